@@ -1,0 +1,3 @@
+"""Active learning on frozen embeddings."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,59 @@
+"""`alcli fit-head`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from alcli.cli import options as o
+from alcli.cli.console import console
+
+
+def fit_head(
+    pool: o.PoolArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="HEAD", help="The head to write, a .safetensors file.", show_default=False)],
+    labels: o.Labels = None,
+    head: o.HeadKind = None,
+    posterior: o.PosteriorKind = "laplace",
+    covariance: o.Covariance = "shared",
+    prior_precision: o.PriorPrecision = "auto",
+    calibrate: o.Calibrate = "none",
+    task: o.Task = "auto",
+    param: o.Parameters = None,
+    seed: o.Seed = 0,
+    features_col: o.FeaturesCol = None,
+    id_col: o.IdCol = "id",
+    label_col: o.LabelCol = None,
+    bad_rows: o.BadRows = "error",
+    ignore_unknown: o.IgnoreUnknown = False,
+    force: o.Force = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+    json: o.Json = False,
+) -> None:
+    """Fit a last-layer model with uncertainty to the labelled items of a pool.
+
+    Without -l the pool's own label column is learned. Rows whose split is test are kept out, and the head is measured on them.
+
+    \b
+    Example:
+      alcli fit-head sample_data/digits-features.parquet -l sample_data/digits-labels.csv -o head.safetensors
+    """
+    from alcli.workflows.recipe import Recipe
+
+    with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
+        prior = o.auto_or_number(prior_precision, "--prior-precision")
+        recipe = Recipe(head, posterior, covariance, prior, calibrate, seed, o.key_values(param)).checked()
+        o.check_choice(bad_rows, ("error", "skip"), "--bad-rows")
+        from alcli.data.pool import open_pool
+        from alcli.data.schema import Columns
+        from alcli.workflows.fit_head import fit_head as fit
+
+        source = open_pool(pool, Columns(features_col, id_col, label_col), bad_rows=bad_rows)
+        kind: Any = o.check_choice(task, ("auto", "classification", "regression"), "--task")
+        fitted = fit(source, labels or [], out, recipe, task=kind, force=force, ignore_unknown=ignore_unknown)
+        for text in fitted.notes:
+            talk.note(text)
+        talk.report(fitted.report)

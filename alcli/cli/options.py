@@ -1,0 +1,89 @@
+"""Options that several commands share, declared once so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from alcli import plugins
+from alcli.errors import UsageError
+
+
+def complete_strategy(incomplete: str) -> list[str]:
+    return [n for n in plugins.names("strategies") if n.startswith(incomplete)]
+
+
+def complete_head(incomplete: str) -> list[str]:
+    return [n for n in plugins.names("heads") if n.startswith(incomplete)]
+
+
+PoolArgument = Annotated[str, typer.Argument(metavar="POOL", help="Parquet file, directory, glob or URI with columns id and features.", show_default=False)]
+Labels = Annotated[Optional[list[str]], typer.Option("-l", "--labels", metavar="FILE", help="Labels: CSV, JSON Lines or Parquet with id, label [, weight]; several add up, '-' is standard input.", show_default=False)]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
+Parameters = Annotated[Optional[list[str]], typer.Option("-p", "--param", metavar="KEY=VALUE", help="An option of the method.", show_default=False)]
+FeaturesCol = Annotated[Optional[str], typer.Option("--features-col", metavar="C", help="Column of vectors.  [default: features, embedding or embeddings]", show_default=False)]
+IdCol = Annotated[str, typer.Option("--id-col", metavar="C", help="Column of ids.")]
+LabelCol = Annotated[Optional[str], typer.Option("--label-col", metavar="C", help="Column of labels.  [default: label]", show_default=False)]
+BadRows = Annotated[str, typer.Option("--bad-rows", metavar="error|skip", help="What to do with null or non-finite vectors.")]
+MaxMemory = Annotated[Optional[str], typer.Option("--max-memory", metavar="SIZE", help="Keep larger features on disk, such as 4G.  [default: half of memory]", show_default=False)]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
+Json = Annotated[bool, typer.Option("--json", help="Print a summary as one JSON object on stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+IgnoreUnknown = Annotated[bool, typer.Option("--ignore-unknown", help="Leave out labels of ids that are not in the pool.")]
+LockTimeout = Annotated[float, typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="How long to wait for another alcli process.")]
+HeadKind = Annotated[Optional[str], typer.Option("--head", metavar="KIND", help="Kind of head.  [default: softmax; ridge for a regression]", autocompletion=complete_head, show_default=False)]
+PosteriorKind = Annotated[str, typer.Option("--posterior", metavar="KIND", help="Uncertainty of the last layer: laplace or none.")]
+Covariance = Annotated[str, typer.Option("--covariance", metavar="FORM", help="Form of the Laplace covariance.")]
+PriorPrecision = Annotated[str, typer.Option("--prior-precision", metavar="auto|X", help="Precision of the Gaussian prior on the weights.")]
+Calibrate = Annotated[str, typer.Option("--calibrate", metavar="none|temperature", help="Scale the logits on held-out folds.")]
+Task = Annotated[str, typer.Option("--task", metavar="auto|classification|regression", help="What labels are; auto follows the type of the pool's label column.")]
+
+
+def key_values(pairs: Sequence[str] | None) -> dict[str, str]:
+    """KEY=VALUE texts as a dictionary. Raises UsageError for one without '=' and for a key that stands twice."""
+    found: dict[str, str] = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"-p takes KEY=VALUE, got '{pair}'")
+        if key in found:
+            raise UsageError(f"-p {key} is given twice")
+        found[key] = value
+    return found
+
+
+def auto_or_number(text: str, option: str) -> float | None:
+    """None for auto, else the number. Raises UsageError."""
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{option} takes a number or auto, got '{text}'") from None
+
+
+def size_in_bytes(text: str | None) -> int | None:
+    """`500M` and the like as bytes. Raises UsageError."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    if not found:
+        raise UsageError(f"--max-memory takes a size such as 500M or 4G, got '{text}'")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
+
+
+def check_choice(value: str, choices: Sequence[str], option: str) -> str:
+    """`value` if it is one of `choices`. Raises UsageError with the nearest."""
+    if value not in choices:
+        raise UsageError(f"{option} must be one of {', '.join(choices)}, got '{value}'", hint=plugins.suggestion(value, choices))
+    return value
+
+
+def out_path(value: str | None) -> Path | None:
+    """-o as a path; `-` and nothing mean stdout."""
+    return None if value in (None, "-") else Path(str(value))

@@ -1,0 +1,94 @@
+"""`alcli query`."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from alcli.cli import options as o
+from alcli.cli.console import Console, console
+from alcli.errors import UsageError
+
+_UNSET = 0
+
+
+def query(
+    pool: Annotated[Optional[str], typer.Argument(metavar="POOL", help="Parquet file, directory, glob or URI with columns id and features.", show_default=False)] = None,
+    strategy: Annotated[Optional[str], typer.Option("-s", "--strategy", metavar="STRATEGY", help="How to choose; see --list.", autocompletion=o.complete_strategy, show_default=False)] = None,
+    n: Annotated[int, typer.Option("-n", metavar="N", help="How many items to choose.", show_default=False)] = _UNSET,
+    head: Annotated[Optional[Path], typer.Option("-H", "--head", metavar="HEAD", help="A head from fit-head or update; what it has absorbed is left out.", show_default=False)] = None,
+    labels: o.Labels = None,
+    out: Annotated[Optional[str], typer.Option("-o", "--out", metavar="OUT", help="Where to write; the format follows the extension.  [default: stdout]", show_default=False)] = None,
+    format: Annotated[Optional[str], typer.Option("--format", metavar="ids|csv|jsonl|parquet", help="Format of the output.  [default: by extension, else ids]", show_default=False)] = None,
+    exclude: Annotated[Optional[list[str]], typer.Option("--exclude", metavar="FILE", help="Ids to leave out: one per line, or a file with a column id; repeatable.", show_default=False)] = None,
+    selections: Annotated[Optional[Path], typer.Option("--selections", metavar="LEDGER", help="Parquet file of past selections: leave them out, and append this one.", show_default=False)] = None,
+    candidates: Annotated[Optional[int], typer.Option("--candidates", metavar="M", help="Choose among M random candidates.  [default: all]", show_default=False)] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the strategies and exit.")] = False,
+    seed: o.Seed = 0,
+    param: o.Parameters = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail when fewer than N items are left.")] = False,
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Accept a pool without rows.")] = False,
+    features_col: o.FeaturesCol = None,
+    id_col: o.IdCol = "id",
+    label_col: o.LabelCol = None,
+    bad_rows: o.BadRows = "error",
+    max_memory: o.MaxMemory = None,
+    ignore_unknown: o.IgnoreUnknown = False,
+    lock_timeout: o.LockTimeout = 0.0,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+    json: o.Json = False,
+) -> None:
+    """Choose the items of a pool to label next.
+
+    Without -H a head is fitted on the labels given (or the pool's own) if the strategy needs one. Labelled items, test rows and
+    those of --exclude and --selections are never chosen.
+
+    \b
+    Example:
+      alcli query sample_data/digits-features.parquet -l sample_data/digits-labels.csv -s margin -n 10
+    """
+    with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
+        if list_:
+            return _list(talk)
+        if pool is None or strategy is None or n == _UNSET:
+            missing = "POOL" if pool is None else "-s STRATEGY" if strategy is None else "-n N"
+            raise UsageError(f"query needs {missing}", hint="alcli query --list shows the strategies; alcli query --help an example")
+        from alcli.workflows.query import Query, query
+
+        ask = Query(
+            strategy, n, seed, o.key_values(param), labels or (), head, exclude or (), selections, candidates, strict, allow_empty, ignore_unknown, lock_timeout
+        )
+        ask.checked()
+        o.check_choice(bad_rows, ("error", "skip"), "--bad-rows")
+        limit = o.size_in_bytes(max_memory)
+        from alcli.data.pool import open_pool
+        from alcli.data.schema import Columns
+        from alcli.data.selection_file import format_of
+
+        target = o.out_path(out)
+        shape = format_of(target, format)
+        source = open_pool(pool, Columns(features_col, id_col, label_col), bad_rows=bad_rows, max_memory=limit)
+        answer = query(source, ask, out=target, format=shape, emit=(lambda data: None) if json else talk.emit)
+        for text in answer.notes:
+            talk.note(text)
+        talk.detail(f"seed {seed}, {answer.report['candidates']} candidates")
+        talk.summary(answer.report | {"strategy": strategy, "seed": seed, "selection": [dict(zip(answer.table, v)) for v in zip(*answer.table.values())]})
+
+
+def _list(talk: Console) -> None:
+    """The strategies as their files describe them."""
+    from alcli import plugins
+
+    found = [plugins.summary("strategies", name) for name in plugins.names("strategies")]
+    if talk.as_json:
+        rows = [{"name": s.name, "summary": s.line, "needs": list(s.needs), "options": dict(s.options)} | {k.lower(): v for k, v in s.sections.items()} for s in found]
+        return talk.emit((json_module.dumps(rows, ensure_ascii=False, indent=2) + "\n").encode())
+    lines = []
+    for s in found:
+        settings = "".join(f" -p {key}={value}" for key, value in s.options.items())
+        lines.append(f"{s.name:18} {s.line}\n{'':18} needs {', '.join(s.needs)}{';' + settings if settings else ''}\n{'':18} {s.sections.get('Source', '')}\n")
+    talk.emit("".join(lines).encode())

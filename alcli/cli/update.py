@@ -1,0 +1,52 @@
+"""`alcli update`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from alcli.cli import options as o
+from alcli.cli.console import console
+
+
+def update(
+    head: Annotated[Path, typer.Argument(metavar="HEAD", help="The head to update, in place unless -o is given.", show_default=False)],
+    pool: Annotated[str, typer.Option("-P", "--pool", metavar="POOL", help="The pool that holds the labelled items' features.", show_default=False)],
+    labels: Annotated[list[str], typer.Option("-l", "--labels", metavar="FILE", help="New labels; those already absorbed are skipped. '-' is standard input.", show_default=False)],
+    out: Annotated[Optional[Path], typer.Option("-o", "--out", metavar="HEAD2", help="Write the new head here.  [default: replace HEAD]", show_default=False)] = None,
+    method: Annotated[str, typer.Option("--method", metavar="second-order|refit", help="Closed-form update, or an exact refit to all labels.")] = "second-order",
+    gamma: Annotated[str, typer.Option("--gamma", metavar="auto|X", help="Step size of the second-order update.")] = "auto",
+    mode: Annotated[str, typer.Option("--mode", metavar="sequential|batch", help="One label after another, or all at once (independent of their order).")] = "sequential",
+    features_col: o.FeaturesCol = None,
+    id_col: o.IdCol = "id",
+    ignore_unknown: o.IgnoreUnknown = False,
+    lock_timeout: o.LockTimeout = 0.0,
+    force: o.Force = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+    json: o.Json = False,
+) -> None:
+    """Update a head with new labels in milliseconds, each label once.
+
+    A label that the head has absorbed is skipped and counted, so a growing file can be given again and again.
+
+    \b
+    Example:
+      alcli fit-head sample_data/digits-features.parquet -l sample_data/digits-labels.csv -o head.safetensors
+      alcli update head.safetensors -P sample_data/digits-features.parquet -l sample_data/new-labels.csv
+    """
+    from alcli.workflows.update import How
+    from alcli.workflows.update import update as absorb
+
+    with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
+        how = How(method, o.auto_or_number(gamma, "--gamma"), mode, ignore_unknown, lock_timeout).checked()
+        from alcli.data.pool import open_pool
+        from alcli.data.schema import Columns
+
+        done = absorb(head, open_pool(pool, Columns(features_col, id_col)), labels, how, out=out, force=force)
+        for text in done.notes:
+            talk.note(text)
+        talk.say(f"{done.report['new_labels']} new labels absorbed, {done.report['already_absorbed']} already known, {done.report['absorbed']} in all")
+        talk.summary(done.report)

@@ -1,0 +1,112 @@
+"""The ids of a pool: one int64 or string per row, unique, and what is asked of them (order, hash, look-up)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from alcli.arrays import Array, Int64, Keys
+from alcli.data.fingerprint import id_keys
+from alcli.errors import DataError, printable
+
+Id = int | str
+_INT64 = (-(2**63), 2**63 - 1)
+
+
+class Ids:
+    """The id column of a pool, held in Arrow memory (int64, or large_string)."""
+
+    def __init__(self, column: pa.Array) -> None:
+        self._column = column
+        self.is_text = pt.is_large_string(column.type)
+
+    @property
+    def kind(self) -> str:
+        return "string" if self.is_text else "integer"
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, row: int) -> Id:
+        return self._column[row].as_py()  # type: ignore[no-any-return]
+
+    def arrow(self, rows: Int64) -> pa.Array:
+        """The ids of `rows` as an Arrow array."""
+        return self._column.take(pa.array(rows, pa.int64()))
+
+    def keys(self, rows: Int64) -> Array:
+        """The ids of `rows` as int64 or as an object array of str: both sort as the ids do."""
+        taken = self.arrow(rows)
+        return np.array(taken.to_pylist(), object) if self.is_text else taken.to_numpy()
+
+    def order(self, rows: Int64) -> Int64:
+        """`rows` in ascending order of their ids: integers by value, strings by their bytes."""
+        return np.asarray(rows)[pc.sort_indices(self.arrow(rows)).to_numpy().astype(np.int64)]
+
+    def hashes(self, rows: Int64 | None = None) -> Keys:
+        """A 64-bit hash per row."""
+        column = self._column if rows is None else self.arrow(rows)
+        return id_keys(column)
+
+    def rows_of(self, wanted: Sequence[Id]) -> Int64:
+        """Row numbers of the ids in `wanted`, -1 for those that the pool does not have."""
+        found = pc.index_in(pa.array(wanted, self._column.type), value_set=self._column)
+        return found.fill_null(-1).to_numpy().astype(np.int64)
+
+    def parse(self, value: object, where: str, *, from_text: bool) -> Id:
+        """An id from a file of labels or ids, as this pool's type. from_text: the file is text, so digits may mean an integer."""
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            raise DataError(f"{where}: the id {printable(repr(value))} is {_type_name(value)}, expected {self.kind} as in the pool")
+        if self.is_text:
+            if isinstance(value, int):
+                raise DataError(f"{where}: the id {value} is an integer, the pool's ids are strings", hint='write it in quotes: "…"')
+            return value
+        if isinstance(value, str):
+            if not from_text or not value.strip().lstrip("+-").isdecimal():
+                raise DataError(f"{where}: the id '{printable(value)}' is a string, the pool's ids are integers")
+            value = int(value)
+        if not _INT64[0] <= value <= _INT64[1]:
+            raise DataError(f"{where}: the id {value} does not fit into 64 bits")
+        return value
+
+    def check_unique(self, describe: Callable[[int], str]) -> None:
+        """Raise DataError that names both places of an id that occurs twice. Time O(N log N) on the 64-bit hashes."""
+        hashes = self.hashes()
+        order = np.argsort(hashes, kind="stable")
+        same = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+        for i in same:
+            a, b = int(order[i]), int(order[i + 1])
+            if self[a] == self[b]:
+                raise DataError(f"{describe(a)} and {describe(b)}: the same id twice", hint="ids must be unique in a pool")
+
+
+def _type_name(value: object) -> str:
+    names = {bool: "a boolean", float: "a number with a fraction", type(None): "missing"}
+    return names.get(type(value), f"of type {type(value).__name__}")
+
+
+def to_ids(column: pa.Array, where: Callable[[int], str]) -> pa.Array:
+    """Check and normalise one block of an id column to int64 or large_string. Raises DataError naming the row."""
+    if pt.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    text = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
+    if not text and not pt.is_integer(kind):
+        raise DataError(f"{where(0)}: ids of type {kind}, expected strings or integers")
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise DataError(f"{where(row)}: the id is null")
+    try:
+        column.validate(full=True)
+        column = column.cast(pa.large_string() if text else pa.int64())
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{where(0)}: the id column cannot be read: {printable(error)}") from error
+    if text:
+        empty = pc.index(pc.binary_length(column), 0).as_py()
+        if empty >= 0:
+            raise DataError(f"{where(empty)}: the id is an empty string")
+    return column

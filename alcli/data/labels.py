@@ -1,0 +1,185 @@
+"""Labels: who said what about which id, from several files, the later one winning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
+
+from alcli.arrays import Array, Float64, Int64
+from alcli.data.ids import Id, Ids
+from alcli.data.tables import Row, read_rows
+from alcli.errors import DataError, printable
+
+Label = str | float
+
+
+@dataclass(frozen=True)
+class Said:
+    """One label and where it was read."""
+
+    label: Label
+    weight: float
+    where: str
+
+
+@dataclass
+class Labels:
+    """Labels by id in the order they were read. A class is a string; in a regression a label is a float."""
+
+    by_id: dict[Id, Said] = field(default_factory=dict)
+    class_type: str = "string"  # how classes are written in a typed file: string, integer, boolean
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    def arrays(self, classes: Sequence[str] | None) -> tuple[Array, Float64]:
+        """(y_L, weights_L): class numbers in `classes`, or float64 targets where that is None. Raises DataError for an unknown class."""
+        weights_L = np.array([s.weight for s in self.by_id.values()])
+        if classes is None:
+            return np.array([s.label for s in self.by_id.values()], np.float64), weights_L
+        number = {c: i for i, c in enumerate(classes)}
+        for said in self.by_id.values():
+            if said.label not in number:
+                raise DataError(f"{said.where}: the head has no class '{printable(said.label)}'", hint="fit a new head with this class among the labels")
+        return np.array([number[str(s.label)] for s in self.by_id.values()], np.int64), weights_L
+
+    def classes(self) -> tuple[str, ...]:
+        """The distinct classes: integers in order of value, everything else alphabetically."""
+        return sorted_classes({str(s.label) for s in self.by_id.values()}, self.class_type)
+
+
+def sorted_classes(found: Iterable[str], class_type: str) -> tuple[str, ...]:
+    """Distinct class names in their fixed order."""
+    return tuple(sorted(found, key=int if class_type == "integer" else str))
+
+
+def read_labels(paths: Sequence[str], ids: Ids, *, regression: bool, ignore_unknown: bool = False) -> Labels:
+    """Read label files with columns `id`, `label`, optional `weight`; a later file wins, within a file a contradiction is an error.
+
+    ids: those of the pool, whose type the ids get. Raises DataError naming file, line and id; UsageError, InputError.
+    """
+    labels = Labels()
+    types = set()
+    for path in paths:
+        in_file = _one_file(path, ids, regression, labels, types)
+        unknown = np.flatnonzero(ids.rows_of(list(in_file)) < 0) if in_file else []
+        if len(unknown):
+            wanted = list(in_file)
+            if not ignore_unknown:
+                more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+                id = wanted[unknown[0]]
+                raise DataError(f"{in_file[id].where}: the id '{printable(id)}' is not in the pool{more}", hint="leave such ids out with --ignore-unknown")
+            labels.notes.append(f"{len(unknown)} labels of ids that are not in the pool were ignored")
+            for i in unknown:
+                del in_file[wanted[i]]
+        for id in in_file:
+            labels.by_id.pop(id, None)
+        labels.by_id.update(in_file)
+    if len(types) == 1:
+        labels.class_type = types.pop()
+    if not regression:
+        _warn_of_look_alikes(labels)
+    return labels
+
+
+def _one_file(path: str, ids: Ids, regression: bool, labels: Labels, types: set[str]) -> dict[Id, Said]:
+    found: dict[Id, Said] = {}
+    blank = twice = 0
+    for row in read_rows(path, ["id", "label"], optional=["weight"]):
+        value = row.values["label"]
+        if value is None or value == "":
+            blank += 1
+            continue
+        id = ids.parse(row.values["id"], row.where, from_text=row.from_text)
+        said = Said(_target(value, row) if regression else _class(value, row, types), _weight(row), row.where)
+        before = found.get(id)
+        if before is not None and before.label != said.label:
+            raise DataError(f"{row.where}: the id '{printable(id)}' is labelled '{printable(said.label)}', but '{printable(before.label)}' at {before.where}")
+        twice += before is not None
+        found[id] = said
+    if blank:
+        labels.notes.append(f"{printable(path)}: {blank} rows without a label were skipped")
+    if twice:
+        labels.notes.append(f"{printable(path)}: {twice} rows repeat a label of the same file")
+    return found
+
+
+def _class(value: Any, row: Row, types: set[str]) -> str:
+    if isinstance(value, bool):
+        types.add("boolean")
+        return "true" if value else "false"
+    if isinstance(value, int):
+        types.add("integer")
+        return str(value)
+    if isinstance(value, str):
+        types.add("string")
+        return value
+    raise DataError(f"{row.where}: the label {printable(repr(value))} is no class, expected a string, an integer or a boolean", hint="for a regression use --head ridge and --task regression")
+
+
+def _target(value: Any, row: Row) -> float:
+    try:
+        number = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{row.where}: the label '{printable(value)}' is not a finite number, as a regression needs")
+    return number
+
+
+def _weight(row: Row) -> float:
+    value = row.values.get("weight")
+    if value is None or value == "":
+        return 1.0
+    try:
+        weight = float(value)
+    except (TypeError, ValueError):
+        weight = math.nan
+    if not (math.isfinite(weight) and weight > 0):
+        raise DataError(f"{row.where}: the weight '{printable(value)}' is not a positive number")
+    return weight
+
+
+def _warn_of_look_alikes(labels: Labels) -> None:
+    plain: dict[str, str] = {}
+    for name in sorted({str(s.label) for s in labels.by_id.values()}):
+        other = plain.setdefault(name.strip(), name)
+        if other != name:
+            labels.notes.append(f"the classes '{printable(other)}' and '{printable(name)}' differ only by spaces")
+
+
+def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, name: str) -> Labels:
+    """The labels that a pool itself carries, for `rows`; null means not labelled. A float column makes a regression."""
+    taken = column.take(pa.array(rows))
+    kind = class_type_of(column.type, name)
+    labels = Labels(class_type="string" if kind == "float" else kind)
+    keys = ids.arrow(rows).to_pylist()
+    for id, row, value in zip(keys, rows.tolist(), taken.to_pylist()):
+        if value is None or value == "":
+            continue
+        where = f"column '{printable(name)}', row {row} (id '{printable(id)}')"
+        label: Label = float(value) if kind == "float" else {True: "true", False: "false"}[value] if kind == "boolean" else str(value)
+        if isinstance(label, float) and not math.isfinite(label):
+            raise DataError(f"{where}: the label {label} is not a finite number")
+        labels.by_id[id] = Said(label, 1.0, where)
+    return labels
+
+
+def class_type_of(kind: pa.DataType, name: str) -> str:
+    """string, integer, boolean (classification) or float (regression). Raises DataError for other types of a label column."""
+    if pt.is_floating(kind) or pt.is_decimal(kind):
+        return "float"
+    if pt.is_boolean(kind):
+        return "boolean"
+    if pt.is_integer(kind):
+        return "integer"
+    if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind) or pt.is_null(kind):
+        return "string"
+    raise DataError(f"column '{printable(name)}' is of type {kind}, expected classes (strings, integers, booleans) or numbers")

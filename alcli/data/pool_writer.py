@@ -1,0 +1,107 @@
+"""Writes pools: one Parquet file in the layout that readers stream fastest.
+
+Features are fixed_size_list<not null>[D] not null, plain and uncompressed, in row groups of about 16 MiB; other columns are
+compressed with zstd; statistics are kept for `id` alone; every page carries a CRC, so a flipped bit is refused and not learned from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import alcli
+from alcli.arrays import Floats
+from alcli.data.fingerprint import as_text, fingerprint
+from alcli.data.schema import METADATA_KEY, POOL_FORMAT
+
+_GROUP_BYTES = 16 << 20
+_FILE_BYTES = 256 << 20
+
+
+def row_group_rows(dim: int, itemsize: int) -> int:
+    """Rows of one row group: the largest power of two within 16 MiB of features, at least 1,024 and at most 65,536."""
+    fit = max(_GROUP_BYTES // (dim * itemsize), 1)
+    return min(max(1 << (fit.bit_length() - 1), 1024), 65536)
+
+
+def default_rows_per_file(dim: int, itemsize: int) -> int:
+    """Rows of one file of a directory: whole row groups, about 256 MiB of features."""
+    group = row_group_rows(dim, itemsize)
+    return max(_FILE_BYTES // (dim * itemsize * group), 1) * group
+
+
+def feature_type(dim: int, dtype: str) -> pa.DataType:
+    """The Arrow type of the features column."""
+    value = pa.float16() if dtype == "float16" else pa.float32()
+    return pa.list_(pa.field("element", value, nullable=False), dim)
+
+
+class PoolWriter:
+    """Writes rows to `file` and gathers them into row groups. Memory: two row groups.
+
+    columns: fields of all columns but the features; one is `id`. metadata: JSON values for the key `alcli`, `rows` among them;
+    format, dim, dtype and version are added. Everything must be known before the first row, because Arrow keeps the metadata
+    with the schema, at the front. Rows are written in the order they come.
+    """
+
+    def __init__(self, file: BinaryIO, columns: pa.Schema, dim: int, dtype: str, metadata: Mapping[str, Any]) -> None:
+        features = pa.field("features", feature_type(dim, dtype), nullable=False)
+        fields = [columns.field("id").with_nullable(False), features, *(f for f in columns if f.name != "id")]
+        about = {"format": POOL_FORMAT, "dim": dim, "dtype": dtype, "version": alcli.__version__, **metadata}
+        text = json.dumps(about, sort_keys=True, ensure_ascii=False)
+        self._schema = pa.schema([f.remove_metadata() for f in fields], {METADATA_KEY: text.encode("utf-8", "backslashreplace")})
+        self._dim, self._dtype, self._rows = dim, np.dtype(dtype), metadata["rows"]
+        self._group = row_group_rows(dim, self._dtype.itemsize)
+        self._waiting: list[pa.Table] = []
+        self._n_waiting = self._n_written = 0
+        self._writer = pq.ParquetWriter(file, self._schema, **_layout([f.name for f in fields[2:]]))
+
+    def write(self, columns: pa.Table, X_BD: Floats) -> None:
+        """Append rows. X_BD: [B, D] in the dtype of the file, finite."""
+        if X_BD.shape != (len(columns), self._dim) or X_BD.dtype != self._dtype:
+            raise ValueError(f"features: expected {self._dtype} [{len(columns)}, {self._dim}], got {X_BD.dtype} {X_BD.shape}")
+        kind = self._schema.field("features").type
+        values = pa.array(np.ascontiguousarray(X_BD).reshape(-1), kind.value_type)
+        table = columns.append_column("features", pa.FixedSizeListArray.from_arrays(values, type=kind))
+        self._waiting.append(table.select(self._schema.names).cast(self._schema))
+        self._n_waiting += len(table)
+        while self._n_waiting >= self._group:
+            self._flush(self._group)
+
+    def close(self) -> None:
+        """Write what is left, and the footer. A file that was not closed is not a Parquet file."""
+        if self._n_waiting:
+            self._flush(self._n_waiting)
+        if self._n_written != self._rows:
+            raise ValueError(f"{self._rows} rows were announced, {self._n_written} written")
+        self._writer.close()
+
+    def _flush(self, rows: int) -> None:
+        table = pa.concat_tables(self._waiting)
+        self._writer.write_table(table.slice(0, rows).combine_chunks(), row_group_size=rows)
+        self._waiting, self._n_waiting, self._n_written = [table.slice(rows)], len(table) - rows, self._n_written + rows
+
+
+def write_pool(file: BinaryIO, columns: pa.Table, X_ND: Floats, metadata: Mapping[str, Any]) -> None:
+    """Write a pool that is in memory. columns: `id` and whatever else; X_ND: float16 or float32; the fingerprint is added."""
+    mark = as_text(fingerprint(columns["id"].combine_chunks(), X_ND))
+    writer = PoolWriter(file, columns.schema, X_ND.shape[1], X_ND.dtype.name, {"rows": len(columns), "fingerprint": mark, **metadata})
+    writer.write(columns, X_ND)
+    writer.close()
+
+
+def _layout(others: list[str]) -> dict[str, Any]:
+    """Options of the Parquet writer."""
+    return {
+        "compression": {"features.list.element": "NONE", "id": "ZSTD", **dict.fromkeys(others, "ZSTD")},
+        "use_dictionary": others,
+        "write_statistics": ["id"],
+        "write_page_checksum": True,
+        "data_page_size": 1 << 20,
+        "version": "2.6",
+    }

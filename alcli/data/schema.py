@@ -1,0 +1,87 @@
+"""Which columns of a file are the id, the features, the label; refusals that list what is there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from alcli.data.vectors import is_vector, storage_type
+from alcli.errors import DataError, NewerFormatError, printable
+
+FEATURE_NAMES = ("features", "embedding", "embeddings")
+METADATA_KEY = b"alcli"
+POOL_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Column names as the user gave them; None: found by their usual names."""
+
+    features: str | None = None
+    id: str | None = None
+    label: str | None = None
+    split: str = "split"
+
+
+def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
+    """The name of the vector column. Raises DataError when it is absent, twice there, or holds no vectors of floats."""
+    if wanted is None:
+        wanted = next((name for name in FEATURE_NAMES if name in schema.names), None)
+    if wanted is None:
+        vectors = [f.name for f in schema if is_vector(f.type)]
+        hint = f"name it with --features-col {printable(vectors[0])}" if vectors else "make one with 'alcli embed'"
+        raise DataError(f"{file}: no column 'features' among {_listed(schema)}", hint=hint)
+    kind = storage_type(require(schema, file, wanted).type)
+    what = f"{file}: column '{printable(wanted)}'"
+    if pt.is_struct(kind):
+        raise DataError(f"{what} is a struct, expected a list of floats", hint="nested columns are not read; flatten it first")
+    if not is_vector(kind):
+        raise DataError(f"{what} is of type {kind}, expected a list of floats")
+    if not pt.is_floating(kind.value_type):
+        raise DataError(f"{what} holds vectors of {kind.value_type}, expected float16, float32 or float64", hint="cast it to float32 first")
+    return wanted
+
+
+def require(schema: pa.Schema, file: str, name: str) -> pa.Field:
+    """The field of a top-level column. Raises DataError when there is none or more than one, or its name is ambiguous."""
+    found = schema.get_all_field_indices(name)
+    if not found:
+        raise DataError(f"{file}: no column '{printable(name)}' among {_listed(schema)}")
+    if len(found) > 1:
+        raise DataError(f"{file}: {len(found)} columns are named '{printable(name)}', expected one")
+    parents = [other for other in schema.names if name.startswith(other + ".") or other.startswith(name + ".")]
+    if parents:  # pyarrow selects columns by dotted path, and would return both
+        raise DataError(f"{file}: column '{printable(name)}' cannot be told from column '{printable(parents[0])}'", hint="rename one")
+    return schema.field(found[0])
+
+
+def _listed(schema: pa.Schema) -> str:
+    shown = ", ".join(f"'{printable(n)}'" for n in schema.names[:10])
+    return f"{shown} and {len(schema.names) - 10} more" if len(schema.names) > 10 else shown
+
+
+def pool_metadata(schema: pa.Schema, file: str) -> dict[str, Any]:
+    """What `embed` wrote about the features; empty for files of other origin. Raises NewerFormatError, DataError."""
+    text = (schema.metadata or {}).get(METADATA_KEY)
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text)
+        newer = int(found.get("format", 1)) > POOL_FORMAT
+    except (ValueError, TypeError, AttributeError):
+        raise DataError(f"{file}: its 'alcli' metadata cannot be read, expected a JSON object") from None
+    if newer:
+        raise NewerFormatError(f"{file}: written in pool format {found['format']} by alcli {found.get('version', '?')}, this version reads up to {POOL_FORMAT}")
+    return found  # type: ignore[no-any-return]
+
+
+def same_features(ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
+    """The first fact about the features in which two metadata differ, as "model 'a', not 'b'"; None when none does."""
+    for key in ("model", "layer", "normalized", "dim"):
+        if key in ours and key in theirs and ours[key] != theirs[key]:
+            return f"{key} {ours[key]!r}, not {theirs[key]!r}"
+    return None

@@ -1,0 +1,142 @@
+"""What a source is: rows with an id, an input for the model, and columns that travel with them, in windows of fixed rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alcli.embedders._contract import Kind
+from alcli.errors import DataError, InputError, printable
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+TEXT_SUFFIXES = frozenset({".txt", ".text", ".md"})
+_WHOLE_BYTES = 1 << 30
+_PIECE_BYTES = 1 << 20
+_PIECES = 64
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Columns that the user named; None where the source is to find them by itself."""
+
+    input: str | None = None
+    id: str | None = None
+    label: str | None = None
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows `first` to `first + len(items)`.
+
+    columns: `id` (int64 or string) and what travels with it, under the names of the pool. items: inputs as they were found: str,
+    bytes or Path of an image, Path of a text file, array, or None where there is nothing.
+    """
+
+    first: int
+    columns: pa.Table
+    items: list[Any]
+
+
+class Source(Protocol):
+    """Rows to embed. Windows are multiples of `rows` from row 0, so they do not depend on where reading starts."""
+
+    @property
+    def name(self) -> str:
+        """Its last path component, for metadata."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def columns(self) -> pa.Schema:
+        """Of `Window.columns`."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of how the source was read."""
+
+    def ids(self) -> Iterator[pa.Array]:
+        """The ids in order, in pieces; nothing at all where they cannot repeat."""
+
+    def windows(self, rows: int, start: int = 0) -> Iterator[Window]:
+        """From window number `start` on."""
+
+    def place(self, row: int) -> str:
+        """File and row, for messages."""
+
+    def contents(self) -> str:
+        """A digest of what is to be embedded: equal for an unchanged source."""
+
+    def stamp(self) -> Any:
+        """Changes when the source is modified (size, time, inode)."""
+
+
+def digest_of_files(files: list[Path]) -> str:
+    """SHA-256 over the files' bytes; of a file beyond 1 GiB, over its size and 64 evenly spaced pieces of 1 MiB."""
+    total = hashlib.sha256()
+    for path in files:
+        with opened(path) as file:
+            size = path.stat().st_size
+            total.update(f"{path.name}\0{size}\0".encode("utf-8", "surrogateescape"))
+            if size <= _WHOLE_BYTES:
+                while piece := file.read(_PIECE_BYTES):
+                    total.update(piece)
+            else:
+                for i in range(_PIECES):
+                    file.seek((size - _PIECE_BYTES) * i // (_PIECES - 1))
+                    total.update(file.read(_PIECE_BYTES))
+    return total.hexdigest()
+
+
+def stamp_of_files(files: list[Path]) -> list[tuple[int, int, int]]:
+    """(size, mtime_ns, inode) of each file; a missing one counts as changed."""
+    return [(s.st_size, s.st_mtime_ns, s.st_ino) if (s := _stat(f)) else (0, 0, 0) for f in files]
+
+
+def _stat(path: Path) -> Any:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def opened(path: Path) -> Any:
+    """`path` opened for reading bytes. Raises InputError."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be opened ({error.strerror})") from error
+
+
+def as_ids(column: pa.Array, first: int, place: Any) -> pa.Array:
+    """A column as ids: int64 or string, without nulls or empty texts. first: row number of its first value."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.dictionary_decode(), kind.value_type
+    if column.null_count:
+        row = pc.index(column.is_null(), True).as_py()
+        raise DataError(f"{place(first + row)}: the id is null", hint="give every row an id, or leave --id-col out to use row numbers")
+    if pa.types.is_integer(kind):
+        try:
+            return column.cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{place(first)}: an id is out of the range of int64 ({error})") from error
+    if not is_text(kind):
+        raise DataError(f"{place(first)}: ids must be integers or strings, got {kind}", hint="choose another column by --id-col")
+    column = column.cast(pa.string())
+    empty = pc.index(pc.equal(column, ""), True).as_py()
+    if empty >= 0:
+        raise DataError(f"{place(first + empty)}: the id is empty", hint="give every row an id")
+    return column
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -1,0 +1,83 @@
+"""JSON Lines: one object a line, values keep their types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from alcli.data.sources.base import opened
+from alcli.errors import DataError, printable
+
+_TYPES = {
+    frozenset({"str"}): pa.string(),
+    frozenset({"bool"}): pa.bool_(),
+    frozenset({"int"}): pa.int64(),
+    frozenset({"float"}): pa.float64(),
+    frozenset({"int", "float"}): pa.float64(),
+    frozenset({"numbers"}): pa.list_(pa.float64()),
+}
+
+
+class JsonLinesReader:
+    """A UTF-8 file of JSON objects. Opening it reads it once, for the names and types of the columns; a missing key is a null."""
+
+    def __init__(self, path: Path) -> None:
+        self.files = [path]
+        self._shown = printable(path)
+        seen: dict[str, set[str]] = {}
+        self.n = 0
+        for row in self._rows():
+            self.n += 1
+            for key, value in row.items():
+                kinds = seen.setdefault(key, set())
+                if value is not None:
+                    kinds.add(_kind(value))
+        self.schema = pa.schema([(key, _TYPES.get(frozenset(kinds), pa.null())) for key, kinds in seen.items()])
+
+    def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
+        schema = pa.schema([self.schema.field(n) for n in names])
+        gathered: list[dict[str, Any]] = []
+        for number, row in enumerate(self._rows()):
+            if number >= rows * start:
+                gathered.append(row)
+            if len(gathered) == rows:
+                yield self._table(gathered, schema)
+                gathered = []
+        if gathered:
+            yield self._table(gathered, schema)
+
+    def place(self, row: int) -> str:
+        return f"{self._shown}: row {row}"
+
+    def _table(self, rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+        columns = []
+        for field in schema:
+            try:
+                columns.append(pa.array([r.get(field.name) for r in rows], field.type))
+            except (pa.ArrowException, OverflowError, TypeError, UnicodeEncodeError) as error:
+                raise DataError(f"{self._shown}: column '{printable(field.name)}': {printable(error)}") from error
+        return pa.Table.from_arrays(columns, schema=schema)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        with opened(self.files[0]) as file:
+            for number, line in enumerate(file, 1):
+                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise DataError(f"{self._shown}: line {number} is not JSON ({printable(error)})") from error
+                if not isinstance(row, dict):
+                    raise DataError(f"{self._shown}: line {number}: expected an object like {{\"id\": ...}}, got {printable(line.decode())[:40]}")
+                yield row
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list):
+        return "numbers" if value and all(type(v) in (int, float) for v in value) else "list"
+    return type(value).__name__

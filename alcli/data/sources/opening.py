@@ -1,0 +1,62 @@
+"""From a path to a source, by what is found there; and the check that ids are unique before any model runs."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from alcli.data.fingerprint import id_keys
+from alcli.data.sources.base import IMAGE_SUFFIXES, TEXT_SUFFIXES, Asked, Source
+from alcli.data.sources.delimited import DelimitedReader
+from alcli.data.sources.folder import FolderSource, files_in
+from alcli.data.sources.jsonl import JsonLinesReader
+from alcli.data.sources.npy import NpySource
+from alcli.data.sources.parquet import ParquetReader
+from alcli.data.sources.table import Reader, TableSource
+from alcli.errors import DataError, InputError, printable
+
+_KNOWN = ".csv, .tsv, .jsonl, .parquet, .npy, or a folder of images, text files or Parquet files"
+
+
+def open_source(path: Path, asked: Asked) -> Source:
+    """Open what lies at `path`. Raises InputError when there is nothing to open, DataError when it is not what it says."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be opened ({error.strerror})") from error
+    if stat.S_ISDIR(mode):
+        tables = files_in(path, frozenset({".parquet"}))
+        if tables and not files_in(path, IMAGE_SUFFIXES | TEXT_SUFFIXES - {".md"}):
+            return TableSource(ParquetReader([path / t for t in tables]), path, asked)
+        return FolderSource(path, asked)
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{printable(path)}: is not a regular file", hint=f"expected {_KNOWN}")
+    return NpySource(path, asked) if path.suffix.lower() == ".npy" else TableSource(_reader(path), path, asked)
+
+
+def _reader(path: Path) -> Reader:
+    match path.suffix.lower():
+        case ".csv":
+            return DelimitedReader(path, ",")
+        case ".tsv" | ".tab":
+            return DelimitedReader(path, "\t")
+        case ".jsonl" | ".ndjson":
+            return JsonLinesReader(path)
+        case ".parquet" | ".pq":
+            return ParquetReader([path])
+    raise DataError(f"{printable(path)}: cannot tell what kind of file this is", hint=f"expected {_KNOWN}")
+
+
+def check_ids(source: Source) -> None:
+    """Read the ids once. Raises DataError for a null or empty id, and for a duplicate, with both places. Memory: ids + 16 bytes a row."""
+    ids = pa.chunked_array(list(source.ids()), source.columns.field("id").type)
+    keys_N = np.concatenate([np.empty(0, np.uint64), *(id_keys(chunk) for chunk in ids.chunks)])
+    order = np.argsort(keys_N, kind="stable")
+    for i in np.flatnonzero(keys_N[order][1:] == keys_N[order][:-1]):
+        first, second = int(order[i]), int(order[i + 1])
+        if ids[first] == ids[second]:
+            where = f"{source.place(first)} and {source.place(second)}"
+            raise DataError(f"{where} have the same id '{printable(ids[first].as_py())}'", hint="ids must be unique")

@@ -1,0 +1,78 @@
+"""Parquet: one file, or the files of a folder, read a window at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from alcli.data.sources.base import opened
+from alcli.errors import AlcliError, DataError, printable
+
+
+class ParquetReader:
+    """Files of one schema. Opening it reads the footers; reading holds one window and one column chunk's page in memory."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+        self._rows: list[int] = []
+        for path in files:
+            with _open(path) as file:
+                schema = file.schema_arrow
+                if self._rows and not schema.equals(self.schema):
+                    raise DataError(f"{printable(path)}: its columns differ from those of {printable(files[0])}")
+                self.schema = schema
+                self._rows.append(file.metadata.num_rows)
+        self.n = sum(self._rows)
+
+    def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
+        waiting: list[pa.Table] = []
+        have = 0
+        for table in self._tables(names, rows, rows * start):
+            waiting.append(table)
+            have += len(table)
+            while have >= rows:
+                joined = pa.concat_tables(waiting)
+                yield joined.slice(0, rows)
+                have -= rows
+                waiting = [joined.slice(rows)]
+        if have:
+            yield pa.concat_tables(waiting)
+
+    def place(self, row: int) -> str:
+        for path, rows in zip(self.files, self._rows):
+            if row < rows:
+                return f"{printable(path)}: row {row}"
+            row -= rows
+        return f"{printable(self.files[-1])}: row {row}"
+
+    def _tables(self, names: list[str], rows: int, skip: int) -> Iterator[pa.Table]:
+        """Pieces of at most `rows` rows in order, without the first `skip`; whole row groups are skipped unread."""
+        for path in self.files:
+            with _open(path) as file:
+                sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+                wanted = list(range(len(sizes)))
+                while wanted and skip >= sizes[wanted[0]]:
+                    skip -= sizes[wanted.pop(0)]
+                try:
+                    for batch in file.iter_batches(rows, row_groups=wanted, columns=names, use_threads=False):
+                        batch.validate(full=True)
+                        passed = min(skip, len(batch))
+                        skip -= passed
+                        if passed < len(batch):
+                            yield pa.Table.from_batches([batch.slice(passed)]).select(names)
+                except AlcliError:
+                    raise
+                except Exception as error: # pyarrow lets several kinds through on damaged files
+                    raise DataError(f"{printable(path)}: cannot be read as Parquet ({printable(error)})") from error
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    file = opened(path)
+    try:
+        return pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20)
+    except Exception as error: # as above
+        file.close()
+        raise DataError(f"{printable(path)}: cannot be read as Parquet ({printable(error)})") from error

@@ -1,0 +1,140 @@
+"""A table as a source: CSV, JSON Lines and Parquet behind one reader, with ids checked and labels cleaned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alcli.data.sources.base import IMAGE_SUFFIXES, Asked, Window, as_ids, digest_of_files, is_text, stamp_of_files
+from alcli.data.sources.columns import IMAGE_NAMES, choose, could_be_input, is_bytes, is_image_struct
+from alcli.embedders._contract import Kind
+from alcli.errors import DataError, printable
+
+_ROWS_OF_IDS = 65536
+
+
+class Reader(Protocol):
+    """A file or several as one table. Columns whose values are of mixed kinds have the type null in `schema`."""
+
+    files: list[Path]
+    schema: pa.Schema
+    n: int
+
+    def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
+        """Tables of `rows` rows (the last may be shorter) with the columns `names`, from window number `start` on."""
+
+    def place(self, row: int) -> str:
+        """File and row in it, for messages."""
+
+
+class TableSource:
+    """Rows of a table with one input column."""
+
+    def __init__(self, reader: Reader, path: Path, asked: Asked) -> None:
+        self._reader, self._path = reader, path
+        self.name, self.n, self.place = path.name, reader.n, reader.place
+        self._choice = choose(reader.schema, asked, printable(path))
+        kind = reader.schema.field(self._choice.input).type
+        if not could_be_input(kind):
+            what = "mixes kinds of values or is empty" if pa.types.is_null(kind) else f"holds {kind}"
+            hint = "the input must be text, image paths or bytes, or a list of numbers; choose another by --input-col"
+            raise DataError(f"{printable(path)}: column '{printable(self._choice.input)}' {what}", hint=hint)
+        self.kind: Kind = self._kind(kind)
+        self.columns = self._schema()
+        self.notes = [] if self._choice.id else ["there is no id column, so ids are row numbers; --id-col names one"]
+
+    def ids(self) -> Iterator[pa.Array]:
+        first = 0
+        for table in self._reader.windows([self._choice.id], _ROWS_OF_IDS, 0) if self._choice.id else ():
+            yield as_ids(table[0].combine_chunks(), first, self.place)
+            first += len(table)
+
+    def windows(self, rows: int, start: int = 0) -> Iterator[Window]:
+        first = rows * start
+        for table in self._reader.windows(self._choice.names, rows, start):
+            yield Window(first, self._columns(table, first), self._items(table[self._choice.input].combine_chunks()))
+            first += len(table)
+
+    def contents(self) -> str:
+        return digest_of_files(self._reader.files)
+
+    def stamp(self) -> Any:
+        return stamp_of_files(self._reader.files)
+
+    def _schema(self) -> pa.Schema:
+        id_type = self._reader.schema.field(self._choice.id).type if self._choice.id else pa.int64()
+        empty = pa.schema([("id", as_ids(pa.array([], id_type), 0, self.place).type)])
+        for column, name in self._choice.others:
+            empty = empty.append(pa.field(name, _plain(self._reader.schema.field(column).type)))
+            if name == "label":
+                self._check_label(empty.field(name).type, column)
+        return empty
+
+    def _check_label(self, kind: pa.DataType, column: str) -> None:
+        fits = is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        if not fits:
+            found = "mixed kinds of values or nothing" if pa.types.is_null(kind) else kind
+            where = f"{printable(self._path)}: column '{printable(column)}'"
+            raise DataError(f"{where}: labels must be strings, integers, booleans or numbers, got {found}", hint="choose another by --label-col")
+
+    def _columns(self, table: pa.Table, first: int) -> pa.Table:
+        ids = pa.array(range(first, first + len(table)), pa.int64())
+        if self._choice.id:
+            ids = as_ids(table[self._choice.id].combine_chunks(), first, self.place)
+        columns = [ids]
+        for column, name in self._choice.others:
+            values = table[column].cast(self.columns.field(name).type).combine_chunks()
+            columns.append(_blank_is_null(values) if name in ("label", "split", "group") else values)
+        return pa.Table.from_arrays(columns, schema=self.columns)
+
+    def _kind(self, kind: pa.DataType) -> Kind:
+        """Texts are image paths when the first one ends like one."""
+        if is_bytes(kind) or is_image_struct(kind):
+            return "image"
+        if not is_text(kind):
+            return "array"
+        for table in self._reader.windows([self._choice.input], 1024, 0):
+            for text in table[0].to_pylist():
+                if text:
+                    return "image" if _looks_like_an_image_path(text, self._choice.input) else "text"
+        return "text"
+
+    def _items(self, column: pa.Array) -> list[Any]:
+        if self.kind == "array":
+            return [None if v is None else np.asarray(v) for v in column.to_pylist()]
+        values = column.to_pylist()
+        if self.kind == "text":
+            return values  # type: ignore[no-any-return]
+        return [self._image(v) for v in values]
+
+    def _image(self, value: Any) -> bytes | Path | None:
+        if isinstance(value, dict):
+            value = value["bytes"] if value["bytes"] is not None else value["path"]
+        return self._path.parent / value if isinstance(value, str) else value
+
+
+def _looks_like_an_image_path(text: str, column: str) -> bool:
+    if "\n" in text or PurePosixPath(text).suffix.lower() not in IMAGE_SUFFIXES:
+        return False
+    return column.lower() in IMAGE_NAMES or " " not in text
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type a column has in the pool: dictionaries decoded, one kind of string."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.string() if is_text(kind) else kind
+
+
+def _blank_is_null(values: pa.Array) -> pa.Array:
+    """Empty texts and NaN mean "no value" in label, split and group."""
+    if is_text(values.type):
+        return pc.if_else(pc.equal(values, ""), pa.scalar(None, values.type), values)
+    if pa.types.is_floating(values.type):
+        return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    return values

@@ -1,0 +1,79 @@
+"""What can go wrong, one class per kind: a sentence for the user, a hint, and the exit code the shell sees.
+
+Exit codes carry the names of BSD sysexits.h; `exit_code` is the whole table.
+"""
+
+from __future__ import annotations
+
+
+class AlcliError(Exception):
+    """A failure that the user can act on: `message` says what is wrong and where, `hint` what to do next."""
+
+    exit_code = 70
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class UsageError(AlcliError):
+    """The command line itself is wrong: an unknown name, a value out of range."""
+
+    exit_code = 2
+
+
+class DataError(AlcliError):
+    """A file was read, and what it says is wrong (EX_DATAERR)."""
+
+    exit_code = 65
+
+
+class InputError(AlcliError):
+    """An input cannot be opened: missing, unreadable, not a file (EX_NOINPUT)."""
+
+    exit_code = 66
+
+
+class UnavailableError(AlcliError):
+    """Something optional is not installed or cannot be reached (EX_UNAVAILABLE)."""
+
+    exit_code = 69
+
+
+class MemoryLimitError(AlcliError):
+    """The work does not fit into memory (EX_OSERR)."""
+
+    exit_code = 71
+
+
+class CannotCreateError(AlcliError):
+    """An output cannot be created, or exists and may not be replaced (EX_CANTCREAT)."""
+
+    exit_code = 73
+
+
+class OutputError(AlcliError):
+    """Writing failed half-way: disk full, device error (EX_IOERR)."""
+
+    exit_code = 74
+
+
+class BusyError(AlcliError):
+    """Another process holds the lock, or an input changed while it was read: try again (EX_TEMPFAIL)."""
+
+    exit_code = 75
+
+
+class NewerFormatError(AlcliError):
+    """A file was written by a newer version (EX_CONFIG)."""
+
+    exit_code = 78
+
+
+def printable(text: object) -> str:
+    """`text` on one line, with control characters escaped, fit to stand in a message on a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in str(text))

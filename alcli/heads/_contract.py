@@ -1,0 +1,143 @@
+"""What a head is: a model of the label on top of frozen features, linear in its last layer.
+
+A head module holds one function, named as its file and decorated with `@head(...)`, from `Training` data to a fitted head. The
+last layer is always linear, so a posterior over it, its updates and the gradient embeddings of the strategies are written once;
+a head with hidden layers only changes `last_layer`, the features that this layer sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import ModuleType
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Floats, with_bias
+from alcli.errors import DataError
+from alcli.posteriors._contract import Link
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Training:
+    """Labelled rows.
+
+    X_LD: features, float32 or float64. y_L: int64 class numbers, or float64 targets in a regression.
+    weights_L: float64, positive, 1 for an ordinary row. n_classes: None in a regression; a class may have no row.
+    """
+
+    X_LD: Floats
+    y_L: Array
+    weights_L: Float64
+    n_classes: int | None
+
+    @property
+    def n(self) -> int:
+        return len(self.X_LD)
+
+    def rows(self, index: Array) -> Training:
+        """The rows of `index` (numbers or a mask)."""
+        return Training(self.X_LD[index], self.y_L[index], self.weights_L[index], self.n_classes)
+
+
+class Head(Protocol):
+    """A fitted head. Regression heads have C = 1."""
+
+    kind: str
+    W_CD1: Float64  # last layer: C rows of weights over phi = [last hidden features; 1]
+    prior_precision: float
+    diagnostics: Mapping[str, float]  # what the fit reports: log evidence, iterations, gradient norm ...
+    link: Link  # how logits become expected targets: softmax, or identity where the loss is squared
+    regression: bool
+    temperature: float  # what the logits are divided by to become those of probabilities
+    noise_variance: float  # of the targets under squared loss; 1 for a softmax
+
+    @property
+    def dim(self) -> int:
+        """D of the features it takes."""
+
+    def last_layer(self, X_BD: Floats) -> Float64:
+        """phi, the inputs of the last layer with the bias column, shape [B, D1]."""
+
+    def logits(self, X_BD: Floats) -> Float64:
+        """Outputs of the last layer, shape [B, C]."""
+
+    def with_last_layer(self, W_CD1: Float64) -> Self:
+        """The same head with another last layer."""
+
+    def arrays(self) -> dict[str, Array]:
+        """Everything needed to rebuild it, beside `settings`."""
+
+    def settings(self) -> dict[str, Any]:
+        """JSON values needed to rebuild it."""
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A head without hidden layers: phi = [h; 1]. Memory C·D1 float64."""
+
+    kind: str
+    W_CD1: Float64
+    prior_precision: float
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+    link: Link = "softmax"
+    regression: bool = False
+    temperature: float = 1.0
+    noise_variance: float = 1.0
+
+    @property
+    def dim(self) -> int:
+        return self.W_CD1.shape[1] - 1
+
+    def last_layer(self, X_BD: Floats) -> Float64:
+        return with_bias(X_BD)
+
+    def logits(self, X_BD: Floats) -> Float64:
+        # float64 throughout: float32 products depend on the height of the block and on the processor.
+        return X_BD.astype("float64", copy=False) @ self.W_CD1[:, :-1].T + self.W_CD1[:, -1]
+
+    def with_last_layer(self, W_CD1: Float64) -> Self:
+        return replace(self, W_CD1=W_CD1)
+
+    def arrays(self) -> dict[str, Array]:
+        return {"weight": self.W_CD1}
+
+    def settings(self) -> dict[str, Any]:
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "W_CD1"}
+        return values | {"diagnostics": dict(self.diagnostics)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
+        """Rebuild what `arrays` and `settings` describe. Raises DataError when the tensor is not a matrix of finite numbers."""
+        W_CD1 = arrays["weight"]
+        if W_CD1.ndim != 2 or W_CD1.shape[0] < 1 or W_CD1.shape[1] < 2:
+            raise DataError(f"tensor 'weight' has shape {W_CD1.shape}, expected (classes, features + 1)", hint="the head file is damaged")
+        return cls(W_CD1=np.ascontiguousarray(W_CD1, np.float64), **settings)
+
+
+@dataclass(frozen=True)
+class HeadFamily:
+    """What a head module declares: its fitting function and the tasks it can do."""
+
+    fit: Callable[..., Head]
+    tasks: frozenset[str]  # of "classification", "regression"
+    restore: Callable[[Mapping[str, Array], Mapping[str, Any]], Head] = LinearHead.from_arrays
+
+
+def head(*, tasks: set[str]) -> Callable[[F], F]:
+    """Declare a function (data: Training, *, prior_precision: float | None, start: Head | None, options) -> Head. None means auto."""
+
+    def attach(function: F) -> F:
+        function.head = HeadFamily(function, frozenset(tasks))  # type: ignore[attr-defined]
+        return function
+
+    return attach
+
+
+def family_of(module: ModuleType) -> HeadFamily:
+    """The family that a module of this folder declares."""
+    found: HeadFamily = getattr(module, module.__name__.rpartition(".")[2]).head
+    return found

@@ -1,0 +1,122 @@
+"""Rows of an embedding that is a product of factors, known by their inner products alone.
+
+The inner product of rows i and j is the product over the factors F of (F_i . F_j + offset). Plain features are one factor;
+features with a bias column have offset 1; the gradient of a linear layer, (p - e) (x) [h; 1], is two factors and is never
+written out. Distances follow from inner products: |i - j|^2 = |i|^2 + |j|^2 - 2 i.j.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.numerics.blocks import BLOCK_ROWS, Spread
+
+_SAFE_EXPONENT = 20  # up to 2^20 the product of two float32 factors of 10^4 columns stays far below overflow
+
+
+class Factor:
+    """One factor, F_ND with an offset. exponent: values are divided by 2^exponent, which is exact, so that none overflows."""
+
+    def __init__(self, F_ND: Floats, offset: float = 0.0, exponent: int | None = None) -> None:
+        exponent = safe_exponent(F_ND, floor=math.sqrt(offset)) if exponent is None else exponent
+        self.exponent = exponent
+        self.offset = math.ldexp(offset, -2 * exponent)
+        self.F_ND = np.ldexp(F_ND, -exponent) if exponent else F_ND
+        n = len(F_ND)
+        self._whole = n - n % BLOCK_ROWS
+        # The last block is padded to full height: a row's product must not depend on how many rows follow it.
+        self._tail = np.zeros((BLOCK_ROWS if n % BLOCK_ROWS else 0, F_ND.shape[1]), self.F_ND.dtype)
+        self._tail[: n % BLOCK_ROWS] = self.F_ND[self._whole :]
+
+    def product(self, V_DM: Array, first: int, last: int, out_BM: Array) -> None:
+        """Rows first..last times V_DM, plus the offset, into out_BM (whole blocks; `first` is where one starts)."""
+        whole = min(last, self._whole)
+        for a in range(first, whole, BLOCK_ROWS):
+            np.dot(self.F_ND[a : a + BLOCK_ROWS], V_DM, out=out_BM[a - first : a - first + BLOCK_ROWS])
+        if last > self._whole:
+            np.dot(self._tail, V_DM, out=out_BM[self._whole - first :])
+        if self.offset:
+            out_BM += out_BM.dtype.type(self.offset)
+
+    def sq_norms_and_marks(self) -> tuple[Float64, Float64]:
+        """Squared norms, and projections on one random direction; both the same for equal rows."""
+        norms, marks = np.empty((2, len(self.F_ND)))
+        direction_D = np.random.default_rng(0).standard_normal(self.F_ND.shape[1])
+        for i in range(0, len(norms), BLOCK_ROWS):
+            block = self.F_ND[i : i + BLOCK_ROWS].astype(np.float64)
+            marks[i : i + BLOCK_ROWS] = (block * direction_D).sum(axis=1)
+            norms[i : i + BLOCK_ROWS] = np.square(block, out=block).sum(axis=1)
+        return norms + self.offset, marks
+
+
+class Rows:
+    """N rows of an embedding. Memory: the factors (not copied) and O(N).
+
+    sq_norms: float64 [N], the squared norms of the scaled rows. marks: complex [N], different for different rows.
+    scale: what a distance between scaled rows is to be multiplied by.
+    """
+
+    def __init__(self, *factors: Factor) -> None:
+        self.factors = factors
+        self.n = len(factors[0].F_ND)
+        norms, marks = zip(*(f.sq_norms_and_marks() for f in factors))
+        self.sq_norms: Float64 = np.prod(norms, axis=0)
+        self.marks = self.sq_norms + 1j * np.sum(marks, axis=0)
+        _, first, place = np.unique(self.marks, return_index=True, return_inverse=True)
+        self._first_equal = first[place]
+        self._copies = np.flatnonzero(self._first_equal != np.arange(self.n))
+        self.scale = 2.0 ** sum(f.exponent for f in factors)
+
+    def inner_with(self, others: Rows, index_M: Sequence[int] | Int64, spread: Spread) -> Array:
+        """Inner products of all rows with rows `index_M` of `others`, [N, M] in the dtype of the factors. Cost 2 N M sum(D).
+
+        Equal rows get equal bits. Some kernels (Haswell's) round by the place of a row in its block, so this is enforced.
+        """
+        vectors = [np.ascontiguousarray(f.F_ND[index_M].T) for f in others.factors]
+        out_NM = np.empty((-(-self.n // BLOCK_ROWS) * BLOCK_ROWS, len(index_M)), self.factors[0].F_ND.dtype)
+
+        def work(first: int, last: int) -> None:
+            out_BM = out_NM[first : len(out_NM) if last == self.n else last]
+            self.factors[0].product(vectors[0], first, last, out_BM)
+            for factor, V_DM in zip(self.factors[1:], vectors[1:]):
+                more_BM = np.empty_like(out_BM)
+                factor.product(V_DM, first, last, more_BM)
+                out_BM *= more_BM
+
+        spread(self.n, work)
+        out_NM[self._copies] = out_NM[self._first_equal[self._copies]]
+        return out_NM[: self.n]
+
+    def inner(self, i: int, spread: Spread) -> Array:
+        """Inner products of all rows with row i, shape [N]: one GEMV pass over the factors."""
+        return self.inner_with(self, [i], spread)[:, 0]
+
+
+def safe_exponent(*arrays: Array, floor: float = 0.0) -> int:
+    """0 for values of ordinary size; else e such that values / 2^e are at most 1 in magnitude (not below `floor` / 2^e)."""
+    peak = max([floor, *(max(float(a.max()), -float(a.min())) for a in arrays if a.size)])
+    exponent = math.frexp(peak)[1]
+    return exponent if peak and abs(exponent) > _SAFE_EXPONENT else 0
+
+
+def feature_rows(*matrices: Floats) -> list[Rows]:
+    """Plain feature matrices as rows that share one scale, so that distances between them make sense."""
+    exponent = safe_exponent(*matrices)
+    return [Rows(Factor(X_ND, exponent=exponent)) for X_ND in matrices]
+
+
+def sq_distances(sq_norms_N: Float64, inner_N: Array, sq_norm: float, self_inner: float | None = None) -> Float64:
+    """Squared distances of N rows to one, at least 0.
+
+    self_inner: the one's product with itself, by the kernel that made `inner_N`. Measured from it, the kernel's rounding cancels
+    for duplicates, whose distance is then exactly 0; without it they keep noise of 1e-7 |i|^2.
+    """
+    out = np.subtract(sq_norm if self_inner is None else self_inner, inner_N, dtype=np.float64)
+    out *= 2.0
+    out += sq_norms_N
+    out -= sq_norm
+    return np.maximum(out, 0.0, out=out)

@@ -1,0 +1,98 @@
+"""What a posterior is: the uncertainty of a last layer W around its trained value, over phi = [last hidden features; 1].
+
+A posterior module holds one frozen class, named as its file in CamelCase (`laplace_shared` -> `LaplaceShared`). It never holds
+the mean: that is the head's last layer, and is passed in. Posteriors are immutable; `update` returns a new one and a new mean.
+Whatever the form (one covariance, one a class, an ensemble, dropout masks), a draw is a whole last layer, so that one draw is
+the same hypothesis for every row, and what follows (BALD, look-ahead, reweighting) is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+
+from alcli.arrays import Array, Float64
+from alcli.numerics.logistic import softmax
+
+Link = Literal["softmax", "identity"]
+Mode = Literal["sequential", "batch"]
+
+
+def mean_of(link: Link, logits_BC: Float64) -> Float64:
+    """The expected target given the outputs of the last layer: class probabilities, or the outputs themselves."""
+    return softmax(logits_BC) if link == "softmax" else logits_BC
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a posterior sees of labelled rows.
+
+    phi_LD1: inputs of the last layer. targets_LC: one-hot classes or regression targets. weights_L: 1 for an ordinary row.
+    link: how outputs become expected targets.
+    """
+
+    phi_LD1: Float64
+    targets_LC: Float64
+    weights_L: Float64
+    link: Link
+
+    @property
+    def n(self) -> int:
+        return len(self.phi_LD1)
+
+    def rows(self, index: Array) -> Evidence:
+        """The rows of `index` (numbers or a mask)."""
+        return Evidence(self.phi_LD1[index], self.targets_LC[index], self.weights_L[index], self.link)
+
+
+class Posterior(Protocol):
+    """A posterior over the last layer."""
+
+    @property
+    def kind(self) -> str:
+        """The name it is found by, such as laplace-shared."""
+
+    @classmethod
+    def fit(cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, **options: Any) -> Self:
+        """The posterior at the mean W_CD1, of the labelled rows that W_CD1 was fitted to."""
+
+    def variance(self, phi_BD1: Float64) -> Float64:
+        """Variance of each logit, shape [B, C], or [B, 1] where all classes share it."""
+
+    def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
+        """Last layers drawn around W_CD1, shape [S, C, D1]. Sample i depends on (seed, first + i) alone."""
+
+    def update(
+        self, W_CD1: Float64, data: Evidence, *, gamma: float, mode: Mode = "sequential"
+    ) -> tuple[Float64, Self]:
+        """(new mean, new posterior) after absorbing rows with step size gamma. Precision and covariance advance together."""
+
+    def log_evidence(self, W_CD1: Float64, log_likelihood: float) -> float:
+        """The Laplace approximation of log p(labels), at the MAP W_CD1 of the given log likelihood."""
+
+    def arrays(self) -> dict[str, Array]:
+        """Everything needed to rebuild it, beside `settings`."""
+
+    def settings(self) -> dict[str, Any]:
+        """JSON values needed to rebuild it."""
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
+        """Rebuild what `arrays` and `settings` describe, for a last layer of C rows. Raises DataError naming the tensor."""
+
+
+def posterior_of(module: ModuleType) -> type[Posterior]:
+    """The class that a module of this folder holds."""
+    stem = module.__name__.rpartition(".")[2]
+    found: type[Posterior] = getattr(module, "".join(part.title() for part in stem.split("_")))
+    return found
+
+
+def sample_noise(shape: tuple[int, ...], n_samples: int, *, seed: int, first: int) -> Float64:
+    """Standard normal numbers [S, *shape]; sample i comes from the stream (seed, first + i), whatever else is drawn."""
+    streams = (np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, first + i])) for i in range(n_samples))
+    return np.stack([stream.standard_normal(shape) for stream in streams]) if n_samples else np.empty((0, *shape))

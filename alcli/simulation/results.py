@@ -1,0 +1,58 @@
+"""What a simulation returns: tidy rows, one per round and one per pick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from alcli.simulation.plan import Cell
+
+PHASES = ("seconds_fit", "seconds_select", "seconds_evaluate")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a learning curve: round 0 has the initial labels. metrics: by name, on the test rows."""
+
+    round: int
+    n_labels: int
+    metrics: Mapping[str, float]
+    seconds_fit: float
+    seconds_select: float
+    seconds_evaluate: float
+
+    def row(self) -> dict[str, Any]:
+        """Flat, the metrics beside the rest."""
+        times = {phase: getattr(self, phase) for phase in PHASES}
+        return {"round": self.round, "n_labels": self.n_labels, **self.metrics, **times}
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One row chosen in `round`, row being its number in the pool."""
+
+    round: int
+    rank: int
+    row: int
+    score: float
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A finished cell."""
+
+    cell: Cell
+    points: tuple[Point, ...]
+    picks: tuple[Pick, ...]
+
+    def curve_rows(self) -> list[dict[str, Any]]:
+        """One row a point: strategy, seed, round, n_labels, metrics, seconds."""
+        return [{**asdict(self.cell), **point.row()} for point in self.points]
+
+    def pick_rows(self, ids: Sequence[Any]) -> list[dict[str, Any]]:
+        """One row a pick: strategy, seed, round, rank, id, score. ids: of the picks, in their order."""
+        return [
+            {**asdict(self.cell), "round": pick.round, "rank": pick.rank, "id": id, "score": pick.score}
+            for pick, id in zip(self.picks, ids, strict=True)
+        ]

@@ -1,0 +1,116 @@
+"""One cell of a simulation: fit, evaluate, select, reveal, and again.
+
+Source: the pool-based protocol of Settles, Active Learning Literature Survey, 2009, section 2.3.
+Cost: per round one warm-started fit, one pass over the test rows, one selection; memory one copy of the candidates' features.
+The round's selection is `alcli.strategies._contract.select`, the function that `alcli query` calls.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from alcli import plugins
+from alcli.arrays import Array, Float64, Int64
+from alcli.errors import AlcliError
+from alcli.heads._contract import Training
+from alcli.heads._fitting import fit
+from alcli.heads._model import Model
+from alcli.simulation.metrics import evaluate
+from alcli.simulation.oracle import Oracle
+from alcli.simulation.plan import Cell, Plan, initial_rng, selection_seed, split_rng
+from alcli.simulation.results import CellResult, Pick, Point
+from alcli.simulation.splits import held_out, initial_rows
+from alcli.strategies._contract import Selection, Strategy, select, strategy_of
+from alcli.strategies._view import Source, View
+
+_NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all cells share: the rows, their true labels, and the rules.
+
+    y_N: int64 class numbers or float64 targets, of the rows that are used. usable: the row numbers of these, in the order of their
+    ids. test: those of them to evaluate on, in the order of their ids; None holds some out. n_classes: None in a regression.
+    """
+
+    source: Source
+    y_N: Array
+    usable: Int64
+    test: Int64 | None
+    n_classes: int | None
+    plan: Plan
+
+    @property
+    def classes(self) -> bool:
+        return self.n_classes is not None
+
+    def split(self, seed: int) -> tuple[Int64, Int64]:
+        """(test rows, rows that can be asked for) of a seed, in the order of their ids; the same for every strategy."""
+        test = self.test
+        if test is None:
+            test = held_out(self.y_N, self.usable, self.plan.test_fraction, split_rng(seed), classes=self.classes)
+        return test, self.usable[~np.isin(self.usable, test)]
+
+    def initial(self, seed: int, askable: Int64) -> Int64:
+        """The rows labelled at the start; the same for every strategy."""
+        return initial_rows(
+            self.y_N, askable, self.plan.initial, initial_rng(seed), classes=self.classes, stratified=self.plan.stratified
+        )
+
+
+def run_cell(bench: Bench, cell: Cell) -> CellResult:
+    """All rounds of one cell. A pool that runs out ends it early. Deterministic but for the seconds."""
+    strategy = strategy_of(plugins.load("strategies", cell.strategy))
+    test, askable = bench.split(cell.seed)
+    oracle = Oracle(bench.y_N, askable)
+    oracle.ask(bench.initial(cell.seed, askable))
+    X_test, y_test = bench.source.take(test), bench.y_N[test]
+    points: list[Point] = []
+    picks: list[Pick] = []
+    model: Model | None = None
+    clock = _Clock()
+    for number in range(bench.plan.rounds + 1):
+        model = _fit(bench, cell, oracle, model)
+        seconds_fit = clock.lap()
+        metrics = evaluate(model, X_test, y_test)
+        seconds_evaluate = clock.lap()
+        over = number == bench.plan.rounds or len(oracle.candidates) == 0
+        chosen = _NOTHING if over else _select(bench, cell, strategy, oracle, model, number)
+        points.append(Point(number, oracle.queries, metrics, seconds_fit, clock.lap(), seconds_evaluate))
+        if over:
+            break
+        oracle.ask(chosen.rows_K)
+        picks += [Pick(number + 1, rank, int(row), float(score)) for rank, (row, score) in enumerate(zip(chosen.rows_K, chosen.scores_K))]
+    return CellResult(cell, tuple(points), tuple(picks))
+
+
+def _fit(bench: Bench, cell: Cell, oracle: Oracle, start: Model | None) -> Model:
+    labelled = oracle.labelled
+    weights_L: Float64 = np.ones(len(labelled))
+    data = Training(bench.source.take(labelled), oracle.labels(), weights_L, bench.n_classes)
+    return fit(data, replace(bench.plan.spec, seed=cell.seed), start=start, tune_update=False)
+
+
+def _select(bench: Bench, cell: Cell, strategy: Strategy, oracle: Oracle, model: Model, number: int) -> Selection:
+    view = View(bench.source, oracle.candidates, oracle.labelled, model)
+    seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})
+    try:
+        return select(strategy, view, bench.plan.batch, seed=seed, options=options)
+    except AlcliError as error:
+        error.message = f"strategy {cell.strategy}, seed {cell.seed}, round {number + 1}: {error.message}"
+        raise
+
+
+class _Clock:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        last, self._last = self._last, time.perf_counter()
+        return self._last - last

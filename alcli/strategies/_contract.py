@@ -1,0 +1,120 @@
+"""What a strategy is: either a score for every row, or a choice of a whole batch.
+
+A **pointwise** strategy is a pure function from blocks of what it needs to one score a row; larger is asked first. It streams
+over pools of any size, and ranking, ties and batch size are handled here, once. A **batch** strategy gets a `View` of the
+candidates and returns a `Selection`. Both are plain functions named as their file; keyword-only arguments are their options.
+
+What can be needed: `features` (X_BD), `logits` and `log_probs` (of the head; BC), `row_key` (a 64-bit hash of the id).
+Batch strategies may also need `labelled` (the features of the labelled rows).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from alcli.arrays import Float32, Float64, Int64
+from alcli.errors import DataError, UsageError
+from alcli.numerics.topk import TopK
+from alcli.strategies._view import View
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+HEAD_NEEDS = frozenset({"logits", "log_probs"})
+CLASSIFICATION_NEEDS = frozenset({"log_probs"})
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The batch in the order it was picked.
+
+    rows_K: int64 row numbers of the pool. scores_K: float32, what made each row win when it was picked.
+    weights_K: float32 importance weights, where the method gives them.
+    """
+
+    rows_K: Int64
+    scores_K: Float32
+    weights_K: Float32 | None = None
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A strategy function and what it declares of itself."""
+
+    run: Callable[..., Any]
+    needs: tuple[str, ...]
+    pointwise: bool
+    random: bool
+
+    @property
+    def needs_head(self) -> bool:
+        return bool(HEAD_NEEDS.intersection(self.needs))
+
+    @property
+    def needs_classes(self) -> bool:
+        return bool(CLASSIFICATION_NEEDS.intersection(self.needs))
+
+
+def pointwise(*, needs: Sequence[str], random: bool = False) -> Callable[[F], F]:
+    """Declare a function of blocks, in the order of `needs`, to a float64 score per row. random: it takes `seed`."""
+    return _declare(needs, pointwise=True, random=random)
+
+
+def batch(*, needs: Sequence[str], random: bool = False) -> Callable[[F], F]:
+    """Declare a function (view, k, *, [rng,] options) -> Selection. random: it takes `rng`, a numpy Generator."""
+    return _declare(needs, pointwise=False, random=random)
+
+
+def _declare(needs: Sequence[str], *, pointwise: bool, random: bool) -> Callable[[F], F]:
+    def attach(function: F) -> F:
+        function.strategy = Strategy(function, tuple(needs), pointwise, random)  # type: ignore[attr-defined]
+        return function
+
+    return attach
+
+
+def strategy_of(module: ModuleType) -> Strategy:
+    """The strategy that a module of this folder declares."""
+    found: Strategy = getattr(module, module.__name__.rpartition(".")[2]).strategy
+    return found
+
+
+def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mapping[str, Any]) -> Selection:
+    """Choose min(k, n) of the view's candidates. The same inputs give the same picks at any block size and thread count."""
+    k = min(k, view.n)
+    if k == 0:
+        return Selection(np.empty(0, np.int64), np.empty(0, np.float32))
+    view = view.restricted_to(strategy.needs)
+    if strategy.pointwise:
+        return _best_scores(strategy, view, k, seed, options)
+    extra = {"rng": np.random.default_rng(np.random.SeedSequence(seed))} if strategy.random else {}
+    return strategy.run(view, k, **extra, **options)  # type: ignore[no-any-return]
+
+
+def at_least(least: float, **options: float) -> None:
+    """Raise UsageError for an option that is below `least`."""
+    for name, value in options.items():
+        if not value >= least:
+            raise UsageError(f"parameter '{name.replace('_', '-')}' must be at least {least}, got {value}")
+
+
+def finite32(scores_K: Float64) -> Float32:
+    """Scores as float32; what is too large for it becomes its largest number."""
+    return np.minimum(scores_K, np.finfo(np.float32).max).astype(np.float32)
+
+
+def _best_scores(strategy: Strategy, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
+    """Stream the blocks, keep the k best by (score rounded to float32 descending, id ascending)."""
+    extra = {"seed": seed} if strategy.random else {}
+    best = TopK(k, view.sort_keys)
+    for rows_B, *block in view.blocks(*strategy.needs):
+        scores_B = strategy.run(*block, **extra, **options)
+        if not np.isfinite(scores_B).all():
+            row = rows_B[~np.isfinite(scores_B)][0]
+            raise DataError(f"{view.describe(int(row))}: the score is not a finite number")
+        best.offer(rows_B, scores_B.astype(np.float32))
+    return Selection(*best.result())

@@ -1,0 +1,150 @@
+"""What a strategy sees of the pool: candidates, the labelled rows, the head's predictions; never a file.
+
+A `View` joins a source of rows (a Parquet pool, or plain arrays) with a head. Streaming access (`blocks`) walks the source in
+its own order in constant memory. Random access (`matrix`) holds the candidates **in the order of their ids**, so a batch
+strategy that breaks ties by position breaks them by id, and its draws follow the ids however the files are laid out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from alcli.arrays import Array, Float32, Floats, Int64, Keys
+
+
+class Source(Protocol):
+    """Rows of features by number, `n` of them with `dim` columns. Blocks are float32 or float64, finite, read-only by custom."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+    def blocks(self) -> Iterator[tuple[int, Floats]]:
+        """(number of the first row, X_BD) in row order; can be called again."""
+    def take(self, rows: Int64) -> Floats:
+        """The features of `rows`, in the order given; a memory map when they are larger than the memory limit."""
+    def sort_keys(self, rows: Int64) -> Array:
+        """The ids of `rows` in a form that numpy can sort (int64, or str objects)."""
+    def sorted_by_id(self, rows: Int64) -> Int64:
+        """`rows` in ascending order of their ids."""
+    def row_keys(self, rows: Int64) -> Keys:
+        """A 64-bit hash of each row's id."""
+    def describe(self, row: int) -> str:
+        """Where a row comes from, for messages: file, row and id."""
+
+
+class Predictor(Protocol):
+    """What a view asks of a head."""
+
+    def logits(self, X_BD: Floats) -> Floats: ...
+    def log_probs(self, X_BD: Floats) -> Floats: ...
+
+
+class View:
+    """Candidates of a source and what a head says of them.
+
+    candidates: int64 row numbers, any order, no duplicates. labelled: row numbers of the labelled rows.
+    head: None where there is none; `logits` and `log_probs` are then undefined.
+    """
+
+    def __init__(self, source: Source, candidates: Int64, labelled: Int64, head: Predictor | None = None) -> None:
+        self._source = source
+        self._candidates = np.asarray(candidates, np.int64)
+        self._labelled = np.asarray(labelled, np.int64)
+        self._head = head
+        self._allowed: frozenset[str] | None = None
+        self._cache: dict[str, Any] = {}
+
+    @property
+    def n(self) -> int:
+        """How many candidates there are."""
+        return len(self._candidates)
+
+    def restricted_to(self, needs: tuple[str, ...]) -> View:
+        """The same view, which raises when anything undeclared is read."""
+        view = View(self._source, self._candidates, self._labelled, self._head)
+        view._allowed, view._cache = frozenset(needs), self._cache
+        return view
+
+    def blocks(self, *needs: str) -> Iterator[tuple[Any, ...]]:
+        """(rows_B, one array per need) over the candidates, in the source's order. One pass over the source."""
+        for need in needs:
+            self._check_allowed(need)
+        if not {"features", "logits", "log_probs"}.intersection(needs):
+            rows = self._candidates
+            yield (rows, *(self._compute(need, rows, None) for need in needs))
+            return
+        is_candidate = np.zeros(self._source.n, bool)
+        is_candidate[self._candidates] = True
+        for first, X_BD in self._source.blocks():
+            chosen = np.flatnonzero(is_candidate[first : first + len(X_BD)])
+            if len(chosen):
+                X_BD = X_BD if len(chosen) == len(X_BD) else X_BD[chosen]
+                rows_B = chosen + first
+                yield (rows_B, *(self._compute(need, rows_B, X_BD) for need in needs))
+
+    def matrix(self, need: str) -> Array:
+        """All candidates' `need`, shape [n, ...] in the order of `rows`: float32 (float64 where the source is). Do not write to it."""
+        self._check_allowed(need)
+        if need not in self._cache:
+            self._cache[need] = self._whole(need)
+        return self._cache[need]  # type: ignore[no-any-return]
+
+    def labelled(self) -> Floats:
+        """The features of the labelled rows in ascending order of their ids, shape [n_labelled, D]."""
+        self._check_allowed("labelled")
+        return self._source.take(self._source.sorted_by_id(self._labelled))
+
+    def with_labelled(self) -> tuple[Int64, Floats, Array]:
+        """(rows_M, X_MD, is_labelled_M) of candidates and labelled rows together, in ascending order of their ids."""
+        self._check_allowed("labelled")
+        if not len(self._labelled):
+            return self.rows, self.matrix("features"), np.zeros(self.n, bool)
+        self._check_allowed("features")
+        rows_M = self._source.sorted_by_id(np.concatenate([self._candidates, self._labelled]))
+        return rows_M, self._source.take(rows_M), np.isin(rows_M, self._labelled)
+
+    @property
+    def n_labelled(self) -> int:
+        return len(self._labelled)
+
+    @property
+    def rows(self) -> Int64:
+        """Row numbers of the candidates in ascending order of id: entry i belongs to row i of every `matrix`."""
+        if "rows" not in self._cache:
+            self._cache["rows"] = self._source.sorted_by_id(self._candidates)
+        return self._cache["rows"]  # type: ignore[no-any-return]
+
+    def sort_keys(self, rows: Int64) -> Array:
+        return self._source.sort_keys(rows)
+
+    def describe(self, row: int) -> str:
+        return self._source.describe(row)
+
+    def _whole(self, need: str) -> Array:
+        if need == "features":
+            return self._source.take(self.rows)
+        X_ND = self._cache.get("features")
+        if X_ND is None:
+            X_ND = self._cache["features"] = self._source.take(self.rows)
+        steps = range(0, self.n, 8192)
+        first = np.asarray(self._compute(need, self.rows[:1], X_ND[:1]))
+        out: Float32 = np.empty((self.n, *first.shape[1:]), np.float32)
+        for i in steps:
+            out[i : i + 8192] = self._compute(need, self.rows[i : i + 8192], X_ND[i : i + 8192])
+        return out
+
+    def _compute(self, need: str, rows_B: Int64, X_BD: Floats | None) -> Any:
+        if need == "row_key":
+            return self._source.row_keys(rows_B)
+        if need == "features":
+            return X_BD
+        assert self._head is not None and X_BD is not None, f"'{need}' asked of a view without a head"
+        return self._head.logits(X_BD) if need == "logits" else self._head.log_probs(X_BD)
+
+    def _check_allowed(self, need: str) -> None:
+        if self._allowed is not None and need not in self._allowed:
+            raise LookupError(f"a strategy read '{need}' but declares only {sorted(self._allowed)}")

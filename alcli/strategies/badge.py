@@ -1,0 +1,34 @@
+"""Diverse gradients of the last layer: k-means++ seeding on the loss gradients at the predicted labels.
+
+Source: Ash et al. 2020, "Deep batch active learning by diverse, uncertain gradient lower bounds", Alg. 1; embedding
+(p - e_argmax) (x) [h; 1], bias included, kept as two factors. The first pick is the largest gradient; draws by squared distance.
+Cost: 2 N (C + D) flops per pick; memory N (C + D), never N C D.
+Passes: K.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alcli.arrays import Array
+from alcli.numerics.kmeanspp import k_means_pp
+from alcli.numerics.rows import Factor, Rows
+from alcli.strategies._contract import Selection, batch, finite32
+from alcli.strategies._view import View
+
+
+@batch(needs=["features", "log_probs"], random=True)
+def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
+    """Scores: distance between a row's gradient and the nearest picked one (the first: its norm)."""
+    rows = Rows(Factor(residuals(view.matrix("log_probs"))), Factor(view.matrix("features"), offset=1.0))
+    picks_K, distances_K = k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng)
+    return Selection(view.rows[picks_K], finite32(distances_K))
+
+
+def residuals(log_probs_NC: Array) -> Array:
+    """p - e_argmax, shape and dtype of the input: the gradient of the loss at the predicted label by the logits."""
+    p_NC = np.exp(log_probs_NC)
+    top_N = log_probs_NC.argmax(axis=1)[:, None]
+    # p - 1 from log p directly, for p so close to 1 that the difference would round to 0.
+    np.put_along_axis(p_NC, top_N, np.expm1(np.take_along_axis(log_probs_NC, top_N, axis=1)), axis=1)
+    return p_NC

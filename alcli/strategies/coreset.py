@@ -1,0 +1,22 @@
+"""Greedy k-centre (core-set): each pick is the row farthest from everything labelled or picked.
+
+Source: Sener & Savarese 2018, "Active learning for convolutional neural networks: a core-set approach", Alg. 1; without labels
+the first pick is the row of largest norm.
+Cost: at most 2 N D (L + K) flops, in practice about half a GEMV pass per pick; O(N) memory beside the features.
+Passes: at most L/32 + K.
+"""
+
+from __future__ import annotations
+
+from alcli.numerics.kcenter import k_center
+from alcli.numerics.rows import feature_rows
+from alcli.strategies._contract import Selection, batch, finite32
+from alcli.strategies._view import View
+
+
+@batch(needs=["features", "labelled"])
+def coreset(view: View, k: int) -> Selection:
+    """Scores: distance to the nearest labelled or earlier row when picked (the first without labels: its norm)."""
+    rows, centres = feature_rows(view.matrix("features"), view.labelled())
+    picks_K, distances_K = k_center(rows, k, centres)
+    return Selection(view.rows[picks_K], finite32(distances_K))

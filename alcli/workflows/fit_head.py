@@ -1,0 +1,86 @@
+"""`alcli fit-head`: learn a head with its uncertainty from labelled rows of a pool, report how good it is, write it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alcli.arrays import Array, Floats
+from alcli.data.atomic import check_creatable
+from alcli.data.head_file import HeadFile, choose_anchors, save_head
+from alcli.data.pool import Pool
+from alcli.heads._contract import Training
+from alcli.heads._fitting import fit
+from alcli.heads._model import Model
+from alcli.numerics import metrics
+from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, require_labels, test_rows, training
+from alcli.workflows.recipe import Recipe
+
+_BLOCK = 8192
+_PROVENANCE = ("model", "layer", "dim", "dtype", "normalized", "source", "fingerprint")
+
+
+@dataclass
+class Fitted:
+    """A fitted head and what to tell the user of it."""
+
+    head: HeadFile
+    report: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def fit_head(pool: Pool, labels: Sequence[str], out: Path, recipe: Recipe, *, task: Task = "auto", force: bool = False, ignore_unknown: bool = False) -> Fitted:
+    """Fit a head to the labelled rows of a pool and write it to `out`. Raises every AlcliError; `out` is whole or untouched."""
+    recipe.checked()
+    check_creatable(out, overwrite=force)
+    labelled = gather(pool, labels, task=task, head=recipe.head, ignore_unknown=ignore_unknown)
+    require_labels(labelled, pool, labels)
+    fitted = fit_labelled(pool, labelled, recipe)
+    save_head(out, fitted.head, overwrite=force)
+    return fitted
+
+
+def fit_labelled(pool: Pool, labelled: LabelledRows, recipe: Recipe) -> Fitted:
+    """Fit a head to `labelled` rows, without writing it."""
+    classes = labelled.classes
+    data = training(pool, labelled, classes)
+    model = fit(data, recipe.spec(regression=classes is None))
+    known = absorbed(pool, labelled, data)
+    anchor_id, anchors = choose_anchors(known.id_L, data.X_LD)
+    head = HeadFile(model, classes, labelled.labels.class_type, provenance(pool), known, anchor_id, anchors, recipe.as_json())
+    report, notes = describe(pool, model, data, classes)
+    return Fitted(head, report, [*pool.notes, *labelled.notes, *notes])
+
+
+def provenance(pool: Pool) -> dict[str, Any]:
+    """Where the features of a head came from, as far as the pool says."""
+    return {"pool": Path(pool.name).name, "rows": pool.n} | {k: pool.metadata[k] for k in _PROVENANCE if k in pool.metadata}
+
+
+def describe(pool: Pool, model: Model, data: Training, classes: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
+    """The figures of a fit: sizes, prior, evidence, and how well it predicts training and test rows; and notes."""
+    report: dict[str, Any] = {"n": data.n, "kind": model.head.kind, "dim": model.dim, "prior_precision": model.head.prior_precision}
+    if classes is not None:
+        report |= {"classes": len(classes), "temperature": model.temperature}
+    report |= dict(model.head.diagnostics)
+    report |= {f"train_{k}": v for k, v in scores(model, data.X_LD, data.y_L).items()}
+    rows, y, unknown = test_rows(pool, classes)
+    notes = [f"{unknown} test rows of classes that no label names were left out of the test figures"] if unknown else []
+    if len(rows):
+        report["n_test"] = len(rows)
+        report |= {f"test_{k}": v for k, v in scores(model, pool.take(rows), y).items()}
+    return report, notes
+
+
+def scores(model: Model, X_ND: Floats, y_N: Array) -> dict[str, float]:
+    """Accuracy, NLL and ECE of the predictive distribution; MAE, RMSE and R2 in a regression. In blocks of constant memory."""
+    starts = range(0, len(X_ND), _BLOCK)
+    if model.n_classes is None:
+        mean = np.concatenate([model.mean(X_ND[i : i + _BLOCK]) for i in starts])
+        return {"mae": metrics.mae(y_N, mean), "rmse": metrics.rmse(y_N, mean), "r2": metrics.r2(y_N, mean)}
+    log_probs = np.concatenate([model.predictive(X_ND[i : i + _BLOCK]) for i in starts])
+    return {name: getattr(metrics, name)(y_N, log_probs) for name in ("accuracy", "nll", "ece")}

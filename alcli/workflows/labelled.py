@@ -1,0 +1,111 @@
+"""From a pool and label files to the labelled rows that a head learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from alcli.arrays import Array, Int64
+from alcli.data.head_file import Absorbed
+from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels
+from alcli.data.pool import Pool
+from alcli.errors import DataError, UsageError
+from alcli.heads._contract import Training
+
+Task = Literal["auto", "classification", "regression"]
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Labelled rows of a pool: their numbers, their labels, and remarks for the user."""
+
+    rows_L: Int64
+    labels: Labels
+    regression: bool
+    notes: tuple[str, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The classes that occur; None in a regression."""
+        return None if self.regression else self.labels.classes()
+
+
+def gather(pool: Pool, paths: Sequence[str], *, task: Task = "auto", head: str | None = None, ignore_unknown: bool = False) -> LabelledRows:
+    """The labelled rows: those of the label files, or without any file those of the pool's own label column.
+
+    Rows whose split is test are left out, as are rows without a usable vector. Raises DataError, UsageError, InputError.
+    """
+    regression = is_regression(pool, task, head, bool(paths))
+    if paths:
+        labels = read_labels(paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown)
+        rows_L = pool.ids.rows_of(list(labels.by_id))
+    else:
+        labels = own_labels(pool, np.flatnonzero(~pool.is_test))
+        rows_L = pool.ids.rows_of(list(labels.by_id))
+    notes = list(labels.notes)
+    for mask, what in ((pool.is_test, "are test rows and were kept out of the fit"), (pool.is_bad, "have no usable vector and were left out")):
+        out = mask[rows_L]
+        if out.any():
+            notes.append(f"{out.sum()} labelled rows {what}")
+            for id in np.array(list(labels.by_id), object)[out]:
+                del labels.by_id[id]
+            rows_L = rows_L[~out]
+    return LabelledRows(rows_L, labels, regression, tuple(notes))
+
+
+def own_labels(pool: Pool, rows: Int64) -> Labels:
+    """The labels that the pool itself carries for `rows`; none at all when it has no label column."""
+    column = pool.labels()
+    return Labels() if column is None else labels_of_column(column, pool.ids, rows, pool.label_column)
+
+
+def is_regression(pool: Pool, task: Task, head: str | None, from_files: bool) -> bool:
+    """Whether labels are numbers to predict: as the user says, else as the type of the pool's label column says."""
+    if task not in ("auto", "classification", "regression"):
+        raise UsageError(f"the task must be auto, classification or regression, got '{task}'")
+    if task != "auto":
+        return task == "regression"
+    column = pool.labels()
+    floats = column is not None and class_type_of(column.type, pool.label_column) == "float"
+    return floats and head in (None, "ridge", "mlp")
+
+
+def training(pool: Pool, labelled: LabelledRows, classes: Sequence[str] | None) -> Training:
+    """Features and labels of labelled rows, in the order of the ids, so that their order in the files does not matter."""
+    y_L, weights_L = labelled.labels.arrays(classes)
+    order = id_order(pool, labelled.rows_L)
+    return Training(pool.take(labelled.rows_L[order]), y_L[order], weights_L[order], None if classes is None else len(classes))
+
+
+def absorbed(pool: Pool, labelled: LabelledRows, data: Training) -> Absorbed:
+    """What a head remembers of `data`, made by `training` from the same rows."""
+    rows_L = labelled.rows_L[id_order(pool, labelled.rows_L)]
+    return Absorbed(pool.ids.hashes(rows_L), data.y_L, data.weights_L)
+
+
+def test_rows(pool: Pool, classes: Sequence[str] | None) -> tuple[Int64, Array, int]:
+    """(rows, labels, how many were left out) of the labelled test split; a class unknown to the head leaves its rows out."""
+    labels = own_labels(pool, np.flatnonzero(pool.is_test & ~pool.is_bad))
+    before = len(labels)
+    if classes is not None:
+        known = set(classes)
+        labels.by_id = {id: said for id, said in labels.by_id.items() if said.label in known}
+    y, _ = labels.arrays(classes)
+    return pool.ids.rows_of(list(labels.by_id)), y, before - len(labels)
+
+
+def require_labels(labelled: LabelledRows, pool: Pool, paths: Sequence[str]) -> None:
+    """Raise DataError when there is nothing to learn from."""
+    if not len(labelled.labels):
+        where = "the label files hold no label" if paths else f"{pool.name} has no labelled row in column '{pool.label_column}'"
+        raise DataError(f"{where}, a head needs some", hint="give labels with -l FILE")
+
+
+def id_order(pool: Pool, rows: Int64) -> Int64:
+    """The permutation that puts `rows` in the order of their ids."""
+    by_id = pool.sorted_by_id(rows)
+    place = {int(row): i for i, row in enumerate(rows)}
+    return np.array([place[int(row)] for row in by_id], np.int64)

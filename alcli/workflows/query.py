@@ -1,0 +1,225 @@
+"""`alcli query`: choose which items of a pool to label next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alcli import plugins
+from alcli.arrays import Array, Int64
+from alcli.data.atomic import check_creatable, lock, replacing
+from alcli.data.head_file import HeadFile, check_anchors, check_features, load_head, rows_of_hashes
+from alcli.data.pool import Pool
+from alcli.data.selection_file import Table, append_to_ledger, encode, read_ledger
+from alcli.data.tables import read_ids
+from alcli.errors import DataError, UsageError, printable
+from alcli.numerics.hashing import uniforms
+from alcli.strategies._contract import Selection, Strategy, select, strategy_of
+from alcli.strategies._view import View
+from alcli.workflows.fit_head import fit_labelled
+from alcli.workflows.labelled import LabelledRows, gather
+from alcli.workflows.recipe import Recipe
+
+_CANDIDATE_STREAM = 1
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked: a strategy with its `-p` options as text, how many items, and what to leave out."""
+
+    strategy: str
+    n: int
+    seed: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Sequence[str] = ()
+    head: Path | None = None
+    exclude: Sequence[str] = ()
+    ledger: Path | None = None
+    candidates: int | None = None
+    strict: bool = False
+    allow_empty: bool = False
+    ignore_unknown: bool = False
+    lock_timeout: float = 0.0
+
+    def checked(self) -> tuple[Strategy, dict[str, Any]]:
+        """The strategy and its parsed options. Raises UsageError before any data is read."""
+        strategy = strategy_of(plugins.load("strategies", self.strategy))
+        options = plugins.parse_options(strategy.run, self.options, f"strategy '{self.strategy}'")
+        if self.n < 1:
+            raise UsageError(f"-n must be at least 1, got {self.n}")
+        if self.candidates is not None and self.candidates < 1:
+            raise UsageError(f"--candidates must be at least 1, got {self.candidates}")
+        return strategy, options
+
+
+@dataclass
+class Answer:
+    """The selection as a table, and what to tell the user."""
+
+    table: Table
+    notes: list[str]
+    report: dict[str, Any]
+
+
+def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callable[[bytes], None]) -> Answer:
+    """Select, write to `out` (or hand the bytes to `emit`), and append to the ledger under its lock. Raises every AlcliError.
+
+    The ledger is renamed into place just before the output is, so an id is never given out without being remembered.
+    """
+    strategy, options = ask.checked()
+    if out is not None:
+        check_creatable(out)
+    with ExitStack() as held:
+        if ask.ledger is not None:
+            check_creatable(ask.ledger)
+            held.enter_context(lock(ask.ledger, ask.lock_timeout))
+        before = read_ledger(ask.ledger) if ask.ledger is not None else []
+        answer = _answer(pool, ask, strategy, options, [row["id"] for row in before])
+        about = {"format": 1, "strategy": ask.strategy, "seed": ask.seed, "options": dict(ask.options), "pool": answer.report["pool"]}
+        data = encode(answer.table, format, about)
+        if out is None:
+            _remember(ask, before, answer.table)
+            emit(data)
+        else:
+            with replacing(out) as file:
+                file.write(data)
+                _remember(ask, before, answer.table)
+    return answer
+
+
+def _remember(ask: Query, before: list[dict[str, Any]], table: Table) -> None:
+    if ask.ledger is not None and table["id"]:
+        append_to_ledger(ask.ledger, before, table)
+
+
+def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any]) -> Answer:
+    if pool.n == 0 and not ask.allow_empty:
+        raise DataError(f"{pool.name}: the pool has 0 rows", hint="--allow-empty accepts that")
+    notes = list(pool.notes)
+    head, labelled_rows = _head_and_labels(pool, ask, strategy, notes)
+    blocked = pool.is_test | pool.is_bad
+    if pool.is_bad.any():
+        notes.append(f"{pool.is_bad.sum()} rows without a usable vector were left out")
+    blocked[labelled_rows] = True
+    blocked[_excluded_rows(pool, ask.exclude, in_ledger, notes)] = True
+    candidates = _reduced(pool, np.flatnonzero(~blocked), ask, notes)
+    if head is not None:
+        _check_head(pool, head, ask, labelled_rows)
+    view = View(pool, candidates, labelled_rows, None if head is None else head.model)
+    selection = select(strategy, view, ask.n, seed=ask.seed, options=options)
+    _note_shortage(len(selection.rows_K), ask, notes)
+    table = _table(pool, ask, selection, head)
+    report = {"pool": {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim}, "candidates": len(candidates), "labelled": len(labelled_rows), "selected": len(selection.rows_K)}
+    return Answer(table, notes, report)
+
+
+def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> tuple[HeadFile | None, Int64]:
+    """The head to ask, fitted now when none is given but needed; and the rows that need no label any more."""
+    head = load_head(ask.head) if ask.head is not None else None
+    if head is not None and not ask.labels:
+        rows = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
+        if strategy.needs_classes and head.classes is None:
+            raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the head {printable(ask.head)} is a regression", hint=_without_head())
+        return head, rows[rows >= 0]
+    labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
+    notes.extend(labelled.notes)
+    rows = labelled.rows_L
+    if head is not None:
+        known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
+        rows = np.union1d(rows, known[known >= 0])
+    if strategy.needs_head and head is None:
+        head = _fitted_now(pool, ask, strategy, labelled)
+        notes.append(f"fitted a {head.model.head.kind} head on {len(labelled.rows_L)} labels")
+    return head, rows
+
+
+def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows) -> HeadFile:
+    if not len(labelled.labels):
+        raise DataError(f"strategy '{ask.strategy}' needs a head or labels, there are none", hint=f"give -H or -l; {_without_head()}")
+    if labelled.regression and strategy.needs_classes:
+        raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the labels are numbers", hint=_without_head())
+    if not labelled.regression and len(labelled.labels.classes()) < 2:
+        raise DataError(f"strategy '{ask.strategy}' needs a head, and a head needs 2 classes; the {len(labelled.labels)} labels show one", hint=_without_head())
+    return fit_labelled(pool, labelled, Recipe()).head
+
+
+def _without_head() -> str:
+    names = [n for n in plugins.names("strategies") if not {"logits", "log_probs"}.intersection(plugins.summary("strategies", n).needs)]
+    return f"strategies that need no head: {', '.join(names)}"
+
+
+def _excluded_rows(pool: Pool, exclude: Sequence[str], in_ledger: Sequence[Any], notes: list[str]) -> Int64:
+    ids = [pool.ids.parse(row.values["id"], row.where, from_text=row.from_text) for path in exclude for row in read_ids(path)]
+    ids += [pool.ids.parse(id, "the ledger", from_text=False) for id in in_ledger]
+    if not ids:
+        return np.empty(0, np.int64)
+    rows = pool.ids.rows_of(ids)
+    if (rows < 0).any():
+        notes.append(f"{(rows < 0).sum()} ids to leave out are not in the pool")
+    return rows[rows >= 0]
+
+
+def _reduced(pool: Pool, candidates: Int64, ask: Query, notes: list[str]) -> Int64:
+    """At most --candidates of the rows, drawn by a hash of seed and id, so that files and their order do not matter."""
+    if ask.candidates is None or ask.candidates >= len(candidates):
+        return candidates
+    draws = uniforms(pool.row_keys(candidates), ask.seed, _CANDIDATE_STREAM)
+    notes.append(f"chose among {ask.candidates} random candidates of {len(candidates)}")
+    return np.sort(candidates[np.argsort(draws, kind="stable")[: ask.candidates]])
+
+
+def _check_head(pool: Pool, head: HeadFile, ask: Query, labelled_rows: Int64) -> None:
+    """Refuse a head of other features: by D, by the embedding model's name, by the features of ids that the head knows."""
+    shown = printable(ask.head) if ask.head is not None else "just fitted"
+    check_features(head, shown, pool.name, pool.dim, pool.metadata)
+    if ask.head is not None:
+        compare_anchors(pool, head, shown)
+
+
+def compare_anchors(pool: Pool, head: HeadFile, shown: str) -> None:
+    """Compare the features of the head's anchors with the pool's, where it has those ids. Reads only their row groups."""
+    rows = rows_of_hashes(head.anchor_id, pool.ids.hashes())
+    rows = rows[rows >= 0]
+    if len(rows):
+        check_anchors(head, shown, pool.ids.hashes(rows), pool.take(rows), lambda i: pool.describe(int(rows[i])))
+
+
+def _note_shortage(selected: int, ask: Query, notes: list[str]) -> None:
+    if selected == ask.n:
+        return
+    what = "nothing is left to select" if selected == 0 else f"only {selected} of {ask.n} items are left to select"
+    if ask.strict:
+        raise DataError(what, hint="without --strict what is left is returned")
+    notes.append(what)
+
+
+def _table(pool: Pool, ask: Query, selection: Selection, head: HeadFile | None) -> Table:
+    table: Table = {
+        "id": pool.ids.arrow(selection.rows_K).to_pylist(),
+        "rank": list(range(len(selection.rows_K))),
+        "score": [_shortest(s) for s in selection.scores_K],
+        "strategy": [ask.strategy] * len(selection.rows_K),
+    }
+    if selection.weights_K is not None:
+        table["weight"] = [_shortest(w) for w in selection.weights_K]
+    if head is not None and head.classes is not None:
+        log_probs = head.model.predictive(pool.take(selection.rows_K))
+        best = log_probs.argmax(axis=1)
+        table["predicted"] = [typed_class(head.classes[c], head.class_type) for c in best]
+        table["confidence"] = [_shortest(np.float32(np.exp(v))) for v in log_probs.max(axis=1)]
+    return table
+
+
+def _shortest(value: Array | np.float32) -> float:
+    """A float32 as the Python float with the shortest text that reads back to the same float32."""
+    return float(str(np.float32(value)))
+
+
+def typed_class(name: str, class_type: str) -> str | int | bool:
+    """A class as it is written in typed files."""
+    return int(name) if class_type == "integer" else name == "true" if class_type == "boolean" else name

@@ -1,0 +1,76 @@
+"""How a head is fitted: the options of `fit-head`, as `query` takes them by default, `update` repeats and `simulate` shares them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from alcli import plugins
+from alcli.errors import UsageError
+from alcli.heads._contract import HeadFamily, family_of
+from alcli.heads._fitting import FitSpec
+from alcli.posteriors._contract import Posterior, posterior_of
+
+CALIBRATIONS = ("none", "temperature")
+COVARIANCES = ("shared", "block", "kron", "diag", "full")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Names and numbers only, so it can be written to JSON. head: None takes softmax for classes and ridge for a regression.
+
+    prior_precision: None chooses it from the data. options: `-p KEY=VALUE` of the head, as text.
+    """
+
+    head: str | None = None
+    posterior: str = "laplace"
+    covariance: str = "shared"
+    prior_precision: float | None = None
+    calibrate: str = "none"
+    seed: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def checked(self) -> Recipe:
+        """This recipe, once every name and value in it is known to be good. Raises UsageError with the nearest name."""
+        self._posterior()
+        for head in [self.head] if self.head is not None else ["softmax", "ridge"]:
+            plugins.parse_options(_family(head).fit, self.options, f"head '{head}'")
+        if self.calibrate not in CALIBRATIONS:
+            raise UsageError(f"no calibration '{self.calibrate}'", hint=plugins.suggestion(self.calibrate, CALIBRATIONS))
+        if self.prior_precision is not None and not 0 < self.prior_precision < float("inf"):
+            raise UsageError(f"the prior precision must be a positive number or auto, got {self.prior_precision}")
+        return self
+
+    def spec(self, *, regression: bool) -> FitSpec:
+        """What `fit` takes: the same with the modules loaded."""
+        name = self.head or ("ridge" if regression else "softmax")
+        family = _family(name)
+        options = plugins.parse_options(family.fit, self.options, f"head '{name}'")
+        calibrate: Any = self.calibrate
+        return FitSpec(family, self._posterior(), self.prior_precision, calibrate, self.seed, options)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def _posterior(self) -> type[Posterior] | None:
+        if self.posterior == "none":
+            return None
+        if self.posterior == "laplace":
+            if self.covariance not in COVARIANCES:
+                raise UsageError(f"no covariance '{self.covariance}'", hint=plugins.suggestion(self.covariance, COVARIANCES))
+            return _load_posterior(f"laplace-{self.covariance}", f"covariance '{self.covariance}'")
+        return _load_posterior(self.posterior, f"posterior '{self.posterior}'")
+
+
+def _family(name: str) -> HeadFamily:
+    return family_of(plugins.load("heads", name))
+
+
+def _load_posterior(name: str, what: str) -> type[Posterior]:
+    known = plugins.names("posteriors")
+    if name not in known:
+        have = sorted(n.removeprefix("laplace-") for n in known if n.startswith("laplace-"))
+        others = sorted(["laplace", "none", *(n for n in known if not n.startswith("laplace-"))])
+        raise UsageError(f"{what} is not available", hint=f"covariances of laplace: {', '.join(have)}; posteriors: {', '.join(others)}")
+    return posterior_of(plugins.load("posteriors", name))

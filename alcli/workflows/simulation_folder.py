@@ -1,0 +1,166 @@
+"""The folder of a simulation: its configuration, one file per finished cell, and the tables and pictures made of them.
+
+A finished cell is a JSON file that appears whole, so a simulation that was stopped goes on from there. Cells name items by id,
+since row numbers change when the files of a pool do. Merging follows the configuration, not the order in which cells were finished.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import urllib.parse
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from alcli import __version__
+from alcli.data.atomic import replacing
+from alcli.errors import CannotCreateError, DataError, NewerFormatError, printable
+from alcli.report.summary import Line
+from alcli.simulation.plan import Cell
+from alcli.simulation.results import PHASES
+
+FORMAT = 1
+Json = dict[str, Any]
+_NOT_COMPARED = frozenset({"pool.name"})
+_KINDS = {"strategy": pa.string(), "seed": pa.int64(), "round": pa.int32(), "rank": pa.int32(), "n_labels": pa.int64(), "score": pa.float32()}
+
+
+class SimulationFolder:
+    """Reads and writes the files of one simulation under `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._runs = path / "runs"
+
+    @property
+    def scratch(self) -> Path:
+        """Where the feature matrix lies while a simulation runs."""
+        return self.path / ".features"
+
+    def create(self) -> None:
+        """Make the folder if there is none. Raises CannotCreateError when that fails or something else is in it."""
+        try:
+            self._runs.parent.mkdir(parents=True, exist_ok=True)
+            strange = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+            if strange and not (self.path / "config.json").exists():
+                raise CannotCreateError(
+                    f"{printable(self.path)}: is not empty and holds no simulation ('{printable(min(strange))}' is there)",
+                    hint="choose another -o",
+                )
+            self._runs.mkdir(exist_ok=True)
+        except OSError as error:
+            raise CannotCreateError(f"{printable(self.path)}: cannot create the folder: {error.strerror}") from error
+
+    def claim(self, config: Json) -> None:
+        """Write the configuration, or compare it with the one that is there. Raises CannotCreateError saying what differs."""
+        file = self.path / "config.json"
+        if file.exists():
+            before = _read_json(file)
+            if int(before.get("format", FORMAT)) > FORMAT:
+                raise NewerFormatError(f"{printable(file)}: written in format {before['format']}, this version reads up to {FORMAT}")
+            changed = differences(before, config)
+            if changed:
+                raise CannotCreateError(
+                    f"{printable(self.path)}: holds a simulation with another configuration: {'; '.join(changed)}",
+                    hint="choose another -o, or remove the folder",
+                )
+            return
+        _write(file, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+
+    def has(self, cell: Cell) -> bool:
+        """Whether a cell is finished."""
+        return self._file(cell).exists()
+
+    def save(self, cell: Cell, curve: Sequence[Json], picks: Sequence[Json]) -> None:
+        """Keep a finished cell."""
+        _write(self._file(cell), json.dumps({"curve": curve, "picks": picks}, indent=0).encode())
+
+    def load(self, cells: Iterable[Cell]) -> tuple[list[Json], list[Json]]:
+        """The rows of curves and of picks of finished cells. Raises DataError for a file that is damaged."""
+        curves: list[Json] = []
+        picks: list[Json] = []
+        for cell in cells:
+            found = _read_json(self._file(cell))
+            try:
+                curves += found["curve"]
+                picks += found["picks"]
+            except (KeyError, TypeError):
+                raise _damaged(self._file(cell)) from None
+        return curves, picks
+
+    def write_tables(self, curves: list[Json], picks: list[Json], lines: Sequence[Line], *, text_ids: bool) -> None:
+        """curves.parquet, selections.parquet and summary.csv."""
+        metrics = [name for name in curves[0] if name not in _KINDS and name not in PHASES]
+        kinds = _KINDS | dict.fromkeys([*metrics, *PHASES], pa.float64()) | {"id": pa.string() if text_ids else pa.int64()}
+        _write(self.path / "curves.parquet", _parquet(curves, list(curves[0]), kinds, "curves"))
+        names = ["strategy", "seed", "round", "rank", "id", "score"]
+        _write(self.path / "selections.parquet", _parquet(picks, names, kinds, "selections"))
+        _write(self.path / "summary.csv", _csv([line.row() for line in lines]))
+
+    def write_pictures(self, pictures: Mapping[str, bytes]) -> None:
+        """curves.png, curves.svg."""
+        for format, data in pictures.items():
+            _write(self.path / f"curves.{format}", data)
+
+    def _file(self, cell: Cell) -> Path:
+        return self._runs / f"{urllib.parse.quote(cell.strategy, safe='+')}-{cell.seed}.json"
+
+
+def differences(before: Json, now: Json) -> list[str]:
+    """What two configurations differ in, as "rounds 10, now 5"."""
+    old, new = _flat(before), _flat(now)
+    keys = [key for key in [*new, *(k for k in old if k not in new)] if key not in _NOT_COMPARED and old.get(key) != new.get(key)]
+    return [f"{key} {_shown(old.get(key))}, now {_shown(new.get(key))}" for key in keys]
+
+
+def _flat(value: Json, prefix: str = "") -> Json:
+    flat: Json = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": inner}
+    return flat
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else printable(", ".join(map(str, value)) if isinstance(value, list) else value)
+
+
+def _read_json(file: Path) -> Json:
+    try:
+        found = json.loads(file.read_bytes())
+    except OSError as error:
+        raise DataError(f"{printable(file)}: cannot read: {error.strerror}") from error
+    except ValueError:
+        raise _damaged(file) from None
+    if not isinstance(found, dict):
+        raise _damaged(file)
+    return found
+
+
+def _damaged(file: Path) -> DataError:
+    return DataError(f"{printable(file)}: is damaged, expected what a simulation wrote", hint="remove it and run again")
+
+
+def _write(file: Path, data: bytes) -> None:
+    with replacing(file) as out:
+        out.write(data)
+
+
+def _parquet(rows: list[Json], names: list[str], kinds: Mapping[str, pa.DataType], what: str) -> bytes:
+    table = pa.table({name: pa.array([row[name] for row in rows], kinds[name]) for name in names})
+    about = {"format": FORMAT, "kind": what, "version": __version__}
+    out = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({"alcli": json.dumps(about, sort_keys=True)}), out, compression="zstd", write_page_checksum=True)
+    return out.getvalue()
+
+
+def _csv(rows: list[Json]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

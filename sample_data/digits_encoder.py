@@ -1,0 +1,119 @@
+"""The upstream model of the sample data: a small convolutional encoder of 8 x 8 images, and two ways to train it without ten labels.
+
+Contrastive training sees images only (Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020,
+Alg. 1). The alternative is supervised on the digits 0 to 4. `python digits_encoder.py` trains both and prints a linear probe on all
+ten classes; `make_digits.py` ships the contrastive one, which is ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+DIM = 64
+EPOCHS, BATCH, TEMPERATURE = 150, 256, 0.5
+
+
+class DigitsEncoder(nn.Module):
+    """Images [B, 1, 8, 8] in 0..1 -> `features`, the penultimate layer [B, 64] -> `projection`, what training compares [B, out]."""
+
+    def __init__(self, out: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU(),
+            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.Flatten(),
+        )  # fmt: skip
+        self.features = nn.Linear(64 * 4 * 4, DIM)
+        self.projection = nn.Sequential(nn.ReLU(), nn.Linear(DIM, out))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.projection(self.features(self.body(images)))  # type: ignore[no-any-return]
+
+
+def distort(images: Tensor, draws: torch.Generator) -> Tensor:
+    """Turn, shear, scale and shift each image a little, change its contrast, add noise."""
+
+    def within(limit: float) -> Tensor:
+        return (torch.rand(len(images), generator=draws) * 2 - 1) * limit
+
+    angle, scale, shear = within(0.25), 1 + within(0.15), within(0.2)
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    maps = torch.stack([torch.stack([cos, shear - sin, within(0.25)], 1), torch.stack([sin, cos, within(0.25)], 1)], 1)
+    moved = F.grid_sample(images, F.affine_grid(maps, list(images.shape), align_corners=False), align_corners=False)
+    contrast = (1 + within(0.3)).view(-1, 1, 1, 1)
+    return (moved * contrast + 0.1 * torch.randn(images.shape, generator=draws)).clamp(0, 1)
+
+
+def train_contrastive(images: Tensor) -> DigitsEncoder:
+    """Bring two distortions of one image together and those of different images apart. No label is read."""
+    torch.manual_seed(0)
+    model = DigitsEncoder(out=64)
+
+    def loss(batch: Tensor, draws: torch.Generator) -> Tensor:
+        views = torch.cat([distort(images[batch], draws), distort(images[batch], draws)])
+        z = F.normalize(model(views), dim=1)
+        similarities = (z @ z.T / TEMPERATURE).masked_fill(torch.eye(len(z), dtype=torch.bool), -torch.inf)
+        return F.cross_entropy(similarities, torch.arange(len(z)).roll(len(batch)))
+
+    return _optimise(model, loss, len(images))
+
+
+def train_on_five_classes(images: Tensor, labels: Tensor) -> DigitsEncoder:
+    """Tell the digits 0 to 4 apart; the other five are never seen."""
+    torch.manual_seed(0)
+    model, seen = DigitsEncoder(out=5), torch.nonzero(labels < 5)[:, 0]
+
+    def loss(batch: Tensor, draws: torch.Generator) -> Tensor:
+        return F.cross_entropy(model(distort(images[seen[batch]], draws)), labels[seen[batch]])
+
+    return _optimise(model, loss, len(seen))
+
+
+def _optimise(model: DigitsEncoder, loss: Callable[[Tensor, torch.Generator], Tensor], n: int) -> DigitsEncoder:
+    draws = torch.Generator().manual_seed(0)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=EPOCHS * (n // BATCH))
+    for _ in range(EPOCHS):
+        for batch in torch.randperm(n, generator=draws)[: n // BATCH * BATCH].view(-1, BATCH):
+            optimiser.zero_grad()
+            loss(batch, draws).backward()
+            optimiser.step()
+            schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def features(model: DigitsEncoder, images: Tensor) -> np.ndarray:
+    """The penultimate activations, float32 [N, 64]."""
+    return model.features(model.body(images)).numpy()  # type: ignore[no-any-return]
+
+
+def compare() -> None:
+    """Print test accuracy of a logistic regression on raw pixels and on both encoders, for 40, 200 and all training labels."""
+    from make_digits import load
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import train_test_split
+
+    digits = load()
+    images, labels, train = torch.from_numpy(digits.pixels)[:, None], torch.from_numpy(digits.labels), digits.train
+    inputs = {
+        "raw pixels": digits.pixels.reshape(-1, 64),
+        "classes 0-4": features(train_on_five_classes(images[train], labels[train]), images),
+        "contrastive": features(train_contrastive(images[train]), images),
+    }
+    for name, X_ND in inputs.items():
+        X_ND = X_ND / X_ND[train].std()
+        rows = [[train_test_split(train, train_size=m, random_state=s, stratify=digits.labels[train])[0] for s in range(10)] for m in (40, 200)]
+        fits = [[LogisticRegression(C=0.3, max_iter=5000).fit(X_ND[r], digits.labels[r]) for r in group] for group in [*rows, [train]]]
+        scores = [np.mean([fit.score(X_ND[digits.test], digits.labels[digits.test]) for fit in group]) for group in fits]
+        print(f"{name:12s}", *(f"{labels} labels: {100 * s:.1f} %" for labels, s in zip((40, 200, len(train)), scores)), sep="  ")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    compare()
