@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 DIM = 64
 EPOCHS, BATCH, TEMPERATURE = 150, 256, 0.5
@@ -44,7 +44,7 @@ def distort(images: Tensor, draws: torch.Generator) -> Tensor:
     angle, scale, shear = within(0.25), 1 + within(0.15), within(0.2)
     cos, sin = angle.cos() * scale, angle.sin() * scale
     maps = torch.stack([torch.stack([cos, shear - sin, within(0.25)], 1), torch.stack([sin, cos, within(0.25)], 1)], 1)
-    moved = F.grid_sample(images, F.affine_grid(maps, list(images.shape), align_corners=False), align_corners=False)
+    moved = functional.grid_sample(images, functional.affine_grid(maps, list(images.shape), align_corners=False), align_corners=False)
     contrast = (1 + within(0.3)).view(-1, 1, 1, 1)
     return (moved * contrast + 0.1 * torch.randn(images.shape, generator=draws)).clamp(0, 1)
 
@@ -56,9 +56,9 @@ def train_contrastive(images: Tensor) -> DigitsEncoder:
 
     def loss(batch: Tensor, draws: torch.Generator) -> Tensor:
         views = torch.cat([distort(images[batch], draws), distort(images[batch], draws)])
-        z = F.normalize(model(views), dim=1)
+        z = functional.normalize(model(views), dim=1)
         similarities = (z @ z.T / TEMPERATURE).masked_fill(torch.eye(len(z), dtype=torch.bool), -torch.inf)
-        return F.cross_entropy(similarities, torch.arange(len(z)).roll(len(batch)))
+        return functional.cross_entropy(similarities, torch.arange(len(z)).roll(len(batch)))
 
     return _optimise(model, loss, len(images))
 
@@ -69,7 +69,7 @@ def train_on_five_classes(images: Tensor, labels: Tensor) -> DigitsEncoder:
     model, seen = DigitsEncoder(out=5), torch.nonzero(labels < 5)[:, 0]
 
     def loss(batch: Tensor, draws: torch.Generator) -> Tensor:
-        return F.cross_entropy(model(distort(images[seen[batch]], draws)), labels[seen[batch]])
+        return functional.cross_entropy(model(distort(images[seen[batch]], draws)), labels[seen[batch]])
 
     return _optimise(model, loss, len(seen))
 

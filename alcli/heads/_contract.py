@@ -12,10 +12,8 @@ from dataclasses import dataclass, field, fields, replace
 from types import ModuleType
 from typing import Any, Protocol, Self, TypeVar
 
-import numpy as np
-
 from alcli.arrays import Array, Float64, Floats, with_bias
-from alcli.errors import DataError
+from alcli.numerics import stored
 from alcli.posteriors._contract import Link
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,14 +44,37 @@ class Training:
 class Head(Protocol):
     """A fitted head. Regression heads have C = 1."""
 
-    kind: str
-    W_CD1: Float64  # last layer: C rows of weights over phi = [last hidden features; 1]
-    prior_precision: float
-    diagnostics: Mapping[str, float]  # what the fit reports: log evidence, iterations, gradient norm ...
-    link: Link  # how logits become expected targets: softmax, or identity where the loss is squared
-    regression: bool
-    temperature: float  # what the logits are divided by to become those of probabilities
-    noise_variance: float  # of the targets under squared loss; 1 for a softmax
+    @property
+    def kind(self) -> str:
+        """The name it is found by, such as softmax."""
+
+    @property
+    def W_CD1(self) -> Float64:
+        """The last layer: C rows of weights over phi = [last hidden features; 1]."""
+
+    @property
+    def prior_precision(self) -> float:
+        """What half the squared norm of the weights is multiplied by in the objective."""
+
+    @property
+    def diagnostics(self) -> Mapping[str, float]:
+        """What the fit reports: log_evidence, iterations, gradient_norm ..."""
+
+    @property
+    def link(self) -> Link:
+        """How logits become expected targets: softmax, or identity where the loss is squared."""
+
+    @property
+    def regression(self) -> bool:
+        """Whether labels are numbers."""
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by to become those of probabilities."""
+
+    @property
+    def noise_variance(self) -> float:
+        """Of the targets under squared loss; 1 for a softmax."""
 
     @property
     def dim(self) -> int:
@@ -67,6 +88,9 @@ class Head(Protocol):
 
     def with_last_layer(self, W_CD1: Float64) -> Self:
         """The same head with another last layer."""
+
+    def with_diagnostics(self, **values: float) -> Self:
+        """The same head that reports some values more."""
 
     def arrays(self) -> dict[str, Array]:
         """Everything needed to rebuild it, beside `settings`."""
@@ -90,7 +114,7 @@ class LinearHead:
 
     @property
     def dim(self) -> int:
-        return self.W_CD1.shape[1] - 1
+        return int(self.W_CD1.shape[1]) - 1
 
     def last_layer(self, X_BD: Floats) -> Float64:
         return with_bias(X_BD)
@@ -102,20 +126,31 @@ class LinearHead:
     def with_last_layer(self, W_CD1: Float64) -> Self:
         return replace(self, W_CD1=W_CD1)
 
+    def with_diagnostics(self, **values: float) -> Self:
+        return replace(self, diagnostics={**self.diagnostics, **values})
+
     def arrays(self) -> dict[str, Array]:
         return {"weight": self.W_CD1}
 
     def settings(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "W_CD1"}
-        return values | {"diagnostics": dict(self.diagnostics)}
+        return values | {"diagnostics": dict(self.diagnostics), "outputs": len(self.W_CD1), "dim": self.dim}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
-        """Rebuild what `arrays` and `settings` describe. Raises DataError when the tensor is not a matrix of finite numbers."""
-        W_CD1 = arrays["weight"]
-        if W_CD1.ndim != 2 or W_CD1.shape[0] < 1 or W_CD1.shape[1] < 2:
-            raise DataError(f"tensor 'weight' has shape {W_CD1.shape}, expected (classes, features + 1)", hint="the head file is damaged")
-        return cls(W_CD1=np.ascontiguousarray(W_CD1, np.float64), **settings)
+        """Rebuild what `arrays` and `settings` describe. Raises DataError naming the tensor or setting that is wrong."""
+        shape = stored.count(settings, "outputs"), stored.count(settings, "dim") + 1
+        diagnostics = stored.section(settings, "diagnostics")
+        return cls(
+            stored.text(settings, "kind"),
+            stored.tensor(arrays, "weight", shape),
+            stored.number(settings, "prior_precision"),
+            {name: stored.number(diagnostics, name, positive=False) for name in diagnostics},
+            stored.choice(settings, "link", ("softmax", "identity")),
+            stored.choice(settings, "regression", (False, True)),
+            stored.number(settings, "temperature"),
+            stored.number(settings, "noise_variance"),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,35 @@
 """Fit everything a head file holds: the head, its posterior, the temperature and the step size of updates.
 
-Source: temperature scaling, Guo et al. 2017, on out-of-fold logits; step size as in numerics/update_tuning.py.
-Cost: the head's own; calibration refits it once a fold, tuning once a split, each from the fitted weights.
+Source: temperature scaling, Guo et al. 2017, on out-of-fold logits; curvature and step size in heads/_tuning.py.
+Cost: the head's own; calibration refits it once a fold, tuning once, each from the fitted weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from alcli.errors import DataError, UsageError
-from alcli.heads._contract import HeadFamily, Training
+from alcli.heads._contract import Head, HeadFamily, Training
 from alcli.heads._model import Model, evidence_of
+from alcli.heads._tuning import EXACT, SAFE, tune
+from alcli.numerics.folds import stratified_folds
+from alcli.numerics.temperature import fit_temperature
 from alcli.posteriors._contract import Posterior
 
 Calibration = Literal["none", "temperature"]
+N_FOLDS = 5
 
 
 @dataclass(frozen=True)
 class FitSpec:
-    """What to fit; can be pickled. head, posterior: as loaded by name. options: of the head's fitting function."""
+    """What to fit; can be pickled. head, posterior: as loaded by name. options: of the head's fitting function.
+
+    prior_precision, curvature, gamma: None chooses them from the data.
+    """
 
     head: HeadFamily
     posterior: type[Posterior] | None = None
@@ -33,20 +42,57 @@ class FitSpec:
 
 
 def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_update: bool = True) -> Model:
-    """Fit a model to labelled rows. start: a model of the same classes to begin at (warm start).
+    """Fit a model to labelled rows.
 
+    start: a model of the same classes to begin at (warm start). tune_update: False leaves curvature and gamma at the safe pair.
     Raises DataError when the rows cannot be learnt from, UsageError when the head cannot do the task.
     """
-    task = "regression" if data.n_classes is None else "classification"
-    if task not in spec.head.tasks:
-        raise UsageError(f"this head does {' and '.join(sorted(spec.head.tasks))}, the labels ask for {task}",
-                         hint="choose another --head")
-    if data.n == 0:
-        raise DataError("there are no labelled rows to fit a head to", hint="give labels with -l or a label column")
-    head = spec.head.fit(
+    _check_task(data, spec)
+    fitted = spec.head.fit(
         data, prior_precision=spec.prior_precision, start=None if start is None else start.head, **spec.options
     )
-    posterior = None
+
+    def refit(rows: Training) -> Head:
+        return spec.head.fit(rows, prior_precision=fitted.prior_precision, start=fitted, **spec.options)
+
+    posterior, gamma = None, 1.0
     if spec.posterior is not None:
-        posterior = spec.posterior.fit(head.W_CD1, evidence_of(head, data), prior_precision=head.prior_precision)
-    return Model(head, posterior, head.temperature)
+        curvature, gamma = EXACT if fitted.link == "identity" else SAFE
+        if tune_update and spec.curvature is None and spec.gamma is None:
+            curvature, gamma = tune(data, fitted, refit, spec.posterior, seed=spec.seed)
+        curvature, gamma = spec.curvature or curvature, spec.gamma or gamma
+        posterior = spec.posterior.fit(
+            fitted.W_CD1, evidence_of(fitted, data), prior_precision=fitted.prior_precision,
+            curvature=curvature, noise_variance=fitted.noise_variance,
+        )
+    model = Model(fitted, posterior, fitted.temperature, gamma)
+    return model if spec.calibrate == "none" else calibrated(model, data, refit, seed=spec.seed)
+
+
+def calibrated(model: Model, data: Training, refit: Callable[[Training], Head], *, seed: int) -> Model:
+    """The model with the temperature that fits out-of-fold logits best.
+
+    Unchanged where more than half of the rows are alone in their class, since held-out rows would then have no class to be
+    found in; the diagnostic `calibration_rows` says how many rows took part.
+    """
+    counts_C = np.bincount(data.y_L)
+    folds_L = stratified_folds(data.y_L, N_FOLDS, seed=seed)
+    trainable = [k for k in range(N_FOLDS) if (folds_L == k).any() and len(np.unique(data.y_L[folds_L != k])) >= 2]
+    used_L = np.isin(folds_L, trainable)
+    if 2 * int((counts_C[data.y_L] >= 2).sum()) < data.n or not used_L.any():
+        return replace(model, head=model.head.with_diagnostics(calibration_rows=0.0))
+    logits_LC = np.empty((data.n, len(model.head.W_CD1)))
+    for k in trainable:
+        logits_LC[folds_L == k] = refit(data.rows(folds_L != k)).logits(data.X_LD[folds_L == k])
+    temperature = fit_temperature(logits_LC[used_L], data.y_L[used_L], data.weights_L[used_L])
+    return replace(model, temperature=temperature, head=model.head.with_diagnostics(calibration_rows=float(used_L.sum())))
+
+
+def _check_task(data: Training, spec: FitSpec) -> None:
+    task = "regression" if data.n_classes is None else "classification"
+    if task not in spec.head.tasks:
+        raise UsageError(f"this head does {' and '.join(sorted(spec.head.tasks))}, the labels ask for {task}", hint="choose another --head")
+    if task == "regression" and spec.calibrate == "temperature":
+        raise UsageError("--calibrate temperature is for class labels, these are numbers", hint="use --calibrate none")
+    if data.n == 0:
+        raise DataError("there are no labelled rows to fit a head to", hint="give labels with -l, or a label column in the pool")

@@ -16,6 +16,7 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats
 from alcli.errors import DataError
 from alcli.heads._contract import Head, HeadFamily, Training
+from alcli.numerics import stored
 from alcli.numerics.logistic import log_softmax, one_hot
 from alcli.posteriors._contract import Evidence, Mode, Posterior
 
@@ -94,13 +95,13 @@ class Model:
 
         Raises DataError naming the tensor or setting that is missing, unknown, of the wrong shape or not finite.
         """
-        for name, array in arrays.items():
-            _check_numbers(name, array)
-        head = family.restore(_part(arrays, "head"), settings["head"])
+        head = family.restore(_part(arrays, "head"), stored.section(settings, "head"))
         C, D1 = head.W_CD1.shape
-        found = None if posterior is None else posterior.from_arrays(_part(arrays, "posterior"), settings["posterior"], D1=D1, C=C)
-        model = cls(head, found, float(settings["temperature"]), float(settings["gamma"]))
-        _check_names(arrays, model.arrays())
+        found = None if posterior is None else posterior.from_arrays(
+            _part(arrays, "posterior"), stored.section(settings, "posterior"), D1=D1, C=C
+        )
+        model = cls(head, found, stored.number(settings, "temperature"), stored.number(settings, "gamma"))
+        stored.no_other_tensors(arrays, model.arrays())
         return model
 
 
@@ -110,25 +111,6 @@ def evidence_of(head: Head, data: Training) -> Evidence:
     return Evidence(head.last_layer(data.X_LD), targets_LC, data.weights_L, head.link)
 
 
-class _Tensors(dict[str, Array]):
-    """Tensors of one part; a missing one is a DataError instead of a KeyError."""
-
-    def __missing__(self, name: str) -> Array:
-        raise DataError(f"tensor '{name}' is missing", hint="the head file is damaged")
-
-
-def _part(arrays: Mapping[str, Array], part: str) -> _Tensors:
+def _part(arrays: Mapping[str, Array], part: str) -> dict[str, Array]:
     prefix = f"{part}."
-    return _Tensors({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
-
-
-def _check_numbers(name: str, array: Array) -> None:
-    if array.dtype != np.float64:
-        raise DataError(f"tensor '{name}' has type {array.dtype}, expected float64", hint="the head file is damaged")
-    if not np.isfinite(array).all():
-        raise DataError(f"tensor '{name}' holds NaN or infinity", hint="the head file is damaged")
-
-
-def _check_names(given: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
-    if extra := sorted(set(given) - set(expected)):
-        raise DataError(f"tensor '{extra[0]}' does not belong to this kind of head", hint="the head file is damaged")
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

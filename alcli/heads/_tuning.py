@@ -10,10 +10,12 @@ most MAX_ABSORBED rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from alcli.arrays import Float64
-from alcli.heads._contract import Head, HeadFamily, Training
+from alcli.heads._contract import Head, Training
 from alcli.heads._model import evidence_of
 from alcli.numerics.folds import stratified_folds
 from alcli.numerics.logistic import log_softmax
@@ -22,26 +24,29 @@ from alcli.posteriors._contract import Evidence, Posterior
 CURVATURES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 GAMMAS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.3, 0.2, 0.1)
 SAFE = (0.5, 1.0)  # Boehning's bound: from the MAP, a batch update with it never raises the objective
+EXACT = (1.0, 1.0)
 MIN_ROWS = 10
 MAX_ABSORBED = 50
 
 
 def tune(
-    data: Training, head: Head, family: HeadFamily, posterior: type[Posterior], *, curvature: float | None, seed: int
+    data: Training, head: Head, refit: Callable[[Training], Head], posterior: type[Posterior], *, seed: int
 ) -> tuple[float, float]:
-    """(curvature, gamma); a curvature that is given stays. SAFE where fewer than MIN_ROWS rows or 2 classes would remain."""
+    """(curvature, gamma) for `head`, which was fitted to `data`; refit: fits some rows at the same prior precision.
+
+    (1, 1) under squared loss, where it is exact. SAFE below MIN_ROWS rows, or where the rows left show fewer than 2 classes.
+    """
     if head.link == "identity":
-        return (1.0 if curvature is None else curvature), 1.0
+        return EXACT
     is_new_L = stratified_folds(data.y_L, 5, seed=seed) == 0
     is_new_L[np.flatnonzero(is_new_L)[MAX_ABSORBED:]] = False
     old, new = data.rows(~is_new_L), data.rows(is_new_L)
     if data.n < MIN_ROWS or len(np.unique(old.y_L)) < 2:
-        return (SAFE[0] if curvature is None else curvature), SAFE[1]
-    before = family.fit(old, prior_precision=head.prior_precision, start=head)
+        return SAFE
+    before = refit(old)
     seen, unseen, everything = (evidence_of(before, part) for part in (old, new, data))
-    curvatures = CURVATURES if curvature is None else (curvature,)
     results = []
-    for c in curvatures:
+    for c in CURVATURES:
         state = posterior.fit(before.W_CD1, seen, prior_precision=head.prior_precision, curvature=c)
         for gamma in GAMMAS:
             W_CD1, _ = state.update(before.W_CD1, unseen, gamma=gamma)

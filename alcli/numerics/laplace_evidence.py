@@ -25,6 +25,6 @@ def log_evidence(rows: Rotated, fit: MapFit, prior_precision: float) -> float:
 def mean_curvature(probs_LC: Float64, weights_L: Float64) -> Float64:
     """A_bar = weighted mean of diag(p) - p p^T, shape [C, C]."""
     weighted_LC = probs_LC * (weights_L / weights_L.sum())[:, None]
-    A_CC = -(weighted_LC.T @ probs_LC)
+    A_CC: Float64 = -(weighted_LC.T @ probs_LC)
     A_CC[np.diag_indices_from(A_CC)] += weighted_LC.sum(axis=0)
     return A_CC

@@ -13,14 +13,14 @@ from alcli.arrays import Array, Float64, Floats
 
 def log_softmax(logits_BC: Floats) -> Float64:
     """log p of every class, float64, shape [B, C]."""
-    out = logits_BC - logits_BC.max(axis=-1, keepdims=True).astype(np.float64)
+    out: Float64 = logits_BC - logits_BC.max(axis=-1, keepdims=True).astype(np.float64)
     out -= np.log(np.exp(out).sum(axis=-1, keepdims=True))
     return out
 
 
 def softmax(logits_BC: Floats) -> Float64:
     """Class probabilities, float64, shape [B, C]."""
-    out = logits_BC - logits_BC.max(axis=-1, keepdims=True).astype(np.float64)
+    out: Float64 = logits_BC - logits_BC.max(axis=-1, keepdims=True).astype(np.float64)
     np.exp(out, out=out)
     out /= out.sum(axis=-1, keepdims=True)
     return out

@@ -51,4 +51,4 @@ def log_evidence(rows: Rotated, targets_LC: Float64, fit: RidgeFit, variance: fl
     C = targets_LC.shape[1]
     spread = float(np.log1p(rows.gram_R / fit.prior).sum())
     constant = targets_LC.size * float(np.log(2 * np.pi * variance)) - C * float(np.log(rows.weights_L).sum())
-    return -0.5 * (constant + C * spread + fit.objective / variance)
+    return float(-0.5 * (constant + C * spread + fit.objective / variance))

@@ -128,7 +128,7 @@ def _newton_direction(rows: Rotated, probs_LC: Float64, gradient_CR: Float64, pr
         if rz <= forcing**2 * first:
             break
         direction_CR = z_CR + real.type(rz / previous) * direction_CR
-    return step_CR.astype(np.float64) * size  # type: ignore[no-any-return]
+    return step_CR.astype(np.float64) * float(size)
 
 
 def _line_search(

@@ -57,8 +57,13 @@ class Posterior(Protocol):
         """The name it is found by, such as laplace-shared."""
 
     @classmethod
-    def fit(cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, **options: Any) -> Self:
-        """The posterior at the mean W_CD1, of the labelled rows that W_CD1 was fitted to."""
+    def fit(
+        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float = 1.0
+    ) -> Self:
+        """The posterior at the mean W_CD1, of the labelled rows that W_CD1 was fitted to.
+
+        curvature: what the curvature of each row is multiplied by. noise_variance: of the targets under squared loss.
+        """
 
     def variance(self, phi_BD1: Float64) -> Float64:
         """Variance of each logit, shape [B, C], or [B, 1] where all classes share it."""

@@ -21,7 +21,7 @@ import scipy.linalg
 
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError
-from alcli.numerics import cholesky
+from alcli.numerics import cholesky, stored
 from alcli.posteriors._contract import Evidence, Mode, mean_of, sample_noise
 
 PENDING_ROWS = 256
@@ -72,21 +72,23 @@ class LaplaceShared:
     def variance(self, phi_BD1: Float64) -> Float64:
         """noise_variance |L^-1 phi|^2, shape [B, 1]: never negative."""
         root_DB = cholesky.solve_factor(self.factor, phi_BD1.T)
-        return self.noise_variance * np.einsum("db,db->b", root_DB, root_DB)[:, None]
+        variance_B: Float64 = np.einsum("db,db->b", root_DB, root_DB)
+        return self.noise_variance * variance_B[:, None]
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """W + E L^-1 with E standard normal: rows have covariance noise_variance P^-1, and all rows of the pool share them."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         flat = E_SCD.reshape(-1, W_CD1.shape[1]).T
-        deviations = scipy.linalg.solve_triangular(self.factor, flat, lower=True, trans="T", check_finite=False).T
-        return W_CD1 + np.sqrt(self.noise_variance) * deviations.reshape(E_SCD.shape)
+        deviations: Float64 = scipy.linalg.solve_triangular(self.factor, flat, lower=True, trans="T", check_finite=False).T
+        samples_SCD: Float64 = W_CD1 + self.noise_variance**0.5 * deviations.reshape(E_SCD.shape)
+        return samples_SCD
 
     def log_evidence(self, W_CD1: Float64, log_likelihood: float) -> float:
         """log p(labels) of the quadratic model with this one precision for each of the C rows of W."""
         C, D1 = W_CD1.shape
         log_det = 2.0 * float(np.log(np.diag(self.factor)).sum())
-        penalty = 0.5 * self.prior_precision * float(np.vdot(W_CD1, W_CD1))
-        return log_likelihood - penalty + 0.5 * C * (D1 * float(np.log(self.prior_precision)) - log_det)
+        penalty = 0.5 * self.prior_precision / self.noise_variance * float(np.vdot(W_CD1, W_CD1))
+        return float(log_likelihood - penalty + 0.5 * C * (D1 * np.log(self.prior_precision) - log_det))
 
     def update(self, W_CD1: Float64, data: Evidence, *, gamma: float, mode: Mode = "sequential") -> tuple[Float64, Self]:
         """Absorb rows: one after another with the mean of the moment (sequential), or all at the old mean (batch).
@@ -135,14 +137,13 @@ class LaplaceShared:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
         """Rebuild from the stored factor; an upper triangle or a diagonal that no factor can have is a DataError."""
-        L_DD = arrays["precision_factor"]
-        if L_DD.shape != (D1, D1):
-            raise DataError(f"tensor 'precision_factor' has shape {L_DD.shape}, expected {(D1, D1)}", hint="the head file is damaged")
+        L_DD = stored.tensor(arrays, "precision_factor", (D1, D1))
         if np.triu(L_DD, 1).any() or (np.diag(L_DD) <= 0).any():
-            raise DataError("tensor 'precision_factor' is not the factor of a positive definite matrix", hint="the head file is damaged")
-        L_DD = np.asfortranarray(L_DD, np.float64)
+            raise DataError("tensor 'precision_factor' is not the lower factor of a positive definite matrix", hint=stored.HINT)
+        L_DD = np.asfortranarray(L_DD)
         base_DD = cholesky.add_gram(np.zeros((D1, D1), order="F"), L_DD.T, 1.0)
-        scales = (float(settings[key]) for key in ("prior_precision", "curvature", "noise_variance"))
-        found = cls(*scales, base_DD, np.empty((0, D1)), cholesky.inverse(L_DD))
+        prior_precision, curvature = stored.number(settings, "prior_precision"), stored.number(settings, "curvature")
+        noise_variance = stored.number(settings, "noise_variance")
+        found = cls(prior_precision, curvature, noise_variance, base_DD, np.empty((0, D1)), cholesky.inverse(L_DD))
         found.__dict__["factor"] = L_DD  # what the file holds, bit for bit, so that saving again gives the same bytes
         return found

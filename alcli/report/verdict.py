@@ -17,20 +17,20 @@ def verdicts(lines: Sequence[Line], baseline: str, *, smaller_is_better: bool) -
 
 def _verdict(line: Line, base: Line, smaller_is_better: bool) -> str:
     assert line.difference is not None
-    size = _amount(line.metric, abs(line.difference))
+    size = amount(line.metric, abs(line.difference))
     direction = "lower" if line.difference < 0 else "higher"
     if line.low is None or line.high is None:
         return f"{line.strategy}: {size} {direction} than {base.strategy} on average over the curve (one seed, so no interval)"
     # The interval is told in the direction of an improvement, so that its signs match the words.
     sign = -1 if smaller_is_better else 1
     low, high = sorted((sign * line.low, sign * line.high))
-    interval = f"95% CI {_number(line.metric, low)} to {_number(line.metric, high)}"
+    interval = f"95% CI {number(line.metric, low)} to {number(line.metric, high)}"
     if low <= 0 <= high:
         return f"{line.strategy}: not distinguishable from {base.strategy} ({size} {direction} on average over the curve, {interval})"
     if low > 0:
         return f"{line.strategy}: better than {base.strategy} by {size} on average over the curve ({interval}){_saving(line, base)}"
     low, high = -high, -low
-    interval = f"95% CI {_number(line.metric, low)} to {_number(line.metric, high)}"
+    interval = f"95% CI {number(line.metric, low)} to {number(line.metric, high)}"
     return f"{line.strategy}: worse than {base.strategy} by {size} on average over the curve ({interval})"
 
 
@@ -41,10 +41,13 @@ def _saving(line: Line, base: Line) -> str:
     return f"; reaches what {base.strategy} ends with at {ours:,.0f} labels instead of {theirs:,.0f}"
 
 
-def _amount(metric: str, value: float) -> str:
+def amount(metric: str, value: float) -> str:
+    """A value with its unit."""
     unit = f"points of {metric.replace('_', ' ')}" if metric in _SHARES else metric
-    return f"{_number(metric, value)} {unit}"
+    return f"{number(metric, value)} {unit}"
 
 
-def _number(metric: str, value: float) -> str:
-    return f"{100 * value:.1f}" if metric in _SHARES else f"{value:,.4g}"
+def number(metric: str, value: float, *, sign: bool = False) -> str:
+    """A value of a metric as people read it: shares in hundredths. sign: with a plus where it is positive."""
+    plus = "+" if sign else ""
+    return f"{100 * value:{plus}.1f}" if metric in _SHARES else f"{value:{plus},.4g}"

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -59,7 +59,7 @@ class Shared:
         return Bench(source, self.y_N, self.usable, self.test, self.n_classes, self.plan)
 
 
-def run_cells(shared: Shared, cells: Sequence[Cell], jobs: int) -> Iterator[CellResult]:
+def run_cells(shared: Shared, cells: Sequence[Cell], jobs: int) -> Generator[CellResult, None, None]:
     """The results of `cells`, each as soon as it is there. One job runs here, more run in as many processes.
 
     An error in a cell ends the others and is raised here. Raises MemoryLimitError when a worker is killed.
@@ -109,7 +109,7 @@ class _Worker:
         self.process.join()
 
 
-def _hand_out(workers: list[_Worker], cells: list[Cell]) -> Iterator[CellResult]:
+def _hand_out(workers: list[_Worker], cells: list[Cell]) -> Generator[CellResult, None, None]:
     """Give every free worker the next cell until all are answered."""
     waiting = iter(cells)
     by_pipe: dict[Any, _Worker] = {}
@@ -120,10 +120,11 @@ def _hand_out(workers: list[_Worker], cells: list[Cell]) -> Iterator[CellResult]
         for pipe in wait(list(by_pipe)):
             worker = by_pipe[pipe]
             result = worker.receive()
-            if (cell := next(waiting, None)) is None:
+            following = next(waiting, None)
+            if following is None:
                 del by_pipe[pipe]
             else:
-                worker.pipe.send(cell)
+                worker.pipe.send(following)
             yield result
 
 

@@ -18,7 +18,7 @@ def held_out(y_N: Array, rows: Int64, fraction: float, rng: np.random.Generator,
     """
     target = min(max(1, round(fraction * len(rows))), len(rows) - 1)
     if not classes:
-        return rows[np.sort(rng.permutation(len(rows))[:target])]
+        return np.asarray(rows[np.sort(rng.permutation(len(rows))[:target])])
     codes, counts = np.unique(y_N[rows], return_counts=True)
     exact = counts * (target / len(rows))
     shares = np.minimum(np.floor(exact).astype(np.int64), counts - 1)
@@ -26,7 +26,7 @@ def held_out(y_N: Array, rows: Int64, fraction: float, rng: np.random.Generator,
     order = order[shares[order] < counts[order] - 1]
     shares[order[: max(0, target - shares.sum())]] += 1
     chosen = [rng.permutation(np.flatnonzero(y_N[rows] == code))[:share] for code, share in zip(codes, shares)]
-    return rows[np.sort(np.concatenate(chosen))]
+    return np.asarray(rows[np.sort(np.concatenate(chosen))])
 
 
 def initial_rows(y_N: Array, rows: Int64, m: int, rng: np.random.Generator, *, classes: bool, stratified: bool) -> Int64:

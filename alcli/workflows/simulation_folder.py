@@ -35,7 +35,7 @@ class SimulationFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._runs = path / "runs"
+        self.runs = path / "runs"
 
     @property
     def scratch(self) -> Path:
@@ -45,14 +45,14 @@ class SimulationFolder:
     def create(self) -> None:
         """Make the folder if there is none. Raises CannotCreateError when that fails or something else is in it."""
         try:
-            self._runs.parent.mkdir(parents=True, exist_ok=True)
+            self.runs.parent.mkdir(parents=True, exist_ok=True)
             strange = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
             if strange and not (self.path / "config.json").exists():
                 raise CannotCreateError(
                     f"{printable(self.path)}: is not empty and holds no simulation ('{printable(min(strange))}' is there)",
                     hint="choose another -o",
                 )
-            self._runs.mkdir(exist_ok=True)
+            self.runs.mkdir(exist_ok=True)
         except OSError as error:
             raise CannotCreateError(f"{printable(self.path)}: cannot create the folder: {error.strerror}") from error
 
@@ -108,7 +108,7 @@ class SimulationFolder:
             _write(self.path / f"curves.{format}", data)
 
     def _file(self, cell: Cell) -> Path:
-        return self._runs / f"{urllib.parse.quote(cell.strategy, safe='+')}-{cell.seed}.json"
+        return self.runs / f"{urllib.parse.quote(cell.strategy, safe='+')}-{cell.seed}.json"
 
 
 def differences(before: Json, now: Json) -> list[str]:

@@ -1,0 +1,83 @@
+"""Read tensors and settings of a stored model, which may be damaged: every failure is a DataError that names the entry.
+
+Source: none. Cost: one pass over each tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from alcli.arrays import Array, Float64
+from alcli.errors import DataError
+
+HINT = "the head file is damaged, or was not written by alcli: fit the head again"
+
+
+def tensor(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...]) -> Float64:
+    """The float64 tensor `name`, finite, of the given shape."""
+    if name not in arrays:
+        raise DataError(f"tensor '{name}' is missing", hint=HINT)
+    array = arrays[name]
+    if array.dtype != np.float64:
+        raise DataError(f"tensor '{name}' has type {array.dtype}, expected float64", hint=HINT)
+    if array.shape != shape:
+        raise DataError(f"tensor '{name}' has shape {array.shape}, expected {shape}", hint=HINT)
+    if not np.isfinite(array).all():
+        raise DataError(f"tensor '{name}' holds NaN or infinity", hint=HINT)
+    return array
+
+
+def no_other_tensors(arrays: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
+    """Raise unless every tensor is expected."""
+    if extra := sorted(set(arrays) - set(expected)):
+        raise DataError(f"tensor '{extra[0]}' does not belong to this kind of head", hint=HINT)
+
+
+def number(settings: Mapping[str, Any], name: str, *, positive: bool = True) -> float:
+    """A finite number of the settings; greater than zero unless said otherwise."""
+    value = _entry(settings, name)
+    valid = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
+    if not valid or (positive and value <= 0):
+        raise DataError(f"setting '{name}' is {value!r}, expected a {'positive' if positive else 'finite'} number", hint=HINT)
+    return float(value)
+
+
+def count(settings: Mapping[str, Any], name: str) -> int:
+    """A whole number from 1."""
+    value = _entry(settings, name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise DataError(f"setting '{name}' is {value!r}, expected a whole number from 1", hint=HINT)
+    return value
+
+
+def text(settings: Mapping[str, Any], name: str) -> str:
+    """A string."""
+    value = _entry(settings, name)
+    if not isinstance(value, str):
+        raise DataError(f"setting '{name}' is {value!r}, expected a text", hint=HINT)
+    return value
+
+
+def choice(settings: Mapping[str, Any], name: str, choices: Sequence[Any]) -> Any:
+    """One of `choices`."""
+    value = _entry(settings, name)
+    if value not in choices:
+        raise DataError(f"setting '{name}' is {value!r}, expected one of {', '.join(map(repr, choices))}", hint=HINT)
+    return value
+
+
+def section(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A JSON object inside the settings."""
+    value = _entry(settings, name)
+    if not isinstance(value, Mapping):
+        raise DataError(f"setting '{name}' is {value!r}, expected an object", hint=HINT)
+    return value
+
+
+def _entry(settings: Mapping[str, Any], name: str) -> Any:
+    if name not in settings:
+        raise DataError(f"setting '{name}' is missing", hint=HINT)
+    return settings[name]

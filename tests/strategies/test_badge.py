@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from helpers import TableHead, random_head, view_of
+
+from alcli.numerics.kmeanspp import k_means_pp
+from alcli.numerics.rows import Factor, Rows
+from alcli.strategies import badge
+from alcli.strategies._contract import select, strategy_of
+
+STRATEGY = strategy_of(badge)
+
+
+def gradients(X_ND, head):
+    """The loss gradient of the last layer at the predicted label, written out: [N, C * D1], float64."""
+    p_NC = np.exp(head.log_probs(X_ND))
+    p_NC[np.arange(len(p_NC)), p_NC.argmax(1)] -= 1
+    phi_ND1 = np.hstack([X_ND, np.ones((len(X_ND), 1))])
+    return np.einsum("nc,nd->ncd", p_NC, phi_ND1).reshape(len(X_ND), -1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_factored_form_picks_what_the_materialised_form_picks(seed):
+    X = np.random.default_rng(seed).standard_normal((300, 9)).astype(np.float32)
+    head = random_head(9, 5, seed)
+    G = gradients(X, head)
+    picks, distances = k_means_pp(Rows(Factor(G)), 40, int((G**2).sum(1).argmax()), np.random.default_rng(np.random.SeedSequence(seed)))
+    chosen = select(STRATEGY, view_of(X, head=head), 40, seed=seed, options={})
+    assert chosen.rows_K.tolist() == picks.tolist()
+    assert np.allclose(chosen.scores_K, distances, rtol=1e-4)
+
+
+def test_first_pick_is_the_largest_gradient_by_hand():
+    # Two classes, W = [[1], [-1]]: logits differ by 2x; |g| = (1 - p) sqrt(2) sqrt(x^2 + 1) is largest at x = 0.
+    X = np.array([[0.0], [3.0], [-3.0]], np.float32)
+    chosen = select(STRATEGY, view_of(X, head=TableHead([[1], [-1]])), 1, seed=0, options={})
+    assert chosen.rows_K.tolist() == [0]
+    assert np.allclose(chosen.scores_K, 0.5 * np.sqrt(2))
+
+
+def test_residual_of_a_nearly_certain_row_keeps_its_size():
+    log_probs = np.array([[np.log1p(-1e-20), np.log(1e-20)]])
+    assert np.allclose(badge.residuals(log_probs), [[-1e-20, 1e-20]], rtol=1e-6, atol=0)
+
+
+def test_residuals_sum_to_zero():
+    log_probs = random_head(4, 6).log_probs(np.random.default_rng(0).standard_normal((20, 4)))
+    assert np.allclose(badge.residuals(log_probs).sum(1), 0)
+
+
+def test_certain_rows_are_picked_only_when_no_other_is_left():
+    X = np.array([[60.0]] * 30 + [[0.1], [0.2], [-0.1]], np.float32)
+    chosen = select(STRATEGY, view_of(X, head=TableHead([[50], [-50]])), 6, seed=1, options={})
+    assert sorted(chosen.rows_K[:3]) == [30, 31, 32]
+    assert (chosen.scores_K[3:] == 0).all()

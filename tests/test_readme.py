@@ -1,0 +1,74 @@
+"""README tells the truth: its console blocks run, in order, in one folder, and print what it shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Times and what depends on them differ from machine to machine; digits beyond the third may differ between processors.
+VARYING = re.compile(r"\d+(\.\d+)? ?(ms|s|rows/s|items/s|images/s)\b")
+
+
+def console_blocks(text: str) -> list[tuple[str, str]]:
+    """(command, expected output) of every ```console block."""
+    found = []
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            while command.endswith("\\"):
+                more, _, output = output.partition("\n")
+                command = command[:-1] + more.removeprefix("> ")
+            found.append((command, output))
+    return found
+
+
+def normal(text: str) -> list[str]:
+    """Lines without times, trailing space and empty ends."""
+    return [VARYING.sub("TIME", line).rstrip() for line in text.strip().splitlines()]
+
+
+def agree(expected: list[str], got: list[str]) -> bool:
+    """Line by line; a line of three dots stands for any number of lines."""
+    if not expected:
+        return not got
+    if expected[0].strip() == "...":
+        return any(agree(expected[1:], got[i:]) for i in range(len(got) + 1))
+    return bool(got) and expected[0] == got[0] and agree(expected[1:], got[1:])
+
+
+def test_console_blocks_print_what_readme_shows(tmp_path: Path) -> None:
+    blocks = console_blocks((ROOT / "README.md").read_text())
+    assert len(blocks) >= 5, "README shows all five commands"
+    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "110", "NO_COLOR": "1"}
+    for command, expected in blocks:
+        done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+        got = done.stdout + done.stderr
+        assert "Traceback" not in got
+        assert agree(normal(expected), normal(got)), f"$ {command}\n--- README\n{expected}\n--- printed\n{got}"
+
+
+def examples() -> list[str]:
+    """The example lines in the help of every command."""
+    found = []
+    for module in ("embed", "fit_head", "query", "update", "simulate"):
+        text = (ROOT / "alcli" / "cli" / f"{module}.py").read_text()
+        lines = re.findall(r"^\s+(alcli .*(?:\\\n.*)*)$", text, flags=re.MULTILINE)
+        assert lines, f"the help of {module} shows an example"
+        found.append("\n".join(lines))
+    return found
+
+
+@pytest.mark.parametrize("script", examples(), ids=lambda s: s.split()[1])
+def test_examples_in_help_run(script: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(f"set -e\n{script}", shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr

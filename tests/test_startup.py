@@ -1,0 +1,42 @@
+"""Help, version and completion load none of the heavy libraries: checked in sys.modules, not by a clock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("numpy", "scipy", "torch", "faiss", "pyarrow", "rich", "matplotlib", "pandas", "sklearn")
+REPORT = f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+
+
+def modules_after(code: str, **environment: str) -> str:
+    program = f"import sys\ntry:\n{''.join('    ' + line + chr(10) for line in code.splitlines())}finally:\n    {REPORT}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | environment, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["embed", "--help"], ["fit-head", "--help"], ["query", "--help"],
+                                       ["query", "--list"], ["update", "--help"], ["simulate", "--help"], ["quarry"]], ids=" ".join)  # fmt: skip
+def test_nothing_heavy_is_loaded(arguments: list[str]) -> None:
+    code = 2 if arguments == ["quarry"] else 0
+    assert modules_after(f"from alcli.cli.shell import run\nassert run({arguments!r}) == {code}") == "[]"
+
+
+def test_completion_of_strategies_is_light_too() -> None:
+    code = "from alcli.cli.shell import run\nrun([])"
+    found = modules_after(code, _ALCLI_COMPLETE="complete_bash", COMP_WORDS="alcli query pool -s mar", COMP_CWORD="4", _TYPER_COMPLETE_ARGS="alcli query pool -s mar")
+    assert found == "[]"
+
+
+def test_query_does_not_load_torch() -> None:
+    code = (
+        "from alcli.cli.shell import run\n"
+        "assert 0 == run(['query', 'sample_data/digits-features.parquet', '-l', 'sample_data/digits-labels.csv', '-s', 'margin', '-n', '3'])"
+    )
+    loaded = modules_after(code)
+    assert "numpy" in loaded
+    assert all(name not in loaded for name in ("torch", "pandas", "matplotlib", "sklearn", "rich"))
