@@ -17,8 +17,10 @@ echo; echo "3. Choose ten images to label next."
 step alcli query "$out/pool.parquet" -H "$out/head.safetensors" -s badge -n 10 -o "$out/to-label.csv"
 cat "$out/to-label.csv"
 
-echo; echo "4. The labels arrive; the head absorbs them in milliseconds."
-step alcli update "$out/head.safetensors" -P "$out/pool.parquet" -l "$here/new-labels.csv"
+echo; echo "4. Somebody labels them; the head absorbs the labels in milliseconds."
+printf '\n$ python %s/annotate.py %s/to-label.csv > %s/answers.csv\n' "$here" "$out" "$out"
+python "$here/annotate.py" "$out/to-label.csv" > "$out/answers.csv"
+step alcli update "$out/head.safetensors" -P "$out/pool.parquet" -l "$out/answers.csv"
 
 echo; echo "5. Which strategy would have paid off? Simulate it on the stored features."
 step alcli simulate "$out/pool.parquet" -s margin,badge,coreset,typiclust -n 10 --rounds 8 --initial 20 --seeds 5 --jobs 2 -o "$out/simulation"

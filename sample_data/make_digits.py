@@ -1,13 +1,14 @@
 """Make every data file of this folder from scikit-learn's digits: `python sample_data/make_digits.py`. Takes about a minute.
 
-Needs scikit-learn, torch and pillow. Seeded: the same library versions on the same kind of processor give the same numbers.
+Needs alcli with the extra `test`. Seeded: the same library versions on the same kind of processor give the same numbers.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from digits_encoder import DIM, DigitsEncoder, features, train_contrastive
+from digits_encoder import DigitsEncoder, train_contrastive
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -81,21 +82,11 @@ def write_labels(digits: Digits) -> None:
             writer.writerows((digits.ids[row], int(digits.labels[row])) for row in chosen)
 
 
-def write_features(digits: Digits, X_ND: np.ndarray) -> None:
-    """The pool, in the layout of `alcli embed --layer features`."""
-    about = {
-        "format": 1,
-        "model": "torch:digits-encoder.pt2",
-        "layer": "features",
-        "dim": DIM,
-        "dtype": "float32",
-        "normalized": False,
-        "source": "digits.parquet",
-    }
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(X_ND.reshape(-1)), DIM)
-    table = pa.table({"id": digits.ids, "label": digits.labels, "split": digits.split, "features": vectors})
-    table = table.replace_schema_metadata({"alcli": json.dumps(about, sort_keys=True)})
-    pq.write_table(table, HERE / "digits-features.parquet", compression="none", use_dictionary=False, write_page_checksum=True)
+def embed() -> None:
+    """The pool, made of the images and the encoder by the command itself."""
+    files = ["sample_data/digits.parquet", "-m", "torch:sample_data/digits-encoder.pt2", "--layer", "features"]
+    command = [sys.executable, "-m", "alcli", "embed", *files, "-o", "sample_data/digits-features.parquet", "--force", "--quiet"]
+    subprocess.run(command, cwd=HERE.parent, check=True)
 
 
 def main() -> None:
@@ -106,8 +97,8 @@ def main() -> None:
     model = train_contrastive(images[digits.train])
     export(model, images)
     write_images(digits)
-    write_features(digits, features(model, images))
     write_labels(digits)
+    embed()
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from alcli.errors import AlcliError, BusyError, CannotCreateError, OutputError, UnavailableError, printable
+from alcli.errors import AlcliError, BusyError, CannotCreateError, OutputError, UnavailableError, UsageError, printable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -30,11 +30,11 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     when writing fails (disk full, device error).
     """
     check_creatable(path, overwrite=overwrite)
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # /dev/stdout, /dev/null, a FIFO: nothing to rename over
-        with _reported(path), open(target, "wb") as device:
+    if _is_device(path):  # /dev/null, a FIFO: nothing to rename over
+        with _reported(path), open(path, "wb") as device:
             yield device
         return
+    target = Path(os.path.realpath(path))
     sweep(target)
     with _reported(path):
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.alcli-{os.getpid()}-", suffix=".tmp", dir=target.parent)
@@ -69,23 +69,41 @@ def _reported(path: Path) -> Iterator[None]:
         raise CannotCreateError(f"{printable(path)}: cannot write: {reason}") from error
 
 
-def check_creatable(path: Path, *, overwrite: bool = True) -> None:
-    """Raise CannotCreateError now rather than after the work: no folder, no permission, a folder in the way, exists."""
+def check_creatable(path: Path, *, overwrite: bool = True, inputs: Iterable[str | Path] = ()) -> None:
+    """Raise CannotCreateError now rather than after the work: no folder, no permission, a folder in the way, exists.
+
+    inputs: files that are read; UsageError when `path` is one of them.
+    """
+    if _is_device(path):
+        return
     target = Path(os.path.realpath(path))
-    try:
-        mode = target.stat().st_mode
-    except FileNotFoundError:
-        mode = None
-    except OSError as error:
-        raise CannotCreateError(f"{printable(path)}: cannot create: {os.strerror(error.errno or 0)}") from error
-    if mode is not None and stat.S_ISDIR(mode):
+    if target.is_dir():
         raise CannotCreateError(f"{printable(path)}: is a directory, expected a file name")
-    if mode is not None and not overwrite:
-        raise CannotCreateError(f"{printable(path)}: already exists", hint="use --force to replace it")
     if not target.parent.is_dir():
         raise CannotCreateError(f"{printable(path)}: there is no folder '{printable(target.parent)}'", hint="create it first")
-    if mode is None or stat.S_ISREG(mode):
-        _probe_folder(path, target.parent)
+    if target.exists():
+        if any(_is_same(target, other) for other in inputs):
+            raise UsageError(f"{printable(path)}: is read and cannot be the output too", hint="name another file with -o")
+        if not overwrite:
+            raise CannotCreateError(f"{printable(path)}: already exists", hint="use --force to replace it")
+    _probe_folder(path, target.parent)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether `path` is there and is neither a file nor a folder. Not by its real path: /dev/fd/63 stands for a pipe without one."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise CannotCreateError(f"{printable(path)}: cannot create: {os.strerror(error.errno or 0)}") from error
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _is_same(path: Path, other: str | Path) -> bool:
+    with suppress(OSError):
+        return path.samefile(other)
+    return False
 
 
 def _probe_folder(path: Path, folder: Path) -> None:

@@ -7,19 +7,23 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
-from alcli.errors import DataError, InputError, UnavailableError, printable
+from alcli.errors import InputError, UnavailableError, printable
+
+_SUFFIXES = (".parquet", ".pq")
+_EXPECTED = "expected files that end in .parquet"
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file. filesystem: a pyarrow filesystem, None for local paths. partition: `key=value` folders above it."""
+    """One file. filesystem: a pyarrow filesystem, None for local paths. partition: `key=value` folders above it, None for no value."""
 
     path: str
     filesystem: Any = None
-    partition: dict[str, str] = field(default_factory=dict)
+    partition: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -42,10 +46,13 @@ class DataFile:
             raise InputError(f"{self.name}: cannot open: {reason(error)}") from error
 
     def stamp(self) -> tuple[int, int, int] | None:
-        """(inode, size, mtime in ns) of a local file, to notice a change while it is read."""
+        """(inode, size, mtime in ns) of a local file, to notice a change while it is read. Raises InputError when it is gone."""
         if self.filesystem is not None:
             return None
-        found = os.stat(self.path)
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            raise InputError(f"{self.name}: cannot open: {reason(error)}") from error
         return found.st_ino, found.st_size, found.st_mtime_ns
 
 
@@ -58,20 +65,19 @@ def find_files(spec: str) -> tuple[list[DataFile], list[str]]:
     """The Parquet files that `spec` names, in a fixed order, and notes for the user.
 
     A directory is searched to any depth; names that begin with `.` or `_` are left out, links to folders are not followed, and
-    `key=value` folders are remembered as partitions. Raises InputError when there is nothing to read.
+    `key=value` folders are remembered as partitions. In a glob, `**` stands for folders of any depth, and folders that match are
+    searched. Raises InputError when there is nothing to read.
     """
     if "://" in spec:
-        return _remote(spec), []
+        return _at_uri(spec)
     if os.path.isdir(spec):
-        paths = list(_walk(spec))
-        if not paths:
-            raise InputError(f"{printable(spec)}: no Parquet file in this directory", hint="expected files that end in .parquet")
-        files = [DataFile(p, partition=_partition(os.path.relpath(p, spec))) for p in paths]
+        files = [DataFile(p, partition=_partition(os.path.relpath(p, spec))) for p in _walk(spec)]
+        if not files:
+            raise InputError(f"{printable(spec)}: no Parquet file in this directory", hint=_EXPECTED)
     elif glob.has_magic(spec) and not os.path.lexists(spec):
-        paths = sorted(p for p in glob.glob(spec) if not os.path.isdir(p))
-        if not paths:
+        files = _matching(spec)
+        if not files:
             raise InputError(f"{printable(spec)}: no file matches this pattern")
-        files = [DataFile(p) for p in paths]
     else:
         files = [DataFile(spec)]
     for file in files:
@@ -100,15 +106,26 @@ def check_readable(path: str) -> None:
         raise InputError(f"{shown}: cannot open: {reason(error)}") from error
 
 
+def _matching(pattern: str) -> list[DataFile]:
+    """Files that match a glob. pathlib's `**` does not follow links to folders, whose loops would never end."""
+    parts = PurePath(pattern).parts
+    plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(*parts[:plain])
+    found = [p for p in root.glob(os.path.join(*parts[plain:])) if not any(part.startswith(".") for part in p.relative_to(root).parts)]
+    paths = sorted({path for p in found for path in (_walk(str(p)) if p.is_dir() else [str(p)])})
+    return [DataFile(path, partition=_partition(os.path.relpath(path, root))) for path in paths]
+
+
 def _walk(folder: str) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if f[0] not in "._")
-        yield from (os.path.join(parent, n) for n in sorted(names) if n[0] not in "._" and n.endswith((".parquet", ".pq")))
+        yield from (os.path.join(parent, n) for n in sorted(names) if n[0] not in "._" and n.endswith(_SUFFIXES))
 
 
-def _partition(relative: str) -> dict[str, str]:
+def _partition(relative: str) -> dict[str, str | None]:
+    """`key=value` folders of a path below the pool, in the spelling of Hive: percent escapes, a word of its own for null."""
     pairs = [part.split("=", 1) for part in PurePosixPath(relative).parts[:-1] if "=" in part]
-    return dict(pairs)
+    return {unquote(key): None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for key, value in pairs}
 
 
 def _distinct(files: list[DataFile]) -> tuple[list[DataFile], list[str]]:
@@ -122,24 +139,26 @@ def _distinct(files: list[DataFile]) -> tuple[list[DataFile], list[str]]:
     return list(seen.values()), notes
 
 
-def _remote(uri: str) -> list[DataFile]:
-    from pyarrow.fs import FileSelector, FileType
+def _at_uri(uri: str) -> tuple[list[DataFile], list[str]]:
+    from pyarrow.fs import FileSelector, FileType, LocalFileSystem
 
     filesystem, path = _filesystem(uri)
+    if isinstance(filesystem, LocalFileSystem):
+        return find_files(path)
     try:
         info = filesystem.get_file_info(path)
         if info.type == FileType.NotFound:
             raise InputError(f"{printable(uri)}: no such file")
         if info.type == FileType.File:
-            return [DataFile(path, filesystem)]
+            return [DataFile(path, filesystem)], []
         found = filesystem.get_file_info(FileSelector(path, recursive=True))
     except OSError as error:
         raise InputError(f"{printable(uri)}: cannot list: {reason(error)}") from error
-    inside = sorted(f.path for f in found if f.type == FileType.File and f.path.endswith((".parquet", ".pq")))
-    inside = [p for p in inside if not any(part[0] in "._" for part in PurePosixPath(p).relative_to(path).parts)]
+    inside = sorted(f.path for f in found if f.type == FileType.File and f.path.endswith(_SUFFIXES))
+    inside = [p for p in inside if not any(part[0] in "._" for part in PurePosixPath(os.path.relpath(p, path)).parts)]
     if not inside:
-        raise InputError(f"{printable(uri)}: no Parquet file in this directory", hint="expected files that end in .parquet")
-    return [DataFile(p, filesystem, _partition(os.path.relpath(p, path))) for p in inside]
+        raise InputError(f"{printable(uri)}: no Parquet file in this directory", hint=_EXPECTED)
+    return [DataFile(p, filesystem, _partition(os.path.relpath(p, path))) for p in inside], []
 
 
 def _filesystem(uri: str) -> tuple[Any, str]:
@@ -164,12 +183,3 @@ def _filesystem(uri: str) -> tuple[Any, str]:
     except ValueError as error:
         raise InputError(f"{printable(uri)}: unknown filesystem '{scheme}://'") from error
     return PyFileSystem(FSSpecHandler(filesystem)), path
-
-
-def one_type(found: dict[str, str], what: str) -> str:
-    """The single value of `found` (file name -> value), else DataError that names two files that differ."""
-    values = sorted(set(found.values()))
-    if len(values) > 1:
-        a, b = (next(f for f, v in found.items() if v == value) for value in values[:2])
-        raise DataError(f"{what} differs between files: {values[0]} in {a}, {values[1]} in {b}")
-    return values[0]

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 from alcli import __version__, plugins
-from alcli.arrays import Array, Float32, Float64, Floats, Int64, Keys
+from alcli.arrays import Array, Float64, Floats, Int64, Keys
 from alcli.data.atomic import replacing
 from alcli.data.files import check_readable, reason
-from alcli.data.schema import same_features
 from alcli.errors import AlcliError, DataError, InputError, NewerFormatError, printable
 from alcli.heads._contract import family_of
 from alcli.heads._model import Model
@@ -28,8 +27,6 @@ from alcli.posteriors._contract import posterior_of
 
 HEAD_FORMAT = 1
 MAX_HEADER = 64 << 20
-N_ANCHORS = 16
-ANCHOR_TOLERANCE = 0.05
 _OURS = ("absorbed.id", "absorbed.label", "absorbed.weight", "anchor.id", "anchor.features")
 
 
@@ -52,7 +49,8 @@ class Absorbed:
 class HeadFile:
     """A fitted model with the names of its classes, where its features came from, and what it has absorbed.
 
-    classes: None in a regression. recipe: the options it was fitted with, for a refit. anchors: features of some absorbed ids [A, D], by which a pool of other features is recognised.
+    classes: None in a regression. recipe: the options it was fitted with, for a refit. anchors: features of some absorbed ids [A, D],
+    by which a pool of other features is recognised.
     """
 
     model: Model
@@ -61,15 +59,9 @@ class HeadFile:
     provenance: dict[str, Any]
     absorbed: Absorbed
     anchor_id: Keys
-    anchors: Float32
+    anchors: Floats
     recipe: dict[str, Any]
     written_by: dict[str, str] = field(default_factory=dict)
-
-
-def choose_anchors(ids: Keys, X_LD: Floats) -> tuple[Keys, Float32]:
-    """The anchors of a labelled set: the rows with the smallest hashes of ids, so the choice does not depend on their order."""
-    few = np.argsort(ids, kind="stable")[:N_ANCHORS]
-    return ids[few], np.asarray(X_LD[few], np.float32)
 
 
 def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
@@ -78,8 +70,8 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
 
     tensors = {f"model.{k}": np.ascontiguousarray(v) for k, v in head.model.arrays().items()}
     tensors |= {"absorbed.id": head.absorbed.id_L, "absorbed.label": head.absorbed.label_L, "absorbed.weight": head.absorbed.weight_L}
-    tensors |= {"anchor.id": head.anchor_id, "anchor.features": np.ascontiguousarray(head.anchors, np.float32)}
-    about = {
+    tensors |= {"anchor.id": head.anchor_id, "anchor.features": np.ascontiguousarray(head.anchors)}
+    about: dict[str, Any] = {
         "format": HEAD_FORMAT,
         "model": head.model.settings(),
         "classes": head.classes,
@@ -88,8 +80,8 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
         "provenance": head.provenance,
         "recipe": head.recipe,
         "versions": {"alcli": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
-        "sha256": _digest(tensors),
     }
+    about["sha256"] = _digest(tensors, about)
     data = save(tensors, metadata={"alcli": json.dumps(about, sort_keys=True)})
     with replacing(path, overwrite=overwrite) as file:
         file.write(data)
@@ -110,19 +102,19 @@ def load_head(path: Path) -> HeadFile:
     missing = [name for name in _OURS if name not in tensors]
     if missing:
         raise DataError(f"{shown}: tensor '{missing[0]}' is missing, the file is not a whole head")
-    if _digest(tensors) != about.get("sha256"):
-        raise DataError(f"{shown}: its tensors do not match their checksum, the file is damaged", hint="fit the head again or restore a copy")
+    if _digest(tensors, about) != about.get("sha256"):
+        raise DataError(f"{shown}: its content does not match its checksum, the file is damaged", hint="fit the head again or restore a copy")
     try:
         model = _restore_model({k[6:]: v for k, v in tensors.items() if k.startswith("model.")}, about["model"])
-        classes = None if about["classes"] is None else tuple(str(c) for c in about["classes"])
+        classes = None if about["classes"] is None else tuple(map(str, about["classes"]))
+        absorbed = Absorbed(tensors["absorbed.id"], tensors["absorbed.label"], tensors["absorbed.weight"])
+        provenance, recipe, versions = (dict(about[key]) for key in ("provenance", "recipe", "versions"))
         head = HeadFile(
-            model, classes, str(about["class_type"]), dict(about["provenance"]),
-            Absorbed(tensors["absorbed.id"], tensors["absorbed.label"], tensors["absorbed.weight"]),
-            tensors["anchor.id"], tensors["anchor.features"], dict(about["recipe"]), dict(about["versions"]),
+            model, classes, str(about["class_type"]), provenance, absorbed, tensors["anchor.id"], tensors["anchor.features"], recipe, versions
         )
     except AlcliError as error:
         raise type(error)(f"{shown}: {error.message}", hint=error.hint) from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{shown}: its header does not describe a head ({printable(error)})") from None
     _check_consistent(head, tensors, shown)
     return head
@@ -159,17 +151,18 @@ def _header(data: bytes, shown: str) -> dict[str, Any]:
         header = json.loads(data[8 : 8 + length].decode("utf-8"), object_pairs_hook=_no_duplicates)
         about = json.loads(header["__metadata__"]["alcli"], object_pairs_hook=_no_duplicates)
         format = int(about["format"])
-    except _DuplicateKey as error:
+        writer = printable(about.get("versions", {}).get("alcli", "a newer version"))
+    except _DuplicateKeyError as error:
         raise DataError(f"{shown}: the key '{printable(error)}' stands twice in its header, the file is damaged") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise not_a_head from None
     if format > HEAD_FORMAT:
-        writer = printable(about.get("versions", {}).get("alcli", "a newer version"))
-        raise NewerFormatError(f"{shown}: written in head format {format} by alcli {writer}, this is alcli {__version__} and reads up to {HEAD_FORMAT}", hint="upgrade alcli")
+        what = f"{shown}: written in head format {format} by alcli {writer}, this is alcli {__version__} and reads up to {HEAD_FORMAT}"
+        raise NewerFormatError(what, hint="upgrade alcli")
     return about  # type: ignore[no-any-return]
 
 
-class _DuplicateKey(ValueError):
+class _DuplicateKeyError(ValueError):
     pass
 
 
@@ -177,66 +170,46 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = [k for k, _ in pairs]
-        raise _DuplicateKey(next(k for k in keys if keys.count(k) > 1))
+        raise _DuplicateKeyError(next(k for k in keys if keys.count(k) > 1))
     return found
 
 
-def _digest(tensors: dict[str, Array]) -> str:
-    """SHA-256 over names, dtypes, shapes and bytes. It detects damage, not forgery."""
-    digest = hashlib.sha256()
+def _digest(tensors: dict[str, Array], about: dict[str, Any]) -> str:
+    """SHA-256 over the header but for itself, and over names, dtypes, shapes and bytes. It detects damage, not forgery."""
+    digest = hashlib.sha256(json.dumps({k: v for k, v in about.items() if k != "sha256"}, sort_keys=True).encode())
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode("utf-8", "surrogatepass"))
         digest.update(array.tobytes())
     return digest.hexdigest()
 
 
 def _check_consistent(head: HeadFile, tensors: dict[str, Array], shown: str) -> None:
-    n = len(head.absorbed.id_L)
-    expected = {"absorbed.id": (n,), "absorbed.label": (n,), "absorbed.weight": (n,), "anchor.id": (len(head.anchors),), "anchor.features": (len(head.anchors), head.model.dim)}
-    for name, shape in expected.items():
-        if tensors[name].shape != shape:
-            raise DataError(f"{shown}: tensor '{name}' has shape {tensors[name].shape}, expected {shape}")
-    if head.classes is not None and len(head.classes) != head.model.n_classes:
-        raise DataError(f"{shown}: its header names {len(head.classes)} classes, its weights have {head.model.n_classes}")
+    n, n_anchors = tensors["absorbed.id"].size, tensors["anchor.id"].size
+    label_type = "float64" if head.classes is None else "int64"
+    features_type = "float64" if tensors["anchor.features"].dtype == np.float64 else "float32"
+    expected: dict[str, tuple[tuple[int, ...], str]] = {
+        "absorbed.id": ((n,), "uint64"), "absorbed.label": ((n,), label_type), "absorbed.weight": ((n,), "float64"),
+        "anchor.id": ((n_anchors,), "uint64"), "anchor.features": ((n_anchors, head.model.dim), features_type),
+    }  # fmt: skip
+    for name, (shape, kind) in expected.items():
+        if tensors[name].shape != shape or tensors[name].dtype != kind:
+            raise DataError(f"{shown}: tensor '{name}' is {tensors[name].dtype} {tensors[name].shape}, expected {kind} {shape}")
+        if not np.isfinite(tensors[name]).all():
+            raise DataError(f"{shown}: tensor '{name}' holds NaN or infinity")
+    _check_classes(head, shown)
     extra = [name for name in tensors if name not in _OURS and not name.startswith("model.")]
     if extra:
         raise DataError(f"{shown}: unknown tensor '{printable(extra[0])}'")
 
 
-def check_features(head: HeadFile, shown_head: str, pool_name: str, dim: int, metadata: dict[str, Any]) -> None:
-    """Raise DataError when a pool's D or its embedding model are not those that the head was fitted on."""
-    if dim != head.model.dim:
-        raise DataError(f"{pool_name} has D={dim}, the head {shown_head} expects {head.model.dim}", hint="use the pool that the head was fitted on, or fit a new head")
-    difference = same_features(metadata, head.provenance)
-    if difference:
-        raise DataError(f"{pool_name} holds features of {difference} as the head {shown_head} was fitted on", hint="embed with the same model, or fit a new head")
-
-
-def check_anchors(head: HeadFile, shown_head: str, hashes: Keys, X_BD: Floats, describe: Any) -> None:
-    """Raise DataError when an id that the head knows has clearly other features here. hashes: of the ids of the rows of X_BD.
-
-    The tolerance (5 % of the norm) admits float16 storage and another processor, not another model or scaling.
-    """
-    place = {int(h): i for i, h in enumerate(head.anchor_id)}
-    for row, key in enumerate(hashes):
-        at = place.get(int(key))
-        if at is None:
-            continue
-        then, now = head.anchors[at].astype(np.float64), np.asarray(X_BD[row], np.float64)
-        distance = float(np.linalg.norm(then - now))
-        if distance > ANCHOR_TOLERANCE * max(float(np.linalg.norm(then)), 1e-30):
-            raise DataError(
-                f"{describe(row)}: its features are not those that the head {shown_head} was fitted on (they differ by {distance / max(float(np.linalg.norm(then)), 1e-30):.0%} of their norm)",
-                hint="use features of the same model and scaling, or fit a new head",
-            )
-
-
-def rows_of_hashes(wanted: Keys, pool_hashes: Keys) -> Int64:
-    """Row number in the pool of each hash, -1 where it has none."""
-    order = np.argsort(pool_hashes, kind="stable")
-    at = np.minimum(np.searchsorted(pool_hashes[order], wanted), max(len(order) - 1, 0))
-    if not len(order):
-        return np.full(len(wanted), -1)
-    rows = order[at]
-    return np.where(pool_hashes[rows] == wanted, rows, -1)
+def _check_classes(head: HeadFile, shown: str) -> None:
+    if (head.classes is None) != (head.model.n_classes is None):
+        raise DataError(f"{shown}: its header and its weights disagree whether it is a regression")
+    if head.classes is None:
+        return
+    if len(set(head.classes)) != len(head.classes) or len(head.classes) != head.model.n_classes:
+        raise DataError(f"{shown}: its header names {len(set(head.classes))} classes, its weights have {head.model.n_classes}")
+    label_L = head.absorbed.label_L
+    if ((label_L < 0) | (label_L >= len(head.classes))).any():
+        raise DataError(f"{shown}: tensor 'absorbed.label' holds the number of a class that there is not, expected 0 to {len(head.classes) - 1}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ from alcli.errors import DataError, printable
 
 Id = int | str
 _INT64 = (-(2**63), 2**63 - 1)
+_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
+_DIGITS = 60
 
 
 class Ids:
@@ -22,6 +25,7 @@ class Ids:
 
     def __init__(self, column: pa.Array) -> None:
         self._column = column
+        self._hashes: Keys | None = None
         self.is_text = pt.is_large_string(column.type)
 
     @property
@@ -32,7 +36,7 @@ class Ids:
         return len(self._column)
 
     def __getitem__(self, row: int) -> Id:
-        return self._column[row].as_py()  # type: ignore[no-any-return]
+        return self._column[int(row)].as_py()  # type: ignore[no-any-return]
 
     def arrow(self, rows: Int64) -> pa.Array:
         """The ids of `rows` as an Arrow array."""
@@ -41,24 +45,28 @@ class Ids:
     def keys(self, rows: Int64) -> Array:
         """The ids of `rows` as int64 or as an object array of str: both sort as the ids do."""
         taken = self.arrow(rows)
-        return np.array(taken.to_pylist(), object) if self.is_text else taken.to_numpy()
+        return np.array(taken.to_pylist(), object) if self.is_text else np.asarray(taken)
 
     def order(self, rows: Int64) -> Int64:
         """`rows` in ascending order of their ids: integers by value, strings by their bytes."""
-        return np.asarray(rows)[pc.sort_indices(self.arrow(rows)).to_numpy().astype(np.int64)]
+        order: Int64 = pc.sort_indices(self.arrow(rows)).to_numpy().astype(np.int64)
+        return np.asarray(rows)[order]
 
     def hashes(self, rows: Int64 | None = None) -> Keys:
-        """A 64-bit hash per row."""
-        column = self._column if rows is None else self.arrow(rows)
-        return id_keys(column)
+        """A 64-bit hash per row; those of the whole column are kept."""
+        if self._hashes is None:
+            self._hashes = id_keys(self._column)
+        return self._hashes if rows is None else self._hashes[rows]
 
     def rows_of(self, wanted: Sequence[Id]) -> Int64:
         """Row numbers of the ids in `wanted`, -1 for those that the pool does not have."""
         found = pc.index_in(pa.array(wanted, self._column.type), value_set=self._column)
-        return found.fill_null(-1).to_numpy().astype(np.int64)
+        rows: Int64 = found.fill_null(-1).to_numpy().astype(np.int64)
+        return rows
 
     def parse(self, value: object, where: str, *, from_text: bool) -> Id:
         """An id from a file of labels or ids, as this pool's type. from_text: the file is text, so digits may mean an integer."""
+        given = value
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             raise DataError(f"{where}: the id {printable(repr(value))} is {_type_name(value)}, expected {self.kind} as in the pool")
         if self.is_text:
@@ -66,11 +74,11 @@ class Ids:
                 raise DataError(f"{where}: the id {value} is an integer, the pool's ids are strings", hint='write it in quotes: "…"')
             return value
         if isinstance(value, str):
-            if not from_text or not value.strip().lstrip("+-").isdecimal():
+            if not from_text or not _INTEGER.fullmatch(value):
                 raise DataError(f"{where}: the id '{printable(value)}' is a string, the pool's ids are integers")
-            value = int(value)
+            value = int(value) if len(value) <= _DIGITS else _INT64[1] + 1
         if not _INT64[0] <= value <= _INT64[1]:
-            raise DataError(f"{where}: the id {value} does not fit into 64 bits")
+            raise DataError(f"{where}: the id {printable(given)[:_DIGITS]} does not fit into 64 bits")
         return value
 
     def check_unique(self, describe: Callable[[int], str]) -> None:
@@ -90,18 +98,15 @@ def _type_name(value: object) -> str:
 
 
 def to_ids(column: pa.Array, where: Callable[[int], str]) -> pa.Array:
-    """Check and normalise one block of an id column to int64 or large_string. Raises DataError naming the row."""
-    if pt.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    """Check and normalise one block of an id column (of plain type) to int64 or large_string. Raises DataError naming the row."""
     kind = column.type
-    text = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
+    text = pt.is_string(kind) or pt.is_large_string(kind)
     if not text and not pt.is_integer(kind):
         raise DataError(f"{where(0)}: ids of type {kind}, expected strings or integers")
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise DataError(f"{where(row)}: the id is null")
     try:
-        column.validate(full=True)
         column = column.cast(pa.large_string() if text else pa.int64())
     except pa.ArrowInvalid as error:
         raise DataError(f"{where(0)}: the id column cannot be read: {printable(error)}") from error

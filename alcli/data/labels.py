@@ -66,19 +66,10 @@ def read_labels(paths: Sequence[str], ids: Ids, *, regression: bool, ignore_unkn
     ids: those of the pool, whose type the ids get. Raises DataError naming file, line and id; UsageError, InputError.
     """
     labels = Labels()
-    types = set()
+    types: set[str] = set()
     for path in paths:
         in_file = _one_file(path, ids, regression, labels, types)
-        unknown = np.flatnonzero(ids.rows_of(list(in_file)) < 0) if in_file else []
-        if len(unknown):
-            wanted = list(in_file)
-            if not ignore_unknown:
-                more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-                id = wanted[unknown[0]]
-                raise DataError(f"{in_file[id].where}: the id '{printable(id)}' is not in the pool{more}", hint="leave such ids out with --ignore-unknown")
-            labels.notes.append(f"{len(unknown)} labels of ids that are not in the pool were ignored")
-            for i in unknown:
-                del in_file[wanted[i]]
+        _drop_unknown(in_file, ids, ignore_unknown, labels)
         for id in in_file:
             labels.by_id.pop(id, None)
         labels.by_id.update(in_file)
@@ -87,6 +78,20 @@ def read_labels(paths: Sequence[str], ids: Ids, *, regression: bool, ignore_unkn
     if not regression:
         _warn_of_look_alikes(labels)
     return labels
+
+
+def _drop_unknown(in_file: dict[Id, Said], ids: Ids, ignore: bool, labels: Labels) -> None:
+    """Leave out ids that the pool does not have, or refuse them."""
+    wanted = list(in_file)
+    unknown = [wanted[i] for i in np.flatnonzero(ids.rows_of(wanted) < 0)]
+    if unknown and not ignore:
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        where = in_file[unknown[0]].where
+        raise DataError(f"{where}: the id '{printable(unknown[0])}' is not in the pool{more}", hint="leave such ids out with --ignore-unknown")
+    if unknown:
+        labels.notes.append(f"{len(unknown)} labels of ids that are not in the pool were ignored")
+    for id in unknown:
+        del in_file[id]
 
 
 def _one_file(path: str, ids: Ids, regression: bool, labels: Labels, types: set[str]) -> dict[Id, Said]:
@@ -98,7 +103,7 @@ def _one_file(path: str, ids: Ids, regression: bool, labels: Labels, types: set[
             blank += 1
             continue
         id = ids.parse(row.values["id"], row.where, from_text=row.from_text)
-        said = Said(_target(value, row) if regression else _class(value, row, types), _weight(row), row.where)
+        said = Said(to_target(value, row.where) if regression else to_class(value, row.where, types), _weight(row), row.where)
         before = found.get(id)
         if before is not None and before.label != said.label:
             raise DataError(f"{row.where}: the id '{printable(id)}' is labelled '{printable(said.label)}', but '{printable(before.label)}' at {before.where}")
@@ -111,26 +116,28 @@ def _one_file(path: str, ids: Ids, regression: bool, labels: Labels, types: set[
     return found
 
 
-def _class(value: Any, row: Row, types: set[str]) -> str:
+def to_class(value: Any, where: str, types: set[str]) -> str:
+    """The name of a class; its type is added to `types`. A float without a fraction is an integer, as libraries write integers with gaps."""
     if isinstance(value, bool):
         types.add("boolean")
         return "true" if value else "false"
-    if isinstance(value, int):
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         types.add("integer")
-        return str(value)
+        return str(int(value))
     if isinstance(value, str):
         types.add("string")
         return value
-    raise DataError(f"{row.where}: the label {printable(repr(value))} is no class, expected a string, an integer or a boolean", hint="for a regression use --head ridge and --task regression")
+    raise DataError(f"{where}: the label {printable(repr(value))} is no class, expected a string, an integer or a boolean", hint="for a regression use --task regression")
 
 
-def _target(value: Any, row: Row) -> float:
+def to_target(value: Any, where: str) -> float:
+    """The number that a label of a regression is. Raises DataError."""
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise DataError(f"{row.where}: the label '{printable(value)}' is not a finite number, as a regression needs")
+        raise DataError(f"{where}: the label '{printable(value)}' is not a finite number, as a regression needs")
     return number
 
 
@@ -155,20 +162,17 @@ def _warn_of_look_alikes(labels: Labels) -> None:
             labels.notes.append(f"the classes '{printable(other)}' and '{printable(name)}' differ only by spaces")
 
 
-def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, name: str) -> Labels:
-    """The labels that a pool itself carries, for `rows`; null means not labelled. A float column makes a regression."""
-    taken = column.take(pa.array(rows))
+def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, name: str, *, regression: bool | None = None) -> Labels:
+    """The labels that a pool itself carries, for `rows`; null means not labelled. regression: None makes one of a float column."""
     kind = class_type_of(column.type, name)
-    labels = Labels(class_type="string" if kind == "float" else kind)
-    keys = ids.arrow(rows).to_pylist()
-    for id, row, value in zip(keys, rows.tolist(), taken.to_pylist()):
+    regression = kind == "float" if regression is None else regression
+    labels, types = Labels(), set[str]()
+    for id, row, value in zip(ids.arrow(rows).to_pylist(), rows.tolist(), column.take(pa.array(rows)).to_pylist()):
         if value is None or value == "":
             continue
         where = f"column '{printable(name)}', row {row} (id '{printable(id)}')"
-        label: Label = float(value) if kind == "float" else {True: "true", False: "false"}[value] if kind == "boolean" else str(value)
-        if isinstance(label, float) and not math.isfinite(label):
-            raise DataError(f"{where}: the label {label} is not a finite number")
-        labels.by_id[id] = Said(label, 1.0, where)
+        labels.by_id[id] = Said(to_target(value, where) if regression else to_class(value, where, types), 1.0, where)
+    labels.class_type = types.pop() if len(types) == 1 else "string"
     return labels
 
 
@@ -180,6 +184,6 @@ def class_type_of(kind: pa.DataType, name: str) -> str:
         return "boolean"
     if pt.is_integer(kind):
         return "integer"
-    if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind) or pt.is_null(kind):
+    if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_null(kind):
         return "string"
     raise DataError(f"column '{printable(name)}' is of type {kind}, expected classes (strings, integers, booleans) or numbers")

@@ -71,7 +71,7 @@ class PoolOutput:
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir()
-        names = []
+        names: list[str] = []
         for first, part in _cut(work.tables(), rows):
             names.append(f"part-{len(names):05d}.parquet")
             with replacing(folder / names[-1]) as file:

@@ -47,15 +47,12 @@ def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
 
 
 def require(schema: pa.Schema, file: str, name: str) -> pa.Field:
-    """The field of a top-level column. Raises DataError when there is none or more than one, or its name is ambiguous."""
+    """The field of a top-level column. Raises DataError when there is none or more than one."""
     found = schema.get_all_field_indices(name)
     if not found:
         raise DataError(f"{file}: no column '{printable(name)}' among {_listed(schema)}")
     if len(found) > 1:
         raise DataError(f"{file}: {len(found)} columns are named '{printable(name)}', expected one")
-    parents = [other for other in schema.names if name.startswith(other + ".") or other.startswith(name + ".")]
-    if parents:  # pyarrow selects columns by dotted path, and would return both
-        raise DataError(f"{file}: column '{printable(name)}' cannot be told from column '{printable(parents[0])}'", hint="rename one")
     return schema.field(found[0])
 
 
@@ -72,10 +69,10 @@ def pool_metadata(schema: pa.Schema, file: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
         newer = int(found.get("format", 1)) > POOL_FORMAT
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise DataError(f"{file}: its 'alcli' metadata cannot be read, expected a JSON object") from None
     if newer:
-        raise NewerFormatError(f"{file}: written in pool format {found['format']} by alcli {found.get('version', '?')}, this version reads up to {POOL_FORMAT}")
+        raise NewerFormatError(f"{file}: written in pool format {found['format']} by alcli {printable(found.get('version', '?'))}, this version reads up to {POOL_FORMAT}")
     return found  # type: ignore[no-any-return]
 
 
@@ -83,5 +80,5 @@ def same_features(ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
     """The first fact about the features in which two metadata differ, as "model 'a', not 'b'"; None when none does."""
     for key in ("model", "layer", "normalized", "dim"):
         if key in ours and key in theirs and ours[key] != theirs[key]:
-            return f"{key} {ours[key]!r}, not {theirs[key]!r}"
+            return f"{key} {printable(repr(ours[key]))}, not {printable(repr(theirs[key]))}"
     return None

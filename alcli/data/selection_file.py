@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,12 @@ def format_of(path: Path | None, wanted: str | None) -> str:
     return known.get(path.suffix, "ids") if path is not None else "ids"
 
 
-def encode(table: Table, format: str, about: dict[str, Any]) -> bytes:
-    """A selection (columns of equal length, `id` first) as the bytes of a file; floats keep all digits of float32."""
+def encode(table: Table, format: str, about: dict[str, Any], *, text_ids: bool) -> bytes:
+    """A selection (columns of equal length, `id` first) as the bytes of a file; floats keep all digits of float32.
+
+    about: what a Parquet file remembers of its origin. text_ids: whether ids are strings, which an empty table does not show.
+    Raises DataError for an id that does not fit on a line, where ids are lines.
+    """
     rows = [dict(zip(table, values)) for values in zip(*table.values())]
     if format == "ids":
         return "".join(f"{_line(id)}\n" for id in table["id"]).encode("utf-8", "surrogateescape")
@@ -44,7 +49,7 @@ def encode(table: Table, format: str, about: dict[str, Any]) -> bytes:
         writer.writerow(table)
         writer.writerows(["" if v is None else v for v in row.values()] for row in rows)
         return text.getvalue().encode("utf-8")
-    return _parquet(table, about)
+    return _parquet(table, about, text_ids)
 
 
 def _line(id: Id) -> Id:
@@ -53,32 +58,32 @@ def _line(id: Id) -> Id:
     return id
 
 
-def _parquet(table: Table, about: dict[str, Any]) -> bytes:
-    kinds = {"rank": pa.int32(), "score": pa.float32(), "weight": pa.float32(), "confidence": pa.float32(), "strategy": pa.string()}
-    columns = {name: pa.array(values, kinds.get(name)) for name, values in table.items()}
+def _parquet(table: Table, about: dict[str, Any], text_ids: bool) -> bytes:
+    kinds = {"id": pa.string() if text_ids else pa.int64(), "rank": pa.int32(), "strategy": pa.string()}
+    kinds |= dict.fromkeys(("score", "weight", "confidence"), pa.float32())
+    columns = {name: pa.array(values, kinds.get(name) or (None if values else pa.string())) for name, values in table.items()}
     arrow = pa.table(columns).replace_schema_metadata({"alcli": json.dumps(about, sort_keys=True)})
     out = io.BytesIO()
     pq.write_table(arrow, out, compression="zstd", write_page_checksum=True)
     return out.getvalue()
 
 
-def read_ledger(path: Path) -> list[dict[str, Any]]:
-    """Rows of the ledger (`id`, `rank`, `score`, `strategy`), empty where there is no file yet."""
-    if not path.exists():
-        return []
-    return [row.values for row in read_rows(_as_parquet(path), ["id"], optional=["rank", "score", "strategy"])]
-
-
-def _as_parquet(path: Path) -> str:
+def check_ledger(path: Path) -> None:
+    """Raise UsageError unless a ledger can have this name."""
     if path.suffix not in (".parquet", ".pq"):
         raise UsageError(f"{printable(path)}: a ledger is a Parquet file", hint="name it with the extension .parquet")
-    return str(path)
 
 
-def append_to_ledger(path: Path, before: Sequence[dict[str, Any]], table: Table) -> None:
+def read_ledger(path: Path) -> list[dict[str, Any]]:
+    """Rows of the ledger (`id`, `rank`, `score`, `strategy`), empty where there is no file yet. Raises DataError, InputError."""
+    if not os.path.lexists(path):
+        return []
+    return [row.values for row in read_rows(str(path), ["id"], optional=["rank", "score", "strategy"])]
+
+
+def append_to_ledger(path: Path, before: Sequence[dict[str, Any]], table: Table, *, text_ids: bool) -> None:
     """Write the ledger anew with the selection at its end. The caller holds its lock."""
-    _as_parquet(path)
     names = ("id", "rank", "score", "strategy")
     grown = {name: [row.get(name) for row in before] + list(table[name]) for name in names}
     with replacing(path) as file:
-        file.write(_parquet(grown, {"format": 1, "kind": "ledger"}))
+        file.write(_parquet(grown, {"format": 1, "kind": "ledger"}, text_ids))

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from alcli.arrays import Floats, Keys
 from alcli.data.atomic import replacing, sync_folder
 from alcli.data.fingerprint import row_keys
-from alcli.data.pool_writer import METADATA_KEY, PoolWriter
+from alcli.data.pool_writer import PoolWriter
+from alcli.data.schema import METADATA_KEY
 from alcli.errors import CannotCreateError, DataError, printable
 
 _KEY = "row_key"

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alcli.data.files import check_readable, reason
+from alcli.data.files import DataFile, check_readable, reason
 from alcli.errors import DataError, InputError, UsageError, printable
+
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,21 @@ def read_rows(path: str, columns: Sequence[str], *, optional: Sequence[str] = ()
 
     The kind follows the extension, else the content. Raises InputError, DataError with the line, UsageError for "-" on a terminal.
     """
-    name = "standard input" if path == "-" else printable(path)
-    data = _standard_input() if path == "-" else _contents(path)
+    name, data = _contents(path)
+    return _rows(path, name, data, columns, optional)
+
+
+def read_ids(path: str) -> Iterator[Row]:
+    """The column `id` of a file; a file without a known extension and without such a header holds one id per line."""
+    name, data = _contents(path)
+    if _kind(path, data) == "csv" and not path.endswith((".csv", ".tsv")):
+        lines = [line.rstrip("\r") for line in _decoded(data, name).split("\n")]
+        if "id" not in next(csv.reader(lines[:1]), []):
+            return (Row(f"{name}: line {i}", {"id": line}, True) for i, line in enumerate(lines, 1) if line.strip())
+    return _rows(path, name, data, ["id"], [])
+
+
+def _rows(path: str, name: str, data: bytes, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
     kind = _kind(path, data)
     if kind == "parquet":
         return _parquet_rows(path, name, columns, optional)
@@ -44,34 +59,22 @@ def read_rows(path: str, columns: Sequence[str], *, optional: Sequence[str] = ()
     return _csv_rows(text, name, columns, optional, "\t" if path.endswith(".tsv") else ",")
 
 
-def read_ids(path: str, id_column: str = "id") -> Iterator[Row]:
-    """Ids of a file: its column `id`; a text file without such a column is one id per line."""
-    if not path.endswith((".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")):
-        data = _standard_input() if path == "-" else _contents(path)
-        name = "standard input" if path == "-" else printable(path)
-        if not data.startswith(b"PAR1") and not data.lstrip().startswith(b"{"):
-            lines = _decoded(data, name).splitlines()
-            if lines and id_column in next(csv.reader(lines[:1])) and path != "-":
-                return read_rows(path, [id_column])
-            return (Row(f"{name}: line {i}", {id_column: line}, True) for i, line in enumerate(lines, 1) if line.strip())
-    return read_rows(path, [id_column])
-
-
-def _standard_input() -> bytes:
-    if sys.stdin is None or sys.stdin.closed:
-        raise InputError("standard input: is closed")
-    if sys.stdin.isatty():
-        raise UsageError("'-' reads standard input, which is a terminal", hint="pipe or redirect a file into it")
-    return sys.stdin.buffer.read()
-
-
-def _contents(path: str) -> bytes:
+def _contents(path: str) -> tuple[str, bytes]:
+    """The name for messages and the bytes of a file."""
+    if path == "-":
+        return "standard input", _standard_input()
     check_readable(path)
     try:
         with open(path, "rb") as file:
-            return file.read()
+            return printable(path), file.read()
     except OSError as error:
         raise InputError(f"{printable(path)}: cannot read: {reason(error)}") from error
+
+
+def _standard_input() -> bytes:
+    if sys.stdin.isatty():
+        raise UsageError("'-' reads standard input, which is a terminal", hint="pipe or redirect a file into it")
+    return sys.stdin.buffer.read()
 
 
 def _kind(path: str, data: bytes) -> str:
@@ -135,33 +138,35 @@ def _json_rows(text: str, name: str, columns: Sequence[str], optional: Sequence[
         where = f"{name}: line {number}"
         try:
             found = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{where}: not JSON: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: not JSON: {printable(error)}") from None
         if not isinstance(found, dict):
             raise DataError(f"{where}: expected a JSON object, got {type(found).__name__}")
         for column in columns:
             if column not in found:
                 raise DataError(f"{where}: no key '{printable(column)}'")
-        yield Row(where, {c: found[c] for c in (*columns, *optional) if c in found}, False)
+        values = {c: found[c] for c in (*columns, *optional) if c in found}
+        for column, value in values.items():
+            if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+                raise DataError(f"{where}: '{column}' holds half of a surrogate pair, expected Unicode text")
+        yield Row(where, values, False)
 
 
 def _parquet_rows(path: str, name: str, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from alcli.data.parquet import open_parquet, read_column
+    from alcli.data.schema import require
 
     if path == "-":
         raise InputError(f"{name}: Parquet needs a file that can be read from any place", hint="save it to a file first")
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            _check_columns(file.schema_arrow.names, name, columns)
-            wanted = [c for c in (*columns, *optional) if c in file.schema_arrow.names]
-            table = file.read(columns=wanted)
-    except DataError:
-        raise
-    except (pa.ArrowException, OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
-        raise DataError(f"{name}: not readable as Parquet: {printable(str(error).splitlines()[0])}") from error
-    for number, values in enumerate(table.to_pylist()):
-        yield Row(f"{name}: row {number}", values, False)
+    file = DataFile(path)
+    with open_parquet(file) as parquet:
+        schema = parquet.schema_arrow
+    wanted = [*columns, *(c for c in optional if c in schema.names)]
+    for column in wanted:
+        require(schema, name, column)
+    values = [[v for block in read_column(file, column, _BLOCK) for v in block.to_pylist()] for column in wanted]
+    for number, row in enumerate(zip(*values)):
+        yield Row(f"{name}: row {number}", dict(zip(wanted, row)), False)
 
 
 def _quoted(columns: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Float32, Int64, Keys
-from alcli.embedders._contract import Encoder, Request, embedder, read_text, refuse_layer
+from alcli.embedders._contract import Encoder, Request, embedder, read_text, refuse_device, refuse_layer
 from alcli.errors import UsageError
 from alcli.numerics.hashing import hash_strings, splitmix64
 
@@ -28,6 +28,7 @@ _LARGEST = 1 << 20
 def hashing(argument: str, request: Request, *, lowercase: bool = True, words: bool = True, ngrams: str = "3-5") -> Encoder:
     """`hashing:DIM`: D = DIM. lowercase: fold case. words: count whole words. ngrams: lengths of character n-grams, as 3-5, or none."""
     refuse_layer(request, "hashing")
+    refuse_device(request, "hashing")
     dim = _dimension(argument)
     lengths = _lengths(ngrams)
     if not words and not lengths:

@@ -12,11 +12,15 @@ from dataclasses import dataclass, field, fields, replace
 from types import ModuleType
 from typing import Any, Protocol, Self, TypeVar
 
+import numpy as np
+
 from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.numerics import stored
 from alcli.posteriors._contract import Link
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_CACHED_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,13 @@ class LinearHead:
 
     def logits(self, X_BD: Floats) -> Float64:
         # float64 throughout: float32 products depend on the height of the block and on the processor.
-        return X_BD.astype("float64", copy=False) @ self.W_CD1[:, :-1].T + self.W_CD1[:, -1]
+        # Few rows at a time keep the widened copy in the cache instead of in fresh pages: a third of the time.
+        logits_BC = np.empty((len(X_BD), len(self.W_CD1)))
+        for first in range(0, len(X_BD), _CACHED_ROWS):
+            rows = slice(first, first + _CACHED_ROWS)
+            np.matmul(X_BD[rows].astype(np.float64, copy=False), self.W_CD1[:, :-1].T, out=logits_BC[rows])
+        logits_BC += self.W_CD1[:, -1]
+        return logits_BC
 
     def with_last_layer(self, W_CD1: Float64) -> Self:
         return replace(self, W_CD1=W_CD1)
@@ -163,7 +173,10 @@ class HeadFamily:
 
 
 def head(*, tasks: set[str]) -> Callable[[F], F]:
-    """Declare a function (data: Training, *, prior_precision: float | None, start: Head | None, options) -> Head. None means auto."""
+    """Declare a function (data: Training, prior_precision: float | None, start: Head | None, *, options) -> Head.
+
+    prior_precision None means auto, start None a cold start. Keyword-only parameters are the options a user can set.
+    """
 
     def attach(function: F) -> F:
         function.head = HeadFamily(function, frozenset(tasks))  # type: ignore[attr-defined]

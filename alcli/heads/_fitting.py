@@ -63,7 +63,7 @@ def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_updat
         curvature, gamma = spec.curvature or curvature, spec.gamma or gamma
         posterior = spec.posterior.fit(
             fitted.W_CD1, evidence_of(fitted, data), prior_precision=fitted.prior_precision,
-            curvature=curvature, noise_variance=fitted.noise_variance,
+            curvature=curvature, noise_variance=fitted.noise_variance if fitted.link == "identity" else None,
         )
     model = Model(fitted, posterior, fitted.temperature, gamma)
     return model if spec.calibrate == "none" else calibrated(model, data, refit, seed=spec.seed)

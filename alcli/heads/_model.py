@@ -47,7 +47,9 @@ class Model:
         if X_BD.shape[1] != self.dim:
             raise DataError(f"the head takes features of length {self.dim}, these have {X_BD.shape[1]}",
                             hint="use the pool that the head was fitted on, or fit a new head")
-        return self.head.logits(X_BD) / self.temperature
+        logits_BC = self.head.logits(X_BD)
+        logits_BC /= self.temperature
+        return logits_BC
 
     def log_probs(self, X_BD: Floats) -> Float64:
         """Log class probabilities of the trained weights alone, [B, C]."""

@@ -22,7 +22,7 @@ GRID = 10.0 ** np.arange(-6.0, 4.01, 0.5)  # times the mean squared norm of phi
 
 
 @head(tasks={"classification", "regression"})
-def ridge(data: Training, *, prior_precision: float | None = None, start: LinearHead | None = None) -> LinearHead:
+def ridge(data: Training, prior_precision: float | None = None, start: LinearHead | None = None) -> LinearHead:
     """Fit the head. prior_precision: None takes the one with the least leave-one-out squared error. start: not needed.
 
     Raises DataError when a classification shows fewer than 2 classes.

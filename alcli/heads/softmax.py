@@ -19,7 +19,7 @@ from alcli.numerics.softmax_map import fit_map, rotate
 
 
 @head(tasks={"classification"})
-def softmax(data: Training, *, prior_precision: float | None = None, start: LinearHead | None = None) -> LinearHead:
+def softmax(data: Training, prior_precision: float | None = None, start: LinearHead | None = None) -> LinearHead:
     """Fit the head. prior_precision: None chooses it from the data. start: a head of the same classes to begin the descent at.
 
     Raises DataError when the labels show fewer than 2 classes, or when the descent does not converge.

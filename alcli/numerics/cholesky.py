@@ -1,8 +1,8 @@
-"""Symmetric positive definite matrices held by one triangle: factor, invert, solve, and advance by rank-one terms.
+"""Symmetric positive definite matrices held by one triangle: factor, invert, solve, multiply, and add a Gram matrix.
 
 Matrices are float64 in Fortran order with the lower triangle meant; the upper one is never read, so each pass moves half.
-Source: BLAS and LAPACK routines potrf, potri, symv, syr, trsm; Sherman-Morrison, specs of the update in posteriors/.
-Cost: factor D^3/3, inverse 2 D^3/3 multiply-adds; one rank-one step reads D^2/2 twice and writes it once.
+Source: BLAS and LAPACK routines potrf, potri, symv, symm, syrk, ger, trsm.
+Cost: factor D^3/6, inverse D^3/3, product with a vector D^2 multiply-adds that read D^2/2 floats.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from alcli.errors import DataError
 def factor(A_DD: Float64, what: str) -> Float64:
     """The lower Cholesky factor (upper triangle zero). Raises DataError naming `what` when A is not positive definite."""
     L_DD, info = lapack.dpotrf(A_DD, lower=1, clean=1)
-    if info != 0:
-        raise DataError(f"{what} is not positive definite (at row {info - 1} of {len(A_DD)})", hint="raise --prior-precision")
+    if info != 0 or not np.isfinite(np.diag(L_DD)).all():
+        raise DataError(f"{what} is not positive definite", hint="raise --prior-precision")
     return L_DD  # type: ignore[no-any-return]
 
 
@@ -40,18 +40,22 @@ def solve_factor(L_DD: Float64, B_DM: Float64) -> Float64:
     return scipy.linalg.solve_triangular(L_DD, B_DM, lower=True, check_finite=False)  # type: ignore[no-any-return]
 
 
-def add_outer(lower_DD: Float64, x_D: Float64, scale: float) -> None:
-    """lower += scale x x^T, in place. The matrix must be writable and in Fortran order."""
-    blas.dsyr(scale, x_D, lower=1, a=lower_DD, overwrite_a=1)
+def add_product(A_CD: Float64, x_C: Float64, y_D: Float64, scale: float) -> None:
+    """A += scale x y^T, in place. A must be writable and in C order."""
+    blas.dger(scale, y_D, x_C, a=A_CD.T, overwrite_a=1)
 
 
 def add_gram(lower_DD: Float64, X_MD: Float64, scale: float) -> Float64:
     """lower + scale X^T X, a new matrix."""
+    if len(X_MD) == 0:  # BLAS refuses a product over nothing
+        return lower_DD.copy(order="F")
     return blas.dsyrk(scale, X_MD, beta=1.0, c=lower_DD, trans=1, lower=1)  # type: ignore[no-any-return]
 
 
 def multiply(lower_DD: Float64, X_MD: Float64) -> Float64:
     """(A X^T)^T for the symmetric A of a lower triangle, shape [M, D]."""
+    if len(X_MD) == 0:
+        return np.empty_like(X_MD)
     return blas.dsymm(1.0, lower_DD, X_MD.T, lower=1).T  # type: ignore[no-any-return]
 
 

@@ -47,7 +47,8 @@ def draw(weights_N: Float64, uniforms_M: Float64) -> Int64:
     cumulated = np.cumsum(weights_N)
     # Rounding may carry a target to the very end: the last row that adds weight is then meant.
     targets = np.minimum(uniforms_M * cumulated[-1], np.nextafter(cumulated[-1], 0.0))
-    return np.searchsorted(cumulated, targets, side="right").astype(np.int64)
+    rows: Int64 = np.searchsorted(cumulated, targets, side="right")
+    return rows
 
 
 def _distances_to(rows: Rows, i: int, inner_N: Float64) -> Float64:

@@ -72,24 +72,24 @@ class Rows:
         self.scale = 2.0 ** sum(f.exponent for f in factors)
 
     def inner_with(self, others: Rows, index_M: Sequence[int] | Int64, spread: Spread) -> Array:
-        """Inner products of all rows with rows `index_M` of `others`, [N, M] in the dtype of the factors. Cost 2 N M sum(D).
+        """Inner products of all rows with rows `index_M` of `others`, [N, M] in the dtype of the first factor. Cost 2 N M sum(D).
 
         Equal rows get equal bits. Some kernels (Haswell's) round by the place of a row in its block, so this is enforced.
         """
         vectors = [np.ascontiguousarray(f.F_ND[index_M].T) for f in others.factors]
-        out_NM = np.empty((-(-self.n // BLOCK_ROWS) * BLOCK_ROWS, len(index_M)), self.factors[0].F_ND.dtype)
+        padded = -(-self.n // BLOCK_ROWS) * BLOCK_ROWS
+        parts = [np.empty((padded, len(index_M)), f.F_ND.dtype) for f in self.factors]
 
         def work(first: int, last: int) -> None:
-            out_BM = out_NM[first : len(out_NM) if last == self.n else last]
-            self.factors[0].product(vectors[0], first, last, out_BM)
-            for factor, V_DM in zip(self.factors[1:], vectors[1:]):
-                more_BM = np.empty_like(out_BM)
-                factor.product(V_DM, first, last, more_BM)
-                out_BM *= more_BM
+            whole = slice(first, padded if last == self.n else last)
+            for factor, V_DM, part_NM in zip(self.factors, vectors, parts):
+                factor.product(V_DM, first, last, part_NM[whole])
+            for part_NM in parts[1:]:
+                parts[0][whole] *= part_NM[whole]
 
         spread(self.n, work)
-        out_NM[self._copies] = out_NM[self._first_equal[self._copies]]
-        return out_NM[: self.n]
+        parts[0][self._copies] = parts[0][self._first_equal[self._copies]]
+        return parts[0][: self.n]
 
     def inner(self, i: int, spread: Spread) -> Array:
         """Inner products of all rows with row i, shape [N]: one GEMV pass over the factors."""

@@ -22,7 +22,7 @@ from alcli.numerics.logistic import cross_entropy, one_hot, softmax
 
 MAX_NEWTON = 100
 MAX_CG = 250
-GRADIENT_TOLERANCE = 1e-9
+GRADIENT_TOLERANCE = 1e-11
 FORCING = (0.1, 0.01)  # relative residual of a direction: far from the optimum, and near it
 FLOAT32_CONDITION = 1e6
 

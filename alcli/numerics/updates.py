@@ -49,7 +49,7 @@ def absorb_into_pool(
 ) -> None:
     """Advance the logits and variances of a pool in place by one update.
 
-    u_N = phi_pool covariance phi_new and variance = phi_new covariance phi_new, both before the update;
+    Variances are phi covariance phi, without a noise variance. u_N = phi_pool covariance phi_new and variance = phi_new covariance phi_new, both before the update;
     step_C = gamma (target - mean) of the new row.
     """
     scaled_N = u_N / (1.0 + curvature * variance)

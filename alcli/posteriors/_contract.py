@@ -58,11 +58,12 @@ class Posterior(Protocol):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float = 1.0
+        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None
     ) -> Self:
         """The posterior at the mean W_CD1, of the labelled rows that W_CD1 was fitted to.
 
-        curvature: what the curvature of each row is multiplied by. noise_variance: of the targets under squared loss.
+        curvature: what the curvature of each row is multiplied by. noise_variance: scale of the covariance, None for the
+        posterior's own choice; under squared loss the variance of the targets' noise.
         """
 
     def variance(self, phi_BD1: Float64) -> Float64:
@@ -76,8 +77,8 @@ class Posterior(Protocol):
     ) -> tuple[Float64, Self]:
         """(new mean, new posterior) after absorbing rows with step size gamma. Precision and covariance advance together."""
 
-    def log_evidence(self, W_CD1: Float64, log_likelihood: float) -> float:
-        """The Laplace approximation of log p(labels), at the MAP W_CD1 of the given log likelihood."""
+    def log_evidence(self, W_CD1: Float64, log_likelihood: float, *, noise_variance: float = 1.0) -> float:
+        """The Laplace approximation of log p(labels), at the MAP W_CD1 of the log likelihood under noise_variance."""
 
     def arrays(self) -> dict[str, Array]:
         """Everything needed to rebuild it, beside `settings`."""

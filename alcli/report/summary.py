@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Float64, Int64
+from alcli.simulation.results import PHASES
 
 LEVELS = (0.8, 0.9, 1.0)
 CONFIDENCE = 0.95
-PHASES = ("seconds_fit", "seconds_select", "seconds_evaluate")
 
 
 @dataclass(frozen=True)

@@ -11,52 +11,18 @@ import signal
 import threading
 import traceback
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
-from alcli.arrays import Array, Floats, Int64
 from alcli.errors import AlcliError, MemoryLimitError
 from alcli.numerics.blocks import thread_limit
-from alcli.simulation.plan import Cell, Plan
+from alcli.simulation.plan import Cell
 from alcli.simulation.results import CellResult
 from alcli.simulation.rounds import Bench, run_cell
-from alcli.strategies._arrays import ArraySource
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A file of raw numbers, row by row."""
-
-    path: Path
-    dtype: str
-    shape: tuple[int, int]
-
-    def open(self) -> Floats:
-        """The matrix as a read-only memory map."""
-        return np.memmap(self.path, self.dtype, "r", shape=self.shape)
-
-
-@dataclass(frozen=True)
-class Shared:
-    """A `Bench` in a form that can be sent to another process: the features stay in their file."""
-
-    features: Matrix
-    ids: Array
-    y_N: Array
-    usable: Int64
-    test: Int64 | None
-    n_classes: int | None
-    plan: Plan
-
-    def bench(self) -> Bench:
-        source = ArraySource(self.features.open(), self.ids)
-        return Bench(source, self.y_N, self.usable, self.test, self.n_classes, self.plan)
+from alcli.simulation.shared import Shared
 
 
 def run_cells(shared: Shared, cells: Sequence[Cell], jobs: int) -> Generator[CellResult, None, None]:
@@ -71,8 +37,10 @@ def run_cells(shared: Shared, cells: Sequence[Cell], jobs: int) -> Generator[Cel
                 result = run_cell(bench, cell)
             yield result
         return
-    workers = [_Worker(shared) for _ in range(min(jobs, len(cells)))]
+    workers: list[_Worker] = []
     try:
+        for _ in range(min(jobs, len(cells))):
+            workers.append(_Worker(shared))
         yield from _hand_out(workers, list(cells))
     finally:
         for worker in workers:
@@ -90,18 +58,28 @@ class _Worker:
         self.process.start()
         theirs.close()
 
+    def give(self, cell: Cell) -> None:
+        """Ask for a cell. Raises MemoryLimitError when the process is gone."""
+        try:
+            self.pipe.send(cell)
+        except OSError:
+            raise self._gone() from None
+
     def receive(self) -> CellResult:
+        """Wait for the answer; raise the error that it may be."""
         try:
             answer = self.pipe.recv()
         except (EOFError, OSError):
-            self.process.join()
-            how = f"was killed by signal {-(self.process.exitcode or 0)}" if (self.process.exitcode or 0) < 0 else "ended early"
-            raise MemoryLimitError(
-                f"a worker process {how}, perhaps for want of memory", hint="use fewer --jobs; what is finished is kept"
-            ) from None
+            raise self._gone() from None
         if isinstance(answer, BaseException):
             raise answer
         return answer  # type: ignore[no-any-return]
+
+    def _gone(self) -> MemoryLimitError:
+        self.process.join()
+        code = self.process.exitcode or 0
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return MemoryLimitError(f"a worker process {how}, perhaps for want of memory", hint="use fewer --jobs; what is finished is kept")
 
     def stop(self) -> None:
         self.pipe.close()
@@ -114,7 +92,7 @@ def _hand_out(workers: list[_Worker], cells: list[Cell]) -> Generator[CellResult
     waiting = iter(cells)
     by_pipe: dict[Any, _Worker] = {}
     for worker, cell in zip(workers, waiting):
-        worker.pipe.send(cell)
+        worker.give(cell)
         by_pipe[worker.pipe] = worker
     while by_pipe:
         for pipe in wait(list(by_pipe)):
@@ -124,7 +102,7 @@ def _hand_out(workers: list[_Worker], cells: list[Cell]) -> Generator[CellResult
             if following is None:
                 del by_pipe[pipe]
             else:
-                worker.pipe.send(following)
+                worker.give(following)
             yield result
 
 

@@ -142,7 +142,8 @@ class View:
             return self._source.row_keys(rows_B)
         if need == "features":
             return X_BD
-        assert self._head is not None and X_BD is not None, f"'{need}' asked of a view without a head"
+        if self._head is None or X_BD is None:
+            raise LookupError(f"'{need}' was asked of a view without a head")
         return self._head.logits(X_BD) if need == "logits" else self._head.log_probs(X_BD)
 
     def _check_allowed(self, need: str) -> None:

@@ -33,9 +33,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Batch:
-    """rows_B: positions in the window that could be read. bad: (position, error) of the others."""
+    """rows: positions in the window that could be read. bad: (position, error) of the others."""
 
-    rows_B: list[int]
+    rows: list[int]
     X_BD: Array | None
     bad: list[tuple[int, AlcliError]]
 
@@ -53,7 +53,7 @@ class WindowEncoder:
         for batch in self._batches(window):
             if batch.bad and not self._settings.skip_bad:
                 self._refuse(window, *min(batch.bad, key=lambda pair: pair[0]))
-            self._advance(len(batch.rows_B) + len(batch.bad))
+            self._advance(len(batch.rows) + len(batch.bad))
             batches.append(batch)
         bad = sorted(((row, error) for b in batches for row, error in b.bad), key=lambda pair: pair[0])
         rows_B, X_BD = self._joined(window, batches, dim)
@@ -66,8 +66,11 @@ class WindowEncoder:
         if self._workers == 1:
             yield from (job() for job in run)
             return
-        with ThreadPoolExecutor(self._workers) as threads:
-            yield from threads.map(lambda job: job(), list(run))
+        threads = ThreadPoolExecutor(self._workers)
+        try:
+            yield from threads.map(lambda job: job(), run)
+        finally:
+            threads.shutdown(cancel_futures=True)  # after an error or a signal, do not finish what nobody will read
 
     def _run_in_order(self, window: Window) -> Iterator[Callable[[], _Batch]]:
         """Batches of consecutive rows; items are prepared with their batch, so few images are in memory at once."""
@@ -89,7 +92,9 @@ class WindowEncoder:
             yield lambda chosen=chosen: self._encode_batch(window, [rows[i] for i in chosen], [items[i] for i in chosen], [])  # type: ignore[misc]
 
     def _prepare(self, window: Window, rows: Sequence[int]) -> tuple[list[int], list[Any], list[tuple[int, AlcliError]]]:
-        good, items, bad = [], [], []
+        good: list[int] = []
+        items: list[Any] = []
+        bad: list[tuple[int, AlcliError]] = []
         for row in rows:
             try:
                 items.append(self._encoder.prepare(window.items[row]))
@@ -125,13 +130,13 @@ class WindowEncoder:
             dim = dim or part.X_BD.shape[1]
             if part.X_BD.shape[1] != dim or dim == 0:
                 what = f"the model returned {part.X_BD.shape[1]} values, {dim} before"
-                raise DataError(f"{self._span(window, part.rows_B)}: {what}", hint="every item must give a vector of the same length D >= 1")
+                raise DataError(f"{self._span(window, part.rows)}: {what}", hint="every item must give a vector of the same length D >= 1")
         if not parts:
             return [], np.empty((0, dim or 1), np.float32)
-        rows = np.concatenate([p.rows_B for p in parts])
+        rows = np.concatenate([p.rows for p in parts])
         order = np.argsort(rows, kind="stable")
         wide = any(p.X_BD is not None and p.X_BD.dtype == np.float64 for p in parts)
-        X_BD = np.concatenate([p.X_BD for p in parts if p.X_BD is not None], dtype=np.float64 if wide else np.float32, casting="unsafe")
+        X_BD: Floats = np.concatenate([p.X_BD for p in parts if p.X_BD is not None], dtype=np.float64 if wide else np.float32, casting="unsafe")
         return [int(r) for r in rows[order]], X_BD[order]
 
     def _stored(self, window: Window, rows: list[int], X_BD: Floats) -> tuple[Floats, int]:

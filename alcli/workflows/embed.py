@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,21 +27,18 @@ _EXAMPLES = 5
 class Progress(Protocol):
     """Told how far the work is."""
 
+    def start(self, total: int | None, what: str) -> None: ...
     def advance(self, n: int) -> None: ...
 
 
-class _Silent:
-    def advance(self, n: int) -> None:
-        pass
-
-
-@contextmanager
-def no_progress(total: int, description: str) -> Iterator[Progress]:
+class NoProgress:
     """Shows nothing."""
-    yield _Silent()
 
+    def start(self, total: int | None, what: str) -> None:
+        return
 
-ProgressBar = Callable[[int, str], AbstractContextManager[Progress]]
+    def advance(self, n: int) -> None:
+        return
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class EmbedOptions:
     source: Path
     model: str
     output: Path
-    columns: Asked = Asked()
+    columns: Asked = field(default_factory=Asked)
     layer: str | None = None
     batch_size: int = 32
     dtype: str = "float32"
@@ -61,6 +58,7 @@ class EmbedOptions:
     resume: bool = False
     skip_bad: bool = False
     force: bool = False
+    lock_timeout: float = 0.0
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -78,8 +76,13 @@ class EmbedReport:
     fingerprint: str
     notes: tuple[str, ...]
 
+    def facts(self) -> dict[str, Any]:
+        """The report as JSON values, without the notes."""
+        numbers = {"rows": self.rows, "dim": self.dim, "dtype": self.dtype, "files": self.files, "resumed": self.resumed}
+        return {"pool": self.output, **numbers, "skipped": len(self.skipped), "fingerprint": self.fingerprint}
 
-def embed(options: EmbedOptions, progress: ProgressBar = no_progress) -> EmbedReport:
+
+def embed(options: EmbedOptions, progress: Progress | None = None) -> EmbedReport:
     """Encode the source and write the pool, whole or not at all.
 
     What is wrong with the command is said before anything is read, what is wrong with columns and ids before the model runs.
@@ -89,7 +92,7 @@ def embed(options: EmbedOptions, progress: ProgressBar = no_progress) -> EmbedRe
     name, argument, embedder, parameters = _checked(options)
     output = PoolOutput(options.output, rows_per_file=options.rows_per_file, force=options.force)
     output.check(options.source)
-    with lock(options.output):
+    with lock(options.output, options.lock_timeout):
         work = WorkFolder(options.output)
         output.recover(work)
         output.check(options.source)
@@ -101,7 +104,7 @@ def embed(options: EmbedOptions, progress: ProgressBar = no_progress) -> EmbedRe
         encoder = embedder.open(argument, request, **parameters)
         done = work.begin(_plan(options, source, encoder), resume=options.resume, force=options.force)
         try:
-            _fill(work, done, source, encoder, options, progress)
+            _fill(work, done, source, encoder, options, progress or NoProgress())
             if source.stamp() != stamp:
                 raise BusyError(f"{printable(options.source)}: it changed while it was read", hint="run the command again")
             return _assemble(output, work, source, encoder, options, done)
@@ -112,7 +115,7 @@ def embed(options: EmbedOptions, progress: ProgressBar = no_progress) -> EmbedRe
 
 def _checked(options: EmbedOptions) -> tuple[str, str, Embedder, dict[str, Any]]:
     """(name, argument, embedder, its keyword arguments), once everything on the command line is known to be good."""
-    name, colon, argument = options.model.partition(":")
+    name, _, argument = options.model.partition(":")
     plugins.check_name("embedders", name)
     for what, value in (("--batch-size", options.batch_size), ("--rows-per-file", options.rows_per_file)):
         if value is not None and value < 1:
@@ -120,7 +123,7 @@ def _checked(options: EmbedOptions) -> tuple[str, str, Embedder, dict[str, Any]]
     if options.dtype not in ("float32", "float16"):
         raise UsageError(f"--dtype must be float32 or float16, got '{options.dtype}'")
     embedder = embedder_of(plugins.load("embedders", name))
-    if any(p.kind is p.VAR_KEYWORD for p in plugins.inspect.signature(embedder.open).parameters.values()):
+    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(embedder.open).parameters.values()):
         return name, argument, embedder, dict(options.parameters)
     return name, argument, embedder, plugins.parse_options(embedder.open, options.parameters, f"model '{name}'")
 
@@ -141,7 +144,7 @@ def _window_rows(batch_size: int) -> int:
     return batch_size * -(-_WINDOW // batch_size)
 
 
-def _fill(work: WorkFolder, done: int, source: Source, encoder: Encoder, options: EmbedOptions, progress: ProgressBar) -> None:
+def _fill(work: WorkFolder, done: int, source: Source, encoder: Encoder, options: EmbedOptions, progress: Progress) -> None:
     """Make the shards that are missing."""
     rows = _window_rows(options.batch_size)
     infos = [work.info(i) for i in range(done)]
@@ -151,12 +154,12 @@ def _fill(work: WorkFolder, done: int, source: Source, encoder: Encoder, options
             raise DataError(f"{printable(options.source)}: id '{item}': {why}", hint="the earlier run left it out; give --skip-bad again")
     dim = next((info.dim for info in infos if info.dim is not None), None)
     settings = Settings(options.model, options.batch_size, options.dtype, options.normalize, options.skip_bad)
-    with progress(max(source.n - done * rows, 0), "embed") as bar:
-        windows = WindowEncoder(source, encoder, settings, bar.advance)
-        for number, window in enumerate(source.windows(rows, done), done):
-            shard = windows.encode(window, dim)
-            work.save(number, shard)
-            dim = dim or (shard.X_BD.shape[1] if len(shard.columns) else None)
+    progress.start(max(source.n - done * rows, 0), "embed")
+    windows = WindowEncoder(source, encoder, settings, progress.advance)
+    for number, window in enumerate(source.windows(rows, done), done):
+        shard = windows.encode(window, dim)
+        work.save(number, shard)
+        dim = dim or (shard.X_BD.shape[1] if len(shard.columns) else None)
 
 
 def _assemble(output: PoolOutput, work: WorkFolder, source: Source, encoder: Encoder, options: EmbedOptions, done: int) -> EmbedReport:
@@ -202,7 +205,7 @@ def _metadata(options: EmbedOptions, source: Source, encoder: Encoder) -> dict[s
 
 def _shown_model(model: str) -> str:
     """The model as it was named; of an absolute path the last two parts."""
-    name, colon, argument = model.partition(":")
+    name, _, argument = model.partition(":")
     return f"{name}:{'/'.join(Path(argument).parts[-2:])}" if os.path.isabs(argument) else model
 
 

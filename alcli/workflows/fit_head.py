@@ -11,7 +11,8 @@ import numpy as np
 
 from alcli.arrays import Array, Floats
 from alcli.data.atomic import check_creatable
-from alcli.data.head_file import HeadFile, choose_anchors, save_head
+from alcli.data.head_file import HeadFile, save_head
+from alcli.data.head_match import choose_anchors
 from alcli.data.pool import Pool
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
@@ -33,10 +34,13 @@ class Fitted:
     notes: list[str] = field(default_factory=list)
 
 
-def fit_head(pool: Pool, labels: Sequence[str], out: Path, recipe: Recipe, *, task: Task = "auto", force: bool = False, ignore_unknown: bool = False) -> Fitted:
+def fit_head(
+    pool: Pool, labels: Sequence[str], out: Path, recipe: Recipe, *, task: Task = "auto", force: bool = False, ignore_unknown: bool = False
+) -> Fitted:
     """Fit a head to the labelled rows of a pool and write it to `out`. Raises every AlcliError; `out` is whole or untouched."""
     recipe.checked()
-    check_creatable(out, overwrite=force)
+    check_creatable(out, overwrite=force, inputs=[*pool.paths, *labels])
+    pool.require_rows()
     labelled = gather(pool, labels, task=task, head=recipe.head, ignore_unknown=ignore_unknown)
     require_labels(labelled, pool, labels)
     fitted = fit_labelled(pool, labelled, recipe)
@@ -81,6 +85,7 @@ def scores(model: Model, X_ND: Floats, y_N: Array) -> dict[str, float]:
     starts = range(0, len(X_ND), _BLOCK)
     if model.n_classes is None:
         mean = np.concatenate([model.mean(X_ND[i : i + _BLOCK]) for i in starts])
-        return {"mae": metrics.mae(y_N, mean), "rmse": metrics.rmse(y_N, mean), "r2": metrics.r2(y_N, mean)}
+        return metrics.regression(y_N, mean)
     log_probs = np.concatenate([model.predictive(X_ND[i : i + _BLOCK]) for i in starts])
-    return {name: getattr(metrics, name)(y_N, log_probs) for name in ("accuracy", "nll", "ece")}
+    found = metrics.classification(y_N, log_probs)
+    return {name: found[name] for name in ("accuracy", "nll", "ece")}

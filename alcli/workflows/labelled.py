@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from alcli.arrays import Array, Int64
 from alcli.data.head_file import Absorbed
 from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels
 from alcli.data.pool import Pool
-from alcli.errors import DataError, UsageError
+from alcli.errors import DataError, UsageError, printable
 from alcli.heads._contract import Training
 
 Task = Literal["auto", "classification", "regression"]
@@ -38,31 +38,32 @@ def gather(pool: Pool, paths: Sequence[str], *, task: Task = "auto", head: str |
 
     Rows whose split is test are left out, as are rows without a usable vector. Raises DataError, UsageError, InputError.
     """
-    regression = is_regression(pool, task, head, bool(paths))
+    regression = is_regression(pool, task, head)
     if paths:
-        labels = read_labels(paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown)
-        rows_L = pool.ids.rows_of(list(labels.by_id))
-    else:
-        labels = own_labels(pool, np.flatnonzero(~pool.is_test))
-        rows_L = pool.ids.rows_of(list(labels.by_id))
+        return usable(pool, read_labels(paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown), regression)
+    return usable(pool, own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression), regression)
+
+
+def usable(pool: Pool, labels: Labels, regression: bool) -> LabelledRows:
+    """`labels` without those of test rows and of rows without a usable vector, which are noted."""
+    rows_L = pool.ids.rows_of(list(labels.by_id))
     notes = list(labels.notes)
     for mask, what in ((pool.is_test, "are test rows and were kept out of the fit"), (pool.is_bad, "have no usable vector and were left out")):
-        out = mask[rows_L]
-        if out.any():
-            notes.append(f"{out.sum()} labelled rows {what}")
-            for id in np.array(list(labels.by_id), object)[out]:
-                del labels.by_id[id]
-            rows_L = rows_L[~out]
+        out_L = mask[rows_L]
+        if out_L.any():
+            notes.append(f"{out_L.sum()} labelled rows {what}")
+            labels = replace(labels, by_id={id: said for (id, said), out in zip(labels.by_id.items(), out_L) if not out})
+            rows_L = rows_L[~out_L]
     return LabelledRows(rows_L, labels, regression, tuple(notes))
 
 
-def own_labels(pool: Pool, rows: Int64) -> Labels:
-    """The labels that the pool itself carries for `rows`; none at all when it has no label column."""
+def own_labels(pool: Pool, rows: Int64, *, regression: bool | None = None) -> Labels:
+    """The labels that the pool itself carries for `rows`; none at all when it has no label column. regression: None follows its type."""
     column = pool.labels()
-    return Labels() if column is None else labels_of_column(column, pool.ids, rows, pool.label_column)
+    return Labels() if column is None else labels_of_column(column, pool.ids, rows, pool.label_column, regression=regression)
 
 
-def is_regression(pool: Pool, task: Task, head: str | None, from_files: bool) -> bool:
+def is_regression(pool: Pool, task: Task, head: str | None) -> bool:
     """Whether labels are numbers to predict: as the user says, else as the type of the pool's label column says."""
     if task not in ("auto", "classification", "regression"):
         raise UsageError(f"the task must be auto, classification or regression, got '{task}'")
@@ -88,7 +89,7 @@ def absorbed(pool: Pool, labelled: LabelledRows, data: Training) -> Absorbed:
 
 def test_rows(pool: Pool, classes: Sequence[str] | None) -> tuple[Int64, Array, int]:
     """(rows, labels, how many were left out) of the labelled test split; a class unknown to the head leaves its rows out."""
-    labels = own_labels(pool, np.flatnonzero(pool.is_test & ~pool.is_bad))
+    labels = own_labels(pool, np.flatnonzero(pool.is_test & ~pool.is_bad), regression=classes is None)
     before = len(labels)
     if classes is not None:
         known = set(classes)
@@ -98,10 +99,13 @@ def test_rows(pool: Pool, classes: Sequence[str] | None) -> tuple[Int64, Array, 
 
 
 def require_labels(labelled: LabelledRows, pool: Pool, paths: Sequence[str]) -> None:
-    """Raise DataError when there is nothing to learn from."""
+    """Raise DataError when there is nothing to learn from: no label at all, or one class."""
     if not len(labelled.labels):
         where = "the label files hold no label" if paths else f"{pool.name} has no labelled row in column '{pool.label_column}'"
         raise DataError(f"{where}, a head needs some", hint="give labels with -l FILE")
+    if labelled.classes is not None and len(labelled.classes) == 1:
+        what = f"a head needs 2 classes, the {len(labelled.labels)} labels show one: '{printable(labelled.classes[0])}'"
+        raise DataError(what, hint="label items of another class; query with a strategy that needs no head, such as coreset, finds some")
 
 
 def id_order(pool: Pool, rows: Int64) -> Int64:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import numpy as np
 from alcli import plugins
 from alcli.arrays import Array, Int64
 from alcli.data.atomic import check_creatable, lock, replacing
-from alcli.data.head_file import HeadFile, check_anchors, check_features, load_head, rows_of_hashes
+from alcli.data.head_file import HeadFile, load_head
+from alcli.data.head_match import check_pool, rows_of_hashes
+from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
-from alcli.data.selection_file import Table, append_to_ledger, encode, read_ledger
+from alcli.data.selection_file import Table, append_to_ledger, check_ledger, encode, read_ledger
 from alcli.data.tables import read_ids
 from alcli.errors import DataError, UsageError, printable
 from alcli.numerics.hashing import uniforms
@@ -54,6 +56,10 @@ class Query:
             raise UsageError(f"-n must be at least 1, got {self.n}")
         if self.candidates is not None and self.candidates < 1:
             raise UsageError(f"--candidates must be at least 1, got {self.candidates}")
+        if [*self.labels, *self.exclude].count("-") > 1:
+            raise UsageError("'-' is given twice, standard input can be read once")
+        if self.ledger is not None:
+            check_ledger(self.ledger)
         return strategy, options
 
 
@@ -72,70 +78,69 @@ def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callab
     The ledger is renamed into place just before the output is, so an id is never given out without being remembered.
     """
     strategy, options = ask.checked()
+    read = [*pool.paths, *ask.labels, *ask.exclude, *([] if ask.head is None else [ask.head])]
     if out is not None:
-        check_creatable(out)
+        check_creatable(out, inputs=[*read, *([] if ask.ledger is None else [ask.ledger])])
     with ExitStack() as held:
         if ask.ledger is not None:
-            check_creatable(ask.ledger)
+            check_creatable(ask.ledger, inputs=read)
             held.enter_context(lock(ask.ledger, ask.lock_timeout))
         before = read_ledger(ask.ledger) if ask.ledger is not None else []
         answer = _answer(pool, ask, strategy, options, [row["id"] for row in before])
         about = {"format": 1, "strategy": ask.strategy, "seed": ask.seed, "options": dict(ask.options), "pool": answer.report["pool"]}
-        data = encode(answer.table, format, about)
-        if out is None:
-            _remember(ask, before, answer.table)
-            emit(data)
-        else:
-            with replacing(out) as file:
+        data = encode(answer.table, format, about, text_ids=pool.ids.is_text)
+        with replacing(out) if out is not None else nullcontext() as file:
+            if file is not None:
                 file.write(data)
-                _remember(ask, before, answer.table)
+            if ask.ledger is not None and answer.table["id"]:
+                append_to_ledger(ask.ledger, before, answer.table, text_ids=pool.ids.is_text)
+        if out is None:
+            emit(data)
     return answer
 
 
-def _remember(ask: Query, before: list[dict[str, Any]], table: Table) -> None:
-    if ask.ledger is not None and table["id"]:
-        append_to_ledger(ask.ledger, before, table)
-
-
 def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any]) -> Answer:
-    if pool.n == 0 and not ask.allow_empty:
-        raise DataError(f"{pool.name}: the pool has 0 rows", hint="--allow-empty accepts that")
+    if not ask.allow_empty:
+        pool.require_rows()
     notes = list(pool.notes)
     head, labelled_rows = _head_and_labels(pool, ask, strategy, notes)
+    if head is not None and ask.head is not None and pool.n:
+        notes += check_pool(head, printable(ask.head), pool)
     blocked = pool.is_test | pool.is_bad
     if pool.is_bad.any():
         notes.append(f"{pool.is_bad.sum()} rows without a usable vector were left out")
     blocked[labelled_rows] = True
-    blocked[_excluded_rows(pool, ask.exclude, in_ledger, notes)] = True
+    blocked[_excluded_rows(pool, ask, in_ledger, notes)] = True
     candidates = _reduced(pool, np.flatnonzero(~blocked), ask, notes)
-    if head is not None:
-        _check_head(pool, head, ask, labelled_rows)
     view = View(pool, candidates, labelled_rows, None if head is None else head.model)
     selection = select(strategy, view, ask.n, seed=ask.seed, options=options)
     _note_shortage(len(selection.rows_K), ask, notes)
-    table = _table(pool, ask, selection, head)
-    report = {"pool": {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim}, "candidates": len(candidates), "labelled": len(labelled_rows), "selected": len(selection.rows_K)}
-    return Answer(table, notes, report)
+    if len(labelled_rows) == pool.n and ask.head is None and not ask.labels:
+        notes.append(f"every row is labelled by column '{pool.label_column}' of the pool; to begin without labels, give -l a file with just the line id,label")
+    about_pool = {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim}
+    report = {"pool": about_pool, "candidates": len(candidates), "labelled": len(labelled_rows), "selected": len(selection.rows_K)}
+    return Answer(_table(pool, ask, selection, head), notes, report)
 
 
 def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> tuple[HeadFile | None, Int64]:
     """The head to ask, fitted now when none is given but needed; and the rows that need no label any more."""
     head = load_head(ask.head) if ask.head is not None else None
-    if head is not None and not ask.labels:
-        rows = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
-        if strategy.needs_classes and head.classes is None:
-            raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the head {printable(ask.head)} is a regression", hint=_without_head())
-        return head, rows[rows >= 0]
-    labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
-    notes.extend(labelled.notes)
-    rows = labelled.rows_L
-    if head is not None:
-        known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
-        rows = np.union1d(rows, known[known >= 0])
-    if strategy.needs_head and head is None:
-        head = _fitted_now(pool, ask, strategy, labelled)
-        notes.append(f"fitted a {head.model.head.kind} head on {len(labelled.rows_L)} labels")
-    return head, rows
+    if head is None:
+        labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
+        notes.extend(labelled.notes)
+        if strategy.needs_head:
+            head = _fitted_now(pool, ask, strategy, labelled)
+            notes.append(f"fitted a {head.model.head.kind} head on {len(labelled.rows_L)} labels")
+        return head, labelled.rows_L
+    if strategy.needs_classes and head.classes is None:
+        raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the head {printable(ask.head)} is a regression", hint=_without_head())
+    known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
+    known = known[known >= 0]
+    if ask.labels:
+        said = read_labels(ask.labels, pool.ids, regression=head.classes is None, ignore_unknown=ask.ignore_unknown)
+        notes.extend(said.notes)
+        known = np.union1d(known, pool.ids.rows_of(list(said.by_id)))
+    return head, known
 
 
 def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows) -> HeadFile:
@@ -153,11 +158,9 @@ def _without_head() -> str:
     return f"strategies that need no head: {', '.join(names)}"
 
 
-def _excluded_rows(pool: Pool, exclude: Sequence[str], in_ledger: Sequence[Any], notes: list[str]) -> Int64:
-    ids = [pool.ids.parse(row.values["id"], row.where, from_text=row.from_text) for path in exclude for row in read_ids(path)]
-    ids += [pool.ids.parse(id, "the ledger", from_text=False) for id in in_ledger]
-    if not ids:
-        return np.empty(0, np.int64)
+def _excluded_rows(pool: Pool, ask: Query, in_ledger: Sequence[Any], notes: list[str]) -> Int64:
+    ids = [pool.ids.parse(row.values["id"], row.where, from_text=row.from_text) for path in ask.exclude for row in read_ids(path)]
+    ids += [pool.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)]
     rows = pool.ids.rows_of(ids)
     if (rows < 0).any():
         notes.append(f"{(rows < 0).sum()} ids to leave out are not in the pool")
@@ -171,22 +174,6 @@ def _reduced(pool: Pool, candidates: Int64, ask: Query, notes: list[str]) -> Int
     draws = uniforms(pool.row_keys(candidates), ask.seed, _CANDIDATE_STREAM)
     notes.append(f"chose among {ask.candidates} random candidates of {len(candidates)}")
     return np.sort(candidates[np.argsort(draws, kind="stable")[: ask.candidates]])
-
-
-def _check_head(pool: Pool, head: HeadFile, ask: Query, labelled_rows: Int64) -> None:
-    """Refuse a head of other features: by D, by the embedding model's name, by the features of ids that the head knows."""
-    shown = printable(ask.head) if ask.head is not None else "just fitted"
-    check_features(head, shown, pool.name, pool.dim, pool.metadata)
-    if ask.head is not None:
-        compare_anchors(pool, head, shown)
-
-
-def compare_anchors(pool: Pool, head: HeadFile, shown: str) -> None:
-    """Compare the features of the head's anchors with the pool's, where it has those ids. Reads only their row groups."""
-    rows = rows_of_hashes(head.anchor_id, pool.ids.hashes())
-    rows = rows[rows >= 0]
-    if len(rows):
-        check_anchors(head, shown, pool.ids.hashes(rows), pool.take(rows), lambda i: pool.describe(int(rows[i])))
 
 
 def _note_shortage(selected: int, ask: Query, notes: list[str]) -> None:

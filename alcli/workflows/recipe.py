@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from alcli import plugins
-from alcli.errors import UsageError
+from alcli.errors import DataError, UsageError, printable
 from alcli.heads._contract import HeadFamily, family_of
 from alcli.heads._fitting import FitSpec
 from alcli.posteriors._contract import Posterior, posterior_of
@@ -51,7 +51,16 @@ class Recipe:
         return FitSpec(family, self._posterior(), self.prior_precision, calibrate, self.seed, options)
 
     def as_json(self) -> dict[str, Any]:
+        """What `from_json` takes."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], where: str) -> Recipe:
+        """The recipe that a head file holds. Raises DataError when it is not one."""
+        try:
+            return cls(**values).checked()
+        except (UsageError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{where}: its header holds no recipe for a refit ({printable(error)})") from None
 
     def _posterior(self) -> type[Posterior] | None:
         if self.posterior == "none":

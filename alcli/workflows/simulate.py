@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,15 +18,12 @@ from alcli.report.curves import draw
 from alcli.report.summary import Line, curves_of, summarise
 from alcli.report.verdict import verdicts
 from alcli.simulation.metrics import SMALLER_IS_BETTER, main_metric
-from alcli.simulation.parallel import Matrix, Shared, run_cells
-from alcli.simulation.plan import BASELINE, Plan, with_baseline
-from alcli.strategies._contract import Strategy, strategy_of
-from alcli.workflows.recipe import Recipe
+from alcli.simulation.parallel import run_cells
+from alcli.simulation.plan import BASELINE, Plan
+from alcli.simulation.shared import Matrix, Shared
 from alcli.workflows.simulation_folder import FORMAT, SimulationFolder
-from alcli.workflows.simulation_parameters import HEAD, assigned
+from alcli.workflows.simulation_request import Checked, Simulation
 from alcli.workflows.simulation_truth import Truth, truth_of
-
-DEFAULT_TEST_FRACTION = 0.2
 
 
 class Progress(Protocol):
@@ -34,51 +31,6 @@ class Progress(Protocol):
 
     def start(self, total: int | None, what: str) -> None: ...
     def advance(self, n: int) -> None: ...
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """What is simulated. options: `-p` pairs as text; `STRATEGY.KEY` and `head.KEY` mean one, a bare KEY all that know it.
-
-    initial: None takes as many as a batch. test_fraction: None takes the pool's test split, or 0.2 where it has none.
-    """
-
-    strategies: Sequence[str]
-    batch: int
-    rounds: int
-    initial: int | None = None
-    n_seeds: int = 1
-    test_fraction: float | None = None
-    stratified: bool = False
-    recipe: Recipe = field(default_factory=Recipe)
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    def checked(self) -> Checked:
-        """Everything that can be refused before any data is read. Raises UsageError."""
-        names = with_baseline(self.strategies)
-        found = {name: strategy_of(plugins.load("strategies", name)) for name in names}
-        texts = assigned(self.options, found, self.recipe.head)
-        parsed = {n: plugins.parse_options(found[n].run, texts[n], f"strategy '{n}'") for n in names}
-        recipe = replace(self.recipe, options={**self.recipe.options, **texts[HEAD]}).checked()
-        initial = self.batch if self.initial is None else self.initial
-        fraction = DEFAULT_TEST_FRACTION if self.test_fraction is None else self.test_fraction
-
-        def plan(regression: bool) -> Plan:
-            spec = recipe.spec(regression=regression)
-            return Plan(names, self.n_seeds, self.batch, self.rounds, initial, spec, fraction, self.stratified, parsed)
-
-        plan(regression=False)
-        return Checked(found, {name: texts[name] for name in names if texts[name]}, recipe, plan)
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A simulation whose names and values are known to be good. texts: the parameters of each strategy that has any."""
-
-    strategies: Mapping[str, Strategy]
-    texts: Mapping[str, Mapping[str, str]]
-    recipe: Recipe
-    plan: Callable[[bool], Plan]
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,16 @@ import numpy as np
 from alcli import plugins
 from alcli.arrays import Array
 from alcli.data.atomic import check_creatable, lock
-from alcli.data.head_file import Absorbed, HeadFile, check_features, choose_anchors, load_head, rows_of_hashes, save_head
+from alcli.data.files import check_readable
+from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
+from alcli.data.head_match import check_pool, choose_anchors, rows_of_hashes
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
 from alcli.errors import DataError, UsageError, printable
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
-from alcli.workflows.labelled import LabelledRows, absorbed, id_order, training
-from alcli.workflows.query import compare_anchors
+from alcli.workflows.labelled import LabelledRows, absorbed, id_order, training, usable
 from alcli.workflows.recipe import Recipe
 
 METHODS = ("second-order", "refit")
@@ -64,60 +65,57 @@ def update(path: Path, pool: Pool, labels: Sequence[str], how: How, *, out: Path
     how.checked()
     target = path if out is None else out
     in_place = out is None or out.resolve() == path.resolve()
-    check_creatable(target, overwrite=in_place or force)
+    check_readable(str(path))
+    check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *labels])
+    pool.require_rows()
     with lock(target, how.lock_timeout):
         head = load_head(path)
-        shown = printable(path)
-        check_features(head, shown, pool.name, pool.dim, pool.metadata)
-        compare_anchors(pool, head, shown)
-        said = read_labels(labels, pool.ids, regression=head.classes is None, ignore_unknown=how.ignore_unknown)
-        given = LabelledRows(pool.ids.rows_of(list(said.by_id)), said, head.classes is None, tuple(said.notes))
+        notes = [*pool.notes, *check_pool(head, printable(path), pool)]
+        regression = head.classes is None
+        given = usable(pool, read_labels(labels, pool.ids, regression=regression, ignore_unknown=how.ignore_unknown), regression)
         new, n_known = _only_new(pool, head, given, how)
-        notes = [*pool.notes, *new.notes]
+        notes.extend(new.notes)
         if len(new.labels):
-            data = training(pool, new, head.classes)
-            grown = _absorb(pool, head, new, data, how)
-        else:
-            grown = head
+            head = _absorb(pool, head, new, how, printable(path))
         if len(new.labels) or not in_place:
-            save_head(target, grown, overwrite=in_place or force)
-        return _told(grown, len(new.labels), n_known, how, notes)
+            save_head(target, head, overwrite=in_place or force)
+        return _told(head, len(new.labels), n_known, how, notes)
 
 
 def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, how: How) -> tuple[LabelledRows, int]:
     """The given labels without those already absorbed, and how many these are. A changed label is refused unless it is refitted."""
     y_L, _ = given.labels.arrays(head.classes)
-    known = {int(h): label for h, label in zip(head.absorbed.id_L, head.absorbed.label_L)}
-    n_known = 0
-    for id, key, y in zip(list(given.labels.by_id), pool.ids.hashes(given.rows_L), y_L):
-        before = known.get(int(key))
+    known = dict(zip(head.absorbed.id_L.tolist(), head.absorbed.label_L.tolist()))
+    keys_L = pool.ids.hashes(given.rows_L).tolist()
+    is_new = np.ones(len(y_L), bool)
+    for i, (id, said) in enumerate(given.labels.by_id.items()):
+        before = known.get(keys_L[i])
         if before is None:
             continue
-        if before == y:
-            n_known += 1
-            del given.labels.by_id[id]
+        if before == y_L[i]:
+            is_new[i] = False
         elif how.method != "refit":
-            said = given.labels.by_id[id]
             was = before if head.classes is None else f"'{printable(head.classes[int(before)])}'"
-            raise DataError(f"{said.where}: the id '{printable(id)}' is labelled '{printable(said.label)}', the head has absorbed it as {was}", hint="use --method refit to change a label")
-    rows_L = pool.ids.rows_of(list(given.labels.by_id))
-    return replace(given, rows_L=rows_L), n_known
+            what = f"{said.where}: the id '{printable(id)}' is labelled '{printable(said.label)}', the head has absorbed it as {was}"
+            raise DataError(what, hint="use --method refit to change a label")
+    labels = replace(given.labels, by_id={id: said for (id, said), new in zip(given.labels.by_id.items(), is_new) if new})
+    return replace(given, rows_L=given.rows_L[is_new], labels=labels), int((~is_new).sum())
 
 
-def _absorb(pool: Pool, head: HeadFile, new: LabelledRows, data: Training, how: How) -> HeadFile:
+def _absorb(pool: Pool, head: HeadFile, new: LabelledRows, how: How, shown: str) -> HeadFile:
+    data = training(pool, new, head.classes)
     everything = head.absorbed.extended(absorbed(pool, new, data))
     if how.method == "refit":
-        model = _refitted(pool, head, everything)
+        model = _refitted(pool, head, everything, shown)
     else:
         mode: Any = how.mode
         model = head.model.update(data, gamma=how.gamma, mode=mode)
-    features = data.X_LD
     ids = np.concatenate([head.anchor_id, pool.ids.hashes(pool.sorted_by_id(new.rows_L))])
-    anchor_id, anchors = choose_anchors(ids, np.concatenate([head.anchors, np.asarray(features, np.float32)]))
+    anchor_id, anchors = choose_anchors(ids, np.concatenate([head.anchors, data.X_LD]))
     return replace(head, model=model, absorbed=everything, anchor_id=anchor_id, anchors=anchors)
 
 
-def _refitted(pool: Pool, head: HeadFile, everything: Absorbed) -> Model:
+def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> Model:
     """The exact fit to all labels, old and new, begun at the present weights. The head knows its old labels by the hash of their ids."""
     rows_L = rows_of_hashes(everything.id_L, pool.ids.hashes())
     if (rows_L < 0).any():
@@ -126,7 +124,7 @@ def _refitted(pool: Pool, head: HeadFile, everything: Absorbed) -> Model:
     y_L: Array = everything.label_L[order]
     n_classes = None if head.classes is None else len(head.classes)
     data = Training(pool.take(rows_L[order]), y_L, everything.weight_L[order], n_classes)
-    return fit(data, Recipe(**head.recipe).spec(regression=n_classes is None), start=head.model)
+    return fit(data, Recipe.from_json(head.recipe, shown).spec(regression=n_classes is None), start=head.model)
 
 
 def _told(head: HeadFile, n_new: int, n_known: int, how: How, notes: list[str]) -> Updated:

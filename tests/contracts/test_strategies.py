@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import TableHead, random_head, view_of
 
 from alcli import plugins
 from alcli.numerics.blocks import thread_limit
 from alcli.strategies._contract import select, strategy_of
+from tests.helpers import TableHead, random_head, view_of
 
 NAMES = plugins.names("strategies")
 ALL_NEEDS = {"features", "logits", "log_probs", "row_key", "labelled"}
@@ -45,7 +45,8 @@ def same(one, other):
 def test_picks_are_distinct_candidates_with_finite_float32_scores(strategy):
     candidates = np.setdiff1d(np.arange(0, N, 2), LABELLED)
     chosen = picked(strategy, pool(), labelled=LABELLED, candidates=candidates)
-    assert chosen.rows_K.dtype == np.int64 and chosen.scores_K.dtype == np.float32
+    assert chosen.rows_K.dtype == np.int64
+    assert chosen.scores_K.dtype == np.float32
     assert len(chosen.rows_K) == len(chosen.scores_K) == len(set(chosen.rows_K.tolist())) == K
     assert set(chosen.rows_K.tolist()) <= set(candidates.tolist())
     assert np.isfinite(chosen.scores_K).all()
@@ -122,7 +123,8 @@ def test_extreme_norms_give_finite_scores(strategy, scale, dtype):
         chosen = select(
             strategy, view_of(X_ND, labelled=LABELLED, head=_tamed(strategy, scale)), K, seed=0, options={}
         )
-    assert np.isfinite(chosen.scores_K).all() and len(set(chosen.rows_K.tolist())) == K
+    assert np.isfinite(chosen.scores_K).all()
+    assert len(set(chosen.rows_K.tolist())) == K
 
 
 def _tamed(strategy, scale):
@@ -169,7 +171,8 @@ def test_needs_are_known_and_declared_in_the_source(strategy):
 
 def test_docstring_says_source_cost_and_passes(strategy):
     summary = plugins.summary("strategies", strategy.run.__name__.replace("_", "-"))
-    assert summary.line.endswith(".") and len(summary.line) > 20
+    assert summary.line.endswith(".")
+    assert len(summary.line) > 20
     assert all(summary.sections.get(section) for section in ("Source", "Cost", "Passes"))
     assert strategy.run.__doc__
 

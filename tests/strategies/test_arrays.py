@@ -36,7 +36,7 @@ def test_row_keys_are_the_hashes_of_the_ids():
 
 
 def test_describe_names_the_id():
-    assert "'six'" in ArraySource(X, np.array("one two three four five six".split())).describe(5)
+    assert "'six'" in ArraySource(X, np.array(["one", "two", "three", "four", "five", "six"])).describe(5)
 
 
 def test_ids_must_match_the_rows():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from helpers import view_of
 
 from alcli.strategies import coreset
 from alcli.strategies._contract import select, strategy_of
+from tests.helpers import view_of
 
 STRATEGY = strategy_of(coreset)
 
@@ -59,7 +59,8 @@ def test_copies_of_labelled_rows_come_last():
     X = np.random.default_rng(4).standard_normal((40, 8)).astype(np.float32) + 100
     chosen = choose(np.concatenate([X, X]), 40, labelled=np.arange(20))
     assert sorted(chosen.rows_K[:20] % 40) == list(range(20, 40))
-    assert (chosen.scores_K[20:] == 0).all() and chosen.rows_K[20:].tolist() == sorted(chosen.rows_K[20:])
+    assert (chosen.scores_K[20:] == 0).all()
+    assert chosen.rows_K[20:].tolist() == sorted(chosen.rows_K[20:])
 
 
 def test_huge_labelled_rows_beside_small_candidates():

@@ -18,5 +18,6 @@ def test_is_between_zero_and_the_logarithm_of_the_classes(logits):
     z = np.array(logits)
     log_probs = z - np.log(np.exp(z - z.max(1, keepdims=True)).sum(1, keepdims=True)) - z.max(1, keepdims=True)
     scores = entropy(log_probs)
-    assert (scores >= -1e-12).all() and (scores <= np.log(5) + 1e-12).all()
+    assert (scores >= -1e-12).all()
+    assert (scores <= np.log(5) + 1e-12).all()
     assert np.allclose(scores, -(np.exp(log_probs) * log_probs).sum(1))

@@ -1,8 +1,8 @@
 import numpy as np
-from helpers import view_of
 
 from alcli.strategies import kmeans
 from alcli.strategies._contract import select, strategy_of
+from tests.helpers import view_of
 
 STRATEGY = strategy_of(kmeans)
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from helpers import view_of
 
 from alcli.errors import UsageError
 from alcli.strategies import typiclust
 from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.typiclust import _visits
+from tests.helpers import view_of
 
 STRATEGY = strategy_of(typiclust)
 
@@ -60,6 +60,10 @@ def test_visits_go_round_by_labels_then_size():
     assert visits[:6] == [2, 0, 1, 2, 0, 1]  # cluster 3 is too small and waits
     assert visits[-3:] == [3, 3, 3]
     assert np.bincount(visits).tolist() == [9, 6, 7, 3]
+
+
+def test_a_cluster_of_exactly_the_limit_waits():
+    assert list(_visits(np.repeat([0, 1], [5, 6]), np.zeros(11, bool), min_size=5)) == [1] * 6 + [0] * 5
 
 
 def test_small_clusters_serve_when_all_are_small():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from helpers import random_head, view_of
+
+from tests.helpers import random_head, view_of
 
 X = np.random.default_rng(0).standard_normal((30, 3)).astype(np.float32)
 IDS = np.random.default_rng(1).permutation(30)

@@ -52,10 +52,10 @@ def choose(schema: pa.Schema, asked: Asked, name: str) -> Choice:
 
 
 def _obvious_input(schema: pa.Schema, taken: set[str | None], name: str) -> str:
-    """The only column with a name that says so, or the only one left that could be an input."""
+    """The only column with a name that says so, or the only one left that could be an input; file names may be ids as well."""
     left = [f.name for f in schema if f.name not in taken]
-    named = [n for n in left if n.lower() in (*TEXT_NAMES, *IMAGE_NAMES)]
-    possible = named or [n for n in left if could_be_input(schema.field(n).type)]
+    named: list[str] = [n for n in left if n.lower() in (*TEXT_NAMES, *IMAGE_NAMES)]
+    possible = named or [n for n in left if could_be_input(schema.field(n).type)] or [n for n in schema.names if n in taken and n in IMAGE_NAMES]
     if len(possible) == 1:
         return possible[0]
     what = f"several columns could be the input ({listing(schema)})" if possible else f"no column looks like an input ({listing(schema)})"

@@ -18,6 +18,7 @@ class ParquetReader:
     def __init__(self, files: list[Path]) -> None:
         self.files = files
         self._rows: list[int] = []
+        self.schema = pa.schema([])
         for path in files:
             with _open(path) as file:
                 schema = file.schema_arrow

@@ -1,0 +1,70 @@
+"""Whether a head and a pool belong together: same D, same embedding model, same features of the ids that both know."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alcli.arrays import Floats, Int64, Keys
+from alcli.data.head_file import HeadFile
+from alcli.data.pool import Pool
+from alcli.data.schema import same_features
+from alcli.errors import DataError
+
+N_ANCHORS = 4
+ANCHOR_TOLERANCE = 0.05
+
+
+def choose_anchors(ids: Keys, X_LD: Floats) -> tuple[Keys, Floats]:
+    """The anchors of labelled rows: those with the smallest hashes of ids, so the choice does not depend on their order."""
+    few = np.unique(ids, return_index=True)[1][:N_ANCHORS]
+    return ids[few], np.ascontiguousarray(X_LD[few])
+
+
+def check_pool(head: HeadFile, shown: str, pool: Pool) -> list[str]:
+    """Refuse a pool of another D, another embedding model, or other features of the ids that the head remembers.
+
+    Returns a note when there was nothing to compare but D. Reads the row groups that hold the remembered ids. Raises DataError.
+    """
+    if pool.dim != head.model.dim:
+        hint = "use the pool that the head was fitted on, or fit a new head"
+        raise DataError(f"{pool.name} has D={pool.dim}, the head {shown} expects {head.model.dim}", hint=hint)
+    difference = same_features(pool.metadata, head.provenance)
+    if difference:
+        hint = "embed with the same model, or fit a new head"
+        raise DataError(f"{pool.name} holds features of {difference} as the head {shown} was fitted on", hint=hint)
+    rows = rows_of_hashes(head.anchor_id, pool.ids.hashes())
+    present = np.flatnonzero(rows >= 0)
+    _check_anchors(head, shown, pool, present, rows[present])
+    if len(present) or ("model" in pool.metadata and "model" in head.provenance):
+        return []
+    return [f"nothing shows that the features of {pool.name} come from the model that the head was fitted on: they share no id, and name no model"]
+
+
+def _check_anchors(head: HeadFile, shown: str, pool: Pool, present: Int64, rows: Int64) -> None:
+    """Compare the anchors `present` with `rows` of the pool. The tolerance admits float16 storage and another processor, not
+    another model or scaling."""
+    if not len(rows):
+        return
+    then_AD, now_AD = head.anchors[present].astype(np.float64), pool.take(rows).astype(np.float64)
+    scale = max(np.abs(then_AD).max(), np.abs(now_AD).max(), 1e-300)  # squares of large features would not fit into float64
+    difference_A = np.linalg.norm((then_AD - now_AD) / scale, axis=1)
+    norm_A = np.linalg.norm(then_AD / scale, axis=1)
+    wrong = np.flatnonzero(difference_A > ANCHOR_TOLERANCE * norm_A)
+    if len(wrong):
+        i = wrong[0]
+        by = f"{difference_A[i] / norm_A[i]:.0%} of their norm" if norm_A[i] else "all of it, they were zero"
+        raise DataError(
+            f"{pool.describe(int(rows[i]))}: its features are not those that the head {shown} was fitted on (they differ by {by})",
+            hint="use features of the same model and scaling, or fit a new head",
+        )
+
+
+def rows_of_hashes(wanted: Keys, pool_hashes: Keys) -> Int64:
+    """Row number in the pool of each hash, -1 where it has none. Time O(N log n): the few are sorted, not the pool."""
+    rows = np.full(len(wanted), -1)
+    if len(wanted):
+        order = np.argsort(wanted, kind="stable")
+        at = np.minimum(np.searchsorted(wanted[order], pool_hashes), len(wanted) - 1)
+        found = np.flatnonzero(wanted[order][at] == pool_hashes)
+        rows[order[at[found]]] = found
+    return rows

@@ -1,0 +1,72 @@
+"""Parquet files that nobody vouches for: opened with limits, read one column at a time in small batches, refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from alcli.data.files import DataFile, reason
+from alcli.errors import AlcliError, DataError, InputError, printable
+
+# A buffer of its own size instead of whole column chunks: memory stays at a few blocks however large the row groups are.
+_STREAMED = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
+_LIMITS = {"thrift_string_size_limit": 32 << 20, "thrift_container_size_limit": 50_000}
+
+
+def open_parquet(file: DataFile) -> pq.ParquetFile:
+    """Open a file and read its footer. Raises InputError, DataError with pyarrow's reason."""
+    with reading(file):
+        return pq.ParquetFile(file.open(), **_STREAMED, **_LIMITS)
+
+
+def read_column(file: DataFile, name: str, height: int, groups: Sequence[int] | None = None) -> Iterator[pa.Array]:
+    """One top-level column in arrays of at most `height` rows, validated and of plain types. groups: which row groups, None for all.
+
+    The schema must hold the column once (see `schema.require`). Raises DataError, InputError.
+    """
+    with reading(file), open_parquet(file) as parquet:
+        for batch in parquet.iter_batches(height, row_groups=groups, columns=[name], use_threads=False):
+            # pyarrow takes names for dotted paths: `a` brings `a.b` along, and `a.b` may be a field of the struct `a`
+            column = batch.column(batch.schema.get_field_index(name))
+            column.validate(full=True)
+            yield plain(column)
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """The same values without extension types, dictionaries and views, for which much of pyarrow has no functions."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    kind = column.type
+    if pt.is_dictionary(kind):
+        return plain(column.dictionary_decode())
+    if pt.is_string_view(kind):
+        return column.cast(pa.large_string())
+    if pt.is_list_view(kind) or pt.is_large_list_view(kind):
+        return column.cast(pa.large_list(kind.value_type))
+    return column
+
+
+@contextmanager
+def reading(file: DataFile) -> Iterator[None]:
+    """Turn whatever pyarrow raises over a file (IndexError and UnicodeDecodeError too, on damaged footers) into a sentence."""
+    try:
+        yield
+    except (AlcliError, MemoryError):
+        raise
+    except (pa.ArrowException, OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise InputError(f"{file.name}: cannot read: {reason(error)}") from error
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: DataFile, error: Exception) -> DataError:
+    text = printable(next(iter(str(error).strip().splitlines()), type(error).__name__)).rstrip(". ")
+    if "encrypted" in text.lower():
+        return DataError(f"{file.name}: the file is encrypted, expected plain Parquet")
+    if "limit" in text.lower():
+        return DataError(f"{file.name}: too many columns or too much metadata: {text}")
+    return DataError(f"{file.name}: not readable as Parquet: {text}")

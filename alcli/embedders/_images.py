@@ -1,0 +1,139 @@
+"""Images from bytes or files to arrays or to Pillow images, with limits on what a small file may blow up to."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from alcli.arrays import Float32
+from alcli.embedders._contract import require
+from alcli.errors import DataError, InputError, UsageError, printable
+
+MAX_PIXELS = 1 << 26
+
+Mode = Literal["auto", "RGB", "L"]
+Resize = Literal["crop", "squash"]
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How an image becomes [C, H, W] float32: values in [0, 1], then (x - mean) / std.
+
+    size: (height, width), None for the image's own. mode: "auto" until the model's number of channels is known. resize: "crop" scales the image to cover that size and cuts the centre
+    out, "squash" ignores its proportions. mean, std: one number, or one for each channel.
+    """
+
+    size: tuple[int, int] | None
+    mode: Mode
+    mean: Float32
+    std: Float32
+    resize: Resize
+
+
+def image_options(size: str | None, mode: Mode, mean: str, std: str, resize: Resize, owner: str) -> ImageOptions:
+    """Options from their texts on the command line, before the model is loaded. Raises UsageError."""
+    match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", size or "1")
+    if not match:
+        raise UsageError(f"{owner}: parameter 'image-size' must look like 224 or 224x320 (height x width), got '{size}'")
+    chosen = (int(match[1]), int(match[2] or match[1])) if size else None
+    means, stds = (_per_channel(name, text, owner) for name, text in (("mean", mean), ("std", std)))
+    if (stds <= 0).any():
+        raise UsageError(f"{owner}: parameter 'std' must be positive, got '{std}'")
+    return ImageOptions(chosen, mode, means, stds, resize)
+
+
+def fitted_to(options: ImageOptions, shape_CHW: Sequence[Any], owner: str) -> ImageOptions:
+    """`options` with what was left open taken from the input shape of the model, whose entries are integers where they are fixed."""
+    channels, *size = [n if isinstance(n, int) else None for n in shape_CHW] if len(shape_CHW) == 3 else [None, None, None]
+    mode: Mode = options.mode if options.mode != "auto" else "L" if channels == 1 else "RGB"
+    expected = len(mode)  # one letter a channel
+    if channels not in (None, expected):
+        raise UsageError(f"{owner} takes images of {channels} channels, mode {mode} has {expected}", hint="set -p mode=L or -p mode=RGB")
+    wrong = {len(values) for values in (options.mean, options.std)} - {1, expected}
+    if wrong:
+        raise UsageError(f"{owner}: mean and std must be one number or {expected}, one for each channel of mode {mode}")
+    fixed = (size[0], size[1]) if size[0] and size[1] else None
+    return replace(options, mode=mode, size=options.size or fixed)
+
+
+def array_reader(options: ImageOptions) -> Callable[[Any], Float32]:
+    """A function from bytes or a Path to float32 [C, H, W]. Raises DataError or InputError."""
+    opened = picture_reader()
+
+    def read(item: Any) -> Float32:
+        picture = in_mode(opened(item), options.mode)
+        if options.size is not None:
+            picture = _resized(picture, options.size, options.resize)
+        values = np.asarray(picture, np.float32) / np.float32(255)
+        values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+        return np.ascontiguousarray((values - options.mean) / options.std)
+
+    return read
+
+
+def picture_reader() -> Callable[[Any], Any]:
+    """A function from bytes or a Path to a decoded Pillow image, upright by its EXIF tag. Raises DataError or InputError."""
+    pil = require("PIL.Image", "image")
+    operations = require("PIL.ImageOps", "image")
+    # Pillow would print a warning from half its own limit on; ours, below that, refuses with a sentence.
+    warnings.filterwarnings("ignore", category=pil.DecompressionBombWarning)
+
+    def read(item: Any) -> Any:
+        if item is None:
+            raise DataError("the image is null")
+        try:
+            with pil.open(item if isinstance(item, Path) else io.BytesIO(item)) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    what = f"the image has {picture.width} x {picture.height} pixels, more than the limit of {MAX_PIXELS}"
+                    raise DataError(what, hint="scale it down first")
+                return operations.exif_transpose(picture)
+        except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+            raise InputError(f"the image '{printable(item)}' cannot be opened ({error.strerror})") from error
+        except DataError:
+            raise
+        except Exception as error:  # decoders raise many kinds on damaged bytes
+            raise DataError(f"the image cannot be decoded ({_reason(error)})") from error
+
+    return read
+
+
+def in_mode(picture: Any, mode: Mode) -> Any:
+    """The image in 8 bits a channel. Grey of 16 bits is scaled; Pillow's own conversion would clip it to white."""
+    if picture.mode.startswith("I"):
+        pil = require("PIL.Image", "image")
+        picture = pil.fromarray((np.asarray(picture).astype(np.float64) / 257).clip(0, 255).round().astype(np.uint8))
+    if picture.mode == "P" and "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _resized(picture: Any, size: tuple[int, int], how: Resize) -> Any:
+    height, width = size
+    if (picture.height, picture.width) == size:
+        return picture
+    bicubic = require("PIL.Image", "image").Resampling.BICUBIC
+    if how == "squash":
+        return picture.resize((width, height), bicubic)
+    return require("PIL.ImageOps", "image").fit(picture, (width, height), bicubic)
+
+
+def _per_channel(name: str, text: str, owner: str) -> Float32:
+    try:
+        values = np.array([float(part) for part in text.split(",")], np.float32)
+    except ValueError:
+        values = np.empty(0, np.float32)
+    if len(values) not in (1, 3) or not np.isfinite(values).all():
+        raise UsageError(f"{owner}: parameter '{name}' must be one number or three separated by commas, got '{text}'")
+    return values[:, None, None]
+
+
+def _reason(error: Exception) -> str:
+    text = printable(error) or type(error).__name__
+    return "not an image that Pillow knows" if "cannot identify image file" in text else text

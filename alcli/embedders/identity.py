@@ -1,0 +1,27 @@
+"""Vectors that are made already: stored as they are, rows of more than one axis flattened.
+
+Source: none; for features that another program wrote to .npy or to a list column.
+Cost: time and memory of a copy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alcli.arrays import Array
+from alcli.embedders._contract import Encoder, Request, embedder, read_array, refuse_device, refuse_layer, stacked
+from alcli.errors import UsageError
+
+
+@embedder(takes={"array"})
+def identity(argument: str, request: Request) -> Encoder:
+    """`identity`: D = the number of values of an item."""
+    refuse_layer(request, "identity")
+    refuse_device(request, "identity")
+    if argument:
+        raise UsageError(f"identity takes no argument, got '{argument}'", hint="-m identity")
+
+    def encode(items: list[Any]) -> Array:
+        return stacked(items).reshape(len(items), -1)
+
+    return Encoder(encode, prepare=read_array)

@@ -1,0 +1,122 @@
+"""An ONNX model through onnxruntime.
+
+Source: onnxruntime.InferenceSession. `--layer` names an output, or an inner tensor or node, which is then made an output.
+Cost: that of the model, one thread a batch, batches side by side.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from alcli.arrays import Array
+from alcli.embedders._contract import (
+    Encoder,
+    Request,
+    as_rows,
+    digest_of,
+    embedder,
+    model_file,
+    padded_to,
+    read_array,
+    read_text,
+    require,
+    stacked,
+)
+from alcli.embedders._images import Mode, Resize, array_reader, fitted_to, image_options
+from alcli.errors import DataError, UnavailableError, UsageError, printable
+
+_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(int64)": "int64", "tensor(int32)": "int32"}
+
+
+@embedder(takes={"text", "image", "array"})
+def onnx(
+    argument: str,
+    request: Request,
+    *,
+    image_size: str | None = None,
+    mode: Mode = "auto",
+    mean: str = "0",
+    std: str = "1",
+    resize: Resize = "crop",
+    layout: Literal["nchw", "nhwc"] = "nchw",
+    pool: Literal["none", "mean", "first", "flatten"] = "none",
+) -> Encoder:
+    """`onnx:FILE`, a model of one input. Images become float32 in [0, 1], then (x - mean) / std; texts need an input of strings."""
+    owner = f"onnx:{printable(Path(argument).name)}"
+    path = model_file(argument, "onnx", ".onnx")
+    options = image_options(image_size, mode, mean, std, resize, owner)
+    session, output_name = _session(path, request, owner)
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise DataError(f"{owner} takes {len(inputs)} inputs ({', '.join(i.name for i in inputs)}), expected one")
+    name, kind = inputs[0].name, inputs[0].type
+    if (kind == "tensor(string)") != (request.kind == "text") or kind not in (*_TYPES, "tensor(string)"):
+        raise UsageError(f"{owner} takes {kind}, but the source holds {request.kind}s")
+    shape = list(inputs[0].shape)
+    fixed = shape[0] if shape and isinstance(shape[0], int) else None
+
+    def encode(items: list[Any]) -> Array:
+        batch = np.array(items, object) if request.kind == "text" else stacked(items).astype(_TYPES[kind])
+        if request.kind == "image" and layout == "nhwc":
+            batch = batch.transpose(0, 2, 3, 1)
+        parts = []
+        for first in range(0, len(batch), fixed or len(batch)):
+            piece = batch[first : first + (fixed or len(batch))]
+            output = session.run([output_name], {name: np.ascontiguousarray(padded_to(piece, fixed))})[0]
+            parts.append(as_rows(np.asarray(output), fixed or len(piece), pool, owner)[: len(piece)])
+        return np.concatenate(parts)
+
+    shape_CHW = shape[1:] if layout == "nchw" else [*shape[3:], *shape[1:3]]
+    prepare = {"text": read_text, "array": read_array}.get(request.kind) or array_reader(fitted_to(options, shape_CHW, owner))
+    return Encoder(encode, prepare=prepare, revision=digest_of(path), concurrent=request.device in ("auto", "cpu"))
+
+
+def _session(path: Path, request: Request, owner: str) -> tuple[Any, str]:
+    """(session, name of the output to read)."""
+    runtime = require("onnxruntime", "onnx")
+    settings = runtime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
+    if request.device not in ("auto", "cpu"):
+        wanted = f"{request.device.partition(':')[0].upper()}ExecutionProvider"
+        if wanted not in runtime.get_available_providers():
+            raise UnavailableError(f"--device {request.device}: onnxruntime has no {wanted} here", hint="use --device cpu, or install onnxruntime-gpu")
+        providers = [wanted]
+    try:
+        session = runtime.InferenceSession(str(path), settings, providers=providers)
+        outputs = [o.name for o in session.get_outputs()]
+        if request.layer is None:
+            return session, _only(outputs, owner)
+        if request.layer in outputs:
+            return session, request.layer
+        settings.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.resolve().parent))
+        model, tensor = _with_output(path, request.layer, owner)
+        return runtime.InferenceSession(model, settings, providers=providers), tensor
+    except (DataError, UsageError, UnavailableError):
+        raise
+    except Exception as error:  # onnxruntime has a class of its own for every failure
+        raise DataError(f"{printable(path)}: onnxruntime cannot load it ({printable(error)[:300]})") from error
+
+
+def _only(outputs: list[str], owner: str) -> str:
+    if len(outputs) != 1:
+        raise UsageError(f"{owner} has {len(outputs)} outputs ({', '.join(outputs)})", hint="choose one by --layer NAME")
+    return outputs[0]
+
+
+def _with_output(path: Path, layer: str, owner: str) -> tuple[bytes, str]:
+    """The model with an inner tensor as a further output, and the name of that tensor."""
+    library = require("onnx", "onnx")
+    model = library.load(str(path), load_external_data=False)
+    tensors = {name: name for node in model.graph.node for name in node.output if name}
+    tensors |= {node.name: node.output[0] for node in model.graph.node if node.name and node.name not in tensors}
+    if layer not in tensors:
+        known = list(tensors)
+        listed = ", ".join(known[-10:])
+        raise UsageError(f"{owner} has no output, tensor or node '{layer}'", hint=f"the last of {len(known)}: {listed}")
+    model.graph.output.append(library.ValueInfoProto(name=tensors[layer]))
+    return model.SerializeToString(), tensors[layer]

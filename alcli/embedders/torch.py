@@ -1,0 +1,105 @@
+"""A PyTorch model in one file: torch.export (.pt2) or TorchScript; nothing is unpickled.
+
+Source: torch.export.load and torch.jit.load. The kind is told by the content of the archive, not by its name. `--layer` taps a module
+by its name: an exported program is given its modules back by torch.export.unflatten, TorchScript is cut before the module's call.
+Cost: that of the model, one thread a batch, batches side by side.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+from alcli.arrays import Array
+from alcli.embedders._contract import Encoder, Request, as_rows, digest_of, embedder, model_file, padded_to, read_array, stacked
+from alcli.embedders._images import Mode, Resize, array_reader, fitted_to, image_options
+from alcli.embedders._torch import as_array, one_thread, tapped, torch_on
+from alcli.embedders._torchscript import cut_before
+from alcli.errors import DataError, printable
+
+_EXPORT_HINT = "save it with torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')"
+
+
+@embedder(takes={"image", "array"})
+def torch(
+    argument: str,
+    request: Request,
+    *,
+    image_size: str | None = None,
+    mode: Mode = "auto",
+    mean: str = "0",
+    std: str = "1",
+    resize: Resize = "crop",
+    pool: Literal["none", "mean", "first", "flatten"] = "none",
+) -> Encoder:
+    """`torch:FILE`. Images become [B, C, H, W] float32 in [0, 1], then (x - mean) / std; arrays are stacked.
+
+    mode, image-size: left open, they are what the model was exported with, else RGB and the size of the images. pool: of further axes.
+    """
+    owner = f"torch:{printable(Path(argument).name)}"
+    path = model_file(argument, "torch", ".pt2 .ts")
+    options = image_options(image_size, mode, mean, std, resize, owner)
+    library, device = torch_on(request.device, "torch")
+    one_thread(library)
+    run, shape = _loaded(path, library, device, request.layer, owner)
+    fixed = shape[0] if shape and isinstance(shape[0], int) else None
+
+    def encode(items: list[Any]) -> Array:
+        one_thread(library)
+        batch = stacked(items)
+        parts = []
+        for first in range(0, len(batch), fixed or len(batch)):
+            piece = batch[first : first + (fixed or len(batch))]
+            with library.inference_mode():
+                output = as_array(run(library.from_numpy(padded_to(piece, fixed)).to(device)), owner)
+            parts.append(as_rows(output, fixed or len(piece), pool, owner)[: len(piece)])
+        return np.concatenate(parts)
+
+    prepare = array_reader(fitted_to(options, shape[1:], owner)) if request.kind == "image" else read_array
+    return Encoder(encode, prepare=prepare, revision=digest_of(path), concurrent=device.type == "cpu")
+
+
+def _loaded(path: Path, torch: ModuleType, device: Any, layer: str | None, owner: str) -> tuple[Callable[[Any], Any], tuple[Any, ...]]:
+    """(the model as a function of one batch, the shape of that batch as far as it is known: integers where it is fixed)."""
+    kind = _kind_of(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch warns of its own deprecated calls while it loads
+        try:
+            if kind == "torchscript":
+                script = torch.jit.load(str(path), map_location=device).eval()
+                return (script if layer is None else cut_before(script, layer, torch, owner)), ()
+            program = torch.export.load(str(path))
+        except (RuntimeError, ValueError, OSError, KeyError, AttributeError) as error:
+            raise DataError(f"{printable(path)}: cannot be loaded ({printable(error).strip()[:300]})", hint=_EXPORT_HINT) from error
+        shape = _input_shape(program, owner)
+        module = program.module() if layer is None else torch.export.unflatten(program)
+        return tapped(module.to(device), layer, owner), shape
+
+
+def _kind_of(path: Path) -> str:
+    """"export" or "torchscript", by the entries of the archive. Raises DataError for anything else, a pickle above all."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inner = {name.partition("/")[2] for name in archive.namelist()}
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{printable(path)}: is neither a torch.export nor a TorchScript file", hint=_EXPORT_HINT) from error
+    if "archive_format" in inner or "serialized_exported_program.json" in inner:
+        return "export"
+    if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
+        return "torchscript"
+    what = "holds a pickle (torch.save), which is never loaded" if "data.pkl" in inner else "is neither a torch.export nor a TorchScript file"
+    raise DataError(f"{printable(path)}: {what}", hint=_EXPORT_HINT)
+
+
+def _input_shape(program: Any, owner: str) -> tuple[Any, ...]:
+    inputs = program.graph_signature.user_inputs
+    if len(inputs) != 1:
+        raise DataError(f"{owner} takes {len(inputs)} inputs, expected one", hint="export a model of one tensor")
+    node = next(n for n in program.graph.nodes if n.name == inputs[0])
+    return tuple(node.meta["val"].shape)

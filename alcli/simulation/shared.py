@@ -1,0 +1,43 @@
+"""The rows of a simulation in a form that several processes can share: the features stay in one memory-mapped file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alcli.arrays import Array, Floats, Int64
+from alcli.simulation.plan import Plan
+from alcli.simulation.rounds import Bench
+from alcli.strategies._arrays import ArraySource
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A file of raw numbers, row by row."""
+
+    path: Path
+    dtype: str
+    shape: tuple[int, int]
+
+    def open(self) -> Floats:
+        """The matrix as a read-only memory map."""
+        return np.memmap(self.path, self.dtype, "r", shape=self.shape)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A `Bench` in a form that can be sent to another process: the features stay in their file."""
+
+    features: Matrix
+    ids: Array
+    y_N: Array
+    usable: Int64
+    test: Int64 | None
+    n_classes: int | None
+    plan: Plan
+
+    def bench(self) -> Bench:
+        source = ArraySource(self.features.open(), self.ids)
+        return Bench(source, self.y_N, self.usable, self.test, self.n_classes, self.plan)

@@ -1,0 +1,148 @@
+"""Batch strategies against the memory passes they must make, at three sizes, and against scikit-activeml.
+
+Floor at N=50,000, D=384, C=77, b=1,000: b products of the feature matrix with one vector (coreset), and of the residual matrix too (badge),
+float32, timed in the same run with the BLAS on all processors. Peak memory is that of a process which makes the rows and selects once.
+Usage: python -m tests.benchmarks --only selection.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from alcli import plugins
+from alcli.numerics.blocks import thread_limit
+from alcli.strategies._contract import Selection, select, strategy_of
+from alcli.strategies._view import View
+from tests.benchmarks.timing import median_seconds, table
+from tests.helpers import TableHead, view_of
+
+N, D, C, B = 50_000, 384, 77, 1_000
+BATCH = ("badge", "coreset", "kmeans", "typiclust")
+
+
+def rows_and_head(n: int) -> tuple[np.ndarray, TableHead]:
+    """Unit-norm float32 rows around C centres, and a head that knows the centres."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((C, D), np.float32)
+    X_ND = np.empty((n, D), np.float32)
+    for i in range(0, n, 4096):
+        block = centres[rng.integers(C, size=len(X_ND[i : i + 4096]))] + rng.standard_normal((len(X_ND[i : i + 4096]), D), np.float32)
+        X_ND[i : i + 4096] = block / np.linalg.norm(block, axis=1, keepdims=True)
+    return X_ND, TableHead(6.0 * centres / np.linalg.norm(centres, axis=1, keepdims=True))
+
+
+def pick(name: str, view: View, k: int) -> Selection:
+    return select(strategy_of(plugins.load("strategies", name)), view, k, seed=0, options={})
+
+
+def fresh(view: View) -> View:
+    """The view with nothing computed yet."""
+    return View(view._source, view._candidates, view._labelled, view._head)
+
+
+def main(data: Path) -> None:
+    large()
+    as_in_a_simulation(data)
+    beside_scikit_activeml(data)
+
+
+def large() -> None:
+    X_ND, head = rows_and_head(N)
+    A_NC, x_D, a_C = head.log_probs(X_ND).astype(np.float32), X_ND[0].copy(), np.ones(C, np.float32)
+    floors = {"coreset": lambda: X_ND @ x_D, "badge": lambda: (X_ND @ x_D, A_NC @ a_C)}
+    view, rows = view_of(X_ND, labelled=np.arange(100), head=head), []
+    for name in BATCH:
+        seconds, ticks = [], []
+        for _ in range(3):  # floor and strategy in turns, so that both see the same machine
+            if name in floors:
+                ticks.append(median_seconds(floors[name], 15))
+            seconds.append(seconds_of(lambda name=name: pick(name, fresh(view), B)))
+        floor = B * statistics.median(ticks) if ticks else None
+        median = statistics.median(seconds)
+        rows.append((name, median, floor or "-", median / floor if floor else "-", peak_mebibytes(name)))
+    limit = (1.3 * X_ND.nbytes + 200e6) / 2**20
+    print(f"N={N:,} D={D} C={C} b={B:,}; features {X_ND.nbytes / 2**20:.0f} MiB, limit of coreset and badge {limit:.0f} MiB")
+    table(("strategy", "seconds", "floor s", "ratio", "peak MiB"), rows)
+
+
+def peak_mebibytes(name: str) -> float:
+    """Peak memory of a fresh process that selects once. It reads its own mark: wait4 would add what this process holds at the fork."""
+    code = f"from tests.benchmarks import bench_selection as b; b.select_once({name!r})"
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout)
+
+
+def select_once(name: str) -> None:
+    """Make the rows, select, and print the peak memory of this process in MiB."""
+    X_ND, head = rows_and_head(N)
+    pick(name, view_of(X_ND, head=head), B)
+    marks = Path("/proc/self/status").read_text().split("VmHWM:")[1]
+    print(int(marks.split()[0]) / 1024)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def as_in_a_simulation(data: Path) -> None:
+    """One round on banking77's 10,000 training rows (or made-up ones), 577 labels, batch 100."""
+    X_ND, head = banking(data)
+    labelled = np.random.default_rng(1).choice(len(X_ND), 577, replace=False)
+    view, rows = view_of(X_ND, labelled=labelled, head=head), []
+    for name in plugins.names("strategies"):
+        seconds = []
+        for threads in (1, 2):
+            with thread_limit(threads):
+                seconds.append(median_seconds(lambda name=name: pick(name, fresh(view), 100), 5))
+        rows.append((name, *seconds))
+    print(f"\nN={len(X_ND):,} D={X_ND.shape[1]} C={C} b=100, 577 labels")
+    table(("strategy", "1 thread s", "2 threads s"), rows)
+
+
+def banking(data: Path) -> tuple[np.ndarray, TableHead]:
+    """banking77's training rows and a head of class means; made-up rows without the file."""
+    file = data / "banking77" / "features.parquet"
+    if not file.exists():
+        return rows_and_head(10_000)
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(file, columns=["features", "label"], filters=[("split", "=", "train")])[:10_000]
+    X_ND = np.stack(rows["features"].to_numpy()).astype(np.float32)
+    y_N = np.unique(rows["label"].to_numpy(), return_inverse=True)[1]
+    return X_ND, TableHead([12.0 * X_ND[y_N == c].mean(0) for c in range(y_N.max() + 1)])
+
+
+def beside_scikit_activeml(data: Path) -> None:
+    """Badge and CoreSet of scikit-activeml on the same 10,000 rows with the same probabilities, batch 100."""
+    from skactiveml.base import SkactivemlClassifier
+    from skactiveml.pool import Badge, CoreSet
+
+    class Given(SkactivemlClassifier):
+        def fit(self, X, y, sample_weight=None):
+            return self
+
+        def predict_proba(self, X):
+            return np.exp(head.log_probs(X))
+
+    X_ND, head = rows_and_head(10_000)
+    y_N = np.full(len(X_ND), np.nan)
+    y_N[:C] = np.arange(C)
+    view, rows = view_of(X_ND, labelled=np.arange(C), head=head), []
+    peers = {
+        "badge": lambda: Badge(random_state=0).query(X_ND, y_N, Given(classes=range(C)), fit_clf=False, batch_size=100),
+        "coreset": lambda: CoreSet(random_state=0).query(X_ND, y_N, batch_size=100),
+    }
+    for name, peer in peers.items():
+        ours = median_seconds(lambda name=name: pick(name, fresh(view), 100), 3)
+        theirs = seconds_of(peer)
+        rows.append((name, ours, theirs, theirs / ours))
+    print("\nN=10,000 b=100 beside scikit-activeml")
+    table(("strategy", "seconds", "scikit-activeml s", "times faster"), rows)

@@ -1,0 +1,128 @@
+"""`alcli simulate` as the shell sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).parents[2]
+POOL = ROOT / "sample_data" / "digits-features.parquet"
+SMALL = ["simulate", str(POOL), "-s", "margin", "-n", "5", "--rounds", "2", "--seeds", "2"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+
+
+def start(*arguments: str, **options) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "alcli", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, **options)
+
+
+def alcli(*arguments: str, **options) -> tuple[int, str, str]:
+    with start(*arguments, **options) as process:
+        out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def test_the_example_of_the_help_runs(tmp_path):
+    _, text, _ = alcli("simulate", "--help")
+    example = re.search(r"^ +alcli (simulate .*)$", text, re.MULTILINE)
+    arguments = [str(ROOT / a) if a.startswith("sample_data") else a for a in shlex.split(example[1])]
+    code, out, err = alcli(*arguments, cwd=tmp_path)
+    assert (code, out) == (0, ""), err
+    table = err.splitlines()
+    assert table[0].split()[:2] == ["strategy", "mean"]
+    assert [line.split()[0] for line in table[1:5]] == ["random", "margin", "badge", "typiclust"]
+    assert all(re.match(rf"{name}: (better than|worse than|not distinguishable from) random", line) for name, line in zip(("margin", "badge", "typiclust"), table[5:8]))
+    assert (tmp_path / "simulation" / "curves.png").exists()
+
+
+def test_json_is_one_object_on_stdout(tmp_path):
+    code, out, err = alcli(*SMALL, "-o", str(tmp_path / "out"), "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert [line["strategy"] for line in found["summary"]] == ["random", "margin"]
+    assert (found["runs"], found["resumed"], found["test_rows"]) == (4, 0, 500)
+    assert len(found["verdicts"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-s", "margn", "-n", "5", "--rounds", "2"], "did you mean 'margin'?"),
+        (["-s", "margin", "-n", "0", "--rounds", "2"], "-n must be at least 1, got 0"),
+        (["-s", "margin", "-n", "5", "--rounds", "2", "-p", "metrc=1"], "has a parameter 'metrc'"),
+        (["-s", "margin", "-n", "5", "--rounds", "2", "--head", "sofmax"], "did you mean 'softmax'?"),
+        (["-s", "margin", "-n", "5", "--rounds", "2", "--test-fraction", "2"], "--test-fraction must be between 0 and 1"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_before_any_data_is_read(tmp_path, arguments, words):
+    code, out, err = alcli("simulate", str(tmp_path / "no-such-pool.parquet"), *arguments, "-o", str(tmp_path / "out"))
+    assert (code, out) == (2, "")
+    assert words in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_strategies_come_repeated_or_with_commas(tmp_path):
+    code, out, _ = alcli(*SMALL, "-s", "entropy, coreset", "-o", str(tmp_path / "out"), "--json")
+    assert code == 0
+    assert [line["strategy"] for line in json.loads(out)["summary"]] == ["random", "margin", "entropy", "coreset"]
+
+
+def test_another_configuration_exits_73_with_what_differs(tmp_path):
+    assert alcli(*SMALL, "-o", str(tmp_path / "out"))[0] == 0
+    code, out, err = alcli(*SMALL, "-o", str(tmp_path / "out"), "--initial", "6")
+    assert (code, out) == (73, "")
+    assert "initial 5, now 6" in err
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)], ids=["TERM", "INT", "KILL"])
+def test_a_stopped_simulation_leaves_no_process_and_goes_on(tmp_path, number, expected):
+    """Stopped by a signal after its first run is kept: no child survives, and the same command ends with what an undisturbed one finds."""
+    long = ["simulate", str(POOL), "-s", "margin,badge", "-n", "5", "--rounds", "8", "--seeds", "3", "--jobs", "2"]
+    out = tmp_path / "out"
+    with start(*long, "-o", str(out), start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while not list(out.glob("runs/*.json")) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (expected, ""), stderr
+    assert "Traceback" not in stderr
+    assert 1 <= len(list(out.glob("runs/*.json"))) < 9
+    assert not (out / "curves.parquet").exists()
+    while members_of(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not members_of(process.pid)
+    assert alcli(*long, "-o", str(out))[0] == 0
+    assert not (out / ".features").exists()
+    if number == signal.SIGTERM:
+        assert alcli(*long, "-o", str(tmp_path / "undisturbed"))[0] == 0
+        for name in ("selections.parquet", "curves.svg"):
+            assert (out / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+        curves = [pq.read_table(folder / "curves.parquet") for folder in (out, tmp_path / "undisturbed")]
+        names = [name for name in curves[0].column_names if not name.startswith("seconds")]
+        assert curves[0].select(names).equals(curves[1].select(names))
+
+
+def members_of(session: int) -> list[int]:
+    """Processes of a session that still run."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append(int(folder.name))
+    return found

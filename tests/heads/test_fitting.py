@@ -1,0 +1,107 @@
+"""Fitting as a whole: calibration out of fold, curvature and step size by trial, refusals."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from alcli.errors import UsageError
+from alcli.heads import _tuning
+from alcli.heads._contract import Training
+from alcli.heads._fitting import FitSpec, fit
+from alcli.heads._model import evidence_of
+from alcli.heads.ridge import ridge
+from alcli.heads.softmax import softmax
+from alcli.numerics.metrics import nll
+from alcli.posteriors.laplace_shared import LaplaceShared
+
+
+def digits(scale):
+    X, y = load_digits(return_X_y=True)
+    X = X * (scale / np.sqrt((X**2).sum(axis=1).mean()))
+    order = np.random.default_rng(0).permutation(len(X))
+    return (lambda i, j: Training(X[order[i:j]], y[order[i:j]].astype(np.int64), np.ones(j - i), 10))
+
+
+def accuracy(model, data):
+    return (model.logits(data.X_LD).argmax(axis=1) == data.y_L).mean()
+
+
+def test_calibration_repairs_confidence_that_the_prior_has_spoilt():
+    rows = digits(1.0)
+    train, test = rows(0, 200), rows(200, 1700)
+    strong = {"prior_precision": 1.0}
+    plain = fit(train, FitSpec(softmax.head, **strong))
+    calibrated = fit(train, FitSpec(softmax.head, calibrate="temperature", **strong))
+    assert calibrated.temperature < 0.5
+    assert calibrated.head.diagnostics["calibration_rows"] == 200
+    assert nll(test.y_L, calibrated.log_probs(test.X_LD)) < 0.7 * nll(test.y_L, plain.log_probs(test.X_LD))
+    np.testing.assert_array_equal(calibrated.head.W_CD1, plain.head.W_CD1)
+
+
+def test_calibration_stands_back_where_classes_have_one_row():
+    rng = np.random.default_rng(0)
+    data = Training(rng.normal(size=(20, 4)), np.arange(20), np.ones(20), 20)
+    model = fit(data, FitSpec(softmax.head, calibrate="temperature"))
+    assert model.temperature == 1.0
+    assert model.head.diagnostics["calibration_rows"] == 0
+
+
+def test_calibration_of_a_regression_is_refused():
+    data = Training(np.eye(4), np.arange(4.0), np.ones(4), None)
+    with pytest.raises(UsageError, match="is for class labels"):
+        fit(data, FitSpec(ridge.head, calibrate="temperature"))
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_tuned_updates_recover_most_of_what_a_refit_gains(scale):
+    rows = digits(scale)
+    test = rows(800, 1797)
+    gains = []
+    for first in (0, 200, 400):
+        train, new = rows(first, first + 60), rows(first + 60, first + 110)
+        spec = FitSpec(softmax.head, LaplaceShared)
+        base = fit(train, spec)
+        fixed = FitSpec(softmax.head, prior_precision=base.head.prior_precision)
+        refit = fit(rows(first, first + 110), fixed, start=base)
+        gains.append([accuracy(model, test) - accuracy(base, test) for model in (base.update(new), refit)])
+    update, refit = np.mean(gains, axis=0)
+    assert refit > 0.02
+    assert update > 0.6 * refit
+
+
+def test_the_tuned_pair_has_the_lowest_objective_of_its_grid():
+    data = digits(1.0)(0, 60)
+    model = fit(data, FitSpec(softmax.head, LaplaceShared, seed=4))
+    prior = model.head.prior_precision
+
+    def refit(rows):
+        return softmax(rows, prior_precision=prior)
+
+    pair = _tuning.tune(data, model.head, refit, LaplaceShared, seed=4)
+    assert pair == (model.posterior.curvature, model.gamma)
+    is_new = _tuning.stratified_folds(data.y_L, 5, seed=4) == 0
+    before, new = refit(data.rows(~is_new)), data.rows(is_new)
+    everything = evidence_of(before, data)
+    losses = {}
+    for c in (pair[0], 1.0, 0.1):
+        state = LaplaceShared.fit(before.W_CD1, evidence_of(before, data.rows(~is_new)), prior_precision=prior, curvature=c)
+        for gamma in _tuning.GAMMAS:
+            W, _ = state.update(before.W_CD1, evidence_of(before, new), gamma=gamma)
+            losses[c, gamma] = _tuning.objective(W, everything, prior)
+    assert min(losses, key=losses.__getitem__) == pair
+    assert losses[pair] < _tuning.objective(before.W_CD1, everything, prior)
+
+
+def test_few_labels_take_the_safe_pair_and_squared_loss_the_exact_one():
+    rows = digits(1.0)
+    few = fit(rows(0, 8), FitSpec(softmax.head, LaplaceShared))
+    assert (few.posterior.curvature, few.gamma) == _tuning.SAFE
+    untuned = fit(rows(0, 40), FitSpec(softmax.head, LaplaceShared), tune_update=False)
+    assert (untuned.posterior.curvature, untuned.gamma) == _tuning.SAFE
+    exact = fit(rows(0, 40), FitSpec(ridge.head, LaplaceShared))
+    assert (exact.posterior.curvature, exact.gamma) == _tuning.EXACT
+
+
+def test_given_curvature_and_gamma_are_kept():
+    model = fit(digits(1.0)(0, 40), FitSpec(softmax.head, LaplaceShared, curvature=0.25, gamma=3.0))
+    assert (model.posterior.curvature, model.gamma) == (0.25, 3.0)

@@ -1,0 +1,59 @@
+"""The model: predictions from head, posterior and temperature; updates."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from alcli.errors import DataError
+from alcli.heads._contract import LinearHead, Training
+from alcli.heads._fitting import FitSpec, fit
+from alcli.heads._model import Model
+from alcli.heads.softmax import softmax
+from alcli.numerics.logistic import log_softmax
+from alcli.posteriors.laplace_shared import LaplaceShared
+
+
+def rows(n=40, seed=0):
+    rng = np.random.default_rng(seed)
+    return Training(rng.normal(size=(n, 5)), rng.integers(3, size=n), np.ones(n), 3)
+
+
+@pytest.fixture
+def model():
+    return fit(rows(), FitSpec(softmax.head, LaplaceShared))
+
+
+def test_the_predictive_is_mean_field_on_logits_over_temperature(model):
+    model, X = replace(model, temperature=1.7), rows(seed=1).X_LD
+    z, s = model.head.logits(X) / 1.7, model.posterior.variance(model.head.last_layer(X)) / 1.7**2
+    np.testing.assert_allclose(model.predictive(X), log_softmax(z / np.sqrt(1 + np.pi / 8 * s)), atol=1e-12)
+    np.testing.assert_allclose(model.log_probs(X), log_softmax(z), atol=1e-12)
+    assert (model.predictive(X).argmax(axis=1) == model.log_probs(X).argmax(axis=1)).all()
+
+
+def test_without_a_posterior_the_predictive_is_that_of_the_weights_and_updates_are_refused(model):
+    bare, X = replace(model, posterior=None), rows(seed=1).X_LD
+    np.testing.assert_array_equal(bare.predictive(X), bare.log_probs(X))
+    with pytest.raises(DataError, match=r"no posterior.*--method refit"):
+        bare.update(rows())
+    again = Model.from_arrays(bare.arrays(), bare.settings(), family=softmax.head, posterior=None)
+    np.testing.assert_array_equal(again.log_probs(X), bare.log_probs(X))
+
+
+def test_predictions_do_not_depend_on_the_block_they_are_made_in(model):
+    X = rows(2500, seed=1).X_LD
+    whole = model.predictive(X)
+    parts = np.concatenate([model.predictive(X[i : i + 7]) for i in range(0, 2500, 7)])
+    np.testing.assert_array_equal(whole.astype(np.float32), parts.astype(np.float32))
+
+
+def test_gamma_none_is_the_tuned_one(model):
+    new = rows(3, seed=2)
+    np.testing.assert_array_equal(model.update(new).head.W_CD1, model.update(new, gamma=model.gamma).head.W_CD1)
+    assert (model.update(new, gamma=2 * model.gamma).head.W_CD1 != model.update(new).head.W_CD1).any()
+
+
+def test_a_linear_head_adds_its_bias():
+    head = LinearHead("softmax", np.array([[1.0, 2.0, 3.0]]), 1.0)
+    np.testing.assert_array_equal(head.logits(np.array([[10.0, 100.0]], np.float32)), [[213.0]])

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from alcli.numerics import metrics
+from alcli.numerics.logistic import log_softmax
+
+
+@given(st.integers(0, 1000), st.integers(2, 6))
+def test_class_metrics_equal_scikit_learn(seed, C):
+    rng = np.random.default_rng(seed)
+    y, log_probs = rng.integers(C, size=30), log_softmax(2 * rng.normal(size=(30, C)))
+    got, predicted = metrics.classification(y, log_probs), log_probs.argmax(axis=1)
+    assert got["accuracy"] == pytest.approx(reference.accuracy_score(y, predicted))
+    recalls = reference.recall_score(y, predicted, labels=np.unique(y), average=None)
+    assert got["balanced_accuracy"] == pytest.approx(recalls.mean())
+    assert got["macro_f1"] == pytest.approx(reference.f1_score(y, predicted, average="macro"))
+    assert got["nll"] == pytest.approx(reference.log_loss(y, np.exp(log_probs), labels=np.arange(C)))
+    assert got["brier"] == pytest.approx(((np.exp(log_probs) - np.eye(C)[y]) ** 2).sum() / 30)
+
+
+def test_the_binary_brier_score_is_twice_that_of_scikit_learn():
+    y, p = np.array([0, 1, 1, 0]), np.array([0.1, 0.4, 0.9, 0.6])
+    got = metrics.brier(y, np.log(np.column_stack([1 - p, p])))
+    assert got == pytest.approx(2 * reference.brier_score_loss(y, p))
+
+
+def test_calibration_error_by_hand():
+    # Confidences .9 .9 (one right) and .6 (right): gaps |.5 - .9| on 2 rows and |1 - .6| on one.
+    log_probs = np.log([[0.9, 0.1], [0.1, 0.9], [0.6, 0.4]])
+    assert metrics.ece(np.array([0, 0, 0]), log_probs) == pytest.approx((2 * 0.4 + 0.4) / 3)
+
+
+def test_calibration_error_equals_a_loop_over_bins():
+    rng = np.random.default_rng(0)
+    y, log_probs = rng.integers(4, size=500), log_softmax(3 * rng.normal(size=(500, 4)))
+    confidence, hit = np.exp(log_probs.max(axis=1)), log_probs.argmax(axis=1) == y
+    want = 0.0
+    for low in np.arange(15) / 15:
+        inside = (confidence > low) & (confidence <= low + 1 / 15)
+        if inside.any():
+            want += inside.mean() * abs(hit[inside].mean() - confidence[inside].mean())
+    assert metrics.ece(y, log_probs) == pytest.approx(want)
+
+
+def test_regression_metrics_equal_scikit_learn():
+    y, mean = np.random.default_rng(0).normal(size=(2, 40))
+    got = metrics.regression(y, mean)
+    assert got["mae"] == pytest.approx(reference.mean_absolute_error(y, mean))
+    assert got["rmse"] == pytest.approx(np.sqrt(reference.mean_squared_error(y, mean)))
+    assert got["r2"] == pytest.approx(reference.r2_score(y, mean))
+
+
+@pytest.mark.parametrize(("mean", "want"), [([2.0, 2.0], 1.0), ([2.0, 3.0], 0.0)])
+def test_targets_that_do_not_vary_have_a_finite_r2(mean, want):
+    assert metrics.r2(np.array([2.0, 2.0]), np.array(mean)) == want
+
+
+def test_float32_log_probabilities_are_summed_in_float64():
+    log_probs = log_softmax(np.random.default_rng(0).normal(size=(1000, 3)))
+    y = np.zeros(1000, np.int64)
+    for name, value in metrics.classification(y, log_probs.astype(np.float32)).items():
+        assert value == pytest.approx(metrics.classification(y, log_probs)[name], abs=1e-6)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from alcli.report.summary import Line
+from alcli.report.verdict import number, verdicts
+
+
+def line(strategy, difference=None, low=None, high=None, *, metric="accuracy", labels=100.0):
+    return Line(strategy, metric, 5, 0.7, 0.8, (None, None, labels), difference, low, high, {})
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (line("margin", 0.021, 0.012, 0.030, labels=None), "margin: better than random by 2.1 points of accuracy on average over the curve (95% CI 1.2 to 3.0)"),
+        (line("margin", -0.021, -0.030, -0.012), "margin: worse than random by 2.1 points of accuracy on average over the curve (95% CI 1.2 to 3.0)"),
+        (line("margin", 0.004, -0.002, 0.010), "margin: not distinguishable from random (0.4 points of accuracy higher on average over the curve, 95% CI -0.2 to 1.0)"),
+        (line("margin", 0.021), "margin: 2.1 points of accuracy higher than random on average over the curve (one seed, so no interval)"),
+        (line("margin", 0.0, 0.0, 0.0), "margin: not distinguishable from random (0.0 points of accuracy higher on average over the curve, 95% CI 0.0 to 0.0)"),
+    ],
+    ids=["better", "worse", "neither", "one seed", "the same"],
+)
+def test_the_sentence_says_what_the_interval_says(found, sentence):
+    assert verdicts([line("random"), found], "random", smaller_is_better=False) == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (line("coreset", -1500.0, -2000.0, -1000.0, metric="rmse", labels=None), "better than random by 1,500 rmse on average over the curve (95% CI 1,000 to 2,000)"),
+        (line("coreset", 1500.0, 1000.0, 2000.0, metric="rmse"), "worse than random by 1,500 rmse on average over the curve (95% CI 1,000 to 2,000)"),
+        (line("coreset", 5.0, -10.0, 20.0, metric="rmse"), "not distinguishable from random (5 rmse higher on average over the curve, 95% CI -20 to 10)"),
+    ],
+)
+def test_a_smaller_error_is_better(found, words):
+    assert verdicts([line("random", metric="rmse"), found], "random", smaller_is_better=True) == [f"coreset: {words}"]
+
+
+def test_a_better_strategy_is_told_with_the_labels_it_saves():
+    said = verdicts([line("random", labels=1077.0), line("badge", 0.03, 0.02, 0.04, labels=607.4)], "random", smaller_is_better=False)
+    assert said[0].endswith("; reaches what random ends with at 607 labels instead of 1,077")
+
+
+def test_signs_are_shown_on_demand():
+    assert (number("accuracy", 0.0314, sign=True), number("rmse", -2.5, sign=True), number("accuracy", 0.5)) == ("+3.1", "-2.5", "50.0")

@@ -1,0 +1,141 @@
+"""The laws of a simulated run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from alcli.errors import DataError
+from alcli.heads._contract import Training
+from alcli.heads._fitting import fit
+from alcli.numerics import metrics
+from alcli.simulation import rounds
+from alcli.simulation.plan import Cell, Plan, selection_seed
+from alcli.simulation.rounds import Bench, run_cell
+from alcli.strategies import margin as margin_module
+from alcli.strategies._arrays import ArraySource
+from alcli.strategies._contract import select, strategy_of
+from alcli.strategies._view import View
+from alcli.workflows.recipe import Recipe
+
+STRATEGIES = ("random", "margin", "coreset", "badge")
+
+
+def bench(*, test=True, regression=False, strategies=STRATEGIES, **changes):
+    rng = np.random.default_rng(1)
+    y = np.arange(90) % 3
+    X = rng.standard_normal((90, 5)).astype(np.float32) + 2 * np.eye(3, 5, dtype=np.float32)[y]
+    ids = np.array([f"item-{i:03d}" for i in rng.permutation(90)])
+    order = np.argsort(ids)
+    plan = Plan(strategies, 2, 6, 4, 5, Recipe(prior_precision=1.0).spec(regression=regression), **changes)
+    targets = X @ np.arange(5.0) if regression else y
+    mask = np.arange(90) % 4 == 0
+    return Bench(ArraySource(X, ids), targets, order, order[mask[order]] if test else None, None if regression else 3, plan)
+
+
+@pytest.mark.parametrize("test", [True, False], ids=["test split", "held out"])
+def test_a_seed_gives_every_strategy_the_same_test_rows_and_first_labels(test, monkeypatch):
+    seen = {}
+    original = rounds._fit
+
+    def spy(bench, cell, oracle, start):
+        if start is None:
+            seen[cell] = (bench.split(cell.seed)[0].tolist(), oracle.labelled.tolist())
+        return original(bench, cell, oracle, start)
+
+    monkeypatch.setattr(rounds, "_fit", spy)
+    b = bench(test=test)
+    firsts = [[run_cell(b, Cell(s, seed)).points[0] for s in STRATEGIES] for seed in (0, 1)]
+    for seed in (0, 1):
+        assert all(seen[Cell(s, seed)] == seen[Cell("random", seed)] for s in STRATEGIES)
+        assert all(point.metrics == firsts[seed][0].metrics for point in firsts[seed])
+    assert seen[Cell("random", 0)] != seen[Cell("random", 1)]
+
+
+@pytest.mark.parametrize("test", [True, False], ids=["test split", "held out"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_rows_are_picked_once_and_never_from_the_test_rows(strategy, test):
+    b = bench(test=test)
+    result = run_cell(b, Cell(strategy, 0))
+    rows = [pick.row for pick in result.picks]
+    test_rows, askable = b.split(0)
+    assert len(set(rows)) == len(rows) == 4 * 6
+    assert not set(rows) & set(test_rows.tolist())
+    assert not set(rows) & set(b.initial(0, askable).tolist())
+    assert [p.n_labels for p in result.points] == [5, 11, 17, 23, 29]
+    assert [(p.round, p.rank) for p in result.picks] == [(r, k) for r in (1, 2, 3, 4) for k in range(6)]
+
+
+def test_labels_that_were_not_asked_for_have_no_influence():
+    """The oracle counts: the labels of rows that are neither picked, nor initial, nor for testing can be anything."""
+    b = bench()
+    before = run_cell(b, Cell("margin", 0))
+    test_rows, askable = b.split(0)
+    known = {*test_rows.tolist(), *b.initial(0, askable).tolist(), *(p.row for p in before.picks)}
+    y = b.y_N.copy()
+    unknown = [row for row in range(90) if row not in known]
+    y[unknown] = (y[unknown] + 1) % 3
+    after = run_cell(dataclasses.replace(b, y_N=y), Cell("margin", 0))
+    assert len(unknown) > 20
+    assert after.picks == before.picks
+    assert [p.metrics for p in after.points] == [p.metrics for p in before.points]
+
+
+def test_a_round_is_one_query():
+    """The picks of round 1 are what `select`, which `alcli query` calls, returns for the same head, candidates and seed."""
+    b = bench()
+    picks = [p.row for p in run_cell(b, Cell("margin", 1)).picks][:6]
+    _, askable = b.split(1)
+    first = b.initial(1, askable)
+    model = fit(Training(b.source.take(first), b.y_N[first], np.ones(5), 3), b.plan.spec, tune_update=False)
+    view = View(b.source, np.setdiff1d(askable, first), first, model)
+    chosen = select(strategy_of(margin_module), view, 6, seed=selection_seed(Cell("margin", 1), 0), options={})
+    assert picks == chosen.rows_K.tolist()
+
+
+def test_the_metrics_are_those_of_the_test_rows():
+    b = bench()
+    point = run_cell(b, Cell("random", 0)).points[0]
+    test_rows, askable = b.split(0)
+    first = b.initial(0, askable)
+    model = fit(Training(b.source.take(first), b.y_N[first], np.ones(5), 3), b.plan.spec, tune_update=False)
+    expected = metrics.classification(b.y_N[test_rows], model.predictive(b.source.take(test_rows)))
+    assert point.metrics == expected
+    assert set(expected) == {"accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece"}
+
+
+def test_results_do_not_depend_on_where_the_rows_stand():
+    b = bench(test=False)
+    moved = np.random.default_rng(7).permutation(90)  # the new row i is the old row moved[i]
+    source = ArraySource(b.source.take(moved), b.source.sort_keys(moved))
+    place = np.argsort(moved)
+    other = dataclasses.replace(b, source=source, y_N=b.y_N[moved], usable=place[b.usable])
+    for strategy in STRATEGIES:
+        one, two = run_cell(b, Cell(strategy, 0)), run_cell(other, Cell(strategy, 0))
+        assert [p.row for p in one.picks] == [int(moved[p.row]) for p in two.picks]
+        assert [p.metrics for p in one.points] == [p.metrics for p in two.points]
+
+
+def test_a_pool_that_runs_out_ends_early_with_every_label_used():
+    b = dataclasses.replace(bench(), plan=dataclasses.replace(bench().plan, batch=40, rounds=9))
+    result = run_cell(b, Cell("margin", 0))
+    askable = len(b.split(0)[1])
+    assert [p.n_labels for p in result.points] == [5, 45, askable]
+    assert len(result.picks) == askable - 5
+
+
+def test_a_regression_reports_its_own_metrics_and_learns():
+    result = run_cell(bench(regression=True), Cell("coreset", 0))
+    assert set(result.points[0].metrics) == {"mae", "rmse", "r2"}
+    assert result.points[-1].metrics["rmse"] < result.points[0].metrics["rmse"]
+
+
+def test_an_error_in_a_round_says_where_it_happened(monkeypatch):
+    def broken(*args, **kwargs):
+        raise DataError("the score is not a finite number", hint="look")
+
+    monkeypatch.setattr(rounds, "select", broken)
+    with pytest.raises(DataError, match=r"^strategy margin, seed 1, round 1: the score is not a finite number; look$"):
+        run_cell(bench(), Cell("margin", 1))

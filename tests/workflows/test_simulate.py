@@ -1,0 +1,274 @@
+"""A simulation in its folder: continued, refused, repeated, and the same whatever the number of processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from alcli.data.pool import open_pool
+from alcli.errors import BusyError, CannotCreateError, DataError, NewerFormatError, UsageError
+from alcli.simulation.plan import Cell
+from alcli.workflows import simulate as module
+from alcli.workflows.recipe import Recipe
+from alcli.workflows.simulate import simulate
+from alcli.workflows.simulation_request import Simulation
+
+RECIPE = Recipe(prior_precision=1.0)
+
+
+def write_pool(path: Path, *, labels=None, split=True, order=None, n=90) -> Path:
+    rng = np.random.default_rng(3)
+    y = np.arange(n) % 3
+    X = (rng.standard_normal((n, 4)) + 2 * np.eye(3, 4)[y]).astype(np.float32)
+    labels = [f"class {v}" for v in y] if labels is None else labels(X, y)
+    columns = {"id": [f"item-{i:03d}" for i in range(n)], "label": pa.array(labels), "features": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 4)}
+    if split:
+        columns["split"] = ["test" if i % 4 == 0 else "train" for i in range(n)]
+    table = pa.table(columns)
+    pq.write_table(table if order is None else table.take(order), path, row_group_size=32)
+    return path
+
+
+@pytest.fixture
+def pool(tmp_path):
+    return write_pool(tmp_path / "pool.parquet")
+
+
+def ask(**changes):
+    values = dict(strategies=["margin", "coreset"], batch=5, rounds=3, initial=6, n_seeds=2, recipe=RECIPE)
+    return Simulation(**(values | changes))
+
+
+def run(pool, out, *, jobs=1, **changes):
+    return simulate(open_pool(str(pool)), ask(**changes), out, jobs=jobs)
+
+
+def without_seconds(out: Path) -> dict[str, object]:
+    """Everything in the folder that does not come from a clock."""
+    curves = pq.read_table(out / "curves.parquet")
+    with open(out / "summary.csv", newline="") as file:
+        summary = [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in csv.DictReader(file)]
+    return {
+        "curves": curves.select([c for c in curves.column_names if not c.startswith("seconds")]).to_pylist(),
+        "selections": (out / "selections.parquet").read_bytes(),
+        "summary": summary,
+        "config": (out / "config.json").read_bytes(),
+        "png": (out / "curves.png").read_bytes(),
+        "svg": (out / "curves.svg").read_bytes(),
+    }
+
+
+def test_the_folder_holds_what_is_promised(pool, tmp_path):
+    done = run(pool, tmp_path / "out")
+    assert {p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")} == {
+        "config.json", "curves.parquet", "curves.png", "curves.svg", "runs", "selections.parquet", "summary.csv",
+    }  # fmt: skip
+    curves = pq.read_table(tmp_path / "out" / "curves.parquet")
+    assert curves.column_names == [
+        "strategy", "seed", "round", "n_labels", "accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece",
+        "seconds_fit", "seconds_select", "seconds_evaluate",
+    ]  # fmt: skip
+    assert len(curves) == 3 * 2 * 4
+    picks = pq.read_table(tmp_path / "out" / "selections.parquet")
+    assert picks.column_names == ["strategy", "seed", "round", "rank", "id", "score"]
+    assert len(picks) == 3 * 2 * 3 * 5
+    assert [line.strategy for line in done.lines] == ["random", "margin", "coreset"]
+    assert [said.partition(":")[0] for said in done.verdicts] == ["margin", "coreset"]
+    assert not (tmp_path / "out" / ".features").exists()
+
+
+def test_test_rows_are_never_selected(pool, tmp_path):
+    run(pool, tmp_path / "out")
+    picked = set(pq.read_table(tmp_path / "out" / "selections.parquet")["id"].to_pylist())
+    assert not {int(id.removeprefix("item-")) % 4 for id in picked} & {0}
+
+
+def test_a_stopped_simulation_goes_on_to_the_same_results(pool, tmp_path, monkeypatch):
+    """Stopped after three runs of six, then continued: everything but the clock as if undisturbed, and nothing computed twice."""
+    run(pool, tmp_path / "undisturbed")
+    original = module.run_cells
+
+    def stopping(shared, cells, jobs):
+        for number, result in enumerate(original(shared, cells, jobs)):
+            if number == 3:
+                raise KeyboardInterrupt
+            yield result
+
+    monkeypatch.setattr(module, "run_cells", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(pool, tmp_path / "out")
+    assert len(list((tmp_path / "out" / "runs").glob("*.json"))) == 3
+    assert not (tmp_path / "out" / "curves.parquet").exists()
+    assert not (tmp_path / "out" / ".features").exists()
+    kept = {p.name: p.read_bytes() for p in (tmp_path / "out" / "runs").glob("*.json")}
+    monkeypatch.setattr(module, "run_cells", original)
+    done = run(pool, tmp_path / "out")
+    assert done.report["resumed"] == 3
+    assert "3 of 6 runs were there already" in done.notes
+    assert without_seconds(tmp_path / "out") == without_seconds(tmp_path / "undisturbed")
+    assert all((tmp_path / "out" / "runs" / name).read_bytes() == data for name, data in kept.items())
+
+
+def test_a_finished_simulation_run_again_writes_the_same_bytes(pool, tmp_path):
+    run(pool, tmp_path / "out")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.is_file()}
+    run(pool, tmp_path / "out")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.is_file()} == before
+
+
+def test_processes_do_not_change_results(pool, tmp_path):
+    run(pool, tmp_path / "one", jobs=1)
+    run(pool, tmp_path / "two", jobs=2)
+    assert without_seconds(tmp_path / "one") == without_seconds(tmp_path / "two")
+
+
+def test_the_order_of_the_rows_does_not_change_results(pool, tmp_path):
+    moved = tmp_path / "moved" / "pool.parquet"
+    moved.parent.mkdir()
+    write_pool(moved, order=np.random.default_rng(0).permutation(90))
+    run(pool, tmp_path / "one")
+    run(moved, tmp_path / "two")
+    assert without_seconds(tmp_path / "one") == without_seconds(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rounds": 2}, "rounds 3, now 2"),
+        ({"n_seeds": 3}, "seeds 2, now 3"),
+        ({"strategies": ["margin"]}, "strategies random, margin, coreset, now random, margin"),
+        ({"recipe": Recipe(prior_precision=2.0)}, "head.prior_precision 1.0, now 2.0"),
+        ({"batch": 4, "initial": 7}, "batch 5, now 4; initial 6, now 7"),
+    ],
+)
+def test_another_configuration_is_refused_with_what_differs(pool, tmp_path, changes, words):
+    run(pool, tmp_path / "out")
+    before = without_seconds(tmp_path / "out")
+    with pytest.raises(CannotCreateError) as caught:
+        run(pool, tmp_path / "out", **changes)
+    assert caught.value.exit_code == 73
+    assert caught.value.message.endswith(f"another configuration: {words}")
+    assert without_seconds(tmp_path / "out") == before
+
+
+def test_other_labels_or_features_are_another_configuration(pool, tmp_path):
+    run(pool, tmp_path / "out")
+    write_pool(pool, labels=lambda X, y: [f"class {v}" for v in (y + (np.arange(90) == 7)) % 3])
+    with pytest.raises(CannotCreateError, match=r"another configuration: pool\.labels"):
+        run(pool, tmp_path / "out")
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(pool, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("precious")
+    with pytest.raises(CannotCreateError, match=r"holds no simulation \('thesis.tex' is there\)"):
+        run(pool, out)
+    assert [p.name for p in out.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(pool, tmp_path):
+    (tmp_path / "out").write_text("precious")
+    with pytest.raises(CannotCreateError):
+        run(pool, tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "precious"
+
+
+def test_two_at_once_in_one_folder_are_kept_apart(pool, tmp_path):
+    from alcli.data.atomic import lock
+
+    run(pool, tmp_path / "out")
+    with lock(tmp_path / "out" / "runs"), pytest.raises(BusyError):
+        run(pool, tmp_path / "out")
+
+
+def test_a_damaged_run_is_named(pool, tmp_path):
+    run(pool, tmp_path / "out")
+    (tmp_path / "out" / "runs" / "margin-1.json").write_text('{"curve": [')
+    with pytest.raises(DataError, match=r"margin-1\.json: is damaged.*remove it and run again"):
+        run(pool, tmp_path / "out")
+
+
+def test_a_folder_of_a_newer_version_is_refused(pool, tmp_path):
+    run(pool, tmp_path / "out")
+    config = tmp_path / "out" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"format": 2}))
+    with pytest.raises(NewerFormatError, match="format 2"):
+        run(pool, tmp_path / "out")
+
+
+def test_numbers_are_simulated_with_a_ridge_head(tmp_path):
+    pool = write_pool(tmp_path / "pool.parquet", labels=lambda X, y: (X @ np.arange(4.0)).tolist())
+    done = run(pool, tmp_path / "out", strategies=["coreset"], recipe=Recipe())
+    curves = pq.read_table(tmp_path / "out" / "curves.parquet")
+    assert {"mae", "rmse", "r2"} < set(curves.column_names)
+    assert done.lines[0].metric == "rmse"
+    last = [row for row in curves.to_pylist() if row["round"] == 3]
+    assert all(row["r2"] > 0.9 for row in last), "four weights are found from 21 rows"
+
+
+def test_a_strategy_for_classes_is_refused_for_numbers(tmp_path):
+    pool = write_pool(tmp_path / "pool.parquet", labels=lambda X, y: X[:, 0].tolist())
+    with pytest.raises(UsageError, match=r"'margin' needs class probabilities.*strategies for numbers: .*coreset"):
+        run(pool, tmp_path / "out", recipe=Recipe())
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path):
+    pool = write_pool(tmp_path / "pool.parquet", labels=lambda X, y: [None if i < 9 else f"class {v}" for i, v in enumerate(y)])
+    done = run(pool, tmp_path / "out")
+    assert "9 rows without a label or a usable vector were left out" in done.notes
+    picked = pq.read_table(tmp_path / "out" / "selections.parquet")["id"].to_pylist()
+    assert min(picked) >= "item-009"
+
+
+def test_without_a_test_split_a_share_is_held_out(tmp_path):
+    pool = write_pool(tmp_path / "pool.parquet", split=False)
+    done = run(pool, tmp_path / "out", test_fraction=0.3)
+    assert done.report["test_rows"] == 27
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["test"] == 0.3
+
+
+def test_a_share_to_hold_out_contradicts_a_test_split(pool, tmp_path):
+    with pytest.raises(UsageError, match="has 23 test rows; leave --test-fraction out"):
+        run(pool, tmp_path / "out", test_fraction=0.3)
+
+
+def test_a_pool_that_is_used_up_is_announced(pool, tmp_path):
+    done = run(pool, tmp_path / "out", strategies=["margin"], rounds=20, batch=20)
+    assert "the 67 rows to choose from are used up after round 4 of 20" in done.notes
+    curves = pq.read_table(tmp_path / "out" / "curves.parquet").to_pylist()
+    assert max(row["n_labels"] for row in curves) == 67
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [(lambda X, y: [None] * len(y), "no labels in column 'label'"), (lambda X, y: ["a"] * len(y), "every label is 'a', expected 2 classes")],
+)
+def test_a_pool_that_teaches_nothing_is_refused(tmp_path, labels, words):
+    pool = write_pool(tmp_path / "pool.parquet", labels=labels)
+    with pytest.raises(DataError, match=words):
+        run(pool, tmp_path / "out")
+
+
+def test_more_initial_labels_than_rows_are_refused(pool, tmp_path):
+    with pytest.raises(DataError, match="67 labelled rows beside the test rows, --initial asks for 68"):
+        run(pool, tmp_path / "out", initial=68)
+
+
+def test_names_with_odd_characters_have_a_file_each(tmp_path):
+    from alcli.workflows.simulation_folder import SimulationFolder
+
+    folder = SimulationFolder(tmp_path / "out")
+    folder.create()
+    cells = [Cell(name, 0) for name in ("a/b", "a+update", "a b", "..")]
+    for i, cell in enumerate(cells):
+        folder.save(cell, [{"i": i}], [])
+    assert [row["i"] for row in folder.load(cells)[0]] == [0, 1, 2, 3]
+    assert len(list((tmp_path / "out" / "runs").iterdir())) == 4
