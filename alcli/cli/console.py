@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
-from alcli.errors import OutputError
+from alcli.errors import OutputError, printable
 
 
 class Progress(Protocol):
@@ -20,40 +20,41 @@ class Progress(Protocol):
 
 
 class Console:
-    """The streams of one command. quiet: no notes. verbose: details. as_json: a one-object summary on stdout instead of data."""
+    """The streams of one command. data: file descriptor of the real stdout. quiet: no notes. verbose: details. as_json: a one-object
+    summary on stdout instead of data."""
 
-    def __init__(self, data: BinaryIO | None, *, quiet: bool, verbose: bool, as_json: bool) -> None:
+    def __init__(self, data: int, *, quiet: bool, verbose: bool, as_json: bool) -> None:
         self._data = data
         self.quiet = quiet
         self.verbose = verbose
         self.as_json = as_json
 
     def emit(self, data: bytes) -> None:
-        """Write data to stdout, whole. Raises OutputError when stdout is closed or full; a reader that left is no error."""
-        if self._data is None:
-            raise OutputError("standard output is closed", hint="name a file with -o")
+        """Write data to stdout, whole. Nothing (b"") asks whether that is possible. Raises OutputError when stdout is closed or full,
+        BrokenPipeError when its reader has left."""
+        left = memoryview(data)
         try:
-            self._data.write(data)
-            self._data.flush()
+            while written := os.write(self._data, left):
+                left = left[written:]
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise OutputError(f"cannot write to standard output: {os.strerror(error.errno or 0)}") from error
+            raise OutputError(f"cannot write to standard output: {os.strerror(error.errno or 0)}", hint="name a file with -o") from error
 
     def note(self, text: str) -> None:
         """A remark on stderr, unless quiet."""
         if not self.quiet:
-            print(f"alcli: {text}", file=sys.stderr)
+            tell(f"alcli: {printable(text)}")
 
     def say(self, text: str) -> None:
         """A plain line of a report on stderr, unless quiet."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            tell(text)
 
     def detail(self, text: str) -> None:
         """A remark for those who asked with -v."""
         if self.verbose:
-            print(f"alcli: {text}", file=sys.stderr)
+            tell(f"alcli: {printable(text)}")
 
     def summary(self, report: dict[str, Any]) -> None:
         """With --json, the report as one JSON object on stdout."""
@@ -79,7 +80,7 @@ class Console:
             table = Table(*header)
             for row in rows:
                 table.add_row(*row)
-            return Rich(stderr=True, no_color=bool(os.environ.get("NO_COLOR"))).print(table)
+            return Rich(stderr=True).print(table)
         widths = [max(len(str(row[i])) for row in (header, *rows)) for i in range(len(header))]
         for row in (header, *rows):
             self.say("  ".join(f"{cell:{w}}" for cell, w in zip(row, widths)).rstrip())
@@ -95,7 +96,7 @@ class Console:
         from rich.progress import Progress as Bar
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-        with Bar(*columns, console=Rich(stderr=True, no_color=bool(os.environ.get("NO_COLOR"))), transient=True) as bar:
+        with Bar(*columns, console=Rich(stderr=True), transient=True) as bar:
             yield _Bar(bar)
 
 
@@ -124,8 +125,16 @@ class _Bar:
 
 
 def is_fancy() -> bool:
-    """Whether stderr is a terminal that can show bars."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    """Whether stderr is a terminal that can show bars and colours, and its user wants them."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+
+
+def tell(text: str) -> None:
+    """A line on stderr. That nobody can read it is no reason to stop."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # else Python would fail on what is left in its buffer when it ends
 
 
 @contextmanager
@@ -133,16 +142,16 @@ def console(*, quiet: bool = False, verbose: bool = False, as_json: bool = False
     """The console of one command. While it is open, everything else that is printed to stdout (by C code, by a model, by a child
     process) goes to stderr, so that it cannot get into the data."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    data = os.dup(1)
     os.dup2(2, 1)
     try:
-        with open(kept, "wb", closefd=False) as data:
-            closed = os.environ.pop("ALCLI_STDOUT_CLOSED", None) is not None
-            yield Console(None if closed else data, quiet=quiet, verbose=verbose, as_json=as_json)
+        yield Console(data, quiet=quiet, verbose=verbose, as_json=as_json)
     finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
+        try:
+            sys.stdout.flush()
+        finally:
+            os.dup2(data, 1)
+            os.close(data)
 
 
 def _shown(value: Any) -> str:

@@ -47,12 +47,12 @@ def fit_head(
         prior = o.auto_or_number(prior_precision, "--prior-precision")
         recipe = Recipe(head, posterior, covariance, prior, calibrate, seed, o.key_values(param)).checked()
         o.check_choice(bad_rows, ("error", "skip"), "--bad-rows")
+        kind: Any = o.check_choice(task, ("auto", "classification", "regression"), "--task")
         from alcli.data.pool import open_pool
         from alcli.data.schema import Columns
         from alcli.workflows.fit_head import fit_head as fit
 
         source = open_pool(pool, Columns(features_col, id_col, label_col), bad_rows=bad_rows)
-        kind: Any = o.check_choice(task, ("auto", "classification", "regression"), "--task")
         fitted = fit(source, labels or [], out, recipe, task=kind, force=force, ignore_unknown=ignore_unknown)
         for text in fitted.notes:
             talk.note(text)

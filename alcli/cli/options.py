@@ -23,7 +23,7 @@ def complete_head(incomplete: str) -> list[str]:
 
 PoolArgument = Annotated[str, typer.Argument(metavar="POOL", help="Parquet file, directory, glob or URI with columns id and features.", show_default=False)]
 Labels = Annotated[Optional[list[str]], typer.Option("-l", "--labels", metavar="FILE", help="Labels: CSV, JSON Lines or Parquet with id, label [, weight]; several add up, '-' is standard input.", show_default=False)]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of every random draw.")]
 Parameters = Annotated[Optional[list[str]], typer.Option("-p", "--param", metavar="KEY=VALUE", help="An option of the method.", show_default=False)]
 FeaturesCol = Annotated[Optional[str], typer.Option("--features-col", metavar="C", help="Column of vectors.  [default: features, embedding or embeddings]", show_default=False)]
 IdCol = Annotated[str, typer.Option("--id-col", metavar="C", help="Column of ids.")]
@@ -85,5 +85,5 @@ def check_choice(value: str, choices: Sequence[str], option: str) -> str:
 
 
 def out_path(value: str | None) -> Path | None:
-    """-o as a path; `-` and nothing mean stdout."""
-    return None if value in (None, "-") else Path(str(value))
+    """-o as a path; `-`, /dev/stdout (whose descriptor stands for stderr meanwhile) and nothing mean stdout."""
+    return None if value in (None, "-", "/dev/stdout") else Path(str(value))

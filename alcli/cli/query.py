@@ -12,13 +12,11 @@ from alcli.cli import options as o
 from alcli.cli.console import Console, console
 from alcli.errors import UsageError
 
-_UNSET = 0
-
 
 def query(
     pool: Annotated[Optional[str], typer.Argument(metavar="POOL", help="Parquet file, directory, glob or URI with columns id and features.", show_default=False)] = None,
     strategy: Annotated[Optional[str], typer.Option("-s", "--strategy", metavar="STRATEGY", help="How to choose; see --list.", autocompletion=o.complete_strategy, show_default=False)] = None,
-    n: Annotated[int, typer.Option("-n", metavar="N", help="How many items to choose.", show_default=False)] = _UNSET,
+    n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="How many items to choose.", show_default=False)] = None,
     head: Annotated[Optional[Path], typer.Option("-H", "--head", metavar="HEAD", help="A head from fit-head or update; what it has absorbed is left out.", show_default=False)] = None,
     labels: o.Labels = None,
     out: Annotated[Optional[str], typer.Option("-o", "--out", metavar="OUT", help="Where to write; the format follows the extension.  [default: stdout]", show_default=False)] = None,
@@ -54,7 +52,7 @@ def query(
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
         if list_:
             return _list(talk)
-        if pool is None or strategy is None or n == _UNSET:
+        if pool is None or strategy is None or n is None:
             missing = "POOL" if pool is None else "-s STRATEGY" if strategy is None else "-n N"
             raise UsageError(f"query needs {missing}", hint="alcli query --list shows the strategies; alcli query --help an example")
         from alcli.workflows.query import Query, query
@@ -72,6 +70,8 @@ def query(
         target = o.out_path(out)
         shape = format_of(target, format)
         source = open_pool(pool, Columns(features_col, id_col, label_col), bad_rows=bad_rows, max_memory=limit)
+        if json or target is None:
+            talk.emit(b"")
         answer = query(source, ask, out=target, format=shape, emit=(lambda data: None) if json else talk.emit)
         for text in answer.notes:
             talk.note(text)

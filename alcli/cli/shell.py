@@ -7,9 +7,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+from alcli.cli.console import tell
 from alcli.errors import AlcliError, printable
 
 _SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130}
@@ -30,11 +32,11 @@ def run(arguments: Sequence[str]) -> int:
     # One thread per BLAS call: alcli spreads work over blocks itself, and results must not depend on the number of cores.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    _listen()
     try:
-        code = _invoke(arguments)
-        sys.stdout.flush()
-        return code
+        with _listening():
+            code = _invoke(arguments)
+            sys.stdout.flush()
+            return code
     except BaseException as error:  # every end of the program is translated here, and nowhere else
         return _translate(error)
 
@@ -55,24 +57,29 @@ def _repair_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            null = os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+            null = os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)  # to write data there stays an error
             if null != number:
                 os.dup2(null, number)
                 os.close(null)
-            if number == 1:
-                os.environ["ALCLI_STDOUT_CLOSED"] = "1"
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))
+            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace" if stream is sys.stderr else "surrogateescape")
 
 
-def _listen() -> None:
+@contextmanager
+def _listening() -> Iterator[None]:
     """Turn termination signals into exceptions, but leave ignored ones ignored (nohup, background jobs)."""
-    for number in _SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
             signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -88,7 +95,7 @@ def _translate(error: BaseException) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        print(error.format_message(), file=sys.stderr)
+        tell(error.format_message())
         return 2
     if isinstance(error, click.ClickException):
         where = f" (see 'alcli {error.ctx.info_name} --help')" if isinstance(error, click.UsageError) and error.ctx and error.ctx.parent else ""
@@ -102,7 +109,8 @@ def _translate(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     if isinstance(error, MemoryError):
-        return _say("not enough memory", 71, error, hint="use --candidates, or --max-memory to keep features on disk")
+        hint = "query can do with --candidates or --max-memory, fit-head with --posterior none"
+        return _say(f"not enough memory: {printable(error)}".rstrip(": "), 71, error, hint=hint)
     if isinstance(error, OSError) and error.errno in _NO_MORE:
         return _say(f"the system refuses: {os.strerror(error.errno or 0)}", 71, error)
     if isinstance(error, OSError) and error.errno is not None:
@@ -114,9 +122,7 @@ def _translate(error: BaseException) -> int:
 
 def _say(message: str, code: int, error: BaseException, *, hint: str = "", kind: str = "error") -> int:
     if os.environ.get("ALCLI_DEBUG"):
-        traceback.print_exception(error, file=sys.stderr)
-    try:
-        print(f"alcli: {kind}: {printable(message)}" + (f"; {hint}" if hint else ""), file=sys.stderr, flush=True)
-    except OSError:
-        return code  # nobody listens; the exit code still tells
+        with suppress(OSError):
+            traceback.print_exception(error, file=sys.stderr)
+    tell(f"alcli: {kind}: {printable(message)}" + (f"; {hint}" if hint else ""))
     return code

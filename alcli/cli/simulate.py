@@ -80,19 +80,21 @@ def _tell(talk: Console, done: Simulated) -> None:
     metric = done.lines[0].metric.replace("_", " ")
     metric = f"{metric} %" if metric == "accuracy" else metric
     header = ("strategy", f"mean {metric}", "vs random", "95% interval", f"final {metric}", "labels to random's final", "s fit", "s select")
-    talk.table(header, [_cells(line) for line in done.lines])
+    talk.table(header, [_cells(line, done.lines[0]) for line in done.lines])
     for text in done.verdicts:
         talk.say(text)
     talk.say(f"{done.folder}/curves.png shows the curves; the figures are in summary.csv and curves.parquet beside it")
 
 
-def _cells(line: Line) -> list[str]:
+def _cells(line: Line, base: Line) -> list[str]:
+    """One row. Where the baseline gains nothing there is no level to reach, and the column stays empty."""
     from alcli.report.verdict import number
 
     def shown(value: float | None, *, sign: bool = False) -> str:
         return "" if value is None else number(line.metric, value, sign=sign)
 
     interval = f"{shown(line.low, sign=True)} to {shown(line.high, sign=True)}" if line.low is not None else ""
-    labels = "not reached" if line.labels_to[-1] is None else f"{line.labels_to[-1]:,.0f}"
+    missed = "" if base.labels_to[-1] is None else "not reached"
+    labels = missed if line.labels_to[-1] is None else f"{line.labels_to[-1]:,.0f}"
     seconds = (f"{line.seconds[phase]:.2f}" for phase in ("seconds_fit", "seconds_select"))
     return [line.strategy, shown(line.area), shown(line.difference, sign=True), interval, shown(line.final), labels, *seconds]

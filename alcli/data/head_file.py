@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from alcli import __version__, plugins
-from alcli.arrays import Array, Float64, Floats, Int64, Keys
+from alcli.arrays import Array, Float64, Floats, Keys
 from alcli.data.atomic import replacing
 from alcli.data.files import check_readable, reason
 from alcli.errors import AlcliError, DataError, InputError, NewerFormatError, printable

@@ -132,12 +132,15 @@ def _fingerprint(file: PoolFile, about: dict[str, Any]) -> int | None:
 
 def check_id_types(files: list[PoolFile], column: str) -> None:
     """Raise DataError when the ids are integers in one file and strings in another, or the column is missing."""
-    found = {}
+    found: dict[str, str] = {}
     for file in files:
         kind = storage_type(require(file.schema, file.name, column).type)
+        if file.n == 0:  # a file without rows often has no type either
+            continue
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         found[file.name] = "integer" if pa.types.is_integer(kind) else str(kind).replace("large_", "").replace("_view", "")
-    _one(found, f"the type of column '{printable(column)}'")
+    if found:
+        _one(found, f"the type of column '{printable(column)}'")
 
 
 def _one(found: dict[str, str], what: str) -> str:

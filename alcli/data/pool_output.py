@@ -96,10 +96,9 @@ class PoolOutput:
 def _write_file(
     file: BinaryIO, tables: Iterator[tuple[pa.Table, Floats]], columns: pa.Schema, dim: int, dtype: str, metadata: Mapping[str, Any]
 ) -> None:
-    writer = PoolWriter(file, columns, dim, dtype, metadata)
-    for table, X_BD in tables:
-        writer.write(table, X_BD)
-    writer.close()
+    with PoolWriter(file, columns, dim, dtype, metadata) as writer:
+        for table, X_BD in tables:
+            writer.write(table, X_BD)
 
 
 def _cut(tables: Iterator[tuple[pa.Table, Floats]], rows: int) -> Iterator[tuple[int, Iterator[tuple[pa.Table, Floats]]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -46,7 +47,8 @@ class PoolWriter:
 
     columns: fields of all columns but the features; one is `id`. metadata: JSON values for the key `alcli`, `rows` among them;
     format, dim, dtype and version are added. Everything must be known before the first row, because Arrow keeps the metadata
-    with the schema, at the front. Rows are written in the order they come.
+    with the schema, at the front. Rows are written in the order they come. As a context manager it closes when the block ends;
+    after an exception the file is worthless, and not to be published.
     """
 
     def __init__(self, file: BinaryIO, columns: pa.Schema, dim: int, dtype: str, metadata: Mapping[str, Any]) -> None:
@@ -60,6 +62,15 @@ class PoolWriter:
         self._waiting: list[pa.Table] = []
         self._n_waiting = self._n_written = 0
         self._writer = pq.ParquetWriter(file, self._schema, **_layout([f.name for f in fields[2:]]))
+
+    def __enter__(self) -> PoolWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            return self.close()
+        with suppress(Exception):  # else pyarrow tries again when the writer is collected, on a file that is closed by then
+            self._writer.close()
 
     def write(self, columns: pa.Table, X_BD: Floats) -> None:
         """Append rows. X_BD: [B, D] in the dtype of the file, finite."""
@@ -90,9 +101,9 @@ class PoolWriter:
 def write_pool(file: BinaryIO, columns: pa.Table, X_ND: Floats, metadata: Mapping[str, Any]) -> None:
     """Write a pool that is in memory. columns: `id` and whatever else; X_ND: float16 or float32; the fingerprint is added."""
     mark = as_text(fingerprint(columns["id"].combine_chunks(), X_ND))
-    writer = PoolWriter(file, columns.schema, X_ND.shape[1], X_ND.dtype.name, {"rows": len(columns), "fingerprint": mark, **metadata})
-    writer.write(columns, X_ND)
-    writer.close()
+    about = {"rows": len(columns), "fingerprint": mark, **metadata}
+    with PoolWriter(file, columns.schema, X_ND.shape[1], X_ND.dtype.name, about) as writer:
+        writer.write(columns, X_ND)
 
 
 def _layout(others: list[str]) -> dict[str, Any]:

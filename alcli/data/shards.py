@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,10 +85,9 @@ class WorkFolder:
         keys = row_keys(shard.columns["id"].combine_chunks(), shard.X_BD) if len(shard.columns) else np.empty(0, np.uint64)
         columns = shard.columns.append_column(_KEY, pa.array(keys, pa.uint64()))
         about = {"rows": len(columns), "skipped": shard.skipped, "underflow": shard.underflow}
-        with replacing(self._shard(number)) as file:
-            writer = PoolWriter(file, columns.schema, shard.X_BD.shape[1], shard.X_BD.dtype.name, about)
+        dim, dtype = shard.X_BD.shape[1], shard.X_BD.dtype.name
+        with replacing(self._shard(number)) as file, PoolWriter(file, columns.schema, dim, dtype, about) as writer:
             writer.write(columns, shard.X_BD)
-            writer.close()
 
     def info(self, number: int) -> ShardInfo:
         with self._open(number) as file:
@@ -118,9 +118,11 @@ class WorkFolder:
         if self.path.exists():
             shutil.rmtree(self.path)
 
-    def _open(self, number: int) -> pq.ParquetFile:
+    @contextmanager
+    def _open(self, number: int) -> Iterator[pq.ParquetFile]:
         try:
-            return pq.ParquetFile(self._shard(number), page_checksum_verification=True)
+            with pq.ParquetFile(self._shard(number), page_checksum_verification=True) as file:
+                yield file
         except (pa.ArrowException, OSError) as error:
             hint = f"remove {printable(self.path)} and start over"
             raise DataError(f"{printable(self._shard(number))}: a finished shard cannot be read ({printable(error)})", hint=hint) from error

@@ -60,10 +60,10 @@ def to_matrix(column: pa.Array, dim: int, where: Where) -> Floats:
 
 def bad_rows(column: pa.Array, dim: int) -> Array:
     """A mask of the rows that `to_matrix` would refuse, shape [B]."""
-    bad_B = _lengths(column) != dim
+    bad_B: Array = _lengths(column) != dim
     kept = np.flatnonzero(~bad_B)
     numbers = _values(column.take(pa.array(kept)), dim).to_numpy(zero_copy_only=False)  # null becomes NaN
-    bad_B[kept] = ~np.isfinite(numbers.astype(np.float64, copy=False)).reshape(len(kept), dim).all(axis=1)
+    bad_B[kept] = ~np.isfinite(numbers).reshape(len(kept), dim).all(axis=1)
     return bad_B
 
 

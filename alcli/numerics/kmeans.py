@@ -40,7 +40,7 @@ def k_means(X_ND: Floats, k: int, rng: np.random.Generator, *, iterations: int =
     centres, inertia = F_ND[picks].astype(np.float64), np.inf
     with workers() as spread:
         for _ in range(iterations):
-            labels, gaps = _assign(F_ND, rows.sq_norms, centres, spread)
+            labels, gaps = _assign(rows, centres, spread)
             centres, sizes = _means(F_ND, _without_empty(labels, gaps, k), k)
             spread_within = float(rows.sq_norms.sum() - sizes @ np.square(centres).sum(axis=1))
             before, inertia = inertia, max(spread_within, 0.0)
@@ -71,9 +71,10 @@ def nearest_rows(X_ND: Floats, centres_KD: Float64, order_K: Int64) -> tuple[Int
     return picks, np.sqrt(np.maximum(gaps, 0.0)) * rows.scale
 
 
-def _assign(F_ND: Floats, sq_norms_N: Float64, centres_KD: Float64, spread: Spread) -> tuple[Int64, Float64]:
+def _assign(rows: Rows, centres_KD: Float64, spread: Spread) -> tuple[Int64, Float64]:
     """Nearest centre of every row (the lowest of equals), and the squared distance to it."""
-    labels, gaps = np.empty(len(F_ND), np.int64), np.empty(len(F_ND))
+    F_ND = rows.factors[0].F_ND
+    labels, gaps = np.empty(rows.n, np.int64), np.empty(rows.n)
     C_DK = np.ascontiguousarray(centres_KD.T, dtype=F_ND.dtype)
     half_K = (np.square(centres_KD).sum(axis=1) / 2).astype(F_ND.dtype)
 
@@ -85,8 +86,8 @@ def _assign(F_ND: Floats, sq_norms_N: Float64, centres_KD: Float64, spread: Spre
             labels[a : a + len(best_B)] = best_B
             gaps[a : a + len(best_B)] = -2.0 * closeness_BK[np.arange(len(best_B)), best_B]
 
-    spread(len(F_ND), work)
-    return labels, np.maximum(gaps + sq_norms_N, 0.0)
+    spread(rows.n, work)
+    return labels, np.maximum(gaps + rows.sq_norms, 0.0)
 
 
 def _without_empty(labels_N: Int64, gaps_N: Float64, k: int) -> Int64:

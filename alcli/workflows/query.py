@@ -28,6 +28,7 @@ from alcli.workflows.labelled import LabelledRows, gather
 from alcli.workflows.recipe import Recipe
 
 _CANDIDATE_STREAM = 1
+_LARGEST_POSTERIOR = 8192
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callab
     The ledger is renamed into place just before the output is, so an id is never given out without being remembered.
     """
     strategy, options = ask.checked()
-    read = [*pool.paths, *ask.labels, *ask.exclude, *([] if ask.head is None else [ask.head])]
+    read: list[str | Path] = [*pool.paths, *ask.labels, *ask.exclude, *filter(None, [ask.head])]
     if out is not None:
-        check_creatable(out, inputs=[*read, *([] if ask.ledger is None else [ask.ledger])])
+        check_creatable(out, inputs=[*read, *filter(None, [ask.ledger])])
     with ExitStack() as held:
         if ask.ledger is not None:
             check_creatable(ask.ledger, inputs=read)
@@ -129,7 +130,7 @@ def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str
         labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
         notes.extend(labelled.notes)
         if strategy.needs_head:
-            head = _fitted_now(pool, ask, strategy, labelled)
+            head = _fitted_now(pool, ask, strategy, labelled, notes)
             notes.append(f"fitted a {head.model.head.kind} head on {len(labelled.rows_L)} labels")
         return head, labelled.rows_L
     if strategy.needs_classes and head.classes is None:
@@ -143,14 +144,17 @@ def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str
     return head, known
 
 
-def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows) -> HeadFile:
+def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> HeadFile:
     if not len(labelled.labels):
         raise DataError(f"strategy '{ask.strategy}' needs a head or labels, there are none", hint=f"give -H or -l; {_without_head()}")
     if labelled.regression and strategy.needs_classes:
         raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the labels are numbers", hint=_without_head())
     if not labelled.regression and len(labelled.labels.classes()) < 2:
         raise DataError(f"strategy '{ask.strategy}' needs a head, and a head needs 2 classes; the {len(labelled.labels)} labels show one", hint=_without_head())
-    return fit_labelled(pool, labelled, Recipe()).head
+    if pool.dim <= _LARGEST_POSTERIOR:
+        return fit_labelled(pool, labelled, Recipe()).head
+    notes.append(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
+    return fit_labelled(pool, labelled, Recipe(posterior="none")).head
 
 
 def _without_head() -> str:

@@ -43,13 +43,14 @@ class Truth:
 
 def truth_of(pool: Pool, head: str | None) -> Truth:
     """Read the labels of a pool. Raises DataError when there are none, or of one class only."""
-    labels = own_labels(pool, np.flatnonzero(~pool.is_bad))
+    regression = is_regression(pool, "auto", head)
+    labels = own_labels(pool, np.flatnonzero(~pool.is_bad), regression=regression)
     if not len(labels):
         raise DataError(
             f"{pool.name}: no labels in column '{pool.label_column}', a simulation needs them to play the annotator",
             hint="add a column of labels, or name it with --label-col",
         )
-    classes = None if is_regression(pool, "auto", head, False) else labels.classes()
+    classes = None if is_regression(pool, "auto", head) else labels.classes()
     if classes is not None and len(classes) < 2:
         raise DataError(f"{pool.name}: every label is '{classes[0]}', expected 2 classes or more")
     y_L, _ = labels.arrays(classes)

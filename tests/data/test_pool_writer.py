@@ -112,9 +112,7 @@ def test_integer_ids_and_nested_columns_travel():
 
 
 def test_wrong_shapes_and_counts_are_bugs_that_show():
-    writer = PoolWriter(Kept(), columns(1).schema, 3, "float32", {"rows": 2})
-    with pytest.raises(ValueError, match="expected float32"):
+    with pytest.raises(ValueError, match="expected float32"), PoolWriter(Kept(), columns(1).schema, 3, "float32", {"rows": 2}) as writer:
         writer.write(columns(1), np.ones((1, 4), np.float32))
-    writer.write(columns(1), np.ones((1, 3), np.float32))
-    with pytest.raises(ValueError, match="2 rows were announced, 1 written"):
-        writer.close()
+    with pytest.raises(ValueError, match="2 rows were announced, 1 written"), PoolWriter(Kept(), columns(1).schema, 3, "float32", {"rows": 2}) as writer:
+        writer.write(columns(1), np.ones((1, 3), np.float32))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_a_pickle_is_never_loaded(model_files, tmp_path):
 
 def test_a_damaged_archive_is_a_data_error(model_files, tmp_path):
     for kind in ("export", "script"):
-        data = open(model_files[kind], "rb").read()
+        data = Path(model_files[kind]).read_bytes()
         (tmp_path / "cut.pt2").write_bytes(data[: len(data) // 2])
         with pytest.raises(DataError):
             open_torch(str(tmp_path / "cut.pt2"), Request("array"))
@@ -122,7 +123,7 @@ def test_missing_files_and_devices_are_said(model_files):
 
 
 def test_the_revision_is_that_of_the_content(model_files, tmp_path):
-    (tmp_path / "copy.pt2").write_bytes(open(model_files["export"], "rb").read())
+    (tmp_path / "copy.pt2").write_bytes(Path(model_files["export"]).read_bytes())
     first = open_torch(model_files["export"], Request("array")).revision
     assert first == open_torch(str(tmp_path / "copy.pt2"), Request("array")).revision
     assert first != open_torch(model_files["fixed"], Request("array")).revision

@@ -50,7 +50,7 @@ def test_long_texts_are_cut_at_the_limit(folder):
 
 def test_wrong_requests_are_said(folder, tmp_path):
     for layer in ("7", "pooler", "-8"):
-        with pytest.raises(UsageError, match="0 .*6"):
+        with pytest.raises(UsageError, match=r"0 .*6"):
             transformers(folder, Request("text", layer))
     with pytest.raises(UsageError, match="max-length"):
         transformers(folder, Request("text"), max_length=100000)

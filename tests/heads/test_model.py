@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from alcli.errors import DataError
+from alcli.heads import _model
 from alcli.heads._contract import LinearHead, Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
@@ -30,6 +31,13 @@ def test_the_predictive_is_mean_field_on_logits_over_temperature(model):
     np.testing.assert_allclose(model.predictive(X), log_softmax(z / np.sqrt(1 + np.pi / 8 * s)), atol=1e-12)
     np.testing.assert_allclose(model.log_probs(X), log_softmax(z), atol=1e-12)
     assert (model.predictive(X).argmax(axis=1) == model.log_probs(X).argmax(axis=1)).all()
+
+
+def test_a_mean_field_factor_of_zero_gives_the_plain_softmax(model, monkeypatch):
+    X = rows(seed=1).X_LD
+    assert np.abs(model.predictive(X) - model.log_probs(X)).max() > 1e-4
+    monkeypatch.setattr(_model, "MEAN_FIELD", 0.0)
+    np.testing.assert_array_equal(model.predictive(X), model.log_probs(X))
 
 
 def test_without_a_posterior_the_predictive_is_that_of_the_weights_and_updates_are_refused(model):

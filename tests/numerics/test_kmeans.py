@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from alcli.numerics.blocks import thread_limit, workers
 from alcli.numerics.kmeans import _assign, _without_empty, k_means, nearest_rows
+from alcli.numerics.rows import feature_rows
 
 
 def blobs(n=20, C=4, seed=0):
@@ -36,7 +37,7 @@ def test_no_cluster_is_empty_and_every_centre_is_a_mean(n, k, seed, with_ties):
 def test_an_empty_cluster_gets_the_row_farthest_from_its_centre():
     X = np.array([[0.0], [1.0], [9.0], [100.0]])
     with workers() as spread:
-        labels, gaps = _assign(X, np.square(X[:, 0]), np.array([[0.0], [500.0], [99.0]]), spread)
+        labels, gaps = _assign(feature_rows(X)[0], np.array([[0.0], [500.0], [99.0]]), spread)
     assert labels.tolist() == [0, 0, 0, 2]
     assert np.allclose(gaps, [0, 1, 81, 1])
     assert _without_empty(labels, gaps, 3).tolist() == [0, 0, 1, 2]

@@ -49,7 +49,8 @@ def words():
 
 def touching(path: str = ""):
     def run(batch):
-        open(path, "a").write("more\\n")
+        with open(path, "a") as file:
+            file.write("more\\n")
         return np.ones((len(batch), 1))
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,23 +58,22 @@ class ParquetReader:
                 wanted = list(range(len(sizes)))
                 while wanted and skip >= sizes[wanted[0]]:
                     skip -= sizes[wanted.pop(0)]
-                try:
-                    for batch in file.iter_batches(rows, row_groups=wanted, columns=names, use_threads=False):
-                        batch.validate(full=True)
-                        passed = min(skip, len(batch))
-                        skip -= passed
-                        if passed < len(batch):
-                            yield pa.Table.from_batches([batch.slice(passed)]).select(names)
-                except AlcliError:
-                    raise
-                except Exception as error: # pyarrow lets several kinds through on damaged files
-                    raise DataError(f"{printable(path)}: cannot be read as Parquet ({printable(error)})") from error
+                for batch in file.iter_batches(rows, row_groups=wanted, columns=names, use_threads=False):
+                    batch.validate(full=True)
+                    passed = min(skip, len(batch))
+                    skip -= passed
+                    if passed < len(batch):
+                        yield pa.Table.from_batches([batch.slice(passed)]).select(names)
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    file = opened(path)
-    try:
-        return pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20)
-    except Exception as error: # as above
-        file.close()
-        raise DataError(f"{printable(path)}: cannot be read as Parquet ({printable(error)})") from error
+@contextmanager
+def _open(path: Path) -> Iterator[pq.ParquetFile]:
+    """The file, closed again. What goes wrong inside the block is about this file: pyarrow raises several kinds on damaged ones."""
+    with opened(path) as file:
+        try:
+            with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20) as parquet:
+                yield parquet
+        except AlcliError:
+            raise
+        except Exception as error:
+            raise DataError(f"{printable(path)}: cannot be read as Parquet ({printable(error)})") from error

@@ -1,0 +1,57 @@
+"""What every test shares: fixed draws, numerical warnings as errors, small pools in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.pools import CLASSES, tiny_features, write_labels, write_pool
+from tests.shell import Here
+
+settings.register_profile("alcli", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.load_profile("alcli")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", "error::RuntimeWarning")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def alcli(capfd, monkeypatch) -> Here:
+    """The command line, called in this process."""
+    return Here(capfd, monkeypatch)
+
+
+@pytest.fixture
+def tiny(folder):
+    """pool.parquet with 60 rows r000 ... r059 of three separated classes, labels.csv with 20 of them, more.csv with the next 10."""
+    X_ND, y_N = tiny_features()
+    write_pool("pool.parquet", X_ND)
+    write_labels("labels.csv", {f"r{i:03d}": CLASSES[y_N[i]] for i in range(20)})
+    write_labels("more.csv", {f"r{i:03d}": CLASSES[y_N[i]] for i in range(20, 30)})
+    return folder
+
+
+@pytest.fixture
+def head(tiny, alcli):
+    """head.safetensors fitted on labels.csv of the tiny pool."""
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--prior-precision", "1").done()
+    return tiny / "head.safetensors"

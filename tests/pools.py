@@ -1,0 +1,45 @@
+"""Small pools and label files for tests."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+CLASSES = ("cat", "dog", "eel")
+
+
+def tiny_features(n: int = 60, dim: int = 5, seed: int = 0):
+    """(X_ND, y_N): three classes in turn around three centres, float32."""
+    rng = np.random.default_rng(seed)
+    y_N = np.arange(n) % 3
+    X_ND = 2 * rng.standard_normal((3, dim))[y_N] + rng.standard_normal((n, dim))
+    return X_ND.astype(np.float32), y_N
+
+
+def names(n: int) -> list[str]:
+    """The ids r000, r001, ..."""
+    return [f"r{i:03d}" for i in range(n)]
+
+
+def fixed(X_ND, kind: pa.DataType | None = None) -> pa.FixedSizeListArray:
+    """Vectors as fixed-size lists."""
+    X_ND = np.asarray(X_ND)
+    values = pa.array(np.ascontiguousarray(X_ND).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(values if kind is None else values.cast(kind), X_ND.shape[1])
+
+
+def write_pool(path: str | Path, X_ND, ids: Sequence[object] | pa.Array | None = None, *, row_group_size: int | None = None, **columns: object) -> None:
+    """A pool with `id`, `features` and other columns. X_ND: an array of vectors, or an Arrow array as it shall be stored."""
+    features = X_ND if isinstance(X_ND, pa.Array) else fixed(X_ND)
+    table = pa.table({"id": names(len(features)) if ids is None else ids, "features": features, **columns})
+    pq.write_table(table, path, row_group_size=row_group_size)
+
+
+def write_labels(path: str | Path, labels: Mapping[object, object]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("id", "label"), *labels.items()])

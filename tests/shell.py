@@ -1,0 +1,85 @@
+"""Calling the command line from tests: in this process, or as the console script; and what must hold when it refuses."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SCRIPT = str(Path(sys.executable).parent / "alcli")
+_PLAIN = {"NO_COLOR": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.decode().splitlines()
+
+    def done(self) -> Outcome:
+        """This outcome, of a command that succeeded."""
+        assert self.code == 0, self.err
+        assert "Traceback" not in self.err
+        return self
+
+    def refused(self, code: int, *words: str) -> Outcome:
+        """This outcome, of a command that refused: exit code, one line on stderr that holds `words`, nothing on stdout."""
+        assert self.code == code, (self.code, self.err)
+        assert self.out == b""
+        assert "Traceback" not in self.err
+        lines = self.err.splitlines()
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("alcli: error: ")
+        for word in words:
+            assert word in lines[0], (word, lines[0])
+        return self
+
+
+def process(*arguments: object, stdin: bytes = b"", timeout: float = 60, **environment: str) -> Outcome:
+    """The console script in a child process."""
+    done = subprocess.run([SCRIPT, *map(str, arguments)], input=stdin, capture_output=True, timeout=timeout, env=os.environ | _PLAIN | environment)
+    return Outcome(done.returncode, done.stdout, done.stderr.decode())
+
+
+def start(*arguments: object, stdout: object = subprocess.DEVNULL, **more: object) -> subprocess.Popen[bytes]:
+    """The console script, started and left running."""
+    return subprocess.Popen([SCRIPT, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, env=os.environ | _PLAIN, **more)  # type: ignore[call-overload,no-any-return]
+
+
+class Here:
+    """`alcli(...)` in this process, through the same entry point as the script."""
+
+    def __init__(self, capfd, monkeypatch) -> None:
+        self._capfd, self._monkeypatch = capfd, monkeypatch
+
+    def __call__(self, *arguments: object, stdin: bytes = b"") -> Outcome:
+        from alcli.cli.shell import run
+
+        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        self._capfd.readouterr()
+        code = run([str(a) for a in arguments])
+        out, err = self._capfd.readouterr()
+        return Outcome(code, out.encode(), err)
+
+
+@contextmanager
+def untouched(folder: Path):
+    """Nothing in the folder appears, vanishes or changes (bytes, inode, time) while the block runs; a lock file may appear."""
+    before = _state(folder)
+    yield
+    assert _state(folder) == before
+
+
+def _state(folder: Path) -> dict[str, tuple[object, ...]]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.endswith(".alcli.lock"))
+    return {str(p): (p.read_bytes(), p.stat().st_ino, p.stat().st_mtime_ns) for p in files}
