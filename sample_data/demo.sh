@@ -23,5 +23,5 @@ python "$here/annotate.py" "$out/to-label.csv" > "$out/answers.csv"
 step alcli update "$out/head.safetensors" -P "$out/pool.parquet" -l "$out/answers.csv"
 
 echo; echo "5. Which strategy would have paid off? Simulate it on the stored features."
-step alcli simulate "$out/pool.parquet" -s margin,badge,coreset,typiclust -n 10 --rounds 8 --initial 20 --seeds 5 --jobs 2 -o "$out/simulation"
+step alcli simulate "$out/pool.parquet" -s margin,badge,coreset,typiclust -n 10 --rounds 8 --initial 20 --seeds 10 --jobs 2 -o "$out/simulation"
 echo; echo "The learning curves are in $out/simulation/curves.png"

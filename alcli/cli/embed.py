@@ -90,8 +90,8 @@ def embed(
     Next: alcli query POOL -s random -n 10 chooses the first items to label.
     """
     from alcli.data.sources.base import Asked
-    from alcli.workflows.embed import EmbedOptions
     from alcli.workflows.embed import embed as run
+    from alcli.workflows.embed_options import EmbedOptions
 
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
         options = EmbedOptions(

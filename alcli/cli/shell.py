@@ -88,21 +88,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _translate(error: BaseException) -> int:
-    import click
-
     if isinstance(error, AlcliError):
         return _say(str(error), error.exit_code, error)
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        tell(error.format_message())
-        return 2
-    if isinstance(error, click.ClickException):
-        where = f" (see 'alcli {error.ctx.info_name} --help')" if isinstance(error, click.UsageError) and error.ctx and error.ctx.parent else ""
-        return _say(" ".join(error.format_message().split()) + where, 2, error)
     if isinstance(error, Stopped):
         return _say("stopped by a signal; nothing half-written is left", error.code, error, kind="note")
-    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+    if isinstance(error, KeyboardInterrupt):
         return 130
     if isinstance(error, BrokenPipeError):
         # The reader has what it wanted. What Python still holds for it goes to the null device, else exit would complain.
@@ -117,7 +107,30 @@ def _translate(error: BaseException) -> int:
         return _say(f"input or output failed: {printable(error)}", 74, error)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
+    code = _translate_usage(error)
+    if code is not None:
+        return code
     return _say(f"internal error: {type(error).__name__}: {printable(error)}", 70, error, hint="this is a bug of alcli, please report it; ALCLI_DEBUG=1 shows the traceback")
+
+
+def _translate_usage(error: BaseException) -> int | None:
+    """Exit code of what the parser of the command line raises; None for any other exception."""
+    import typer
+
+    usage_error = typer.BadParameter.__mro__[1]  # of click, or of the copy of it that newer Typers bring along
+    if isinstance(error, typer.Exit):
+        return int(error.exit_code)
+    if isinstance(error, typer.Abort):
+        return 130
+    if not isinstance(error, usage_error):
+        return None
+    message = error.format_message()  # type: ignore[attr-defined]
+    if type(error).__name__ == "NoArgsIsHelpError":
+        tell(message)
+        return 2
+    context = error.ctx  # type: ignore[attr-defined]
+    where = f" (see 'alcli {context.info_name} --help')" if context and context.parent else ""
+    return _say(" ".join(message.split()) + where, 2, error)
 
 
 def _say(message: str, code: int, error: BaseException, *, hint: str = "", kind: str = "error") -> int:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from alcli.embedders._contract import digest_of
+from alcli.embedders._items import digest_of
 from alcli.errors import AlcliError, InputError, UsageError, printable
 
 

@@ -19,34 +19,33 @@ from alcli.errors import DataError, InputError, UsageError, printable
 MAX_PIXELS = 1 << 26
 
 Mode = Literal["auto", "RGB", "L"]
-Resize = Literal["crop", "squash"]
 
 
 @dataclass(frozen=True)
 class ImageOptions:
     """How an image becomes [C, H, W] float32: values in [0, 1], then (x - mean) / std.
 
-    size: (height, width), None for the image's own. mode: "auto" until the model's number of channels is known. resize: "crop" scales the image to cover that size and cuts the centre
-    out, "squash" ignores its proportions. mean, std: one number, or one for each channel.
+    size: (height, width), None for the image's own. mode: "auto" until the model's number of channels is known. squash: change
+    the proportions of an image to those of `size`, instead of cutting its centre out. mean, std: one number, or one a channel.
     """
 
     size: tuple[int, int] | None
     mode: Mode
     mean: Float32
     std: Float32
-    resize: Resize
+    squash: bool
 
 
-def image_options(size: str | None, mode: Mode, mean: str, std: str, resize: Resize, owner: str) -> ImageOptions:
-    """Options from their texts on the command line, before the model is loaded. Raises UsageError."""
-    match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", size or "1")
+def image_options(size: str | None, mode: Mode, mean: str, std: str, owner: str) -> ImageOptions:
+    """Options from their texts on the command line, before the model is loaded; a `!` after the size means squash. Raises UsageError."""
+    match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?(!?)", size or "1")
     if not match:
-        raise UsageError(f"{owner}: parameter 'image-size' must look like 224 or 224x320 (height x width), got '{size}'")
+        raise UsageError(f"{owner}: parameter 'image-size' must look like 224, 224x320 (height x width) or 224! (change proportions), got '{size}'")
     chosen = (int(match[1]), int(match[2] or match[1])) if size else None
     means, stds = (_per_channel(name, text, owner) for name, text in (("mean", mean), ("std", std)))
     if (stds <= 0).any():
         raise UsageError(f"{owner}: parameter 'std' must be positive, got '{std}'")
-    return ImageOptions(chosen, mode, means, stds, resize)
+    return ImageOptions(chosen, mode, means, stds, match[3] == "!")
 
 
 def fitted_to(options: ImageOptions, shape_CHW: Sequence[Any], owner: str) -> ImageOptions:
@@ -70,7 +69,7 @@ def array_reader(options: ImageOptions) -> Callable[[Any], Float32]:
     def read(item: Any) -> Float32:
         picture = in_mode(opened(item), options.mode)
         if options.size is not None:
-            picture = _resized(picture, options.size, options.resize)
+            picture = _resized(picture, options.size, options.squash)
         values = np.asarray(picture, np.float32) / np.float32(255)
         values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
         return np.ascontiguousarray((values - options.mean) / options.std)
@@ -114,12 +113,12 @@ def in_mode(picture: Any, mode: Mode) -> Any:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _resized(picture: Any, size: tuple[int, int], how: Resize) -> Any:
+def _resized(picture: Any, size: tuple[int, int], squash: bool) -> Any:
     height, width = size
     if (picture.height, picture.width) == size:
         return picture
     bicubic = require("PIL.Image", "image").Resampling.BICUBIC
-    if how == "squash":
+    if squash:
         return picture.resize((width, height), bicubic)
     return require("PIL.ImageOps", "image").fit(picture, (width, height), bicubic)
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Float32, Int64, Keys
-from alcli.embedders._contract import Encoder, Request, embedder, read_text, refuse_device, refuse_layer
+from alcli.embedders._contract import Encoder, Request, embedder, refuse_device, refuse_layer
+from alcli.embedders._items import read_text
 from alcli.errors import UsageError
 from alcli.numerics.hashing import hash_strings, splitmix64
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from alcli.arrays import Array
-from alcli.embedders._contract import Encoder, Request, embedder, read_array, refuse_device, refuse_layer, stacked
+from alcli.embedders._contract import Encoder, Request, embedder, refuse_device, refuse_layer
+from alcli.embedders._items import read_array, stacked
 from alcli.errors import UsageError
 
 

@@ -12,20 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from alcli.arrays import Array
-from alcli.embedders._contract import (
-    Encoder,
-    Request,
-    as_rows,
-    digest_of,
-    embedder,
-    model_file,
-    padded_to,
-    read_array,
-    read_text,
-    require,
-    stacked,
-)
-from alcli.embedders._images import Mode, Resize, array_reader, fitted_to, image_options
+from alcli.embedders._contract import Encoder, Request, embedder, require
+from alcli.embedders._images import Mode, array_reader, fitted_to, image_options
+from alcli.embedders._items import as_rows, digest_of, model_file, padded_to, read_array, read_text, stacked
 from alcli.errors import DataError, UnavailableError, UsageError, printable
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(int64)": "int64", "tensor(int32)": "int32"}
@@ -40,14 +29,15 @@ def onnx(
     mode: Mode = "auto",
     mean: str = "0",
     std: str = "1",
-    resize: Resize = "crop",
-    layout: Literal["nchw", "nhwc"] = "nchw",
     pool: Literal["none", "mean", "first", "flatten"] = "none",
 ) -> Encoder:
-    """`onnx:FILE`, a model of one input. Images become float32 in [0, 1], then (x - mean) / std; texts need an input of strings."""
+    """`onnx:FILE`, a model of one input. Images become float32 in [0, 1], then (x - mean) / std; texts need an input of strings.
+
+    mode, image-size and the place of the channels: as the model says, else RGB, the size of the images, and first. pool: of further axes.
+    """
     owner = f"onnx:{printable(Path(argument).name)}"
     path = model_file(argument, "onnx", ".onnx")
-    options = image_options(image_size, mode, mean, std, resize, owner)
+    options = image_options(image_size, mode, mean, std, owner)
     session, output_name = _session(path, request, owner)
     inputs = session.get_inputs()
     if len(inputs) != 1:
@@ -57,10 +47,11 @@ def onnx(
         raise UsageError(f"{owner} takes {kind}, but the source holds {request.kind}s")
     shape = list(inputs[0].shape)
     fixed = shape[0] if shape and isinstance(shape[0], int) else None
+    channels_last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
 
     def encode(items: list[Any]) -> Array:
         batch = np.array(items, object) if request.kind == "text" else stacked(items).astype(_TYPES[kind])
-        if request.kind == "image" and layout == "nhwc":
+        if request.kind == "image" and channels_last:
             batch = batch.transpose(0, 2, 3, 1)
         parts = []
         for first in range(0, len(batch), fixed or len(batch)):
@@ -69,7 +60,7 @@ def onnx(
             parts.append(as_rows(np.asarray(output), fixed or len(piece), pool, owner)[: len(piece)])
         return np.concatenate(parts)
 
-    shape_CHW = shape[1:] if layout == "nchw" else [*shape[3:], *shape[1:3]]
+    shape_CHW = [*shape[3:], *shape[1:3]] if channels_last else shape[1:]
     prepare = {"text": read_text, "array": read_array}.get(request.kind) or array_reader(fitted_to(options, shape_CHW, owner))
     return Encoder(encode, prepare=prepare, revision=digest_of(path), concurrent=request.device in ("auto", "cpu"))
 

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Array
-from alcli.embedders._contract import Encoder, Request, as_rows, digest_of, embedder, read_array, read_text, refuse_device, refuse_layer
+from alcli.embedders._contract import Encoder, Request, embedder, refuse_device, refuse_layer
 from alcli.embedders._images import picture_reader
+from alcli.embedders._items import as_rows, digest_of, read_array, read_text
 from alcli.errors import AlcliError, InputError, UsageError, printable
 
 

@@ -10,8 +10,9 @@ import threading
 from typing import Any
 
 from alcli.arrays import Array
-from alcli.embedders._contract import Encoder, Request, embedder, read_text, refuse_layer, require
+from alcli.embedders._contract import Encoder, Request, embedder, refuse_layer, require
 from alcli.embedders._hub import cannot_load, check_name, revision_of, silence
+from alcli.embedders._items import read_text
 from alcli.embedders._torch import one_thread, torch_on
 from alcli.errors import UsageError
 

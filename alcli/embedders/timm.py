@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from alcli.arrays import Array
-from alcli.embedders._contract import Encoder, Request, as_rows, embedder, require
+from alcli.embedders._contract import Encoder, Request, embedder, require
 from alcli.embedders._images import in_mode, picture_reader
+from alcli.embedders._items import as_rows
 from alcli.embedders._torch import as_array, one_thread, tapped, torch_on
 from alcli.errors import InputError, UsageError, printable
 

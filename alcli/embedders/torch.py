@@ -17,8 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from alcli.arrays import Array
-from alcli.embedders._contract import Encoder, Request, as_rows, digest_of, embedder, model_file, padded_to, read_array, stacked
-from alcli.embedders._images import Mode, Resize, array_reader, fitted_to, image_options
+from alcli.embedders._contract import Encoder, Request, embedder
+from alcli.embedders._images import Mode, array_reader, fitted_to, image_options
+from alcli.embedders._items import as_rows, digest_of, model_file, padded_to, read_array, stacked
 from alcli.embedders._torch import as_array, one_thread, tapped, torch_on
 from alcli.embedders._torchscript import cut_before
 from alcli.errors import DataError, printable
@@ -35,7 +36,6 @@ def torch(
     mode: Mode = "auto",
     mean: str = "0",
     std: str = "1",
-    resize: Resize = "crop",
     pool: Literal["none", "mean", "first", "flatten"] = "none",
 ) -> Encoder:
     """`torch:FILE`. Images become [B, C, H, W] float32 in [0, 1], then (x - mean) / std; arrays are stacked.
@@ -44,7 +44,7 @@ def torch(
     """
     owner = f"torch:{printable(Path(argument).name)}"
     path = model_file(argument, "torch", ".pt2 .ts")
-    options = image_options(image_size, mode, mean, std, resize, owner)
+    options = image_options(image_size, mode, mean, std, owner)
     library, device = torch_on(request.device, "torch")
     one_thread(library)
     run, shape = _loaded(path, library, device, request.layer, owner)

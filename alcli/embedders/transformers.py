@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from alcli.arrays import Array
-from alcli.embedders._contract import Encoder, Request, embedder, read_text, require
+from alcli.embedders._contract import Encoder, Request, embedder, require
 from alcli.embedders._hub import cannot_load, check_name, revision_of, silence
+from alcli.embedders._items import read_text
 from alcli.embedders._torch import one_thread, torch_on
 from alcli.errors import UsageError
 

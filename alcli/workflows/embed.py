@@ -3,83 +3,21 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import alcli
 from alcli import plugins
 from alcli.data.atomic import lock
 from alcli.data.pool_output import PoolOutput
 from alcli.data.shards import WorkFolder
-from alcli.data.sources.base import Asked, Source
+from alcli.data.sources.base import Source
 from alcli.data.sources.opening import check_ids, open_source
 from alcli.embedders._contract import Embedder, Encoder, Request, embedder_of
 from alcli.errors import AlcliError, BusyError, DataError, UsageError, printable
 from alcli.workflows._encoding import Settings, WindowEncoder
+from alcli.workflows.embed_options import EmbedOptions, EmbedReport, NoProgress, Progress, metadata_of, plan_of
 
 _WINDOW = 1024
 _EXAMPLES = 5
-
-
-class Progress(Protocol):
-    """Told how far the work is."""
-
-    def start(self, total: int | None, what: str) -> None: ...
-    def advance(self, n: int) -> None: ...
-
-
-class NoProgress:
-    """Shows nothing."""
-
-    def start(self, total: int | None, what: str) -> None:
-        return
-
-    def advance(self, n: int) -> None:
-        return
-
-
-@dataclass(frozen=True)
-class EmbedOptions:
-    """What `alcli embed` is asked for; names as on the command line. parameters: `-p KEY=VALUE` of the model, as text."""
-
-    source: Path
-    model: str
-    output: Path
-    columns: Asked = field(default_factory=Asked)
-    layer: str | None = None
-    batch_size: int = 32
-    dtype: str = "float32"
-    normalize: bool = False
-    device: str = "auto"
-    rows_per_file: int | None = None
-    resume: bool = False
-    skip_bad: bool = False
-    force: bool = False
-    lock_timeout: float = 0.0
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class EmbedReport:
-    """What was done. rows: in the pool. resumed: rows taken over from an earlier run. skipped: (id, why) of items left out."""
-
-    output: str
-    rows: int
-    dim: int
-    dtype: str
-    files: int
-    resumed: int
-    skipped: tuple[tuple[str, str], ...]
-    fingerprint: str
-    notes: tuple[str, ...]
-
-    def facts(self) -> dict[str, Any]:
-        """The report as JSON values, without the notes."""
-        numbers = {"rows": self.rows, "dim": self.dim, "dtype": self.dtype, "files": self.files, "resumed": self.resumed}
-        return {"pool": self.output, **numbers, "skipped": len(self.skipped), "fingerprint": self.fingerprint}
 
 
 def embed(options: EmbedOptions, progress: Progress | None = None) -> EmbedReport:
@@ -102,7 +40,7 @@ def embed(options: EmbedOptions, progress: Progress | None = None) -> EmbedRepor
         check_ids(source)
         request = Request(source.kind, options.layer, options.device)
         encoder = embedder.open(argument, request, **parameters)
-        done = work.begin(_plan(options, source, encoder), resume=options.resume, force=options.force)
+        done = work.begin(plan_of(options, source, encoder), resume=options.resume, force=options.force)
         try:
             _fill(work, done, source, encoder, options, progress or NoProgress())
             if source.stamp() != stamp:
@@ -169,7 +107,7 @@ def _assemble(output: PoolOutput, work: WorkFolder, source: Source, encoder: Enc
     if dim is None:
         item, why = skipped[0]
         raise DataError(f"{printable(options.source)}: none of the {source.n} items could be read, the first (id '{item}'): {why}")
-    written = output.write(work, source.columns, dim, options.dtype, _metadata(options, source, encoder))
+    written = output.write(work, source.columns, dim, options.dtype, metadata_of(options, source, encoder))
     work.remove()
     notes = [*source.notes, *_skipped_notes(skipped)]
     underflow = sum(info.underflow for info in infos)
@@ -189,45 +127,6 @@ def _skipped_notes(skipped: tuple[tuple[str, str], ...]) -> list[str]:
     more = f", and {len(skipped) - _EXAMPLES} more" if len(skipped) > _EXAMPLES else ""
     examples = ", ".join(f"'{i}' ({why})" for i, why in skipped[:_EXAMPLES])
     return [f"{len(skipped)} items could not be read and were left out: {examples}{more}"]
-
-
-def _metadata(options: EmbedOptions, source: Source, encoder: Encoder) -> dict[str, Any]:
-    """What the pool says of itself; no clock and no absolute path, so equal runs give equal bytes anywhere."""
-    return {
-        "model": _shown_model(options.model),
-        "revision": encoder.revision,
-        "layer": options.layer,
-        "parameters": dict(options.parameters),
-        "normalized": options.normalize,
-        "source": source.name,
-    }
-
-
-def _shown_model(model: str) -> str:
-    """The model as it was named; of an absolute path the last two parts."""
-    name, _, argument = model.partition(":")
-    return f"{name}:{'/'.join(Path(argument).parts[-2:])}" if os.path.isabs(argument) else model
-
-
-def _plan(options: EmbedOptions, source: Source, encoder: Encoder) -> dict[str, Any]:
-    """Everything that the bytes of a shard depend on."""
-    return {
-        "source": source.name,
-        "source contents": source.contents(),
-        "model": _shown_model(options.model),
-        "model revision": encoder.revision,
-        "-p": dict(options.parameters),
-        "--layer": options.layer,
-        "--input-col": options.columns.input,
-        "--id-col": options.columns.id,
-        "--label-col": options.columns.label,
-        "--keep": list(options.columns.keep),
-        "--batch-size": options.batch_size,
-        "--dtype": options.dtype,
-        "--normalize": options.normalize,
-        "--device": options.device,
-        "alcli": alcli.__version__,
-    }
 
 
 def _keep_or_remove(work: WorkFolder, source: Source, options: EmbedOptions, error: BaseException) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -30,12 +31,24 @@ def process(arguments: Sequence[str], runs: int = 3) -> tuple[float, float]:
     for _ in range(runs + 1):
         start = time.perf_counter()
         child = subprocess.Popen(list(arguments), stdout=subprocess.DEVNULL, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
-        _, status, usage = os.wait4(child.pid, 0)
+        peak = 0.0
+        while child.poll() is None:
+            peak = max(peak, _high_water(child.pid))
+            time.sleep(0.02)
         seconds.append(time.perf_counter() - start)
-        peaks.append(usage.ru_maxrss / 1024)
-        if status:
-            raise RuntimeError(f"{' '.join(arguments)}: exit status {os.waitstatus_to_exitcode(status)}")
+        peaks.append(peak)
+        if child.returncode:
+            raise RuntimeError(f"{' '.join(arguments)}: exit status {child.returncode}")
     return statistics.median(seconds[1:]), max(peaks)
+
+
+def _high_water(process: int) -> float:
+    """Peak MiB of a running process so far. Unlike what wait4 reports, it does not begin with the parent's peak."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
 
 
 def python(code: str) -> list[str]:

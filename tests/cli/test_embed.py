@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -39,14 +40,15 @@ def folder(tmp_path):
     return tmp_path
 
 
-def command(folder, *arguments, die_at="0"):
+def command(folder, *arguments, die_at="0", largest_file=None):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "DIE_AT": die_at}
     line = [sys.executable, "-m", "alcli", "embed", *arguments]
-    return subprocess.Popen(line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    limit = None if largest_file is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    return subprocess.Popen(line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
 
 
-def run(folder, *arguments, die_at="0"):
-    process = command(folder, *arguments, die_at=die_at)
+def run(folder, *arguments, **circumstances):
+    process = command(folder, *arguments, **circumstances)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
@@ -101,6 +103,20 @@ def test_killed_at_any_moment_the_continued_run_gives_the_same_bytes(folder):
     code, out, _ = run(folder, *arguments, "--resume")
     assert code == 0
     assert pool.read_bytes() == expected
+    assert sorted(files(folder)) == ["pool.parquet"]
+
+
+def test_a_full_disk_ends_with_74_and_the_next_run_takes_over_what_was_finished(folder):
+    arguments = ["a.csv", "-m", "hashing:64", "-o", "pool.parquet"]
+    code, out, err = run(folder, *arguments, largest_file=50_000)  # not even one shard
+    assert (code, out, files(folder)) == (74, "", {})
+    assert "File too large" in err
+    code, _, err = run(folder, *arguments, largest_file=600_000)  # the shards, but not the pool
+    assert code == 74
+    assert "the first 5000 rows are kept, --resume" in err
+    code, _, err = run(folder, *arguments, "--resume")
+    assert code == 0
+    assert "5000 rows were taken over" in err
     assert sorted(files(folder)) == ["pool.parquet"]
 
 

@@ -139,6 +139,12 @@ def test_lists_of_numbers_are_arrays(tmp_path):
     np.testing.assert_array_equal(items[0], [1, 2])
 
 
+def test_image_paths_in_a_folder_of_tables_are_relative_to_the_folder(tmp_path):
+    parquet(tmp_path / "a.parquet", image_path=["x/1.png"])
+    _, _, items = read(tmp_path)
+    assert items == [tmp_path / "x/1.png"]
+
+
 def test_several_parquet_files_in_a_folder_are_one_source(tmp_path):
     parquet(tmp_path / "train-00001.parquet", text=["c"], id=[3])
     parquet(tmp_path / "train-00000.parquet", text=["a", "b"], id=[1, 2])

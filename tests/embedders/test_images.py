@@ -18,8 +18,8 @@ def png(array, mode=None):
     return buffer.getvalue()
 
 
-def reader(size=None, mode="RGB", mean="0", std="1", resize="crop", shape=()):
-    return array_reader(fitted_to(image_options(size, mode, mean, std, resize, "model"), shape, "model"))
+def reader(size=None, mode="RGB", mean="0", std="1", shape=()):
+    return array_reader(fitted_to(image_options(size, mode, mean, std, "model"), shape, "model"))
 
 
 def test_colour_becomes_channels_first_in_0_to_1():
@@ -49,7 +49,7 @@ def test_crop_keeps_the_centre_and_squash_keeps_everything():
     wide = np.zeros((4, 12), np.uint8)
     wide[:, 4:8] = 255
     assert reader("4", "L")(png(wide)).min() == 1.0
-    squashed = reader("4", "L", resize="squash")(png(wide))
+    squashed = reader("4!", "L")(png(wide))
     assert squashed.shape == (1, 4, 4)
     assert squashed.min() < 0.1 < 0.5 < squashed.max()
     assert reader("3x5", "L")(png(wide)).shape == (1, 3, 5)
@@ -92,7 +92,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "options", [{"size": "0"}, {"size": "3x"}, {"mean": "a"}, {"mean": "1,2"}, {"std": "0"}, {"std": "nan"}, {"mode": "L", "mean": "1,2,3"}]
+    "options", [{"size": "0"}, {"size": "3x"}, {"size": "!"}, {"mean": "a"}, {"mean": "1,2"}, {"std": "0"}, {"std": "nan"}, {"mode": "L", "mean": "1,2,3"}]
 )
 def test_options_that_make_no_sense_are_usage_errors(options):
     with pytest.raises(UsageError):

@@ -56,6 +56,19 @@ def test_a_fixed_batch_is_filled_up(weights, images, tmp_path):
     np.testing.assert_allclose(fixed.encode(list(x)), free.encode(list(x)), rtol=1e-5, atol=1e-5)
 
 
+def test_channels_come_last_where_the_model_says_so(images, tmp_path):
+    import onnx
+    from onnx import TensorProto, helper
+
+    given = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 8, 8, 1])
+    result = helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["N", 64])
+    graph = helper.make_graph([helper.make_node("Flatten", ["images"], ["flat"])], "net", [given], [result])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(tmp_path / "last.onnx"))
+    encoded, x = images
+    encoder = open_onnx(str(tmp_path / "last.onnx"), Request("image"))
+    np.testing.assert_array_equal(encoder.encode([encoder.prepare(i) for i in encoded]), x.reshape(5, 64))
+
+
 def test_texts_go_to_models_that_take_strings(tmp_path):
     import onnx
     from onnx import TensorProto, helper

@@ -15,7 +15,8 @@ import pytest
 
 from alcli.data.sources.base import Asked
 from alcli.errors import BusyError, CannotCreateError, DataError, InputError, MemoryLimitError, UsageError
-from alcli.workflows.embed import EmbedOptions, embed
+from alcli.workflows.embed import embed
+from alcli.workflows.embed_options import EmbedOptions
 
 MODELS = """
 import numpy as np

@@ -37,6 +37,7 @@ class TableSource:
 
     def __init__(self, reader: Reader, path: Path, asked: Asked) -> None:
         self._reader, self._path = reader, path
+        self._base = path if path.is_dir() else path.parent  # image paths are relative to where the table lies
         self.name, self.n, self.place = path.name, reader.n, reader.place
         self._choice = choose(reader.schema, asked, printable(path))
         kind = reader.schema.field(self._choice.input).type
@@ -115,7 +116,7 @@ class TableSource:
     def _image(self, value: Any) -> bytes | Path | None:
         if isinstance(value, dict):
             value = value["bytes"] if value["bytes"] is not None else value["path"]
-        return self._path.parent / value if isinstance(value, str) else value
+        return self._base / value if isinstance(value, str) else value
 
 
 def _looks_like_an_image_path(text: str, column: str) -> bool:

@@ -1,0 +1,110 @@
+"""What embed is asked for, what it reports, and what a pool and an unfinished run remember of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import alcli
+from alcli.data.sources.base import Asked, Source
+from alcli.embedders._contract import Encoder
+
+
+class Progress(Protocol):
+    """Told how far the work is."""
+
+    def start(self, total: int | None, what: str) -> None: ...
+    def advance(self, n: int) -> None: ...
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def start(self, total: int | None, what: str) -> None:
+        return
+
+    def advance(self, n: int) -> None:
+        return
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """What `alcli embed` is asked for; names as on the command line. parameters: `-p KEY=VALUE` of the model, as text."""
+
+    source: Path
+    model: str
+    output: Path
+    columns: Asked = field(default_factory=Asked)
+    layer: str | None = None
+    batch_size: int = 32
+    dtype: str = "float32"
+    normalize: bool = False
+    device: str = "auto"
+    rows_per_file: int | None = None
+    resume: bool = False
+    skip_bad: bool = False
+    force: bool = False
+    lock_timeout: float = 0.0
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What was done. rows: in the pool. resumed: rows taken over from an earlier run. skipped: (id, why) of items left out."""
+
+    output: str
+    rows: int
+    dim: int
+    dtype: str
+    files: int
+    resumed: int
+    skipped: tuple[tuple[str, str], ...]
+    fingerprint: str
+    notes: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """The report as JSON values, without the notes."""
+        numbers = {"rows": self.rows, "dim": self.dim, "dtype": self.dtype, "files": self.files, "resumed": self.resumed}
+        return {"pool": self.output, **numbers, "skipped": len(self.skipped), "fingerprint": self.fingerprint}
+
+
+def metadata_of(options: EmbedOptions, source: Source, encoder: Encoder) -> dict[str, Any]:
+    """What the pool says of itself; no clock and no absolute path, so equal runs give equal bytes anywhere."""
+    return {
+        "model": _shown_model(options.model),
+        "revision": encoder.revision,
+        "layer": options.layer,
+        "parameters": dict(options.parameters),
+        "normalized": options.normalize,
+        "source": source.name,
+    }
+
+
+def _shown_model(model: str) -> str:
+    """The model as it was named; of an absolute path the last two parts."""
+    name, _, argument = model.partition(":")
+    return f"{name}:{'/'.join(Path(argument).parts[-2:])}" if os.path.isabs(argument) else model
+
+
+def plan_of(options: EmbedOptions, source: Source, encoder: Encoder) -> dict[str, Any]:
+    """Everything that the bytes of a shard depend on."""
+    return {
+        "source": source.name,
+        "source contents": source.contents(),
+        "model": _shown_model(options.model),
+        "model revision": encoder.revision,
+        "-p": dict(options.parameters),
+        "--layer": options.layer,
+        "--input-col": options.columns.input,
+        "--id-col": options.columns.id,
+        "--label-col": options.columns.label,
+        "--keep": list(options.columns.keep),
+        "--batch-size": options.batch_size,
+        "--dtype": options.dtype,
+        "--normalize": options.normalize,
+        "--device": options.device,
+        "alcli": alcli.__version__,
+    }
