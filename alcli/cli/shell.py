@@ -94,7 +94,7 @@ def _translate(error: BaseException) -> int:
         return _say("stopped by a signal; nothing half-written is left", error.code, error, kind="note")
     if isinstance(error, KeyboardInterrupt):
         return 130
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):  # Typer exits with 1 over it
         # The reader has what it wanted. What Python still holds for it goes to the null device, else exit would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0

@@ -133,7 +133,7 @@ REFUSED = {
     "kind": (lambda d: forged(d, model__head__kind="os.system"), 65, ["os.system"]),
     "kind of posterior": (lambda d: forged(d, model__posterior__kind="../../evil"), 65, ["../../evil"]),
     "settings": (lambda d: forged(d, model__head={"kind": "softmax"}), 65, []),
-    "temperature": (lambda d: forged(d, model__temperature="warm"), 65, ["header"]),
+    "temperature": (lambda d: forged(d, model__temperature="warm"), 65, ["temperature", "warm"]),
     "model a number": (lambda d: forged(d, model=3), 65, ["header"]),
     "recipe a number": (lambda d: forged(d, recipe=3), 65, ["header"]),
     "a changed fact": (lambda d: d.replace(b'\\"cat\\"', b'\\"cow\\"', 1), 65, ["checksum"]),
