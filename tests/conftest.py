@@ -7,12 +7,12 @@ import os
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-import numpy as np
-import pytest
-from hypothesis import HealthCheck, settings
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
-from tests.pools import CLASSES, tiny_features, write_labels, write_pool
-from tests.shell import Here
+from tests.pools import CLASSES, tiny_features, write_labels, write_pool  # noqa: E402
+from tests.shell import Here  # noqa: E402
 
 settings.register_profile("alcli", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("alcli")

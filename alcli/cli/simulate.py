@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
 
 import typer
 
 from alcli.cli import options as o
 from alcli.cli.console import Console, console
+from alcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from alcli.data.pool import Pool
     from alcli.report.summary import Line
+    from alcli.workflows.recipe import Recipe
     from alcli.workflows.simulate import Simulated
+    from alcli.workflows.simulation_request import Simulation
+    from alcli.workflows.study_updates import Studied, Study
+
+T = TypeVar("T")
+ORACLES = ("optimal-look-ahead",)  # said here too, so that completion need not load numpy
+
+
+def _complete(incomplete: str) -> list[str]:
+    """Strategies and oracles; behind a plus, the modifier."""
+    done, comma, name = incomplete.rpartition(",")
+    base, plus, _ = name.partition("+")
+    names = [f"{base}+update"] if plus else [*o.complete_strategy(name), *(n for n in ORACLES if n.startswith(name))]
+    return [f"{done}{comma}{n}" for n in names]
 
 
 def simulate(
     pool: o.PoolArgument,
-    strategy: Annotated[list[str], typer.Option("-s", "--strategy", metavar="STRATEGY", help="What to compare with random; repeatable, or separated by commas.", autocompletion=o.complete_strategy, show_default=False)],
-    n: Annotated[int, typer.Option("-n", metavar="N", help="Labels per round.", show_default=False)],
-    rounds: Annotated[int, typer.Option("--rounds", metavar="R", help="Rounds of choosing N items.", show_default=False)],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for curves, selections, summary and pictures; a stopped simulation goes on there.", show_default=False)],
+    strategy: Annotated[Optional[list[str]], typer.Option("-s", "--strategy", metavar="STRATEGY[+update]", help="What to compare with random; repeatable, or separated by commas. +update uses each label at once; optimal-look-ahead is an oracle, to know what could be had.", autocompletion=_complete, show_default=False)] = None,
+    n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="Labels per round.", show_default=False)] = None,
+    rounds: Annotated[Optional[int], typer.Option("--rounds", metavar="R", help="Rounds of choosing N items.", show_default=False)] = None,
+    study: Annotated[Optional[str], typer.Option("--study", metavar="updates", help="Instead of strategies, compare ways to absorb new labels with retraining.", show_default=False)] = None,
     initial: Annotated[Optional[int], typer.Option("--initial", metavar="M", help="Random labels to start with.  [default: N]", show_default=False)] = None,
     stratified: Annotated[bool, typer.Option("--stratified", help="Take the classes in turn for the labels to start with.")] = False,
-    seeds: Annotated[int, typer.Option("--seeds", metavar="S", help="Repetitions; each has its own split and labels to start with, the same for all strategies.")] = 3,
+    seeds: Annotated[Optional[int], typer.Option("--seeds", metavar="S", help="Repetitions; each has its own split and labels to start with, the same for all strategies.  [default: 3; 10 for a study]", show_default=False)] = None,
     jobs: Annotated[int, typer.Option("--jobs", metavar="J", help="Processes; the results do not depend on it.")] = 1,
     test_fraction: Annotated[Optional[float], typer.Option("--test-fraction", metavar="F", help="Share of rows to measure on.  [default: those whose split is test, else 0.2]", show_default=False)] = None,
     head: o.HeadKind = None,
@@ -40,35 +57,88 @@ def simulate(
     verbose: o.Verbose = False,
     json: o.Json = False,
 ) -> None:
-    """Compare strategies on a pool whose labels are known.
+    """Compare strategies, or ways to absorb labels, on a pool whose labels are known.
 
     Every strategy starts from the same random labels, then R times fits a head, is measured on test rows, and is given the labels
     of the N items it chooses. DIR gets summary.csv, curves.parquet, selections.parquet, curves.png and curves.svg. In the summary
     area is the mean height of the learning curve, difference that to random's (with a 95% interval over the seeds), and
     labels_to_80 the number of labels at which a strategy has 80% of what random gains from its first to its last round.
+    STRATEGY+update sees the labels within a round too, -p update-every=R (default 1) at a time, and absorbs them in closed form.
 
     \b
     Example:
       alcli simulate sample_data/digits-features.parquet -s margin,badge,typiclust -n 10 --rounds 5 --seeds 5 -o simulation
     """
     from alcli.workflows.recipe import Recipe
-    from alcli.workflows.simulate import simulate as run
-    from alcli.workflows.simulation_request import Simulation
 
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
-        names = [name.strip() for part in strategy for name in part.split(",") if name.strip()]
-        prior = o.auto_or_number(prior_precision, "--prior-precision")
-        recipe = Recipe(head, posterior, covariance, prior, calibrate)
-        ask = Simulation(names, n, rounds, initial, seeds, test_fraction, stratified, recipe, o.key_values(param))
-        ask.checked()
+        recipe = Recipe(head, posterior, covariance, o.auto_or_number(prior_precision, "--prior-precision"), calibrate)
         o.check_choice(bad_rows, ("error", "skip"), "--bad-rows")
+        ask: Simulation | Study
+        if study is not None:
+            o.check_choice(study, ("updates",), "--study")
+            _refuse_with_study({"-s": strategy, "-n": n, "--rounds": rounds, "--initial": initial, "--stratified": stratified, "--jobs": jobs > 1})
+            ask = _study(seeds, test_fraction, recipe, param)
+        else:
+            ask = _simulation(_given(strategy, "-s"), _given(n, "-n"), _given(rounds, "--rounds"), initial, seeds, test_fraction, stratified, recipe, param)
+        ask.checked()
         from alcli.data.pool import open_pool
         from alcli.data.schema import Columns
 
         source = open_pool(pool, Columns(features_col, id_col, label_col), bad_rows=bad_rows)
-        with talk.progress() as progress:
-            done = run(source, ask, out, jobs=jobs, progress=progress)
-        _tell(talk, done)
+        _run(talk, source, ask, out, jobs)
+
+
+def _run(talk: Console, source: Pool, ask: Simulation | Study, out: Path, jobs: int) -> None:
+    from alcli.workflows import simulate, study_updates
+
+    with talk.progress() as progress:
+        if isinstance(ask, study_updates.Study):
+            return _tell_study(talk, study_updates.study(source, ask, out, progress=progress))
+        done = simulate.simulate(source, ask, out, jobs=jobs, progress=progress)
+    _tell(talk, done)
+
+
+def _simulation(
+    strategies: list[str], n: int, rounds: int, initial: int | None, seeds: int | None, test_fraction: float | None, stratified: bool,
+    recipe: Recipe, param: list[str] | None,
+) -> Simulation:
+    from alcli.workflows.simulation_request import Simulation
+
+    names = [name.strip() for part in strategies for name in part.split(",") if name.strip()]
+    return Simulation(names, n, rounds, initial, 3 if seeds is None else seeds, test_fraction, stratified, recipe, o.key_values(param))
+
+
+def _study(seeds: int | None, test_fraction: float | None, recipe: Recipe, param: list[str] | None) -> Study:
+    from alcli.workflows.study_updates import Study
+
+    return Study(10 if seeds is None else seeds, test_fraction, recipe, o.key_values(param))
+
+
+def _given(value: T | None, option: str) -> T:
+    if value is None:
+        raise UsageError(f"simulate needs {option}", hint="-s STRATEGY -n N --rounds R, or --study updates")
+    return value
+
+
+def _refuse_with_study(options: dict[str, object]) -> None:
+    for option, value in options.items():
+        if value:
+            raise UsageError(f"{option} does not go with --study updates", hint="its sizes are -p initial=, new=, stages=; it runs in one process since it takes times")
+
+
+def _tell_study(talk: Console, done: Studied) -> None:
+    """The tables, the verdict, and where the files are; with --json one object."""
+    for text in done.notes:
+        talk.note(text)
+    if talk.as_json:
+        return talk.summary(done.report | {"verdict": done.verdict, "out": str(done.folder)})
+    for table in done.tables:
+        talk.say(table.title)
+        talk.table(table.header, table.rows)
+        talk.say("")
+    talk.say(done.verdict)
+    talk.say(f"{done.folder}/updates.png shows the figures; all measurements are in study.csv and study.parquet beside it")
 
 
 def _tell(talk: Console, done: Simulated) -> None:

@@ -65,8 +65,8 @@ def find_files(spec: str) -> tuple[list[DataFile], list[str]]:
     """The Parquet files that `spec` names, in a fixed order, and notes for the user.
 
     A directory is searched to any depth; names that begin with `.` or `_` are left out, links to folders are not followed, and
-    `key=value` folders are remembered as partitions. In a glob, `**` stands for folders of any depth, and folders that match are
-    searched. Raises InputError when there is nothing to read.
+    `key=value` folders are remembered as partitions. In a glob, such names have to be asked for by their first letter, `**` stands for
+    folders of any depth, and folders that match are searched. Raises InputError when there is nothing to read.
     """
     if "://" in spec:
         return _at_uri(spec)
@@ -111,7 +111,8 @@ def _matching(pattern: str) -> list[DataFile]:
     parts = PurePath(pattern).parts
     plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:plain])
-    found = [p for p in root.glob(os.path.join(*parts[plain:])) if not any(part.startswith(".") for part in p.relative_to(root).parts)]
+    left_out = {c for c in "._" if not any(part.startswith(c) for part in parts[plain:])}
+    found = [p for p in root.glob(os.path.join(*parts[plain:])) if left_out.isdisjoint(part[0] for part in p.relative_to(root).parts)]
     paths = sorted({path for p in found for path in (_walk(str(p)) if p.is_dir() else [str(p)])})
     return [DataFile(path, partition=_partition(os.path.relpath(path, root))) for path in paths]
 

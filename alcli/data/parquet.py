@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
@@ -46,8 +47,15 @@ def plain(column: pa.Array) -> pa.Array:
     if pt.is_string_view(kind):
         return column.cast(pa.large_string())
     if pt.is_list_view(kind) or pt.is_large_list_view(kind):
-        return column.cast(pa.large_list(kind.value_type))
+        return _without_views(column)
     return column
+
+
+def _without_views(column: pa.Array) -> pa.Array:
+    """List views as lists. pyarrow 26 has a cast for that, which empties the last list."""
+    ends = pc.cumulative_sum(pc.list_value_length(column).cast(pa.int64()).fill_null(0))
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends])
+    return pa.LargeListArray.from_arrays(offsets, pc.list_flatten(column), mask=column.is_null())
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""Fit everything a head file holds: the head, its posterior, the temperature and the step size of updates.
+"""Fit everything a head file holds: the head, its posterior, the curvature of updates and the temperature.
 
-Source: temperature scaling, Guo et al. 2017, on out-of-fold logits; curvature and step size in heads/_tuning.py.
+Source: temperature scaling, Guo et al. 2017, on out-of-fold logits; curvature in heads/_tuning.py.
 Cost: the head's own; calibration refits it once a fold, tuning once, each from the fitted weights.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from alcli.errors import DataError, UsageError
 from alcli.heads._contract import Head, HeadFamily, Training
 from alcli.heads._model import Model, evidence_of
-from alcli.heads._tuning import EXACT, SAFE, tune
+from alcli.heads._tuning import EXACT, tune
 from alcli.numerics.folds import stratified_folds
 from alcli.numerics.temperature import fit_temperature
 from alcli.posteriors._contract import Posterior
@@ -28,7 +28,8 @@ N_FOLDS = 5
 class FitSpec:
     """What to fit; can be pickled. head, posterior: as loaded by name. options: of the head's fitting function.
 
-    prior_precision, curvature, gamma: None chooses them from the data.
+    posterior_options: keyword arguments of its fit beyond those of the contract. prior_precision, curvature: None chooses them from
+    the data. gamma: the step size of linearised updates (10, with curvature 1, is that of the paper), None for exact ones.
     """
 
     head: HeadFamily
@@ -39,12 +40,13 @@ class FitSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     curvature: float | None = None
     gamma: float | None = None
+    posterior_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_update: bool = True) -> Model:
     """Fit a model to labelled rows.
 
-    start: a model of the same classes to begin at (warm start). tune_update: False leaves curvature and gamma at the safe pair.
+    start: a model of the same classes to begin at (warm start). tune_update: False leaves the curvature at the safe one.
     Raises DataError when the rows cannot be learnt from, UsageError when the head cannot do the task.
     """
     _check_task(data, spec)
@@ -55,18 +57,24 @@ def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_updat
     def refit(rows: Training) -> Head:
         return spec.head.fit(rows, prior_precision=fitted.prior_precision, start=fitted, **spec.options)
 
-    posterior, gamma = None, 1.0
+    posterior = None
     if spec.posterior is not None:
-        curvature, gamma = EXACT if fitted.link == "identity" else SAFE
-        if tune_update and spec.curvature is None and spec.gamma is None:
-            curvature, gamma = tune(data, fitted, refit, spec.posterior, seed=spec.seed)
-        curvature, gamma = spec.curvature or curvature, spec.gamma or gamma
         posterior = spec.posterior.fit(
             fitted.W_CD1, evidence_of(fitted, data), prior_precision=fitted.prior_precision,
-            curvature=curvature, noise_variance=fitted.noise_variance if fitted.link == "identity" else None,
+            curvature=_curvature(data, spec, fitted, refit, tune_update),
+            noise_variance=fitted.noise_variance if fitted.link == "identity" else None, **spec.posterior_options,
         )
-    model = Model(fitted, posterior, fitted.temperature, gamma)
+    model = Model(fitted, posterior, fitted.temperature, spec.gamma)
     return model if spec.calibrate == "none" else calibrated(model, data, refit, seed=spec.seed)
+
+
+def _curvature(data: Training, spec: FitSpec, fitted: Head, refit: Callable[[Training], Head], tune_update: bool) -> float:
+    """As the user says; else exact under squared loss; else tuned, where updates are exact; else the posterior's default."""
+    if spec.posterior is None or fitted.link == "identity" or spec.curvature is not None:
+        return EXACT if spec.curvature is None else spec.curvature
+    if tune_update and spec.gamma is None:
+        return tune(data, fitted, refit, spec.posterior, seed=spec.seed)
+    return spec.posterior.curvatures(len(fitted.W_CD1))[0]
 
 
 def calibrated(model: Model, data: Training, refit: Callable[[Training], Head], *, seed: int) -> Model:

@@ -1,13 +1,15 @@
 """A fitted head with its posterior, temperature and step size: what is stored, predicts, and absorbs labels.
 
 Immutable. Everything a head file holds comes from `arrays` and `settings`; `from_arrays` trusts neither.
-Source: mean-field prediction softmax(z / sqrt(1 + pi/8 s)), MacKay 1992; Lu, Ie & Sha 2020.
-Cost: predictions one product with the last layer, plus the posterior's variance in `predictive`.
+Source: mean-field prediction softmax(z / sqrt(1 + pi/8 s)), MacKay 1992; Lu, Ie & Sha 2020. Where classes have variances of their
+own, s is their mean under softmax(z), so that the predicted class never changes and confidence only falls.
+Cost: predictions one product with the last layer, plus the posterior's variance in `predictive`; one product a draw in
+`predictive_samples`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -17,20 +19,21 @@ from alcli.arrays import Array, Float64, Floats
 from alcli.errors import DataError
 from alcli.heads._contract import Head, HeadFamily, Training
 from alcli.numerics import stored
-from alcli.numerics.logistic import log_softmax, one_hot
+from alcli.numerics.logistic import log_softmax, one_hot, softmax
 from alcli.posteriors._contract import Evidence, Mode, Posterior
 
 MEAN_FIELD = np.pi / 8
+_DRAWN_FLOATS = 1 << 22  # 32 MB of draws at a time
 
 
 @dataclass(frozen=True)
 class Model:
-    """See the module. temperature: what logits are divided by. gamma: the tuned step size of second-order updates."""
+    """See the module. temperature: what logits are divided by. gamma: the step size of linearised updates, None for exact ones."""
 
     head: Head
     posterior: Posterior | None = None
     temperature: float = 1.0
-    gamma: float = 1.0
+    gamma: float | None = None
 
     @property
     def n_classes(self) -> int | None:
@@ -60,23 +63,43 @@ class Model:
         logits_BC = self.logits(X_BD)
         if self.posterior is not None:
             variance = self.posterior.variance(self.head.last_layer(X_BD)) / self.temperature**2
+            if variance.shape[1] > 1:
+                variance = np.einsum("bc,bc->b", softmax(logits_BC), variance)[:, None]
             logits_BC /= np.sqrt(1.0 + MEAN_FIELD * variance)
         return log_softmax(logits_BC)
+
+    def predictive_samples(self, X_BD: Floats, n_samples: int, *, seed: int = 0) -> Float64:
+        """Log of the class probabilities averaged over n_samples joint draws of the last layer (Monte Carlo), [B, C]."""
+        return weighted_predictive(self, X_BD, np.full(n_samples, 1.0 / n_samples), seed=seed)
 
     def mean(self, X_BD: Floats) -> Float64:
         """The predicted target of a regression, [B]."""
         return self.logits(X_BD)[:, 0]
 
     def update(self, data: Training, *, gamma: float | None = None, mode: Mode = "sequential") -> Model:
-        """Absorb new labelled rows by the second-order rule. gamma: None takes the tuned one.
+        """Absorb new labelled rows by the second-order rule. gamma: None takes that of the model.
 
         Refitting needs all labels and the head's family: call `fit` with `start=` this model. Raises DataError without a posterior.
         """
-        if self.posterior is None:
-            raise DataError("the head has no posterior, so labels cannot be absorbed in closed form",
-                            hint="use --method refit, or fit the head with --posterior laplace")
         step = self.gamma if gamma is None else gamma
-        W_CD1, posterior = self.posterior.update(self.head.W_CD1, evidence_of(self.head, data), gamma=step, mode=mode)
+        posterior = require_posterior(self)
+        W_CD1, posterior = posterior.update(self.head.W_CD1, evidence_of(self.head, data), gamma=step, mode=mode)
+        return replace(self, head=self.head.with_last_layer(W_CD1), posterior=posterior)
+
+    def remove(self, data: Training) -> Model:
+        """Give back rows, with the labels and weights they were absorbed with. What is exact is said by the posterior's `remove`.
+
+        Raises DataError without a posterior, where it cannot give rows back, and where it does not hold them.
+        """
+        W_CD1, posterior = require_posterior(self).remove(self.head.W_CD1, evidence_of(self.head, data))
+        return replace(self, head=self.head.with_last_layer(W_CD1), posterior=posterior)
+
+    def with_new_classes(self, n: int) -> Model:
+        """The model with n classes more, behind the others, of zero weights: their first labels pull them up. Raises DataError in a regression."""
+        if self.head.regression:
+            raise DataError("a regression has no classes to add")
+        W_CD1 = np.pad(self.head.W_CD1, ((0, n), (0, 0)))
+        posterior = None if self.posterior is None else self.posterior.with_new_classes(n)
         return replace(self, head=self.head.with_last_layer(W_CD1), posterior=posterior)
 
     def arrays(self) -> dict[str, Array]:
@@ -102,9 +125,37 @@ class Model:
         found = None if posterior is None else posterior.from_arrays(
             _part(arrays, "posterior"), stored.section(settings, "posterior"), D1=D1, C=C
         )
-        model = cls(head, found, stored.number(settings, "temperature"), stored.number(settings, "gamma"))
+        model = cls(head, found, stored.number(settings, "temperature"), stored.number_or_none(settings, "gamma"))
         stored.no_other_tensors(arrays, model.arrays())
         return model
+
+
+def require_posterior(model: Model) -> Posterior:
+    """The posterior of the model; DataError without one."""
+    if model.posterior is None:
+        raise DataError("the head has no posterior, so labels cannot be absorbed in closed form",
+                        hint="use --method refit, or fit the head with --posterior laplace")
+    return model.posterior
+
+
+def draws(model: Model, n_samples: int, *, seed: int) -> Iterator[tuple[slice, Float64]]:
+    """Last layers drawn from the posterior, some at a time: (their numbers, [S, C, D1]). The same whatever the part size."""
+    posterior, size = require_posterior(model), model.head.W_CD1.size
+    step = max(1, _DRAWN_FLOATS // size)
+    for first in range(0, n_samples, step):
+        part = slice(first, min(first + step, n_samples))
+        yield part, posterior.sample(model.head.W_CD1, part.stop - first, seed=seed, first=first)
+
+
+def weighted_predictive(model: Model, X_BD: Floats, weights_S: Float64, *, seed: int) -> Float64:
+    """Log of sum_s weight_s p_s(class), [B, C], p_s under the s-th draw of `seed`. Draws without weight are not evaluated."""
+    phi_BD1 = model.head.last_layer(X_BD)
+    probs_BC = np.zeros((len(phi_BD1), len(model.head.W_CD1)))
+    for part, W_SCD1 in draws(model, len(weights_S), seed=seed):
+        for W_CD1, weight in zip(W_SCD1, weights_S[part]):
+            if weight > 0.0:
+                probs_BC += weight * softmax(phi_BD1 @ W_CD1.T / model.temperature)
+    return np.log(np.maximum(probs_BC, np.finfo(np.float64).tiny))
 
 
 def evidence_of(head: Head, data: Training) -> Evidence:

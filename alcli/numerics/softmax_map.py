@@ -107,9 +107,11 @@ def _newton_direction(rows: Rotated, probs_LC: Float64, gradient_CR: Float64, pr
     """Solve Hessian step = -gradient by preconditioned conjugate gradients to the relative residual `forcing`."""
     well_conditioned = float(rows.gram_R.max()) < FLOAT32_CONDITION * prior
     real = np.dtype(np.float32 if well_conditioned else np.float64)
-    Z_LR, P_LC, w_LC = rows.Z_LR.astype(real), probs_LC.astype(real), (probs_LC * rows.weights_L[:, None]).astype(real)
+    unit = float(2.0 ** np.round(0.5 * np.log2(max(float(rows.gram_R.max()), prior))))  # squares of large features do not fit into float32
+    Z_LR, prior, gram_R = (rows.Z_LR / unit).astype(real), prior / unit**2, rows.gram_R / unit**2
+    P_LC, w_LC = probs_LC.astype(real), (probs_LC * rows.weights_L[:, None]).astype(real)
     curvature_C = (w_LC * (1 - P_LC)).sum(axis=0) / rows.weights_L.sum()
-    preconditioner_CR = (1.0 / (prior + curvature_C[:, None] * rows.gram_R)).astype(real)
+    preconditioner_CR = (1.0 / (prior + curvature_C[:, None] * gram_R)).astype(real)
     size = np.linalg.norm(gradient_CR)
     residual_CR = (gradient_CR / -size).astype(real)
     step_CR = np.zeros_like(residual_CR)
@@ -128,7 +130,7 @@ def _newton_direction(rows: Rotated, probs_LC: Float64, gradient_CR: Float64, pr
         if rz <= forcing**2 * first:
             break
         direction_CR = z_CR + real.type(rz / previous) * direction_CR
-    return step_CR.astype(np.float64) * float(size)
+    return step_CR.astype(np.float64) * (float(size) / unit**2)
 
 
 def _line_search(

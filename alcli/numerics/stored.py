@@ -45,6 +45,11 @@ def number(settings: Mapping[str, Any], name: str, *, positive: bool = True) -> 
     return float(value)
 
 
+def number_or_none(settings: Mapping[str, Any], name: str) -> float | None:
+    """None, or a finite number greater than zero."""
+    return None if _entry(settings, name) is None else number(settings, name)
+
+
 def count(settings: Mapping[str, Any], name: str) -> int:
     """A whole number from 1."""
     value = _entry(settings, name)

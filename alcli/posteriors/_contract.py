@@ -57,6 +57,10 @@ class Posterior(Protocol):
         """The name it is found by, such as laplace-shared."""
 
     @classmethod
+    def curvatures(cls, n_classes: int) -> tuple[float, ...]:
+        """The curvatures worth trying on a softmax head, the default first; a single one where there is nothing to tune."""
+
+    @classmethod
     def fit(
         cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None
     ) -> Self:
@@ -73,9 +77,18 @@ class Posterior(Protocol):
         """Last layers drawn around W_CD1, shape [S, C, D1]. Sample i depends on (seed, first + i) alone."""
 
     def update(
-        self, W_CD1: Float64, data: Evidence, *, gamma: float, mode: Mode = "sequential"
+        self, W_CD1: Float64, data: Evidence, *, gamma: float | None = None, mode: Mode = "sequential"
     ) -> tuple[Float64, Self]:
-        """(new mean, new posterior) after absorbing rows with step size gamma. Precision and covariance advance together."""
+        """(new mean, new posterior) after absorbing rows. Precision and covariance advance together.
+
+        gamma: None for the exact mode of the new rows' likelihood under this posterior, a number for one linearised step of that size.
+        """
+
+    def remove(self, W_CD1: Float64, data: Evidence) -> tuple[Float64, Self]:
+        """(mean, posterior) without rows it holds. Raises DataError, with the advice to refit, where it cannot give them back."""
+
+    def with_new_classes(self, n: int) -> Self:
+        """The posterior of a last layer that has n rows more."""
 
     def log_evidence(self, W_CD1: Float64, log_likelihood: float, *, noise_variance: float = 1.0) -> float:
         """The Laplace approximation of log p(labels), at the MAP W_CD1 of the log likelihood under noise_variance."""

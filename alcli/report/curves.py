@@ -7,6 +7,7 @@ Cost: one drawing per format. The bytes of the SVG follow from the numbers and t
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,12 +30,22 @@ _STYLE = {
 
 def draw(curves: Curves, baseline: str, title: str) -> dict[str, bytes]:
     """The picture as the bytes of a PNG and of an SVG file, by format."""
+    return rendered(lambda: _figure(curves, baseline, title))
+
+
+def rendered(make: Callable[[], Figure]) -> dict[str, bytes]:
+    """What `make` draws, in the style of all pictures, as the bytes of a PNG and of an SVG file."""
     import matplotlib
 
     # The defaults first: a user's matplotlibrc must not change the bytes.
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **_STYLE}):
-        figure = _figure(curves, baseline, title)
+        figure = make()
         return {format: _encode(figure, format) for format in ("png", "svg")}
+
+
+def colour_and_dash(i: int) -> tuple[str, Any]:
+    """How the i-th line of a picture is drawn."""
+    return _COLOURS[i % len(_COLOURS)], _DASHES[i // len(_COLOURS) % len(_DASHES)]
 
 
 def _encode(figure: Figure, format: str) -> bytes:
@@ -70,7 +81,7 @@ def _lines(axes: Axes, curves: Curves, values_SP: dict[str, Float64], flat: str 
     """Mean and band of every strategy; `flat` is drawn as a plain line at 0."""
     labels_P = curves.labels_P
     for i, (strategy, v_SP) in enumerate(values_SP.items()):
-        colour, dash = _COLOURS[i % len(_COLOURS)], _DASHES[i // len(_COLOURS) % len(_DASHES)]
+        colour, dash = colour_and_dash(i)
         if strategy == flat:
             axes.axhline(0, color=colour, linewidth=1.2)
             continue

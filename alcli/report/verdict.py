@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from alcli.report.summary import Line
 
+ORACLE_REMARK = "; an oracle: it is told true labels, so this is a bound and no strategy to use"
 _SHARES = frozenset({"accuracy", "balanced_accuracy", "macro_f1"})
 
 
-def verdicts(lines: Sequence[Line], baseline: str, *, smaller_is_better: bool) -> list[str]:
-    """One sentence for every strategy but the baseline."""
+def verdicts(lines: Sequence[Line], baseline: str, *, smaller_is_better: bool, oracles: Collection[str] = ()) -> list[str]:
+    """One sentence for every strategy but the baseline. oracles: names of those who are told true labels, which is said."""
     base = next(line for line in lines if line.strategy == baseline)
-    return [_verdict(line, base, smaller_is_better) for line in lines if line is not base]
+    said = {line.strategy: _verdict(line, base, smaller_is_better) for line in lines if line is not base}
+    return [text + (ORACLE_REMARK if name in oracles else "") for name, text in said.items()]
 
 
 def _verdict(line: Line, base: Line, smaller_is_better: bool) -> str:

@@ -41,3 +41,13 @@ class Oracle:
     def labels(self) -> Array:
         """The labels given so far, in the order of `labelled`."""
         return self._y_N[self.labelled]
+
+    def labels_of(self, rows: Int64) -> Array:
+        """The labels of rows that were asked for. Raises LookupError for another row."""
+        if not np.isin(rows, self.labelled).all():
+            raise LookupError("a label was read that was not asked for")
+        return self._y_N[rows]
+
+    def truth(self, rows: Int64) -> Array:
+        """The labels of any rows, for baselines that are told the answers; not counted."""
+        return self._y_N[rows]

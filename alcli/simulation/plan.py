@@ -1,6 +1,6 @@
 """The grid of a simulation: which cells there are, and where the chance of each one comes from.
 
-A cell is one strategy with one seed: its whole sequence of rounds. Cells are independent, so they can be computed in any order and
+A cell is one strategy (with its modifiers, as `margin+update`) with one seed: its whole sequence of rounds. Cells are independent, so they can be computed in any order and
 in any process. A seed fixes the split and the initial labels for every strategy alike; what a strategy draws later follows from
 (seed, strategy, round), not from which other strategies take part.
 """
@@ -18,7 +18,8 @@ from alcli.heads._fitting import FitSpec
 from alcli.numerics.hashing import hash_text
 
 BASELINE = "random"
-_SPLIT, _INITIAL, _SELECT = 0, 1, 2
+_SPLIT, _INITIAL, _SELECT, _JUDGES = 0, 1, 2, 3
+MAX_JUDGES = 2000
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ def split_rng(seed: int) -> np.random.Generator:
 def initial_rng(seed: int) -> np.random.Generator:
     """Draws the initial labels of a seed."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_INITIAL,)))
+
+
+def judges_rng(seed: int) -> np.random.Generator:
+    """Draws the rows that oracles judge batches by."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_JUDGES,)))
 
 
 def selection_seed(cell: Cell, round_number: int) -> int:

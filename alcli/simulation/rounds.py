@@ -2,7 +2,8 @@
 
 Source: the pool-based protocol of Settles, Active Learning Literature Survey, 2009, section 2.3.
 Cost: per round one warm-started fit, one pass over the test rows, one selection; memory one copy of the candidates' features.
-The round's selection is `alcli.strategies._contract.select`, the function that `alcli query` calls.
+The round's selection is `alcli.strategies._contract.select`, the function that `alcli query` calls; modifiers call it in parts.
+Every round is measured on an exact fit that no modifier has touched, so curves differ by what was selected and by nothing else.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from alcli import plugins
 from alcli.arrays import Array, Float64, Int64
 from alcli.errors import AlcliError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
+from alcli.simulation.contenders import Contender, contender
 from alcli.simulation.metrics import evaluate
 from alcli.simulation.oracle import Oracle
-from alcli.simulation.plan import Cell, Plan, initial_rng, selection_seed, split_rng
+from alcli.simulation.plan import MAX_JUDGES, Cell, Plan, initial_rng, judges_rng, selection_seed, split_rng
 from alcli.simulation.results import CellResult, Pick, Point
+from alcli.simulation.situation import Situation
 from alcli.simulation.splits import held_out, initial_rows
-from alcli.strategies._contract import Selection, Strategy, select, strategy_of
-from alcli.strategies._view import Source, View
+from alcli.strategies._contract import Selection
+from alcli.strategies._view import Source
 
 _NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
 
@@ -61,10 +63,15 @@ class Bench:
             self.y_N, askable, self.plan.initial, initial_rng(seed), classes=self.classes, stratified=self.plan.stratified
         )
 
+    def judges(self, seed: int, askable: Int64) -> Int64:
+        """Rows that oracles judge batches by: a third of those that can be asked for and are not labelled at the start, at most 2,000."""
+        left = askable[~np.isin(askable, self.initial(seed, askable))]
+        return judges_rng(seed).permutation(left)[: min(MAX_JUDGES, len(left) // 3)]
+
 
 def run_cell(bench: Bench, cell: Cell) -> CellResult:
     """All rounds of one cell. A pool that runs out ends it early. Deterministic but for the seconds."""
-    strategy = strategy_of(plugins.load("strategies", cell.strategy))
+    who = contender(cell.strategy)
     test, askable = bench.split(cell.seed)
     oracle = Oracle(bench.y_N, askable)
     oracle.ask(bench.initial(cell.seed, askable))
@@ -79,27 +86,38 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
         metrics = evaluate(model, X_test, y_test)
         seconds_evaluate = clock.lap()
         over = number == bench.plan.rounds or len(oracle.candidates) == 0
-        chosen = _NOTHING if over else _select(bench, cell, strategy, oracle, model, number)
-        points.append(Point(number, oracle.queries, metrics, seconds_fit, clock.lap(), seconds_evaluate))
+        chosen = _NOTHING if over else _select(bench, cell, who, oracle, model, number)
+        points.append(Point(number, oracle.queries - len(chosen.rows_K), metrics, seconds_fit, clock.lap(), seconds_evaluate))
         if over:
             break
-        oracle.ask(chosen.rows_K)
         picks += [Pick(number + 1, rank, int(row), float(score)) for rank, (row, score) in enumerate(zip(chosen.rows_K, chosen.scores_K))]
     return CellResult(cell, tuple(points), tuple(picks))
 
 
 def _fit(bench: Bench, cell: Cell, oracle: Oracle, start: Model | None) -> Model:
+    return fit(_labelled(bench, oracle), replace(bench.plan.spec, seed=cell.seed), start=start, tune_update=False)
+
+
+def _tuned(bench: Bench, cell: Cell, oracle: Oracle, model: Model) -> Model:
+    """The same weights with curvature and step size found from the labels at hand."""
+    spec = replace(bench.plan.spec, seed=cell.seed, prior_precision=model.head.prior_precision)
+    return fit(_labelled(bench, oracle), spec, start=model)
+
+
+def _labelled(bench: Bench, oracle: Oracle) -> Training:
     labelled = oracle.labelled
     weights_L: Float64 = np.ones(len(labelled))
-    data = Training(bench.source.take(labelled), oracle.labels(), weights_L, bench.n_classes)
-    return fit(data, replace(bench.plan.spec, seed=cell.seed), start=start, tune_update=False)
+    return Training(bench.source.take(labelled), oracle.labels(), weights_L, bench.n_classes)
 
 
-def _select(bench: Bench, cell: Cell, strategy: Strategy, oracle: Oracle, model: Model, number: int) -> Selection:
-    view = View(bench.source, oracle.candidates, oracle.labelled, model)
+def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, model: Model, number: int) -> Selection:
+    """One round's batch; the oracle is asked for it. The head is tuned for updates where the contender makes some."""
+    judges = bench.judges(cell.seed, bench.split(cell.seed)[1]) if who.is_oracle else np.empty(0, np.int64)
+    model = _tuned(bench, cell, oracle, model) if who.updates else model
+    situation = Situation(bench.source, oracle, model, bench.n_classes, judges)
     seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})
     try:
-        return select(strategy, view, bench.plan.batch, seed=seed, options=options)
+        return who.choose(situation, bench.plan.batch, seed, options)
     except AlcliError as error:
         error.message = f"strategy {cell.strategy}, seed {cell.seed}, round {number + 1}: {error.message}"
         raise

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from alcli.arrays import Float32, Float64, Int64
+from alcli.arrays import Float32, Float64, Floats, Int64
 from alcli.errors import DataError, UsageError
 from alcli.numerics.topk import TopK
 from alcli.strategies._view import View
@@ -25,7 +25,9 @@ from alcli.strategies._view import View
 F = TypeVar("F", bound=Callable[..., Any])
 
 HEAD_NEEDS = frozenset({"logits", "log_probs"})
+FEATURE_NEEDS = HEAD_NEEDS | {"features"}
 CLASSIFICATION_NEEDS = frozenset({"log_probs"})
+MOST_KEPT = 1 << 24  # numbers: features of the best rows are kept up to 64 MiB
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,13 @@ class Selection:
     """The batch in the order it was picked.
 
     rows_K: int64 row numbers of the pool. scores_K: float32, what made each row win when it was picked.
-    weights_K: float32 importance weights, where the method gives them.
+    weights_K: float32 importance weights, where the method gives them. features_KD: of the rows, where they are at hand.
     """
 
     rows_K: Int64
     scores_K: Float32
     weights_K: Float32 | None = None
+    features_KD: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,9 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
     k = min(k, view.n)
     if k == 0:
         return Selection(np.empty(0, np.int64), np.empty(0, np.float32))
-    view = view.restricted_to(strategy.needs)
     if strategy.pointwise:
         return _best_scores(strategy, view, k, seed, options)
+    view = view.restricted_to(strategy.needs)
     extra = {"rng": np.random.default_rng(np.random.SeedSequence(seed))} if strategy.random else {}
     return strategy.run(view, k, **extra, **options)  # type: ignore[no-any-return]
 
@@ -108,13 +111,15 @@ def finite32(scores_K: Float64) -> Float32:
 
 
 def _best_scores(strategy: Strategy, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
-    """Stream the blocks, keep the k best by (score rounded to float32 descending, id ascending)."""
+    """Stream the blocks, keep the k best by (score rounded to float32 descending, id ascending), and their features if they pass by."""
     extra = {"seed": seed} if strategy.random else {}
+    passing = bool(FEATURE_NEEDS.intersection(strategy.needs)) and k * view.dim <= MOST_KEPT
     best = TopK(k, view.sort_keys)
-    for rows_B, *block in view.blocks(*strategy.needs):
+    for rows_B, *block in view.blocks(*strategy.needs, *(["features"] if passing else [])):
+        X_BD = block.pop() if passing else None
         scores_B = strategy.run(*block, **extra, **options)
         if not np.isfinite(scores_B).all():
             row = rows_B[~np.isfinite(scores_B)][0]
             raise DataError(f"{view.describe(int(row))}: the score is not a finite number")
-        best.offer(rows_B, scores_B.astype(np.float32))
-    return Selection(*best.result())
+        best.offer(rows_B, scores_B.astype(np.float32), X_BD)
+    return Selection(*best.result(), features_KD=best.kept)

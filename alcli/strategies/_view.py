@@ -8,6 +8,7 @@ strategy that breaks ties by position breaks them by id, and its draws follow th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,10 +64,15 @@ class View:
         """How many candidates there are."""
         return len(self._candidates)
 
+    @property
+    def dim(self) -> int:
+        """D of the features."""
+        return self._source.dim
+
     def restricted_to(self, needs: tuple[str, ...]) -> View:
         """The same view, which raises when anything undeclared is read."""
-        view = View(self._source, self._candidates, self._labelled, self._head)
-        view._allowed, view._cache = frozenset(needs), self._cache
+        view = copy(self)  # the kind of view it is, with the same cache
+        view._allowed = frozenset(needs)
         return view
 
     def blocks(self, *needs: str) -> Iterator[tuple[Any, ...]]:

@@ -24,9 +24,11 @@ from alcli.numerics.hashing import uniforms
 from alcli.strategies._contract import Selection, Strategy, select, strategy_of
 from alcli.strategies._view import View
 from alcli.workflows.fit_head import fit_labelled
+from alcli.workflows.impute import HOW, impute_batch
 from alcli.workflows.labelled import LabelledRows, gather
 from alcli.workflows.recipe import Recipe
 
+IMPUTE = "impute"
 _CANDIDATE_STREAM = 1
 _LARGEST_POSTERIOR = 8192
 
@@ -49,10 +51,18 @@ class Query:
     ignore_unknown: bool = False
     lock_timeout: float = 0.0
 
+    @property
+    def impute(self) -> str | None:
+        """How labels are made up between the picks of a batch; None to choose the batch at once. An option of every strategy."""
+        return self.options.get(IMPUTE)
+
     def checked(self) -> tuple[Strategy, dict[str, Any]]:
         """The strategy and its parsed options. Raises UsageError before any data is read."""
         strategy = strategy_of(plugins.load("strategies", self.strategy))
-        options = plugins.parse_options(strategy.run, self.options, f"strategy '{self.strategy}'")
+        own = {key: text for key, text in self.options.items() if key != IMPUTE}
+        options = plugins.parse_options(strategy.run, own, f"strategy '{self.strategy}'")
+        if self.impute is not None and self.impute not in HOW:
+            raise UsageError(f"parameter '{IMPUTE}' must be one of {', '.join(HOW)}, got '{self.impute}'", hint=plugins.suggestion(self.impute, HOW))
         if self.n < 1:
             raise UsageError(f"-n must be at least 1, got {self.n}")
         if self.candidates is not None and self.candidates < 1:
@@ -100,7 +110,18 @@ def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callab
     return answer
 
 
-def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any]) -> Answer:
+@dataclass(frozen=True)
+class Situation:
+    """What a query is answered from. head: None where none is given or needed. notes: remarks for the user so far, to be added to."""
+
+    head: HeadFile | None
+    labelled: Int64
+    candidates: Int64
+    notes: list[str]
+
+
+def situation(pool: Pool, ask: Query, strategy: Strategy, in_ledger: Sequence[Any]) -> Situation:
+    """The head, the labelled rows and the rows that may be chosen. in_ledger: ids that were given out before."""
     if not ask.allow_empty:
         pool.require_rows()
     notes = list(pool.notes)
@@ -112,15 +133,36 @@ def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any],
         notes.append(f"{pool.is_bad.sum()} rows without a usable vector were left out")
     blocked[labelled_rows] = True
     blocked[_excluded_rows(pool, ask, in_ledger, notes)] = True
-    candidates = _reduced(pool, np.flatnonzero(~blocked), ask, notes)
-    view = View(pool, candidates, labelled_rows, None if head is None else head.model)
-    selection = select(strategy, view, ask.n, seed=ask.seed, options=options)
-    _note_shortage(len(selection.rows_K), ask, notes)
+    return Situation(head, labelled_rows, _reduced(pool, np.flatnonzero(~blocked), ask, notes), notes)
+
+
+def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any]) -> Answer:
+    now = situation(pool, ask, strategy, in_ledger)
+    head, labelled_rows, candidates, notes = now.head, now.labelled, now.candidates, now.notes
+    if ask.impute is None:
+        view = View(pool, candidates, labelled_rows, None if head is None else head.model)
+        selection, imputed = select(strategy, view, ask.n, seed=ask.seed, options=options), None
+    else:
+        selection, imputed = _imputed(pool, now, strategy, ask, options)
+        notes.append(f"the batch was chosen as if its items had the labels in column 'imputed', which the model made up (impute={ask.impute}); nobody gave them")
+    note_shortage(len(selection.rows_K), ask, notes)
     if len(labelled_rows) == pool.n and ask.head is None and not ask.labels:
         notes.append(f"every row is labelled by column '{pool.label_column}' of the pool; to begin without labels, give -l a file with just the line id,label")
     about_pool = {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim}
     report = {"pool": about_pool, "candidates": len(candidates), "labelled": len(labelled_rows), "selected": len(selection.rows_K)}
-    return Answer(_table(pool, ask, selection, head), notes, report)
+    table = _table(pool, ask, selection, head)
+    return Answer(table if imputed is None else table | {"imputed": imputed}, notes, report)
+
+
+def _imputed(pool: Pool, now: Situation, strategy: Strategy, ask: Query, options: dict[str, Any]) -> tuple[Selection, list[Any]]:
+    """A batch chosen one by one under made-up labels, and these."""
+    head = now.head
+    if head is None or head.classes is None:
+        raise UsageError(f"-p {IMPUTE} makes up labels from class probabilities, {'there is no head' if head is None else 'the head is a regression'}", hint="give a classification head with -H")
+    selection, classes = impute_batch(
+        pool, now.candidates, now.labelled, head.model, strategy, ask.n, how=str(ask.impute), seed=ask.seed, options=options
+    )
+    return selection, [typed_class(head.classes[c], head.class_type) for c in classes]
 
 
 def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> tuple[HeadFile | None, Int64]:
@@ -180,7 +222,7 @@ def _reduced(pool: Pool, candidates: Int64, ask: Query, notes: list[str]) -> Int
     return np.sort(candidates[np.argsort(draws, kind="stable")[: ask.candidates]])
 
 
-def _note_shortage(selected: int, ask: Query, notes: list[str]) -> None:
+def note_shortage(selected: int, ask: Query, notes: list[str]) -> None:
     if selected == ask.n:
         return
     what = "nothing is left to select" if selected == 0 else f"only {selected} of {ask.n} items are left to select"
@@ -199,7 +241,7 @@ def _table(pool: Pool, ask: Query, selection: Selection, head: HeadFile | None) 
     if selection.weights_K is not None:
         table["weight"] = [_shortest(w) for w in selection.weights_K]
     if head is not None and head.classes is not None:
-        log_probs = head.model.predictive(pool.take(selection.rows_K))
+        log_probs = head.model.predictive(pool.take(selection.rows_K) if selection.features_KD is None else selection.features_KD)
         best = log_probs.argmax(axis=1)
         table["predicted"] = [typed_class(head.classes[c], head.class_type) for c in best]
         table["confidence"] = [_shortest(np.float32(np.exp(v))) for v in log_probs.max(axis=1)]

@@ -63,7 +63,8 @@ def simulate(pool: Pool, ask: Simulation, out: Path, *, jobs: int = 1, progress:
         lines = _write_outputs(pool, plan, truth, folder)
     if resumed:
         notes.append(f"{resumed} of {len(list(plan.cells()))} runs were there already")
-    said = verdicts(lines, BASELINE, smaller_is_better=lines[0].metric in SMALLER_IS_BETTER)
+    oracles = [name for name, one in checked.contenders.items() if one.is_oracle]
+    said = verdicts(lines, BASELINE, smaller_is_better=lines[0].metric in SMALLER_IS_BETTER, oracles=oracles)
     return Simulated(out, lines, said, notes, _report(pool, plan, truth, lines, resumed))
 
 
@@ -118,8 +119,8 @@ def _check_data(pool: Pool, ask: Simulation, plan: Plan, truth: Truth, checked: 
     """Raise UsageError or DataError when pool and plan do not go together; return remarks on what is merely odd."""
     if len(truth.test) and ask.test_fraction is not None:
         raise UsageError(f"--test-fraction holds rows out, but {pool.name} has {len(truth.test)} test rows", hint="leave --test-fraction out")
-    for name, strategy in checked.strategies.items():
-        if truth.classes is None and strategy.needs_classes:
+    for name, contender in checked.contenders.items():
+        if truth.classes is None and contender.base.needs_classes:
             raise UsageError(f"strategy '{name}' needs class probabilities, the labels of {pool.name} are numbers", hint=_for_regression())
     askable = truth.askable(plan.test_fraction)
     if plan.initial > askable:

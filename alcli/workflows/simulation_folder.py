@@ -107,6 +107,16 @@ class SimulationFolder:
         for format, data in pictures.items():
             _write(self.path / f"curves.{format}", data)
 
+    def write_study(self, name: str, rows: list[Json], means: list[Json], pictures: Mapping[str, bytes]) -> None:
+        """study.csv and study.parquet, one row a measurement; summary.csv, their means; the pictures under `name`."""
+        texts, whole = ("experiment", "method"), ("seed", "n_labelled", "n_new")
+        kinds = {key: pa.string() if key in texts else pa.int64() if key in whole else pa.float64() for key in rows[0]}
+        _write(self.path / "study.parquet", _parquet(rows, list(rows[0]), kinds, "study"))
+        _write(self.path / "study.csv", _csv(rows))
+        _write(self.path / "summary.csv", _csv(means))
+        for format, data in pictures.items():
+            _write(self.path / f"{name}.{format}", data)
+
     def _file(self, cell: Cell) -> Path:
         return self.runs / f"{urllib.parse.quote(cell.strategy, safe='+')}-{cell.seed}.json"
 

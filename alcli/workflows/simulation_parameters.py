@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from alcli import plugins
 from alcli.errors import UsageError
 from alcli.heads._contract import family_of
-from alcli.strategies._contract import Strategy
 
 HEAD = "head"
 Texts = dict[str, str]
 
 
-def assigned(options: Mapping[str, str], strategies: Mapping[str, Strategy], head: str | None) -> dict[str, Texts]:
-    """The pairs that each strategy gets, and under the name `head` those of the head.
+def assigned(options: Mapping[str, str], strategies: Mapping[str, Collection[str]], head: str | None) -> dict[str, Texts]:
+    """The pairs that each strategy gets, and under the name `head` those of the head. strategies: names of options, by strategy.
 
     A key `OWNER.KEY` is for that strategy or the head; a bare KEY is for all who know it. Raises UsageError for a key that nobody
     knows or an owner that does not take part.
     """
-    known = {name: set(plugins.options_of(strategy.run)) for name, strategy in strategies.items()}
+    known = {name: set(options) for name, options in strategies.items()}
     known[HEAD] = set(plugins.options_of(family_of(plugins.load("heads", head or "softmax")).fit)) - {"prior-precision", "start"}
     texts: dict[str, Texts] = {name: {} for name in known}
     for key, text in options.items():

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from alcli import plugins
+from alcli.simulation.contenders import Contender, contender
 from alcli.simulation.plan import Plan, with_baseline
-from alcli.strategies._contract import Strategy, strategy_of
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulation_parameters import HEAD, assigned
 
@@ -16,7 +15,7 @@ DEFAULT_TEST_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class Simulation:
-    """What is simulated. options: `-p` pairs as text; `STRATEGY.KEY` and `head.KEY` mean one, a bare KEY all that know it.
+    """What is simulated. strategies: names with their modifiers, as `margin+update`. options: `-p` pairs as text; `STRATEGY.KEY` and `head.KEY` mean one, a bare KEY all that know it.
 
     initial: None takes as many as a batch. test_fraction: None takes the pool's test split, or 0.2 where it has none.
     """
@@ -34,15 +33,17 @@ class Simulation:
     def checked(self) -> Checked:
         """Everything that can be refused before any data is read. Raises UsageError."""
         names = with_baseline(self.strategies)
-        found = {name: strategy_of(plugins.load("strategies", name)) for name in names}
-        texts = assigned(self.options, found, self.recipe.head)
-        parsed = {n: plugins.parse_options(found[n].run, texts[n], f"strategy '{n}'") for n in names}
+        found = {name: contender(name) for name in names}
+        texts = assigned(self.options, {name: one.options for name, one in found.items()}, self.recipe.head)
+        parsed = {name: one.parse(texts[name]) for name, one in found.items()}
         recipe = replace(self.recipe, options={**self.recipe.options, **texts[HEAD]}).checked()
         initial = self.batch if self.initial is None else self.initial
         fraction = DEFAULT_TEST_FRACTION if self.test_fraction is None else self.test_fraction
 
         def plan(regression: bool) -> Plan:
             spec = recipe.spec(regression=regression)
+            for one in found.values():
+                one.check(spec)
             return Plan(names, self.n_seeds, self.batch, self.rounds, initial, spec, fraction, self.stratified, parsed)
 
         plan(regression=False)
@@ -53,7 +54,7 @@ class Simulation:
 class Checked:
     """A simulation whose names and values are known to be good. texts: the parameters of each strategy that has any."""
 
-    strategies: Mapping[str, Strategy]
+    contenders: Mapping[str, Contender]
     texts: Mapping[str, Mapping[str, str]]
     recipe: Recipe
     plan: Callable[[bool], Plan]

@@ -58,3 +58,15 @@ def test_nothing_offered_gives_nothing():
     assert rows.dtype == np.int64
     assert scores.dtype == np.float32
     assert len(rows) == 0
+
+
+def test_what_is_kept_belongs_to_the_winners() -> None:
+    rng = np.random.default_rng(0)
+    scores_N, X_ND = rng.integers(5, size=200).astype(np.float32), rng.standard_normal((200, 3))
+    best = TopK(17, lambda rows: rows)
+    for first in range(0, 200, 23):
+        block = slice(first, first + 23)
+        best.offer(np.arange(200)[block], scores_N[block], X_ND[block])
+    rows_K, _ = best.result()
+    assert best.kept is not None
+    np.testing.assert_array_equal(best.kept, X_ND[rows_K])

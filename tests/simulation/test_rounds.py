@@ -11,7 +11,7 @@ from alcli.errors import DataError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.numerics import metrics
-from alcli.simulation import rounds
+from alcli.simulation import rounds, situation
 from alcli.simulation.plan import Cell, Plan, selection_seed
 from alcli.simulation.rounds import Bench, run_cell
 from alcli.strategies import margin as margin_module
@@ -136,6 +136,6 @@ def test_an_error_in_a_round_says_where_it_happened(monkeypatch):
     def broken(*args, **kwargs):
         raise DataError("the score is not a finite number", hint="look")
 
-    monkeypatch.setattr(rounds, "select", broken)
+    monkeypatch.setattr(situation, "select", broken)
     with pytest.raises(DataError, match=r"^strategy margin, seed 1, round 1: the score is not a finite number; look$"):
         run_cell(bench(), Cell("margin", 1))

@@ -1,0 +1,116 @@
+"""Posteriors in which all classes share one precision matrix, P = prior_precision I + curvature sum_n weight_n r_n phi_n phi_n^T.
+
+They differ in r_n alone, the curvature of a row.
+Source: Huseljic et al. 2025, section 4, with precision and covariance advanced together, which the published code does not do.
+Cost: fit n D1^2 + D1^3; update D1^2 + 2 J D1 + 2 C D1 multiply-adds a row with J < 64 rows pending, 2 D1^2 more each 64th row;
+variance D1^3 / 3 after an update, then D1^2 / 2 a row; memory 3 D1^2 floats.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from alcli.arrays import Array, Float64
+from alcli.numerics import cholesky
+from alcli.numerics.implicit import implicit_row, implicit_rows
+from alcli.numerics.precision import Precision, stored_factors
+from alcli.posteriors._contract import Evidence, sample_noise
+from alcli.posteriors._laplace import Laplace, gradients, scalars, scale
+
+
+@dataclass(frozen=True)
+class Single(Laplace):
+    """See the module."""
+
+    state: Precision
+
+    @classmethod
+    def fit(
+        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None
+    ) -> Self:
+        """Sum the precision over all rows, exactly and once."""
+        r_L = curvature * data.weights_L * cls.row_curvatures(data, W_CD1)
+        state = Precision.gram(prior_precision, data.phi_LD1 * np.sqrt(r_L)[:, None])
+        noise_variance = noise_variance or scale(W_CD1, prior_precision, len(W_CD1) * state.trace)
+        return cls(prior_precision, curvature, noise_variance, state)
+
+    @staticmethod
+    @abstractmethod
+    def row_curvatures(data: Evidence, W_CD1: Float64) -> Float64:
+        """The curvature of each row at the mean W_CD1, [L], before its weight."""
+
+    @property
+    def precision(self) -> Float64:
+        """P, the whole symmetric matrix."""
+        return self.state.precision
+
+    @property
+    def factor(self) -> Float64:
+        """The lower Cholesky factor L of P = L L^T."""
+        return self.state.factor
+
+    @property
+    def covariance(self) -> Float64:
+        """P^-1, the whole symmetric matrix."""
+        return self.state.covariance
+
+    def variance(self, phi_BD1: Float64) -> Float64:
+        """noise_variance |L^-1 phi|^2, shape [B, 1]: never negative."""
+        return self.noise_variance * self.state.variance(phi_BD1)[:, None]
+
+    def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
+        """W + E L^-1 with E standard normal: rows have covariance noise_variance P^-1, and all rows of the pool share them."""
+        E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
+        deviations_SCD = self.state.spread(E_SCD.reshape(-1, W_CD1.shape[1])).reshape(E_SCD.shape)
+        out: Float64 = W_CD1 + self.noise_variance**0.5 * deviations_SCD
+        return out
+
+    def log_det(self, C: int) -> float:
+        return C * self.state.log_det
+
+    def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
+        return self._absorb_row(W_CD1, data, gamma) if data.n == 1 else self._absorb_rows(W_CD1, data, gamma)
+
+    def _absorb_row(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
+        phi_D, logits_C, weight = data.phi_LD1[0], W_CD1 @ data.phi_LD1[0], float(data.weights_L[0])
+        t_D = self.state.times_vector(phi_D)
+        variance = float(phi_D @ t_D)
+        if gamma is None:
+            step_C = implicit_row(logits_C, data.targets_LC[0], variance, weight)
+        else:
+            step_C = gamma * gradients(data, logits_C[None])[0] / (1.0 + self.scaled_curvatures(data, W_CD1)[0] * variance)
+        cholesky.add_product(W_CD1, step_C, t_D, 1.0)
+        return replace(self, state=self.state.with_row(phi_D, t_D, float(self.scaled_curvatures(data, W_CD1)[0])))
+
+    def _absorb_rows(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
+        logits_MC = data.phi_LD1 @ W_CD1.T
+        if gamma is None:
+            Q_MD = self.state.times(data.phi_LD1)
+            gram_MM = data.phi_LD1 @ Q_MD.T
+            W_CD1 += implicit_rows(logits_MC, data.targets_LC, data.weights_L, lambda a_MC: gram_MM @ a_MC).T @ Q_MD
+        else:
+            W_CD1 += gamma * self.advanced(data, W_CD1).times(gradients(data, logits_MC).T @ data.phi_LD1)
+        return replace(self, state=self.advanced(data, W_CD1))
+
+    def with_new_classes(self, n: int) -> Self:
+        """The same: all classes share it."""
+        return self
+
+    def scaled_curvatures(self, data: Evidence, W_CD1: Float64) -> Float64:
+        return self.curvature * data.weights_L * self.row_curvatures(data, W_CD1)
+
+    def advanced(self, data: Evidence, W_CD1: Float64) -> Precision:
+        return self.state.with_rows(data.phi_LD1 * np.sqrt(self.scaled_curvatures(data, W_CD1))[:, None])
+
+    def arrays(self) -> dict[str, Array]:
+        return {"precision_factor": np.ascontiguousarray(self.factor)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
+        """Rebuild from the stored factor; an upper triangle or a diagonal that no factor can have is a DataError."""
+        return cls(*scalars(settings), Precision.from_factor(stored_factors(arrays, "precision_factor", (D1, D1))))

@@ -1,0 +1,129 @@
+"""The exact Hessian: P = prior_precision I + curvature sum_n weight_n A_n (x) phi_n phi_n^T over all C D1 weights, A_n = diag p - p p^T.
+
+For small heads: refused above `max_parameters` weights. A linearised update with gamma 1 is the exact Newton step and overshoots
+where predictions are sure; the implicit rule takes the same steps, halved where needed, until they end.
+Source: Huseljic et al. 2025, appendix on several classes; rank-C Woodbury with A_n = R R^T.
+Cost: fit n C (C D1)^2 + (C D1)^3 / 3; update 2 C (C D1)^2 multiply-adds a row; variance C D1^2 a row; memory 3 (C D1)^2 floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import scipy.linalg
+
+from alcli.arrays import Array, Float64
+from alcli.errors import DataError
+from alcli.numerics.implicit import implicit_rows
+from alcli.numerics.logistic import softmax
+from alcli.numerics.precision import Precision, stored_factors
+from alcli.posteriors._contract import Evidence, sample_noise
+from alcli.posteriors._laplace import Laplace, gradients, scalars, scale
+
+MAX_PARAMETERS = 4096
+
+
+@dataclass(frozen=True)
+class LaplaceFull(Laplace):
+    """See the module. Weights are numbered class by class."""
+
+    n_classes: int
+    state: Precision
+
+    kind: ClassVar[str] = "laplace-full"
+
+    @classmethod
+    def fit(
+        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
+        noise_variance: float | None = None, max_parameters: int = MAX_PARAMETERS,
+    ) -> Self:
+        """Sum the precision over all rows at the mean W_CD1. Raises DataError above max_parameters weights."""
+        if W_CD1.size > max_parameters:
+            C, D1 = W_CD1.shape
+            raise DataError(
+                f"the full covariance of {C} classes by {D1} features takes {8 * W_CD1.size**2 / 1e9:.3g} GB a copy; "
+                f"the limit is {max_parameters} weights, these are {W_CD1.size}",
+                hint="use --covariance shared, block or kron, or raise the limit with max_parameters",
+            )
+        state = Precision.gram(prior_precision, _rows(data, W_CD1, curvature))
+        noise_variance = noise_variance or scale(W_CD1, prior_precision, state.trace)
+        return cls(prior_precision, curvature, noise_variance, len(W_CD1), state)
+
+    def variance(self, phi_BD1: Float64) -> Float64:
+        """noise_variance times the diagonal of the covariance of the logits, shape [B, C]."""
+        blocks = self._blocks(self.state.covariance)
+        out_CB = [np.einsum("bd,bd->b", phi_BD1 @ block_DD, phi_BD1) for block_DD in blocks]
+        out: Float64 = self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
+        return out
+
+    def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
+        """W + L^-T E with E standard normal."""
+        E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
+        deviations_SCD = self.state.spread(E_SCD.reshape(n_samples, -1)).reshape(E_SCD.shape)
+        out: Float64 = W_CD1 + self.noise_variance**0.5 * deviations_SCD
+        return out
+
+    def log_det(self, C: int) -> float:
+        return self.state.log_det
+
+    def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
+        logits_MC = data.phi_LD1 @ W_CD1.T
+        if gamma is None:
+            wide = _spread_over_classes(data.phi_LD1, len(W_CD1)).reshape(logits_MC.size, -1)
+            Q = self.state.times(wide)
+            gram = wide @ Q.T
+            residual_MC = implicit_rows(
+                logits_MC, data.targets_LC, data.weights_L, lambda a_MC: (gram @ a_MC.ravel()).reshape(a_MC.shape)
+            )
+            W_CD1 += (residual_MC.ravel() @ Q).reshape(W_CD1.shape)
+        else:
+            pull_CD1 = gradients(data, logits_MC).T @ data.phi_LD1
+            W_CD1 += gamma * self._advanced(data, W_CD1).times_vector(pull_CD1.ravel()).reshape(W_CD1.shape)
+        return replace(self, state=self._advanced(data, W_CD1))
+
+    def _advanced(self, data: Evidence, W_CD1: Float64) -> Precision:
+        return self.state.with_rows(_rows(data, W_CD1, self.curvature))
+
+    def with_new_classes(self, n: int) -> Self:
+        """A new class is independent of the others and gets the mean of their precisions."""
+        P = self.state.precision
+        wider = scipy.linalg.block_diag(P, *[np.mean(self._blocks(P), axis=0)] * n)
+        return replace(self, n_classes=self.n_classes + n, state=Precision.of(np.asfortranarray(wider)))
+
+    def _blocks(self, A: Float64) -> list[Float64]:
+        """The blocks of the diagonal, one a class."""
+        D1 = len(A) // self.n_classes
+        return [A[i : i + D1, i : i + D1] for i in range(0, len(A), D1)]
+
+    def arrays(self) -> dict[str, Array]:
+        return {"precision_factor": np.ascontiguousarray(self.state.factor)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
+        """Rebuild from the stored factor, [C D1, C D1]."""
+        return cls(*scalars(settings), C, Precision.from_factor(stored_factors(arrays, "precision_factor", (C * D1, C * D1))))
+
+
+def _rows(data: Evidence, W_CD1: Float64, curvature: float) -> Float64:
+    """Rows whose Gram matrix is curvature sum_n weight_n A_n (x) phi_n phi_n^T: R^T (x) phi^T of each n, shape [n C, C D1]."""
+    C = len(W_CD1)
+    if data.link == "identity":
+        R_LCC = np.broadcast_to(np.eye(C), (data.n, C, C))
+    else:
+        probs_LC = softmax(data.phi_LD1 @ W_CD1.T)
+        root_LC = np.sqrt(probs_LC)
+        R_LCC = root_LC[:, :, None] * np.eye(C) - probs_LC[:, :, None] * root_LC[:, None, :]
+    roots_L = np.sqrt(curvature * data.weights_L)
+    rows: Float64 = np.einsum("lcj,ld,l->ljcd", R_LCC, data.phi_LD1, roots_L)
+    return rows.reshape(data.n * C, W_CD1.size)
+
+
+def _spread_over_classes(phi_BD1: Float64, C: int) -> Float64:
+    """e_k (x) phi for every row and class, shape [B, C, C, D1]."""
+    B, D1 = phi_BD1.shape
+    out = np.zeros((B, C, C, D1))
+    out[:, np.arange(C), np.arange(C)] = phi_BD1[:, None]
+    return out

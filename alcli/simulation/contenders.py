@@ -1,0 +1,119 @@
+"""Who takes part in a simulation: a strategy or an oracle, and the modifiers behind it, as in `margin+update`.
+
+The one place where such a name is read. Modifiers apply from left to right and know nothing of the strategy but what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from alcli import plugins
+from alcli.errors import UsageError
+from alcli.heads._fitting import FitSpec
+from alcli.posteriors.laplace_shared import LaplaceShared
+from alcli.simulation.look_ahead import optimal_look_ahead
+from alcli.simulation.modifiers import MODIFIERS, Chooser, Modifier
+from alcli.simulation.situation import Situation
+from alcli.strategies._contract import Selection, Strategy, strategy_of
+
+ORACLES: Mapping[str, Callable[..., Selection]] = {"optimal-look-ahead": optimal_look_ahead}
+_ORACLE_NEEDS = ("features", "log_probs", "truth")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """name: as the user wrote it. base: its first part, as a `Strategy`; an oracle is one that also needs `truth`."""
+
+    name: str
+    base: Strategy
+    modifiers: tuple[Modifier, ...]
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether it is told true labels of rows that it has not asked for."""
+        return "truth" in self.base.needs
+
+    @property
+    def updates(self) -> bool:
+        """Whether it absorbs labels in closed form, so that curvature and step size have to be tuned for it."""
+        return self.is_oracle or any(modifier.updates for modifier in self.modifiers)
+
+    @cached_property
+    def options(self) -> frozenset[str]:
+        """The kebab-case names of its options, those of the modifiers included."""
+        return frozenset().union(*(plugins.options_of(run) for run in self._functions))
+
+    def parse(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Its options by the annotations of the function that each belongs to. Raises UsageError for a value of the wrong type."""
+        values: dict[str, Any] = {}
+        for run in self._functions:
+            known = plugins.options_of(run)
+            values |= plugins.parse_options(run, {k: v for k, v in texts.items() if k in known}, f"strategy '{self.name}'")
+        return values
+
+    def check(self, spec: FitSpec) -> None:
+        """Raise UsageError when the head that is to be fitted cannot serve it."""
+        if self.is_oracle and spec.posterior is not LaplaceShared:
+            raise UsageError(f"'{self.name}' needs one covariance for all classes", hint="use --posterior laplace --covariance shared")
+        if self.updates and spec.posterior is None:
+            raise UsageError(f"'{self.name}' absorbs labels in closed form, which --posterior none rules out", hint="use --posterior laplace")
+
+    def choose(self, situation: Situation, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
+        """Choose min(k, what is left) rows and ask the oracle for them."""
+        chooser: Chooser = partial(_ask_at_once, self.base, self._options_of(self.base.run, options))
+        for modifier in self.modifiers:
+            chooser = partial(modifier.run, chooser, **self._options_of(modifier.run, options))
+        return chooser(situation, k, seed)
+
+    @property
+    def _functions(self) -> tuple[Callable[..., Any], ...]:
+        return self.base.run, *(modifier.run for modifier in self.modifiers)
+
+    @staticmethod
+    def _options_of(run: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        known = {parameter.name for parameter in plugins.options_of(run).values()}
+        return {name: value for name, value in options.items() if name in known}
+
+
+def names() -> list[str]:
+    """Every strategy and oracle, sorted."""
+    return sorted([*plugins.names("strategies"), *ORACLES])
+
+
+def contender(name: str) -> Contender:
+    """Read STRATEGY[+MODIFIER]... Raises UsageError for a part that is unknown, stands twice, or changes nothing here."""
+    first, *others = name.split("+")
+    base = _base(first)
+    for i, other in enumerate(others):
+        if other not in MODIFIERS:
+            raise UsageError(f"'{name}': no modifier is named '{other}'", hint=plugins.suggestion(other, MODIFIERS))
+        if other in others[:i]:
+            raise UsageError(f"'{name}': '+{other}' stands twice")
+        if not MODIFIERS[other].matters_to.intersection(base.needs):
+            raise UsageError(f"'{name}': '{first}' {MODIFIERS[other].why}, so '+{other}' would change nothing", hint=f"use '{first}' alone")
+    return Contender(name, base, tuple(MODIFIERS[other] for other in others))
+
+
+def _base(name: str) -> Strategy:
+    if name in ORACLES:
+        return Strategy(ORACLES[name], _ORACLE_NEEDS, pointwise=False, random=True)
+    if name not in plugins.names("strategies"):
+        raise UsageError(f"no strategy is named '{name}'", hint=plugins.suggestion(name, names()))
+    return strategy_of(plugins.load("strategies", name))
+
+
+def _ask_at_once(base: Strategy, options: Mapping[str, Any], situation: Situation, k: int, seed: int) -> Selection:
+    """Choose all k rows before the first of their labels is seen."""
+    k = min(k, len(situation.oracle.candidates))
+    if "truth" in base.needs:
+        rng = np.random.default_rng(np.random.SeedSequence([seed, situation.oracle.queries]))
+        chosen: Selection = base.run(situation, k, rng=rng, **options)
+    else:
+        chosen = situation.pick(base, k, seed, options)
+    situation.oracle.ask(chosen.rows_K)
+    return chosen

@@ -1,0 +1,55 @@
+"""What can follow a strategy's name in a simulation: a modifier changes how its batch is put together, whatever the strategy.
+
+A modifier is a function (inner, situation, k, seed, *, options) to a selection; `inner` is the strategy, or the strategy with the
+modifiers that stand before this one, and it asks the oracle for what it picks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from alcli.simulation.situation import Situation
+from alcli.strategies._contract import Selection, at_least
+
+Chooser = Callable[[Situation, int, int], Selection]
+
+
+@dataclass(frozen=True)
+class Modifier:
+    """run: the function; its keyword-only arguments are options. updates: it absorbs labels in closed form, so it needs a posterior.
+
+    matters_to: what a strategy must look at for the modifier to change anything, in the words of a strategy's `needs`.
+    """
+
+    run: Callable[..., Selection]
+    updates: bool
+    matters_to: frozenset[str]
+    why: str
+
+
+def update(inner: Chooser, situation: Situation, k: int, seed: int, *, update_every: int = 1) -> Selection:
+    """Pick `update_every` rows, see their labels, absorb them by the second-order rule, and pick again, until there are k.
+
+    Source: Huseljic et al. 2025, section 5.2 (immediate utilisation of labels). Cost: k / update_every selections and k updates.
+    """
+    at_least(1, update_every=update_every)
+    parts = [inner(situation, min(update_every, k), seed)]
+    for first in range(update_every, k, update_every):
+        if len(situation.oracle.candidates) == 0:
+            break
+        situation.absorb(parts[-1].rows_K)
+        parts.append(inner(situation, min(update_every, k - first), seed))
+    return joined(parts)
+
+
+def joined(parts: list[Selection]) -> Selection:
+    """Several selections, one after another. Importance weights hold within one selection only, so they are left out."""
+    return Selection(np.concatenate([p.rows_K for p in parts]), np.concatenate([p.scores_K for p in parts]))
+
+
+MODIFIERS: Mapping[str, Modifier] = {
+    "update": Modifier(update, True, frozenset({"logits", "log_probs", "labelled"}), "looks at neither the head nor the labelled rows"),
+}

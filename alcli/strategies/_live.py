@@ -1,0 +1,197 @@
+"""A pool that is asked and told one item at a time: each label moves the model, and the next choice sees the moved model.
+
+No strategy is named here. A pointwise strategy scores every open row from logits that follow the model by rank-one moves
+(numerics/pool_logits.py); the best few are then scored anew from the model's own weights, so what is chosen, and its score, is
+what a selection from scratch would give. A batch strategy is asked for what is wanted on a view of the moment.
+Source: Huseljic et al., Efficient Bayesian Updates for Deep Active Learning via Laplace Approximations, ECML-PKDD 2025, section 5.2.
+Cost: a label one update of the model; a choice one pass over features and logits for strategies that score, 2 N (D + C) flops and
+the strategy's own; a batch strategy's own cost otherwise. Memory: features and logits of the candidates, N (D + C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.errors import DataError
+from alcli.heads._contract import Training
+from alcli.heads._model import Model
+from alcli.numerics.blocks import workers
+from alcli.numerics.logistic import log_softmax
+from alcli.numerics.pool_logits import ROWS, PoolLogits
+from alcli.strategies._contract import Selection, Strategy, select
+from alcli.strategies._held import HeldRows
+from alcli.strategies._view import Source, View
+
+_NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
+_SLACK = {4: 1e-4, 8: 1e-9}  # by bytes of a number: how far the followed logits may be from the model's own
+_MOST_CONTENDERS = 4096
+
+
+class Live:
+    """Candidates of a source, and a model that learns as they are labelled.
+
+    candidates, labelled: row numbers; a row told or skipped is asked for no more. model: None for strategies that need none.
+    n_classes: of the labels that will be told. Deterministic: the same labels in the same order give the same choices.
+    """
+
+    def __init__(
+        self, source: Source, candidates: Int64, labelled: Int64, model: Model | None, strategy: Strategy, *,
+        seed: int = 0, options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self._strategy, self._seed, self._options = strategy, seed, dict(options or {})
+        known = np.asarray(labelled, np.int64)
+        self._held = HeldRows(source, np.concatenate([candidates, known]) if "labelled" in strategy.needs else candidates)
+        self._open_M = ~np.isin(self._held.rows_M, known)
+        self._labelled = known.tolist()
+        self._logits = self._followed(model) if model is not None and strategy.needs_head else None
+
+    @property
+    def n(self) -> int:
+        """How many rows can still be chosen."""
+        return int(self._open_M.sum())
+
+    def next(self) -> tuple[int, float] | None:
+        """The row to label next and its score; the same one until it is told or skipped. None when no row is left."""
+        chosen = self.choose(1)
+        return (int(chosen.rows_K[0]), float(chosen.scores_K[0])) if len(chosen.rows_K) else None
+
+    def choose(self, k: int) -> Selection:
+        """The min(k, n) rows that the strategy wants now. Changes nothing that can be seen."""
+        k = min(k, self.n)
+        if k == 0:
+            return _NOTHING
+        if self._strategy.pointwise:
+            return self._rescored(k, self._contenders(k, self._scores()))
+        if self._logits is not None and not self._logits.current:
+            self._pass(lambda a, b: None)
+        view = _Now(self._held, np.flatnonzero(self._open_M), np.array(self._labelled, np.int64), self.model, self._logits)
+        return select(self._strategy, view, k, seed=self._seed, options=self._options)
+
+    def predictive(self, row: int) -> Float64:
+        """Log class probabilities of a row, averaged over the posterior, by the model of the moment; shape [C]."""
+        assert self.model is not None
+        return self.model.predictive(self._held.take(np.array([row])))[0]  # type: ignore[no-any-return]
+
+    def tell(self, row: int, y: float, weight: float = 1.0) -> None:
+        """A row's label (class number, or target of a regression): the model absorbs it at once. The row may be any of the source.
+
+        Raises DataError where the model cannot absorb labels.
+        """
+        if self.model is not None:
+            X_1D = self._held.take(np.array([row]))
+            n_classes = self.model.n_classes
+            y_1: Array = np.array([y], np.float64 if n_classes is None else np.int64)
+            before = self.model
+            self.model = before.update(Training(X_1D, y_1, np.array([weight]), n_classes))
+            if self._logits is not None:
+                self._logits.move(before.head.W_CD1, self.model.head.W_CD1)
+        self._labelled.append(row)
+        self.skip(row)
+
+    def skip(self, row: int) -> None:
+        """Do not choose this row again."""
+        self._open_M[self._held.rows_M == row] = False
+
+    def _followed(self, model: Model) -> PoolLogits:
+        def exact(first: int, last: int) -> Float64:
+            assert self.model is not None
+            return self.model.logits(self._held.X_MD[first:last])
+
+        H_MD = _last_hidden(model, self._held.X_MD)
+        return PoolLogits(H_MD, len(model.head.W_CD1), exact, 1.0 / model.temperature)
+
+    def _pass(self, look: Callable[[int, int], None]) -> None:
+        """Call look(first, last) for blocks of rows that cover the pool, their logits up to date."""
+        with workers() as spread:
+            if self._logits is None:
+                spread(len(self._open_M), look)
+            else:
+                self._logits.visit(look, spread)
+
+    def _scores(self) -> Floats:
+        """The pointwise strategy's score of every held row by the followed logits; -inf for rows that are closed."""
+        scores_M = np.empty(len(self._open_M))
+
+        def look(a: int, b: int) -> None:
+            logits = self._logits
+            scores_M[a:b] = self._score(self._held.rows_M[a:b], {
+                "features": lambda: self._held.X_MD[a:b],
+                "logits": lambda: logits.Z_NC[a:b].astype(np.float64) if logits else None,
+                "log_probs": lambda: logits.log_probs(a, b) if logits else None,
+            })
+
+        self._pass(look)
+        scores_M[~self._open_M] = -np.inf
+        return scores_M
+
+    def _score(self, rows_B: Int64, made: dict[str, Callable[[], Any]]) -> Float64:
+        made["row_key"] = lambda: self._held.row_keys(rows_B)
+        extra = {"seed": self._seed} if self._strategy.random else {}
+        scores_B: Float64 = self._strategy.run(*(made[need]() for need in self._strategy.needs), **extra, **self._options)
+        if not np.isfinite(scores_B).all():
+            row = int(rows_B[~np.isfinite(scores_B)][0])
+            raise DataError(f"{self._held.describe(row)}: the score is not a finite number")
+        return scores_B
+
+    def _contenders(self, k: int, scores_M: Floats) -> Int64:
+        """Places of the rows that can be among the best k, given how exact the scores are, in the order of their ids."""
+        kth = -np.partition(-scores_M, k - 1)[k - 1]
+        slack = _SLACK[self._held.X_MD.dtype.itemsize] * max(1.0, abs(float(kth)))
+        places = np.flatnonzero(scores_M >= kth - slack)
+        if len(places) > (most := max(k, _MOST_CONTENDERS)):  # a plateau: the best, then the first by id
+            places = np.sort(places[np.argsort(-scores_M[places], kind="stable")[:most]])
+        return places
+
+    def _rescored(self, k: int, places: Int64) -> Selection:
+        rows, X_BD, model = self._held.rows_M[places], self._held.X_MD[places], self.model
+        scores = self._score(rows, {
+            "features": lambda: X_BD, "logits": lambda: model.logits(X_BD) if model else None, "log_probs": lambda: model.log_probs(X_BD) if model else None,
+        }).astype(np.float32)
+        best = np.argsort(-scores, kind="stable")[:k]
+        return Selection(rows[best], scores[best])
+
+
+class _Now(View):
+    """What a batch strategy sees in the middle of a loop: the followed logits in place of a new product with the weights."""
+
+    def __init__(self, held: HeldRows, places: Int64, labelled: Int64, head: Model | None, logits: PoolLogits | None) -> None:
+        super().__init__(held, held.rows_M[places], labelled, head)
+        self._held, self._places, self._logits = held, places, logits
+        self._cache["rows"] = held.rows_M[places]
+
+    def blocks(self, *needs: str) -> Iterator[tuple[Any, ...]]:
+        yield (self.rows, *(self.row_keys() if need == "row_key" else self.matrix(need) for need in needs))
+
+    def row_keys(self) -> Array:
+        return self._held.row_keys(self.rows)
+
+    def _whole(self, need: str) -> Array:
+        if need == "features":
+            return self._held.X_MD[self._places]
+        if need == "row_key" or self._logits is None:
+            return super()._whole(need)
+        Z_NC = self._logits.Z_NC[self._places]
+        if need == "log_probs":
+            for a in range(0, len(Z_NC), ROWS):
+                Z_NC[a : a + ROWS] = log_softmax(Z_NC[a : a + ROWS])
+        return Z_NC
+
+
+def _last_hidden(model: Model, X_ND: Floats) -> Floats:
+    """The inputs of the last layer without the bias column, in the dtype of X_ND; X_ND itself where there is no hidden layer."""
+    H_ND: Floats | None = None
+    for a in range(0, len(X_ND), 1024):
+        X_BD = X_ND[a : a + 1024]
+        H_BD = model.head.last_layer(X_BD)[:, :-1]
+        if H_ND is None and np.array_equal(H_BD, X_BD):
+            continue
+        if H_ND is None:
+            H_ND = np.empty((len(X_ND), H_BD.shape[1]), X_ND.dtype)
+            H_ND[:a] = X_ND[:a]  # rows before it that the hidden layers left as they were
+        H_ND[a : a + 1024] = H_BD
+    return X_ND if H_ND is None else H_ND

@@ -1,0 +1,45 @@
+"""`alcli query` on the command line: outputs, listing, what is checked first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alcli import plugins
+
+
+def test_list(alcli):
+    text = alcli("query", "--list").done().out.decode()
+    rows = json.loads(alcli("query", "--list", "--json").done().out)
+    assert [row["name"] for row in rows] == plugins.names("strategies")
+    for row in rows:
+        assert f"{row['name']} " in text
+        assert row["summary"]
+        assert row["source"]
+        assert row["needs"]
+
+
+def test_names_are_checked_before_data_is_read(alcli, folder):
+    alcli("query", "missing.parquet", "-s", "margn", "-n", 1).refused(2, "'margin'")
+    alcli("query", "missing.parquet", "-s", "margin", "-n", 1).refused(66, "missing.parquet")
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "ids"])
+def test_stdout_and_file_hold_the_same(tiny, alcli, form):
+    ask = ("query", "pool.parquet", "-l", "labels.csv", "-s", "margin", "-n", 4, "--format", form)
+    import subprocess
+
+    from tests.shell import SCRIPT
+
+    alcli(*ask, "-o", "picked").done()
+    piped = subprocess.run([SCRIPT, *map(str, ask), "-q"], capture_output=True, timeout=60)
+    assert piped.stdout == Path("picked").read_bytes()
+
+
+def test_the_extension_names_the_format(tiny, alcli):
+    alcli("query", "pool.parquet", "-s", "random", "-n", 2, "-o", "x.csv").done()
+    assert Path("x.csv").read_text().splitlines()[0] == "id,rank,score,strategy"
+    alcli("query", "pool.parquet", "-s", "random", "-n", 2, "-o", "x.txt").done()
+    assert len(Path("x.txt").read_text().splitlines()) == 2

@@ -1,0 +1,129 @@
+"""Names of contenders, and what `+update` does to a round."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from alcli.errors import UsageError
+from alcli.heads._contract import Training
+from alcli.heads._fitting import FitSpec, fit
+from alcli.heads.softmax import softmax
+from alcli.posteriors.laplace_shared import LaplaceShared
+from alcli.simulation.contenders import contender, names
+from alcli.simulation.oracle import Oracle
+from alcli.simulation.situation import Situation
+from alcli.strategies._arrays import ArraySource
+from alcli.strategies._contract import select, strategy_of
+from alcli.strategies._view import View
+
+C, D, N = 3, 4, 50
+
+
+def problem():
+    rng = np.random.default_rng(1)
+    y = np.arange(N) % C
+    return rng.standard_normal((N, D)) + 1.5 * np.eye(C, D)[y], y
+
+
+def situation(y=None):
+    X, truth = problem()
+    first = np.arange(9)
+    model = fit(Training(X[first], truth[first], np.ones(9), C), FitSpec(softmax.head, LaplaceShared, prior_precision=0.5))
+    oracle = Oracle(truth if y is None else y, np.arange(N))
+    oracle.ask(first)
+    return Situation(ArraySource(X, np.arange(N)), oracle, model, C, np.empty(0, np.int64))
+
+
+def by_hand(name, k, every):
+    """Select, ask, absorb, select again: with the model's own update and nothing kept between the steps."""
+    X, y = problem()
+    s = situation()
+    from alcli import plugins
+
+    model, labelled = s.model, list(range(9))
+    for first in range(0, k, every):
+        view = View(s.source, np.setdiff1d(np.arange(N), labelled), np.array(labelled), model)
+        rows = select(strategy_of(plugins.load("strategies", name)), view, min(every, k - first), seed=5, options={}).rows_K
+        labelled += rows.tolist()
+        model = model.update(Training(X[rows], y[rows], np.ones(len(rows)), C))
+    return labelled[9:]
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+@pytest.mark.parametrize("name", ["margin", "badge", "entropy"])
+def test_update_absorbs_each_label_before_the_next_pick(name, every):
+    s = situation()
+    picked = contender(f"{name}+update").choose(s, 5, 5, {"update_every": every}).rows_K
+    if every == 1 or name != "badge":  # badge draws its later picks of a step
+        assert picked.tolist() == by_hand(name, 5, every)
+    assert s.oracle.labelled.tolist()[9:] == picked.tolist()
+
+
+def test_update_every_a_whole_batch_is_the_strategy_alone():
+    for name in ("margin", "badge", "coreset"):
+        alone = contender(name).choose(situation(), 6, 3, {})
+        whole = contender(f"{name}+update").choose(situation(), 6, 3, {"update_every": 6})
+        assert np.array_equal(alone.rows_K, whole.rows_K)
+        assert np.array_equal(alone.scores_K, whole.scores_K)
+
+
+def test_update_makes_a_difference_and_uses_only_labels_it_asked_for():
+    picks = contender("margin+update").choose(situation(), 8, 0, {}).rows_K
+    assert picks.tolist() != contender("margin").choose(situation(), 8, 0, {}).rows_K.tolist()
+    _, y = problem()
+    other = y.copy()
+    rest = np.setdiff1d(np.arange(9, N), picks)
+    other[rest] = (other[rest] + 1) % C
+    assert np.array_equal(contender("margin+update").choose(situation(other), 8, 0, {}).rows_K, picks)
+    other[picks[0]] = (other[picks[0]] + 1) % C
+    assert not np.array_equal(contender("margin+update").choose(situation(other), 8, 0, {}).rows_K, picks)
+
+
+@pytest.mark.parametrize("name", ["margin+update", "badge+update", "coreset+update"])
+def test_what_is_left_is_taken_when_a_batch_is_larger(name):
+    s = situation()
+    assert sorted(contender(name).choose(s, 99, 0, {"update_every": 3}).rows_K) == list(range(9, N))
+    assert len(s.oracle.candidates) == 0
+    assert len(contender(name).choose(s, 4, 0, {}).rows_K) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("margn+update", "no strategy is named 'margn'; did you mean 'margin'"),
+        ("optimal-lookahead", "did you mean 'optimal-look-ahead'"),
+        ("margin+updat", r"'margin\+updat': no modifier is named 'updat'; did you mean 'update'"),
+        ("margin+update+update", r"'\+update' stands twice"),
+        ("random+update", r"'random' looks at neither the head nor the labelled rows, so '\+update' would change nothing"),
+        ("margin+", r"no modifier is named ''"),
+    ],
+)
+def test_a_senseless_name_is_refused_by_its_parts(name, words):
+    with pytest.raises(UsageError, match=words):
+        contender(name)
+
+
+def test_options_belong_to_both_parts():
+    one = contender("typiclust+update")
+    assert {"update-every", "neighbours"} <= one.options
+    assert one.parse({"update-every": "3", "neighbours": "7"}) == {"update_every": 3, "neighbours": 7}
+    with pytest.raises(UsageError, match=r"strategy 'typiclust\+update': parameter 'update-every' must be an integer, got 'x'"):
+        one.parse({"update-every": "x"})
+
+
+def test_what_the_head_cannot_serve_is_refused():
+    with pytest.raises(UsageError, match=r"'margin\+update' absorbs labels"):
+        contender("margin+update").check(FitSpec(softmax.head, None))
+    with pytest.raises(UsageError, match="'optimal-look-ahead' needs one covariance"):
+        contender("optimal-look-ahead").check(FitSpec(softmax.head, None))
+    contender("margin").check(FitSpec(softmax.head, None))
+
+
+def test_oracles_are_offered_to_simulations_only():
+    from alcli import plugins
+
+    assert "optimal-look-ahead" in names()
+    assert "optimal-look-ahead" not in plugins.names("strategies")
+    assert contender("optimal-look-ahead").is_oracle
+    assert not contender("margin+update").is_oracle

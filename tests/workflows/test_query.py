@@ -1,0 +1,109 @@
+"""What a query leaves out, what it fits by itself, and what it tells."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from alcli.data.head_file import load_head
+from alcli.numerics.logistic import softmax
+from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
+
+X_ND, Y_N = tiny_features()
+
+
+def rows(outcome) -> list[dict[str, object]]:
+    return [json.loads(line) for line in outcome.done().lines]
+
+
+def test_margin_against_a_sort(head, alcli):
+    found = rows(alcli("query", "pool.parquet", "-H", head, "-s", "margin", "-n", 7, "--format", "jsonl"))
+    model = load_head(head).model
+    probs = np.sort(np.exp(model.log_probs(X_ND[20:])), axis=1)
+    scores = (1 - (probs[:, -1] - probs[:, -2])).astype(np.float32)
+    order = np.lexsort((np.arange(40), -scores))[:7]
+    assert [r["id"] for r in found] == [f"r{20 + i:03d}" for i in order]
+    assert [r["rank"] for r in found] == list(range(7))
+    assert [np.float32(r["score"]) for r in found] == scores[order].tolist()
+    predictive = np.exp(model.predictive(X_ND[20:][order]))
+    assert [r["predicted"] for r in found] == [CLASSES[c] for c in predictive.argmax(axis=1)]
+    assert [r["confidence"] for r in found] == pytest.approx(predictive.max(axis=1), rel=1e-6)
+    assert np.allclose(softmax(model.logits(X_ND)), np.exp(model.log_probs(X_ND)))
+
+
+def test_a_head_and_the_labels_it_was_fitted_on_answer_alike(tiny, alcli):
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors").done()
+    by_head = alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "entropy", "-n", 9, "--format", "csv").done()
+    by_labels = alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "entropy", "-n", 9, "--format", "csv").done()
+    assert by_head.out == by_labels.out
+    assert "fitted a softmax head on 20 labels" in by_labels.err
+
+
+def test_a_head_and_labels_add_up(head, alcli):
+    left = alcli("query", "pool.parquet", "-H", head, "-l", "more.csv", "-s", "margin", "-n", 60).done().lines
+    assert sorted(left) == names(60)[30:]
+    write_labels("new-class.csv", {"r040": "fox"})
+    assert "r040" not in alcli("query", "pool.parquet", "-H", head, "-l", "new-class.csv", "-s", "margin", "-n", 60).done().lines
+
+
+def test_what_is_left_out(tiny, alcli):
+    write_pool("pool.parquet", X_ND, split=["test" if i >= 50 else None for i in range(60)])
+    Path("done.txt").write_text("r020\nr021\nelsewhere\n")
+    pq.write_table(pq.read_table("pool.parquet", columns=["id"]).slice(22, 3), "done.parquet")
+    ask = ("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 60)
+    found = alcli(*ask, "--exclude", "done.txt", "--exclude", "done.parquet", "--exclude", "-", stdin=b"id,rank\nr025,0\n").done()
+    assert sorted(found.lines) == names(60)[26:50]
+    assert "1 ids to leave out are not in the pool" in found.err
+
+
+@pytest.mark.parametrize("form", ["txt", "csv", "jsonl", "parquet"])
+def test_a_selection_is_what_to_leave_out_next_time(tiny, alcli, form):
+    ask = ("query", "pool.parquet", "-s", "coreset", "-n", 25)
+    first = alcli(*ask).done().lines
+    assert alcli(*ask, "-o", f"picked.{form}").done().out == b""
+    second = alcli(*ask, "--exclude", f"picked.{form}").done().lines
+    assert not set(first) & set(second)
+
+
+def test_the_ledger_is_left_out_and_grows(tiny, alcli):
+    ask = ("query", "pool.parquet", "-s", "random", "-n", 25, "--selections", "ledger.parquet")
+    batches = [alcli(*ask).done().lines for _ in range(4)]
+    assert [len(b) for b in batches] == [25, 25, 10, 0]
+    ledger = pq.read_table("ledger.parquet").to_pylist()
+    assert [row["id"] for row in ledger] == [*chain(*batches)]
+    assert [row["rank"] for row in ledger] == [*range(25), *range(25), *range(10)]
+    assert {row["strategy"] for row in ledger} == {"random"}
+
+
+def test_a_failed_output_leaves_the_ledger_behind_the_output(tiny, alcli, monkeypatch):
+    """The ledger is written first: a batch that was remembered and lost is asked for by nobody, but never twice."""
+    import alcli.workflows.query as workflow
+
+    def fail(*a: object, **k: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(workflow, "append_to_ledger", fail)
+    alcli("query", "pool.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet", "-o", "out.csv").refused(74)
+    assert not Path("out.csv").exists()
+
+
+def test_a_regression_head(tiny, alcli):
+    write_pool("pool.parquet", X_ND, label=[float(x) + 0.5 if i < 20 else None for i, x in enumerate(X_ND[:, 0])])
+    alcli("fit-head", "pool.parquet", "-o", "head.safetensors").done()
+    alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "margin", "-n", 3).refused(2, "margin", "class probabilities", "head.safetensors", "coreset")
+    alcli("query", "pool.parquet", "-s", "margin", "-n", 3).refused(2, "margin", "numbers")
+    found = rows(alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "coreset", "-n", 3, "--format", "jsonl"))
+    assert "predicted" not in found[0]
+    assert not {r["id"] for r in found} & set(names(20))
+
+
+def test_json_holds_the_selection(tiny, alcli):
+    report = json.loads(alcli("query", "pool.parquet", "-s", "random", "-n", 3, "--json", "-o", "out.csv").done().out)
+    assert [r["rank"] for r in report["selection"]] == [0, 1, 2]
+    assert report["candidates"] == 60
+    assert len(Path("out.csv").read_text().splitlines()) == 4

@@ -1,0 +1,115 @@
+"""`update` is the model's own update on the rows of the new labels, whatever their order, and refit is the fit to all of them."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alcli.data.head_file import load_head
+from alcli.heads._contract import Training
+from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
+
+X_ND, Y_N = tiny_features()
+UPDATE = ("update", "head.safetensors", "-P", "pool.parquet")
+
+
+def weights(path: str) -> np.ndarray:
+    return load_head(Path(path)).model.head.W_CD1
+
+
+@pytest.mark.parametrize("mode", ["sequential", "batch"])
+@pytest.mark.parametrize("gamma", ["auto", "0.5"])
+def test_it_is_the_update_of_the_model(head, alcli, mode, gamma):
+    before = load_head(head).model
+    alcli(*UPDATE, "-l", "more.csv", "-o", "new.safetensors", "--mode", mode, "--gamma", gamma).done()
+    rows = range(20, 30)
+    data = Training(X_ND[rows], Y_N[rows], np.ones(10), 3)
+    expected = before.update(data, gamma=None if gamma == "auto" else 0.5, mode=mode)
+    found = load_head(Path("new.safetensors")).model
+    assert np.array_equal(found.head.W_CD1, expected.head.W_CD1)
+    assert np.allclose(found.posterior.covariance, expected.posterior.covariance, rtol=1e-9)
+    assert not np.array_equal(found.head.W_CD1, before.head.W_CD1)
+
+
+@pytest.mark.parametrize("options", [["--mode", "sequential"], ["--mode", "batch"], ["--method", "refit"]], ids=" ".join)
+def test_the_order_of_the_labels_does_not_matter(head, alcli, options):
+    alcli(*UPDATE, "-l", "more.csv", "-o", "a.safetensors", *options).done()
+    lines = Path("more.csv").read_text().splitlines()
+    tail = lines[1:]
+    random.Random(0).shuffle(tail)
+    Path("shuffled.csv").write_text("\n".join([lines[0], *tail]) + "\n")
+    alcli(*UPDATE, "-l", "shuffled.csv", "-o", "b.safetensors", *options).done()
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+
+
+def test_refit_recovers_all_labels_from_the_pool(head, alcli):
+    """Also after second-order updates, whose labels the head knows by hash alone."""
+    write_labels("all.csv", {f"r{i:03d}": CLASSES[Y_N[i]] for i in range(32)})
+    write_labels("last.csv", {"r030": CLASSES[Y_N[30]], "r031": CLASSES[Y_N[31]]})
+    alcli(*UPDATE, "-l", "more.csv").done()
+    report = json.loads(alcli(*UPDATE, "-l", "last.csv", "--method", "refit", "--json").done().out)
+    assert (report["new_labels"], report["absorbed"]) == (2, 32)
+    alcli("fit-head", "pool.parquet", "-l", "all.csv", "-o", "whole.safetensors", "--prior-precision", "1").done()
+    assert np.allclose(weights("head.safetensors"), weights("whole.safetensors"), atol=1e-6)
+
+
+def test_refit_keeps_weights(tiny, alcli):
+    Path("w.csv").write_text("id,label,weight\n" + "".join(f"r{i:03d},{CLASSES[Y_N[i]]},{1 + i % 3}\n" for i in range(20)))
+    alcli("fit-head", "pool.parquet", "-l", "w.csv", "-o", "head.safetensors", "--prior-precision", "1").done()
+    alcli(*UPDATE, "-l", "more.csv", "--method", "refit").done()
+    alcli("fit-head", "pool.parquet", "-l", "w.csv", "-l", "more.csv", "-o", "whole.safetensors", "--prior-precision", "1").done()
+    assert np.allclose(weights("head.safetensors"), weights("whole.safetensors"), atol=1e-6)
+
+
+def test_a_changed_label(head, alcli):
+    write_labels("changed.csv", {"r000": CLASSES[(Y_N[0] + 1) % 3]})
+    before = head.read_bytes()
+    alcli(*UPDATE, "-l", "changed.csv").refused(65, "changed.csv", "line 2", "'r000'", f"'{CLASSES[Y_N[0]]}'", "--method refit")
+    assert head.read_bytes() == before
+    report = json.loads(alcli(*UPDATE, "-l", "changed.csv", "--method", "refit", "--json").done().out)
+    assert (report["new_labels"], report["absorbed"]) == (1, 20)
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-l", "changed.csv", "-o", "whole.safetensors", "--prior-precision", "1").done()
+    assert np.allclose(weights("head.safetensors"), weights("whole.safetensors"), atol=1e-6)
+
+
+def test_refit_needs_every_item(head, alcli):
+    write_pool("half.parquet", X_ND[10:], names(60)[10:])
+    alcli("update", head, "-P", "half.parquet", "-l", "more.csv", "--method", "refit").refused(65, "half.parquet", "all 30", "10 of them", "not in")
+    alcli("update", head, "-P", "half.parquet", "-l", "more.csv").done()
+
+
+def test_a_head_without_a_posterior(tiny, alcli):
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--posterior", "none").done()
+    alcli(*UPDATE, "-l", "more.csv").refused(65, "posterior", "--method refit")
+    alcli(*UPDATE, "-l", "more.csv", "--method", "refit").done()
+
+
+def test_a_copy_without_new_labels(head, alcli):
+    alcli(*UPDATE, "-l", "labels.csv", "-o", "copy.safetensors").done()
+    assert Path("copy.safetensors").read_bytes() == head.read_bytes()
+
+
+def test_another_layout_of_the_pool_gives_the_same_head(head, alcli):
+    alcli(*UPDATE, "-l", "more.csv", "-o", "a.safetensors").done()
+    order = np.random.default_rng(0).permutation(60)
+    write_pool("pool.parquet", X_ND[order], [names(60)[i] for i in order], row_group_size=7)
+    alcli(*UPDATE, "-l", "more.csv", "-o", "b.safetensors").done()
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+
+
+def test_regression(tiny, alcli):
+    """With a squared loss one update of ridge is the refit."""
+    y_N = X_ND @ np.array([1.0, -2, 0.5, 0, 3]) + 0.1
+    write_labels("labels.csv", {f"r{i:03d}": y_N[i] for i in range(20)})
+    write_labels("more.csv", {f"r{i:03d}": y_N[i] for i in range(20, 30)})
+    write_pool("pool.parquet", X_ND, label=[None] * 60)
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--task", "regression", "--prior-precision", "1").done()
+    for method in ("second-order", "refit"):
+        alcli(*UPDATE, "-l", "more.csv", "-o", f"{method}.safetensors", "--method", method).done()
+    assert np.allclose(weights("second-order.safetensors"), weights("refit.safetensors"), atol=1e-7)
+    write_labels("more.csv", {"r030": "cat"})
+    alcli(*UPDATE, "-l", "more.csv").refused(65, "more.csv", "line 2", "'cat'", "number")
