@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json as json_module
+import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from alcli.cli import options as o
 from alcli.cli.console import Console, console
 from alcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from alcli.data.pool import Pool
+    from alcli.workflows.query import Query
 
 
 def query(
@@ -24,6 +29,7 @@ def query(
     exclude: Annotated[Optional[list[str]], typer.Option("--exclude", metavar="FILE", help="Ids to leave out: one per line, or a file with a column id; repeatable.", show_default=False)] = None,
     selections: Annotated[Optional[Path], typer.Option("--selections", metavar="LEDGER", help="Parquet file of past selections: leave them out, and append this one.", show_default=False)] = None,
     candidates: Annotated[Optional[int], typer.Option("--candidates", metavar="M", help="Choose among M random candidates.  [default: all]", show_default=False)] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="One item at a time: items to stdout, labels from stdin, as JSON Lines; -o saves the updated head.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the strategies and exit.")] = False,
     seed: o.Seed = 0,
     param: o.Parameters = None,
@@ -43,7 +49,11 @@ def query(
     """Choose the items of a pool to label next.
 
     Without -H a head is fitted on the labels given (or the pool's own) if the strategy needs one. Labelled items, test rows and
-    those of --exclude and --selections are never chosen.
+    those of --exclude and --selections are never chosen. With -p impute=argmax|sample the batch is chosen one item at a time, each
+    absorbed under a label that the model makes up.
+
+    With --stream each line {"id": ..., "label": ...} or {"id": ..., "skip": true} on stdin is absorbed at once and answered by the next
+    item, until N items are labelled; a line that cannot be used is answered by {"error": ...}.
 
     \b
     Example:
@@ -68,8 +78,12 @@ def query(
         from alcli.data.selection_file import format_of
 
         target = o.out_path(out)
+        if stream:
+            _check_stream(ask, target, format, json)
         shape = format_of(target, format)
         source = open_pool(pool, Columns(features_col, id_col, label_col), bad_rows=bad_rows, max_memory=limit)
+        if stream:
+            return _stream(talk, source, ask, target)
         if json or target is None:
             talk.emit(b"")
         answer = query(source, ask, out=target, format=shape, emit=(lambda data: None) if json else talk.emit)
@@ -77,6 +91,24 @@ def query(
             talk.note(text)
         talk.detail(f"seed {seed}, {answer.report['candidates']} candidates")
         talk.summary(answer.report | {"strategy": strategy, "seed": seed, "selection": [dict(zip(answer.table, v)) for v in zip(*answer.table.values())]})
+
+
+def _check_stream(ask: Query, out: Path | None, format: str | None, json: bool) -> None:
+    from alcli.workflows.stream import check_stream
+
+    if json or format is not None:
+        raise UsageError(f"--stream writes JSON Lines, {'--json' if json else '--format'} does not go with it")
+    check_stream(ask, out)
+
+
+def _stream(talk: Console, pool: Pool, ask: Query, out: Path | None) -> None:
+    """Items to stdout, labels from stdin."""
+    from alcli.workflows.stream import stream
+
+    talk.emit(b"")
+    if sys.stdin.isatty():
+        talk.note('for each item type {"id": ..., "label": ...} or {"id": ..., "skip": true}; Ctrl-D ends')
+    stream(pool, ask, out=out, source=sys.stdin.buffer, emit=talk.emit, note=talk.note)
 
 
 def _list(talk: Console) -> None:

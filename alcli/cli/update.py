@@ -48,5 +48,6 @@ def update(
         done = absorb(head, open_pool(pool, Columns(features_col, id_col)), labels, how, out=out, force=force)
         for text in done.notes:
             talk.note(text)
-        talk.say(f"{done.report['new_labels']} new labels absorbed, {done.report['already_absorbed']} already known, {done.report['absorbed']} in all")
+        took = f" in {1e3 * done.report['seconds']:.1f} ms" if done.report["new_labels"] else ""
+        talk.say(f"{done.report['new_labels']} new labels absorbed{took}, {done.report['already_absorbed']} already known, {done.report['absorbed']} in all")
         talk.summary(done.report)

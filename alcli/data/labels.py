@@ -13,7 +13,7 @@ import pyarrow.types as pt
 
 from alcli.arrays import Array, Float64, Int64
 from alcli.data.ids import Id, Ids
-from alcli.data.tables import Row, read_rows
+from alcli.data.tables import read_rows
 from alcli.errors import DataError, printable
 
 Label = str | float
@@ -103,7 +103,7 @@ def _one_file(path: str, ids: Ids, regression: bool, labels: Labels, types: set[
             blank += 1
             continue
         id = ids.parse(row.values["id"], row.where, from_text=row.from_text)
-        said = Said(to_target(value, row.where) if regression else to_class(value, row.where, types), _weight(row), row.where)
+        said = Said(to_target(value, row.where) if regression else to_class(value, row.where, types), to_weight(row.values.get("weight"), row.where), row.where)
         before = found.get(id)
         if before is not None and before.label != said.label:
             raise DataError(f"{row.where}: the id '{printable(id)}' is labelled '{printable(said.label)}', but '{printable(before.label)}' at {before.where}")
@@ -141,8 +141,8 @@ def to_target(value: Any, where: str) -> float:
     return number
 
 
-def _weight(row: Row) -> float:
-    value = row.values.get("weight")
+def to_weight(value: Any, where: str) -> float:
+    """The weight of a label, 1 where nothing is said. Raises DataError unless it is positive and finite."""
     if value is None or value == "":
         return 1.0
     try:
@@ -150,7 +150,7 @@ def _weight(row: Row) -> float:
     except (TypeError, ValueError):
         weight = math.nan
     if not (math.isfinite(weight) and weight > 0):
-        raise DataError(f"{row.where}: the weight '{printable(value)}' is not a positive number")
+        raise DataError(f"{where}: the weight '{printable(value)}' is not a positive number")
     return weight
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from alcli.errors import DataError, UsageError
 from alcli.heads._contract import Head, HeadFamily, Training
 from alcli.heads._model import Model, evidence_of
-from alcli.heads._tuning import EXACT, tune
+from alcli.heads._tuning import EXACT, default_curvature, tune
 from alcli.numerics.folds import stratified_folds
 from alcli.numerics.temperature import fit_temperature
 from alcli.posteriors._contract import Posterior
@@ -69,12 +69,12 @@ def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_updat
 
 
 def _curvature(data: Training, spec: FitSpec, fitted: Head, refit: Callable[[Training], Head], tune_update: bool) -> float:
-    """As the user says; else exact under squared loss; else tuned, where updates are exact; else the posterior's default."""
+    """As the user says; else exact under squared loss; else measured, where updates are exact; else the posterior's default."""
     if spec.posterior is None or fitted.link == "identity" or spec.curvature is not None:
         return EXACT if spec.curvature is None else spec.curvature
     if tune_update and spec.gamma is None:
         return tune(data, fitted, refit, spec.posterior, seed=spec.seed)
-    return spec.posterior.curvatures(len(fitted.W_CD1))[0]
+    return default_curvature(spec.posterior, len(fitted.W_CD1))
 
 
 def calibrated(model: Model, data: Training, refit: Callable[[Training], Head], *, seed: int) -> Model:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from alcli.arrays import Float64
+from alcli.numerics.implicit_shared import implicit_shared
 from alcli.numerics.logistic import log_softmax, softmax
 
 TOLERANCE = 1e-12
@@ -25,8 +26,12 @@ MAX_HALVINGS = 40
 
 def implicit_row(logits_C: Float64, target_C: Float64, variance_C: Float64 | float, weight: float) -> Float64:
     """The residual of one row whose logits have independent prior variances, or one for all classes; shape [C]."""
-    variances = np.broadcast_to(np.asarray(variance_C, np.float64), logits_C.shape)
-    return implicit_each(logits_C[None], target_C[None], variances[None], np.array([weight]))[0]
+    if np.ndim(variance_C) == 0:
+        shared_C: Float64 = implicit_shared(logits_C[None], target_C[None], np.array([variance_C]), weight)[0]
+        return shared_C
+    variances = np.asarray(variance_C, np.float64)
+    residual_C: Float64 = implicit_each(logits_C[None], target_C[None], variances[None], np.array([weight]))[0]
+    return residual_C
 
 
 def implicit_each(logits_BC: Float64, targets_BC: Float64, variances_BC: Float64, weights_B: Float64) -> Float64:

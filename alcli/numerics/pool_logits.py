@@ -15,12 +15,12 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import blas
 
-from alcli.arrays import Float64, Floats
+from alcli.arrays import Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
 from alcli.numerics.logistic import log_softmax
 
 ROWS = 512  # of a sub-block: its logits stay in the cache between the move and what is made of them
-FAR = 30.0  # log-sums that move farther from one pass to the next lose digits
+FAR = 30.0  # rows whose log-sum moves farther than that from one pass to the next would lose digits
 REFRESH_PASSES = 1024
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -41,7 +41,7 @@ def factored(before_CD1: Float64, after_CD1: Float64) -> tuple[Float64, Float64]
 
 
 class PoolLogits:
-    """Logits Z_NC of the rows H_ND (last hidden features without the bias column), in the dtype of H.
+    """Logits of the rows H_ND (last hidden features without the bias column), as Z_NC + shift_N: Z in the dtype of H, near log-probabilities.
 
     exact: the logits of rows first..last by the weights of the moment. scale: what outputs of the last layer are multiplied by to
     become logits. Threads share out blocks; bits depend on neither their number nor their order.
@@ -52,8 +52,9 @@ class PoolLogits:
         self._moves: list[tuple[Float64, Float64]] = []
         self._passes = -1  # until the first one, which takes everything from the weights
         self.Z_NC: Floats = np.empty((len(H_ND), n_classes), H_ND.dtype)
-        self._log_sums_N = np.zeros(len(H_ND), H_ND.dtype)
+        self._shift_N = np.zeros(len(H_ND))
         self._ones_C = np.ones(n_classes, H_ND.dtype)
+        self._ger = blas.sger if H_ND.dtype == np.float32 else blas.dger
 
     @property
     def current(self) -> bool:
@@ -83,7 +84,7 @@ class PoolLogits:
                 self._move_rows(a, b, A_CR, U_NR)
                 lo, hi = max(a, stale.start), min(b, stale.stop)
                 if lo < hi:
-                    self.Z_NC[lo:hi] = self._exact(lo, hi)
+                    self._normalise(lo, hi, self._exact(lo, hi))
                 look(a, b)
 
         if len(B_RD1):
@@ -92,22 +93,38 @@ class PoolLogits:
         self._passes += 1
         self._moves.clear()
 
-    def log_probs(self, first: int, last: int) -> Float64:
-        """Log-softmax of rows first..last of Z_NC, with its precision but as float64.
+    def logits(self, first: int, last: int) -> Float64:
+        """Logits of rows first..last, with the precision of Z_NC but as float64."""
+        return self.Z_NC[first:last] + self._shift_N[first:last, None]
 
-        The logits are shifted by the row's log-sum of the last time instead of their largest, and sums are products with ones: on
-        rows of 77 numbers that is half the time. Where a log-sum has moved too far for that, it is done by the book.
+    def logits_of(self, rows: Int64) -> Float64:
+        """The same of any rows."""
+        return self.Z_NC[rows] + self._shift_N[rows, None]
+
+    def log_probs(self, first: int, last: int) -> Float64:
+        """Log-softmax of rows first..last, with the precision of Z_NC but as float64. It shifts Z_NC, and no logit.
+
+        Z_NC was normalised the last time, so exponentials are taken without looking for the largest, and sums are products with ones:
+        on rows of 77 numbers that is a third of the time. Where a row has moved too far for that, it is done by the book.
         """
-        out_BC = self.Z_NC[first:last] - self._log_sums_N[first:last, None]
+        Z_BC = self.Z_NC[first:last]
         with np.errstate(over="ignore", divide="ignore", under="ignore"):
-            log_sums_B = np.log(np.exp(out_BC) @ self._ones_C)
-        if not (np.abs(log_sums_B) < FAR).all():
-            out_BC = log_softmax(self.Z_NC[first:last])
-            self._log_sums_N[first:last] = self.Z_NC[first:last, 0] - out_BC[:, 0]
-            return out_BC
-        out_BC -= log_sums_B[:, None]
-        self._log_sums_N[first:last] += log_sums_B
-        return out_BC.astype(np.float64, copy=False)
+            log_sums_B = np.log(np.exp(Z_BC) @ self._ones_C)
+        if (np.abs(log_sums_B) < FAR).all():
+            self._add_outer(first, last, log_sums_B, -self._ones_C)
+            self._shift_N[first:last] += log_sums_B
+        else:
+            self._normalise(first, last, self.logits(first, last))
+        return Z_BC.astype(np.float64)
+
+    def _normalise(self, first: int, last: int, logits_BC: Float64) -> None:
+        log_probs_BC = log_softmax(logits_BC)
+        self.Z_NC[first:last] = log_probs_BC
+        self._shift_N[first:last] = logits_BC[:, 0] - log_probs_BC[:, 0]
+
+    def _add_outer(self, first: int, last: int, x_B: Floats, y_C: Floats) -> None:
+        """Z += x y^T in place: a third of the time of the expression."""
+        self._ger(1.0, y_C, x_B, a=self.Z_NC[first:last].T, overwrite_a=1)
 
     def _waiting(self) -> tuple[Floats, Floats]:
         dtype = self._H_ND.dtype
@@ -122,7 +139,6 @@ class PoolLogits:
 
     def _move_rows(self, a: int, b: int, A_CR: Floats, U_NR: Floats) -> None:
         if U_NR.shape[1] == 1:
-            add_outer = blas.sger if self.Z_NC.dtype == np.float32 else blas.dger
-            add_outer(1.0, A_CR[:, 0], U_NR[a:b, 0], a=self.Z_NC[a:b].T, overwrite_a=1)  # in place: a third of Z += u A^T
+            self._add_outer(a, b, U_NR[a:b, 0], A_CR[:, 0])
         elif U_NR.shape[1]:
             self.Z_NC[a:b] += U_NR[a:b] @ A_CR.T

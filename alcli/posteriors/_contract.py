@@ -56,9 +56,13 @@ class Posterior(Protocol):
     def kind(self) -> str:
         """The name it is found by, such as laplace-shared."""
 
+    @property
+    def measured(self) -> bool:
+        """Whether `curvature_at` depends on the probabilities."""
+
     @classmethod
-    def curvatures(cls, n_classes: int) -> tuple[float, ...]:
-        """The curvatures worth trying on a softmax head, the default first; a single one where there is nothing to tune."""
+    def curvature_at(cls, probs_HC: Float64) -> float:
+        """The curvature that suits a softmax head whose predictions, of rows it has not seen, are probs_HC."""
 
     @classmethod
     def fit(

@@ -24,6 +24,7 @@ from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence, Link, Mode, mean_of
 
 SMALLEST_VARIANCE = 1e-6
+SMALLEST_CURVATURE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,12 @@ class Laplace(ABC):
     noise_variance: float
 
     kind: ClassVar[str]
+    measured: ClassVar[bool] = False
 
     @classmethod
-    def curvatures(cls, n_classes: int) -> tuple[float, ...]:
-        """1 alone: the curvature is that of the loss."""
-        return (1.0,)
+    def curvature_at(cls, probs_HC: Float64) -> float:
+        """1 whatever the probabilities: the form has the curvature of the loss itself."""
+        return 1.0
 
     @abstractmethod
     def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:

@@ -74,7 +74,8 @@ class LaplaceKron(Laplace):
         """W + U (E / sqrt S) V^T with E standard normal."""
         U_CC, V_DD, S_CD1 = self.eigen
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
-        return W_CD1 + self.noise_variance**0.5 * (U_CC @ (E_SCD / np.sqrt(S_CD1)) @ V_DD.T)
+        out: Float64 = W_CD1 + self.noise_variance**0.5 * (U_CC @ (E_SCD / np.sqrt(S_CD1)) @ V_DD.T)
+        return out
 
     def log_det(self, C: int) -> float:
         return float(np.log(self.eigen[2]).sum())
@@ -131,7 +132,7 @@ def _stored_sum(arrays: Mapping[str, Array], name: str, n: int) -> Float64:
 def _class_curvature(data: Evidence, W_CD1: Float64) -> Float64:
     """The weighted sum of diag p - p p^T, or of I under squared loss."""
     if data.link == "identity":
-        return np.eye(len(W_CD1)) * data.weights_L.sum()
+        return np.diag(np.full(len(W_CD1), float(data.weights_L.sum())))
     probs_LC = softmax(data.phi_LD1 @ W_CD1.T)
     weighted_LC = probs_LC * data.weights_L[:, None]
     out: Float64 = np.diag(weighted_LC.sum(axis=0)) - weighted_LC.T @ probs_LC

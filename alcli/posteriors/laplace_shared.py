@@ -1,7 +1,7 @@
 """One precision matrix for every class: P = prior_precision I + curvature sum_n weight_n phi_n phi_n^T.
 
 Exact for squared loss with curvature 1, where an update equals refitting. For a softmax head curvature 1/2 is Boehning's bound of
-the true Hessian, which makes updates robust and timid. The covariance of the outputs is noise_variance P^-1. Under squared loss that is the
+the true Hessian, which makes updates timid; by default it is the mean of p (1 - p) over classes at rows that the head has not seen. The covariance of the outputs is noise_variance P^-1. Under squared loss that is the
 variance of the targets' noise. Under a softmax it is by default the factor at which the trained weights are as large as the
 posterior's prior expects, prior_precision |W|^2 / (C g), g the effective number of features; at 1, the plain Laplace form, a prior
 precision picked by held-out likelihood is far too wide a prior, and mean-field predictions of 0.9 fall to 0.3.
@@ -19,7 +19,7 @@ import numpy as np
 
 from alcli.arrays import Float64
 from alcli.posteriors._contract import Evidence
-from alcli.posteriors._laplace import gradients
+from alcli.posteriors._laplace import SMALLEST_CURVATURE, gradients
 from alcli.posteriors._single import Single
 
 
@@ -28,12 +28,12 @@ class LaplaceShared(Single):
     """See the module."""
 
     kind: ClassVar[str] = "laplace-shared"
+    measured: ClassVar[bool] = True
 
     @classmethod
-    def curvatures(cls, n_classes: int) -> tuple[float, ...]:
-        """Around (C - 1) / C^2, the most that p (1 - p) can be in the mean over the classes."""
-        largest_mean = (n_classes - 1) / n_classes**2
-        return tuple(largest_mean * factor for factor in (1.0, 4.0, 2.0, 0.5, 0.25, 0.125))
+    def curvature_at(cls, probs_HC: Float64) -> float:
+        """p (1 - p) in the mean over rows and classes; (C - 1) / C^2, the most it can be, where all classes are as likely."""
+        return max(float((probs_HC * (1.0 - probs_HC)).mean()), SMALLEST_CURVATURE)
 
     @staticmethod
     def row_curvatures(data: Evidence, W_CD1: Float64) -> Float64:

@@ -17,6 +17,7 @@ import numpy as np
 from alcli.arrays import Float64
 from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence
+from alcli.posteriors._laplace import SMALLEST_CURVATURE
 from alcli.posteriors._single import Single
 
 
@@ -25,12 +26,14 @@ class LaplaceSharedCat(Single):
     """See the module."""
 
     kind: ClassVar[str] = "laplace-shared-cat"
+    measured: ClassVar[bool] = True
 
     @classmethod
-    def curvatures(cls, n_classes: int) -> tuple[float, ...]:
-        """Around 4 (C - 1) / C^2: 1 and exact for two classes, and less for many, of which few compete for a row."""
-        largest_mean = 4 * (n_classes - 1) / n_classes**2
-        return tuple(largest_mean * factor for factor in (1.0, 4.0, 2.0, 0.5, 0.25, 0.125))
+    def curvature_at(cls, probs_HC: Float64) -> float:
+        """What makes the mean row count as p (1 - p) in the mean over classes: 1 and exact for two, less for many."""
+        largest_H = probs_HC.max(axis=1)
+        of_rows = max(float((largest_H * (1.0 - largest_H)).mean()), SMALLEST_CURVATURE)
+        return max(float((probs_HC * (1.0 - probs_HC)).mean()), SMALLEST_CURVATURE) / of_rows
 
     @staticmethod
     def row_curvatures(data: Evidence, W_CD1: Float64) -> Float64:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BASE, TARGET, AUTO = "base", "retrain", "second-order auto"
+_NOT_DRAWN = frozenset({"second-order gamma 1", "second-order gamma 5", "second-order gamma 30"})  # the first panel has all step sizes
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -58,12 +59,13 @@ def tables(rows: Rows) -> list[Table]:
     share, last = recovered(found), max(r["n_new"] for r in growing)
     labelled, added = growing[0]["n_labelled"], stages[0]["n_new"]
     more = {"of retraining's gain": lambda method: f"{100 * share[method]:.0f} %", f"nll at +{last}": lambda m: f"{_at(growing, m, last)['nll']:.3f}"}
+    absorbing = [r for r in stages if r["method"] != BASE]
     updating = {r["n_labelled"]: r["seconds"] for r in stages if r["method"] == AUTO}
     return [
         _table(f"accuracy % after {labelled} labels and so many new ones", growing, "n_new", _percent, more),
         _table(f"accuracy % after {added} new labels on top of so many", stages, "n_labelled", _percent, {}),
-        _table(f"milliseconds to absorb {added} new labels on top of so many", stages, "n_labelled", lambda r: f"{1e3 * r['seconds']:.3g}", {}),
-        _table(f"time as a multiple of '{AUTO}'", stages, "n_labelled", lambda r: f"{r['seconds'] / updating[r['n_labelled']]:.3g}", {}),
+        _table(f"milliseconds to absorb {added} new labels on top of so many", absorbing, "n_labelled", lambda r: f"{1e3 * r['seconds']:.3g}", {}),
+        _table(f"time as a multiple of '{AUTO}'", absorbing, "n_labelled", lambda r: f"{r['seconds'] / updating[r['n_labelled']]:.3g}", {}),
         _table(f"second-order with curvature 1: accuracy % after {labelled} labels and so many new ones", [r | {"method": f"gamma {r['gamma']:g}"} for r in steps], "n_new", _percent, {}),
     ]  # fmt: skip
 
@@ -102,7 +104,8 @@ def _figure(found: Rows, title: str) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7.4), layout="constrained")
-    growing, stages, steps = ([r for r in found if r["experiment"] == e] for e in (GROWING, STAGES, STEP_SIZE))
+    shown = [r for r in found if r["method"] not in _NOT_DRAWN]
+    growing, stages, steps = ([r for r in shown if r["experiment"] == e] for e in (GROWING, STAGES, STEP_SIZE))
     style = {m: i for i, m in enumerate(dict.fromkeys(r["method"] for r in [*growing, *stages]))}
     (gamma, sets), (stage, speed) = figure.subplots(2, 2)
     _step_sizes(gamma, steps, growing)
@@ -118,6 +121,9 @@ def _figure(found: Rows, title: str) -> Figure:
     speed.set_title(f"time to absorb {stages[0]['n_new']} new labels", fontsize=9, loc="left")
     for axes in (stage, speed):
         _plain_ticks(axes, sorted(base))
+    for axes in (gamma, sets):
+        _limit(axes, [100 * r["accuracy"] for r in growing if r["method"] in (TARGET, BASE)])
+    _limit(stage, [0.0, *(100 * (r["accuracy"] - base[r["n_labelled"]]) for r in stages if r["method"] == TARGET)])
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     handles = {label: h for axes in (sets, stage) for h, label in zip(*axes.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, handlelength=3.2)
@@ -137,6 +143,13 @@ def _step_sizes(axes: Axes, steps: Rows, growing: Rows) -> None:
     _plain_ticks(axes, [r["gamma"] for r in steps])
     axes.set_title("step size (dashed: auto, dotted: retrain)", fontsize=9, loc="left")
     axes.legend(frameon=False, fontsize=8)
+
+
+def _limit(axes: Axes, between: Sequence[float]) -> None:
+    """Show what lies around the old head and retraining; what falls far below leaves the picture."""
+    low, high = min(between), max(between)
+    room = max(high - low, 0.5)
+    axes.set_ylim(low - 0.7 * room, high + 0.15 * room)
 
 
 def _plain_ticks(axes: Axes, values: Iterable[float]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Int64
 from alcli.errors import UsageError
-from alcli.numerics.implicit import implicit_each
+from alcli.numerics.implicit_shared import implicit_shared
 from alcli.numerics.kmeans import k_means
 from alcli.numerics.logistic import one_hot
 from alcli.numerics.look_ahead import Score, Step, batch_coefficients, judge, whitened
@@ -101,7 +101,7 @@ def shared_posterior(situation: Situation) -> LaplaceShared:
 def _step(link: Link, gamma: float | None, curvature: float) -> Step:
     """The rule by which `Model.update` moves the mean: implicit without a gamma, else linearised."""
     if gamma is None and link == "softmax":
-        return lambda logits_BC, targets_BC, s_B: implicit_each(logits_BC, targets_BC, s_B[:, None], np.ones(len(s_B)))
+        return implicit_shared
     size = 1.0 if gamma is None else gamma
     return lambda logits_BC, targets_BC, s_B: size * (targets_BC - mean_of(link, logits_BC)) / (1.0 + curvature * s_B[:, None])
 

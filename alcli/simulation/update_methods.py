@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FIRST_ORDER_GAMMAS = 10.0 ** np.arange(-3.0, 2.01, 0.25)  # divided by the mean squared norm of phi
 EPOCHS, BATCH, WEIGHT_DECAY = 200, 64, 1e-4
+KEPT_MASS = 0.999
 _QUICK = 0.05  # seconds: what is faster is timed three times
 
 Predict = Callable[[Floats], Float64]
@@ -98,7 +99,7 @@ class Method:
         self.prepare(prior)
         result, seconds = _timed(lambda: self.absorb(prior, new))
         if isinstance(result, Reweighted):
-            return Outcome(result.predictive, seconds, result.effective_samples)
+            return Outcome(_heaviest(result).predictive, seconds, result.effective_samples)
         return Outcome(result.log_probs, seconds)
 
 
@@ -157,6 +158,15 @@ def _trained(X: torch.Tensor, y: torch.Tensor, n_classes: int, rate: float, gene
             optimiser.step()
         schedule.step()
     return layer
+
+
+def _heaviest(found: Reweighted) -> Reweighted:
+    """The fewest hypotheses that hold KEPT_MASS of the weight: the rest would move no probability by more than what is left."""
+    order_S = np.argsort(-found.weights_S, kind="stable")
+    kept_S = np.cumsum(found.weights_S[order_S]) - found.weights_S[order_S] < KEPT_MASS
+    weights_S = np.zeros_like(found.weights_S)
+    weights_S[order_S[kept_S]] = found.weights_S[order_S[kept_S]]
+    return replace(found, weights_S=weights_S / weights_S.sum())
 
 
 def scores(outcome: Outcome, X_TD: Floats, y_T: np.ndarray) -> tuple[float, float]:

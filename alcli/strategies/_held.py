@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from alcli.strategies._view import Source
 
 
 class HeldRows:
-    """A source whose rows `rows_M` are in memory, X_MD in ascending order of their ids; others are read once, when they are asked for.
+    """A source whose rows `rows_M` are in ascending order of their ids, and in memory once X_MD was looked at; others are read once.
 
     Memory: M D numbers beside the source, and one integer for each of its rows.
     """
@@ -19,10 +20,14 @@ class HeldRows:
     def __init__(self, source: Source, rows: Int64) -> None:
         self._source = source
         self.rows_M = source.sorted_by_id(np.asarray(rows, np.int64))
-        self.X_MD = source.take(self.rows_M)
-        self._more: list[Floats] = []
         self._place = np.full(source.n, -1)
         self._place[self.rows_M] = np.arange(len(self.rows_M))
+        self._single: dict[int, Floats] = {}
+
+    @cached_property
+    def X_MD(self) -> Floats:
+        """The features of rows_M. Do not write to it."""
+        return self._source.take(self.rows_M)
 
     @property
     def n(self) -> int:
@@ -32,26 +37,24 @@ class HeldRows:
     def dim(self) -> int:
         return self._source.dim
 
-    def hold(self, row: int) -> int:
-        """Keep a row that was not held, behind the others and out of their order; its place."""
-        place = int(self._place[row])
-        if place < 0:
-            self._more.append(self._source.take(np.array([row]))[0])
-            place = self._place[row] = len(self.rows_M) + len(self._more) - 1
-        return place
-
     def blocks(self) -> Iterator[tuple[int, Floats]]:
         return self._source.blocks()
 
     def take(self, rows: Int64) -> Floats:
         places = self._place[rows]
-        M = len(self.rows_M)
-        if not ((places >= 0) & (places < M)).all():
-            for row in rows[places < 0]:
-                self.hold(int(row))
-            places = self._place[rows]
-            return np.stack([self.X_MD[p] if p < M else self._more[p - M] for p in places])
-        return self.X_MD[places]
+        if "X_MD" in self.__dict__ and (places >= 0).all():
+            X_BD: Floats = self.X_MD[places]
+            return X_BD
+        return np.stack([self._row(int(row)) for row in rows]) if len(rows) else self._source.take(rows)
+
+    def _row(self, row: int) -> Floats:
+        place = int(self._place[row])
+        if place >= 0 and "X_MD" in self.__dict__:
+            x_D: Floats = self.X_MD[place]
+            return x_D
+        if row not in self._single:
+            self._single[row] = self._source.take(np.array([row]))[0]
+        return self._single[row]
 
     def sort_keys(self, rows: Int64) -> Array:
         return self._source.sort_keys(rows)

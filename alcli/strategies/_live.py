@@ -93,6 +93,10 @@ class Live:
         self._labelled.append(row)
         self.skip(row)
 
+    def features(self, rows: Int64) -> Floats:
+        """The features of rows of the source, in that order; those of candidates come from memory."""
+        return self._held.take(np.asarray(rows, np.int64))
+
     def skip(self, row: int) -> None:
         """Do not choose this row again."""
         self._open_M[self._held.rows_M == row] = False
@@ -113,26 +117,28 @@ class Live:
             else:
                 self._logits.visit(look, spread)
 
-    def _scores(self) -> Floats:
+    def _scores(self) -> Float64:
         """The pointwise strategy's score of every held row by the followed logits; -inf for rows that are closed."""
         scores_M = np.empty(len(self._open_M))
+        logits = self._logits
 
         def look(a: int, b: int) -> None:
-            logits = self._logits
-            scores_M[a:b] = self._score(self._held.rows_M[a:b], {
-                "features": lambda: self._held.X_MD[a:b],
-                "logits": lambda: logits.Z_NC[a:b].astype(np.float64) if logits else None,
-                "log_probs": lambda: logits.log_probs(a, b) if logits else None,
-            })
+            def made(need: str) -> Any:
+                if need == "features" or logits is None:
+                    return self._held.X_MD[a:b]
+                return logits.logits(a, b) if need == "logits" else logits.log_probs(a, b)
+
+            scores_M[a:b] = self._score(self._held.rows_M[a:b], made)
 
         self._pass(look)
         scores_M[~self._open_M] = -np.inf
         return scores_M
 
-    def _score(self, rows_B: Int64, made: dict[str, Callable[[], Any]]) -> Float64:
-        made["row_key"] = lambda: self._held.row_keys(rows_B)
+    def _score(self, rows_B: Int64, made: Callable[[str], Any]) -> Float64:
+        """The score of rows. made: what the strategy needs of them, by name."""
         extra = {"seed": self._seed} if self._strategy.random else {}
-        scores_B: Float64 = self._strategy.run(*(made[need]() for need in self._strategy.needs), **extra, **self._options)
+        block = (self._held.row_keys(rows_B) if need == "row_key" else made(need) for need in self._strategy.needs)
+        scores_B: Float64 = self._strategy.run(*block, **extra, **self._options)
         if not np.isfinite(scores_B).all():
             row = int(rows_B[~np.isfinite(scores_B)][0])
             raise DataError(f"{self._held.describe(row)}: the score is not a finite number")
@@ -141,17 +147,22 @@ class Live:
     def _contenders(self, k: int, scores_M: Floats) -> Int64:
         """Places of the rows that can be among the best k, given how exact the scores are, in the order of their ids."""
         kth = -np.partition(-scores_M, k - 1)[k - 1]
-        slack = _SLACK[self._held.X_MD.dtype.itemsize] * max(1.0, abs(float(kth)))
-        places = np.flatnonzero(scores_M >= kth - slack)
+        exact = 0.0 if self._logits is None else _SLACK[self._logits.Z_NC.dtype.itemsize]
+        places = np.flatnonzero(scores_M >= kth - exact * max(1.0, abs(float(kth))))
         if len(places) > (most := max(k, _MOST_CONTENDERS)):  # a plateau: the best, then the first by id
             places = np.sort(places[np.argsort(-scores_M[places], kind="stable")[:most]])
         return places
 
     def _rescored(self, k: int, places: Int64) -> Selection:
-        rows, X_BD, model = self._held.rows_M[places], self._held.X_MD[places], self.model
-        scores = self._score(rows, {
-            "features": lambda: X_BD, "logits": lambda: model.logits(X_BD) if model else None, "log_probs": lambda: model.log_probs(X_BD) if model else None,
-        }).astype(np.float32)
+        """The best k of these rows by the model's own weights, ties by id."""
+        def made(need: str) -> Any:
+            X_BD, model = self._held.X_MD[places], self.model
+            if need == "features" or model is None:
+                return X_BD
+            return model.logits(X_BD) if need == "logits" else model.log_probs(X_BD)
+
+        rows = self._held.rows_M[places]
+        scores = self._score(rows, made).astype(np.float32)
         best = np.argsort(-scores, kind="stable")[:k]
         return Selection(rows[best], scores[best])
 
@@ -175,11 +186,11 @@ class _Now(View):
             return self._held.X_MD[self._places]
         if need == "row_key" or self._logits is None:
             return super()._whole(need)
-        Z_NC = self._logits.Z_NC[self._places]
-        if need == "log_probs":
-            for a in range(0, len(Z_NC), ROWS):
-                Z_NC[a : a + ROWS] = log_softmax(Z_NC[a : a + ROWS])
-        return Z_NC
+        out: Floats = np.empty((len(self._places), self._logits.Z_NC.shape[1]), self._logits.Z_NC.dtype)
+        for a in range(0, len(out), ROWS):
+            logits_BC = self._logits.logits_of(self._places[a : a + ROWS])
+            out[a : a + ROWS] = logits_BC if need == "logits" else log_softmax(logits_BC)
+        return out
 
 
 def _last_hidden(model: Model, X_ND: Floats) -> Floats:

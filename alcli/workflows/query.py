@@ -146,8 +146,8 @@ def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any],
         selection, imputed = _imputed(pool, now, strategy, ask, options)
         notes.append(f"the batch was chosen as if its items had the labels in column 'imputed', which the model made up (impute={ask.impute}); nobody gave them")
     note_shortage(len(selection.rows_K), ask, notes)
-    if len(labelled_rows) == pool.n and ask.head is None and not ask.labels:
-        notes.append(f"every row is labelled by column '{pool.label_column}' of the pool; to begin without labels, give -l a file with just the line id,label")
+    if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
+        notes.append(f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a file with just the line id,label")
     about_pool = {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim}
     report = {"pool": about_pool, "candidates": len(candidates), "labelled": len(labelled_rows), "selected": len(selection.rows_K)}
     table = _table(pool, ask, selection, head)
@@ -235,20 +235,20 @@ def _table(pool: Pool, ask: Query, selection: Selection, head: HeadFile | None) 
     table: Table = {
         "id": pool.ids.arrow(selection.rows_K).to_pylist(),
         "rank": list(range(len(selection.rows_K))),
-        "score": [_shortest(s) for s in selection.scores_K],
+        "score": [shortest(s) for s in selection.scores_K],
         "strategy": [ask.strategy] * len(selection.rows_K),
     }
     if selection.weights_K is not None:
-        table["weight"] = [_shortest(w) for w in selection.weights_K]
+        table["weight"] = [shortest(w) for w in selection.weights_K]
     if head is not None and head.classes is not None:
         log_probs = head.model.predictive(pool.take(selection.rows_K) if selection.features_KD is None else selection.features_KD)
         best = log_probs.argmax(axis=1)
         table["predicted"] = [typed_class(head.classes[c], head.class_type) for c in best]
-        table["confidence"] = [_shortest(np.float32(np.exp(v))) for v in log_probs.max(axis=1)]
+        table["confidence"] = [shortest(np.float32(np.exp(v))) for v in log_probs.max(axis=1)]
     return table
 
 
-def _shortest(value: Array | np.float32) -> float:
+def shortest(value: Array | np.float32) -> float:
     """A float32 as the Python float with the shortest text that reads back to the same float32."""
     return float(str(np.float32(value)))
 

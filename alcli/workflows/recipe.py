@@ -13,7 +13,7 @@ from alcli.heads._fitting import FitSpec
 from alcli.posteriors._contract import Posterior, posterior_of
 
 CALIBRATIONS = ("none", "temperature")
-COVARIANCES = ("shared", "block", "kron", "diag", "full")
+COVARIANCES = ("shared", "shared-cat", "block", "kron", "diag", "full")
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Study:
 
 
 def parameters(
-    spec: Any, n_seeds: int, test_fraction: float, *, initial: int = 100, new: str = "10..100", stages: str = "50,100,200,400,800",
+    spec: Any, n_seeds: int, test_fraction: float, *, initial: int = 100, new: str = "10..100", stages: str = "50,100,200,400",
     stage_new: int = 10, mc_samples: int = 500, radam_rate: float = 0.1,
 ) -> UpdateStudy:
     """The options of the study. initial: old labels; new: sizes of the sets of new labels; stages: old labels of the learning stages,

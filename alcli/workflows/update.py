@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,11 +76,12 @@ def update(path: Path, pool: Pool, labels: Sequence[str], how: How, *, out: Path
         given = usable(pool, read_labels(labels, pool.ids, regression=regression, ignore_unknown=how.ignore_unknown), regression)
         new, n_known = _only_new(pool, head, given, how)
         notes.extend(new.notes)
+        seconds = 0.0
         if len(new.labels):
-            head = _absorb(pool, head, new, how, printable(path))
+            head, seconds = _absorb(pool, head, new, how, printable(path))
         if len(new.labels) or not in_place:
             save_head(target, head, overwrite=in_place or force)
-        return _told(head, len(new.labels), n_known, how, notes)
+        return _told(head, len(new.labels), n_known, how, seconds, notes)
 
 
 def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, how: How) -> tuple[LabelledRows, int]:
@@ -102,17 +104,20 @@ def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, how: How) -> tupl
     return replace(given, rows_L=given.rows_L[is_new], labels=labels), int((~is_new).sum())
 
 
-def _absorb(pool: Pool, head: HeadFile, new: LabelledRows, how: How, shown: str) -> HeadFile:
+def _absorb(pool: Pool, head: HeadFile, new: LabelledRows, how: How, shown: str) -> tuple[HeadFile, float]:
+    """The head with the new labels absorbed, and the seconds that the arithmetic took."""
     data = training(pool, new, head.classes)
     everything = head.absorbed.extended(absorbed(pool, new, data))
+    started = time.perf_counter()
     if how.method == "refit":
         model = _refitted(pool, head, everything, shown)
     else:
         mode: Any = how.mode
         model = head.model.update(data, gamma=how.gamma, mode=mode)
+    seconds = time.perf_counter() - started
     ids = np.concatenate([head.anchor_id, pool.ids.hashes(pool.sorted_by_id(new.rows_L))])
     anchor_id, anchors = choose_anchors(ids, np.concatenate([head.anchors, data.X_LD]))
-    return replace(head, model=model, absorbed=everything, anchor_id=anchor_id, anchors=anchors)
+    return replace(head, model=model, absorbed=everything, anchor_id=anchor_id, anchors=anchors), seconds
 
 
 def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> Model:
@@ -127,8 +132,8 @@ def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> M
     return fit(data, Recipe.from_json(head.recipe, shown).spec(regression=n_classes is None), start=head.model)
 
 
-def _told(head: HeadFile, n_new: int, n_known: int, how: How, notes: list[str]) -> Updated:
-    report: dict[str, Any] = {"new_labels": n_new, "already_absorbed": n_known, "absorbed": len(head.absorbed.id_L), "method": how.method}
+def _told(head: HeadFile, n_new: int, n_known: int, how: How, seconds: float, notes: list[str]) -> Updated:
+    report: dict[str, Any] = {"new_labels": n_new, "already_absorbed": n_known, "absorbed": len(head.absorbed.id_L), "method": how.method, "seconds": seconds}
     if how.method == "second-order":
         report["gamma"] = head.model.gamma if how.gamma is None else how.gamma
     return Updated(report, notes)

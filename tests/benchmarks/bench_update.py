@@ -14,11 +14,12 @@ import numpy as np
 from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
+from alcli import plugins
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
 from alcli.heads.softmax import softmax
-from alcli.posteriors._contract import Evidence
+from alcli.posteriors._contract import Evidence, posterior_of
 from alcli.posteriors.laplace_shared import LaplaceShared
 from tests.benchmarks.timing import median_seconds, table
 
@@ -28,6 +29,7 @@ D, C, SEEDS = 768, 100, 5
 def main(data: Path) -> None:
     with threadpool_limits(1):
         one_label()
+        covariances()
         if (data / "banking77" / "features.parquet").exists():
             recovered(data)
 
@@ -38,7 +40,7 @@ def one_label() -> None:
     rows = Evidence(phi, np.eye(C)[rng.integers(C, size=1000)], np.ones(1000), "softmax")
     post = LaplaceShared.fit(W, rows, prior_precision=0.01)
     one, many = rows.rows(np.arange(1)), rows.rows(np.arange(128))
-    covariance, x = post.covariance_DD.copy(order="F"), phi[0].copy()
+    covariance, x = post.state.covariance_DD.copy(order="F"), phi[0].copy()
 
     def passes() -> None:
         t = blas.dsymv(1.0, covariance, x, lower=1)
@@ -47,11 +49,26 @@ def one_label() -> None:
     floor = median_seconds(passes, runs=200)
     rows_out = [("two passes over D1 x D1", floor * 1e6, 1.0)]
     for name, seconds in (
-        ("update, one label", median_seconds(lambda: post.update(W, one, gamma=1.0), runs=200)),
-        ("update, each of 128 in a call", median_seconds(lambda: post.update(W, many, gamma=1.0), runs=20) / 128),
+        ("linearised update, one label", median_seconds(lambda: post.update(W, one, gamma=1.0), runs=200)),
+        ("update, one label", median_seconds(lambda: post.update(W, one), runs=200)),
+        ("update, each of 128 in a call", median_seconds(lambda: post.update(W, many), runs=20) / 128),
     ):
         rows_out.append((name, seconds * 1e6, seconds / floor))
     table(("D=768 C=100", "microseconds", "ratio"), rows_out)
+
+
+def covariances() -> None:
+    """One label and a batch of 50 by every covariance that fits, and the size of what is stored."""
+    rng = np.random.default_rng(0)
+    phi, W = rng.normal(size=(1000, D + 1)) / np.sqrt(D), rng.normal(size=(C, D + 1))
+    rows = Evidence(phi, np.eye(C)[rng.integers(C, size=1000)], np.ones(1000), "softmax")
+    one, fifty = rows.rows(np.arange(1)), rows.rows(np.arange(50))
+    out = []
+    for name in ("shared", "shared-cat", "block", "kron", "diag"):
+        post = posterior_of(plugins.load("posteriors", f"laplace-{name}")).fit(W, rows, prior_precision=0.01)
+        alone, together = (median_seconds(lambda: post.update(W, data, mode="batch"), runs=5) for data in (one, fifty))  # noqa: B023
+        out.append((name, alone * 1e3, together * 1e3, sum(array.nbytes for array in post.arrays().values()) / 1e6))
+    table(("D=768 C=100", "ms, one label", "ms, batch of 50", "MB stored"), out)
 
 
 def recovered(data: Path) -> None:

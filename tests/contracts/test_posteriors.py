@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from alcli import plugins
+from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.heads._contract import Training, family_of
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
-from alcli.posteriors._contract import posterior_of
+from alcli.numerics.logistic import one_hot, softmax
+from alcli.posteriors._contract import Evidence, posterior_of
 
 SOFTMAX = family_of(plugins.load("heads", "softmax"))
 
@@ -129,3 +133,109 @@ def test_a_stored_tensor_that_is_missing_is_named(model, name):
 
 def test_log_evidence_is_finite(model):
     assert np.isfinite(model.posterior.log_evidence(model.head.W_CD1, -10.0))
+
+
+def test_new_classes_leave_the_others_and_can_be_learnt(model):
+    wider, X = model.with_new_classes(2), rows(seed=1).X_LD
+    np.testing.assert_array_equal(wider.logits(X)[:, :3], model.logits(X))
+    assert not wider.logits(X)[:, 3:].any()
+    phi = model.head.last_layer(X)
+    before, after = model.posterior.variance(phi), wider.posterior.variance(phi)
+    np.testing.assert_allclose(after[:, : before.shape[1]], before, rtol=1e-10)
+    assert (after > 0).all()
+    new = Training(X[:1], np.array([4]), np.ones(1), 5)
+    assert wider.update(new).log_probs(X[:1])[0, 4] > wider.log_probs(X[:1])[0, 4]
+
+
+class Dense:
+    """A tiny problem and what the test of a posterior, by its function `dense_precision`, says its precision is.
+
+    dense_precision(parts, prior, curvature): over all C D1 weights, class by class; parts: (mean, rows) pairs, each
+    with rows whose curvature is taken at that mean.
+    """
+
+    prior, curvature, noise = 0.7, 0.6, 1.3
+
+    def __init__(self, name, function):
+        rng = np.random.default_rng(5)
+        self.W = rng.normal(size=(3, 3))
+        self.old, self.new = (
+            Evidence(with_bias(rng.normal(size=(n, 2))), one_hot(rng.integers(3, size=n), 3), rng.uniform(0.5, 2.0, size=n), "softmax")
+            for n in (10, 5)
+        )
+        self.phi = with_bias(rng.normal(size=(6, 2)))
+        form = posterior_of(plugins.load("posteriors", name))
+        self.posterior = form.fit(self.W, self.old, prior_precision=self.prior, curvature=self.curvature, noise_variance=self.noise)
+        self._function = function
+
+    def precision(self, *parts):
+        return self._function([(self.W, self.old), *parts], self.prior, self.curvature)
+
+    def check(self, posterior, precision):
+        """Variances of logits and the log determinant."""
+        covariance = self.noise * np.linalg.inv(precision)
+        want = [[np.kron(e, phi) @ covariance @ np.kron(e, phi) for e in np.eye(3)] for phi in self.phi]
+        np.testing.assert_allclose(np.broadcast_to(posterior.variance(self.phi), (6, 3)), want, rtol=1e-10)
+        occam = 0.5 * (9 * np.log(self.prior) - np.linalg.slogdet(precision)[1])
+        assert posterior.log_evidence(0 * self.W, -2.0) == pytest.approx(occam - 2.0, rel=1e-10)
+
+
+@pytest.fixture
+def dense(name):
+    path = Path(__file__).parents[1] / "posteriors" / f"test_{name.replace('-', '_')}.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "dense_precision"):
+        pytest.skip("not a Gaussian with a precision matrix")
+    return Dense(name, module.dense_precision)
+
+
+def test_variance_and_evidence_equal_the_dense_form(dense):
+    dense.check(dense.posterior, dense.precision())
+
+
+def test_samples_have_the_dense_covariance(dense):
+    draws = (dense.posterior.sample(dense.W, 20_000, seed=7) - dense.W).reshape(-1, 9)
+    S = dense.noise * np.linalg.inv(dense.precision())
+    spread = np.sqrt((S**2 + np.outer(np.diag(S), np.diag(S))) / len(draws))
+    assert (np.abs(draws.T @ draws / len(draws) - S) < 4.5 * spread).all()
+
+
+@pytest.mark.parametrize("m", [1, 5])
+@pytest.mark.parametrize("mode", ["sequential", "batch"])
+@pytest.mark.parametrize("gamma", [None, 1.4])
+def test_after_an_update_the_precision_is_that_of_all_rows(dense, mode, gamma, m):
+    rows_in_turn = [dense.new.rows(np.arange(m))] if mode == "batch" else [dense.new.rows(np.array([i])) for i in range(m)]
+    parts, W, one_by_one = [], dense.W, dense.posterior
+    for data in rows_in_turn:
+        W, one_by_one = one_by_one.update(W, data, gamma=gamma, mode=mode)
+        parts.append((W, data))
+    got, posterior = dense.posterior.update(dense.W, dense.new.rows(np.arange(m)), gamma=gamma, mode=mode)
+    np.testing.assert_allclose(got, W, atol=1e-11)
+    dense.check(posterior, dense.precision(*parts))
+    dense.check(one_by_one, dense.precision(*parts))
+
+
+@pytest.mark.parametrize("m", [1, 5])
+def test_an_implicit_update_is_the_mode_of_the_new_rows_under_the_posterior(dense, m):
+    data = dense.new.rows(np.arange(m))
+    W, _ = dense.posterior.update(dense.W, data, mode="batch")
+    residual = (data.targets_LC - softmax(data.phi_LD1 @ W.T)) * data.weights_L[:, None]
+    np.testing.assert_allclose(dense.precision() @ (W - dense.W).ravel(), (residual.T @ data.phi_LD1).ravel(), atol=1e-9)
+
+
+@pytest.mark.parametrize("m", [1, 5])
+def test_a_linearised_update_is_gamma_times_a_step_against_the_dense_precision_of_all_rows(dense, m):
+    data = dense.new.rows(np.arange(m))
+    W, _ = dense.posterior.update(dense.W, data, gamma=1.4, mode="batch")
+    residual = (data.targets_LC - softmax(data.phi_LD1 @ dense.W.T)) * data.weights_L[:, None]
+    step = np.linalg.solve(dense.precision((dense.W, data)), (residual.T @ data.phi_LD1).ravel())
+    np.testing.assert_allclose((W - dense.W).ravel(), 1.4 * step, atol=1e-11)
+
+
+def test_under_squared_loss_implicit_is_linearised_with_gamma_one(dense):
+    data = Evidence(dense.new.phi_LD1, dense.new.targets_LC, dense.new.weights_L, "identity")
+    for mode in ("sequential", "batch"):
+        (a, _), (b, _) = (dense.posterior.update(dense.W, data, gamma=gamma, mode=mode) for gamma in (None, 1.0))
+        np.testing.assert_array_equal(a, b)

@@ -12,6 +12,7 @@ from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
 from alcli.heads.softmax import softmax
 from alcli.numerics.logistic import log_softmax
+from alcli.posteriors.laplace_block import LaplaceBlock
 from alcli.posteriors.laplace_shared import LaplaceShared
 
 
@@ -56,10 +57,48 @@ def test_predictions_do_not_depend_on_the_block_they_are_made_in(model):
     np.testing.assert_array_equal(whole.astype(np.float32), parts.astype(np.float32))
 
 
-def test_gamma_none_is_the_tuned_one(model):
-    new = rows(3, seed=2)
-    np.testing.assert_array_equal(model.update(new).head.W_CD1, model.update(new, gamma=model.gamma).head.W_CD1)
-    assert (model.update(new, gamma=2 * model.gamma).head.W_CD1 != model.update(new).head.W_CD1).any()
+def test_gamma_none_is_that_of_the_model(model):
+    new, linearised = rows(3, seed=2), replace(model, gamma=2.0)
+    np.testing.assert_array_equal(linearised.update(new).head.W_CD1, model.update(new, gamma=2.0).head.W_CD1)
+    assert model.gamma is None
+    assert (model.update(new).head.W_CD1 != linearised.update(new).head.W_CD1).any()
+    for kept in (model, linearised):
+        again = Model.from_arrays(kept.arrays(), kept.settings(), family=softmax.head, posterior=LaplaceShared)
+        assert again.gamma == kept.gamma
+
+
+def test_variances_by_class_lower_confidence_and_keep_the_predicted_class():
+    model, X = fit(rows(), FitSpec(softmax.head, LaplaceBlock)), rows(seed=1).X_LD
+    plain, predictive = model.log_probs(X), model.predictive(X)
+    assert model.posterior.variance(model.head.last_layer(X)).shape == (40, 3)
+    assert (predictive.argmax(axis=1) == plain.argmax(axis=1)).all()
+    assert (predictive.max(axis=1) < plain.max(axis=1)).all()
+
+
+@pytest.mark.parametrize("form", [LaplaceShared, LaplaceBlock])
+def test_the_monte_carlo_predictive_averages_probabilities_of_draws(form):
+    model, X = fit(rows(), FitSpec(softmax.head, form)), rows(4, seed=1).X_LD
+    draws = model.posterior.sample(model.head.W_CD1, 50, seed=3)
+    want = np.mean([np.exp(replace(model, head=model.head.with_last_layer(W)).log_probs(X)) for W in draws], axis=0)
+    np.testing.assert_allclose(np.exp(model.predictive_samples(X, 50, seed=3)), want, atol=1e-12)
+
+
+def test_removing_a_row_undoes_its_update(model):
+    new = rows(1, seed=2)
+    back = model.update(new).remove(new)
+    np.testing.assert_allclose(back.head.W_CD1, model.head.W_CD1, atol=1e-11)
+    np.testing.assert_allclose(back.predictive(new.X_LD), model.predictive(new.X_LD), atol=1e-10)
+    with pytest.raises(DataError, match="no posterior"):
+        replace(model, posterior=None).remove(new)
+
+
+def test_a_new_class_starts_at_zero_and_a_regression_has_none(model):
+    wider = model.with_new_classes(2)
+    assert wider.n_classes == 5
+    assert wider.posterior is model.posterior
+    assert not wider.head.W_CD1[3:].any()
+    with pytest.raises(DataError, match="no classes to add"):
+        replace(model, head=replace(model.head, regression=True)).with_new_classes(1)
 
 
 def test_a_linear_head_adds_its_bias():

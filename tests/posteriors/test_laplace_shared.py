@@ -11,9 +11,10 @@ from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.numerics import updates
 from alcli.numerics.logistic import log_softmax, one_hot, softmax
+from alcli.numerics.precision import PENDING_ROWS
 from alcli.numerics.softmax_map import fit_map, rotate
 from alcli.posteriors._contract import Evidence
-from alcli.posteriors.laplace_shared import PENDING_ROWS, LaplaceShared
+from alcli.posteriors.laplace_shared import LaplaceShared
 
 D, C, PRIOR = 5, 4, 0.7
 
@@ -29,6 +30,13 @@ def problem(seed=0, n=12, m=6, link="softmax", D=D):
 def dense(data, curvature, prior=PRIOR):
     weighted = data.phi_LD1 * data.weights_L[:, None]
     return prior * np.eye(data.phi_LD1.shape[1]) + curvature * weighted.T @ data.phi_LD1
+
+
+def dense_precision(parts, prior, curvature):
+    total = prior * np.eye(parts[0][0].shape[1])
+    for _, data in parts:
+        total += curvature * (data.phi_LD1 * data.weights_L[:, None]).T @ data.phi_LD1
+    return np.kron(np.eye(len(parts[0][0])), total)
 
 
 def joined(a, b):
@@ -79,13 +87,14 @@ def test_squared_loss_with_gamma_one_equals_ridge_on_all_rows(mode):
         np.testing.assert_allclose(after.covariance, np.linalg.inv(dense(both, 1.0)), atol=1e-12)
 
 
-def test_the_dual_form_equals_the_sequential_recursion():
+@pytest.mark.parametrize("gamma", [1.7, None])
+def test_the_dual_form_equals_the_sequential_recursion(gamma):
     W, old, new = problem()
     new = Evidence(new.phi_LD1, new.targets_LC, np.ones(new.n), "softmax")
     post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.3)
-    got, _ = post.update(W, new, gamma=1.7)
+    got, _ = post.update(W, new, gamma=gamma)
     X, S = new.phi_LD1, post.covariance
-    dual = updates.dual_update(X @ S @ X.T, X @ W.T, new.targets_LC, gamma=1.7, curvature=0.3, mean=softmax)
+    dual = updates.dual_update(X @ S @ X.T, X @ W.T, new.targets_LC, gamma=gamma, curvature=0.3, mean=softmax)
     np.testing.assert_allclose(W + dual.coefficients_MC.T @ X @ S, got, atol=1e-12)
     held_out = with_bias(np.random.default_rng(5).normal(size=(9, D)))
     np.testing.assert_allclose(held_out @ W.T + dual.shift(held_out @ S @ X.T), held_out @ got.T, atol=1e-12)
@@ -171,7 +180,7 @@ def test_precision_and_covariance_do_not_drift_apart_in_1000_updates(scale):
     for start in range(40, 1040, 50):
         W, post = post.update(W, data.rows(np.arange(start, start + 50)), gamma=0.5, mode="batch" if start % 100 else "sequential")
     assert np.abs(post.covariance @ post.precision - np.eye(33)).max() < 1e-8
-    assert len(post.taken_JD) == len(post.added_JD) < PENDING_ROWS
+    assert len(post.state.taken_JD) == len(post.state.added_JD) < PENDING_ROWS
     np.testing.assert_allclose(post.precision, dense(data, 0.5, 0.01 * scale**2), atol=1e-9 * scale**2)
 
 
@@ -220,6 +229,49 @@ def test_the_default_scale_makes_the_weights_as_large_as_the_prior_expects():
     assert post.noise_variance * C * effective / PRIOR == pytest.approx((W**2).sum())
     assert 0 < LaplaceShared.fit(0 * W, old, prior_precision=PRIOR).noise_variance < 1e-5
     assert LaplaceShared.fit(100 * W, old, prior_precision=PRIOR).noise_variance == 1.0
+
+
+@pytest.mark.parametrize("link", ["softmax", "identity"])
+@pytest.mark.parametrize("mode", ["sequential", "batch"])
+def test_removing_the_rows_of_the_last_implicit_update_undoes_it(link, mode):
+    W, old, new = problem(link=link)
+    new = new.rows(np.arange(6 if mode == "batch" else 1))
+    post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.3 if link == "softmax" else 1.0)
+    back, state = LaplaceShared.remove(post.update(W, new, mode=mode)[1], post.update(W, new, mode=mode)[0], new)
+    np.testing.assert_allclose(back, W, atol=1e-11)
+    np.testing.assert_allclose(state.precision, post.precision, atol=1e-12)
+    np.testing.assert_allclose(state.covariance, post.covariance, atol=1e-12)
+
+
+def test_removing_any_rows_is_exact_for_the_precision_and_for_ridge():
+    _, old, new = problem(link="identity")
+    both = joined(old, new)
+    def fitted(data):
+        return np.linalg.solve(dense(data, 1.0), (data.phi_LD1 * data.weights_L[:, None]).T @ data.targets_LC).T
+    W, post = LaplaceShared.fit(fitted(both), both, prior_precision=PRIOR).remove(fitted(both), old.rows(np.arange(5)))
+    rest = both.rows(np.arange(5, 18))
+    np.testing.assert_allclose(W, fitted(rest), atol=1e-12)
+    np.testing.assert_allclose(post.covariance, np.linalg.inv(dense(rest, 1.0)), atol=1e-12)
+
+
+def test_removing_a_row_of_a_softmax_fit_comes_nearer_to_the_refit_without_it():
+    rng = np.random.default_rng(0)
+    phi, y = with_bias(rng.normal(size=(30, D))), rng.integers(C, size=30)
+    def fitted(k):
+        rows = rotate(phi[k:], y[k:], np.ones(30 - k), C)
+        return fit_map(rows, PRIOR).W_CR @ rows.V_D1R.T
+    with_all, without = fitted(0), fitted(1)
+    data = Evidence(phi, one_hot(y, C), np.ones(30), "softmax")
+    W, _ = LaplaceShared.fit(with_all, data, prior_precision=PRIOR, curvature=0.2).remove(with_all, data.rows(np.arange(1)))
+    assert np.linalg.norm(W - without) < 0.5 * np.linalg.norm(with_all - without)
+
+
+def test_rows_that_were_never_absorbed_cannot_be_removed():
+    W, old, _ = problem()
+    post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
+    far = Evidence(100 * old.phi_LD1[:1], old.targets_LC[:1], np.ones(1), "softmax")
+    with pytest.raises(DataError, match="without these rows is not positive definite"):
+        post.remove(W, far)
 
 
 @pytest.mark.parametrize(("damage", "words"), [

@@ -1,0 +1,59 @@
+"""What an annotation tool writes to a stream: one JSON object a line, an id with its label or with `skip`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from alcli.errors import DataError, printable
+
+LONGEST_LINE = 1 << 20
+_EXPECTED = 'expected {"id": …, "label": …} or {"id": …, "skip": true}'
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One line. where: for messages. label: None for an item that is passed over; values are as they are written."""
+
+    where: str
+    id: Any
+    label: Any
+    weight: Any
+
+
+def lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """(number from 1, bytes) of each line that is not blank, as soon as it is whole; a longer one than a MiB comes cut."""
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        rest = line
+        while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = stream.readline(LONGEST_LINE + 1)
+        if line.strip():
+            yield number, line
+
+
+def reply(line: bytes, number: int) -> Reply:
+    """The reply that a line holds. Raises DataError that says what is wrong with it."""
+    where = f"line {number}"
+    if len(line) > LONGEST_LINE:
+        raise DataError(f"{where}: is longer than {LONGEST_LINE} bytes", hint=_EXPECTED)
+    try:
+        found = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: is not JSON ({printable(error)})", hint=_EXPECTED) from None
+    if not isinstance(found, dict) or "id" not in found:
+        raise DataError(f"{where}: {'has no id' if isinstance(found, dict) else 'is not an object'}", hint=_EXPECTED)
+    skip, label = found.get("skip", False), found.get("label")
+    if not isinstance(skip, bool):
+        raise DataError(f"{where}: skip must be true or false, got {printable(json.dumps(skip))}", hint=_EXPECTED)
+    if skip == (label is not None and label != ""):
+        what = "both a label and skip" if skip else "neither a label nor skip"
+        raise DataError(f"{where}: the id {printable(json.dumps(found['id'], ensure_ascii=False))} has {what}", hint=_EXPECTED)
+    return Reply(where, found["id"], None if skip else label, found.get("weight"))
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

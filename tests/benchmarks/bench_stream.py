@@ -1,0 +1,94 @@
+"""From a label to the next item, against one GEMV pass over the pool: N=50,000, D=768, C=77, float32.
+
+Floor: the product of the features with one vector, in the same blocks on the same threads. A label moves the last layer (update),
+its move is applied to the followed logits in one pass, every row is scored anew by the strategy, and the best few from the weights.
+Times are the fastest of many labels, as for the floor, so that what else the machine does counts for neither.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from alcli import plugins
+from alcli.data.selection_file import append_to_ledger, read_ledger
+from alcli.heads._contract import LinearHead, Training
+from alcli.heads._model import Model, evidence_of
+from alcli.numerics.blocks import n_threads, thread_limit, workers
+from alcli.posteriors.laplace_shared import LaplaceShared
+from alcli.strategies._arrays import ArraySource
+from alcli.strategies._contract import strategy_of
+from alcli.strategies._live import Live
+from tests.benchmarks.timing import table
+
+N, D, C, LABELLED, RUNS = 50_000, 768, 77, 200, 25
+SLOW = frozenset({"kmeans", "typiclust"})  # clusterings of the whole pool at each label
+
+
+def main(data: Path) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((N, D), dtype=np.float32) / np.float32(D**0.5), rng.integers(C, size=N)
+    for threads in sorted({1, n_threads()}):
+        with thread_limit(threads):
+            latencies(X, y, threads)
+    ledger()
+
+
+def latencies(X: np.ndarray, y: np.ndarray, threads: int) -> None:
+    vector, out = X[0].copy(), np.empty(N, np.float32)
+
+    def gemv() -> None:
+        with workers() as spread:
+            spread(N, lambda a, b: np.dot(X[a:b], vector, out=out[a:b]))
+
+    floor = fastest(gemv)
+    rows = [("one GEMV pass", floor * 1e3, 1.0)]
+    for name in plugins.names("strategies"):
+        live = Live(ArraySource(X, np.arange(N)), np.arange(LABELLED, N), np.arange(LABELLED), model(X, y), strategy_of(plugins.load("strategies", name)))
+        live.next()
+
+        def label(live: Live = live) -> float:
+            row, _ = live.next()
+            start = time.perf_counter()
+            live.tell(row, int(y[row]))
+            row, _ = live.next()
+            live.predictive(row)
+            return time.perf_counter() - start
+
+        seconds = min(label() for _ in range(2 if name in SLOW else RUNS))
+        rows.append((f"label to next item, {name}", seconds * 1e3, seconds / floor))
+    table((f"N={N} D={D} C={C}, {threads} threads", "milliseconds", "ratio"), rows)
+
+
+def model(X: np.ndarray, y: np.ndarray) -> Model:
+    W = np.random.default_rng(1).normal(size=(C, D + 1))
+    head = LinearHead("softmax", W, 1.0)
+    rows = Training(X[:LABELLED], y[:LABELLED], np.ones(LABELLED), C)
+    return Model(head, LaplaceShared.fit(W, evidence_of(head, rows), prior_precision=1.0, curvature=0.1))
+
+
+def ledger() -> None:
+    """One id entered into a ledger that is read, written anew and synced each time."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "asked.parquet"
+        for n in (100, 10_000):
+            ids = [f"item-{i}" for i in range(n)]
+            append_to_ledger(path, [], {"id": ids, "rank": list(range(n)), "score": [0.5] * n, "strategy": ["margin"] * n}, text_ids=True)
+            one = {"id": ["new"], "rank": [0], "score": [0.5], "strategy": ["margin"]}
+            rows.append((f"{n:,} entries", fastest(lambda one=one: append_to_ledger(path, read_ledger(path), one, text_ids=True), runs=5) * 1e3))
+    table(("ledger, one more id", "milliseconds"), rows)
+
+
+def fastest(work: Callable[[], object], runs: int = RUNS) -> float:
+    """The fewest seconds of several calls."""
+    times = []
+    for _ in range(runs + 1):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])

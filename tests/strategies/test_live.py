@@ -1,0 +1,148 @@
+"""A live pool chooses what a selection from scratch would choose, for every strategy there is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from alcli import plugins
+from alcli.errors import DataError
+from alcli.heads._contract import Training
+from alcli.heads._fitting import FitSpec, fit
+from alcli.heads._model import Model
+from alcli.heads.softmax import softmax
+from alcli.posteriors.laplace_shared import LaplaceShared
+from alcli.strategies._arrays import ArraySource
+from alcli.strategies._contract import pointwise, select, strategy_of
+from alcli.strategies._live import Live
+from alcli.strategies._view import View
+
+N, D, C, L, SEED = 300, 6, 4, 20, 3
+RNG = np.random.default_rng(0)
+Y = RNG.integers(C, size=N)
+X = 2 * RNG.standard_normal((C, D))[Y] + RNG.standard_normal((N, D))
+IDS = RNG.permutation(N)
+NAMES = plugins.names("strategies")
+
+
+def source(dtype=np.float64):
+    return ArraySource(X.astype(dtype), IDS)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return fit(Training(X[:L], Y[:L], np.ones(L), C), FitSpec(softmax.head, LaplaceShared, prior_precision=0.1, curvature=0.1))
+
+
+def strategy(name):
+    return strategy_of(plugins.load("strategies", name))
+
+
+def live(name, model, dtype=np.float64, **more):
+    chosen = strategy(name) if isinstance(name, str) else name
+    return Live(source(dtype), np.arange(L, N), np.arange(L), model if chosen.needs_head else None, chosen, seed=SEED, **more)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", NAMES)
+def test_each_choice_is_that_of_a_selection_from_scratch(name, dtype, model):
+    pool, told, closed = live(name, model, dtype), list(range(L)), list(range(L))
+    for step in range(15):
+        row, score = pool.next()
+        view = View(source(dtype), np.setdiff1d(np.arange(N), closed), np.array(told), pool.model)
+        expected = select(strategy(name), view, 1, seed=SEED, options={})
+        assert row == expected.rows_K[0]
+        assert score == pytest.approx(float(expected.scores_K[0]), rel=1e-5)
+        closed.append(row)
+        if step % 5 == 4:
+            pool.skip(row)
+        else:
+            told.append(row)
+            pool.tell(row, Y[row])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_are_chosen_as_from_scratch(name, model):
+    pool = live(name, model)
+    first = pool.next()[0]
+    pool.tell(first, Y[first])
+    view = View(source(), np.setdiff1d(np.arange(L, N), first), np.append(np.arange(L), first), pool.model)
+    expected = select(strategy(name), view, 7, seed=SEED, options={})
+    assert pool.choose(7).rows_K.tolist() == expected.rows_K.tolist()
+
+
+def test_the_model_is_the_one_that_absorbed_the_labels_in_their_order(model):
+    pool, rows = live("margin", model), []
+    for _ in range(12):
+        row = pool.next()[0]
+        pool.tell(row, Y[row])
+        rows.append(row)
+    expected = model.update(Training(X[rows], Y[rows], np.ones(12), C))
+    np.testing.assert_allclose(pool.model.head.W_CD1, expected.head.W_CD1, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(pool.model.posterior.precision, expected.posterior.precision, rtol=1e-10)
+
+
+def test_asking_again_changes_nothing_and_a_pool_runs_out(model):
+    pool = live("entropy", model)
+    assert pool.next() == pool.next()
+    for _ in range(N - L):
+        pool.skip(pool.next()[0])
+    assert pool.n == 0
+    assert pool.next() is None
+    assert len(pool.choose(3).rows_K) == 0
+
+
+def test_a_label_for_a_row_that_is_no_candidate_is_absorbed(model):
+    pool = Live(source(), np.arange(100, N), np.arange(L), model, strategy("coreset"), seed=SEED)
+    pool.next()
+    pool.tell(50, Y[50])
+    expected = model.update(Training(X[50:51], Y[50:51], np.ones(1), C))
+    assert np.array_equal(pool.model.head.W_CD1, expected.head.W_CD1)
+    view = View(source(), np.arange(100, N), np.append(np.arange(L), 50), pool.model)
+    assert pool.next()[0] == select(strategy("coreset"), view, 1, seed=SEED, options={}).rows_K[0]
+    assert np.array_equal(pool.features(np.array([50, 120])), X[[50, 120]])
+
+
+@pytest.mark.parametrize("need", ["features", "logits"])
+def test_ties_go_to_the_lowest_id(model, need):
+    @pointwise(needs=[need])
+    def flat(block_B):
+        return np.zeros(len(block_B))
+
+    assert IDS[live(flat.strategy, model).next()[0]] == IDS[L:].min()
+
+
+def test_a_score_that_is_no_number_is_refused_with_its_row(model):
+    @pointwise(needs=["logits"])
+    def broken(logits_BC):
+        return np.full(len(logits_BC), np.nan)
+
+    with pytest.raises(DataError, match=r"row .*: the score is not a finite number"):
+        live(broken.strategy, model).next()
+
+
+def test_a_head_with_hidden_layers_is_followed_by_what_its_last_layer_sees(model):
+    class Hidden:
+        """A head that squares its features first."""
+
+        def __init__(self, inner):
+            self.inner = inner
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def last_layer(self, X_BD):
+            return self.inner.last_layer(X_BD.astype(np.float64) ** 2)
+
+        def logits(self, X_BD):
+            return self.inner.logits(X_BD.astype(np.float64) ** 2)
+
+        def with_last_layer(self, W_CD1):
+            return Hidden(self.inner.with_last_layer(W_CD1))
+
+    pool = live("margin", Model(Hidden(model.head), model.posterior, 1.3, model.gamma), np.float32)
+    for _ in range(10):
+        row = pool.next()[0]
+        pool.tell(row, Y[row])
+    pool.next()
+    np.testing.assert_allclose(pool._logits.logits(0, N - L), pool.model.logits(X[pool._held.rows_M].astype(np.float32)), rtol=0, atol=1e-4)
