@@ -16,9 +16,11 @@ def update(
     pool: Annotated[str, typer.Option("-P", "--pool", metavar="POOL", help="The pool that holds the labelled items' features.", show_default=False)],
     labels: Annotated[list[str], typer.Option("-l", "--labels", metavar="FILE", help="New labels; those already absorbed are skipped. '-' is standard input.", show_default=False)],
     out: Annotated[Optional[Path], typer.Option("-o", "--out", metavar="HEAD2", help="Write the new head here.  [default: replace HEAD]", show_default=False)] = None,
-    method: Annotated[str, typer.Option("--method", metavar="second-order|refit", help="Closed-form update, or an exact refit to all labels.")] = "second-order",
-    gamma: Annotated[str, typer.Option("--gamma", metavar="auto|X", help="Step size of the second-order update.")] = "auto",
+    method: Annotated[str, typer.Option("--method", metavar="second-order|first-order|mc|refit", help="Closed-form update of the posterior; one gradient step a label; reweighted draws of the posterior; or an exact refit to all labels.")] = "second-order",
+    gamma: Annotated[str, typer.Option("--gamma", metavar="auto|X", help="Step size; auto of second-order is the implicit update, which needs none.")] = "auto",
+    preset: Annotated[str, typer.Option("--preset", metavar="none|paper", help="paper: gamma 10, as published (Huseljic et al. 2025).")] = "none",
     mode: Annotated[str, typer.Option("--mode", metavar="sequential|batch", help="One label after another, or all at once (independent of their order).")] = "sequential",
+    allow_new_classes: Annotated[bool, typer.Option("--allow-new-classes", help="A label that the head has no class for adds one.")] = False,
     features_col: o.FeaturesCol = None,
     id_col: o.IdCol = "id",
     ignore_unknown: o.IgnoreUnknown = False,
@@ -37,11 +39,14 @@ def update(
       alcli fit-head sample_data/digits-features.parquet -l sample_data/digits-labels.csv -o head.safetensors
       alcli update head.safetensors -P sample_data/digits-features.parquet -l sample_data/new-labels.csv
     """
-    from alcli.workflows.update import How
+    from alcli.workflows.update import PAPER_GAMMA, How
     from alcli.workflows.update import update as absorb
 
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
-        how = How(method, o.auto_or_number(gamma, "--gamma"), mode, ignore_unknown, lock_timeout).checked()
+        step = o.auto_or_number(gamma, "--gamma")
+        if o.check_choice(preset, ("none", "paper"), "--preset") == "paper" and step is None:
+            step = PAPER_GAMMA
+        how = How(method, step, mode, ignore_unknown, lock_timeout, allow_new_classes).checked()
         from alcli.data.pool import open_pool
         from alcli.data.schema import Columns
 
@@ -50,4 +55,6 @@ def update(
             talk.note(text)
         took = f" in {1e3 * done.report['seconds']:.1f} ms" if done.report["new_labels"] else ""
         talk.say(f"{done.report['new_labels']} new labels absorbed{took}, {done.report['already_absorbed']} already known, {done.report['absorbed']} in all")
+        if "effective_samples" in done.report:
+            talk.say(f"effective samples: {done.report['effective_samples']:.1f} of {done.report['hypotheses']} hypotheses")
         talk.summary(done.report)

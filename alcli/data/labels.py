@@ -47,7 +47,7 @@ class Labels:
         number = {c: i for i, c in enumerate(classes)}
         for said in self.by_id.values():
             if said.label not in number:
-                raise DataError(f"{said.where}: the head has no class '{printable(said.label)}'", hint="fit a new head with this class among the labels")
+                raise DataError(f"{said.where}: the head has no class '{printable(said.label)}'", hint="--allow-new-classes of 'alcli update' adds it; or fit a new head")
         return np.array([number[str(s.label)] for s in self.by_id.values()], np.int64), weights_L
 
     def classes(self) -> tuple[str, ...]:

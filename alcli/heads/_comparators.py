@@ -20,6 +20,12 @@ from alcli.posteriors._contract import mean_of
 NEGLIGIBLE = 1e-12
 
 
+def stable_step(model: Model, data: Training) -> float:
+    """1 / the mean squared norm of phi: half of what keeps a gradient step on one row from overshooting, whatever the features' scale."""
+    phi_LD1 = model.head.last_layer(data.X_LD)
+    return 1.0 / float(np.einsum("ld,ld->l", phi_LD1, phi_LD1).mean())
+
+
 def first_order(model: Model, data: Training, *, gamma: float) -> Model:
     """W += gamma weight (target - mean) phi^T for one row after another; the posterior stays as it is."""
     rows, W_CD1 = evidence_of(model.head, data), model.head.W_CD1.copy()
@@ -40,6 +46,13 @@ class Reweighted:
     def effective_samples(self) -> float:
         """1 / sum of squared weights: S at first, 1 when a single hypothesis is left."""
         return 1.0 / float(self.weights_S @ self.weights_S)
+
+    def collapsed(self) -> Model:
+        """The model at the weighted mean of the hypotheses, as one last layer to store; its posterior stays as it is."""
+        W_CD1 = np.zeros_like(self.model.head.W_CD1)
+        for part, W_SCD1 in draws(self.model, len(self.weights_S), seed=self.seed):
+            W_CD1 += np.tensordot(self.weights_S[part], W_SCD1, axes=1)
+        return replace(self.model, head=self.model.head.with_last_layer(W_CD1))
 
     def predictive(self, X_BD: Floats) -> Float64:
         """Log of the weighted mean of the class probabilities, [B, C]."""

@@ -75,7 +75,10 @@ class PoolLogits:
         def product(first: int, last: int) -> None:
             for a in range(first, last, BLOCK_ROWS):
                 b = min(a + BLOCK_ROWS, last)
-                np.dot(self._H_ND[a:b], B_RD1[:, :-1].T, out=U_NR[a:b])
+                if len(B_RD1) == 1:  # as a vector: half the time of a matrix of one column
+                    U_NR[a:b, 0] = self._H_ND[a:b] @ B_RD1[0, :-1]
+                else:
+                    U_NR[a:b] = self._H_ND[a:b] @ B_RD1[:, :-1].T
             U_NR[first:last] += B_RD1[:, -1]
 
         def work(first: int, last: int) -> None:

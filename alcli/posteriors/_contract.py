@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
@@ -50,15 +50,13 @@ class Evidence:
 
 
 class Posterior(Protocol):
-    """A posterior over the last layer."""
+    """A posterior over the last layer. measured: whether `curvature_at` depends on the probabilities."""
+
+    measured: ClassVar[bool]
 
     @property
     def kind(self) -> str:
         """The name it is found by, such as laplace-shared."""
-
-    @property
-    def measured(self) -> bool:
-        """Whether `curvature_at` depends on the probabilities."""
 
     @classmethod
     def curvature_at(cls, probs_HC: Float64) -> float:

@@ -1,6 +1,7 @@
 """One number a weight: P_kd = prior_precision + curvature sum_n weight_n p_nk (1 - p_nk) phi_nd^2.
 
-The diagonal of the exact Hessian: the least memory, and blind to correlated features, of which embeddings are full.
+The diagonal of the exact Hessian: the least memory, and blind to correlated features, of which embeddings are full. There its
+updates move too far: on sentence embeddings of 77 classes they cost accuracy instead of gaining it. Good for independent features only.
 Source: Daxberger et al., Laplace Redux, NeurIPS 2021, section 3.2 (diagonal factorisation).
 Cost: fit n C D1; update and variance C D1 a row; memory C D1 floats.
 """

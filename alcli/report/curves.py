@@ -69,9 +69,9 @@ def _figure(curves: Curves, baseline: str, title: str) -> Figure:
     better = "below 0 is better" if curves.smaller_is_better else "points"
     right.set(xlabel="labels", ylabel=f"{name} minus {baseline}'s ({better})")
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    seeds = "1 seed" if curves.n_seeds == 1 else f"mean of {curves.n_seeds} seeds, bands: {CONFIDENCE:.0%} interval of the mean"
+    seeds = "1 seed" if curves.n_seeds == 1 else f"mean of {curves.n_seeds} seeds, {CONFIDENCE:.0%} interval"
     left.set_title(f"learning curves, {seeds}", fontsize=9, loc="left")
-    right.set_title(f"paired difference to {baseline}, same split and same first labels", fontsize=9, loc="left")
+    right.set_title(f"paired difference to {baseline}", fontsize=9, loc="left")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False, handlelength=3.2)
     return figure
@@ -79,15 +79,27 @@ def _figure(curves: Curves, baseline: str, title: str) -> Figure:
 
 def _lines(axes: Axes, curves: Curves, values_SP: dict[str, Float64], flat: str | None = None) -> None:
     """Mean and band of every strategy; `flat` is drawn as a plain line at 0."""
-    labels_P = curves.labels_P
-    for i, (strategy, v_SP) in enumerate(values_SP.items()):
-        colour, dash = colour_and_dash(i)
+    labels_P, styles = curves.labels_P, _styles(list(values_SP))
+    for strategy, v_SP in values_SP.items():
+        colour, dash, marker = styles[strategy]
         if strategy == flat:
             axes.axhline(0, color=colour, linewidth=1.2)
             continue
         mean_P, half_P = _band(v_SP)
-        axes.fill_between(labels_P, mean_P - half_P, mean_P + half_P, color=colour, alpha=0.13, linewidth=0)
-        axes.plot(labels_P, mean_P, color=colour, linestyle=dash, linewidth=1.6, marker=_MARKERS[i % len(_MARKERS)], markersize=3.6, label=strategy)
+        axes.fill_between(labels_P, mean_P - half_P, mean_P + half_P, color=colour, alpha=min(0.13, 0.6 / len(values_SP)), linewidth=0)
+        axes.plot(labels_P, mean_P, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3.6, label=strategy)
+
+
+def _styles(strategies: list[str]) -> dict[str, tuple[str, Any, str]]:
+    """(colour, dash, marker) of every strategy: with and without modifiers it has one colour, told apart by the dash."""
+    bases = list(dict.fromkeys(name.partition("+")[0] for name in strategies))
+    styles = {}
+    for name in strategies:
+        i = bases.index(name.partition("+")[0])
+        same = [other for other in strategies if other.partition("+")[0] == bases[i]]
+        dash = _DASHES[(i // len(_COLOURS) + same.index(name)) % len(_DASHES)]
+        styles[name] = _COLOURS[i % len(_COLOURS)], dash, _MARKERS[i % len(_MARKERS)]
+    return styles
 
 
 def _band(v_SP: Float64) -> tuple[Float64, Float64]:

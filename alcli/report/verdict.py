@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from alcli.report.summary import Line
 
-ORACLE_REMARK = "; an oracle: it is told true labels, so this is a bound and no strategy to use"
+ORACLE_REMARK = "; an oracle: it is told true labels, so it is no strategy to use"
 _SHARES = frozenset({"accuracy", "balanced_accuracy", "macro_f1"})
 
 

@@ -1,6 +1,7 @@
 """Optimal look-ahead, an upper baseline: the batch, of many, after which the updated head does best on rows with known labels.
 
 It is told the true labels of its candidates and of rows that it judges by, so it is an oracle and no strategy for real work. The
+best of some thousand batches is better than one, not the best there is: where few labels make judging noisy, a good strategy can pass it. The
 judging rows are drawn once a seed from the rows that can be asked for, are never asked for, and are none of the reported test rows.
 Source: Huseljic et al. 2025, section 5.3 (2,000 random batches, accuracy); the mixed proposal of its published code: a third
 random, a third one row per k-means cluster, a third from the rows whose margin is uncertain above the mean.

@@ -46,12 +46,13 @@ class Selection:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A strategy function and what it declares of itself."""
+    """A strategy function and what it declares of itself. single: a pointwise strategy that picks what a batch of one would hold."""
 
     run: Callable[..., Any]
     needs: tuple[str, ...]
     pointwise: bool
     random: bool
+    single: Strategy | None = None
 
     @property
     def needs_head(self) -> bool:
@@ -67,14 +68,18 @@ def pointwise(*, needs: Sequence[str], random: bool = False) -> Callable[[F], F]
     return _declare(needs, pointwise=True, random=random)
 
 
-def batch(*, needs: Sequence[str], random: bool = False) -> Callable[[F], F]:
-    """Declare a function (view, k, *, [rng,] options) -> Selection. random: it takes `rng`, a numpy Generator."""
-    return _declare(needs, pointwise=False, random=random)
+def batch(*, needs: Sequence[str], random: bool = False, single: Callable[..., Any] | None = None) -> Callable[[F], F]:
+    """Declare a function (view, k, *, [rng,] options) -> Selection. random: it takes `rng`, a numpy Generator.
+
+    single: a function declared `pointwise`, with the same options, whose best row is the batch of one; a loop that asks for one row
+    at a time then scores rows as they pass instead of preparing for a batch.
+    """
+    return _declare(needs, pointwise=False, random=random, single=None if single is None else single.strategy)  # type: ignore[attr-defined]
 
 
-def _declare(needs: Sequence[str], *, pointwise: bool, random: bool) -> Callable[[F], F]:
+def _declare(needs: Sequence[str], *, pointwise: bool, random: bool, single: Strategy | None = None) -> Callable[[F], F]:
     def attach(function: F) -> F:
-        function.strategy = Strategy(function, tuple(needs), pointwise, random)  # type: ignore[attr-defined]
+        function.strategy = Strategy(function, tuple(needs), pointwise, random, single)  # type: ignore[attr-defined]
         return function
 
     return attach

@@ -2,7 +2,8 @@
 
 No strategy is named here. A pointwise strategy scores every open row from logits that follow the model by rank-one moves
 (numerics/pool_logits.py); the best few are then scored anew from the model's own weights, so what is chosen, and its score, is
-what a selection from scratch would give. A batch strategy is asked for what is wanted on a view of the moment.
+what a selection from scratch would give. A batch strategy is asked for what is wanted on a view of the moment, unless it declares a
+pointwise one for batches of one.
 Source: Huseljic et al., Efficient Bayesian Updates for Deep Active Learning via Laplace Approximations, ECML-PKDD 2025, section 5.2.
 Cost: a label one update of the model; a choice one pass over features and logits for strategies that score, 2 N (D + C) flops and
 the strategy's own; a batch strategy's own cost otherwise. Memory: features and logits of the candidates, N (D + C).
@@ -44,6 +45,7 @@ class Live:
     ) -> None:
         self.model = model
         self._strategy, self._seed, self._options = strategy, seed, dict(options or {})
+        self._scorer = strategy if strategy.pointwise else strategy.single
         known = np.asarray(labelled, np.int64)
         self._held = HeldRows(source, np.concatenate([candidates, known]) if "labelled" in strategy.needs else candidates)
         self._open_M = ~np.isin(self._held.rows_M, known)
@@ -65,8 +67,8 @@ class Live:
         k = min(k, self.n)
         if k == 0:
             return _NOTHING
-        if self._strategy.pointwise:
-            return self._rescored(k, self._contenders(k, self._scores()))
+        if self._scorer is not None and (k == 1 or self._strategy.pointwise):
+            return self._rescored(k, self._contenders(k, self._scores(self._scorer)), self._scorer)
         if self._logits is not None and not self._logits.current:
             self._pass(lambda a, b: None)
         view = _Now(self._held, np.flatnonzero(self._open_M), np.array(self._labelled, np.int64), self.model, self._logits)
@@ -117,8 +119,8 @@ class Live:
             else:
                 self._logits.visit(look, spread)
 
-    def _scores(self) -> Float64:
-        """The pointwise strategy's score of every held row by the followed logits; -inf for rows that are closed."""
+    def _scores(self, scorer: Strategy) -> Float64:
+        """A pointwise strategy's score of every held row by the followed logits; -inf for rows that are closed."""
         scores_M = np.empty(len(self._open_M))
         logits = self._logits
 
@@ -128,17 +130,17 @@ class Live:
                     return self._held.X_MD[a:b]
                 return logits.logits(a, b) if need == "logits" else logits.log_probs(a, b)
 
-            scores_M[a:b] = self._score(self._held.rows_M[a:b], made)
+            scores_M[a:b] = self._score(scorer, self._held.rows_M[a:b], made)
 
         self._pass(look)
         scores_M[~self._open_M] = -np.inf
         return scores_M
 
-    def _score(self, rows_B: Int64, made: Callable[[str], Any]) -> Float64:
+    def _score(self, scorer: Strategy, rows_B: Int64, made: Callable[[str], Any]) -> Float64:
         """The score of rows. made: what the strategy needs of them, by name."""
-        extra = {"seed": self._seed} if self._strategy.random else {}
-        block = (self._held.row_keys(rows_B) if need == "row_key" else made(need) for need in self._strategy.needs)
-        scores_B: Float64 = self._strategy.run(*block, **extra, **self._options)
+        extra = {"seed": self._seed} if scorer.random else {}
+        block = (self._held.row_keys(rows_B) if need == "row_key" else made(need) for need in scorer.needs)
+        scores_B: Float64 = scorer.run(*block, **extra, **self._options)
         if not np.isfinite(scores_B).all():
             row = int(rows_B[~np.isfinite(scores_B)][0])
             raise DataError(f"{self._held.describe(row)}: the score is not a finite number")
@@ -153,7 +155,7 @@ class Live:
             places = np.sort(places[np.argsort(-scores_M[places], kind="stable")[:most]])
         return places
 
-    def _rescored(self, k: int, places: Int64) -> Selection:
+    def _rescored(self, k: int, places: Int64, scorer: Strategy) -> Selection:
         """The best k of these rows by the model's own weights, ties by id."""
         def made(need: str) -> Any:
             X_BD, model = self._held.X_MD[places], self.model
@@ -162,7 +164,7 @@ class Live:
             return model.logits(X_BD) if need == "logits" else model.log_probs(X_BD)
 
         rows = self._held.rows_M[places]
-        scores = self._score(rows, made).astype(np.float32)
+        scores = self._score(scorer, rows, made).astype(np.float32)
         best = np.argsort(-scores, kind="stable")[:k]
         return Selection(rows[best], scores[best])
 

@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from alcli.arrays import Array
+from alcli.arrays import Array, Float64, Floats
 from alcli.numerics.kmeanspp import k_means_pp
 from alcli.numerics.rows import Factor, Rows
-from alcli.strategies._contract import Selection, batch, finite32
+from alcli.strategies._contract import Selection, batch, finite32, pointwise
 from alcli.strategies._view import View
 
 
-@batch(needs=["features", "log_probs"], random=True)
+@pointwise(needs=["features", "log_probs"])
+def largest_gradient(X_BD: Floats, log_probs_BC: Float64) -> Float64:
+    """The norm of each row's gradient, float64 [B]: the first pick is the largest."""
+    residuals_BC = residuals(log_probs_BC)
+    out_B: Float64 = np.sqrt(np.vecdot(residuals_BC, residuals_BC) * (np.vecdot(X_BD, X_BD) + 1.0))
+    return out_B
+
+
+@batch(needs=["features", "log_probs"], random=True, single=largest_gradient)
 def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     """Scores: distance between a row's gradient and the nearest picked one (the first: its norm)."""
     rows = Rows(Factor(residuals(view.matrix("log_probs"))), Factor(view.matrix("features"), offset=1.0))

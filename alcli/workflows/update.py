@@ -19,25 +19,33 @@ from alcli.data.head_match import check_pool, choose_anchors, rows_of_hashes
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
 from alcli.errors import DataError, UsageError, printable
+from alcli.heads._comparators import first_order, reweight, stable_step
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
 from alcli.workflows.labelled import LabelledRows, absorbed, id_order, training, usable
 from alcli.workflows.recipe import Recipe
 
-METHODS = ("second-order", "refit")
+METHODS = ("second-order", "first-order", "mc", "refit")
+PAPER_GAMMA = 10.0
+MC_SAMPLES = 1000
 MODES = ("sequential", "batch")
 
 
 @dataclass(frozen=True)
 class How:
-    """How labels are absorbed. gamma: step size of the second-order rule, None for the one tuned when the head was fitted."""
+    """How labels are absorbed.
+
+    gamma: step size of the method; None is the head's own for second-order (the implicit update, which needs none), 1 / mean |phi|^2
+    for first-order, 1 for mc. allow_new_classes: a label that the head has no class for adds one.
+    """
 
     method: str = "second-order"
     gamma: float | None = None
     mode: str = "sequential"
     ignore_unknown: bool = False
     lock_timeout: float = 0.0
+    allow_new_classes: bool = False
 
     def checked(self) -> How:
         """This, once its names and numbers are known to be good. Raises UsageError."""
@@ -74,14 +82,25 @@ def update(path: Path, pool: Pool, labels: Sequence[str], how: How, *, out: Path
         notes = [*pool.notes, *check_pool(head, printable(path), pool)]
         regression = head.classes is None
         given = usable(pool, read_labels(labels, pool.ids, regression=regression, ignore_unknown=how.ignore_unknown), regression)
+        if how.allow_new_classes:
+            head = _with_classes_of(head, given)
         new, n_known = _only_new(pool, head, given, how)
         notes.extend(new.notes)
-        seconds = 0.0
+        told: dict[str, Any] = {}
         if len(new.labels):
-            head, seconds = _absorb(pool, head, new, how, printable(path))
+            head, told = _absorb(pool, head, new, how, printable(path))
         if len(new.labels) or not in_place:
             save_head(target, head, overwrite=in_place or force)
-        return _told(head, len(new.labels), n_known, how, seconds, notes)
+        counts = {"new_labels": len(new.labels), "already_absorbed": n_known, "absorbed": len(head.absorbed.id_L), "method": how.method}
+        return Updated(counts | told, notes)
+
+
+def _with_classes_of(head: HeadFile, given: LabelledRows) -> HeadFile:
+    """The head with a class more, of zero weights, for every label that has none."""
+    if head.classes is None:
+        return head
+    added = tuple(c for c in given.labels.classes() if c not in head.classes)
+    return replace(head, model=head.model.with_new_classes(len(added)), classes=head.classes + added) if added else head
 
 
 def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, how: How) -> tuple[LabelledRows, int]:
@@ -104,20 +123,34 @@ def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, how: How) -> tupl
     return replace(given, rows_L=given.rows_L[is_new], labels=labels), int((~is_new).sum())
 
 
-def _absorb(pool: Pool, head: HeadFile, new: LabelledRows, how: How, shown: str) -> tuple[HeadFile, float]:
-    """The head with the new labels absorbed, and the seconds that the arithmetic took."""
+def _absorb(pool: Pool, head: HeadFile, new: LabelledRows, how: How, shown: str) -> tuple[HeadFile, dict[str, Any]]:
+    """The head with the new labels absorbed, and what the method reports: the seconds of the arithmetic, its step size."""
     data = training(pool, new, head.classes)
     everything = head.absorbed.extended(absorbed(pool, new, data))
+    told: dict[str, Any] = {}
     started = time.perf_counter()
     if how.method == "refit":
         model = _refitted(pool, head, everything, shown)
     else:
-        mode: Any = how.mode
-        model = head.model.update(data, gamma=how.gamma, mode=mode)
-    seconds = time.perf_counter() - started
+        model, told = _moved(head.model, data, how)
+    told["seconds"] = time.perf_counter() - started
     ids = np.concatenate([head.anchor_id, pool.ids.hashes(pool.sorted_by_id(new.rows_L))])
     anchor_id, anchors = choose_anchors(ids, np.concatenate([head.anchors, data.X_LD]))
-    return replace(head, model=model, absorbed=everything, anchor_id=anchor_id, anchors=anchors), seconds
+    return replace(head, model=model, absorbed=everything, anchor_id=anchor_id, anchors=anchors), told
+
+
+def _moved(model: Model, data: Training, how: How) -> tuple[Model, dict[str, Any]]:
+    """The model after an update that looks at the new rows alone, and what is to be told of it."""
+    if how.method == "first-order":
+        gamma = stable_step(model, data) if how.gamma is None else how.gamma
+        return first_order(model, data, gamma=gamma), {"gamma": gamma}
+    if how.method == "mc":
+        gamma = 1.0 if how.gamma is None else how.gamma
+        hypotheses = reweight(model, data, gamma=gamma, n_samples=MC_SAMPLES)
+        return hypotheses.collapsed(), {"gamma": gamma, "hypotheses": MC_SAMPLES, "effective_samples": hypotheses.effective_samples}
+    mode: Any = how.mode
+    step = how.gamma if how.gamma is not None else model.gamma
+    return model.update(data, gamma=how.gamma, mode=mode), {"gamma": "auto" if step is None else step}
 
 
 def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> Model:
@@ -131,9 +164,3 @@ def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> M
     data = Training(pool.take(rows_L[order]), y_L, everything.weight_L[order], n_classes)
     return fit(data, Recipe.from_json(head.recipe, shown).spec(regression=n_classes is None), start=head.model)
 
-
-def _told(head: HeadFile, n_new: int, n_known: int, how: How, seconds: float, notes: list[str]) -> Updated:
-    report: dict[str, Any] = {"new_labels": n_new, "already_absorbed": n_known, "absorbed": len(head.absorbed.id_L), "method": how.method, "seconds": seconds}
-    if how.method == "second-order":
-        report["gamma"] = head.model.gamma if how.gamma is None else how.gamma
-    return Updated(report, notes)

@@ -2,11 +2,12 @@
 
 Floor: the product of the features with one vector, in the same blocks on the same threads. A label moves the last layer (update),
 its move is applied to the followed logits in one pass, every row is scored anew by the strategy, and the best few from the weights.
-Times are the fastest of many labels, as for the floor, so that what else the machine does counts for neither.
+Floor and label are timed in turn, and the ratio is the median of the pairs, so that what else the machine does counts for both.
 """
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,10 +24,9 @@ from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.strategies._arrays import ArraySource
 from alcli.strategies._contract import strategy_of
 from alcli.strategies._live import Live
-from tests.benchmarks.timing import table
+from tests.benchmarks.timing import median_seconds, table
 
-N, D, C, LABELLED, RUNS = 50_000, 768, 77, 200, 25
-SLOW = frozenset({"kmeans", "typiclust"})  # clusterings of the whole pool at each label
+N, D, C, LABELLED, RUNS, SECONDS = 50_000, 768, 77, 200, 40, 4.0
 
 
 def main(data: Path) -> None:
@@ -45,23 +45,21 @@ def latencies(X: np.ndarray, y: np.ndarray, threads: int) -> None:
         with workers() as spread:
             spread(N, lambda a, b: np.dot(X[a:b], vector, out=out[a:b]))
 
-    floor = fastest(gemv)
-    rows = [("one GEMV pass", floor * 1e3, 1.0)]
+    rows: list[tuple[object, ...]] = []
     for name in plugins.names("strategies"):
         live = Live(ArraySource(X, np.arange(N)), np.arange(LABELLED, N), np.arange(LABELLED), model(X, y), strategy_of(plugins.load("strategies", name)))
-        live.next()
+        asked = [live.next()[0]]
 
-        def label(live: Live = live) -> float:
-            row, _ = live.next()
-            start = time.perf_counter()
-            live.tell(row, int(y[row]))
-            row, _ = live.next()
-            live.predictive(row)
-            return time.perf_counter() - start
+        def label(live: Live = live, asked: list[int] = asked) -> None:
+            live.tell(asked[-1], int(y[asked[-1]]))
+            asked.append(live.next()[0])
+            live.predictive(asked[-1])
 
-        seconds = min(label() for _ in range(2 if name in SLOW else RUNS))
-        rows.append((f"label to next item, {name}", seconds * 1e3, seconds / floor))
-    table((f"N={N} D={D} C={C}, {threads} threads", "milliseconds", "ratio"), rows)
+        pairs, end = [], time.perf_counter() + SECONDS
+        while not pairs or (len(pairs) < RUNS and time.perf_counter() < end):
+            pairs.append((seconds_of(gemv), seconds_of(label)))
+        rows.append((name, *(1e3 * statistics.median(column) for column in zip(*pairs)), statistics.median(b / a for a, b in pairs), min(b for _, b in pairs) / min(a for a, _ in pairs)))
+    table((f"N={N} D={D} C={C}, {threads} threads", "GEMV ms", "label ms", "median ratio", "ratio of the fastest"), rows)
 
 
 def model(X: np.ndarray, y: np.ndarray) -> Model:
@@ -80,15 +78,11 @@ def ledger() -> None:
             ids = [f"item-{i}" for i in range(n)]
             append_to_ledger(path, [], {"id": ids, "rank": list(range(n)), "score": [0.5] * n, "strategy": ["margin"] * n}, text_ids=True)
             one = {"id": ["new"], "rank": [0], "score": [0.5], "strategy": ["margin"]}
-            rows.append((f"{n:,} entries", fastest(lambda one=one: append_to_ledger(path, read_ledger(path), one, text_ids=True), runs=5) * 1e3))
+            rows.append((f"{n:,} entries", median_seconds(lambda one=one: append_to_ledger(path, read_ledger(path), one, text_ids=True)) * 1e3))
     table(("ledger, one more id", "milliseconds"), rows)
 
 
-def fastest(work: Callable[[], object], runs: int = RUNS) -> float:
-    """The fewest seconds of several calls."""
-    times = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+def seconds_of(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

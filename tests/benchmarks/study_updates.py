@@ -15,7 +15,7 @@ import numpy as np
 POOL = Path("banking77") / "features.parquet"
 DIGITS = Path(__file__).parents[2] / "sample_data" / "digits-features.parquet"
 PAIRS = ["margin", "margin+update", "badge", "badge+update", "typiclust", "typiclust+update", "optimal-look-ahead", "optimal-look-ahead+update"]
-STEPS = ["typiclust+update.update-every=10", "optimal-look-ahead+update.update-every=10"]
+STEPS = ["batches=300", "typiclust+update.update-every=10", "optimal-look-ahead+update.update-every=10"]
 
 
 def main(data: Path, out: Path) -> None:
@@ -29,8 +29,8 @@ def main(data: Path, out: Path) -> None:
         return
     scaled(data / POOL, out / "banking77-x30.parquet", 30.0)
     for name, pool in (("updates-banking77", data / POOL), ("updates-banking77-x30", out / "banking77-x30.parquet")):
-        simulate(str(pool), out / name, study="updates", param=["mc-samples=200"])
-    simulate(str(data / POOL), out / "ablation-banking77", PAIRS, n=50, rounds=6, initial=77, seeds=3, param=STEPS)
+        simulate(str(pool), out / name, study="updates", param=["mc-samples=100"])
+    simulate(str(data / POOL), out / "ablation-banking77", PAIRS, n=50, rounds=5, initial=77, seeds=3, param=STEPS)
 
 
 def scaled(source: Path, target: Path, factor: float) -> None:

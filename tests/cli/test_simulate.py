@@ -62,6 +62,14 @@ def test_json_is_one_object_on_stdout(tmp_path):
         (["-s", "margin", "-n", "5", "--rounds", "2", "-p", "metrc=1"], "has a parameter 'metrc'"),
         (["-s", "margin", "-n", "5", "--rounds", "2", "--head", "sofmax"], "did you mean 'softmax'?"),
         (["-s", "margin", "-n", "5", "--rounds", "2", "--test-fraction", "2"], "--test-fraction must be between 0 and 1"),
+        (["-n", "5", "--rounds", "2"], "simulate needs -s"),
+        (["-s", "margin", "-n", "5"], "simulate needs --rounds"),
+        (["-s", "random+update", "-n", "5", "--rounds", "2"], "'random' looks at neither the head nor the labelled rows, so '+update' would change nothing"),
+        (["-s", "margin+update", "-n", "5", "--rounds", "2", "--posterior", "none"], "'margin+update' absorbs labels in closed form"),
+        (["-s", "margin", "-n", "5", "--rounds", "2", "-p", "update-every=3"], "has a parameter 'update-every'"),
+        (["--study", "update"], "did you mean 'updates'?"),
+        (["--study", "updates", "-s", "margin"], "-s does not go with --study updates"),
+        (["--study", "updates", "-p", "nw=3"], "has no parameter 'nw'; did you mean 'new'?"),
     ],
 )
 def test_a_wrong_command_line_is_refused_before_any_data_is_read(tmp_path, arguments, words):
@@ -76,6 +84,27 @@ def test_strategies_come_repeated_or_with_commas(tmp_path):
     code, out, _ = alcli(*SMALL, "-s", "entropy, coreset", "-o", str(tmp_path / "out"), "--json")
     assert code == 0
     assert [line["strategy"] for line in json.loads(out)["summary"]] == ["random", "margin", "entropy", "coreset"]
+
+
+def test_updates_within_a_round_and_the_oracle(tmp_path):
+    code, out, err = alcli(*SMALL, "-s", "margin+update,optimal-look-ahead", "-p", "margin+update.update-every=2", "-p", "batches=50", "-o", str(tmp_path / "out"), "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert [line["strategy"] for line in found["summary"]] == ["random", "margin", "margin+update", "optimal-look-ahead"]
+    assert ["an oracle: it is told true labels" in text for text in found["verdicts"]] == [False, False, True]
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["parameters"] == {"margin+update": {"update-every": "2"}, "optimal-look-ahead": {"batches": "50"}}
+
+
+def test_the_study_of_updates_prints_its_tables(tmp_path):
+    small = ["-p", "initial=30", "-p", "new=10", "-p", "stages=20", "-p", "mc-samples=10", "--seeds", "1"]
+    code, out, err = alcli("simulate", str(POOL), "--study", "updates", *small, "-o", str(tmp_path / "out"))
+    assert (code, out) == (0, ""), err
+    assert "accuracy % after 30 labels and so many new ones" in err
+    assert re.search(r"^second-order auto recovers -?\d+ % of what exact retraining gains, and ", err, re.MULTILINE)
+    assert (tmp_path / "out" / "updates.svg").exists()
+    again = alcli("simulate", str(POOL), "--study", "updates", *small, "-o", str(tmp_path / "out"), "--json")
+    assert json.loads(again[1])["resumed"] == 1
 
 
 def test_another_configuration_exits_73_with_what_differs(tmp_path):

@@ -60,3 +60,12 @@ def test_twenty_strategies_are_told_apart_by_dashes():
     styles = set(re.findall(r'style="fill: none; stroke(?:-dasharray: [\d., ]+; stroke-dashoffset: 0; stroke)?: #[0-9a-f]{6};?[^"]*"', svg))
     lines = {s for s in styles if "stroke-width: 1.6" in s}
     assert len(lines) >= 20
+
+
+def test_a_strategy_with_modifiers_keeps_its_colour_and_changes_its_dash():
+    from alcli.report.curves import _styles
+
+    styles = _styles(["random", "margin", "margin+update", "badge", *"abcdefg"])
+    assert styles["margin"][0] == styles["margin+update"][0] != styles["badge"][0]
+    assert styles["margin"][1] != styles["margin+update"][1]
+    assert len({(colour, str(dash)) for colour, dash, _ in styles.values()}) == len(styles)

@@ -44,3 +44,10 @@ def test_a_better_strategy_is_told_with_the_labels_it_saves():
 
 def test_signs_are_shown_on_demand():
     assert (number("accuracy", 0.0314, sign=True), number("rmse", -2.5, sign=True), number("accuracy", 0.5)) == ("+3.1", "-2.5", "50.0")
+
+
+def test_of_an_oracle_it_is_said_that_it_is_one():
+    found = [line("random"), line("margin", 0.021), line("optimal", 0.021)]
+    plain, oracle = verdicts(found, "random", smaller_is_better=False, oracles=["optimal"])
+    assert "oracle" not in plain
+    assert oracle.endswith("; an oracle: it is told true labels, so it is no strategy to use")

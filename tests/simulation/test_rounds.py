@@ -139,3 +139,33 @@ def test_an_error_in_a_round_says_where_it_happened(monkeypatch):
     monkeypatch.setattr(situation, "select", broken)
     with pytest.raises(DataError, match=r"^strategy margin, seed 1, round 1: the score is not a finite number; look$"):
         run_cell(bench(), Cell("margin", 1))
+
+
+def test_a_whole_batch_at_a_time_is_the_round_without_update():
+    """The head that is measured is the same exact fit: only what was selected can tell the two apart."""
+    b = bench(strategies=("margin", "margin+update"), options={"margin+update": {"update_every": 6}})
+    alone, whole = (run_cell(b, Cell(name, 0)) for name in ("margin", "margin+update"))
+    assert alone.picks == whole.picks
+    assert [p.metrics for p in alone.points] == [p.metrics for p in whole.points]
+    each = run_cell(dataclasses.replace(b, plan=dataclasses.replace(b.plan, options={})), Cell("margin+update", 0))
+    assert [p.n_labels for p in each.points] == [5, 11, 17, 23, 29]
+    assert each.points[0].metrics == alone.points[0].metrics
+    assert each.picks != alone.picks
+
+
+def test_an_oracle_judges_by_rows_that_are_neither_tested_nor_asked_for():
+    b = bench(strategies=("optimal-look-ahead",))
+    test_rows, askable = b.split(0)
+    judges, initial = b.judges(0, askable), b.initial(0, askable)
+    assert len(judges) == (len(askable) - 5) // 3
+    assert not set(judges) & {*test_rows, *initial}
+    picks = {p.row for p in run_cell(b, Cell("optimal-look-ahead", 0)).picks}
+    assert len(picks) == 24
+    assert not picks & {*judges, *test_rows}
+
+
+def test_test_labels_have_no_influence_on_what_an_oracle_picks():
+    b = bench(strategies=("optimal-look-ahead",))
+    y = b.y_N.copy()
+    y[b.test] = (y[b.test] + 1) % 3
+    assert run_cell(b, Cell("optimal-look-ahead", 0)).picks == run_cell(dataclasses.replace(b, y_N=y), Cell("optimal-look-ahead", 0)).picks

@@ -113,3 +113,43 @@ def test_regression(tiny, alcli):
     assert np.allclose(weights("second-order.safetensors"), weights("refit.safetensors"), atol=1e-7)
     write_labels("more.csv", {"r030": "cat"})
     alcli(*UPDATE, "-l", "more.csv").refused(65, "more.csv", "line 2", "'cat'", "number")
+
+
+def test_first_order_is_one_gradient_step_a_label(head, alcli):
+    before = load_head(head).model
+    report = json.loads(alcli(*UPDATE, "-l", "more.csv", "-o", "new.safetensors", "--method", "first-order", "--json").done().out)
+    W_CD1 = before.head.W_CD1.copy()
+    phi_LD1 = before.head.last_layer(X_ND[20:30])
+    assert report["gamma"] == pytest.approx(1 / (phi_LD1**2).sum(axis=1).mean())
+    for phi_D1, y in zip(phi_LD1, Y_N[20:30]):
+        p_C = np.exp(W_CD1 @ phi_D1) / np.exp(W_CD1 @ phi_D1).sum()
+        W_CD1 += report["gamma"] * np.outer(np.eye(3)[y] - p_C, phi_D1)
+    assert np.allclose(weights("new.safetensors"), W_CD1, atol=1e-12)
+
+
+def test_mc_without_evidence_is_the_mean_of_the_draws_and_says_how_many_count(head, alcli):
+    before = load_head(head).model
+    flat = json.loads(alcli(*UPDATE, "-l", "more.csv", "-o", "flat.safetensors", "--method", "mc", "--gamma", "1e-12", "--json").done().out)
+    assert flat["effective_samples"] == pytest.approx(flat["hypotheses"])
+    draws_SCD1 = before.posterior.sample(before.head.W_CD1, flat["hypotheses"], seed=0)
+    assert np.allclose(weights("flat.safetensors"), draws_SCD1.mean(axis=0), atol=1e-8)
+    full = json.loads(alcli(*UPDATE, "-l", "more.csv", "-o", "full.safetensors", "--method", "mc", "--json").done().out)
+    assert 1 <= full["effective_samples"] < flat["effective_samples"]
+
+
+def test_the_paper_preset_is_gamma_10(head, alcli):
+    for name, options in (("a", ["--preset", "paper"]), ("b", ["--gamma", "10"])):
+        alcli(*UPDATE, "-l", "more.csv", "-o", f"{name}.safetensors", *options).done()
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+
+
+def test_a_new_class_is_refused_unless_allowed_and_then_learned(head, alcli):
+    write_labels("new.csv", {"r030": "zebra", "r031": "zebra"})
+    before = load_head(head)
+    alcli(*UPDATE, "-l", "new.csv").refused(65, "zebra", "--allow-new-classes")
+    alcli(*UPDATE, "-l", "new.csv", "--allow-new-classes").done()
+    after = load_head(head)
+    assert after.classes == (*before.classes, "zebra")
+    assert after.model.head.W_CD1[3].any(), "the row of the new class has moved from zero"
+    assert (after.model.log_probs(X_ND[30:32])[:, 3] > np.log(0.25)).all()
+    alcli(*UPDATE, "-l", "new.csv", "--method", "refit").done()
