@@ -20,6 +20,7 @@ def fit_head(
     covariance: o.Covariance = "shared",
     prior_precision: o.PriorPrecision = "auto",
     calibrate: o.Calibrate = "none",
+    preset: Annotated[str, typer.Option("--preset", metavar="none|paper", help="paper: curvature 1, updates with gamma 10 (Huseljic et al. 2025).")] = "none",
     task: o.Task = "auto",
     param: o.Parameters = None,
     seed: o.Seed = 0,
@@ -45,7 +46,7 @@ def fit_head(
 
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
         prior = o.auto_or_number(prior_precision, "--prior-precision")
-        recipe = Recipe(head, posterior, covariance, prior, calibrate, seed, o.key_values(param)).checked()
+        recipe = Recipe(head, posterior, covariance, prior, calibrate, seed, o.key_values(param), preset).checked()
         o.check_choice(bad_rows, ("error", "skip"), "--bad-rows")
         kind: Any = o.check_choice(task, ("auto", "classification", "regression"), "--task")
         from alcli.data.pool import open_pool

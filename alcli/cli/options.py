@@ -38,7 +38,7 @@ IgnoreUnknown = Annotated[bool, typer.Option("--ignore-unknown", help="Leave out
 LockTimeout = Annotated[float, typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="How long to wait for another alcli process.")]
 HeadKind = Annotated[Optional[str], typer.Option("--head", metavar="KIND", help="Kind of head.  [default: softmax; ridge for a regression]", autocompletion=complete_head, show_default=False)]
 PosteriorKind = Annotated[str, typer.Option("--posterior", metavar="KIND", help="Uncertainty of the last layer: laplace or none.")]
-Covariance = Annotated[str, typer.Option("--covariance", metavar="FORM", help="Form of the Laplace covariance.")]
+Covariance = Annotated[str, typer.Option("--covariance", metavar="FORM", help="Form of the Laplace covariance: shared (D x D), shared-cat, block (C of them; most accurate), kron, diag, full.")]
 PriorPrecision = Annotated[str, typer.Option("--prior-precision", metavar="auto|X", help="Precision of the Gaussian prior on the weights.")]
 Calibrate = Annotated[str, typer.Option("--calibrate", metavar="none|temperature", help="Scale the logits on held-out folds.")]
 Task = Annotated[str, typer.Option("--task", metavar="auto|classification|regression", help="What labels are; auto follows the type of the pool's label column.")]

@@ -14,7 +14,8 @@ from alcli.cli.console import console
 def update(
     head: Annotated[Path, typer.Argument(metavar="HEAD", help="The head to update, in place unless -o is given.", show_default=False)],
     pool: Annotated[str, typer.Option("-P", "--pool", metavar="POOL", help="The pool that holds the labelled items' features.", show_default=False)],
-    labels: Annotated[list[str], typer.Option("-l", "--labels", metavar="FILE", help="New labels; those already absorbed are skipped. '-' is standard input.", show_default=False)],
+    labels: Annotated[Optional[list[str]], typer.Option("-l", "--labels", metavar="FILE", help="New labels; those already absorbed are skipped. '-' is standard input.", show_default=False)] = None,
+    remove: Annotated[Optional[list[str]], typer.Option("--remove", metavar="FILE", help="Ids whose labels to give back: exact in the posterior, near a refit in the weights.", show_default=False)] = None,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", metavar="HEAD2", help="Write the new head here.  [default: replace HEAD]", show_default=False)] = None,
     method: Annotated[str, typer.Option("--method", metavar="second-order|first-order|mc|refit", help="Closed-form update of the posterior; one gradient step a label; reweighted draws of the posterior; or an exact refit to all labels.")] = "second-order",
     gamma: Annotated[str, typer.Option("--gamma", metavar="auto|X", help="Step size; auto of second-order is the implicit update, which needs none.")] = "auto",
@@ -46,14 +47,16 @@ def update(
         step = o.auto_or_number(gamma, "--gamma")
         if o.check_choice(preset, ("none", "paper"), "--preset") == "paper" and step is None:
             step = PAPER_GAMMA
-        how = How(method, step, mode, ignore_unknown, lock_timeout, allow_new_classes).checked()
+        how = How(method, step, mode, ignore_unknown, lock_timeout, allow_new_classes, remove or ()).checked()
         from alcli.data.pool import open_pool
         from alcli.data.schema import Columns
 
-        done = absorb(head, open_pool(pool, Columns(features_col, id_col)), labels, how, out=out, force=force)
+        done = absorb(head, open_pool(pool, Columns(features_col, id_col)), labels or [], how, out=out, force=force)
         for text in done.notes:
             talk.note(text)
         took = f" in {1e3 * done.report['seconds']:.1f} ms" if done.report["new_labels"] else ""
+        if done.report["removed"]:
+            talk.say(f"{done.report['removed']} labels given back")
         talk.say(f"{done.report['new_labels']} new labels absorbed{took}, {done.report['already_absorbed']} already known, {done.report['absorbed']} in all")
         if "effective_samples" in done.report:
             talk.say(f"effective samples: {done.report['effective_samples']:.1f} of {done.report['hypotheses']} hypotheses")

@@ -44,6 +44,10 @@ class Absorbed:
         both = ((self.id_L, other.id_L), (self.label_L, other.label_L), (self.weight_L, other.weight_L))
         return Absorbed(*(np.concatenate([old[kept], new]) for old, new in both))
 
+    def only(self, kept_L: Array) -> Absorbed:
+        """The labels of a mask or of places."""
+        return Absorbed(self.id_L[kept_L], self.label_L[kept_L], self.weight_L[kept_L])
+
 
 @dataclass(frozen=True)
 class HeadFile:

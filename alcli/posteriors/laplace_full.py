@@ -46,7 +46,7 @@ class LaplaceFull(Laplace):
             raise DataError(
                 f"the full covariance of {C} classes by {D1} features takes {8 * W_CD1.size**2 / 1e9:.3g} GB a copy; "
                 f"the limit is {max_parameters} weights, these are {W_CD1.size}",
-                hint="use --covariance shared, block or kron, or raise the limit with max_parameters",
+                hint="use --covariance shared, block or kron, or raise the limit with -p posterior.max-parameters=N",
             )
         state = Precision.gram(prior_precision, _rows(data, W_CD1, curvature))
         noise_variance = noise_variance or scale(W_CD1, prior_precision, state.trace)

@@ -98,7 +98,7 @@ def _styles(strategies: list[str]) -> dict[str, tuple[str, Any, str]]:
         i = bases.index(name.partition("+")[0])
         same = [other for other in strategies if other.partition("+")[0] == bases[i]]
         dash = _DASHES[(i // len(_COLOURS) + same.index(name)) % len(_DASHES)]
-        styles[name] = _COLOURS[i % len(_COLOURS)], dash, _MARKERS[i % len(_MARKERS)]
+        styles[name] = _COLOURS[i % len(_COLOURS)], dash, _MARKERS[(i + i // len(_COLOURS)) % len(_MARKERS)]
     return styles
 
 

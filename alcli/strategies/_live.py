@@ -11,7 +11,7 @@ the strategy's own; a batch strategy's own cost otherwise. Memory: features and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,11 @@ from alcli.errors import DataError
 from alcli.heads._contract import Training
 from alcli.heads._model import Model
 from alcli.numerics.blocks import workers
-from alcli.numerics.logistic import log_softmax
-from alcli.numerics.pool_logits import ROWS, PoolLogits
+from alcli.numerics.pool_logits import PoolLogits
 from alcli.strategies._contract import Selection, Strategy, select
 from alcli.strategies._held import HeldRows
-from alcli.strategies._view import Source, View
+from alcli.strategies._now import Now, last_hidden
+from alcli.strategies._view import Source
 
 _NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
 _SLACK = {4: 1e-4, 8: 1e-9}  # by bytes of a number: how far the followed logits may be from the model's own
@@ -71,7 +71,7 @@ class Live:
             return self._rescored(k, self._contenders(k, self._scores(self._scorer)), self._scorer)
         if self._logits is not None and not self._logits.current:
             self._pass(lambda a, b: None)
-        view = _Now(self._held, np.flatnonzero(self._open_M), np.array(self._labelled, np.int64), self.model, self._logits)
+        view = Now(self._held, np.flatnonzero(self._open_M), np.array(self._labelled, np.int64), self.model, self._logits)
         return select(self._strategy, view, k, seed=self._seed, options=self._options)
 
     def predictive(self, row: int) -> Float64:
@@ -108,7 +108,7 @@ class Live:
             assert self.model is not None
             return self.model.logits(self._held.X_MD[first:last])
 
-        H_MD = _last_hidden(model, self._held.X_MD)
+        H_MD = last_hidden(model, self._held.X_MD)
         return PoolLogits(H_MD, len(model.head.W_CD1), exact, 1.0 / model.temperature)
 
     def _pass(self, look: Callable[[int, int], None]) -> None:
@@ -167,44 +167,3 @@ class Live:
         scores = self._score(scorer, rows, made).astype(np.float32)
         best = np.argsort(-scores, kind="stable")[:k]
         return Selection(rows[best], scores[best])
-
-
-class _Now(View):
-    """What a batch strategy sees in the middle of a loop: the followed logits in place of a new product with the weights."""
-
-    def __init__(self, held: HeldRows, places: Int64, labelled: Int64, head: Model | None, logits: PoolLogits | None) -> None:
-        super().__init__(held, held.rows_M[places], labelled, head)
-        self._held, self._places, self._logits = held, places, logits
-        self._cache["rows"] = held.rows_M[places]
-
-    def blocks(self, *needs: str) -> Iterator[tuple[Any, ...]]:
-        yield (self.rows, *(self.row_keys() if need == "row_key" else self.matrix(need) for need in needs))
-
-    def row_keys(self) -> Array:
-        return self._held.row_keys(self.rows)
-
-    def _whole(self, need: str) -> Array:
-        if need == "features":
-            return self._held.X_MD[self._places]
-        if need == "row_key" or self._logits is None:
-            return super()._whole(need)
-        out: Floats = np.empty((len(self._places), self._logits.Z_NC.shape[1]), self._logits.Z_NC.dtype)
-        for a in range(0, len(out), ROWS):
-            logits_BC = self._logits.logits_of(self._places[a : a + ROWS])
-            out[a : a + ROWS] = logits_BC if need == "logits" else log_softmax(logits_BC)
-        return out
-
-
-def _last_hidden(model: Model, X_ND: Floats) -> Floats:
-    """The inputs of the last layer without the bias column, in the dtype of X_ND; X_ND itself where there is no hidden layer."""
-    H_ND: Floats | None = None
-    for a in range(0, len(X_ND), 1024):
-        X_BD = X_ND[a : a + 1024]
-        H_BD = model.head.last_layer(X_BD)[:, :-1]
-        if H_ND is None and np.array_equal(H_BD, X_BD):
-            continue
-        if H_ND is None:
-            H_ND = np.empty((len(X_ND), H_BD.shape[1]), X_ND.dtype)
-            H_ND[:a] = X_ND[:a]  # rows before it that the hidden layers left as they were
-        H_ND[a : a + 1024] = H_BD
-    return X_ND if H_ND is None else H_ND

@@ -15,12 +15,17 @@ from alcli.posteriors._contract import Posterior, posterior_of
 CALIBRATIONS = ("none", "temperature")
 COVARIANCES = ("shared", "shared-cat", "block", "kron", "diag", "full")
 
+PRESETS = {"none": (None, None), "paper": (1.0, 10.0)}  # (curvature, gamma); None chooses from the data
+_POSTERIOR = "posterior."
+_FROM_THE_FIT = ("prior-precision", "curvature", "noise-variance")
+
 
 @dataclass(frozen=True)
 class Recipe:
     """Names and numbers only, so it can be written to JSON. head: None takes softmax for classes and ridge for a regression.
 
-    prior_precision: None chooses it from the data. options: `-p KEY=VALUE` of the head, as text.
+    prior_precision: None chooses it from the data. options: `-p KEY=VALUE` of the head, as text; `posterior.KEY` goes to the posterior.
+    preset: "paper" takes curvature 1 and updates with gamma 10, as Huseljic et al. 2025 publish them.
     """
 
     head: str | None = None
@@ -30,12 +35,15 @@ class Recipe:
     calibrate: str = "none"
     seed: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    preset: str = "none"
 
     def checked(self) -> Recipe:
         """This recipe, once every name and value in it is known to be good. Raises UsageError with the nearest name."""
-        self._posterior()
+        self._posterior_options(self._posterior())
         for head in [self.head] if self.head is not None else ["softmax", "ridge"]:
-            plugins.parse_options(_family(head).fit, self.options, f"head '{head}'")
+            self._head_options(head)
+        if self.preset not in PRESETS:
+            raise UsageError(f"no preset '{self.preset}'", hint=plugins.suggestion(self.preset, list(PRESETS)))
         if self.calibrate not in CALIBRATIONS:
             raise UsageError(f"no calibration '{self.calibrate}'", hint=plugins.suggestion(self.calibrate, CALIBRATIONS))
         if self.prior_precision is not None and not 0 < self.prior_precision < float("inf"):
@@ -45,10 +53,26 @@ class Recipe:
     def spec(self, *, regression: bool) -> FitSpec:
         """What `fit` takes: the same with the modules loaded."""
         name = self.head or ("ridge" if regression else "softmax")
-        family = _family(name)
-        options = plugins.parse_options(family.fit, self.options, f"head '{name}'")
         calibrate: Any = self.calibrate
-        return FitSpec(family, self._posterior(), self.prior_precision, calibrate, self.seed, options)
+        posterior = self._posterior()
+        curvature, gamma = (None, None) if regression else PRESETS[self.preset]
+        return FitSpec(
+            _family(name), posterior, self.prior_precision, calibrate, self.seed, self._head_options(name),
+            curvature=curvature, gamma=gamma, posterior_options=self._posterior_options(posterior),
+        )  # fmt: skip
+
+    def _head_options(self, name: str) -> dict[str, Any]:
+        own = {key: value for key, value in self.options.items() if not key.startswith(_POSTERIOR)}
+        return plugins.parse_options(_family(name).fit, own, f"head '{name}'")
+
+    def _posterior_options(self, posterior: type[Posterior] | None) -> dict[str, Any]:
+        """The options of the posterior's own; those that every posterior gets from the fit are not for the user."""
+        own = {key.removeprefix(_POSTERIOR): value for key, value in self.options.items() if key.startswith(_POSTERIOR)}
+        known = [] if posterior is None else [k for k in plugins.options_of(posterior.fit) if k not in _FROM_THE_FIT]
+        for key in own:
+            if key.replace("_", "-") not in known:
+                raise UsageError(f"this posterior has no parameter '{key}'", hint=plugins.suggestion(key, known))
+        return plugins.parse_options(posterior.fit, own, "the posterior") if posterior is not None else {}
 
     def as_json(self) -> dict[str, Any]:
         """What `from_json` takes."""

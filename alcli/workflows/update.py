@@ -18,6 +18,7 @@ from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
 from alcli.data.head_match import check_pool, choose_anchors, rows_of_hashes
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
+from alcli.data.tables import read_ids
 from alcli.errors import DataError, UsageError, printable
 from alcli.heads._comparators import first_order, reweight, stable_step
 from alcli.heads._contract import Training
@@ -37,7 +38,8 @@ class How:
     """How labels are absorbed.
 
     gamma: step size of the method; None is the head's own for second-order (the implicit update, which needs none), 1 / mean |phi|^2
-    for first-order, 1 for mc. allow_new_classes: a label that the head has no class for adds one.
+    for first-order, 1 for mc. allow_new_classes: a label that the head has no class for adds one. remove: files of ids whose labels
+    are to be given back.
     """
 
     method: str = "second-order"
@@ -46,6 +48,7 @@ class How:
     ignore_unknown: bool = False
     lock_timeout: float = 0.0
     allow_new_classes: bool = False
+    remove: Sequence[str] = ()
 
     def checked(self) -> How:
         """This, once its names and numbers are known to be good. Raises UsageError."""
@@ -69,17 +72,22 @@ class Updated:
 def update(path: Path, pool: Pool, labels: Sequence[str], how: How, *, out: Path | None = None, force: bool = False) -> Updated:
     """Absorb the labels that the head at `path` has not yet absorbed, and replace it (or write `out`). Raises every AlcliError.
 
-    With nothing new the head stays byte for byte as it is.
+    Labels of `how.remove` are given back first. With nothing new and nothing to give back the head stays byte for byte as it is.
     """
+    if not labels and not how.remove:
+        raise UsageError("update needs labels to absorb or to give back", hint="-l FILE, or --remove FILE")
     how.checked()
     target = path if out is None else out
     in_place = out is None or out.resolve() == path.resolve()
     check_readable(str(path))
-    check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *labels])
+    check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *labels, *how.remove])
     pool.require_rows()
     with lock(target, how.lock_timeout):
         head = load_head(path)
         notes = [*pool.notes, *check_pool(head, printable(path), pool)]
+        before = len(head.absorbed.id_L)
+        head = _without(pool, head, how, printable(path)) if how.remove else head
+        n_removed = before - len(head.absorbed.id_L)
         regression = head.classes is None
         given = usable(pool, read_labels(labels, pool.ids, regression=regression, ignore_unknown=how.ignore_unknown), regression)
         if how.allow_new_classes:
@@ -89,10 +97,28 @@ def update(path: Path, pool: Pool, labels: Sequence[str], how: How, *, out: Path
         told: dict[str, Any] = {}
         if len(new.labels):
             head, told = _absorb(pool, head, new, how, printable(path))
-        if len(new.labels) or not in_place:
+        if len(new.labels) or n_removed or not in_place:
             save_head(target, head, overwrite=in_place or force)
-        counts = {"new_labels": len(new.labels), "already_absorbed": n_known, "absorbed": len(head.absorbed.id_L), "method": how.method}
+        counts = {"new_labels": len(new.labels), "already_absorbed": n_known, "removed": n_removed, "absorbed": len(head.absorbed.id_L), "method": how.method}
         return Updated(counts | told, notes)
+
+
+def _without(pool: Pool, head: HeadFile, how: How, shown: str) -> HeadFile:
+    """The head without the labels of the ids in `how.remove`: by a downdate of the posterior where it allows that, else by a refit."""
+    ids = {pool.ids.parse(row.values["id"], row.where, from_text=row.from_text): row.where for path in how.remove for row in read_ids(path)}
+    rows_R = pool.ids.rows_of(list(ids))
+    place = {int(key): i for i, key in enumerate(head.absorbed.id_L)}
+    places = np.array([place.get(int(key), -1) if row >= 0 else -1 for row, key in zip(rows_R, pool.ids.hashes(rows_R))], np.int64)
+    for (id, where), at in zip(ids.items(), places):
+        if at < 0:
+            raise DataError(f"{where}: the head has absorbed no label of the id '{printable(id)}', so it cannot give one back")
+    left = head.absorbed.only(np.setdiff1d(np.arange(len(head.absorbed.id_L)), places))
+    if how.method == "refit":
+        return replace(head, model=_refitted(pool, head, left, shown), absorbed=left)
+    gone = head.absorbed.only(places)
+    n_classes = None if head.classes is None else len(head.classes)
+    model = head.model.remove(Training(pool.take(rows_R), gone.label_L, gone.weight_L, n_classes))
+    return replace(head, model=model, absorbed=left)
 
 
 def _with_classes_of(head: HeadFile, given: LabelledRows) -> HeadFile:

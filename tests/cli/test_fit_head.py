@@ -11,7 +11,7 @@ from alcli.data.head_file import load_head
 def test_options_are_remembered(tiny, alcli):
     alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors", "--head", "softmax", "--posterior", "none", "--prior-precision", "0.5", "--calibrate", "temperature", "--seed", 7).done()
     recipe = load_head(Path("h.safetensors")).recipe
-    assert recipe == {"head": "softmax", "posterior": "none", "covariance": "shared", "prior_precision": 0.5, "calibrate": "temperature", "seed": 7, "options": {}}
+    assert recipe == {"head": "softmax", "posterior": "none", "covariance": "shared", "prior_precision": 0.5, "calibrate": "temperature", "seed": 7, "options": {}, "preset": "none"}
 
 
 def test_names_are_checked_before_data_is_read(folder, alcli):

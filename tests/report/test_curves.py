@@ -68,4 +68,4 @@ def test_a_strategy_with_modifiers_keeps_its_colour_and_changes_its_dash():
     styles = _styles(["random", "margin", "margin+update", "badge", *"abcdefg"])
     assert styles["margin"][0] == styles["margin+update"][0] != styles["badge"][0]
     assert styles["margin"][1] != styles["margin+update"][1]
-    assert len({(colour, str(dash)) for colour, dash, _ in styles.values()}) == len(styles)
+    assert len({str(style) for style in styles.values()}) == len(styles)

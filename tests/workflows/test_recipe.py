@@ -35,3 +35,19 @@ def test_heads_by_task():
     assert Recipe().spec(regression=False).head.tasks >= {"classification"}
     assert Recipe().spec(regression=True).head.tasks >= {"regression"}
     assert Recipe(posterior="none").spec(regression=False).posterior is None
+
+
+def test_the_paper_preset_fixes_curvature_and_gamma_of_a_classification():
+    assert Recipe(preset="paper").spec(regression=False).gamma == 10.0
+    assert Recipe(preset="paper").spec(regression=False).curvature == 1.0
+    assert Recipe(preset="paper").spec(regression=True).gamma is None
+    with pytest.raises(UsageError, match="papr"):
+        Recipe(preset="papr").checked()
+
+
+def test_options_of_the_posterior_have_a_prefix():
+    spec = Recipe(covariance="full", options={"posterior.max-parameters": "9"}).checked().spec(regression=False)
+    assert spec.posterior_options == {"max_parameters": 9}
+    for key in ("posterior.max-parameter", "posterior.prior-precision"):
+        with pytest.raises(UsageError, match="no parameter"):
+            Recipe(covariance="full", options={key: "9"}).checked()

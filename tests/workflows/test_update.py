@@ -153,3 +153,24 @@ def test_a_new_class_is_refused_unless_allowed_and_then_learned(head, alcli):
     assert after.model.head.W_CD1[3].any(), "the row of the new class has moved from zero"
     assert (after.model.log_probs(X_ND[30:32])[:, 3] > np.log(0.25)).all()
     alcli(*UPDATE, "-l", "new.csv", "--method", "refit").done()
+
+
+def test_labels_can_be_given_back(head, alcli):
+    """The posterior is as before, exactly; an update that is the last one is undone; a refit is the fit without them."""
+    before = load_head(head)
+    alcli(*UPDATE, "-l", "more.csv", "--mode", "batch").done()
+    Path("back.txt").write_text("".join(f"r{i:03d}\n" for i in range(20, 30)))
+    alcli(*UPDATE, "--remove", "back.txt", "-o", "undone.safetensors").done()
+    undone = load_head(Path("undone.safetensors"))
+    assert sorted(undone.absorbed.id_L) == sorted(before.absorbed.id_L)
+    assert np.allclose(undone.model.posterior.precision, before.model.posterior.precision, rtol=1e-9)
+    alcli(*UPDATE, "--remove", "back.txt", "--method", "refit", "-o", "refitted.safetensors").done()
+    assert np.allclose(weights("refitted.safetensors"), before.model.head.W_CD1, atol=1e-5)
+    alcli("update", "undone.safetensors", "-P", "pool.parquet", "--remove", "back.txt").refused(65, "back.txt", "r020")
+    alcli(*UPDATE).refused(2, "--remove")
+
+
+def test_a_covariance_that_cannot_give_back_says_refit(tiny, alcli):
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--prior-precision", "1", "--covariance", "kron").done()
+    Path("back.txt").write_text("r001\n")
+    alcli(*UPDATE, "--remove", "back.txt").refused(65, "refit")
