@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from alcli import plugins
 from alcli.data.selection_file import append_to_ledger, read_ledger
@@ -33,7 +34,7 @@ def main(data: Path) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((N, D), dtype=np.float32) / np.float32(D**0.5), rng.integers(C, size=N)
     for threads in sorted({1, n_threads()}):
-        with thread_limit(threads):
+        with thread_limit(threads), threadpool_limits(1):  # as the command line does
             latencies(X, y, threads)
     ledger()
 
