@@ -97,7 +97,7 @@ def test_too_many_weights_are_refused_unless_the_limit_is_raised():
     W, data = problem()
     with pytest.raises(DataError, match="3 classes by 3 features") as caught:
         LaplaceFull.fit(W, data, prior_precision=0.7, max_parameters=8)
-    assert "max_parameters" in caught.value.hint
+    assert "max-parameters" in caught.value.hint
     wide = Evidence(np.ones((1, 1366)), data.targets_LC[:1], np.ones(1), "softmax")
     with pytest.raises(DataError, match="limit is 4096 weights, these are 4098"):
         LaplaceFull.fit(np.zeros((3, 1366)), wide, prior_precision=0.7)

@@ -50,7 +50,7 @@ USAGE = [
     ([*FIT, "--task", "regress"], ["--task", "regression"]),
     (["fit-head", "pool.parquet"], ["-o"]),
     (["update"], ["HEAD"]),
-    (["update", "h", "-P", "pool.parquet", "-l", "more.csv", "--method", "third-order"], ["third-order", "second-order"]),
+    (["update", "h", "-P", "pool.parquet", "-l", "more.csv", "--method", "third-order"], ["third-order", "first-order"]),
     (["update", "h", "-P", "pool.parquet", "-l", "more.csv", "--mode", "batches"], ["batches", "batch"]),
     (["update", "h", "-P", "pool.parquet", "-l", "more.csv", "--gamma", "nan"], ["--gamma", "nan"]),
 ]
