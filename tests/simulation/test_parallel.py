@@ -53,10 +53,9 @@ def test_an_error_in_a_process_is_raised_here_as_it_was(tmp_path):
 
 def test_an_unforeseen_error_names_the_cell_and_keeps_the_traceback(tmp_path):
     task = shared(tmp_path)
-    cells = [Cell("random", 0), Cell("no-such-method", 1)]
     broken = dataclasses.replace(task, y_N=np.arange(3))  # too short
-    with pytest.raises(RuntimeError, match=r"(?s)strategy (random|no-such-method), seed \d:.*Traceback.*IndexError"):
-        list(run_cells(broken, [cells[0], Cell("margin", 0)], 2))
+    with pytest.raises(RuntimeError, match=r"(?s)strategy (random|margin), seed \d:.*Traceback.*IndexError"):
+        list(run_cells(broken, [Cell("random", 0), Cell("margin", 0)], 2))
 
 
 def test_a_killed_process_is_reported(tmp_path, monkeypatch):
