@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import traceback
+import warnings
 from collections.abc import Generator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -112,6 +113,7 @@ def _serve(pipe: Connection, shared: Shared) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Read by libraries that are loaded later, when a strategy first needs them.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)  # as in the parent
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     bench = shared.bench()
     with thread_limit(1), threadpool_limits(1):

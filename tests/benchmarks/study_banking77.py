@@ -24,7 +24,7 @@ def study(data: Path, out: Path, jobs: int) -> None:
         print(f"skipped: {pool} is not here")
         return
     started = time.perf_counter()
-    simulate(str(pool), STRATEGIES, n=100, rounds=10, out=out, initial=77, seeds=5, jobs=jobs)
+    simulate(str(pool), out, STRATEGIES, n=100, rounds=10, initial=77, seeds=5, jobs=jobs)
     print(f"{(time.perf_counter() - started) / 60:.1f} minutes with {jobs} jobs; {out}")
 
 
