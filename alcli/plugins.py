@@ -84,15 +84,21 @@ def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def parse_options(function: Callable[..., Any], pairs: Mapping[str, str], owner: str) -> dict[str, Any]:
     """Turn `-p KEY=VALUE` texts into keyword arguments of `function`, by its annotations.
 
-    owner: how messages name the method. Raises UsageError for an unknown key (with the nearest one) or a value of the wrong type.
+    An option of type Annotated[T, check, ...] is passed to each check, by its name. owner: how messages name the method. Raises
+    UsageError for an unknown key (with the nearest one) or a value of the wrong type, and what the checks raise.
     """
-    known, hints = options_of(function), typing.get_type_hints(function)
+    known, hints = options_of(function), typing.get_type_hints(function, include_extras=True)
     values = {}
     for key, text in pairs.items():
         if key.replace("_", "-") not in known:
             raise UsageError(f"{owner} has no parameter '{key}'", hint=suggestion(key, known))
         parameter = known[key.replace("_", "-")]
-        values[parameter.name] = _parse(text, hints[parameter.name], f"{owner}: parameter '{key}'")
+        hint = hints[parameter.name]
+        checks = getattr(hint, "__metadata__", ())
+        value = _parse(text, typing.get_args(hint)[0] if checks else hint, f"{owner}: parameter '{key}'")
+        for check in checks:
+            check(**{parameter.name: value})
+        values[parameter.name] = value
     return values
 
 

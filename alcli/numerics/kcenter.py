@@ -23,7 +23,7 @@ def k_center(rows: Rows, k: int, centres: Rows | None = None) -> tuple[Int64, Fl
     picks, distances = np.empty(k, np.int64), np.empty(k)
     with workers() as spread:
         if centres is not None and centres.n:
-            nearest = _nearest_centre(rows, centres, spread)
+            nearest = nearest_centre(rows, centres, spread)
             seen = nearest
         else:
             nearest, seen = np.full(rows.n, np.inf), rows.sq_norms
@@ -40,7 +40,7 @@ def k_center(rows: Rows, k: int, centres: Rows | None = None) -> tuple[Int64, Fl
     return picks, np.sqrt(distances) * rows.scale
 
 
-def _nearest_centre(rows: Rows, centres: Rows, spread: Spread) -> Float64:
+def nearest_centre(rows: Rows, centres: Rows, spread: Spread) -> Float64:
     """Squared distance of every row to the nearest centre."""
     nearest = np.where(np.isin(rows.marks, centres.marks), 0.0, np.inf)
     for start in range(0, centres.n, _WIDTH):

@@ -103,6 +103,14 @@ def safe_exponent(*arrays: Array, floor: float = 0.0) -> int:
     return exponent if peak and abs(exponent) > _SAFE_EXPONENT else 0
 
 
+def sq_norms(X_ND: Floats) -> Float64:
+    """Squared norms of rows, float64 [N], the same for equal rows. Memory: that of a block."""
+    out_N = np.empty(len(X_ND))
+    for a in range(0, len(X_ND), BLOCK_ROWS):
+        out_N[a : a + BLOCK_ROWS] = np.square(X_ND[a : a + BLOCK_ROWS].astype(np.float64)).sum(axis=1)
+    return out_N
+
+
 def feature_rows(*matrices: Floats) -> list[Rows]:
     """Plain feature matrices as rows that share one scale, so that distances between them make sense."""
     exponent = safe_exponent(*matrices)

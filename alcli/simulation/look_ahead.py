@@ -26,7 +26,7 @@ from alcli.numerics.look_ahead import Score, Step, batch_coefficients, judge, wh
 from alcli.posteriors._contract import Link, mean_of
 from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.simulation.situation import Situation
-from alcli.strategies._contract import Selection, at_least, finite32
+from alcli.strategies._contract import Count, Selection, at_least, finite32
 from alcli.strategies.margin import margin
 
 Proposal = Literal["random", "mixed"]
@@ -34,7 +34,7 @@ Rng = np.random.Generator
 
 
 def optimal_look_ahead(
-    situation: Situation, k: int, *, rng: Rng, batches: int = 2000, proposal: Proposal = "random", score: Score = "accuracy"
+    situation: Situation, k: int, *, rng: Rng, batches: Count = 2000, proposal: Proposal = "random", score: Score = "accuracy"
 ) -> Selection:
     """The best of `batches` batches of k candidates, or of all there are when these are fewer. Scores: that of the batch.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alcli.simulation.situation import Situation
-from alcli.strategies._contract import Selection, at_least
+from alcli.strategies._contract import Count, Selection, at_least
 
 Chooser = Callable[[Situation, int, int], Selection]
 
@@ -30,7 +30,7 @@ class Modifier:
     why: str
 
 
-def update(inner: Chooser, situation: Situation, k: int, seed: int, *, update_every: int = 1) -> Selection:
+def update(inner: Chooser, situation: Situation, k: int, seed: int, *, update_every: Count = 1) -> Selection:
     """Pick `update_every` rows, see their labels, absorb them by the second-order rule, and pick again, until there are k.
 
     Source: Huseljic et al. 2025, section 5.2 (immediate utilisation of labels). Cost: k / update_every selections and k updates.

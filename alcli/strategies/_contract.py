@@ -4,7 +4,8 @@ A **pointwise** strategy is a pure function from blocks of what it needs to one 
 over pools of any size, and ranking, ties and batch size are handled here, once. A **batch** strategy gets a `View` of the
 candidates and returns a `Selection`. Both are plain functions named as their file; keyword-only arguments are their options.
 
-What can be needed: `features` (X_BD), `logits` and `log_probs` (of the head; BC), `row_key` (a 64-bit hash of the id).
+What can be needed: `features` (X_BD), `logits` and `log_probs` (of the head; BC), `row_key` (a 64-bit hash of the id),
+`sq_norm` (of the features; float64 B), `labelled_distance` (to the nearest labelled row, the norm while none is labelled; float64 B).
 Batch strategies may also need `labelled` (the features of the labelled rows).
 """
 
@@ -12,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from alcli.strategies._view import View
 F = TypeVar("F", bound=Callable[..., Any])
 
 HEAD_NEEDS = frozenset({"logits", "log_probs"})
-FEATURE_NEEDS = HEAD_NEEDS | {"features"}
+FEATURE_NEEDS = HEAD_NEEDS | {"features", "sq_norm", "labelled_distance"}
 CLASSIFICATION_NEEDS = frozenset({"log_probs"})
 MOST_KEPT = 1 << 24  # numbers: features of the best rows are kept up to 64 MiB
 
@@ -108,6 +110,9 @@ def at_least(least: float, **options: float) -> None:
     for name, value in options.items():
         if not value >= least:
             raise UsageError(f"parameter '{name.replace('_', '-')}' must be at least {least}, got {value}")
+
+
+Count = Annotated[int, partial(at_least, 1)]  # an option that is refused below 1 before any data is read
 
 
 def finite32(scores_K: Float64) -> Float32:

@@ -56,6 +56,11 @@ class HeldRows:
             self._single[row] = self._source.take(np.array([row]))[0]
         return self._single[row]
 
+    def place(self, row: int) -> int | None:
+        """Where a row of the source stands in rows_M; None where it is not held."""
+        place = int(self._place[row])
+        return place if place >= 0 else None
+
     def sort_keys(self, rows: Int64) -> Array:
         return self._source.sort_keys(rows)
 

@@ -2,7 +2,7 @@
 
 No strategy is named here. A pointwise strategy scores every open row from logits that follow the model by rank-one moves
 (numerics/pool_logits.py); the best few are then scored anew from the model's own weights, so what is chosen, and its score, is
-what a selection from scratch would give. A batch strategy is asked for what is wanted on a view of the moment, unless it declares a
+what a selection from scratch would give. What else a strategy needs of each row is kept from label to label (_kept.py). A batch strategy is asked for what is wanted on a view of the moment, unless it declares a
 pointwise one for batches of one.
 Source: Huseljic et al., Efficient Bayesian Updates for Deep Active Learning via Laplace Approximations, ECML-PKDD 2025, section 5.2.
 Cost: a label one update of the model; a choice one pass over features and logits for strategies that score, 2 N (D + C) flops and
@@ -22,10 +22,11 @@ from alcli.heads._contract import Training
 from alcli.heads._model import Model
 from alcli.numerics.blocks import workers
 from alcli.numerics.pool_logits import PoolLogits
-from alcli.strategies._contract import Selection, Strategy, select
+from alcli.strategies._contract import Selection, Strategy, finite32, select
 from alcli.strategies._held import HeldRows
+from alcli.strategies._kept import KEPT, Kept
 from alcli.strategies._now import Now, last_hidden
-from alcli.strategies._view import Source
+from alcli.strategies._view import Source, View
 
 _NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
 _SLACK = {4: 1e-4, 8: 1e-9}  # by bytes of a number: how far the followed logits may be from the model's own
@@ -50,6 +51,7 @@ class Live:
         self._held = HeldRows(source, np.concatenate([candidates, known]) if "labelled" in strategy.needs else candidates)
         self._open_M = ~np.isin(self._held.rows_M, known)
         self._labelled = known.tolist()
+        self._kept: dict[str, Kept] = {}
         self._logits = self._followed(model) if model is not None and strategy.needs_head else None
 
     @property
@@ -68,7 +70,7 @@ class Live:
         if k == 0:
             return _NOTHING
         if self._scorer is not None and (k == 1 or self._strategy.pointwise):
-            return self._rescored(k, self._contenders(k, self._scores(self._scorer)), self._scorer)
+            return self._best(k, self._scorer)
         if self._logits is not None and not self._logits.current:
             self._pass(lambda a, b: None)
         view = Now(self._held, np.flatnonzero(self._open_M), np.array(self._labelled, np.int64), self.model, self._logits)
@@ -92,6 +94,8 @@ class Live:
             self.model = before.update(Training(X_1D, y_1, np.array([weight]), n_classes))
             if self._logits is not None:
                 self._logits.move(before.head.W_CD1, self.model.head.W_CD1)
+        for kept in self._kept.values():
+            kept.tell(row)
         self._labelled.append(row)
         self.skip(row)
 
@@ -123,9 +127,13 @@ class Live:
         """A pointwise strategy's score of every held row by the followed logits; -inf for rows that are closed."""
         scores_M = np.empty(len(self._open_M))
         logits = self._logits
+        for need in KEPT.keys() & set(scorer.needs) - self._kept.keys():
+            self._kept[need] = KEPT[need](self._held, np.array(self._labelled, np.int64))
 
         def look(a: int, b: int) -> None:
             def made(need: str) -> Any:
+                if need in self._kept:
+                    return self._kept[need].of(slice(a, b))
                 if need == "features" or logits is None:
                     return self._held.X_MD[a:b]
                 return logits.logits(a, b) if need == "logits" else logits.log_probs(a, b)
@@ -146,24 +154,43 @@ class Live:
             raise DataError(f"{self._held.describe(row)}: the score is not a finite number")
         return scores_B
 
-    def _contenders(self, k: int, scores_M: Floats) -> Int64:
+    def _best(self, k: int, scorer: Strategy) -> Selection:
+        """The best k open rows. Those of scores that follow no head are known unless others are as near as rounding."""
+        scores_M = self._scores(scorer)
+        places = self._contenders(k, scores_M, scorer)
+        if scorer.needs_head or len(places) > k:
+            return self._rescored(k, places, scorer)
+        return self._ordered(k, places, scores_M[places], scorer)
+
+    def _contenders(self, k: int, scores_M: Floats, scorer: Strategy) -> Int64:
         """Places of the rows that can be among the best k, given how exact the scores are, in the order of their ids."""
-        kth = -np.partition(-scores_M, k - 1)[k - 1]
-        exact = 0.0 if self._logits is None else _SLACK[self._logits.Z_NC.dtype.itemsize]
-        places = np.flatnonzero(scores_M >= kth - exact * max(1.0, abs(float(kth))))
+        kth = float(-np.partition(-scores_M, k - 1)[k - 1])
+        slack = abs(kth) * 2.0**-23  # what is compared as float32 can be a tie
+        if self._logits is not None:
+            slack += _SLACK[self._logits.Z_NC.dtype.itemsize] * max(1.0, abs(kth))
+        slack += sum(self._kept[need].error(kth) for need in scorer.needs if need in self._kept)
+        places = np.flatnonzero(scores_M >= kth - slack)
         if len(places) > (most := max(k, _MOST_CONTENDERS)):  # a plateau: the best, then the first by id
             places = np.sort(places[np.argsort(-scores_M[places], kind="stable")[:most]])
         return places
 
     def _rescored(self, k: int, places: Int64, scorer: Strategy) -> Selection:
-        """The best k of these rows by the model's own weights, ties by id."""
+        """The best k of these rows by the model's own weights and a view of the moment."""
+        rows = self._held.rows_M[places]
+
         def made(need: str) -> Any:
+            if need in self._kept:
+                return View(self._held, rows, np.array(self._labelled, np.int64)).matrix(need)
             X_BD, model = self._held.X_MD[places], self.model
             if need == "features" or model is None:
                 return X_BD
             return model.logits(X_BD) if need == "logits" else model.log_probs(X_BD)
 
-        rows = self._held.rows_M[places]
-        scores = self._score(scorer, rows, made).astype(np.float32)
-        best = np.argsort(-scores, kind="stable")[:k]
-        return Selection(rows[best], scores[best])
+        return self._ordered(k, places, self._score(scorer, rows, made), scorer)
+
+    def _ordered(self, k: int, places: Int64, scores: Float64, scorer: Strategy) -> Selection:
+        """The best k, ties by id. Scores are compared as float32, but those of a batch strategy without a head as they are, as it does."""
+        rounded = finite32(scores)
+        compared = rounded if self._strategy.pointwise or scorer.needs_head else scores
+        best = np.argsort(-compared, kind="stable")[:k]
+        return Selection(self._held.rows_M[places[best]], rounded[best])

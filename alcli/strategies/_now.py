@@ -32,7 +32,7 @@ class Now(View):
     def _whole(self, need: str) -> Array:
         if need == "features":
             return self._held.X_MD[self._places]
-        if need == "row_key" or self._logits is None:
+        if need not in ("logits", "log_probs") or self._logits is None:
             return super()._whole(need)
         out: Floats = np.empty((len(self._places), self._logits.Z_NC.shape[1]), self._logits.Z_NC.dtype)
         for a in range(0, len(out), ROWS):

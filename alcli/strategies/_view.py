@@ -13,7 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from alcli.arrays import Array, Float32, Floats, Int64, Keys
+from alcli.arrays import Array, Floats, Int64, Keys
+from alcli.numerics.centre_distances import centre_distances
+from alcli.numerics.rows import sq_norms
 
 
 class Source(Protocol):
@@ -79,7 +81,7 @@ class View:
         """(rows_B, one array per need) over the candidates, in the source's order. One pass over the source."""
         for need in needs:
             self._check_allowed(need)
-        if not {"features", "logits", "log_probs"}.intersection(needs):
+        if set(needs) <= {"row_key"}:
             rows = self._candidates
             yield (rows, *(self._compute(need, rows, None) for need in needs))
             return
@@ -93,7 +95,10 @@ class View:
                 yield (rows_B, *(self._compute(need, rows_B, X_BD) for need in needs))
 
     def matrix(self, need: str) -> Array:
-        """All candidates' `need`, shape [n, ...] in the order of `rows`: float32 (float64 where the source is). Do not write to it."""
+        """All candidates' `need`, shape [n, ...] in the order of `rows`. Do not write to it.
+
+        Matrices are float32 (features float64 where the source is), needs of one number a row as they are computed.
+        """
         self._check_allowed(need)
         if need not in self._cache:
             self._cache[need] = self._whole(need)
@@ -102,7 +107,7 @@ class View:
     def labelled(self) -> Floats:
         """The features of the labelled rows in ascending order of their ids, shape [n_labelled, D]."""
         self._check_allowed("labelled")
-        return self._source.take(self._source.sorted_by_id(self._labelled))
+        return self._labelled_features()
 
     def with_labelled(self) -> tuple[Int64, Floats, Array]:
         """(rows_M, X_MD, is_labelled_M) of candidates and labelled rows together, in ascending order of their ids."""
@@ -138,7 +143,7 @@ class View:
             X_ND = self._cache["features"] = self._source.take(self.rows)
         steps = range(0, self.n, 8192)
         first = np.asarray(self._compute(need, self.rows[:1], X_ND[:1]))
-        out: Float32 = np.empty((self.n, *first.shape[1:]), np.float32)
+        out: Array = np.empty((self.n, *first.shape[1:]), np.float32 if first.ndim > 1 else first.dtype)
         for i in steps:
             out[i : i + 8192] = self._compute(need, self.rows[i : i + 8192], X_ND[i : i + 8192])
         return out
@@ -148,9 +153,22 @@ class View:
             return self._source.row_keys(rows_B)
         if need == "features":
             return X_BD
+        if need == "sq_norm" and X_BD is not None:
+            return sq_norms(X_BD)
+        if need == "labelled_distance" and X_BD is not None:
+            return centre_distances(X_BD, self._centres())
         if self._head is None or X_BD is None:
             raise LookupError(f"'{need}' was asked of a view without a head")
         return self._head.logits(X_BD) if need == "logits" else self._head.log_probs(X_BD)
+
+    def _labelled_features(self) -> Floats:
+        return self._source.take(self._source.sorted_by_id(self._labelled))
+
+    def _centres(self) -> Floats:
+        """The features of the labelled rows, read once for all blocks."""
+        if "centres" not in self._cache:
+            self._cache["centres"] = self._labelled_features()
+        return self._cache["centres"]  # type: ignore[no-any-return]
 
     def _check_allowed(self, need: str) -> None:
         if self._allowed is not None and need not in self._allowed:

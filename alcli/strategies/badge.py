@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats
+from alcli.arrays import Array, Float64
 from alcli.numerics.kmeanspp import k_means_pp
 from alcli.numerics.rows import Factor, Rows
 from alcli.strategies._contract import Selection, batch, finite32, pointwise
 from alcli.strategies._view import View
 
 
-@pointwise(needs=["features", "log_probs"])
-def largest_gradient(X_BD: Floats, log_probs_BC: Float64) -> Float64:
+@pointwise(needs=["sq_norm", "log_probs"])
+def largest_gradient(sq_norm_B: Float64, log_probs_BC: Float64) -> Float64:
     """The norm of each row's gradient, float64 [B]: the first pick is the largest."""
     residuals_BC = residuals(log_probs_BC)
-    out_B: Float64 = np.sqrt(np.vecdot(residuals_BC, residuals_BC) * (np.vecdot(X_BD, X_BD) + 1.0))
+    out_B: Float64 = np.sqrt(np.vecdot(residuals_BC, residuals_BC) * (sq_norm_B + 1.0))
     return out_B
 
 
@@ -36,7 +36,7 @@ def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
 def residuals(log_probs_NC: Array) -> Array:
     """p - e_argmax, shape and dtype of the input: the gradient of the loss at the predicted label by the logits."""
     p_NC = np.exp(log_probs_NC)
-    top_N = log_probs_NC.argmax(axis=1)[:, None]
+    top = np.arange(len(p_NC)), log_probs_NC.argmax(axis=1)
     # p - 1 from log p directly, for p so close to 1 that the difference would round to 0.
-    np.put_along_axis(p_NC, top_N, np.expm1(np.take_along_axis(log_probs_NC, top_N, axis=1)), axis=1)
+    p_NC[top] = np.expm1(log_probs_NC[top])
     return p_NC

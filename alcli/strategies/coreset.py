@@ -3,18 +3,26 @@
 Source: Sener & Savarese 2018, "Active learning for convolutional neural networks: a core-set approach", Alg. 1; without labels
 the first pick is the row of largest norm.
 Cost: at most 2 N D (L + K) flops, in practice about half a GEMV pass per pick; O(N) memory beside the features.
+One pick at a time: a GEMV pass for each row that was labelled since.
 Passes: at most L/32 + K.
 """
 
 from __future__ import annotations
 
+from alcli.arrays import Float64
 from alcli.numerics.kcenter import k_center
 from alcli.numerics.rows import feature_rows
-from alcli.strategies._contract import Selection, batch, finite32
+from alcli.strategies._contract import Selection, batch, finite32, pointwise
 from alcli.strategies._view import View
 
 
-@batch(needs=["features", "labelled"])
+@pointwise(needs=["labelled_distance"])
+def farthest(labelled_distance_B: Float64) -> Float64:
+    """The distance to the nearest labelled row, float64 [B] (the norm without labels): the first pick is the farthest."""
+    return labelled_distance_B
+
+
+@batch(needs=["features", "labelled"], single=farthest)
 def coreset(view: View, k: int) -> Selection:
     """Scores: distance to the nearest labelled or earlier row when picked (the first without labels: its norm)."""
     rows, centres = feature_rows(view.matrix("features"), view.labelled())

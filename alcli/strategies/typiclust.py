@@ -19,13 +19,13 @@ from alcli.numerics.blocks import workers
 from alcli.numerics.kmeans import k_means
 from alcli.numerics.neighbours import TypicalRows
 from alcli.numerics.rows import safe_exponent
-from alcli.strategies._contract import Selection, at_least, batch, finite32
+from alcli.strategies._contract import Count, Selection, at_least, batch, finite32
 from alcli.strategies._view import View
 
 
 @batch(needs=["features", "labelled"], random=True)
 def typiclust(
-    view: View, k: int, *, rng: np.random.Generator, neighbours: int = 20, max_clusters: int = 500, min_size: int = 5
+    view: View, k: int, *, rng: np.random.Generator, neighbours: Count = 20, max_clusters: Count = 500, min_size: int = 5
 ) -> Selection:
     """Scores: typicality. neighbours: at most so many; max_clusters: of k-means; min_size: clusters up to it come last."""
     at_least(1, neighbours=neighbours, max_clusters=max_clusters)

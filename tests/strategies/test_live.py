@@ -61,6 +61,43 @@ def test_each_choice_is_that_of_a_selection_from_scratch(name, dtype, model):
             pool.tell(row, Y[row])
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", [n for n in NAMES if not strategy_of(plugins.load("strategies", n)).random])
+@pytest.mark.parametrize("known", [0, 40])
+def test_choices_among_copies_and_ties_are_those_from_scratch(name, dtype, known, model):
+    """Each row stands three times in a grid full of ties; labels come for rows of the pool and for others, from none known on."""
+    rng = np.random.default_rng(4)
+    grid = np.repeat(rng.integers(-2, 3, (100, D)), 3, axis=0)[rng.permutation(N)].astype(dtype)
+    pool_source, chosen = ArraySource(grid, IDS), strategy(name)
+    pool = Live(pool_source, np.arange(100, N), np.arange(known), model if chosen.needs_head else None, chosen)
+    told, closed = list(range(known)), list(range(100))
+    for step in range(30):
+        row, score = pool.next()
+        view = View(pool_source, np.setdiff1d(np.arange(N), closed), np.array(told, np.int64), pool.model)
+        expected = select(chosen, view, 1, seed=0, options={})
+        assert row == expected.rows_K[0]
+        assert score == pytest.approx(float(expected.scores_K[0]), rel=1e-5)
+        closed.append(row)
+        if step % 4 == 3:
+            pool.skip(row)
+            row = 50 + step
+        told.append(row)
+        pool.tell(row, step % C)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if strategy_of(plugins.load("strategies", n)).single])
+def test_a_pointwise_form_picks_what_a_batch_of_one_holds(name, model):
+    chosen = strategy(name)
+    for told in (np.arange(L), np.arange(0)):
+        view = View(source(), np.arange(L, N), told, model)
+        one, single = (select(form, view, 1, seed=SEED, options={}) for form in (chosen, chosen.single))
+        assert one.rows_K.tolist() == single.rows_K.tolist()
+        assert single.scores_K == pytest.approx(one.scores_K, rel=1e-6)
+        for need in chosen.single.needs:
+            blocks = {int(r): v for rows_B, values_B in View(source(), np.arange(L, N), told, model).blocks(need) for r, v in zip(rows_B, values_B)}
+            np.testing.assert_allclose(view.matrix(need), [blocks[r] for r in view.rows.tolist()], rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_several_are_chosen_as_from_scratch(name, model):
     pool = live(name, model)
