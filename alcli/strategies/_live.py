@@ -2,8 +2,8 @@
 
 No strategy is named here. A pointwise strategy scores every open row from logits that follow the model by rank-one moves
 (numerics/pool_logits.py); the best few are then scored anew from the model's own weights, so what is chosen, and its score, is
-what a selection from scratch would give. What else a strategy needs of each row is kept from label to label (_kept.py). A batch strategy is asked for what is wanted on a view of the moment, unless it declares a
-pointwise one for batches of one.
+what a selection from scratch would give. What else a strategy needs of each row is kept from label to label (_kept.py). A batch
+strategy is asked for what is wanted on a view of the moment, unless it declares a pointwise one for batches of one.
 Source: Huseljic et al., Efficient Bayesian Updates for Deep Active Learning via Laplace Approximations, ECML-PKDD 2025, section 5.2.
 Cost: a label one update of the model; a choice one pass over features and logits for strategies that score, 2 N (D + C) flops and
 the strategy's own; a batch strategy's own cost otherwise. Memory: features and logits of the candidates, N (D + C).
