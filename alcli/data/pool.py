@@ -24,6 +24,7 @@ from alcli.errors import DataError, printable
 
 BLOCK_BYTES = 16 << 20
 _SMALL = 1 << 17  # rows of a column of single values that are read at once
+LARGE = 1e18  # the squares of larger float32 numbers are infinite
 
 
 def open_pool(spec: str, columns: Columns = Columns(), *, bad_rows: str = "error", max_memory: int | None = None) -> Pool:
@@ -45,6 +46,7 @@ class Pool:
     def __init__(self, name: str, files: list[PoolFile], columns: Columns, notes: list[str], skip_bad: bool, max_memory: int | None) -> None:
         self.name = printable(name)
         self.notes = notes
+        self._remarked = False
         self._files = files
         self._columns = columns
         self._skip_bad = skip_bad
@@ -162,7 +164,17 @@ class Pool:
             def where(row: int, file: PoolFile = file, first: int = first) -> str:
                 return f"{file.describe(first + row - file.first, file.features)} (id '{printable(self.ids[first + row])}')"
 
-            yield first, to_matrix(column, self.dim, where)
+            X_BD = to_matrix(column, self.dim, where)
+            self._remark_on_size(first, X_BD)
+            yield first, X_BD
+
+    def _remark_on_size(self, first: int, X_BD: Floats) -> None:
+        """One note, naming the first row whose features are so large that their squares leave float32; they are computed with all the same."""
+        if self._remarked or not X_BD.size or max(float(X_BD.max()), -float(X_BD.min())) < LARGE:
+            return
+        self._remarked = True
+        row = int(np.flatnonzero((np.abs(X_BD) >= LARGE).any(axis=1))[0])
+        self.notes.append(f"{self.describe(first + row)}: features beyond {LARGE:g}; is their scale right?")
 
     def _feature_columns(self, ordered: Int64 | None = None) -> Iterator[tuple[int, PoolFile, pa.Array]]:
         """(number of the first row, file, vectors) over all rows, or the row groups that hold one of `ordered` (ascending)."""

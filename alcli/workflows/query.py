@@ -145,6 +145,7 @@ def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any],
     else:
         selection, imputed = _imputed(pool, now, strategy, ask, options)
         notes.append(f"the batch was chosen as if its items had the labels in column 'imputed', which the model made up (impute={ask.impute}); nobody gave them")
+    notes.extend(note for note in pool.notes if note not in notes)  # what reading the features brought up
     note_shortage(len(selection.rows_K), ask, notes)
     if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
         notes.append(f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a file with just the line id,label")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from alcli import plugins
+from alcli.data.head_file import load_head
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 from tests.shell import process, untouched
 
@@ -107,3 +109,18 @@ def test_candidates(tiny, alcli):
     assert len(done.lines) == 11
     assert "11 random candidates of 60" in done.err
     assert len(alcli("query", "pool.parquet", "-s", "coreset", "-n", 60, "--candidates", 99).done().lines) == 60
+
+
+def test_a_class_without_rows_is_kept(tiny, alcli):
+    """Its labels were all given back: the head keeps the class, predicts with finite numbers, and learns it again."""
+    Y_N = tiny_features()[1]
+    gone = [f"r{i:03d}" for i in range(20) if CLASSES[Y_N[i]] == CLASSES[0]]
+    Path("gone.txt").write_text("".join(f"{id}\n" for id in gone))
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors", "--prior-precision", "1").done()
+    alcli("update", "h.safetensors", "-P", "pool.parquet", "--remove", "gone.txt", "--method", "refit").done()
+    head = load_head(Path("h.safetensors"))
+    assert set(head.classes) == set(CLASSES)
+    assert 0 not in head.absorbed.label_L
+    assert len(alcli("query", "pool.parquet", "-H", "h.safetensors", "-s", "entropy", "-n", 5).done().lines) == 5
+    alcli("update", "h.safetensors", "-P", "pool.parquet", "-l", "labels.csv").done()
+    assert 0 in load_head(Path("h.safetensors")).absorbed.label_L

@@ -66,7 +66,10 @@ def test_large_norms(tiny, alcli, strategy, kind, size):
     for factor in (kind(1), scale):
         write_pool("pool.parquet", X_ND * factor)
         labels = () if strategy in COLD else ("-l", "labels.csv")
-        picks.append(alcli("query", "pool.parquet", "-s", strategy, *labels, "-n", 8).done().lines)
+        done = alcli("query", "pool.parquet", "-s", strategy, *labels, "-n", 8).done()
+        assert done.err.count("is their scale right?") == (factor != 1), "one warning that names a row"
+        assert factor == 1 or "pool.parquet: row 0 (id 'r000')" in done.err
+        picks.append(done.lines)
     assert len(set(picks[1])) == 8
     if strategy in ("coreset", "typiclust"):
         assert picks[0] == picks[1]
