@@ -62,7 +62,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def summary(family: Family, name: str) -> Summary:
-    """Read the docstring, the `needs` of the decorator and the options of one method from its source."""
+    """Read the docstring, the `needs` and `samples` of the decorator and the options of one method from its source."""
     stem = name.replace("-", "_")
     tree = ast.parse((Path(__file__).parent / family / f"{stem}.py").read_text(encoding="utf-8"))
     doc = ast.get_docstring(tree) or ""
@@ -72,22 +72,26 @@ def summary(family: Family, name: str) -> Summary:
         for a, d in zip(function.args.kwonlyargs, function.args.kw_defaults)
         if a.arg not in ("rng", "seed")
     }
-    return Summary(name, doc.split("\n", 1)[0], _sections(doc), _needs(function), options)
+    declared = _declared(function)
+    options |= {"samples": str(declared["samples"])} if "samples" in declared else {}
+    return Summary(name, doc.split("\n", 1)[0], _sections(doc), tuple(declared.get("needs", ())), options)
 
 
-def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The options of a method: its keyword-only parameters other than `rng` and `seed`, by kebab-case name."""
-    parameters = inspect.signature(function).parameters.values()
+def options_of(*functions: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The options of a method: the keyword-only parameters of its functions other than `rng` and `seed`, by kebab-case name."""
+    parameters = [p for function in functions for p in inspect.signature(function).parameters.values()]
     return {p.name.replace("_", "-"): p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("rng", "seed")}
 
 
-def parse_options(function: Callable[..., Any], pairs: Mapping[str, str], owner: str) -> dict[str, Any]:
-    """Turn `-p KEY=VALUE` texts into keyword arguments of `function`, by its annotations.
+def parse_options(functions: Callable[..., Any] | Iterable[Callable[..., Any]], pairs: Mapping[str, str], owner: str) -> dict[str, Any]:
+    """Turn `-p KEY=VALUE` texts into keyword arguments of one or several functions, by their annotations.
 
     An option of type Annotated[T, check, ...] is passed to each check, by its name. owner: how messages name the method. Raises
     UsageError for an unknown key (with the nearest one) or a value of the wrong type, and what the checks raise.
     """
-    known, hints = options_of(function), typing.get_type_hints(function, include_extras=True)
+    functions = [functions] if callable(functions) else list(functions)
+    known = options_of(*functions)
+    hints = {name: hint for function in functions for name, hint in typing.get_type_hints(function, include_extras=True).items()}
     values = {}
     for key, text in pairs.items():
         if key.replace("_", "-") not in known:
@@ -142,10 +146,13 @@ def _sections(doc: str) -> dict[str, str]:
     return found
 
 
-def _needs(function: ast.FunctionDef | None) -> tuple[str, ...]:
+def _declared(function: ast.FunctionDef | None) -> dict[str, Any]:
+    """The keywords of a method's decorator that are plain values."""
+    found = {}
     for decorator in function.decorator_list if function else []:
-        if isinstance(decorator, ast.Call):
-            for keyword in decorator.keywords:
-                if keyword.arg == "needs":
-                    return tuple(ast.literal_eval(keyword.value))
-    return ()
+        for keyword in decorator.keywords if isinstance(decorator, ast.Call) else []:
+            try:
+                found[str(keyword.arg)] = ast.literal_eval(keyword.value)
+            except ValueError:
+                continue
+    return found

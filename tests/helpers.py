@@ -4,34 +4,53 @@ from __future__ import annotations
 
 import numpy as np
 
+from alcli.numerics.logistic import log_softmax
+from alcli.posteriors._contract import sample_noise
 from alcli.strategies._arrays import ArraySource
 from alcli.strategies._view import View
 
 
 class TableHead:
-    """A linear classifier with given weights, float64; what a view asks of a head and nothing more."""
+    """A linear classifier with given weights, float64; what a view asks of a head and nothing more.
 
-    def __init__(self, W_CD, b_C=0.0):
+    spread: standard deviation of every weight in its posterior. temperature: that its logits were divided by.
+    """
+
+    def __init__(self, W_CD, b_C=0.0, *, spread=0.5, temperature=1.0):
         self.W_CD, self.b_C = np.asarray(W_CD, np.float64), b_C
+        self.spread, self.temperature = spread, temperature
 
     def logits(self, X_BD):
         return X_BD.astype(np.float64) @ self.W_CD.T + self.b_C
 
     def log_probs(self, X_BD):
-        z_BC = self.logits(X_BD)
-        z_BC = z_BC - z_BC.max(axis=1, keepdims=True)
-        return z_BC - np.log(np.exp(z_BC).sum(axis=1, keepdims=True))
+        return log_softmax(self.logits(X_BD))
+
+    def trained_log_probs(self, X_BD):
+        return log_softmax(self.logits(X_BD) * self.temperature)
+
+    def predictive(self, X_BD):
+        return log_softmax(self.logits(X_BD) / np.sqrt(1.0 + np.pi / 8 * self.logit_variance(X_BD)))
+
+    def logit_variance(self, X_BD):
+        return self.spread**2 * (X_BD.astype(np.float64) ** 2).sum(axis=1, keepdims=True)
+
+    def draw(self, n_samples, *, seed):
+        return self.W_CD + self.spread * sample_noise(self.W_CD.shape, n_samples, seed=seed, first=0)
+
+    def sample_log_probs(self, X_BD, W_SCD):
+        return log_softmax(np.einsum("bd,scd->bsc", X_BD.astype(np.float64), W_SCD) + self.b_C)
 
 
-def random_head(D, C, seed=0, scale=1.0):
-    return TableHead(np.random.default_rng(seed).standard_normal((C, D)) * scale)
+def random_head(D, C, seed=0, scale=1.0, **rest):
+    return TableHead(np.random.default_rng(seed).standard_normal((C, D)) * scale, **rest)
 
 
-def view_of(X_ND, *, labelled=(), ids=None, head=None, block_rows=8192, candidates=None):
+def view_of(X_ND, *, labelled=(), ids=None, head=None, block_rows=8192, candidates=None, targets=None):
     """A view over all rows of X_ND that are not labelled (or the `candidates` given); ids default to the row numbers."""
     X_ND = np.asarray(X_ND)
     ids = np.arange(len(X_ND)) if ids is None else np.asarray(ids)
     labelled = np.asarray(labelled, np.int64)
     if candidates is None:
         candidates = np.setdiff1d(np.arange(len(X_ND)), labelled)
-    return View(ArraySource(X_ND, ids, block_rows=block_rows), candidates, labelled, head)
+    return View(ArraySource(X_ND, ids, block_rows=block_rows), candidates, labelled, head, targets=targets)

@@ -62,6 +62,10 @@ class Pool:
         """The local files that it consists of."""
         return [f.file.path for f in self._files if f.file.filesystem is None]
 
+    def read_alike(self, spec: str) -> Pool:
+        """Another pool, with the same names of columns and the same limits. Raises InputError, DataError, NewerFormatError."""
+        return open_pool(spec, self._columns, bad_rows="skip" if self._skip_bad else "error", max_memory=self._max_memory)
+
     def require_rows(self) -> None:
         """Raise DataError for a pool of 0 rows."""
         if self.n == 0:

@@ -58,6 +58,25 @@ class Model:
         """Log class probabilities of the trained weights alone, [B, C]."""
         return log_softmax(self.logits(X_BD))
 
+    def trained_log_probs(self, X_BD: Floats) -> Float64:
+        """`log_probs` at the temperature that the weights were trained at, [B, C]: what gradients of the loss are made of."""
+        return log_softmax(self.logits(X_BD) * (self.temperature / self.head.temperature))
+
+    def logit_variance(self, X_BD: Floats) -> Float64:
+        """Posterior variance of `logits`, [B, C], or [B, 1] where all classes share it. Raises DataError without a posterior."""
+        return require_posterior(self).variance(self.head.last_layer(X_BD)) / self.temperature**2
+
+    def draw(self, n_samples: int, *, seed: int) -> Float64:
+        """Last layers drawn from the posterior, [S, C, D1]. Raises DataError without a posterior. Memory: S C D1 floats."""
+        return require_posterior(self).sample(self.head.W_CD1, n_samples, seed=seed)
+
+    def sample_log_probs(self, X_BD: Floats, W_SCD1: Float64) -> Float64:
+        """Log class probabilities under each of the last layers, [B, S, C]. Cost: one product of 2 B D1 S C flops, B S C exponentials."""
+        S, C, D1 = W_SCD1.shape
+        logits_BSC = (self.head.last_layer(X_BD) @ W_SCD1.reshape(S * C, D1).T).reshape(len(X_BD), S, C)
+        logits_BSC /= self.temperature
+        return log_softmax(logits_BSC)
+
     def predictive(self, X_BD: Floats) -> Float64:
         """Log class probabilities averaged over the posterior (mean-field), [B, C]; `log_probs` without a posterior."""
         logits_BC = self.logits(X_BD)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TypeAlias
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 BLOCK_ROWS = 2048
 _MOST_THREADS = 8  # the kernels are bound by memory, which a few threads saturate
@@ -45,12 +47,18 @@ def n_threads() -> int:
 def workers() -> Iterator[Spread]:
     """A function `spread(n, work)` that calls work(first, last) over disjoint ranges of whole blocks that cover n rows."""
     threads = n_threads()
-    with threadpool_limits(1, user_api="blas"):
+    with _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
         if threads == 1:
             yield lambda n, work: work(0, n)
             return
         with ThreadPoolExecutor(threads) as pool:
             yield lambda n, work: _spread(pool, threads, n, work)
+
+
+@lru_cache(1)
+def _libraries(n_modules: int) -> ThreadpoolController:
+    """The BLAS libraries of this process. To look for them takes a millisecond, and there are more only once there are more modules."""
+    return ThreadpoolController()
 
 
 def _spread(pool: ThreadPoolExecutor, threads: int, n: int, work: Callable[[int, int], None]) -> None:

@@ -19,7 +19,6 @@ from alcli.arrays import Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
 from alcli.numerics.logistic import log_softmax
 
-ROWS = 512  # of a sub-block: its logits stay in the cache between the move and what is made of them
 FAR = 30.0  # rows whose log-sum moves farther than that from one pass to the next would lose digits
 REFRESH_PASSES = 1024
 _EPS = float(np.finfo(np.float64).eps)
@@ -69,29 +68,17 @@ class PoolLogits:
     def visit(self, look: Callable[[int, int], None], spread: Spread) -> None:
         """Call look(first, last) for blocks of rows that cover the pool, each brought up to date just before."""
         A_CR, B_RD1 = self._waiting()
-        U_NR: Floats = np.empty((len(self.Z_NC), len(B_RD1)), self.Z_NC.dtype)
         stale = self._stale()
 
-        def product(first: int, last: int) -> None:
+        def work(first: int, last: int) -> None:
             for a in range(first, last, BLOCK_ROWS):
                 b = min(a + BLOCK_ROWS, last)
-                if len(B_RD1) == 1:  # as a vector: half the time of a matrix of one column
-                    U_NR[a:b, 0] = self._H_ND[a:b] @ B_RD1[0, :-1]
-                else:
-                    U_NR[a:b] = self._H_ND[a:b] @ B_RD1[:, :-1].T
-            U_NR[first:last] += B_RD1[:, -1]
-
-        def work(first: int, last: int) -> None:
-            for a in range(first, last, ROWS):
-                b = min(a + ROWS, last)
-                self._move_rows(a, b, A_CR, U_NR)
+                self._move_rows(a, b, A_CR, B_RD1)
                 lo, hi = max(a, stale.start), min(b, stale.stop)
                 if lo < hi:
                     self._normalise(lo, hi, self._exact(lo, hi))
                 look(a, b)
 
-        if len(B_RD1):
-            spread(len(self.Z_NC), product)
         spread(len(self.Z_NC), work)
         self._passes += 1
         self._moves.clear()
@@ -104,8 +91,8 @@ class PoolLogits:
         """The same of any rows."""
         return self.Z_NC[rows] + self._shift_N[rows, None]
 
-    def log_probs(self, first: int, last: int) -> Float64:
-        """Log-softmax of rows first..last, with the precision of Z_NC but as float64. It shifts Z_NC, and no logit.
+    def log_probs(self, first: int, last: int) -> Floats:
+        """Log-softmax of rows first..last, not to be written to: Z_NC itself, once it is shifted so; no logit changes.
 
         Z_NC was normalised the last time, so exponentials are taken without looking for the largest, and sums are products with ones:
         on rows of 77 numbers that is a third of the time. Where a row has moved too far for that, it is done by the book.
@@ -118,7 +105,9 @@ class PoolLogits:
             self._shift_N[first:last] += log_sums_B
         else:
             self._normalise(first, last, self.logits(first, last))
-        return Z_BC.astype(np.float64)
+        found_BC = Z_BC.view()
+        found_BC.flags.writeable = False
+        return found_BC
 
     def _normalise(self, first: int, last: int, logits_BC: Float64) -> None:
         log_probs_BC = log_softmax(logits_BC)
@@ -140,8 +129,8 @@ class PoolLogits:
         n, i = len(self.Z_NC), self._passes % REFRESH_PASSES
         return range(n) if self._passes < 0 else range(n * i // REFRESH_PASSES, n * (i + 1) // REFRESH_PASSES)
 
-    def _move_rows(self, a: int, b: int, A_CR: Floats, U_NR: Floats) -> None:
-        if U_NR.shape[1] == 1:
-            self._add_outer(a, b, U_NR[a:b, 0], A_CR[:, 0])
-        elif U_NR.shape[1]:
-            self.Z_NC[a:b] += U_NR[a:b] @ A_CR.T
+    def _move_rows(self, a: int, b: int, A_CR: Floats, B_RD1: Floats) -> None:
+        if len(B_RD1) == 1:  # as a vector: half the time of a matrix of one column
+            self._add_outer(a, b, self._H_ND[a:b] @ B_RD1[0, :-1] + B_RD1[0, -1], A_CR[:, 0])
+        elif len(B_RD1):
+            self.Z_NC[a:b] += (self._H_ND[a:b] @ B_RD1[:, :-1].T + B_RD1[:, -1]) @ A_CR.T

@@ -46,37 +46,35 @@ class Contender:
     @cached_property
     def options(self) -> frozenset[str]:
         """The kebab-case names of its options, those of the modifiers included."""
-        return frozenset().union(*(plugins.options_of(run) for run in self._functions))
+        return frozenset(plugins.options_of(*self._functions))
 
     def parse(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """Its options by the annotations of the function that each belongs to. Raises UsageError for a value of the wrong type."""
-        values: dict[str, Any] = {}
-        for run in self._functions:
-            known = plugins.options_of(run)
-            values |= plugins.parse_options(run, {k: v for k, v in texts.items() if k in known}, f"strategy '{self.name}'")
-        return values
+        return plugins.parse_options(self._functions, texts, f"strategy '{self.name}'")
 
     def check(self, spec: FitSpec) -> None:
         """Raise UsageError when the head that is to be fitted cannot serve it."""
         if self.is_oracle and spec.posterior is not LaplaceShared:
             raise UsageError(f"'{self.name}' needs one covariance for all classes", hint="use --posterior laplace --covariance shared")
+        if self.base.needs_posterior and spec.posterior is None:
+            raise UsageError(f"'{self.name}' looks at the posterior, which --posterior none rules out", hint="use --posterior laplace")
         if self.updates and spec.posterior is None:
             raise UsageError(f"'{self.name}' absorbs labels in closed form, which --posterior none rules out", hint="use --posterior laplace")
 
     def choose(self, situation: Situation, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
         """Choose min(k, what is left) rows and ask the oracle for them."""
-        chooser: Chooser = partial(_ask_at_once, self.base, self._options_of(self.base.run, options))
+        chooser: Chooser = partial(_ask_at_once, self.base, self._options_of(self.base.declared, options))
         for modifier in self.modifiers:
-            chooser = partial(modifier.run, chooser, **self._options_of(modifier.run, options))
+            chooser = partial(modifier.run, chooser, **self._options_of((modifier.run,), options))
         return chooser(situation, k, seed)
 
     @property
     def _functions(self) -> tuple[Callable[..., Any], ...]:
-        return self.base.run, *(modifier.run for modifier in self.modifiers)
+        return *self.base.declared, *(modifier.run for modifier in self.modifiers)
 
     @staticmethod
-    def _options_of(run: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-        known = {parameter.name for parameter in plugins.options_of(run).values()}
+    def _options_of(functions: tuple[Callable[..., Any], ...], options: Mapping[str, Any]) -> dict[str, Any]:
+        known = {parameter.name for parameter in plugins.options_of(*functions).values()}
         return {name: value for name, value in options.items() if name in known}
 
 

@@ -4,15 +4,22 @@ A **pointwise** strategy is a pure function from blocks of what it needs to one 
 over pools of any size, and ranking, ties and batch size are handled here, once. A **batch** strategy gets a `View` of the
 candidates and returns a `Selection`. Both are plain functions named as their file; keyword-only arguments are their options.
 
-What can be needed: `features` (X_BD), `logits` and `log_probs` (of the head; BC), `row_key` (a 64-bit hash of the id),
-`sq_norm` (of the features; float64 B), `labelled_distance` (to the nearest labelled row, the norm while none is labelled; float64 B).
-Batch strategies may also need `labelled` (the features of the labelled rows).
+What can be needed, one array per block of B rows:
+
+- `features` X_BD; `row_key`, a 64-bit hash of the id; `sq_norm` of the features, float64 B; `labelled_distance`, to the nearest
+  labelled row (the norm while none is labelled), float64 B.
+- of the head, BC: `logits` and `log_probs`, both divided by its temperature; `trained_log_probs`, those that training saw.
+- of the head's posterior: `predictive`, log class probabilities averaged over it, BC (without one the `log_probs`);
+  `logit_variance`, BC or B1; `sample_log_probs`, float64 BSC, under S draws that are the same for every row. The user sets S by
+  `-p samples=S`, the strategy declares its default.
+
+Batch strategies may also need `labelled` (the features of the labelled rows) and `targets` (rows whose predictions matter).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
 from typing import Annotated, Any, TypeVar
@@ -26,9 +33,10 @@ from alcli.strategies._view import View
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-HEAD_NEEDS = frozenset({"logits", "log_probs"})
+POSTERIOR_NEEDS = frozenset({"sample_log_probs", "logit_variance"})
+CLASSIFICATION_NEEDS = frozenset({"log_probs", "trained_log_probs", "predictive", "sample_log_probs"})
+HEAD_NEEDS = POSTERIOR_NEEDS | CLASSIFICATION_NEEDS | {"logits"}
 FEATURE_NEEDS = HEAD_NEEDS | {"features", "sq_norm", "labelled_distance"}
-CLASSIFICATION_NEEDS = frozenset({"log_probs"})
 MOST_KEPT = 1 << 24  # numbers: features of the best rows are kept up to 64 MiB
 
 
@@ -38,23 +46,31 @@ class Selection:
 
     rows_K: int64 row numbers of the pool. scores_K: float32, what made each row win when it was picked.
     weights_K: float32 importance weights, where the method gives them. features_KD: of the rows, where they are at hand.
+    notes: what the user should know of how the batch came about. record: figures of the run, by kebab-case name.
     """
 
     rows_K: Int64
     scores_K: Float32
     weights_K: Float32 | None = None
     features_KD: Floats | None = None
+    notes: tuple[str, ...] = ()
+    record: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A strategy function and what it declares of itself. single: a pointwise strategy that picks what a batch of one would hold."""
+    """A strategy function and what it declares of itself. single: a pointwise strategy that picks what a batch of one would hold.
+
+    samples: how many draws of the posterior it looks at unless the user says otherwise. posterior: of a head that is fitted for it.
+    """
 
     run: Callable[..., Any]
     needs: tuple[str, ...]
     pointwise: bool
     random: bool
     single: Strategy | None = None
+    samples: int = 0
+    posterior: str = "laplace"
 
     @property
     def needs_head(self) -> bool:
@@ -64,24 +80,36 @@ class Strategy:
     def needs_classes(self) -> bool:
         return bool(CLASSIFICATION_NEEDS.intersection(self.needs))
 
+    @property
+    def needs_posterior(self) -> bool:
+        return bool(POSTERIOR_NEEDS.intersection(self.needs))
 
-def pointwise(*, needs: Sequence[str], random: bool = False) -> Callable[[F], F]:
+    @property
+    def declared(self) -> tuple[Callable[..., Any], ...]:
+        """The functions whose keyword-only parameters are its options."""
+        return (self.run, sampling) if self.samples else (self.run,)
+
+
+def pointwise(*, needs: Sequence[str], random: bool = False, samples: int = 0, posterior: str = "laplace") -> Callable[[F], F]:
     """Declare a function of blocks, in the order of `needs`, to a float64 score per row. random: it takes `seed`."""
-    return _declare(needs, pointwise=True, random=random)
+    return _declare(needs, pointwise=True, random=random, samples=samples, posterior=posterior)
 
 
-def batch(*, needs: Sequence[str], random: bool = False, single: Callable[..., Any] | None = None) -> Callable[[F], F]:
+def batch(
+    *, needs: Sequence[str], random: bool = False, single: Callable[..., Any] | None = None, samples: int = 0, posterior: str = "laplace"
+) -> Callable[[F], F]:
     """Declare a function (view, k, *, [rng,] options) -> Selection. random: it takes `rng`, a numpy Generator.
 
     single: a function declared `pointwise`, with the same options, whose best row is the batch of one; a loop that asks for one row
     at a time then scores rows as they pass instead of preparing for a batch.
     """
-    return _declare(needs, pointwise=False, random=random, single=None if single is None else single.strategy)  # type: ignore[attr-defined]
+    one = None if single is None else single.strategy  # type: ignore[attr-defined]
+    return _declare(needs, pointwise=False, random=random, single=one, samples=samples, posterior=posterior)
 
 
-def _declare(needs: Sequence[str], *, pointwise: bool, random: bool, single: Strategy | None = None) -> Callable[[F], F]:
+def _declare(needs: Sequence[str], **rest: Any) -> Callable[[F], F]:
     def attach(function: F) -> F:
-        function.strategy = Strategy(function, tuple(needs), pointwise, random, single)  # type: ignore[attr-defined]
+        function.strategy = Strategy(function, tuple(needs), **rest)  # type: ignore[attr-defined]
         return function
 
     return attach
@@ -98,6 +126,9 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
     k = min(k, view.n)
     if k == 0:
         return Selection(np.empty(0, np.int64), np.empty(0, np.float32))
+    if strategy.samples:
+        options = dict(options)
+        view = view.sampling(options.pop("samples", strategy.samples), seed)
     if strategy.pointwise:
         return _best_scores(strategy, view, k, seed, options)
     view = view.restricted_to(strategy.needs)
@@ -113,6 +144,10 @@ def at_least(least: float, **options: float) -> None:
 
 
 Count = Annotated[int, partial(at_least, 1)]  # an option that is refused below 1 before any data is read
+
+
+def sampling(*, samples: Count) -> None:
+    """The option of every strategy that looks at draws of the posterior: how many."""
 
 
 def finite32(scores_K: Float64) -> Float32:

@@ -9,8 +9,9 @@ import numpy as np
 
 from alcli.arrays import Array, Floats, Int64
 from alcli.heads._model import Model
+from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.logistic import log_softmax
-from alcli.numerics.pool_logits import ROWS, PoolLogits
+from alcli.numerics.pool_logits import PoolLogits
 from alcli.strategies._held import HeldRows
 from alcli.strategies._view import View
 
@@ -35,9 +36,9 @@ class Now(View):
         if need not in ("logits", "log_probs") or self._logits is None:
             return super()._whole(need)
         out: Floats = np.empty((len(self._places), self._logits.Z_NC.shape[1]), self._logits.Z_NC.dtype)
-        for a in range(0, len(out), ROWS):
-            logits_BC = self._logits.logits_of(self._places[a : a + ROWS])
-            out[a : a + ROWS] = logits_BC if need == "logits" else log_softmax(logits_BC)
+        for a in range(0, len(out), BLOCK_ROWS):
+            logits_BC = self._logits.logits_of(self._places[a : a + BLOCK_ROWS])
+            out[a : a + BLOCK_ROWS] = logits_BC if need == "logits" else log_softmax(logits_BC)
         return out
 
 

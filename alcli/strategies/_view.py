@@ -7,15 +7,17 @@ strategy that breaks ties by position breaks them by id, and its draws follow th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
 
-from alcli.arrays import Array, Floats, Int64, Keys
+from alcli.arrays import Array, Float64, Floats, Int64, Keys
 from alcli.numerics.centre_distances import centre_distances
 from alcli.numerics.rows import sq_norms
+
+MOST_SAMPLED = 1 << 19  # numbers of a block of sample_log_probs: 4 MiB, so that it is still in a cache when it is read
 
 
 class Source(Protocol):
@@ -44,17 +46,28 @@ class Predictor(Protocol):
 
     def logits(self, X_BD: Floats) -> Floats: ...
     def log_probs(self, X_BD: Floats) -> Floats: ...
+    def trained_log_probs(self, X_BD: Floats) -> Floats: ...
+    def predictive(self, X_BD: Floats) -> Floats: ...
+    def logit_variance(self, X_BD: Floats) -> Floats: ...
+    def draw(self, n_samples: int, *, seed: int) -> Float64:
+        """Last layers drawn from the posterior, [S, C, D1]."""
+    def sample_log_probs(self, X_BD: Floats, W_SCD1: Float64) -> Floats: ...
 
 
 class View:
     """Candidates of a source and what a head says of them.
 
     candidates: int64 row numbers, any order, no duplicates. labelled: row numbers of the labelled rows.
-    head: None where there is none; `logits` and `log_probs` are then undefined.
+    head: None where there is none; nothing that a head says can then be read. targets: features of the rows whose predictions
+    matter, [T, D]; None takes them from the candidates.
     """
 
-    def __init__(self, source: Source, candidates: Int64, labelled: Int64, head: Predictor | None = None) -> None:
+    def __init__(
+        self, source: Source, candidates: Int64, labelled: Int64, head: Predictor | None = None, *, targets: Floats | None = None
+    ) -> None:
         self._source = source
+        self._targets = targets
+        self._sampling = (0, 0)
         self._candidates = np.asarray(candidates, np.int64)
         self._labelled = np.asarray(labelled, np.int64)
         self._head = head
@@ -77,6 +90,12 @@ class View:
         view._allowed = frozenset(needs)
         return view
 
+    def sampling(self, n_samples: int, seed: int) -> View:
+        """The same view, whose `sample_log_probs` are those of n_samples draws that follow from the seed."""
+        view = copy(self)
+        view._sampling = (n_samples, seed)
+        return view
+
     def blocks(self, *needs: str) -> Iterator[tuple[Any, ...]]:
         """(rows_B, one array per need) over the candidates, in the source's order. One pass over the source."""
         for need in needs:
@@ -89,10 +108,34 @@ class View:
         is_candidate[self._candidates] = True
         for first, X_BD in self._source.blocks():
             chosen = np.flatnonzero(is_candidate[first : first + len(X_BD)])
-            if len(chosen):
-                X_BD = X_BD if len(chosen) == len(X_BD) else X_BD[chosen]
-                rows_B = chosen + first
-                yield (rows_B, *(self._compute(need, rows_B, X_BD) for need in needs))
+            X_BD = X_BD if len(chosen) == len(X_BD) else X_BD[chosen]
+            for part in self._parts(len(chosen), needs):
+                rows_B = chosen[part] + first
+                yield (rows_B, *(self._compute(need, rows_B, X_BD[part]) for need in needs))
+
+    def reduced(self, function: Callable[..., Array], *needs: str) -> Array:
+        """function(*blocks) for all candidates, shape [n, ...] in the order of `rows`. One pass; only what it returns is kept."""
+        by_row = np.argsort(self.rows)
+        out: Array = np.empty(0)
+        for i, (rows_B, *block) in enumerate(self.blocks(*needs)):
+            values = function(*block)
+            out = np.empty((self.n, *values.shape[1:]), values.dtype) if i == 0 else out
+            out[by_row[np.searchsorted(self.rows, rows_B, sorter=by_row)]] = values
+        return out
+
+    def evaluate(self, need: str, X_BD: Floats) -> Array:
+        """What the head says of any rows of features, by the name of a need."""
+        self._check_allowed(need)
+        parts = self._parts(len(X_BD), (need,))
+        return np.concatenate([self._compute(need, self._candidates[:0], X_BD[part]) for part in parts])
+
+    def targets(self, n: int, rng: np.random.Generator) -> Floats:
+        """At most n rows of features whose predictions matter, drawn from those that were named, else from the candidates."""
+        self._check_allowed("targets")
+        if self._targets is not None:
+            T = len(self._targets)
+            return self._targets if n >= T else self._targets[np.sort(rng.permutation(T)[:n])]
+        return self._source.take(self.rows[np.sort(rng.permutation(self.n)[:n])])
 
     def matrix(self, need: str) -> Array:
         """All candidates' `need`, shape [n, ...] in the order of `rows`. Do not write to it.
@@ -159,7 +202,25 @@ class View:
             return centre_distances(X_BD, self._centres())
         if self._head is None or X_BD is None:
             raise LookupError(f"'{need}' was asked of a view without a head")
-        return self._head.logits(X_BD) if need == "logits" else self._head.log_probs(X_BD)
+        if need == "sample_log_probs":
+            return self._head.sample_log_probs(X_BD, self._draws())
+        return getattr(self._head, need)(X_BD)
+
+    def _parts(self, n: int, needs: tuple[str, ...]) -> Iterator[slice]:
+        """Slices that cover n rows, short ones where every row has numbers for each draw."""
+        step = n
+        if "sample_log_probs" in needs:
+            step = max(1, MOST_SAMPLED // (len(draws := self._draws()) * draws.shape[1]))
+        return (slice(i, min(i + step, n)) for i in range(0, n, max(1, step)))
+
+    def _draws(self) -> Float64:
+        """The last layers of this view's draws, [S, C, D1], drawn once."""
+        key = f"draws {self._sampling}"
+        if key not in self._cache:
+            assert self._head is not None
+            n_samples, seed = self._sampling
+            self._cache[key] = self._head.draw(n_samples, seed=seed)
+        return self._cache[key]  # type: ignore[no-any-return]
 
     def _labelled_features(self) -> Floats:
         return self._source.take(self._source.sorted_by_id(self._labelled))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from alcli import plugins
-from alcli.arrays import Array, Int64
+from alcli.arrays import Array, Floats, Int64
 from alcli.data.atomic import check_creatable, lock, replacing
 from alcli.data.head_file import HeadFile, load_head
 from alcli.data.head_match import check_pool, rows_of_hashes
@@ -21,7 +21,7 @@ from alcli.data.selection_file import Table, append_to_ledger, check_ledger, enc
 from alcli.data.tables import read_ids
 from alcli.errors import DataError, UsageError, printable
 from alcli.numerics.hashing import uniforms
-from alcli.strategies._contract import Selection, Strategy, select, strategy_of
+from alcli.strategies._contract import HEAD_NEEDS, Selection, Strategy, select, strategy_of
 from alcli.strategies._view import View
 from alcli.workflows.fit_head import fit_labelled
 from alcli.workflows.impute import HOW, impute_batch
@@ -29,6 +29,7 @@ from alcli.workflows.labelled import LabelledRows, gather
 from alcli.workflows.recipe import Recipe
 
 IMPUTE = "impute"
+TARGETS = "targets"
 _CANDIDATE_STREAM = 1
 _LARGEST_POSTERIOR = 8192
 
@@ -56,13 +57,21 @@ class Query:
         """How labels are made up between the picks of a batch; None to choose the batch at once. An option of every strategy."""
         return self.options.get(IMPUTE)
 
+    @property
+    def targets(self) -> str | None:
+        """The pool of rows whose predictions matter, for strategies that ask for them; None for the candidates themselves."""
+        return self.options.get(TARGETS)
+
     def checked(self) -> tuple[Strategy, dict[str, Any]]:
         """The strategy and its parsed options. Raises UsageError before any data is read."""
         strategy = strategy_of(plugins.load("strategies", self.strategy))
-        own = {key: text for key, text in self.options.items() if key != IMPUTE}
-        options = plugins.parse_options(strategy.run, own, f"strategy '{self.strategy}'")
+        ours = {IMPUTE, TARGETS} if "targets" in strategy.needs else {IMPUTE}
+        own = {key: text for key, text in self.options.items() if key not in ours}
+        options = plugins.parse_options(strategy.declared, own, f"strategy '{self.strategy}'")
         if self.impute is not None and self.impute not in HOW:
             raise UsageError(f"parameter '{IMPUTE}' must be one of {', '.join(HOW)}, got '{self.impute}'", hint=plugins.suggestion(self.impute, HOW))
+        if self.impute is not None and self.targets is not None:
+            raise UsageError(f"-p {TARGETS} does not go with -p {IMPUTE}", hint="choose the batch at once, without it")
         if self.n < 1:
             raise UsageError(f"-n must be at least 1, got {self.n}")
         if self.candidates is not None and self.candidates < 1:
@@ -140,17 +149,18 @@ def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any],
     now = situation(pool, ask, strategy, in_ledger)
     head, labelled_rows, candidates, notes = now.head, now.labelled, now.candidates, now.notes
     if ask.impute is None:
-        view = View(pool, candidates, labelled_rows, None if head is None else head.model)
+        view = View(pool, candidates, labelled_rows, None if head is None else head.model, targets=_targets(pool, ask))
         selection, imputed = select(strategy, view, ask.n, seed=ask.seed, options=options), None
     else:
         selection, imputed = _imputed(pool, now, strategy, ask, options)
         notes.append(f"the batch was chosen as if its items had the labels in column 'imputed', which the model made up (impute={ask.impute}); nobody gave them")
+    notes += selection.notes
     notes.extend(note for note in pool.notes if note not in notes)  # what reading the features brought up
     note_shortage(len(selection.rows_K), ask, notes)
     if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
         notes.append(f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a file with just the line id,label")
     about_pool = {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim}
-    report = {"pool": about_pool, "candidates": len(candidates), "labelled": len(labelled_rows), "selected": len(selection.rows_K)}
+    report = {"pool": about_pool, "candidates": len(candidates), "labelled": len(labelled_rows), "selected": len(selection.rows_K)} | dict(selection.record)
     table = _table(pool, ask, selection, head)
     return Answer(table if imputed is None else table | {"imputed": imputed}, notes, report)
 
@@ -166,6 +176,17 @@ def _imputed(pool: Pool, now: Situation, strategy: Strategy, ask: Query, options
     return selection, [typed_class(head.classes[c], head.class_type) for c in classes]
 
 
+def _targets(pool: Pool, ask: Query) -> Floats | None:
+    """The features of the rows that the user named as targets. Raises DataError when there are none, or of another length."""
+    if ask.targets is None:
+        return None
+    named = pool.read_alike(ask.targets)
+    named.require_rows()
+    if named.dim != pool.dim:
+        raise DataError(f"{named.name}: its features have length {named.dim}, those of {pool.name} {pool.dim}", hint="targets need features of the same model")
+    return named.take(np.flatnonzero(~named.is_bad))
+
+
 def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> tuple[HeadFile | None, Int64]:
     """The head to ask, fitted now when none is given but needed; and the rows that need no label any more."""
     head = load_head(ask.head) if ask.head is not None else None
@@ -178,6 +199,8 @@ def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str
         return head, labelled.rows_L
     if strategy.needs_classes and head.classes is None:
         raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the head {printable(ask.head)} is a regression", hint=_without_head())
+    if strategy.needs_posterior and head.model.posterior is None:
+        raise UsageError(f"strategy '{ask.strategy}' looks at the posterior, the head {printable(ask.head)} has none", hint="fit it with --posterior laplace")
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     known = known[known >= 0]
     if ask.labels:
@@ -194,14 +217,15 @@ def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRo
         raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the labels are numbers", hint=_without_head())
     if not labelled.regression and len(labelled.labels.classes()) < 2:
         raise DataError(f"strategy '{ask.strategy}' needs a head, and a head needs 2 classes; the {len(labelled.labels)} labels show one", hint=_without_head())
-    if pool.dim <= _LARGEST_POSTERIOR:
-        return fit_labelled(pool, labelled, Recipe()).head
+    calibrate = "temperature" if "trained_log_probs" in strategy.needs and not labelled.regression else "none"
+    if pool.dim <= _LARGEST_POSTERIOR or strategy.needs_posterior:
+        return fit_labelled(pool, labelled, Recipe(posterior=strategy.posterior, calibrate=calibrate)).head
     notes.append(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
-    return fit_labelled(pool, labelled, Recipe(posterior="none")).head
+    return fit_labelled(pool, labelled, Recipe(posterior="none", calibrate=calibrate)).head
 
 
 def _without_head() -> str:
-    names = [n for n in plugins.names("strategies") if not {"logits", "log_probs"}.intersection(plugins.summary("strategies", n).needs)]
+    names = [n for n in plugins.names("strategies") if not HEAD_NEEDS.intersection(plugins.summary("strategies", n).needs)]
     return f"strategies that need no head: {', '.join(names)}"
 
 

@@ -21,6 +21,7 @@ from alcli.simulation.metrics import SMALLER_IS_BETTER, main_metric
 from alcli.simulation.parallel import run_cells
 from alcli.simulation.plan import BASELINE, Plan
 from alcli.simulation.shared import Matrix, Shared
+from alcli.strategies._contract import CLASSIFICATION_NEEDS
 from alcli.workflows.simulation_folder import FORMAT, SimulationFolder
 from alcli.workflows.simulation_request import Checked, Simulation
 from alcli.workflows.simulation_truth import Truth, truth_of
@@ -136,7 +137,7 @@ def _check_data(pool: Pool, ask: Simulation, plan: Plan, truth: Truth, checked: 
 
 def _for_regression() -> str:
     summaries = [plugins.summary("strategies", name) for name in plugins.names("strategies")]
-    return f"strategies for numbers: {', '.join(s.name for s in summaries if 'log_probs' not in s.needs)}"
+    return f"strategies for numbers: {', '.join(s.name for s in summaries if not CLASSIFICATION_NEEDS.intersection(s.needs))}"
 
 
 def _config(pool: Pool, checked: Checked, plan: Plan, truth: Truth) -> dict[str, Any]:

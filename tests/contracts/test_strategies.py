@@ -14,7 +14,8 @@ from alcli.strategies._contract import select, strategy_of
 from tests.helpers import TableHead, random_head, view_of
 
 NAMES = plugins.names("strategies")
-ALL_NEEDS = {"features", "logits", "log_probs", "row_key", "labelled"}
+HEAD_SAYS = {"logits", "log_probs", "trained_log_probs", "predictive", "logit_variance", "sample_log_probs"}
+ALL_NEEDS = HEAD_SAYS | {"features", "row_key", "sq_norm", "labelled_distance", "labelled", "targets"}
 N, D, C, K = 230, 6, 4, 25
 LABELLED = np.arange(0, 230, 19)
 
@@ -58,7 +59,7 @@ def test_the_same_seed_gives_the_same_answer(strategy):
 
 def test_the_seed_matters_exactly_when_the_strategy_is_declared_random(strategy):
     answers = {tuple(picked(strategy, pool(), labelled=LABELLED, seed=s).rows_K.tolist()) for s in range(5)}
-    assert (len(answers) > 1) == strategy.random
+    assert (len(answers) > 1) == (strategy.random or strategy.samples > 0)
 
 
 @pytest.mark.parametrize("block_rows", [1, 7, 64])
@@ -129,7 +130,7 @@ def test_extreme_norms_give_finite_scores(strategy, scale, dtype):
 
 def _tamed(strategy, scale):
     """A head whose weights undo the scale: the features are hostile, not the logits."""
-    return TableHead(random_head(D, C).W_CD / scale) if strategy.needs_head else None
+    return TableHead(random_head(D, C).W_CD / scale, spread=0.5 / scale) if strategy.needs_head else None
 
 
 def test_a_single_column_and_many_columns(strategy):
@@ -154,11 +155,11 @@ def test_inputs_are_not_modified(strategy):
 
 def test_reading_what_was_not_declared_raises(strategy):
     view = view_of(pool(), labelled=LABELLED, head=random_head(D, C)).restricted_to(strategy.needs)
-    readers = {"labelled": lambda: view.labelled()}
+    readers = {"labelled": lambda: view.labelled(), "targets": lambda: view.targets(3, np.random.default_rng(0))}
     for need in ALL_NEEDS.difference(strategy.needs):
         with pytest.raises(LookupError, match=need):
             readers.get(need, lambda need=need: view.matrix(need))()
-        if need != "labelled":
+        if need not in readers:
             with pytest.raises(LookupError, match=need):
                 next(iter(view.blocks(need)))
 
@@ -183,6 +184,7 @@ def test_a_test_file_of_the_same_name_exists(strategy):
 
 def test_options_have_defaults_and_types_that_the_command_line_can_read(strategy):
     name = strategy.run.__name__
+    assert ("sample_log_probs" in strategy.needs) == (strategy.samples > 0)
     for key, parameter in plugins.options_of(strategy.run).items():
         assert parameter.default is not inspect.Parameter.empty, f"{name}: {key} has no default"
         text = str(parameter.default).lower() if parameter.default is None or isinstance(parameter.default, bool) else str(parameter.default)

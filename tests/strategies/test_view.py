@@ -43,3 +43,41 @@ def test_row_keys_need_no_pass_over_the_features():
     view._source.blocks = None
     rows, keys = next(iter(view.blocks("row_key")))
     assert len(rows) == len(keys) == 30
+
+
+@pytest.mark.parametrize("need", ["trained_log_probs", "predictive", "logit_variance", "sample_log_probs"])
+@pytest.mark.parametrize("block_rows", [1, 8, 100])
+def test_reduced_gives_what_a_function_says_of_every_row_in_the_order_of_the_ids(need, block_rows):
+    head = random_head(3, 4)
+    view = view_of(X, ids=IDS, labelled=[0, 7], head=head, block_rows=block_rows).sampling(5, seed=3)
+    whole = view.evaluate(need, X[view.rows])
+    assert np.allclose(view.reduced(lambda block: block[:, 0] * 2, need), whole[:, 0] * 2, rtol=1e-12)
+
+
+def test_draws_are_the_same_for_every_row_and_follow_from_the_seed(monkeypatch):
+    view = view_of(X, head=random_head(3, 4)).sampling(6, seed=1)
+    once = view.evaluate("sample_log_probs", X)
+    assert once.shape == (30, 6, 4)
+    assert np.allclose(np.exp(once).sum(axis=2), 1)
+    monkeypatch.setattr("alcli.strategies._view.MOST_SAMPLED", 1)
+    again = view_of(X, head=random_head(3, 4)).sampling(6, seed=1)
+    assert [len(rows) for rows, _ in again.blocks("sample_log_probs")] == [1] * 30
+    assert np.allclose(again.evaluate("sample_log_probs", X), once, rtol=1e-12)
+    assert not np.allclose(view.sampling(6, seed=2).evaluate("sample_log_probs", X), once)
+    assert np.allclose(view.sampling(9, seed=1).evaluate("sample_log_probs", X)[:, :6], once, rtol=1e-12)
+
+
+def test_targets_are_candidates_unless_rows_were_named():
+    drawn = view_of(X, ids=IDS, labelled=[4, 5]).targets(10, np.random.default_rng(0))
+    numbers = [int(np.flatnonzero((row == X).all(axis=1))[0]) for row in drawn]
+    assert len(set(numbers)) == 10
+    assert not {4, 5} & set(numbers)
+    assert (np.diff(IDS[numbers]) > 0).all()
+    named = view_of(X, targets=X[:6])
+    assert np.array_equal(named.targets(100, np.random.default_rng(0)), X[:6])
+    assert len(named.targets(4, np.random.default_rng(0))) == 4
+
+
+def test_a_view_of_nothing_reduces_to_nothing():
+    view = view_of(X, head=random_head(3, 4), candidates=np.empty(0, np.int64))
+    assert len(view.reduced(lambda block: block, "logits")) == 0
