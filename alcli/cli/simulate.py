@@ -62,7 +62,8 @@ def simulate(
     Every strategy starts from the same random labels, then R times fits a head, is measured on test rows, and is given the labels
     of the N items it chooses. DIR gets summary.csv, curves.parquet, selections.parquet, curves.png and curves.svg. In the summary
     area is the mean height of the learning curve, difference that to random's (with a 95% interval over the seeds), and
-    labels_to_80 the number of labels at which a strategy has 80% of what random gains from its first to its last round.
+    labels_to_80 the number of labels at which a strategy has 80% of what random gains from its first to its last round. Seeds rank the
+    strategies by area; friedman_p and nemenyi_p (against random) test whether mean ranks differ.
     STRATEGY+update sees the labels within a round too, -p update-every=R (default 1) at a time, and absorbs them in closed form.
 
     \b
@@ -149,7 +150,7 @@ def _tell(talk: Console, done: Simulated) -> None:
         return talk.summary(done.report | {"verdicts": done.verdicts, "out": str(done.folder)})
     metric = done.lines[0].metric.replace("_", " ")
     metric = f"{metric} %" if metric == "accuracy" else metric
-    header = ("strategy", f"mean {metric}", "vs random", "95% interval", f"final {metric}", "labels to random's final", "s fit", "s select")
+    header = ("strategy", f"mean {metric}", "vs random", "95% interval", f"final {metric}", "labels to random's final", "mean rank", "s fit", "s select")
     talk.table(header, [_cells(line, done.lines[0]) for line in done.lines])
     for text in done.verdicts:
         talk.say(text)
@@ -167,4 +168,4 @@ def _cells(line: Line, base: Line) -> list[str]:
     missed = "" if base.labels_to[-1] is None else "not reached"
     labels = missed if line.labels_to[-1] is None else f"{line.labels_to[-1]:,.0f}"
     seconds = (f"{line.seconds[phase]:.2f}" for phase in ("seconds_fit", "seconds_select"))
-    return [line.strategy, shown(line.area), shown(line.difference, sign=True), interval, shown(line.final), labels, *seconds]
+    return [line.strategy, shown(line.area), shown(line.difference, sign=True), interval, shown(line.final), labels, f"{line.mean_rank:.1f}", *seconds]

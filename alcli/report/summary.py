@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Float64, Int64
+from alcli.report.ranks import rank
 from alcli.simulation.results import PHASES
 
 LEVELS = (0.8, 0.9, 1.0)
@@ -40,6 +41,7 @@ class Line:
     """One strategy. area: the mean height of its curve. labels_to: per level, None where it is never reached.
 
     difference, low, high: area minus that of the baseline, None for the baseline; low and high need two seeds.
+    mean_rank, friedman, nemenyi: as in report/ranks.py; the p-values are None where there is no test.
     """
 
     strategy: str
@@ -52,13 +54,17 @@ class Line:
     low: float | None
     high: float | None
     seconds: Mapping[str, float]
+    mean_rank: float
+    friedman: float | None
+    nemenyi: float | None
 
     def row(self) -> dict[str, Any]:
         """The columns of summary.csv."""
         levels = {f"labels_to_{round(100 * level)}": labels for level, labels in zip(LEVELS, self.labels_to)}
         against = {"difference": self.difference, "difference_low": self.low, "difference_high": self.high}
         about = {"strategy": self.strategy, "metric": self.metric, "seeds": self.n_seeds, "area": self.area, "final": self.final}
-        return {**about, **levels, **against, **self.seconds}
+        ranked = {"mean_rank": self.mean_rank, "friedman_p": self.friedman, "nemenyi_p": self.nemenyi}
+        return {**about, **levels, **against, **ranked, **self.seconds}
 
 
 def curves_of(rows: Sequence[Mapping[str, Any]], metric: str, *, smaller_is_better: bool) -> Curves:
@@ -86,15 +92,16 @@ def summarise(curves: Curves, baseline: str) -> list[Line]:
     """
     base_P = curves.values_SP[baseline].mean(axis=0)
     targets = [base_P[0] + level * (base_P[-1] - base_P[0]) for level in LEVELS]
-    base_areas_S = areas(curves, baseline)
+    areas_of = {strategy: areas(curves, strategy) for strategy in curves.values_SP}
+    ranks = rank(areas_of, baseline, smaller_is_better=curves.smaller_is_better)
     lines = []
     for strategy, values_SP in curves.values_SP.items():
-        areas_S, mean_P = areas(curves, strategy), values_SP.mean(axis=0)
+        areas_S, mean_P = areas_of[strategy], values_SP.mean(axis=0)
         needed = tuple(_first_reach(curves, mean_P, target) if _gains(curves, base_P) else None for target in targets)
-        difference, low, high = (None, None, None) if strategy == baseline else paired_interval(areas_S - base_areas_S)
+        difference, low, high = (None, None, None) if strategy == baseline else paired_interval(areas_S - areas_of[baseline])
         lines.append(
             Line(strategy, curves.metric, curves.n_seeds, float(areas_S.mean()), float(mean_P[-1]), needed,
-                 difference, low, high, curves.seconds[strategy])
+                 difference, low, high, curves.seconds[strategy], ranks.mean[strategy], ranks.friedman, ranks.nemenyi.get(strategy))
         )  # fmt: skip
     return lines
 

@@ -1,12 +1,14 @@
-"""What a summary means, in one sentence per strategy."""
+"""What a summary means, in one sentence per strategy and one for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from alcli.report.summary import Line
+from alcli.simulation.plan import BASELINE
 
 ORACLE_REMARK = "; an oracle: it is told true labels, so it is no strategy to use"
+SIGNIFICANT = 0.05
 _SHARES = frozenset({"accuracy", "balanced_accuracy", "macro_f1"})
 
 
@@ -15,6 +17,18 @@ def verdicts(lines: Sequence[Line], baseline: str, *, smaller_is_better: bool, o
     base = next(line for line in lines if line.strategy == baseline)
     said = {line.strategy: _verdict(line, base, smaller_is_better) for line in lines if line is not base}
     return [text + (ORACLE_REMARK if name in oracles else "") for name, text in said.items()]
+
+
+def agreement(lines: Sequence[Line]) -> str:
+    """What Friedman's test says of all strategies together; empty where there is no test."""
+    p = lines[0].friedman
+    if p is None:
+        return ""
+    if p >= SIGNIFICANT:
+        return f"Friedman's test over {lines[0].n_seeds} seeds: the strategies cannot be told apart (p = {p:.2g})"
+    differ = [line.strategy for line in lines if line.nemenyi is not None and line.nemenyi < SIGNIFICANT]
+    which = f"by Nemenyi's test {', '.join(differ)} {'differs' if len(differ) == 1 else 'differ'} from {BASELINE}" if differ else f"but by Nemenyi's test none from {BASELINE}"
+    return f"Friedman's test over {lines[0].n_seeds} seeds: the strategies differ (p = {p:.2g}); {which}"
 
 
 def _verdict(line: Line, base: Line, smaller_is_better: bool) -> str:

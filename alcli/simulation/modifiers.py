@@ -47,7 +47,8 @@ def update(inner: Chooser, situation: Situation, k: int, seed: int, *, update_ev
 
 def joined(parts: list[Selection]) -> Selection:
     """Several selections, one after another. Importance weights hold within one selection only, so they are left out."""
-    return Selection(np.concatenate([p.rows_K for p in parts]), np.concatenate([p.scores_K for p in parts]))
+    notes = dict.fromkeys(note for part in parts for note in part.notes)
+    return Selection(np.concatenate([p.rows_K for p in parts]), np.concatenate([p.scores_K for p in parts]), notes=tuple(notes))
 
 
 MODIFIERS: Mapping[str, Modifier] = {

@@ -40,11 +40,12 @@ class Pick:
 
 @dataclass(frozen=True)
 class CellResult:
-    """A finished cell."""
+    """A finished cell. notes: what its strategy said of its batches, each once."""
 
     cell: Cell
     points: tuple[Point, ...]
     picks: tuple[Pick, ...]
+    notes: tuple[str, ...] = ()
 
     def curve_rows(self) -> list[dict[str, Any]]:
         """One row a point: strategy, seed, round, n_labels, metrics, seconds."""

@@ -78,6 +78,7 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
     X_test, y_test = bench.source.take(test), bench.y_N[test]
     points: list[Point] = []
     picks: list[Pick] = []
+    notes: dict[str, None] = {}
     model: Model | None = None
     clock = _Clock()
     for number in range(bench.plan.rounds + 1):
@@ -91,7 +92,8 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
         if over:
             break
         picks += [Pick(number + 1, rank, int(row), float(score)) for rank, (row, score) in enumerate(zip(chosen.rows_K, chosen.scores_K))]
-    return CellResult(cell, tuple(points), tuple(picks))
+        notes |= dict.fromkeys(chosen.notes)
+    return CellResult(cell, tuple(points), tuple(picks), tuple(notes))
 
 
 def _fit(bench: Bench, cell: Cell, oracle: Oracle, start: Model | None) -> Model:

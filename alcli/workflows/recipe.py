@@ -16,7 +16,7 @@ CALIBRATIONS = ("none", "temperature")
 COVARIANCES = ("shared", "shared-cat", "block", "kron", "diag", "full")
 
 PRESETS = {"none": (None, None), "paper": (1.0, 10.0)}  # (curvature, gamma); None chooses from the data
-_POSTERIOR = "posterior."
+POSTERIOR = "posterior."  # what keys of `-p` that go to the posterior begin with
 _FROM_THE_FIT = ("prior-precision", "curvature", "noise-variance")
 
 
@@ -62,12 +62,12 @@ class Recipe:
         )  # fmt: skip
 
     def _head_options(self, name: str) -> dict[str, Any]:
-        own = {key: value for key, value in self.options.items() if not key.startswith(_POSTERIOR)}
+        own = {key: value for key, value in self.options.items() if not key.startswith(POSTERIOR)}
         return plugins.parse_options(_family(name).fit, own, f"head '{name}'")
 
     def _posterior_options(self, posterior: type[Posterior] | None) -> dict[str, Any]:
         """The options of the posterior's own; those that every posterior gets from the fit are not for the user."""
-        own = {key.removeprefix(_POSTERIOR): value for key, value in self.options.items() if key.startswith(_POSTERIOR)}
+        own = {key.removeprefix(POSTERIOR): value for key, value in self.options.items() if key.startswith(POSTERIOR)}
         known = [] if posterior is None else [k for k in plugins.options_of(posterior.fit) if k not in _FROM_THE_FIT]
         for key in own:
             if key.replace("_", "-") not in known:

@@ -16,7 +16,7 @@ from alcli.data.pool import Pool
 from alcli.errors import CannotCreateError, DataError, UsageError, printable
 from alcli.report.curves import draw
 from alcli.report.summary import Line, curves_of, summarise
-from alcli.report.verdict import verdicts
+from alcli.report.verdict import agreement, verdicts
 from alcli.simulation.metrics import SMALLER_IS_BETTER, main_metric
 from alcli.simulation.parallel import run_cells
 from alcli.simulation.plan import BASELINE, Plan
@@ -60,17 +60,18 @@ def simulate(pool: Pool, ask: Simulation, out: Path, *, jobs: int = 1, progress:
     folder.create()
     with lock(folder.runs):
         folder.claim(_config(pool, checked, plan, truth))
-        resumed = _run(pool, plan, truth, folder, jobs, progress)
+        resumed = _run(pool, plan, truth, folder, jobs, progress, notes)
         lines = _write_outputs(pool, plan, truth, folder)
     if resumed:
         notes.append(f"{resumed} of {len(list(plan.cells()))} runs were there already")
     oracles = [name for name, one in checked.contenders.items() if one.is_oracle]
     said = verdicts(lines, BASELINE, smaller_is_better=lines[0].metric in SMALLER_IS_BETTER, oracles=oracles)
+    said += [text for text in [agreement(lines)] if text]
     return Simulated(out, lines, said, notes, _report(pool, plan, truth, lines, resumed))
 
 
-def _run(pool: Pool, plan: Plan, truth: Truth, folder: SimulationFolder, jobs: int, progress: Progress | None) -> int:
-    """Run what is missing; returns how many cells were there already."""
+def _run(pool: Pool, plan: Plan, truth: Truth, folder: SimulationFolder, jobs: int, progress: Progress | None, notes: list[str]) -> int:
+    """Run what is missing; returns how many cells were there already. What strategies remark is added to the notes, each remark once."""
     cells = list(plan.cells())
     missing = [cell for cell in cells if not folder.has(cell)]
     if not missing:
@@ -84,6 +85,8 @@ def _run(pool: Pool, plan: Plan, truth: Truth, folder: SimulationFolder, jobs: i
             for result in results:
                 picked = pool.ids.arrow(np.array([pick.row for pick in result.picks], np.int64)).to_pylist()
                 folder.save(result.cell, result.curve_rows(), result.pick_rows(picked))
+                said = (f"{result.cell.strategy}: {note}" for note in result.notes)
+                notes.extend(note for note in said if note not in notes)
                 if progress is not None:
                     progress.advance(1)
     return len(cells) - len(missing)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from alcli.simulation.contenders import Contender, contender
 from alcli.simulation.plan import Plan, with_baseline
-from alcli.workflows.recipe import Recipe
+from alcli.workflows.recipe import POSTERIOR, Recipe
 from alcli.workflows.simulation_parameters import HEAD, assigned
 
 DEFAULT_TEST_FRACTION = 0.2
@@ -15,7 +15,8 @@ DEFAULT_TEST_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class Simulation:
-    """What is simulated. strategies: names with their modifiers, as `margin+update`. options: `-p` pairs as text; `STRATEGY.KEY` and `head.KEY` mean one, a bare KEY all that know it.
+    """What is simulated. strategies: names with their modifiers, as `margin+update`. options: `-p` pairs as text; `STRATEGY.KEY`, `head.KEY` and `posterior.KEY` mean one,
+    a bare KEY all strategies that know it, and the head.
 
     initial: None takes as many as a batch. test_fraction: None takes the pool's test split, or 0.2 where it has none.
     """
@@ -34,9 +35,11 @@ class Simulation:
         """Everything that can be refused before any data is read. Raises UsageError."""
         names = with_baseline(self.strategies)
         found = {name: contender(name) for name in names}
-        texts = assigned(self.options, {name: one.options for name, one in found.items()}, self.recipe.head)
+        posterior = {key: text for key, text in self.options.items() if key.startswith(POSTERIOR)}
+        others = {key: text for key, text in self.options.items() if key not in posterior}
+        texts = assigned(others, {name: one.options for name, one in found.items()}, self.recipe.head)
         parsed = {name: one.parse(texts[name]) for name, one in found.items()}
-        recipe = replace(self.recipe, options={**self.recipe.options, **texts[HEAD]}).checked()
+        recipe = replace(self.recipe, options={**self.recipe.options, **posterior, **texts[HEAD]}).checked()
         initial = self.batch if self.initial is None else self.initial
         fraction = DEFAULT_TEST_FRACTION if self.test_fraction is None else self.test_fraction
 

@@ -81,7 +81,7 @@ def test_the_columns_of_the_table():
     line = lines({"random": RANDOM, "margin": MARGIN})["margin"]
     assert list(line.row()) == [
         "strategy", "metric", "seeds", "area", "final", "labels_to_80", "labels_to_90", "labels_to_100",
-        "difference", "difference_low", "difference_high", "seconds_fit", "seconds_select", "seconds_evaluate",
+        "difference", "difference_low", "difference_high", "mean_rank", "friedman_p", "nemenyi_p", "seconds_fit", "seconds_select", "seconds_evaluate",
     ]  # fmt: skip
 
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from alcli.report.summary import Line
-from alcli.report.verdict import number, verdicts
+from alcli.report.verdict import agreement, number, verdicts
 
 
-def line(strategy, difference=None, low=None, high=None, *, metric="accuracy", labels=100.0):
-    return Line(strategy, metric, 5, 0.7, 0.8, (None, None, labels), difference, low, high, {})
+def line(strategy, difference=None, low=None, high=None, *, metric="accuracy", labels=100.0, friedman=None, nemenyi=None):
+    return Line(strategy, metric, 5, 0.7, 0.8, (None, None, labels), difference, low, high, {}, 1.0, friedman, nemenyi)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,18 @@ def test_of_an_oracle_it_is_said_that_it_is_one():
     plain, oracle = verdicts(found, "random", smaller_is_better=False, oracles=["optimal"])
     assert "oracle" not in plain
     assert oracle.endswith("; an oracle: it is told true labels, so it is no strategy to use")
+
+
+@pytest.mark.parametrize(
+    ("friedman", "nemenyi", "sentence"),
+    [
+        (None, (None, None), ""),
+        (0.2, (0.1, 0.3), "Friedman's test over 5 seeds: the strategies cannot be told apart (p = 0.2)"),
+        (0.004, (0.1, 0.3), "Friedman's test over 5 seeds: the strategies differ (p = 0.004); but by Nemenyi's test none from random"),
+        (0.004, (0.01, 0.3), "Friedman's test over 5 seeds: the strategies differ (p = 0.004); by Nemenyi's test a differs from random"),
+        (0.004, (0.01, 0.03), "Friedman's test over 5 seeds: the strategies differ (p = 0.004); by Nemenyi's test a, b differ from random"),
+    ],
+)
+def test_one_sentence_for_all(friedman, nemenyi, sentence):
+    lines = [line("random", friedman=friedman), *(line(s, friedman=friedman, nemenyi=p) for s, p in zip("ab", nemenyi))]
+    assert agreement(lines) == sentence

@@ -79,7 +79,7 @@ def test_the_folder_holds_what_is_promised(pool, tmp_path):
     assert picks.column_names == ["strategy", "seed", "round", "rank", "id", "score"]
     assert len(picks) == 3 * 2 * 3 * 5
     assert [line.strategy for line in done.lines] == ["random", "margin", "coreset"]
-    assert [said.partition(":")[0] for said in done.verdicts] == ["margin", "coreset"]
+    assert [said.partition(":")[0] for said in done.verdicts] == ["margin", "coreset", "Friedman's test over 2 seeds"]
     assert not (tmp_path / "out" / ".features").exists()
 
 
@@ -272,3 +272,10 @@ def test_names_with_odd_characters_have_a_file_each(tmp_path):
         folder.save(cell, [{"i": i}], [])
     assert [row["i"] for row in folder.load(cells)[0]] == [0, 1, 2, 3]
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 4
+
+
+def test_options_of_the_posterior_reach_its_fit():
+    checked = ask(recipe=Recipe(covariance="full"), options={"posterior.max-parameters": "10"}).checked()
+    assert checked.plan(False).spec.posterior_options == {"max_parameters": 10}
+    with pytest.raises(UsageError, match="no parameter 'max-parametres'; did you mean 'max-parameters'"):
+        ask(recipe=Recipe(covariance="full"), options={"posterior.max-parametres": "10"}).checked()
