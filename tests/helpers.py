@@ -14,11 +14,25 @@ class TableHead:
     """A linear classifier with given weights, float64; what a view asks of a head and nothing more.
 
     spread: standard deviation of every weight in its posterior. temperature: that its logits were divided by.
+    It is its own `head`, the part of a model that has weights.
     """
+
+    link, layers, activation = "softmax", (), "identity"
 
     def __init__(self, W_CD, b_C=0.0, *, spread=0.5, temperature=1.0):
         self.W_CD, self.b_C = np.asarray(W_CD, np.float64), b_C
         self.spread, self.temperature = spread, temperature
+
+    @property
+    def head(self):
+        return self
+
+    @property
+    def W_CD1(self):
+        return np.column_stack([self.W_CD, np.broadcast_to(self.b_C, len(self.W_CD))])
+
+    def hidden(self, X_BD):
+        return X_BD
 
     def logits(self, X_BD):
         return X_BD.astype(np.float64) @ self.W_CD.T + self.b_C
@@ -46,11 +60,11 @@ def random_head(D, C, seed=0, scale=1.0, **rest):
     return TableHead(np.random.default_rng(seed).standard_normal((C, D)) * scale, **rest)
 
 
-def view_of(X_ND, *, labelled=(), ids=None, head=None, block_rows=8192, candidates=None, targets=None):
+def view_of(X_ND, *, labelled=(), ids=None, head=None, block_rows=8192, candidates=None, targets=None, labels=None):
     """A view over all rows of X_ND that are not labelled (or the `candidates` given); ids default to the row numbers."""
     X_ND = np.asarray(X_ND)
     ids = np.arange(len(X_ND)) if ids is None else np.asarray(ids)
     labelled = np.asarray(labelled, np.int64)
     if candidates is None:
         candidates = np.setdiff1d(np.arange(len(X_ND)), labelled)
-    return View(ArraySource(X_ND, ids, block_rows=block_rows), candidates, labelled, head, targets=targets)
+    return View(ArraySource(X_ND, ids, block_rows=block_rows), candidates, labelled, head, targets=targets, labels=None if labels is None else np.asarray(labels))

@@ -43,3 +43,17 @@ def write_pool(path: str | Path, X_ND, ids: Sequence[object] | pa.Array | None =
 def write_labels(path: str | Path, labels: Mapping[object, object]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([("id", "label"), *labels.items()])
+
+
+def patches(n_groups: int = 20, dim: int = 5, seed: int = 1):
+    """(X_ND, y_N, groups_N): groups of 1 to 6 rows, their numbers in the order of the rows; rows of a group are mostly of one class."""
+    rng = np.random.default_rng(seed)
+    groups_N = np.repeat(np.arange(n_groups), rng.integers(1, 7, n_groups))
+    y_N = np.where(rng.random(len(groups_N)) < 0.8, groups_N % 3, rng.integers(0, 3, len(groups_N)))
+    X_ND = 2 * rng.standard_normal((3, dim))[y_N] + rng.standard_normal((len(y_N), dim))
+    return X_ND.astype(np.float32), y_N, groups_N
+
+
+def group_names(groups_N) -> list[str]:
+    """The ids g000, g001, ..."""
+    return [f"g{g:03d}" for g in groups_N]

@@ -26,6 +26,7 @@ def fit_head(
     seed: o.Seed = 0,
     features_col: o.FeaturesCol = None,
     id_col: o.IdCol = "id",
+    group_col: o.GroupCol = None,
     label_col: o.LabelCol = None,
     bad_rows: o.BadRows = "error",
     ignore_unknown: o.IgnoreUnknown = False,
@@ -37,10 +38,12 @@ def fit_head(
     """Fit a last-layer model with uncertainty to the labelled items of a pool.
 
     Without -l the pool's own label column is learned. Rows whose split is test are kept out, and the head is measured on them.
+    Where the pool has a column group, an id in a label file may be that of a group: its label is that of each of its rows.
 
     \b
     Example:
       alcli fit-head sample_data/digits-features.parquet -l sample_data/digits-labels.csv -o head.safetensors
+      alcli fit-head sample_data/digits-features.parquet -l sample_data/digits-labels.csv -o committee.safetensors --posterior ensemble -p posterior.members=20
     """
     from alcli.workflows.recipe import Recipe
 
@@ -53,7 +56,7 @@ def fit_head(
         from alcli.data.schema import Columns
         from alcli.workflows.fit_head import fit_head as fit
 
-        source = open_pool(pool, Columns(features_col, id_col, label_col), bad_rows=bad_rows)
+        source = open_pool(pool, Columns(features_col, id_col, label_col, group=group_col), bad_rows=bad_rows)
         fitted = fit(source, labels or [], out, recipe, task=kind, force=force, ignore_unknown=ignore_unknown)
         for text in fitted.notes:
             talk.note(text)

@@ -30,6 +30,7 @@ def query(
     selections: Annotated[Optional[Path], typer.Option("--selections", metavar="LEDGER", help="Parquet file of past selections: leave them out, and append this one.", show_default=False)] = None,
     candidates: Annotated[Optional[int], typer.Option("--candidates", metavar="M", help="Choose among M random candidates.  [default: all]", show_default=False)] = None,
     stream: Annotated[bool, typer.Option("--stream", help="One item at a time: items to stdout, labels from stdin, as JSON Lines; -o saves the updated head.")] = False,
+    allow_new_classes: Annotated[bool, typer.Option("--allow-new-classes", help="With --stream: a label that the head has no class for adds one.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the strategies and exit.")] = False,
     seed: o.Seed = 0,
     param: o.Parameters = None,
@@ -37,6 +38,7 @@ def query(
     allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Accept a pool without rows.")] = False,
     features_col: o.FeaturesCol = None,
     id_col: o.IdCol = "id",
+    group_col: o.GroupCol = None,
     label_col: o.LabelCol = None,
     bad_rows: o.BadRows = "error",
     max_memory: o.MaxMemory = None,
@@ -52,8 +54,13 @@ def query(
     those of --exclude and --selections are never chosen. With -p impute=argmax|sample the batch is chosen one item at a time, each
     absorbed under a label that the model makes up.
 
+    Where the pool has a column group, rows of one group are one item: N counts groups, and ids written and excluded are those of groups;
+    a label is for all rows of its group. A strategy that scores rows takes -p aggregate=mean|max|sum of a group's scores (mean
+    unless said); others see each group's mean features and mean probabilities, or with -p embed=concat its rows' features side by side.
+
     With --stream each line {"id": ..., "label": ...} or {"id": ..., "skip": true} on stdin is absorbed at once and answered by the next
-    item, until N items are labelled; a line that cannot be used is answered by {"error": ...}.
+    item, until N items are labelled; a line that cannot be used is answered by {"error": ...}, and so is a class
+    that the head does not have, unless --allow-new-classes adds it.
 
     \b
     Example:
@@ -78,12 +85,14 @@ def query(
         from alcli.data.selection_file import format_of
 
         target = o.out_path(out)
+        if allow_new_classes and not stream:
+            raise UsageError("--allow-new-classes is for the labels that --stream hears, a batch hears none", hint="add --stream; 'alcli update' has the same option for labels in files")
         if stream:
             _check_stream(ask, target, format, json)
         shape = format_of(target, format)
-        source = open_pool(pool, Columns(features_col, id_col, label_col), bad_rows=bad_rows, max_memory=limit)
+        source = open_pool(pool, Columns(features_col, id_col, label_col, group=group_col), bad_rows=bad_rows, max_memory=limit)
         if stream:
-            return _stream(talk, source, ask, target)
+            return _stream(talk, source, ask, target, allow_new_classes)
         if json or target is None:
             talk.emit(b"")
         answer = query(source, ask, out=target, format=shape, emit=(lambda data: None) if json else talk.emit)
@@ -101,14 +110,14 @@ def _check_stream(ask: Query, out: Path | None, format: str | None, json: bool) 
     check_stream(ask, out)
 
 
-def _stream(talk: Console, pool: Pool, ask: Query, out: Path | None) -> None:
+def _stream(talk: Console, pool: Pool, ask: Query, out: Path | None, allow_new_classes: bool) -> None:
     """Items to stdout, labels from stdin."""
     from alcli.workflows.stream import stream
 
     talk.emit(b"")
     if sys.stdin.isatty():
         talk.note('for each item type {"id": ..., "label": ...} or {"id": ..., "skip": true}; Ctrl-D ends')
-    stream(pool, ask, out=out, source=sys.stdin.buffer, emit=talk.emit, note=talk.note)
+    stream(pool, ask, out=out, source=sys.stdin.buffer, emit=talk.emit, note=talk.note, allow_new_classes=allow_new_classes)
 
 
 def _list(talk: Console) -> None:

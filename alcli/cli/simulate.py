@@ -35,14 +35,14 @@ def simulate(
     pool: o.PoolArgument,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for curves, selections, summary and pictures; a stopped simulation goes on there.", show_default=False)],
     strategy: Annotated[Optional[list[str]], typer.Option("-s", "--strategy", metavar="STRATEGY[+update]", help="What to compare with random; repeatable, or separated by commas. +update uses each label at once; optimal-look-ahead is an oracle, to know what could be had.", autocompletion=_complete, show_default=False)] = None,
-    n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="Labels per round.", show_default=False)] = None,
+    n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="Items to label per round.", show_default=False)] = None,
     rounds: Annotated[Optional[int], typer.Option("--rounds", metavar="R", help="Rounds of choosing N items.", show_default=False)] = None,
     study: Annotated[Optional[str], typer.Option("--study", metavar="updates", help="Instead of strategies, compare ways to absorb new labels with retraining.", show_default=False)] = None,
-    initial: Annotated[Optional[int], typer.Option("--initial", metavar="M", help="Random labels to start with.  [default: N]", show_default=False)] = None,
+    initial: Annotated[Optional[int], typer.Option("--initial", metavar="M", help="Random items to start with.  [default: N]", show_default=False)] = None,
     stratified: Annotated[bool, typer.Option("--stratified", help="Take the classes in turn for the labels to start with.")] = False,
     seeds: Annotated[Optional[int], typer.Option("--seeds", metavar="S", help="Repetitions; each has its own split and labels to start with, the same for all strategies.  [default: 3; 10 for a study]", show_default=False)] = None,
     jobs: Annotated[int, typer.Option("--jobs", metavar="J", help="Processes; the results do not depend on it.")] = 1,
-    test_fraction: Annotated[Optional[float], typer.Option("--test-fraction", metavar="F", help="Share of rows to measure on.  [default: those whose split is test, else 0.2]", show_default=False)] = None,
+    test_fraction: Annotated[Optional[float], typer.Option("--test-fraction", metavar="F", help="Share of items to measure on.  [default: those whose split is test, else 0.2]", show_default=False)] = None,
     head: o.HeadKind = None,
     posterior: o.PosteriorKind = "laplace",
     covariance: o.Covariance = "shared",
@@ -51,6 +51,7 @@ def simulate(
     param: Annotated[Optional[list[str]], typer.Option("-p", "--param", metavar="[METHOD.]KEY=VALUE", help="An option of a strategy or of the head (METHOD 'head'); without METHOD, of all that know it.", show_default=False)] = None,
     features_col: o.FeaturesCol = None,
     id_col: o.IdCol = "id",
+    group_col: o.GroupCol = None,
     label_col: o.LabelCol = None,
     bad_rows: o.BadRows = "error",
     quiet: o.Quiet = False,
@@ -64,6 +65,7 @@ def simulate(
     area is the mean height of the learning curve, difference that to random's (with a 95% interval over the seeds), and
     labels_to_80 the number of labels at which a strategy has 80% of what random gains from its first to its last round. Seeds rank the
     strategies by area; friedman_p and nemenyi_p (against random) test whether mean ranks differ.
+    Where the pool has a column group, items are groups of rows: they are chosen, counted and held out whole; metrics are over rows.
     STRATEGY+update sees the labels within a round too, -p update-every=R (default 1) at a time, and absorbs them in closed form.
 
     \b
@@ -86,7 +88,7 @@ def simulate(
         from alcli.data.pool import open_pool
         from alcli.data.schema import Columns
 
-        source = open_pool(pool, Columns(features_col, id_col, label_col), bad_rows=bad_rows)
+        source = open_pool(pool, Columns(features_col, id_col, label_col, group=group_col), bad_rows=bad_rows)
         _run(talk, source, ask, out, jobs)
 
 

@@ -24,6 +24,7 @@ def update(
     allow_new_classes: Annotated[bool, typer.Option("--allow-new-classes", help="A label that the head has no class for adds one.")] = False,
     features_col: o.FeaturesCol = None,
     id_col: o.IdCol = "id",
+    group_col: o.GroupCol = None,
     ignore_unknown: o.IgnoreUnknown = False,
     lock_timeout: o.LockTimeout = 0.0,
     force: o.Force = False,
@@ -51,7 +52,7 @@ def update(
         from alcli.data.pool import open_pool
         from alcli.data.schema import Columns
 
-        done = absorb(head, open_pool(pool, Columns(features_col, id_col)), labels or [], how, out=out, force=force)
+        done = absorb(head, open_pool(pool, Columns(features_col, id_col, group=group_col)), labels or [], how, out=out, force=force)
         for text in done.notes:
             talk.note(text)
         took = f" in {1e3 * done.report['seconds']:.1f} ms" if done.report["new_labels"] else ""

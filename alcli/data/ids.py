@@ -97,21 +97,21 @@ def _type_name(value: object) -> str:
     return names.get(type(value), f"of type {type(value).__name__}")
 
 
-def to_ids(column: pa.Array, where: Callable[[int], str]) -> pa.Array:
-    """Check and normalise one block of an id column (of plain type) to int64 or large_string. Raises DataError naming the row."""
+def to_ids(column: pa.Array, where: Callable[[int], str], what: str = "id") -> pa.Array:
+    """Check and normalise one block of a column of ids (of plain type) to int64 or large_string. Raises DataError naming the row."""
     kind = column.type
     text = pt.is_string(kind) or pt.is_large_string(kind)
     if not text and not pt.is_integer(kind):
-        raise DataError(f"{where(0)}: ids of type {kind}, expected strings or integers")
+        raise DataError(f"{where(0)}: {what}s of type {kind}, expected strings or integers")
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-        raise DataError(f"{where(row)}: the id is null")
+        raise DataError(f"{where(row)}: the {what} is null")
     try:
         column = column.cast(pa.large_string() if text else pa.int64())
     except pa.ArrowInvalid as error:
-        raise DataError(f"{where(0)}: the id column cannot be read: {printable(error)}") from error
+        raise DataError(f"{where(0)}: the {what} column cannot be read: {printable(error)}") from error
     if text:
         empty = pc.index(pc.binary_length(column), 0).as_py()
         if empty >= 0:
-            raise DataError(f"{where(empty)}: the id is an empty string")
+            raise DataError(f"{where(empty)}: the {what} is an empty string")
     return column

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
 from alcli.arrays import Array, Float64, Int64
+from alcli.data.groups import Groups, by_row, name_of
 from alcli.data.ids import Id, Ids
-from alcli.data.tables import read_rows
+from alcli.data.tables import Row, read_rows
 from alcli.errors import DataError, printable
 
+K = TypeVar("K", bound=Hashable)
 Label = str | float
 
 
@@ -60,16 +62,17 @@ def sorted_classes(found: Iterable[str], class_type: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=int if class_type == "integer" else str))
 
 
-def read_labels(paths: Sequence[str], ids: Ids, *, regression: bool, ignore_unknown: bool = False) -> Labels:
+def read_labels(paths: Sequence[str], ids: Ids, *, regression: bool, ignore_unknown: bool = False, groups: Groups | None = None) -> Labels:
     """Read label files with columns `id`, `label`, optional `weight`; a later file wins, within a file a contradiction is an error.
 
-    ids: those of the pool, whose type the ids get. Raises DataError naming file, line and id; UsageError, InputError.
+    ids: those of the pool, whose type the ids get. groups: of the pool; the label of one is that of its rows (see data/groups.py).
+    Raises DataError naming file, line and id; UsageError, InputError.
     """
     labels = Labels()
     types: set[str] = set()
     for path in paths:
-        in_file = _one_file(path, ids, regression, labels, types)
-        _drop_unknown(in_file, ids, ignore_unknown, labels)
+        in_file, unknown = _one_file(path, ids, groups, regression, labels, types)
+        _check_known(unknown, ignore_unknown, labels)
         for id in in_file:
             labels.by_id.pop(id, None)
         labels.by_id.update(in_file)
@@ -80,33 +83,44 @@ def read_labels(paths: Sequence[str], ids: Ids, *, regression: bool, ignore_unkn
     return labels
 
 
-def _drop_unknown(in_file: dict[Id, Said], ids: Ids, ignore: bool, labels: Labels) -> None:
-    """Leave out ids that the pool does not have, or refuse them."""
-    wanted = list(in_file)
-    unknown = [wanted[i] for i in np.flatnonzero(ids.rows_of(wanted) < 0)]
+def _check_known(unknown: dict[str, Said], ignore: bool, labels: Labels) -> None:
+    """Note ids that the pool does not have, or refuse them."""
     if unknown and not ignore:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-        where = in_file[unknown[0]].where
-        raise DataError(f"{where}: the id '{printable(unknown[0])}' is not in the pool{more}", hint="leave such ids out with --ignore-unknown")
+        id, said = next(iter(unknown.items()))
+        raise DataError(f"{said.where}: the id '{printable(id)}' is not in the pool{more}", hint="leave such ids out with --ignore-unknown")
     if unknown:
         labels.notes.append(f"{len(unknown)} labels of ids that are not in the pool were ignored")
-    for id in unknown:
-        del in_file[id]
 
 
-def _one_file(path: str, ids: Ids, regression: bool, labels: Labels, types: set[str]) -> dict[Id, Said]:
-    found: dict[Id, Said] = {}
+def _one_file(path: str, ids: Ids, groups: Groups | None, regression: bool, labels: Labels, types: set[str]) -> tuple[dict[Id, Said], dict[str, Said]]:
+    """What a file says of the rows of the pool, and of ids that it does not have."""
+    if groups is not None:
+        rows = read_rows(path, ["label"], optional=["id", "group", "weight"])
+        named = _said(path, rows, lambda row: name_of(row, ids, groups), regression, labels, types)
+        of_rows, missing = by_row(named, lambda said: said.where, ids, groups)
+        return of_rows, {str(name): named[name] for name in missing}
+    rows = read_rows(path, ["id", "label"], optional=["weight"])
+    found = _said(path, rows, lambda row: ids.parse(row.values["id"], row.where, from_text=row.from_text), regression, labels, types)
+    wanted = list(found)
+    unknown = [wanted[i] for i in np.flatnonzero(ids.rows_of(wanted) < 0)]
+    return found, {str(id): found.pop(id) for id in unknown}
+
+
+def _said(path: str, rows: Iterable[Row], key: Callable[[Row], K], regression: bool, labels: Labels, types: set[str]) -> dict[K, Said]:
+    """The labels of a file by what they are of. Remarks go to `labels`, types of classes to `types`."""
+    found: dict[K, Said] = {}
     blank = twice = 0
-    for row in read_rows(path, ["id", "label"], optional=["weight"]):
+    for row in rows:
         value = row.values["label"]
         if value is None or value == "":
             blank += 1
             continue
-        id = ids.parse(row.values["id"], row.where, from_text=row.from_text)
+        id = key(row)
         said = Said(to_target(value, row.where) if regression else to_class(value, row.where, types), to_weight(row.values.get("weight"), row.where), row.where)
         before = found.get(id)
         if before is not None and before.label != said.label:
-            raise DataError(f"{row.where}: the id '{printable(id)}' is labelled '{printable(said.label)}', but '{printable(before.label)}' at {before.where}")
+            raise DataError(f"{row.where}: the id '{printable(str(id))}' is labelled '{printable(said.label)}', but '{printable(before.label)}' at {before.where}")
         twice += before is not None
         found[id] = said
     if blank:

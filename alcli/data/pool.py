@@ -1,4 +1,4 @@
-"""A pool: Parquet files with one row per item, read in blocks.
+"""A pool: Parquet files with one row per item, or several that make one, read in blocks.
 
 Reading follows the measurements behind the layout that `embed` writes: a few pages at a time through a small buffer, never a whole
 table, so memory stays at a few blocks whatever the size of the row groups. Checksums of pages are verified where a file has them.
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from alcli.arrays import Array, Floats, Int64, Keys
 from alcli.data.fingerprint import add, as_text, fingerprint
+from alcli.data.groups import NO_GROUPS, Groups, find_groups
 from alcli.data.ids import Ids, to_ids
 from alcli.data.pool_files import PoolFile, check_id_types, common_dim, common_metadata, open_files
 from alcli.data.schema import Columns, require
@@ -110,10 +111,14 @@ class Pool:
     def labels(self) -> pa.Array | None:
         """The label column, None when there is none. Raises DataError when the user named one that is not there."""
         if self._columns.label is not None:
-            for file in self._files:
-                if self._columns.label not in file.file.partition:
-                    require(file.schema, file.name, self._columns.label)
+            self._require(self._columns.label)
         return self.column(self.label_column)
+
+    def _require(self, column: str) -> None:
+        """Raise DataError for a file that has no such column."""
+        for file in self._files:
+            if column not in file.file.partition:
+                require(file.schema, file.name, column)
 
     @cached_property
     def is_test(self) -> Array:
@@ -131,6 +136,20 @@ class Pool:
             for first, _, column in self._feature_columns():
                 bad_N[first : first + len(column)] = bad_rows(column, self.dim)
         return bad_N
+
+    @cached_property
+    def groups(self) -> Groups | None:
+        """The items that its rows make, None where every row is one. Raises DataError for a row without a group beside others that have one."""
+        wanted = self._columns.group
+        if wanted == NO_GROUPS:
+            return None
+        if wanted is not None:
+            self._require(wanted)
+        name = wanted or "group"
+        column = self.column(name)
+        if column is None or (wanted is None and column.null_count == len(column)):
+            return None
+        return find_groups(column, name, lambda row: self._place(row, name) + f" (id '{printable(self.ids[row])}')")
 
     # -- features, in blocks --------------------------------------------------------------------------------------------------
 

@@ -19,12 +19,13 @@ POOL_FORMAT = 1
 
 @dataclass(frozen=True)
 class Columns:
-    """Column names as the user gave them; None: found by their usual names."""
+    """Column names as the user gave them; None: found by their usual names. group: "none" for none."""
 
     features: str | None = None
     id: str | None = None
     label: str | None = None
     split: str = "split"
+    group: str | None = None
 
 
 def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from alcli.arrays import Float64, Floats
 from alcli.heads._contract import Training
-from alcli.heads._model import Model, draws, evidence_of, weighted_predictive
+from alcli.heads._model import Model, draws, evidence_of, require_posterior, weighted_predictive
 from alcli.numerics.logistic import log_softmax
 from alcli.posteriors._contract import mean_of
 
@@ -60,8 +60,9 @@ class Reweighted:
 
 
 def reweight(model: Model, data: Training, *, gamma: float, n_samples: int = 10_000, seed: int = 0) -> Reweighted:
-    """log w_s = gamma sum_i weight_i log p(y_i | W_s) over n_samples draws. Raises DataError without a posterior."""
-    rows = evidence_of(model.head, data)
+    """log w_s = gamma sum_i weight_i log p(y_i | W_s) over n_samples draws, or all there are. Raises DataError without a posterior."""
+    rows, distinct = evidence_of(model.head, data), require_posterior(model).distinct
+    n_samples = n_samples if distinct is None else min(n_samples, distinct)
     log_likelihood_S = np.zeros(n_samples)
     for part, W_SCD1 in draws(model, n_samples, seed=seed):
         log_probs_SLC = log_softmax(rows.phi_LD1 @ W_SCD1.transpose(0, 2, 1) / model.temperature)

@@ -20,7 +20,7 @@ from alcli.posteriors._contract import Link
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_CACHED_ROWS = 1024
+CACHED_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,17 @@ class Head(Protocol):
     def dim(self) -> int:
         """D of the features it takes."""
 
+    @property
+    def layers(self) -> tuple[tuple[Float64, Float64], ...]:
+        """The hidden layers (W_MD, b_M) from the features on: h becomes activation(W h + b). None in a linear head."""
+
+    @property
+    def activation(self) -> str:
+        """The function of every hidden layer: relu, tanh or gelu; identity in a linear head."""
+
+    def hidden(self, X_BD: Floats) -> Floats:
+        """The inputs of the last layer without the bias column, [B, M]; X_BD itself, not copied, in a linear head."""
+
     def last_layer(self, X_BD: Floats) -> Float64:
         """phi, the inputs of the last layer with the bias column, shape [B, D1]."""
 
@@ -120,6 +131,17 @@ class LinearHead:
     def dim(self) -> int:
         return int(self.W_CD1.shape[1]) - 1
 
+    @property
+    def layers(self) -> tuple[tuple[Float64, Float64], ...]:
+        return ()
+
+    @property
+    def activation(self) -> str:
+        return "identity"
+
+    def hidden(self, X_BD: Floats) -> Floats:
+        return X_BD
+
     def last_layer(self, X_BD: Floats) -> Float64:
         return with_bias(X_BD)
 
@@ -127,8 +149,8 @@ class LinearHead:
         # float64 throughout: float32 products depend on the height of the block and on the processor.
         # Few rows at a time keep the widened copy in the cache instead of in fresh pages: a third of the time.
         logits_BC = np.empty((len(X_BD), len(self.W_CD1)))
-        for first in range(0, len(X_BD), _CACHED_ROWS):
-            rows = slice(first, first + _CACHED_ROWS)
+        for first in range(0, len(X_BD), CACHED_ROWS):
+            rows = slice(first, first + CACHED_ROWS)
             np.matmul(X_BD[rows].astype(np.float64, copy=False), self.W_CD1[:, :-1].T, out=logits_BC[rows])
         logits_BC += self.W_CD1[:, -1]
         return logits_BC
@@ -165,21 +187,28 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class HeadFamily:
-    """What a head module declares: its fitting function and the tasks it can do."""
+    """What a head module declares: its fitting function and the tasks it can do.
+
+    random: it takes `seed`, and where it ends depends on where it starts.
+    """
 
     fit: Callable[..., Head]
     tasks: frozenset[str]  # of "classification", "regression"
+    random: bool = False
     restore: Callable[[Mapping[str, Array], Mapping[str, Any]], Head] = LinearHead.from_arrays
 
 
-def head(*, tasks: set[str]) -> Callable[[F], F]:
-    """Declare a function (data: Training, prior_precision: float | None, start: Head | None, *, options) -> Head.
+def head(
+    *, tasks: set[str], random: bool = False, restore: Callable[[Mapping[str, Array], Mapping[str, Any]], Head] = LinearHead.from_arrays
+) -> Callable[[F], F]:
+    """Declare a function (data: Training, prior_precision: float | None, start: Head | None, *, [seed,] options) -> Head.
 
-    prior_precision None means auto, start None a cold start. Keyword-only parameters are the options a user can set.
+    prior_precision None means auto, start None a cold start. Keyword-only parameters are the options a user can set. random: it
+    takes `seed`. restore: rebuilds a head from its arrays and settings.
     """
 
     def attach(function: F) -> F:
-        function.head = HeadFamily(function, frozenset(tasks))  # type: ignore[attr-defined]
+        function.head = HeadFamily(function, frozenset(tasks), random, restore)  # type: ignore[attr-defined]
         return function
 
     return attach

@@ -1,7 +1,7 @@
 """Fit everything a head file holds: the head, its posterior, the curvature of updates and the temperature.
 
 Source: temperature scaling, Guo et al. 2017, on out-of-fold logits; curvature in heads/_tuning.py.
-Cost: the head's own; calibration refits it once a fold, tuning once, each from the fitted weights.
+Cost: the head's own; calibration refits it once a fold, tuning once, each from the fitted weights where these are an only optimum.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ class FitSpec:
     gamma: float | None = None
     posterior_options: Mapping[str, Any] = field(default_factory=dict)
 
+    def fit_head(self, data: Training, *, prior_precision: float | None, start: Head | None) -> Head:
+        """The head alone."""
+        seed = {"seed": self.seed} if self.head.random else {}
+        return self.head.fit(data, prior_precision=prior_precision, start=start, **seed, **self.options)
+
 
 def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_update: bool = True) -> Model:
     """Fit a model to labelled rows.
@@ -50,21 +55,21 @@ def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_updat
     Raises DataError when the rows cannot be learnt from, UsageError when the head cannot do the task.
     """
     _check_task(data, spec)
-    fitted = spec.head.fit(
-        data, prior_precision=spec.prior_precision, start=None if start is None else start.head, **spec.options
-    )
+    fitted = spec.fit_head(data, prior_precision=spec.prior_precision, start=None if start is None else start.head)
 
     def refit(rows: Training) -> Head:
-        return spec.head.fit(rows, prior_precision=fitted.prior_precision, start=fitted, **spec.options)
+        # A head that depends on its start would remember the rows left out.
+        return spec.fit_head(rows, prior_precision=fitted.prior_precision, start=None if spec.head.random else fitted)
 
-    posterior = None
+    head, posterior = fitted, None
     if spec.posterior is not None:
-        posterior = spec.posterior.fit(
+        mean_CD1, posterior = spec.posterior.fit(
             fitted.W_CD1, evidence_of(fitted, data), prior_precision=fitted.prior_precision,
             curvature=_curvature(data, spec, fitted, refit, tune_update),
-            noise_variance=fitted.noise_variance if fitted.link == "identity" else None, **spec.posterior_options,
+            noise_variance=fitted.noise_variance if fitted.link == "identity" else None, seed=spec.seed, **spec.posterior_options,
         )
-    model = Model(fitted, posterior, fitted.temperature, spec.gamma)
+        head = fitted.with_last_layer(mean_CD1).with_diagnostics(**posterior.figures)
+    model = Model(head, posterior, fitted.temperature, spec.gamma)
     return model if spec.calibrate == "none" else calibrated(model, data, refit, seed=spec.seed)
 
 

@@ -3,8 +3,8 @@
 Immutable. Everything a head file holds comes from `arrays` and `settings`; `from_arrays` trusts neither.
 Source: mean-field prediction softmax(z / sqrt(1 + pi/8 s)), MacKay 1992; Lu, Ie & Sha 2020. Where classes have variances of their
 own, s is their mean under softmax(z), so that the predicted class never changes and confidence only falls.
-Cost: predictions one product with the last layer, plus the posterior's variance in `predictive`; one product a draw in
-`predictive_samples`.
+Cost: predictions one product with the last layer, plus the posterior's variance in `predictive`, or one product a member of an ensemble;
+one product a draw in `predictive_samples`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ class Model:
         logits_BC /= self.temperature
         return logits_BC
 
+    def hidden(self, X_BD: Floats) -> Floats:
+        """The inputs of the last layer without the bias column, [B, M], in the dtype of X; X itself, not copied, in a linear head."""
+        return self.head.hidden(X_BD).astype(X_BD.dtype, copy=False)
+
     def log_probs(self, X_BD: Floats) -> Float64:
         """Log class probabilities of the trained weights alone, [B, C]."""
         return log_softmax(self.logits(X_BD))
@@ -64,24 +68,37 @@ class Model:
 
     def logit_variance(self, X_BD: Floats) -> Float64:
         """Posterior variance of `logits`, [B, C], or [B, 1] where all classes share it. Raises DataError without a posterior."""
-        return require_posterior(self).variance(self.head.last_layer(X_BD)) / self.temperature**2
+        return require_posterior(self).variance(self.head.W_CD1, self.head.last_layer(X_BD)) / self.temperature**2
 
     def draw(self, n_samples: int, *, seed: int) -> Float64:
-        """Last layers drawn from the posterior, [S, C, D1]. Raises DataError without a posterior. Memory: S C D1 floats."""
-        return require_posterior(self).sample(self.head.W_CD1, n_samples, seed=seed)
+        """Last layers drawn from the posterior, [S, C, D1], no draw twice. Raises DataError without a posterior. Memory: S C D1 floats.
+
+        A class's draws lie together in memory, which is what `sample_log_probs` multiplies by.
+        """
+        posterior = require_posterior(self)
+        n_distinct = n_samples if posterior.distinct is None else min(n_samples, posterior.distinct)
+        W_SCD1 = posterior.sample(self.head.W_CD1, n_distinct, seed=seed)
+        return np.ascontiguousarray(W_SCD1.transpose(1, 0, 2)).transpose(1, 0, 2)
 
     def sample_log_probs(self, X_BD: Floats, W_SCD1: Float64) -> Float64:
         """Log class probabilities under each of the last layers, [B, S, C]. Cost: one product of 2 B D1 S C flops, B S C exponentials."""
         S, C, D1 = W_SCD1.shape
-        logits_BSC = (self.head.last_layer(X_BD) @ W_SCD1.reshape(S * C, D1).T).reshape(len(X_BD), S, C)
-        logits_BSC /= self.temperature
-        return log_softmax(logits_BSC)
+        log_probs_BCS: Float64 = (self.head.last_layer(X_BD) @ W_SCD1.transpose(1, 0, 2).reshape(C * S, D1).T).reshape(len(X_BD), C, S)
+        log_probs_BCS /= self.temperature
+        log_probs_BCS -= log_probs_BCS.max(axis=1, keepdims=True)  # over classes, a vector of draws at a time
+        log_probs_BCS -= np.log(np.exp(log_probs_BCS).sum(axis=1, keepdims=True))
+        return log_probs_BCS.transpose(0, 2, 1)
 
     def predictive(self, X_BD: Floats) -> Float64:
-        """Log class probabilities averaged over the posterior (mean-field), [B, C]; `log_probs` without a posterior."""
+        """Log class probabilities averaged over the posterior, [B, C]; `log_probs` without a posterior.
+
+        Exact where there are finitely many draws (the members of an ensemble), otherwise mean-field.
+        """
         logits_BC = self.logits(X_BD)
+        if self.posterior is not None and self.posterior.distinct is not None:
+            return self.predictive_samples(X_BD, self.posterior.distinct)
         if self.posterior is not None:
-            variance = self.posterior.variance(self.head.last_layer(X_BD)) / self.temperature**2
+            variance = self.logit_variance(X_BD)
             if variance.shape[1] > 1:
                 variance = np.einsum("bc,bc->b", softmax(logits_BC), variance)[:, None]
             logits_BC /= np.sqrt(1.0 + MEAN_FIELD * variance)

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from alcli.arrays import Float64, with_bias
+from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.heads._contract import LinearHead, Training, head
 from alcli.numerics import ridge as closed_form
 from alcli.numerics.logistic import one_hot
-from alcli.numerics.softmax_map import Rotated, rotate
+from alcli.numerics.softmax_map import rotate
 from alcli.numerics.temperature import fit_temperature
-
-GRID = 10.0 ** np.arange(-6.0, 4.01, 0.5)  # times the mean squared norm of phi
 
 
 @head(tasks={"classification", "regression"})
@@ -32,7 +30,7 @@ def ridge(data: Training, prior_precision: float | None = None, start: LinearHea
                         hint="label rows of another class")
     rows = rotate(with_bias(data.X_LD), data.y_L, data.weights_L, data.n_classes or 1)
     targets_LC = data.y_L[:, None].astype(np.float64) if data.n_classes is None else one_hot(data.y_L, data.n_classes)
-    fit = _best(rows, targets_LC) if prior_precision is None else closed_form.solve(rows, targets_LC, prior_precision)
+    fit = closed_form.best(rows, targets_LC) if prior_precision is None else closed_form.solve(rows, targets_LC, prior_precision)
     variance = closed_form.noise_variance(rows, targets_LC, fit)
     diagnostics = {
         "log_evidence": closed_form.log_evidence(rows, targets_LC, fit, variance),
@@ -43,11 +41,3 @@ def ridge(data: Training, prior_precision: float | None = None, start: LinearHea
         "ridge", fit.W_CR @ rows.V_D1R.T, fit.prior, diagnostics, link="identity",
         regression=data.n_classes is None, temperature=temperature, noise_variance=variance,
     )
-
-
-def _best(rows: Rotated, targets_LC: Float64) -> closed_form.RidgeFit:
-    """The fit with the least leave-one-out error; the stronger prior where two are equal."""
-    square = float(rows.gram_R.sum() / rows.weights_L.sum())
-    errors = [closed_form.left_out_error(rows, targets_LC, closed_form.solve(rows, targets_LC, float(g * square))) for g in GRID]
-    best = len(errors) - 1 - int(np.argmin(errors[::-1]))
-    return closed_form.solve(rows, targets_LC, float(GRID[best] * square))

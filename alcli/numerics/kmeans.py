@@ -49,6 +49,15 @@ def k_means(X_ND: Floats, k: int, rng: np.random.Generator, *, iterations: int =
     return Clusters(labels, centres * rows.scale, inertia * rows.scale**2)
 
 
+def central_rows(X_ND: Floats, k: int, rng: np.random.Generator) -> tuple[Int64, Float64]:
+    """The rows nearest to the centres of k clusters in the order of the clusters' sizes, largest first, and these sizes."""
+    clusters = k_means(X_ND, k, rng)
+    sizes_K = np.bincount(clusters.labels_N, minlength=k)
+    order_K = np.argsort(-sizes_K, kind="stable")
+    picks_K, _ = nearest_rows(X_ND, clusters.centres_KD, order_K)
+    return picks_K, sizes_K[order_K].astype(np.float64)
+
+
 def nearest_rows(X_ND: Floats, centres_KD: Float64, order_K: Int64) -> tuple[Int64, Float64]:
     """For each centre, in the given order, the nearest row that no earlier one took. Cost 2 N D K flops, O(32 N) memory.
 

@@ -31,6 +31,11 @@ def cross_entropy(logits_BC: Floats, y_B: Array, weights_B: Floats) -> float:
     return -float(weights_B @ log_softmax(logits_BC)[np.arange(len(y_B)), y_B])
 
 
+def soft_cross_entropy(logits_BC: Floats, targets_BC: Floats, weights_B: Floats) -> float:
+    """Weighted sum of -target log p over rows and classes, in nats; targets: one-hot classes, or any rows that sum to 1."""
+    return -float(weights_B @ (targets_BC * log_softmax(logits_BC)).sum(axis=-1))
+
+
 def one_hot(y_B: Array, n_classes: int) -> Float64:
     """Rows of the identity: shape [B, C]."""
     out = np.zeros((len(y_B), n_classes))

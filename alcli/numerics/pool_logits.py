@@ -18,6 +18,7 @@ from scipy.linalg import blas
 from alcli.arrays import Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
 from alcli.numerics.logistic import log_softmax
+from alcli.numerics.probability_drift import ProbabilityDrift
 
 FAR = 30.0  # rows whose log-sum moves farther than that from one pass to the next would lose digits
 REFRESH_PASSES = 1024
@@ -43,14 +44,15 @@ class PoolLogits:
     """Logits of the rows H_ND (last hidden features without the bias column), as Z_NC + shift_N: Z in the dtype of H, near log-probabilities.
 
     exact: the logits of rows first..last by the weights of the moment. scale: what outputs of the last layer are multiplied by to
-    become logits. Threads share out blocks; bits depend on neither their number nor their order.
+    become logits. drift: told of each move, if it is set before the first visit. Threads share out blocks; bits depend on neither their number nor their order.
     """
 
     def __init__(self, H_ND: Floats, n_classes: int, exact: Callable[[int, int], Float64], scale: float) -> None:
         self._H_ND, self._exact, self._scale = H_ND, exact, scale
+        self.drift: ProbabilityDrift | None = None
         self._moves: list[tuple[Float64, Float64]] = []
         self._passes = -1  # until the first one, which takes everything from the weights
-        self.Z_NC: Floats = np.empty((len(H_ND), n_classes), H_ND.dtype)
+        self.Z_NC: Floats = np.zeros((len(H_ND), n_classes), H_ND.dtype)
         self._shift_N = np.zeros(len(H_ND))
         self._ones_C = np.ones(n_classes, H_ND.dtype)
         self._ger = blas.sger if H_ND.dtype == np.float32 else blas.dger
@@ -76,47 +78,48 @@ class PoolLogits:
                 self._move_rows(a, b, A_CR, B_RD1)
                 lo, hi = max(a, stale.start), min(b, stale.stop)
                 if lo < hi:
-                    self._normalise(lo, hi, self._exact(lo, hi))
+                    self.Z_NC[lo:hi], self._shift_N[lo:hi] = _normalised(self._exact(lo, hi))
                 look(a, b)
 
         spread(len(self.Z_NC), work)
         self._passes += 1
         self._moves.clear()
 
-    def logits(self, first: int, last: int) -> Float64:
-        """Logits of rows first..last, with the precision of Z_NC but as float64."""
-        return self.Z_NC[first:last] + self._shift_N[first:last, None]
-
-    def logits_of(self, rows: Int64) -> Float64:
-        """The same of any rows."""
+    def logits(self, rows: slice | Int64) -> Float64:
+        """Logits of some rows, with the precision of Z_NC but as float64."""
         return self.Z_NC[rows] + self._shift_N[rows, None]
 
-    def log_probs(self, first: int, last: int) -> Floats:
-        """Log-softmax of rows first..last, not to be written to: Z_NC itself, once it is shifted so; no logit changes.
+    def log_probs(self, rows: slice | Int64) -> Floats:
+        """Log-softmax of some rows, not to be written to. It shifts Z_NC to be just that, and no logit.
 
-        Z_NC was normalised the last time, so exponentials are taken without looking for the largest, and sums are products with ones:
-        on rows of 77 numbers that is a third of the time. Where a row has moved too far for that, it is done by the book.
+        Z_NC was near it, so exponentials are taken without looking for the largest, and sums are products with ones: on rows of
+        77 numbers that is a third of the time. Where a row has moved too far for that, it is done by the book.
         """
-        Z_BC = self.Z_NC[first:last]
+        Z_BC, shift_B = self.Z_NC[rows], self._shift_N[rows]  # views of a slice, copies of rows by number
         with np.errstate(over="ignore", divide="ignore", under="ignore"):
             log_sums_B = np.log(np.exp(Z_BC) @ self._ones_C)
         if (np.abs(log_sums_B) < FAR).all():
-            self._add_outer(first, last, log_sums_B, -self._ones_C)
-            self._shift_N[first:last] += log_sums_B
+            self._add_outer(Z_BC, log_sums_B, -self._ones_C)
+            shift_B += log_sums_B
         else:
-            self._normalise(first, last, self.logits(first, last))
+            Z_BC[:], shift_B[:] = _normalised(self.logits(rows))
+        if not isinstance(rows, slice):
+            self.Z_NC[rows], self._shift_N[rows] = Z_BC, shift_B
         found_BC = Z_BC.view()
         found_BC.flags.writeable = False
         return found_BC
 
-    def _normalise(self, first: int, last: int, logits_BC: Float64) -> None:
-        log_probs_BC = log_softmax(logits_BC)
-        self.Z_NC[first:last] = log_probs_BC
-        self._shift_N[first:last] = logits_BC[:, 0] - log_probs_BC[:, 0]
+    def add_classes(self, n: int) -> None:
+        """The last layer has n rows of zeros more, behind the others."""
+        self.Z_NC = np.concatenate([self.Z_NC, np.repeat(-self._shift_N[:, None], n, axis=1).astype(self.Z_NC.dtype)], axis=1)
+        self._ones_C = np.ones(self.Z_NC.shape[1], self.Z_NC.dtype)
+        self._moves = [(np.pad(A_CR, ((0, n), (0, 0))), B_RD1) for A_CR, B_RD1 in self._moves]
+        if self.drift is not None:
+            self.drift.add_classes(n)
 
-    def _add_outer(self, first: int, last: int, x_B: Floats, y_C: Floats) -> None:
-        """Z += x y^T in place: a third of the time of the expression."""
-        self._ger(1.0, y_C, x_B, a=self.Z_NC[first:last].T, overwrite_a=1)
+    def _add_outer(self, Z_BC: Floats, x_B: Floats, y_C: Floats) -> None:
+        """Z += x y^T in place, for whole rows one after another: a third of the time of the expression."""
+        self._ger(1.0, y_C, x_B, a=Z_BC.T, overwrite_a=1)
 
     def _waiting(self) -> tuple[Floats, Floats]:
         dtype = self._H_ND.dtype
@@ -131,6 +134,18 @@ class PoolLogits:
 
     def _move_rows(self, a: int, b: int, A_CR: Floats, B_RD1: Floats) -> None:
         if len(B_RD1) == 1:  # as a vector: half the time of a matrix of one column
-            self._add_outer(a, b, self._H_ND[a:b] @ B_RD1[0, :-1] + B_RD1[0, -1], A_CR[:, 0])
+            U_BR = (self._H_ND[a:b] @ B_RD1[0, :-1] + B_RD1[0, -1])[:, None]
+            self._add_outer(self.Z_NC[a:b], U_BR[:, 0], A_CR[:, 0])
         elif len(B_RD1):
-            self.Z_NC[a:b] += (self._H_ND[a:b] @ B_RD1[:, :-1].T + B_RD1[:, -1]) @ A_CR.T
+            U_BR = self._H_ND[a:b] @ B_RD1[:, :-1].T + B_RD1[:, -1]
+            self.Z_NC[a:b] += U_BR @ A_CR.T
+        else:
+            return
+        if self.drift is not None:
+            self.drift.move(a, b, U_BR, A_CR)
+
+
+def _normalised(logits_BC: Float64) -> tuple[Float64, Float64]:
+    """(log-softmax, what it must be added to to become the logits)."""
+    log_probs_BC = log_softmax(logits_BC)
+    return log_probs_BC, logits_BC[:, 0] - log_probs_BC[:, 0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +17,29 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
 
 _SAFE_EXPONENT = 20  # up to 2^20 the product of two float32 factors of 10^4 columns stays far below overflow
+
+
+class AnyFactor(Protocol):
+    """What rows are made of. Inner products are those of values that were divided by 2^exponent.
+
+    width: how many numbers a row of the factor has when it is written out; infinity where it never is.
+    """
+
+    exponent: int
+    width: float
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def columns(self, index_M: Sequence[int] | Int64) -> Any:
+        """What `product` needs of rows index_M."""
+    def product(self, columns_M: Any, first: int, last: int, out_BM: Array) -> None:
+        """Inner products of rows first..last with those of `columns_M`, into out_BM (whole blocks; `first` is where one starts)."""
+    def written_out(self, first: int, last: int) -> Float64:
+        """Rows first..last themselves, [B, width]."""
+    def sq_norms_and_marks(self) -> tuple[Float64, Float64]:
+        """Squared norms, and a number that differs from row to row; both the same for equal rows."""
 
 
 class Factor:
@@ -26,11 +50,23 @@ class Factor:
         self.exponent = exponent
         self.offset = math.ldexp(offset, -2 * exponent)
         self.F_ND = np.ldexp(F_ND, -exponent) if exponent else F_ND
+        self.width: float = F_ND.shape[1] + (offset > 0.0)
         n = len(F_ND)
         self._whole = n - n % BLOCK_ROWS
         # The last block is padded to full height: a row's product must not depend on how many rows follow it.
         self._tail = np.zeros((BLOCK_ROWS if n % BLOCK_ROWS else 0, F_ND.shape[1]), self.F_ND.dtype)
         self._tail[: n % BLOCK_ROWS] = self.F_ND[self._whole :]
+
+    @property
+    def n(self) -> int:
+        return len(self.F_ND)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.F_ND.dtype
+
+    def columns(self, index_M: Sequence[int] | Int64) -> Array:
+        return np.ascontiguousarray(self.F_ND[index_M].T)
 
     def product(self, V_DM: Array, first: int, last: int, out_BM: Array) -> None:
         """Rows first..last times V_DM, plus the offset, into out_BM (whole blocks; `first` is where one starts)."""
@@ -41,6 +77,10 @@ class Factor:
             np.dot(self._tail, V_DM, out=out_BM[self._whole - first :])
         if self.offset:
             out_BM += out_BM.dtype.type(self.offset)
+
+    def written_out(self, first: int, last: int) -> Float64:
+        F_BD = self.F_ND[first:last].astype(np.float64)
+        return np.pad(F_BD, ((0, 0), (0, 1)), constant_values=math.sqrt(self.offset)) if self.offset else F_BD
 
     def sq_norms_and_marks(self) -> tuple[Float64, Float64]:
         """Squared norms, and projections on one random direction; both the same for equal rows."""
@@ -60,36 +100,54 @@ class Rows:
     scale: what a distance between scaled rows is to be multiplied by.
     """
 
-    def __init__(self, *factors: Factor) -> None:
-        self.factors = factors
-        self.n = len(factors[0].F_ND)
+    def __init__(self, *factors: AnyFactor) -> None:
+        self.factors: Any = factors
         norms, marks = zip(*(f.sq_norms_and_marks() for f in factors))
-        self.sq_norms: Float64 = np.prod(norms, axis=0)
-        self.marks = self.sq_norms + 1j * np.sum(marks, axis=0)
+        self._know(np.prod(norms, axis=0), np.sum(marks, axis=0), 2.0 ** sum(f.exponent for f in factors))
+
+    def _know(self, sq_norms_N: Float64, marks_N: Float64, scale: float) -> None:
+        """Set what is kept of each row."""
+        self.n, self.sq_norms, self.scale = len(sq_norms_N), sq_norms_N, scale
+        self.marks = sq_norms_N + 1j * marks_N
         _, first, place = np.unique(self.marks, return_index=True, return_inverse=True)
         self._first_equal = first[place]
         self._copies = np.flatnonzero(self._first_equal != np.arange(self.n))
-        self.scale = 2.0 ** sum(f.exponent for f in factors)
 
     def inner_with(self, others: Rows, index_M: Sequence[int] | Int64, spread: Spread) -> Array:
         """Inner products of all rows with rows `index_M` of `others`, [N, M] in the dtype of the first factor. Cost 2 N M sum(D).
 
         Equal rows get equal bits. Some kernels (Haswell's) round by the place of a row in its block, so this is enforced.
         """
-        vectors = [np.ascontiguousarray(f.F_ND[index_M].T) for f in others.factors]
+        columns = [f.columns(index_M) for f in others.factors]
         padded = -(-self.n // BLOCK_ROWS) * BLOCK_ROWS
-        parts = [np.empty((padded, len(index_M)), f.F_ND.dtype) for f in self.factors]
+        parts = [np.empty((padded, len(index_M)), f.dtype) for f in self.factors]
 
         def work(first: int, last: int) -> None:
             whole = slice(first, padded if last == self.n else last)
-            for factor, V_DM, part_NM in zip(self.factors, vectors, parts):
-                factor.product(V_DM, first, last, part_NM[whole])
+            for factor, columns_M, part_NM in zip(self.factors, columns, parts):
+                factor.product(columns_M, first, last, part_NM[whole])
             for part_NM in parts[1:]:
                 parts[0][whole] *= part_NM[whole]
 
         spread(self.n, work)
-        parts[0][self._copies] = parts[0][self._first_equal[self._copies]]
-        return parts[0][: self.n]
+        return self.same_for_copies(parts[0][: self.n])
+
+    @property
+    def width(self) -> float:
+        """How many numbers a row has when it is written out; infinity for rows that are known by their products alone."""
+        return float(math.prod(f.width for f in self.factors))
+
+    def written_out(self, first: int, last: int) -> Float64:
+        """The scaled rows first..last themselves, float64 [B, width]: the Kronecker products of their factors."""
+        E_BR = np.ones((last - first, 1))
+        for f in self.factors:
+            E_BR = np.einsum("br,bd->brd", E_BR, f.written_out(first, last)).reshape(last - first, -1)
+        return E_BR
+
+    def same_for_copies(self, values_N: Array) -> Array:
+        """values_N [N, ...] in place, each row's copies with the bits of the first of them."""
+        values_N[self._copies] = values_N[self._first_equal[self._copies]]
+        return values_N
 
     def inner(self, i: int, spread: Spread) -> Array:
         """Inner products of all rows with row i, shape [N]: one GEMV pass over the factors."""

@@ -1,4 +1,4 @@
-"""The exact MAP of a softmax regression: summed cross-entropy + prior_precision/2 |W|^2, by a truncated Newton method.
+"""The exact MAP of a softmax regression: summed cross-entropy + prior_precision/2 |W - anchor|^2, by a truncated Newton method.
 
 The penalty does not change under rotations of the features. So the rows are rotated once into the eigenbasis of their Gram
 matrix, restricted to the space they span when there are fewer rows than features; there the Kronecker preconditioner
@@ -18,7 +18,7 @@ import scipy.linalg
 
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError
-from alcli.numerics.logistic import cross_entropy, one_hot, softmax
+from alcli.numerics.logistic import one_hot, soft_cross_entropy, softmax
 
 MAX_NEWTON = 100
 MAX_CG = 250
@@ -71,39 +71,42 @@ def rotate(phi_LD1: Float64, y_L: Array, weights_L: Float64, n_classes: int) -> 
 
 
 def fit_map(
-    rows: Rotated, prior_precision: float, *, start_CR: Float64 | None = None, tolerance: float = GRADIENT_TOLERANCE
+    rows: Rotated, prior_precision: float, *, start_CR: Float64 | None = None, tolerance: float = GRADIENT_TOLERANCE,
+    targets_LC: Float64 | None = None, anchor_CR: Float64 | None = None,
 ) -> MapFit:
     """Minimise the objective until the gradient norm is `tolerance` times `rows.scale()`.
 
-    start_CR: where to begin, in rotated coordinates; zero without. Raises DataError when it does not converge.
+    start_CR: where to begin, in rotated coordinates; zero without. targets_LC: rows that sum to 1, which need be no probabilities;
+    the classes without. anchor_CR: what the prior pulls to, in rotated coordinates; zero without. Raises DataError when it does not converge.
     """
-    targets_LC = one_hot(rows.y_L, rows.n_classes)
+    targets_LC = one_hot(rows.y_L, rows.n_classes) if targets_LC is None else targets_LC
     W_CR = np.zeros((rows.n_classes, rows.Z_LR.shape[1])) if start_CR is None else start_CR.copy()
+    anchor_CR = np.zeros_like(W_CR) if anchor_CR is None else anchor_CR
     logits_LC = rows.Z_LR @ W_CR.T
     goal, norms = tolerance * rows.scale(), []
     for iteration in range(MAX_NEWTON + 1):
         probs_LC = softmax(logits_LC)
-        gradient_CR = ((probs_LC - targets_LC) * rows.weights_L[:, None]).T @ rows.Z_LR + prior_precision * W_CR
+        gradient_CR = ((probs_LC - targets_LC) * rows.weights_L[:, None]).T @ rows.Z_LR + prior_precision * (W_CR - anchor_CR)
         norms.append(float(np.linalg.norm(gradient_CR)))
         if norms[-1] <= goal:
-            return MapFit(W_CR, probs_LC, -cross_entropy(logits_LC, rows.y_L, rows.weights_L), iteration, norms[-1])
+            return MapFit(W_CR, probs_LC, -soft_cross_entropy(logits_LC, targets_LC, rows.weights_L), iteration, norms[-1])
         forcing = min(FORCING[0], max(FORCING[1], (norms[-1] / norms[0]) ** 0.5))
-        step_CR = _newton_direction(rows, probs_LC, gradient_CR, prior_precision, forcing)
+        step_CR = newton_direction(rows, probs_LC, gradient_CR, prior_precision, forcing)
         step_LC = rows.Z_LR @ step_CR.T
-        length = _line_search(rows, prior_precision, (W_CR, logits_LC), (step_CR, step_LC), gradient_CR)
+        length = _line_search((targets_LC, rows.weights_L), prior_precision, (W_CR - anchor_CR, logits_LC), (step_CR, step_LC), gradient_CR)
         if length == 0.0:
             break
         W_CR += length * step_CR
         logits_LC += length * step_LC
     if norms[-1] <= 1e3 * goal:  # rounding, not the method, ended the descent: as good as float64 gets
-        return MapFit(W_CR, probs_LC, -cross_entropy(logits_LC, rows.y_L, rows.weights_L), iteration, norms[-1])
+        return MapFit(W_CR, probs_LC, -soft_cross_entropy(logits_LC, targets_LC, rows.weights_L), iteration, norms[-1])
     raise DataError(
         f"the softmax head did not converge: {iteration} iterations, gradient norm {norms[-1]:.3g} (wanted {goal:.3g})",
         hint=f"raise --prior-precision (now {prior_precision:.3g}) or normalise the features",
     )
 
 
-def _newton_direction(rows: Rotated, probs_LC: Float64, gradient_CR: Float64, prior: float, forcing: float) -> Float64:
+def newton_direction(rows: Rotated, probs_LC: Float64, gradient_CR: Float64, prior: float, forcing: float) -> Float64:
     """Solve Hessian step = -gradient by preconditioned conjugate gradients to the relative residual `forcing`."""
     well_conditioned = float(rows.gram_R.max()) < FLOAT32_CONDITION * prior
     real = np.dtype(np.float32 if well_conditioned else np.float64)
@@ -134,16 +137,19 @@ def _newton_direction(rows: Rotated, probs_LC: Float64, gradient_CR: Float64, pr
 
 
 def _line_search(
-    rows: Rotated, prior: float, at: tuple[Float64, Float64], step: tuple[Float64, Float64], gradient_CR: Float64
+    labels: tuple[Float64, Float64], prior: float, at: tuple[Float64, Float64], step: tuple[Float64, Float64], gradient_CR: Float64
 ) -> float:
-    """Halve the step until the objective falls by 1e-4 of what its slope promises; 0 when rounding hides every decrease."""
+    """Halve the step until the objective falls by 1e-4 of what its slope promises; 0 when rounding hides every decrease.
+
+    labels: targets and weights. at: how far the weights are from where the prior pulls to, and the logits.
+    """
     (W_CR, logits_LC), (step_CR, step_LC) = at, step
     slope = float(np.vdot(gradient_CR, step_CR))
     linear, square = float(np.vdot(W_CR, step_CR)), float(np.vdot(step_CR, step_CR))
-    here = cross_entropy(logits_LC, rows.y_L, rows.weights_L)
+    here = soft_cross_entropy(logits_LC, *labels)
     rounding = 1e-14 * (abs(here) + prior * float(np.vdot(W_CR, W_CR)))
     for length in 0.5 ** np.arange(40):
-        there = cross_entropy(logits_LC + length * step_LC, rows.y_L, rows.weights_L)
+        there = soft_cross_entropy(logits_LC + length * step_LC, *labels)
         change = there - here + prior * (length * linear + 0.5 * length**2 * square)
         if change <= 1e-4 * length * slope + rounding:
             return float(length)

@@ -58,6 +58,14 @@ def count(settings: Mapping[str, Any], name: str) -> int:
     return value
 
 
+def counts(settings: Mapping[str, Any], name: str) -> list[int]:
+    """Whole numbers from 1, at least one of them."""
+    values = _entry(settings, name)
+    if not isinstance(values, list) or not values or not all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values):
+        raise DataError(f"setting '{name}' is {values!r}, expected a list of whole numbers from 1", hint=HINT)
+    return values
+
+
 def text(settings: Mapping[str, Any], name: str) -> str:
     """A string."""
     value = _entry(settings, name)

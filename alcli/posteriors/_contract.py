@@ -50,13 +50,25 @@ class Evidence:
 
 
 class Posterior(Protocol):
-    """A posterior over the last layer. measured: whether `curvature_at` depends on the probabilities."""
+    """A posterior over the last layer.
+
+    measured: whether `curvature_at` depends on the probabilities. absorbs: whether it can take labels in, in closed form.
+    """
 
     measured: ClassVar[bool]
+    absorbs: ClassVar[bool]
 
     @property
     def kind(self) -> str:
         """The name it is found by, such as laplace-shared."""
+
+    @property
+    def distinct(self) -> int | None:
+        """How many different draws there are: draw i is draw i mod distinct, and all are as likely. None: there is no use in counting."""
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """What its fit reports."""
 
     @classmethod
     def curvature_at(cls, probs_HC: Float64) -> float:
@@ -64,16 +76,17 @@ class Posterior(Protocol):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None
-    ) -> Self:
-        """The posterior at the mean W_CD1, of the labelled rows that W_CD1 was fitted to.
+        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
+        noise_variance: float | None = None, seed: int = 0,
+    ) -> tuple[Float64, Self]:
+        """(mean, posterior) of labelled rows whose MAP is W_CD1. The mean is W_CD1 itself where the posterior stands around the MAP.
 
         curvature: what the curvature of each row is multiplied by. noise_variance: scale of the covariance, None for the
-        posterior's own choice; under squared loss the variance of the targets' noise.
+        posterior's own choice; under squared loss the variance of the targets' noise. seed: of whatever the fit draws.
         """
 
-    def variance(self, phi_BD1: Float64) -> Float64:
-        """Variance of each logit, shape [B, C], or [B, 1] where all classes share it."""
+    def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Variance of each logit under draws around W_CD1, shape [B, C], or [B, 1] where all classes share it."""
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Last layers drawn around W_CD1, shape [S, C, D1]. Sample i depends on (seed, first + i) alone."""
@@ -84,6 +97,7 @@ class Posterior(Protocol):
         """(new mean, new posterior) after absorbing rows. Precision and covariance advance together.
 
         gamma: None for the exact mode of the new rows' likelihood under this posterior, a number for one linearised step of that size.
+        Raises DataError, with the advice to refit, where `absorbs` is False.
         """
 
     def remove(self, W_CD1: Float64, data: Evidence) -> tuple[Float64, Self]:
@@ -91,9 +105,6 @@ class Posterior(Protocol):
 
     def with_new_classes(self, n: int) -> Self:
         """The posterior of a last layer that has n rows more."""
-
-    def log_evidence(self, W_CD1: Float64, log_likelihood: float, *, noise_variance: float = 1.0) -> float:
-        """The Laplace approximation of log p(labels), at the MAP W_CD1 of the log likelihood under noise_variance."""
 
     def arrays(self) -> dict[str, Array]:
         """Everything needed to rebuild it, beside `settings`."""
@@ -113,7 +124,12 @@ def posterior_of(module: ModuleType) -> type[Posterior]:
     return found
 
 
+def stream(seed: int, number: int) -> np.random.Generator:
+    """The random stream `number` of a seed: what it gives depends on these two alone."""
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, number]))
+
+
 def sample_noise(shape: tuple[int, ...], n_samples: int, *, seed: int, first: int) -> Float64:
     """Standard normal numbers [S, *shape]; sample i comes from the stream (seed, first + i), whatever else is drawn."""
-    streams = (np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, first + i])) for i in range(n_samples))
-    return np.stack([stream.standard_normal(shape) for stream in streams]) if n_samples else np.empty((0, *shape))
+    drawn = [stream(seed, first + i).standard_normal(shape) for i in range(n_samples)]
+    return np.stack(drawn) if drawn else np.empty((0, *shape))

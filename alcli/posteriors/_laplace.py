@@ -37,11 +37,18 @@ class Laplace(ABC):
 
     kind: ClassVar[str]
     measured: ClassVar[bool] = False
+    absorbs: ClassVar[bool] = True
+    distinct: ClassVar[int | None] = None
 
     @classmethod
     def curvature_at(cls, probs_HC: Float64) -> float:
         """1 whatever the probabilities: the form has the curvature of the loss itself."""
         return 1.0
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """None beside those of the head."""
+        return {}
 
     @abstractmethod
     def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:

@@ -31,13 +31,14 @@ class Single(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None
-    ) -> Self:
+        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
+        noise_variance: float | None = None, seed: int = 0,
+    ) -> tuple[Float64, Self]:
         """Sum the precision over all rows, exactly and once."""
         r_L = curvature * data.weights_L * cls.row_curvatures(data, W_CD1)
         state = Precision.gram(prior_precision, data.phi_LD1 * np.sqrt(r_L)[:, None])
         noise_variance = noise_variance or scale(W_CD1, prior_precision, len(W_CD1) * state.trace)
-        return cls(prior_precision, curvature, noise_variance, state)
+        return W_CD1, cls(prior_precision, curvature, noise_variance, state)
 
     @staticmethod
     @abstractmethod
@@ -59,7 +60,7 @@ class Single(Laplace):
         """P^-1, the whole symmetric matrix."""
         return self.state.covariance
 
-    def variance(self, phi_BD1: Float64) -> Float64:
+    def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """noise_variance |L^-1 phi|^2, shape [B, 1]: never negative."""
         return self.noise_variance * self.state.variance(phi_BD1)[:, None]
 

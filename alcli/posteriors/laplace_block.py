@@ -30,15 +30,16 @@ class LaplaceBlock(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None
-    ) -> Self:
+        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
+        noise_variance: float | None = None, seed: int = 0,
+    ) -> tuple[Float64, Self]:
         """Sum the precisions over all rows at the mean W_CD1."""
         roots_CL = np.sqrt(curvature * _curvatures(data, W_CD1)).T
         states = tuple(Precision.gram(prior_precision, data.phi_LD1 * root_L[:, None]) for root_L in roots_CL)
         noise_variance = noise_variance or scale(W_CD1, prior_precision, sum(state.trace for state in states))
-        return cls(prior_precision, curvature, noise_variance, states)
+        return W_CD1, cls(prior_precision, curvature, noise_variance, states)
 
-    def variance(self, phi_BD1: Float64) -> Float64:
+    def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """noise_variance phi^T P_k^-1 phi, shape [B, C]."""
         out_CB = [np.einsum("bd,bd->b", state.times(phi_BD1), phi_BD1) for state in self.states]
         out: Float64 = self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)

@@ -32,14 +32,15 @@ class LaplaceDiag(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None
-    ) -> Self:
+        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
+        noise_variance: float | None = None, seed: int = 0,
+    ) -> tuple[Float64, Self]:
         """Sum the precisions over all rows at the mean W_CD1."""
         precision_CD1 = prior_precision + curvature * _squares(data, W_CD1)
         noise_variance = noise_variance or scale(W_CD1, prior_precision, float((1.0 / precision_CD1).sum()))
-        return cls(prior_precision, curvature, noise_variance, precision_CD1)
+        return W_CD1, cls(prior_precision, curvature, noise_variance, precision_CD1)
 
-    def variance(self, phi_BD1: Float64) -> Float64:
+    def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """noise_variance sum_d phi_d^2 / P_kd, shape [B, C]."""
         return self.noise_variance * (phi_BD1**2 @ (1.0 / self.precision_CD1).T)
 

@@ -38,8 +38,8 @@ class LaplaceFull(Laplace):
     @classmethod
     def fit(
         cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, max_parameters: int = MAX_PARAMETERS,
-    ) -> Self:
+        noise_variance: float | None = None, seed: int = 0, max_parameters: int = MAX_PARAMETERS,
+    ) -> tuple[Float64, Self]:
         """Sum the precision over all rows at the mean W_CD1. Raises DataError above max_parameters weights."""
         if W_CD1.size > max_parameters:
             C, D1 = W_CD1.shape
@@ -50,9 +50,9 @@ class LaplaceFull(Laplace):
             )
         state = Precision.gram(prior_precision, _rows(data, W_CD1, curvature))
         noise_variance = noise_variance or scale(W_CD1, prior_precision, state.trace)
-        return cls(prior_precision, curvature, noise_variance, len(W_CD1), state)
+        return W_CD1, cls(prior_precision, curvature, noise_variance, len(W_CD1), state)
 
-    def variance(self, phi_BD1: Float64) -> Float64:
+    def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """noise_variance times the diagonal of the covariance of the logits, shape [B, C]."""
         blocks = self._blocks(self.state.covariance)
         out_CB = [np.einsum("bd,bd->b", phi_BD1 @ block_DD, phi_BD1) for block_DD in blocks]
@@ -62,7 +62,7 @@ class LaplaceFull(Laplace):
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """W + L^-T E with E standard normal."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
-        deviations_SCD = self.state.spread(E_SCD.reshape(n_samples, -1)).reshape(E_SCD.shape)
+        deviations_SCD = self.state.spread(E_SCD.reshape(n_samples, W_CD1.size)).reshape(E_SCD.shape)
         out: Float64 = W_CD1 + self.noise_variance**0.5 * deviations_SCD
         return out
 

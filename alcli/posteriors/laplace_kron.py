@@ -40,15 +40,16 @@ class LaplaceKron(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None
-    ) -> Self:
+        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
+        noise_variance: float | None = None, seed: int = 0,
+    ) -> tuple[Float64, Self]:
         """Sum both factors over all rows at the mean W_CD1."""
         C, D1 = W_CD1.shape
         empty = cls(prior_precision, curvature, 1.0, np.zeros((C, C)), np.zeros((D1, D1)), 0.0)
         found = empty._advanced(data, W_CD1)
         if noise_variance is None:
             noise_variance = scale(W_CD1, prior_precision, float((1.0 / found.eigen[2]).sum()))
-        return replace(found, noise_variance=noise_variance)
+        return W_CD1, replace(found, noise_variance=noise_variance)
 
     @cached_property
     def eigen(self) -> tuple[Float64, Float64, Float64]:
@@ -64,7 +65,7 @@ class LaplaceKron(Laplace):
         out: Float64 = U_CC @ ((U_CC.T @ X_CD1 @ V_DD) / S_CD1) @ V_DD.T
         return out
 
-    def variance(self, phi_BD1: Float64) -> Float64:
+    def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """noise_variance (e_k (x) phi)^T P^-1 (e_k (x) phi), shape [B, C]."""
         U_CC, V_DD, S_CD1 = self.eigen
         out: Float64 = self.noise_variance * ((phi_BD1 @ V_DD) ** 2 @ (1.0 / S_CD1).T @ (U_CC**2).T)

@@ -58,19 +58,24 @@ class Contender:
             raise UsageError(f"'{self.name}' needs one covariance for all classes", hint="use --posterior laplace --covariance shared")
         if self.base.needs_posterior and spec.posterior is None:
             raise UsageError(f"'{self.name}' looks at the posterior, which --posterior none rules out", hint="use --posterior laplace")
-        if self.updates and spec.posterior is None:
-            raise UsageError(f"'{self.name}' absorbs labels in closed form, which --posterior none rules out", hint="use --posterior laplace")
+        if self.updates and (spec.posterior is None or not spec.posterior.absorbs):
+            kind = "none" if spec.posterior is None else spec.posterior.kind
+            raise UsageError(f"'{self.name}' absorbs labels in closed form, which --posterior {kind} rules out", hint="use --posterior laplace")
 
     def choose(self, situation: Situation, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
         """Choose min(k, what is left) rows and ask the oracle for them."""
-        chooser: Chooser = partial(_ask_at_once, self.base, self._options_of(self.base.declared, options))
+        chooser: Chooser = partial(_ask_at_once, self.base, self._options_of(self._of_base, options))
         for modifier in self.modifiers:
             chooser = partial(modifier.run, chooser, **self._options_of((modifier.run,), options))
         return chooser(situation, k, seed)
 
     @property
     def _functions(self) -> tuple[Callable[..., Any], ...]:
-        return *self.base.declared, *(modifier.run for modifier in self.modifiers)
+        return *self._of_base, *(modifier.run for modifier in self.modifiers)
+
+    @property
+    def _of_base(self) -> tuple[Callable[..., Any], ...]:
+        return (self.base.run,) if self.is_oracle else self.base.declared
 
     @staticmethod
     def _options_of(functions: tuple[Callable[..., Any], ...], options: Mapping[str, Any]) -> dict[str, Any]:

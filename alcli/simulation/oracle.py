@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from alcli.arrays import Array, Int64
 
 
 class Oracle:
-    """Labels behind a counter. y_N: labels of all rows. askable: rows that may be asked for, each once."""
+    """Labels behind a counter. y_N: labels of all rows. askable: items that may be asked for, each once.
 
-    def __init__(self, y_N: Array, askable: Int64) -> None:
+    rows_of: the rows of items, whose labels are given together; None where every row is an item.
+    """
+
+    def __init__(self, y_N: Array, askable: Int64, rows_of: Callable[[Int64], Int64] | None = None) -> None:
         self._y_N = y_N
+        self.rows_of: Callable[[Int64], Int64] = rows_of or (lambda items: items)
         self._open_N = np.zeros(len(y_N), bool)
         self._open_N[askable] = True
         self._answered: list[Int64] = []
 
     @property
     def queries(self) -> int:
-        """How many labels have been given."""
-        return sum(len(rows) for rows in self._answered)
+        """How many items have been labelled."""
+        return sum(len(items) for items in self._answered)
 
     @property
     def labelled(self) -> Int64:
         """The rows whose labels have been given, in the order of the answers."""
-        return np.concatenate([np.empty(0, np.int64), *self._answered])
+        return self.rows_of(np.concatenate([np.empty(0, np.int64), *self._answered]))
 
     @property
     def candidates(self) -> Int64:
-        """The rows that can still be asked for, ascending."""
+        """The items that can still be asked for, ascending."""
         return np.flatnonzero(self._open_N)
 
-    def ask(self, rows: Int64) -> None:
-        """Give the labels of `rows`. Raises LookupError for a row that is not askable or was asked before."""
-        if len(np.unique(rows)) < len(rows) or not self._open_N[rows].all():
+    def ask(self, items: Int64) -> None:
+        """Give the labels of `items`. Raises LookupError for an item that is not askable or was asked before."""
+        if len(np.unique(items)) < len(items) or not self._open_N[items].all():
             raise LookupError("a strategy picked a row twice, or one that is not a candidate")
-        self._open_N[rows] = False
-        self._answered.append(np.asarray(rows, np.int64))
+        self._open_N[items] = False
+        self._answered.append(np.asarray(items, np.int64))
 
     def labels(self) -> Array:
         """The labels given so far, in the order of `labelled`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -24,8 +25,9 @@ from alcli.simulation.oracle import Oracle
 from alcli.simulation.plan import MAX_JUDGES, Cell, Plan, initial_rng, judges_rng, selection_seed, split_rng
 from alcli.simulation.results import CellResult, Pick, Point
 from alcli.simulation.situation import Situation
-from alcli.simulation.splits import held_out, initial_rows
+from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_two_classes
 from alcli.strategies._contract import Selection
+from alcli.strategies._groups import Grouping, GroupSource
 from alcli.strategies._view import Source
 
 _NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
@@ -37,6 +39,7 @@ class Bench:
 
     y_N: int64 class numbers or float64 targets, of the rows that are used. usable: the row numbers of these, in the order of their
     ids. test: those of them to evaluate on, in the order of their ids; None holds some out. n_classes: None in a regression.
+    grouping: of the used rows, which are then asked for, and set aside for testing, by the group; None where every row is an item.
     """
 
     source: Source
@@ -45,23 +48,45 @@ class Bench:
     test: Int64 | None
     n_classes: int | None
     plan: Plan
+    grouping: Grouping | None = None
 
     @property
     def classes(self) -> bool:
         return self.n_classes is not None
 
+    @cached_property
+    def groups(self) -> GroupSource | None:
+        return None if self.grouping is None else GroupSource(self.source, self.grouping)
+
     def split(self, seed: int) -> tuple[Int64, Int64]:
-        """(test rows, rows that can be asked for) of a seed, in the order of their ids; the same for every strategy."""
-        test = self.test
-        if test is None:
-            test = held_out(self.y_N, self.usable, self.plan.test_fraction, split_rng(seed), classes=self.classes)
-        return test, self.usable[~np.isin(self.usable, test)]
+        """(test rows, items that can be asked for) of a seed, in the order of their ids; the same for every strategy."""
+        y, items = self._classes_of_items
+        if self.test is not None:
+            test = self.test if self.grouping is None else self.grouping.of_rows(self.test)
+        else:
+            test = held_out(y, items, self.plan.test_fraction, split_rng(seed), classes=self.classes)
+        return self.rows_of(test), items[~np.isin(items, test)]
 
     def initial(self, seed: int, askable: Int64) -> Int64:
-        """The rows labelled at the start; the same for every strategy."""
-        return initial_rows(
-            self.y_N, askable, self.plan.initial, initial_rng(seed), classes=self.classes, stratified=self.plan.stratified
-        )
+        """The items labelled at the start; the same for every strategy."""
+        y, rng = self._classes_of_items[0], initial_rng(seed)
+        chosen = initial_rows(y, askable, self.plan.initial, rng, classes=self.classes, stratified=self.plan.stratified)
+        if self.grouping is None or not self.classes:
+            return chosen
+        return with_two_classes(chosen, askable, lambda items: self.y_N[self.rows_of(items)], rng)
+
+    def rows_of(self, items: Int64) -> Int64:
+        """The rows of items; those of a group in the order of their ids."""
+        return items if self.groups is None else self.groups.rows_of(items)
+
+    @cached_property
+    def _classes_of_items(self) -> tuple[Array, Int64]:
+        """(labels by the number of an item, items in the order of their ids). The label of a group is its most frequent class."""
+        if self.grouping is None:
+            return self.y_N, self.usable
+        groups_U = self.grouping.group_N[self.usable]
+        y_U = self.y_N[self.usable] if self.classes else np.zeros(len(self.usable), np.int64)
+        return most_frequent(y_U, groups_U, self.grouping.n), np.unique(groups_U)
 
     def judges(self, seed: int, askable: Int64) -> Int64:
         """Rows that oracles judge batches by: a third of those that can be asked for and are not labelled at the start, at most 2,000."""
@@ -73,7 +98,7 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
     """All rounds of one cell. A pool that runs out ends it early. Deterministic but for the seconds."""
     who = contender(cell.strategy)
     test, askable = bench.split(cell.seed)
-    oracle = Oracle(bench.y_N, askable)
+    oracle = Oracle(bench.y_N, askable, bench.rows_of)
     oracle.ask(bench.initial(cell.seed, askable))
     X_test, y_test = bench.source.take(test), bench.y_N[test]
     points: list[Point] = []
@@ -116,7 +141,7 @@ def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, model: Mod
     """One round's batch; the oracle is asked for it. The head is tuned for updates where the contender makes some."""
     judges = bench.judges(cell.seed, bench.split(cell.seed)[1]) if who.is_oracle else np.empty(0, np.int64)
     model = _tuned(bench, cell, oracle, model) if who.updates else model
-    situation = Situation(bench.source, oracle, model, bench.n_classes, judges)
+    situation = Situation(bench.source, oracle, model, bench.n_classes, judges, bench.groups)
     seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})
     try:
         return who.choose(situation, bench.plan.batch, seed, options)

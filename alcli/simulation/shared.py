@@ -11,6 +11,7 @@ from alcli.arrays import Array, Floats, Int64
 from alcli.simulation.plan import Plan
 from alcli.simulation.rounds import Bench
 from alcli.strategies._arrays import ArraySource
+from alcli.strategies._groups import Grouping
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Shared:
     test: Int64 | None
     n_classes: int | None
     plan: Plan
+    grouping: Grouping | None = None
 
     def bench(self) -> Bench:
         source = ArraySource(self.features.open(), self.ids)
-        return Bench(source, self.y_N, self.usable, self.test, self.n_classes, self.plan)
+        return Bench(source, self.y_N, self.usable, self.test, self.n_classes, self.plan, self.grouping)

@@ -5,6 +5,8 @@ Rows are given in the order of their ids, so the draws follow the ids however th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from alcli.arrays import Array, Int64
@@ -42,6 +44,28 @@ def initial_rows(y_N: Array, rows: Int64, m: int, rng: np.random.Generator, *, c
         others = order[y_N[order] != y_N[chosen[0]]]
         chosen[-1:] = others[:1] if len(others) else chosen[-1:]
     return chosen
+
+
+def with_two_classes(chosen: Int64, items: Int64, labels_of: Callable[[Int64], Array], rng: np.random.Generator) -> Int64:
+    """The chosen items, the last replaced by a random one of `items` that shows another class where they all show one and one does."""
+    labels = labels_of(chosen)
+    if len(chosen) < 2 or (labels != labels[0]).any():
+        return chosen
+    for item in rng.permutation(items):
+        if (labels_of(np.array([item])) != labels[0]).any():
+            return np.append(chosen[:-1], item)
+    return chosen
+
+
+def most_frequent(labels_R: Int64, groups_R: Int64, n_groups: int) -> Int64:
+    """The most frequent label of each group, the smallest of several, shape [n_groups]; 0 for groups without rows."""
+    C = labels_R.max(initial=0) + 1
+    pairs, counts = np.unique(groups_R * C + labels_R, return_counts=True)
+    order = np.lexsort((pairs, -counts, pairs // C))
+    groups, first = np.unique(pairs[order] // C, return_index=True)
+    out = np.zeros(n_groups, np.int64)
+    out[groups] = pairs[order[first]] % C
+    return out
 
 
 def _turns(labels_N: Array) -> Int64:

@@ -132,7 +132,7 @@ def radam(prior: Prior, new: Training) -> Model:
     import torch
 
     data, threads = prior.joined(new), torch.get_num_threads()
-    X = torch.from_numpy(np.ascontiguousarray(data.X_LD, dtype=np.float32))
+    X = torch.from_numpy(np.ascontiguousarray(prior.base.head.hidden(data.X_LD), dtype=np.float32))
     y = torch.from_numpy(np.asarray(data.y_L, np.int64))
     torch.set_num_threads(1)
     try:

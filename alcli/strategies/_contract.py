@@ -8,35 +8,42 @@ What can be needed, one array per block of B rows:
 
 - `features` X_BD; `row_key`, a 64-bit hash of the id; `sq_norm` of the features, float64 B; `labelled_distance`, to the nearest
   labelled row (the norm while none is labelled), float64 B.
+- of the head: `hidden` BM, the inputs of its last layer without the bias column, in the dtype of the features (which they are, not copied,
+  in a linear head); `hidden_sq_norm`, their squared norm, float64 B. What gradients of the last layer are made of.
 - of the head, BC: `logits` and `log_probs`, both divided by its temperature; `trained_log_probs`, those that training saw.
 - of the head's posterior: `predictive`, log class probabilities averaged over it, BC (without one the `log_probs`);
   `logit_variance`, BC or B1; `sample_log_probs`, float64 BSC, under S draws that are the same for every row. The user sets S by
   `-p samples=S`, the strategy declares its default.
 
-Batch strategies may also need `labelled` (the features of the labelled rows) and `targets` (rows whose predictions matter).
+Batch strategies may also need `labelled` (the features of the labelled rows), `labelled_targets` (what these are labelled with, one-hot
+or a number, float64 LC), `targets` (rows whose predictions matter) and `network` (the head itself, with its hidden layers).
+Where rows make groups, a strategy is asked for groups without knowing of it: `_groups.py` says what it sees.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 
 from alcli.arrays import Float32, Float64, Floats, Int64
-from alcli.errors import DataError, UsageError
+from alcli.errors import UsageError
+from alcli.numerics.segments import Aggregate
 from alcli.numerics.topk import TopK
-from alcli.strategies._view import View
+from alcli.strategies._view import OF_FEATURES, OF_IDS, View
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 POSTERIOR_NEEDS = frozenset({"sample_log_probs", "logit_variance"})
 CLASSIFICATION_NEEDS = frozenset({"log_probs", "trained_log_probs", "predictive", "sample_log_probs"})
-HEAD_NEEDS = POSTERIOR_NEEDS | CLASSIFICATION_NEEDS | {"logits"}
-FEATURE_NEEDS = HEAD_NEEDS | {"features", "sq_norm", "labelled_distance"}
+HEAD_NEEDS = POSTERIOR_NEEDS | CLASSIFICATION_NEEDS | {"logits", "hidden", "hidden_sq_norm", "labelled_targets", "network"}
+FEATURE_NEEDS = HEAD_NEEDS | OF_FEATURES
+GROUP_OPTIONS = frozenset({"aggregate", "embed"})  # of every strategy, where the rows of a pool make groups
 MOST_KEPT = 1 << 24  # numbers: features of the best rows are kept up to 64 MiB
 
 
@@ -85,9 +92,21 @@ class Strategy:
         return bool(POSTERIOR_NEEDS.intersection(self.needs))
 
     @property
+    def takes_rng(self) -> bool:
+        """Whether a batch function draws, if only under some options."""
+        return "rng" in inspect.signature(self.run).parameters
+
+    @property
     def declared(self) -> tuple[Callable[..., Any], ...]:
         """The functions whose keyword-only parameters are its options."""
-        return (self.run, sampling) if self.samples else (self.run,)
+        return self.run, *([sampling] if self.samples else []), *self._grouping
+
+    @property
+    def _grouping(self) -> tuple[Callable[..., Any], ...]:
+        """What can be said of groups of rows: nothing to a strategy that looks at their ids alone."""
+        if OF_IDS.issuperset(self.needs):
+            return ()
+        return (aggregating,) if self.pointwise else (averaging,) if (HEAD_NEEDS | {"targets"}).intersection(self.needs) else (embedding,)
 
 
 def pointwise(*, needs: Sequence[str], random: bool = False, samples: int = 0, posterior: str = "laplace") -> Callable[[F], F]:
@@ -98,7 +117,7 @@ def pointwise(*, needs: Sequence[str], random: bool = False, samples: int = 0, p
 def batch(
     *, needs: Sequence[str], random: bool = False, single: Callable[..., Any] | None = None, samples: int = 0, posterior: str = "laplace"
 ) -> Callable[[F], F]:
-    """Declare a function (view, k, *, [rng,] options) -> Selection. random: it takes `rng`, a numpy Generator.
+    """Declare a function (view, k, *, [rng,] options) -> Selection; rng is a numpy Generator. random: with its defaults it draws.
 
     single: a function declared `pointwise`, with the same options, whose best row is the batch of one; a loop that asks for one row
     at a time then scores rows as they pass instead of preparing for a batch.
@@ -126,13 +145,15 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
     k = min(k, view.n)
     if k == 0:
         return Selection(np.empty(0, np.int64), np.empty(0, np.float32))
+    options = dict(options)
     if strategy.samples:
-        options = dict(options)
         view = view.sampling(options.pop("samples", strategy.samples), seed)
+    if how := {name: options.pop(name) for name in GROUP_OPTIONS & options.keys()}:
+        view = view.combining(**how)
     if strategy.pointwise:
         return _best_scores(strategy, view, k, seed, options)
     view = view.restricted_to(strategy.needs)
-    extra = {"rng": np.random.default_rng(np.random.SeedSequence(seed))} if strategy.random else {}
+    extra = {"rng": np.random.default_rng(np.random.SeedSequence(seed))} if strategy.takes_rng else {}
     return strategy.run(view, k, **extra, **options)  # type: ignore[no-any-return]
 
 
@@ -150,6 +171,23 @@ def sampling(*, samples: Count) -> None:
     """The option of every strategy that looks at draws of the posterior: how many."""
 
 
+def aggregating(*, aggregate: Aggregate = "mean") -> None:
+    """The option of a strategy that scores rows, where rows make groups: how the score of a group follows from those of its rows."""
+
+
+def embedding(*, embed: Literal["mean", "concat"] = "mean") -> None:
+    """The option of a strategy that looks at features, where rows make groups: a group's are averaged, or put side by side."""
+
+
+def _takes_rows(*, embed: str) -> None:
+    if embed == "concat":
+        raise UsageError("embed=concat puts the features of a group side by side, and the head takes those of one row", hint="average them with embed=mean")
+
+
+def averaging(*, embed: Annotated[Literal["mean", "concat"], _takes_rows] = "mean") -> None:
+    """`embedding` for a strategy that asks the head too."""
+
+
 def finite32(scores_K: Float64) -> Float32:
     """Scores as float32; what is too large for it becomes its largest number."""
     return np.minimum(scores_K, np.finfo(np.float32).max).astype(np.float32)
@@ -160,11 +198,6 @@ def _best_scores(strategy: Strategy, view: View, k: int, seed: int, options: Map
     extra = {"seed": seed} if strategy.random else {}
     passing = bool(FEATURE_NEEDS.intersection(strategy.needs)) and k * view.dim <= MOST_KEPT
     best = TopK(k, view.sort_keys)
-    for rows_B, *block in view.blocks(*strategy.needs, *(["features"] if passing else [])):
-        X_BD = block.pop() if passing else None
-        scores_B = strategy.run(*block, **extra, **options)
-        if not np.isfinite(scores_B).all():
-            row = rows_B[~np.isfinite(scores_B)][0]
-            raise DataError(f"{view.describe(int(row))}: the score is not a finite number")
-        best.offer(rows_B, scores_B.astype(np.float32), X_BD)
+    for rows_B, scores_B, X_BD in view.scores(partial(strategy.run, **extra, **options), strategy.needs, features=passing):
+        best.offer(rows_B, finite32(scores_B), X_BD)
     return Selection(*best.result(), features_KD=best.kept)

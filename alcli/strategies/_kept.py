@@ -12,9 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from alcli.arrays import Float64, Int64
+from alcli.heads._model import Model
 from alcli.numerics.centre_distances import CentreDistances
 from alcli.numerics.rows import sq_norms
 from alcli.strategies._held import HeldRows
+from alcli.strategies._now import last_hidden
 
 
 class Kept(Protocol):
@@ -31,7 +33,7 @@ class Kept(Protocol):
 class SqNorm:
     """The squared norms of the features, which no label changes. Memory: N numbers."""
 
-    def __init__(self, held: HeldRows, labelled: Int64) -> None:
+    def __init__(self, held: HeldRows, labelled: Int64, model: Model | None) -> None:
         self._sq_norms_M = sq_norms(held.X_MD)
 
     def of(self, places: Int64 | slice) -> Float64:
@@ -44,10 +46,18 @@ class SqNorm:
         pass
 
 
+class HiddenSqNorm(SqNorm):
+    """The squared norms of what the last layer sees, which no label changes either."""
+
+    def __init__(self, held: HeldRows, labelled: Int64, model: Model | None) -> None:
+        assert model is not None
+        self._sq_norms_M = sq_norms(last_hidden(model, held.X_MD))
+
+
 class LabelledDistance:
     """The distance to the nearest labelled row. Cost: one GEMV pass for each label. Memory: O(N)."""
 
-    def __init__(self, held: HeldRows, labelled: Int64) -> None:
+    def __init__(self, held: HeldRows, labelled: Int64, model: Model | None) -> None:
         self._held = held
         self._distances = CentreDistances(held.X_MD, held.take(held.sorted_by_id(labelled)))
 
@@ -65,4 +75,7 @@ class LabelledDistance:
             self._distances.add_row(place)
 
 
-KEPT: Mapping[str, Callable[[HeldRows, Int64], Kept]] = {"sq_norm": SqNorm, "labelled_distance": LabelledDistance}
+KEPT: Mapping[str, Callable[[HeldRows, Int64, Model | None], Kept]] = {
+    "sq_norm": SqNorm, "hidden_sq_norm": HiddenSqNorm, "labelled_distance": LabelledDistance,
+}  # fmt: skip
+LASTING = frozenset({"sq_norm", "hidden_sq_norm"})  # of these, what no label changes

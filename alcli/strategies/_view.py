@@ -14,10 +14,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64, Keys
+from alcli.errors import DataError
 from alcli.numerics.centre_distances import centre_distances
+from alcli.numerics.logistic import one_hot
 from alcli.numerics.rows import sq_norms
 
-MOST_SAMPLED = 1 << 19  # numbers of a block of sample_log_probs: 4 MiB, so that it is still in a cache when it is read
+OF_IDS = frozenset({"row_key"})
+OF_FEATURES = frozenset({"features", "sq_norm", "labelled_distance"})
+MOST_SAMPLED = 1 << 20  # numbers of a block of sample_log_probs: 8 MiB, few enough for a cache, and rows enough for the product
+
+Scorer = Callable[..., Float64]  # a pointwise strategy with its options: blocks of what it needs -> scores_B
+Scored = tuple[Int64, Float64, Floats | None]
 
 
 class Source(Protocol):
@@ -44,11 +51,16 @@ class Source(Protocol):
 class Predictor(Protocol):
     """What a view asks of a head."""
 
+    def hidden(self, X_BD: Floats) -> Floats:
+        """In the dtype of X_BD; X_BD itself where there is no hidden layer."""
     def logits(self, X_BD: Floats) -> Floats: ...
     def log_probs(self, X_BD: Floats) -> Floats: ...
     def trained_log_probs(self, X_BD: Floats) -> Floats: ...
     def predictive(self, X_BD: Floats) -> Floats: ...
     def logit_variance(self, X_BD: Floats) -> Floats: ...
+    @property
+    def head(self) -> Any:
+        """The head itself, which has W_CD1, and layers where it has hidden ones."""
     def draw(self, n_samples: int, *, seed: int) -> Float64:
         """Last layers drawn from the posterior, [S, C, D1]."""
     def sample_log_probs(self, X_BD: Floats, W_SCD1: Float64) -> Floats: ...
@@ -59,14 +71,17 @@ class View:
 
     candidates: int64 row numbers, any order, no duplicates. labelled: row numbers of the labelled rows.
     head: None where there is none; nothing that a head says can then be read. targets: features of the rows whose predictions
-    matter, [T, D]; None takes them from the candidates.
+    matter, [T, D]; None takes them from the candidates. labels: of the labelled rows, in the order of `labelled`: int64 class numbers of
+    the head, or float64 numbers; None where they are not known.
     """
 
     def __init__(
-        self, source: Source, candidates: Int64, labelled: Int64, head: Predictor | None = None, *, targets: Floats | None = None
+        self, source: Source, candidates: Int64, labelled: Int64, head: Predictor | None = None, *,
+        targets: Floats | None = None, labels: Array | None = None,
     ) -> None:
         self._source = source
         self._targets = targets
+        self._labels = labels
         self._sampling = (0, 0)
         self._candidates = np.asarray(candidates, np.int64)
         self._labelled = np.asarray(labelled, np.int64)
@@ -96,11 +111,24 @@ class View:
         view._sampling = (n_samples, seed)
         return view
 
+    def combining(self, **how: str) -> View:
+        """The same view, with its groups' scores or features made as said. Raises LookupError: the rows of this view make no groups."""
+        raise LookupError(f"{', '.join(how)} was asked of a view whose rows make no groups")
+
+    def scores(self, score: Scorer, needs: tuple[str, ...], *, features: bool) -> Iterator[Scored]:
+        """(rows_B, scores_B, X_BD where `features` are asked for) of all candidates. Raises DataError for a score that is not finite."""
+        for rows_B, *block in self.blocks(*needs, *(["features"] if features else [])):
+            X_BD = block.pop() if features else None
+            scores_B = score(*block)
+            if not np.isfinite(scores_B).all():
+                raise DataError(f"{self.describe(int(rows_B[~np.isfinite(scores_B)][0]))}: the score is not a finite number")
+            yield rows_B, scores_B, X_BD
+
     def blocks(self, *needs: str) -> Iterator[tuple[Any, ...]]:
         """(rows_B, one array per need) over the candidates, in the source's order. One pass over the source."""
         for need in needs:
             self._check_allowed(need)
-        if set(needs) <= {"row_key"}:
+        if OF_IDS.issuperset(needs):
             rows = self._candidates
             yield (rows, *(self._compute(need, rows, None) for need in needs))
             return
@@ -129,6 +157,10 @@ class View:
         parts = self._parts(len(X_BD), (need,))
         return np.concatenate([self._compute(need, self._candidates[:0], X_BD[part]) for part in parts])
 
+    def at(self, need: str, places: Int64) -> Array:
+        """What the head says of some candidates, by their places in `rows` and the name of a need."""
+        return self.evaluate(need, self.matrix("features")[places])
+
     def targets(self, n: int, rng: np.random.Generator) -> Floats:
         """At most n rows of features whose predictions matter, drawn from those that were named, else from the candidates."""
         self._check_allowed("targets")
@@ -140,7 +172,7 @@ class View:
     def matrix(self, need: str) -> Array:
         """All candidates' `need`, shape [n, ...] in the order of `rows`. Do not write to it.
 
-        Matrices are float32 (features float64 where the source is), needs of one number a row as they are computed.
+        Matrices are float32 (features and hidden float64 where the source is), needs of one number a row as they are computed.
         """
         self._check_allowed(need)
         if need not in self._cache:
@@ -151,6 +183,31 @@ class View:
         """The features of the labelled rows in ascending order of their ids, shape [n_labelled, D]."""
         self._check_allowed("labelled")
         return self._labelled_features()
+
+    def labelled_targets(self) -> Float64:
+        """What the labelled rows are labelled with, in the order of `labelled`: one-hot classes or one number, float64 [n_labelled, C].
+
+        Raises DataError where the labels are not known.
+        """
+        self._check_allowed("labelled_targets")
+        C = len(self._model().head.W_CD1)
+        if self._labels is None and len(self._labelled):
+            raise DataError("the strategy looks at the labels of the labelled rows, and these are not known", hint="give them with -l")
+        if self._labels is None:
+            return np.empty((0, C))
+        by_row = np.argsort(self._labelled)
+        y_L = self._labels[by_row[np.searchsorted(self._labelled, self._source.sorted_by_id(self._labelled), sorter=by_row)]]
+        return one_hot(y_L, C) if y_L.dtype.kind == "i" else y_L[:, None].astype(np.float64)
+
+    def network(self) -> Any:
+        """The head itself: W_CD1, link and logits; `layers` (W_MD, b_M) and `activation` where it has hidden layers."""
+        self._check_allowed("network")
+        return self._model().head
+
+    def features_at(self, positions: Int64) -> Floats:
+        """The features of some candidates, by their places in `rows`. Reads only these."""
+        self._check_allowed("features")
+        return self._source.take(self.rows[positions])
 
     def with_labelled(self) -> tuple[Int64, Floats, Array]:
         """(rows_M, X_MD, is_labelled_M) of candidates and labelled rows together, in ascending order of their ids."""
@@ -184,9 +241,11 @@ class View:
         X_ND = self._cache.get("features")
         if X_ND is None:
             X_ND = self._cache["features"] = self._source.take(self.rows)
+        if need == "hidden" and not self._model().head.layers:
+            return X_ND
         steps = range(0, self.n, 8192)
         first = np.asarray(self._compute(need, self.rows[:1], X_ND[:1]))
-        out: Array = np.empty((self.n, *first.shape[1:]), np.float32 if first.ndim > 1 else first.dtype)
+        out: Array = np.empty((self.n, *first.shape[1:]), np.float32 if first.ndim > 1 and need != "hidden" else first.dtype)
         for i in steps:
             out[i : i + 8192] = self._compute(need, self.rows[i : i + 8192], X_ND[i : i + 8192])
         return out
@@ -204,14 +263,20 @@ class View:
             raise LookupError(f"'{need}' was asked of a view without a head")
         if need == "sample_log_probs":
             return self._head.sample_log_probs(X_BD, self._draws())
+        if need == "hidden_sq_norm":
+            return sq_norms(self._head.hidden(X_BD))
         return getattr(self._head, need)(X_BD)
 
     def _parts(self, n: int, needs: tuple[str, ...]) -> Iterator[slice]:
         """Slices that cover n rows, short ones where every row has numbers for each draw."""
-        step = n
+        step = self.at_once(n, needs)
+        return (slice(i, min(i + step, n)) for i in range(0, n, step))
+
+    def at_once(self, n: int, needs: tuple[str, ...]) -> int:
+        """How many of n rows to look at together, at least 1: few where every row has numbers for each draw."""
         if "sample_log_probs" in needs:
-            step = max(1, MOST_SAMPLED // (len(draws := self._draws()) * draws.shape[1]))
-        return (slice(i, min(i + step, n)) for i in range(0, n, max(1, step)))
+            n = min(n, MOST_SAMPLED // (len(draws := self._draws()) * draws.shape[1]))
+        return max(1, n)
 
     def _draws(self) -> Float64:
         """The last layers of this view's draws, [S, C, D1], drawn once."""
@@ -221,6 +286,11 @@ class View:
             n_samples, seed = self._sampling
             self._cache[key] = self._head.draw(n_samples, seed=seed)
         return self._cache[key]  # type: ignore[no-any-return]
+
+    def _model(self) -> Predictor:
+        if self._head is None:
+            raise LookupError("the head was asked of a view without one")
+        return self._head
 
     def _labelled_features(self) -> Floats:
         return self._source.take(self._source.sorted_by_id(self._labelled))

@@ -1,8 +1,9 @@
 """Diverse gradients of the last layer: k-means++ seeding on the loss gradients at the predicted labels.
 
 Source: Ash et al. 2020, "Deep batch active learning by diverse, uncertain gradient lower bounds", Alg. 1; embedding
-(p - e_argmax) (x) [h; 1], bias included, kept as two factors. The first pick is the largest gradient; draws by squared distance.
-Cost: 2 N (C + D) flops per pick; memory N (C + D), never N C D.
+(p - e_argmax) (x) [h; 1], h the inputs of the last layer, bias included, kept as two factors. The first pick is the largest gradient;
+draws by squared distance.
+Cost: 2 N (C + M) flops per pick, M the width of the last layer (D in a linear head); memory N (C + M), never N C M.
 Passes: K.
 """
 
@@ -13,22 +14,24 @@ import numpy as np
 from alcli.arrays import Array, Float64
 from alcli.numerics.kmeanspp import k_means_pp
 from alcli.numerics.rows import Factor, Rows
+from alcli.strategies._continuous import continuous
 from alcli.strategies._contract import Selection, batch, finite32, pointwise
 from alcli.strategies._view import View
 
 
-@pointwise(needs=["sq_norm", "log_probs"])
-def largest_gradient(sq_norm_B: Float64, log_probs_BC: Float64) -> Float64:
+@continuous(lambda l1_B, C, hidden_sq_norm_B: l1_B * np.sqrt(0.5 * (hidden_sq_norm_B + 1.0)))  # how far is the nearest corner; |p - q|_2 <= l1 / sqrt 2
+@pointwise(needs=["hidden_sq_norm", "log_probs"])
+def largest_gradient(hidden_sq_norm_B: Float64, log_probs_BC: Float64) -> Float64:
     """The norm of each row's gradient, float64 [B]: the first pick is the largest."""
     residuals_BC = residuals(log_probs_BC)
-    out_B: Float64 = np.sqrt(np.vecdot(residuals_BC, residuals_BC) * (sq_norm_B + 1.0))
+    out_B: Float64 = np.sqrt(np.vecdot(residuals_BC, residuals_BC) * (hidden_sq_norm_B + 1.0))
     return out_B
 
 
-@batch(needs=["features", "log_probs"], random=True, single=largest_gradient)
+@batch(needs=["hidden", "log_probs"], random=True, single=largest_gradient)
 def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     """Scores: distance between a row's gradient and the nearest picked one (the first: its norm)."""
-    rows = Rows(Factor(residuals(view.matrix("log_probs"))), Factor(view.matrix("features"), offset=1.0))
+    rows = Rows(Factor(residuals(view.matrix("log_probs"))), Factor(view.matrix("hidden"), offset=1.0))
     picks_K, distances_K = k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng)
     return Selection(view.rows[picks_K], finite32(distances_K))
 

@@ -8,11 +8,20 @@ Passes: 1.
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import xlog1py, xlogy
 
 from alcli.arrays import Float64
+from alcli.strategies._continuous import continuous
 from alcli.strategies._contract import pointwise
 
 
+def change(l1_B: Float64, C: int) -> Float64:
+    """The largest change of the entropy at distance l1, float64 [B]: Audenaert 2007, "A sharp continuity estimate for the von Neumann entropy"."""
+    t_B = np.minimum(0.5 * l1_B, 1.0 - 1.0 / C)
+    return t_B * np.log(max(C - 1, 1)) - xlogy(t_B, t_B) - xlog1py(1.0 - t_B, -t_B)  # type: ignore[no-any-return]
+
+
+@continuous(change)
 @pointwise(needs=["log_probs"])
 def entropy(log_probs_BC: Float64) -> Float64:
     """H(p) in nats, float64 [B], between 0 and log C."""

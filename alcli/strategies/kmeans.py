@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from alcli.numerics.kmeans import k_means, nearest_rows
-from alcli.strategies._contract import Selection, batch
+from alcli.numerics.kmeans import central_rows
+from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._view import View
 
 
 @batch(needs=["features"], random=True)
 def kmeans(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     """Picks in the order of their clusters' sizes, largest first. Scores: rows in the cluster."""
-    X_ND = view.matrix("features")
-    clusters = k_means(X_ND, k, rng)
-    sizes_K = np.bincount(clusters.labels_N, minlength=k)
-    order_K = np.argsort(-sizes_K, kind="stable")
-    picks_K, _ = nearest_rows(X_ND, clusters.centres_KD, order_K)
-    return Selection(view.rows[picks_K], sizes_K[order_K].astype(np.float32))
+    picks_K, sizes_K = central_rows(view.matrix("features"), k, rng)
+    return Selection(view.rows[picks_K], finite32(sizes_K))

@@ -10,9 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Float64
+from alcli.strategies._continuous import continuous
 from alcli.strategies._contract import pointwise
 
 
+@continuous(lambda l1_B, C: 0.5 * l1_B)  # what one class gains the others lose
 @pointwise(needs=["log_probs"])
 def least_confident(log_probs_BC: Float64) -> Float64:
     """1 - max p, float64 [B], between 0 and 1 - 1/C."""

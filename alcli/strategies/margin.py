@@ -10,9 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Float64
+from alcli.strategies._continuous import continuous
 from alcli.strategies._contract import pointwise
 
 
+@continuous(lambda l1_B, C: l1_B)  # each of p_1 and p_2 moves on one side of the sum at most
 @pointwise(needs=["log_probs"])
 def margin(log_probs_BC: Float64) -> Float64:
     """1 - (p_1 - p_2), float64 [B], between 0 and 1; 1 where the two are equal."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Int64
+from alcli.arrays import Array, Int64
 from alcli.heads._model import Model
 from alcli.numerics.hashing import uniforms
 from alcli.strategies._contract import Selection, Strategy
@@ -23,13 +23,14 @@ _STREAM = 2  # of draws by id; 0 is that of the strategies, 1 that of --candidat
 
 
 def impute_batch(
-    source: Source, candidates: Int64, labelled: Int64, model: Model, strategy: Strategy, k: int, *, how: str, seed: int, options: Mapping[str, Any]
+    source: Source, candidates: Int64, labelled: Int64, model: Model, strategy: Strategy, k: int, *, how: str, seed: int, options: Mapping[str, Any],
+    labels: Array | None = None,
 ) -> tuple[Selection, list[int]]:
     """Choose min(k, n) rows in turn, and the class that each was given before the next was chosen.
 
-    how: "argmax" takes the predicted class, "sample" a draw from the predictive distribution that follows from seed and id.
+    labels: of the labelled rows, for strategies that look at them. how: "argmax" takes the predicted class, "sample" a draw from the predictive distribution that follows from seed and id.
     """
-    live = Live(source, candidates, labelled, model, strategy, seed=seed, options=options)
+    live = Live(source, candidates, labelled, model, strategy, seed=seed, options=options, labels=labels)
     picks: list[tuple[int, float]] = []
     classes: list[int] = []
     while len(picks) < k and (pick := live.next()) is not None:

@@ -40,7 +40,7 @@ def gather(pool: Pool, paths: Sequence[str], *, task: Task = "auto", head: str |
     """
     regression = is_regression(pool, task, head)
     if paths:
-        return usable(pool, read_labels(paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown), regression)
+        return usable(pool, read_labels(paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown, groups=pool.groups), regression)
     return usable(pool, own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression), regression)
 
 

@@ -22,9 +22,9 @@ from alcli.data.tables import read_ids
 from alcli.errors import DataError, UsageError, printable
 from alcli.numerics.hashing import uniforms
 from alcli.strategies._contract import HEAD_NEEDS, Selection, Strategy, select, strategy_of
-from alcli.strategies._view import View
 from alcli.workflows.fit_head import fit_labelled
 from alcli.workflows.impute import HOW, impute_batch
+from alcli.workflows.items import Items, about_pool, check_options, refuse_groups
 from alcli.workflows.labelled import LabelledRows, gather
 from alcli.workflows.recipe import Recipe
 
@@ -51,6 +51,12 @@ class Query:
     allow_empty: bool = False
     ignore_unknown: bool = False
     lock_timeout: float = 0.0
+    stream: bool = False
+
+    @property
+    def absorbs(self) -> bool:
+        """Whether the head takes labels in while items are being chosen."""
+        return self.stream or self.impute is not None
 
     @property
     def impute(self) -> str | None:
@@ -108,12 +114,13 @@ def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callab
         before = read_ledger(ask.ledger) if ask.ledger is not None else []
         answer = _answer(pool, ask, strategy, options, [row["id"] for row in before])
         about = {"format": 1, "strategy": ask.strategy, "seed": ask.seed, "options": dict(ask.options), "pool": answer.report["pool"]}
-        data = encode(answer.table, format, about, text_ids=pool.ids.is_text)
+        text_ids = Items(pool).ids.is_text
+        data = encode(answer.table, format, about, text_ids=text_ids)
         with replacing(out) if out is not None else nullcontext() as file:
             if file is not None:
                 file.write(data)
             if ask.ledger is not None and answer.table["id"]:
-                append_to_ledger(ask.ledger, before, answer.table, text_ids=pool.ids.is_text)
+                append_to_ledger(ask.ledger, before, answer.table, text_ids=text_ids)
         if out is None:
             emit(data)
     return answer
@@ -121,35 +128,44 @@ def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callab
 
 @dataclass(frozen=True)
 class Situation:
-    """What a query is answered from. head: None where none is given or needed. notes: remarks for the user so far, to be added to."""
+    """What a query is answered from. head: None where none is given or needed. labelled: rows. candidates: items.
 
+    labels: of the labelled rows, class numbers of the head or targets; None where the strategy does not look at them.
+    notes: remarks for the user so far, to be added to.
+    """
+
+    items: Items
     head: HeadFile | None
     labelled: Int64
+    labels: Array | None
     candidates: Int64
     notes: list[str]
 
 
 def situation(pool: Pool, ask: Query, strategy: Strategy, in_ledger: Sequence[Any]) -> Situation:
-    """The head, the labelled rows and the rows that may be chosen. in_ledger: ids that were given out before."""
+    """The head, the labelled rows and the items that may be chosen. in_ledger: ids that were given out before."""
     if not ask.allow_empty:
         pool.require_rows()
+    check_options(pool, ask.options)
+    items = Items(pool)
     notes = list(pool.notes)
-    head, labelled_rows = _head_and_labels(pool, ask, strategy, notes)
+    head, labelled_rows, labels = _head_and_labels(pool, ask, strategy, notes)
     if head is not None and ask.head is not None and pool.n:
         notes += check_pool(head, printable(ask.head), pool)
-    blocked = pool.is_test | pool.is_bad
     if pool.is_bad.any():
         notes.append(f"{pool.is_bad.sum()} rows without a usable vector were left out")
-    blocked[labelled_rows] = True
-    blocked[_excluded_rows(pool, ask, in_ledger, notes)] = True
-    return Situation(head, labelled_rows, _reduced(pool, np.flatnonzero(~blocked), ask, notes), notes)
+    notes += items.notes(labelled_rows)
+    closed_N = pool.is_test.copy()
+    closed_N[labelled_rows] = True
+    candidates = items.left(closed_N, _excluded(items, ask, in_ledger, notes))
+    return Situation(items, head, labelled_rows, labels, _reduced(items, candidates, ask, notes), notes)
 
 
 def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any]) -> Answer:
     now = situation(pool, ask, strategy, in_ledger)
-    head, labelled_rows, candidates, notes = now.head, now.labelled, now.candidates, now.notes
+    items, head, labelled_rows, candidates, notes = now.items, now.head, now.labelled, now.candidates, now.notes
     if ask.impute is None:
-        view = View(pool, candidates, labelled_rows, None if head is None else head.model, targets=_targets(pool, ask))
+        view = items.view(candidates, labelled_rows, None if head is None else head.model, targets=_targets(pool, ask), labels=now.labels)
         selection, imputed = select(strategy, view, ask.n, seed=ask.seed, options=options), None
     else:
         selection, imputed = _imputed(pool, now, strategy, ask, options)
@@ -159,19 +175,19 @@ def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any],
     note_shortage(len(selection.rows_K), ask, notes)
     if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
         notes.append(f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a file with just the line id,label")
-    about_pool = {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim}
-    report = {"pool": about_pool, "candidates": len(candidates), "labelled": len(labelled_rows), "selected": len(selection.rows_K)} | dict(selection.record)
-    table = _table(pool, ask, selection, head)
+    report = {"pool": about_pool(pool), "candidates": len(candidates), "labelled": len(np.unique(items.of_rows(labelled_rows))), "selected": len(selection.rows_K)} | dict(selection.record)
+    table = _table(items, ask, selection, head)
     return Answer(table if imputed is None else table | {"imputed": imputed}, notes, report)
 
 
 def _imputed(pool: Pool, now: Situation, strategy: Strategy, ask: Query, options: dict[str, Any]) -> tuple[Selection, list[Any]]:
     """A batch chosen one by one under made-up labels, and these."""
+    refuse_groups(pool, f"-p {IMPUTE} chooses rows one at a time")
     head = now.head
     if head is None or head.classes is None:
         raise UsageError(f"-p {IMPUTE} makes up labels from class probabilities, {'there is no head' if head is None else 'the head is a regression'}", hint="give a classification head with -H")
     selection, classes = impute_batch(
-        pool, now.candidates, now.labelled, head.model, strategy, ask.n, how=str(ask.impute), seed=ask.seed, options=options
+        pool, now.candidates, now.labelled, head.model, strategy, ask.n, how=str(ask.impute), seed=ask.seed, options=options, labels=now.labels
     )
     return selection, [typed_class(head.classes[c], head.class_type) for c in classes]
 
@@ -187,8 +203,8 @@ def _targets(pool: Pool, ask: Query) -> Floats | None:
     return named.take(np.flatnonzero(~named.is_bad))
 
 
-def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> tuple[HeadFile | None, Int64]:
-    """The head to ask, fitted now when none is given but needed; and the rows that need no label any more."""
+def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> tuple[HeadFile | None, Int64, Array | None]:
+    """The head to ask, fitted now when none is given but needed; the rows that need no label any more, and their labels if looked at."""
     head = load_head(ask.head) if ask.head is not None else None
     if head is None:
         labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
@@ -196,18 +212,26 @@ def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str
         if strategy.needs_head:
             head = _fitted_now(pool, ask, strategy, labelled, notes)
             notes.append(f"fitted a {head.model.head.kind} head on {len(labelled.rows_L)} labels")
-        return head, labelled.rows_L
+        looked_at = head is not None and "labelled_targets" in strategy.needs
+        return head, labelled.rows_L, labelled.labels.arrays(labelled.classes)[0] if looked_at else None
     if strategy.needs_classes and head.classes is None:
         raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the head {printable(ask.head)} is a regression", hint=_without_head())
     if strategy.needs_posterior and head.model.posterior is None:
         raise UsageError(f"strategy '{ask.strategy}' looks at the posterior, the head {printable(ask.head)} has none", hint="fit it with --posterior laplace")
+    if ask.absorbs and (head.model.posterior is None or not head.model.posterior.absorbs):
+        raise UsageError(f"the head {printable(ask.head)} has no posterior that absorbs labels one at a time", hint="fit it with --posterior laplace")
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
-    known = known[known >= 0]
+    in_pool = known >= 0
+    known, labels = known[in_pool], head.absorbed.label_L[in_pool]
     if ask.labels:
-        said = read_labels(ask.labels, pool.ids, regression=head.classes is None, ignore_unknown=ask.ignore_unknown)
+        said = read_labels(ask.labels, pool.ids, regression=head.classes is None, ignore_unknown=ask.ignore_unknown, groups=pool.groups)
         notes.extend(said.notes)
-        known = np.union1d(known, pool.ids.rows_of(list(said.by_id)))
-    return head, known
+        said_rows = pool.ids.rows_of(list(said.by_id))
+        before = ~np.isin(known, said_rows)
+        if "labelled_targets" in strategy.needs:
+            labels = np.concatenate([labels[before], said.arrays(head.classes)[0]])
+        known = np.concatenate([known[before], said_rows])
+    return head, known, labels if "labelled_targets" in strategy.needs else None
 
 
 def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> HeadFile:
@@ -219,7 +243,7 @@ def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRo
         raise DataError(f"strategy '{ask.strategy}' needs a head, and a head needs 2 classes; the {len(labelled.labels)} labels show one", hint=_without_head())
     calibrate = "temperature" if "trained_log_probs" in strategy.needs and not labelled.regression else "none"
     if pool.dim <= _LARGEST_POSTERIOR or strategy.needs_posterior:
-        return fit_labelled(pool, labelled, Recipe(posterior=strategy.posterior, calibrate=calibrate)).head
+        return fit_labelled(pool, labelled, Recipe(posterior="laplace" if ask.absorbs else strategy.posterior, calibrate=calibrate)).head
     notes.append(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
     return fit_labelled(pool, labelled, Recipe(posterior="none", calibrate=calibrate)).head
 
@@ -229,20 +253,20 @@ def _without_head() -> str:
     return f"strategies that need no head: {', '.join(names)}"
 
 
-def _excluded_rows(pool: Pool, ask: Query, in_ledger: Sequence[Any], notes: list[str]) -> Int64:
-    ids = [pool.ids.parse(row.values["id"], row.where, from_text=row.from_text) for path in ask.exclude for row in read_ids(path)]
-    ids += [pool.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)]
-    rows = pool.ids.rows_of(ids)
-    if (rows < 0).any():
-        notes.append(f"{(rows < 0).sum()} ids to leave out are not in the pool")
-    return rows[rows >= 0]
+def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], notes: list[str]) -> Int64:
+    ids = [items.ids.parse(row.values["id"], row.where, from_text=row.from_text) for path in ask.exclude for row in read_ids(path)]
+    ids += [items.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)]
+    found = items.ids.rows_of(ids)
+    if (found < 0).any():
+        notes.append(f"{(found < 0).sum()} ids to leave out are not in the pool")
+    return found[found >= 0]
 
 
-def _reduced(pool: Pool, candidates: Int64, ask: Query, notes: list[str]) -> Int64:
-    """At most --candidates of the rows, drawn by a hash of seed and id, so that files and their order do not matter."""
+def _reduced(items: Items, candidates: Int64, ask: Query, notes: list[str]) -> Int64:
+    """At most --candidates of the items, drawn by a hash of seed and id, so that files and their order do not matter."""
     if ask.candidates is None or ask.candidates >= len(candidates):
         return candidates
-    draws = uniforms(pool.row_keys(candidates), ask.seed, _CANDIDATE_STREAM)
+    draws = uniforms(items.source.row_keys(candidates), ask.seed, _CANDIDATE_STREAM)
     notes.append(f"chose among {ask.candidates} random candidates of {len(candidates)}")
     return np.sort(candidates[np.argsort(draws, kind="stable")[: ask.candidates]])
 
@@ -256,9 +280,9 @@ def note_shortage(selected: int, ask: Query, notes: list[str]) -> None:
     notes.append(what)
 
 
-def _table(pool: Pool, ask: Query, selection: Selection, head: HeadFile | None) -> Table:
+def _table(items: Items, ask: Query, selection: Selection, head: HeadFile | None) -> Table:
     table: Table = {
-        "id": pool.ids.arrow(selection.rows_K).to_pylist(),
+        "id": items.ids.arrow(selection.rows_K).to_pylist(),
         "rank": list(range(len(selection.rows_K))),
         "score": [shortest(s) for s in selection.scores_K],
         "strategy": [ask.strategy] * len(selection.rows_K),
@@ -266,7 +290,7 @@ def _table(pool: Pool, ask: Query, selection: Selection, head: HeadFile | None) 
     if selection.weights_K is not None:
         table["weight"] = [shortest(w) for w in selection.weights_K]
     if head is not None and head.classes is not None:
-        log_probs = head.model.predictive(pool.take(selection.rows_K) if selection.features_KD is None else selection.features_KD)
+        log_probs = items.predictive(head.model, selection.rows_K, selection.features_KD)
         best = log_probs.argmax(axis=1)
         table["predicted"] = [typed_class(head.classes[c], head.class_type) for c in best]
         table["confidence"] = [shortest(np.float32(np.exp(v))) for v in log_probs.max(axis=1)]

@@ -25,7 +25,7 @@ class Recipe:
     """Names and numbers only, so it can be written to JSON. head: None takes softmax for classes and ridge for a regression.
 
     prior_precision: None chooses it from the data. options: `-p KEY=VALUE` of the head, as text; `posterior.KEY` goes to the posterior.
-    preset: "paper" takes curvature 1 and updates with gamma 10, as Huseljic et al. 2025 publish them.
+    covariance: of laplace alone. preset: "paper" takes curvature 1 and updates with gamma 10, as Huseljic et al. 2025 publish them.
     """
 
     head: str | None = None
@@ -39,7 +39,12 @@ class Recipe:
 
     def checked(self) -> Recipe:
         """This recipe, once every name and value in it is known to be good. Raises UsageError with the nearest name."""
-        self._posterior_options(self._posterior())
+        posterior = self._posterior()
+        self._posterior_options(posterior)
+        if posterior is not None and not posterior.absorbs:
+            for option, value, default in (("--covariance", self.covariance, "shared"), ("--preset", self.preset, "none")):
+                if value != default:
+                    raise UsageError(f"{option} {value} is for --posterior laplace, not for {self.posterior}", hint="leave one of them out")
         for head in [self.head] if self.head is not None else ["softmax", "ridge"]:
             self._head_options(head)
         if self.preset not in PRESETS:
@@ -71,8 +76,9 @@ class Recipe:
         known = [] if posterior is None else [k for k in plugins.options_of(posterior.fit) if k not in _FROM_THE_FIT]
         for key in own:
             if key.replace("_", "-") not in known:
-                raise UsageError(f"this posterior has no parameter '{key}'", hint=plugins.suggestion(key, known))
-        return plugins.parse_options(posterior.fit, own, "the posterior") if posterior is not None else {}
+                what = f"posterior '{self.posterior}' has no parameter '{POSTERIOR}{key}'"
+                raise UsageError(what, hint=plugins.suggestion(POSTERIOR + key, [POSTERIOR + k for k in known]))
+        return {} if posterior is None else plugins.parse_options(posterior.fit, own, f"posterior '{self.posterior}'")
 
     def as_json(self) -> dict[str, Any]:
         """What `from_json` takes."""
@@ -92,18 +98,17 @@ class Recipe:
         if self.posterior == "laplace":
             if self.covariance not in COVARIANCES:
                 raise UsageError(f"no covariance '{self.covariance}'", hint=plugins.suggestion(self.covariance, COVARIANCES))
-            return _load_posterior(f"laplace-{self.covariance}", f"covariance '{self.covariance}'")
-        return _load_posterior(self.posterior, f"posterior '{self.posterior}'")
+            return _load_posterior(f"laplace-{self.covariance}")
+        return _load_posterior(self.posterior)
 
 
 def _family(name: str) -> HeadFamily:
     return family_of(plugins.load("heads", name))
 
 
-def _load_posterior(name: str, what: str) -> type[Posterior]:
+def _load_posterior(name: str) -> type[Posterior]:
     known = plugins.names("posteriors")
     if name not in known:
-        have = sorted(n.removeprefix("laplace-") for n in known if n.startswith("laplace-"))
-        others = sorted(["laplace", "none", *(n for n in known if not n.startswith("laplace-"))])
-        raise UsageError(f"{what} is not available", hint=f"covariances of laplace: {', '.join(have)}; posteriors: {', '.join(others)}")
+        kinds = sorted(["laplace", "none", *(n for n in known if not n.startswith("laplace-"))])
+        raise UsageError(f"no posterior is named '{name}'", hint=plugins.suggestion(name, kinds))
     return posterior_of(plugins.load("posteriors", name))

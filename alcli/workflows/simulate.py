@@ -22,6 +22,7 @@ from alcli.simulation.parallel import run_cells
 from alcli.simulation.plan import BASELINE, Plan
 from alcli.simulation.shared import Matrix, Shared
 from alcli.strategies._contract import CLASSIFICATION_NEEDS
+from alcli.workflows.items import Items, about_pool, check_options, refuse_groups
 from alcli.workflows.simulation_folder import FORMAT, SimulationFolder
 from alcli.workflows.simulation_request import Checked, Simulation
 from alcli.workflows.simulation_truth import Truth, truth_of
@@ -80,10 +81,10 @@ def _run(pool: Pool, plan: Plan, truth: Truth, folder: SimulationFolder, jobs: i
         progress.start(len(missing), "simulating")
     with _features(pool, folder.scratch) as features:
         ids, test = pool.ids.keys(np.arange(pool.n)), truth.test if len(truth.test) else None
-        shared = Shared(features, ids, truth.y_N, truth.used, test, truth.n_classes, plan)
+        shared = Shared(features, ids, truth.y_N, truth.used, test, truth.n_classes, plan, truth.grouping)
         with closing(run_cells(shared, missing, jobs)) as results:
             for result in results:
-                picked = pool.ids.arrow(np.array([pick.row for pick in result.picks], np.int64)).to_pylist()
+                picked = Items(pool).ids.arrow(np.array([pick.row for pick in result.picks], np.int64)).to_pylist()
                 folder.save(result.cell, result.curve_rows(), result.pick_rows(picked))
                 said = (f"{result.cell.strategy}: {note}" for note in result.notes)
                 notes.extend(note for note in said if note not in notes)
@@ -98,7 +99,7 @@ def _write_outputs(pool: Pool, plan: Plan, truth: Truth, folder: SimulationFolde
     metric = main_metric(truth.n_classes)
     curves = curves_of(rows, metric, smaller_is_better=metric in SMALLER_IS_BETTER)
     lines = summarise(curves, BASELINE)
-    folder.write_tables(rows, picks, lines, text_ids=pool.ids.is_text)
+    folder.write_tables(rows, picks, lines, text_ids=Items(pool).ids.is_text)
     title = f"{Path(pool.name).name}: {plan.initial} labels to start with, {plan.batch} more a round"
     folder.write_pictures(draw(curves, BASELINE, title))
     return lines
@@ -123,18 +124,21 @@ def _check_data(pool: Pool, ask: Simulation, plan: Plan, truth: Truth, checked: 
     """Raise UsageError or DataError when pool and plan do not go together; return remarks on what is merely odd."""
     if len(truth.test) and ask.test_fraction is not None:
         raise UsageError(f"--test-fraction holds rows out, but {pool.name} has {len(truth.test)} test rows", hint="leave --test-fraction out")
+    check_options(pool, ask.options)
     for name, contender in checked.contenders.items():
+        if contender.is_oracle:
+            refuse_groups(pool, f"'{name}' judges rows one by one")
         if truth.classes is None and contender.base.needs_classes:
             raise UsageError(f"strategy '{name}' needs class probabilities, the labels of {pool.name} are numbers", hint=_for_regression())
-    askable = truth.askable(plan.test_fraction)
+    askable, what = truth.askable(plan.test_fraction), "rows" if truth.grouping is None else "groups"
     if plan.initial > askable:
-        raise DataError(f"{pool.name}: {askable} labelled rows beside the test rows, --initial asks for {plan.initial}")
-    notes = []
+        raise DataError(f"{pool.name}: {askable} labelled {what} beside the test {what}, --initial asks for {plan.initial}")
+    notes = Items(pool).notes(np.empty(0, np.int64))
     if len(truth.used) < pool.n:
         notes.append(f"{pool.n - len(truth.used)} rows without a label or a usable vector were left out")
     if plan.initial + plan.rounds * plan.batch > askable:
         rounds = -(-(askable - plan.initial) // plan.batch)
-        notes.append(f"the {askable} rows to choose from are used up after round {rounds} of {plan.rounds}")
+        notes.append(f"the {askable} {what} to choose from are used up after round {rounds} of {plan.rounds}")
     return notes
 
 
@@ -145,7 +149,7 @@ def _for_regression() -> str:
 
 def _config(pool: Pool, checked: Checked, plan: Plan, truth: Truth) -> dict[str, Any]:
     """Everything that the results follow from."""
-    about = {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim}
+    about = about_pool(pool)
     return {
         "format": FORMAT,
         "version": __version__,
@@ -163,11 +167,11 @@ def _config(pool: Pool, checked: Checked, plan: Plan, truth: Truth) -> dict[str,
 
 
 def _report(pool: Pool, plan: Plan, truth: Truth, lines: list[Line], resumed: int) -> dict[str, Any]:
-    test_rows = len(truth.used) - truth.askable(plan.test_fraction)
+    n_test = truth.n_items(truth.used) - truth.askable(plan.test_fraction)
     return {
-        "pool": {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim},
+        "pool": about_pool(pool),
         "runs": len(list(plan.cells())),
         "resumed": resumed,
-        "test_rows": test_rows,
+        "test_rows" if truth.grouping is None else "test_groups": n_test,
         "summary": [line.row() for line in lines],
     }

@@ -26,20 +26,22 @@ from alcli.data.selection_file import Table, append_to_ledger, format_of, read_l
 from alcli.errors import AlcliError, DataError, UsageError, printable
 from alcli.heads._model import Model
 from alcli.strategies._live import Live
+from alcli.workflows.items import refuse_groups
 from alcli.workflows.query import IMPUTE, Query, note_shortage, shortest, situation, typed_class
-from alcli.workflows.stream_lines import Reply, lines, reply
+from alcli.workflows.stream_lines import Reply, class_of, lines, reply
 
 Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class _Told:
-    """A label, and the model once it had absorbed it."""
+    """A label, the model once it had absorbed it, and the classes of that."""
 
     row: int
     y: float
     weight: float
     model: Model
+    classes: tuple[str, ...] | None
 
 
 def check_stream(ask: Query, out: Path | None) -> None:
@@ -55,14 +57,20 @@ def check_stream(ask: Query, out: Path | None) -> None:
         raise UsageError(f"--stream -o saves the updated head, and strategy '{ask.strategy}' needs none", hint="name a head with -H")
 
 
-def stream(pool: Pool, ask: Query, *, out: Path | None, source: BinaryIO, emit: Callable[[bytes], None], note: Note) -> None:
-    """Ask for ask.n items. source: what is said of them. out: where the updated head goes. Raises every AlcliError."""
+def stream(
+    pool: Pool, ask: Query, *, out: Path | None, source: BinaryIO, emit: Callable[[bytes], None], note: Note, allow_new_classes: bool = False
+) -> None:
+    """Ask for ask.n items. source: what is said of them. out: where the updated head goes. Raises every AlcliError.
+
+    allow_new_classes: a label that the head has no class for adds one; otherwise it is answered by an error.
+    """
     check_stream(ask, out)
+    refuse_groups(pool, "--stream asks for rows one at a time")
     read: list[str | Path] = [*pool.paths, *ask.labels, *ask.exclude]
     for path in filter(None, (out, ask.ledger)):
         check_creatable(path, inputs=[*read, *(p for p in (out, ask.ledger) if p and p is not path)])
     with lock(out, ask.lock_timeout) if out is not None else nullcontext():
-        session = Session(pool, ask, emit, note)
+        session = Session(pool, replace(ask, stream=True), emit, note, allow_new_classes)
         with _saved(session, out, note):
             session.run(source)
 
@@ -88,20 +96,21 @@ def _saved(session: Session, out: Path | None, note: Note) -> Iterator[None]:
 class Session:
     """One stream: the live pool, what was asked, what was told.
 
+    head: that of the beginning. classes: of the moment; None in a regression and without a head.
     answered: items asked for and labelled. asked: items written. told: labels absorbed, in their order.
     """
 
-    def __init__(self, pool: Pool, ask: Query, emit: Callable[[bytes], None], note: Note) -> None:
+    def __init__(self, pool: Pool, ask: Query, emit: Callable[[bytes], None], note: Note, allow_new_classes: bool = False) -> None:
         strategy, options = ask.checked()
         now = situation(pool, ask, strategy, [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else [])
         for text in now.notes:
             note(text)
-        self._pool, self._ask, self._emit, self._note = pool, ask, emit, note
+        self._pool, self._ask, self._emit, self._note, self._allow_new_classes = pool, ask, emit, note, allow_new_classes
         self.head = now.head
-        if now.head is not None and now.head.model.posterior is None:
-            raise DataError("the head has no posterior, so it cannot absorb labels one at a time", hint="fit it with --posterior laplace")
+        self.classes = None if now.head is None else now.head.classes
         self._live = Live(
-            pool, now.candidates, now.labelled, now.head.model if now.head else None, strategy, seed=ask.seed, options=options
+            pool, now.candidates, now.labelled, now.head.model if now.head else None, strategy, seed=ask.seed, options=options,
+            labels=now.labels,
         )
         self._labels: dict[int, float | Label | None] = dict.fromkeys(now.labelled.tolist())
         if now.head is not None:
@@ -141,7 +150,7 @@ class Session:
         new = Absorbed(ids_L, y_L, np.array([t.weight for t in told]))
         anchors = np.concatenate([head.anchors, self._live.features(rows_L)])
         anchor_id, anchors = choose_anchors(np.concatenate([head.anchor_id, ids_L]), anchors)
-        return replace(head, model=told[-1].model, absorbed=head.absorbed.extended(new), anchor_id=anchor_id, anchors=anchors)
+        return replace(head, model=told[-1].model, classes=told[-1].classes, absorbed=head.absorbed.extended(new), anchor_id=anchor_id, anchors=anchors)
 
     # -- asking ---------------------------------------------------------------------------------------------------------------
 
@@ -175,10 +184,10 @@ class Session:
 
     def _item(self, row: int, score: float) -> dict[str, Any]:
         item = {"id": self._pool.ids[row], "rank": self.asked, "score": shortest(np.float32(score))}
-        if self.head is not None and self.head.classes is not None:
+        if self.head is not None and self.classes is not None:
             log_probs_C = self._live.predictive(row)
             best = int(log_probs_C.argmax())
-            item["predicted"] = typed_class(self.head.classes[best], self.head.class_type)
+            item["predicted"] = typed_class(self.classes[best], self.head.class_type)
             item["confidence"] = shortest(np.float32(np.exp(log_probs_C[best])))
         return item
 
@@ -196,22 +205,19 @@ class Session:
         if said.label is None:
             self._live.skip(row)
         elif not self._is_known(row, label := self._label(said), said, id):
-            self._learn(row, label, to_weight(said.weight, said.where))
+            self._learn(row, label, to_weight(said.weight, said.where), said)
             self.answered += row == self._outstanding
         if row == self._outstanding:
             self._outstanding = None
 
     def _label(self, said: Reply) -> float | Label:
-        """A class number or target; without a head the label itself."""
+        """A class number (that of the next class for a new one) or target; without a head the label itself."""
         if self.head is None:
             return to_class(said.label, said.where, set()) if not isinstance(said.label, float) else said.label
-        if self.head.classes is None:
+        if self.classes is None:
             return to_target(said.label, said.where)
-        name = to_class(said.label, said.where, set())
-        if name not in self.head.classes:
-            near = ", ".join(self.head.classes[:10]) + (", …" if len(self.head.classes) > 10 else "")
-            raise DataError(f"{said.where}: the head has no class '{printable(name)}'", hint=f"its classes are {printable(near)}")
-        return self.head.classes.index(name)
+        name = class_of(said, self.classes, self.head.class_type, allow_new=self._allow_new_classes)
+        return self.classes.index(name) if name in self.classes else len(self.classes)
 
     def _is_known(self, row: int, label: float | Label, said: Reply, id: object) -> bool:
         """Whether the row has this label already. Raises DataError where it has another one, or may have none."""
@@ -229,8 +235,11 @@ class Session:
             raise DataError(f"{said.where}: the id '{printable(id)}' {what}", hint=hint)
         return True
 
-    def _learn(self, row: int, label: float | Label, weight: float) -> None:
+    def _learn(self, row: int, label: float | Label, weight: float, said: Reply) -> None:
+        if self.classes is not None and label == len(self.classes):
+            self._live.add_classes(1)
+            self.classes = (*self.classes, to_class(said.label, said.where, set()))
         self._live.tell(row, label if isinstance(label, (int, float)) else 0.0, weight)
         self._labels[row] = label
         if self._live.model is not None:
-            self.told.append(_Told(row, float(label), weight, self._live.model))
+            self.told.append(_Told(row, float(label), weight, self._live.model, self.classes))

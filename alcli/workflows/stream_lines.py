@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from alcli.data.labels import to_class
 from alcli.errors import DataError, printable
 
+_OF_TYPE = {"string": re.compile(".*", re.DOTALL), "boolean": re.compile("true|false"), "integer": re.compile("0|-?[1-9][0-9]{0,17}")}
 LONGEST_LINE = 1 << 20
 _EXPECTED = 'expected {"id": …, "label": …} or {"id": …, "skip": true}'
 
@@ -53,6 +56,20 @@ def reply(line: bytes, number: int) -> Reply:
         what = "both a label and skip" if skip else "neither a label nor skip"
         raise DataError(f"{where}: the id {printable(json.dumps(found['id'], ensure_ascii=False))} has {what}", hint=_EXPECTED)
     return Reply(where, found["id"], None if skip else label, found.get("weight"))
+
+
+def class_of(said: Reply, classes: Sequence[str], class_type: str, *, allow_new: bool) -> str:
+    """The class that a reply names. Raises DataError where it is none of these and may not, or cannot, become one."""
+    name = to_class(said.label, said.where, set())
+    if name in classes:
+        return name
+    what = f"{said.where}: the head has no class '{printable(name)}'"
+    if not allow_new:
+        near = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
+        raise DataError(what, hint=f"its classes are {printable(near)}; --allow-new-classes adds others")
+    if not _OF_TYPE[class_type].fullmatch(name):
+        raise DataError(what, hint=f"a new one must be of type {class_type}, as its classes are")
+    return name
 
 
 def _refuse(constant: str) -> float:

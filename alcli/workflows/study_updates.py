@@ -15,6 +15,7 @@ from alcli.heads._contract import family_of
 from alcli.report.update_study import Table, draw, means, recovered, tables
 from alcli.simulation.plan import Cell
 from alcli.simulation.study_updates import UpdateStudy, has_torch, run_seed, sizes
+from alcli.workflows.items import refuse_groups
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate import Progress
 from alcli.workflows.simulation_folder import FORMAT, SimulationFolder
@@ -37,11 +38,12 @@ class Study:
         """Everything that can be refused before any data is read. Raises UsageError."""
         if self.n_seeds < 1:
             raise UsageError(f"--seeds must be at least 1, got {self.n_seeds}")
-        if self.recipe.posterior == "none":
-            raise UsageError("the study of updates needs a posterior", hint="use --posterior laplace")
         if self.test_fraction is not None and not 0 < self.test_fraction < 1:
             raise UsageError(f"--test-fraction must be between 0 and 1, got {self.test_fraction:g}")
         spec = self._recipe().spec(regression=False)
+        if spec.posterior is None or not spec.posterior.absorbs:
+            what = "the study of updates needs a posterior that absorbs labels in closed form"
+            raise UsageError(f"{what}, which --posterior {self.recipe.posterior} is not", hint="use --posterior laplace")
         own = {key: text for key, text in self.options.items() if not key.startswith("head.")}
         return parameters(spec, self.n_seeds, self.test_fraction or DEFAULT_TEST_FRACTION, **plugins.parse_options(parameters, own, "the study of updates"))
 
@@ -84,7 +86,9 @@ def study(pool: Pool, ask: Study, out: Path, *, progress: Progress | None = None
 
     Seeds run one after another, so that their seconds can be compared. Holds the lock of `out` from beginning to end.
     """
-    asked, truth = ask.checked(), truth_of(pool, ask.recipe.head)
+    asked = ask.checked()
+    refuse_groups(pool, "the study of updates takes rows one by one")
+    truth = truth_of(pool, ask.recipe.head)
     _check_data(pool, ask, asked, truth)
     folder = SimulationFolder(out)
     folder.create()

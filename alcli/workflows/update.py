@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from alcli import plugins
-from alcli.arrays import Array
+from alcli.arrays import Array, Int64
 from alcli.data.atomic import check_creatable, lock
 from alcli.data.files import check_readable
+from alcli.data.groups import name_of, rows_named
 from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
 from alcli.data.head_match import check_pool, choose_anchors, rows_of_hashes
 from alcli.data.labels import read_labels
@@ -89,7 +90,7 @@ def update(path: Path, pool: Pool, labels: Sequence[str], how: How, *, out: Path
         head = _without(pool, head, how, printable(path)) if how.remove else head
         n_removed = before - len(head.absorbed.id_L)
         regression = head.classes is None
-        given = usable(pool, read_labels(labels, pool.ids, regression=regression, ignore_unknown=how.ignore_unknown), regression)
+        given = usable(pool, read_labels(labels, pool.ids, regression=regression, ignore_unknown=how.ignore_unknown, groups=pool.groups), regression)
         if how.allow_new_classes:
             head = _with_classes_of(head, given)
         new, n_known = _only_new(pool, head, given, how)
@@ -105,13 +106,14 @@ def update(path: Path, pool: Pool, labels: Sequence[str], how: How, *, out: Path
 
 def _without(pool: Pool, head: HeadFile, how: How, shown: str) -> HeadFile:
     """The head without the labels of the ids in `how.remove`: by a downdate of the posterior where it allows that, else by a refit."""
-    ids = {pool.ids.parse(row.values["id"], row.where, from_text=row.from_text): row.where for path in how.remove for row in read_ids(path)}
-    rows_R = pool.ids.rows_of(list(ids))
     place = {int(key): i for i, key in enumerate(head.absorbed.id_L)}
-    places = np.array([place.get(int(key), -1) if row >= 0 else -1 for row, key in zip(rows_R, pool.ids.hashes(rows_R))], np.int64)
-    for (id, where), at in zip(ids.items(), places):
-        if at < 0:
+    found: dict[int, int] = {}
+    for id, where, rows in _to_remove(pool, how.remove):
+        here = {int(row): place[int(key)] for row, key in zip(rows, pool.ids.hashes(rows)) if int(key) in place}
+        if not here:
             raise DataError(f"{where}: the head has absorbed no label of the id '{printable(id)}', so it cannot give one back")
+        found |= here
+    rows_R, places = np.array(list(found), np.int64), np.array(list(found.values()), np.int64)
     left = head.absorbed.only(np.setdiff1d(np.arange(len(head.absorbed.id_L)), places))
     if how.method == "refit":
         return replace(head, model=_refitted(pool, head, left, shown), absorbed=left)
@@ -119,6 +121,18 @@ def _without(pool: Pool, head: HeadFile, how: How, shown: str) -> HeadFile:
     n_classes = None if head.classes is None else len(head.classes)
     model = head.model.remove(Training(pool.take(rows_R), gone.label_L, gone.weight_L, n_classes))
     return replace(head, model=model, absorbed=left)
+
+
+def _to_remove(pool: Pool, paths: Sequence[str]) -> Iterator[tuple[str, str, Int64]]:
+    """(id, where it stands, its rows) of every id in the files: one row, all rows of a group, or none."""
+    given = [row for path in paths for row in read_ids(path)]
+    if pool.groups is not None:
+        names = {name_of(row, pool.ids, pool.groups): row.where for row in given}
+        yield from ((str(name), where, rows) for (name, where), (rows, _) in zip(names.items(), rows_named(names, pool.ids, pool.groups)))
+        return
+    ids = {pool.ids.parse(row.values["id"], row.where, from_text=row.from_text): row.where for row in given}
+    rows = pool.ids.rows_of(list(ids))
+    yield from ((str(id), where, row_1[row_1 >= 0]) for (id, where), row_1 in zip(ids.items(), rows.reshape(-1, 1)))
 
 
 def _with_classes_of(head: HeadFile, given: LabelledRows) -> HeadFile:
@@ -173,7 +187,7 @@ def _moved(model: Model, data: Training, how: How) -> tuple[Model, dict[str, Any
     if how.method == "mc":
         gamma = 1.0 if how.gamma is None else how.gamma
         hypotheses = reweight(model, data, gamma=gamma, n_samples=MC_SAMPLES)
-        return hypotheses.collapsed(), {"gamma": gamma, "hypotheses": MC_SAMPLES, "effective_samples": hypotheses.effective_samples}
+        return hypotheses.collapsed(), {"gamma": gamma, "hypotheses": len(hypotheses.weights_S), "effective_samples": hypotheses.effective_samples}
     mode: Any = how.mode
     step = how.gamma if how.gamma is not None else model.gamma
     return model.update(data, gamma=how.gamma, mode=mode), {"gamma": "auto" if step is None else step}

@@ -1,7 +1,8 @@
 """From a label to the next item, against one GEMV pass over the pool: N=50,000, D=768, C=77, float32.
 
 Floor: the product of the features with one vector, in the same blocks on the same threads. A label moves the last layer (update),
-its move is applied to the followed logits in one pass, every row is scored anew by the strategy, and the best few from the weights.
+its move is applied to the followed logits in one pass, the rows that can have become the best are scored by the strategy (all of
+them where it does not say how far its score can move), and the best few from the weights.
 Floor and label are timed in turn, and the ratio is the median of the pairs, so that what else the machine does counts for both.
 """
 
@@ -67,7 +68,7 @@ def model(X: np.ndarray, y: np.ndarray) -> Model:
     W = np.random.default_rng(1).normal(size=(C, D + 1))
     head = LinearHead("softmax", W, 1.0)
     rows = Training(X[:LABELLED], y[:LABELLED], np.ones(LABELLED), C)
-    return Model(head, LaplaceShared.fit(W, evidence_of(head, rows), prior_precision=1.0, curvature=0.1))
+    return Model(head, LaplaceShared.fit(W, evidence_of(head, rows), prior_precision=1.0, curvature=0.1)[1])
 
 
 def ledger() -> None:

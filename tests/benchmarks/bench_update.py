@@ -38,7 +38,7 @@ def one_label() -> None:
     rng = np.random.default_rng(0)
     phi, W = rng.normal(size=(1000, D + 1)) / np.sqrt(D), rng.normal(size=(C, D + 1))
     rows = Evidence(phi, np.eye(C)[rng.integers(C, size=1000)], np.ones(1000), "softmax")
-    post = LaplaceShared.fit(W, rows, prior_precision=0.01)
+    _, post = LaplaceShared.fit(W, rows, prior_precision=0.01)
     one, many = rows.rows(np.arange(1)), rows.rows(np.arange(128))
     covariance, x = post.state.covariance_DD.copy(order="F"), phi[0].copy()
 
@@ -65,7 +65,7 @@ def covariances() -> None:
     one, fifty = rows.rows(np.arange(1)), rows.rows(np.arange(50))
     out = []
     for name in ("shared", "shared-cat", "block", "kron", "diag"):
-        post = posterior_of(plugins.load("posteriors", f"laplace-{name}")).fit(W, rows, prior_precision=0.01)
+        _, post = posterior_of(plugins.load("posteriors", f"laplace-{name}")).fit(W, rows, prior_precision=0.01)
         alone, together = (median_seconds(lambda: post.update(W, data, mode="batch"), runs=5) for data in (one, fifty))  # noqa: B023
         out.append((name, alone * 1e3, together * 1e3, sum(array.nbytes for array in post.arrays().values()) / 1e6))
     table(("D=768 C=100", "ms, one label", "ms, batch of 50", "MB stored"), out)

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import threading
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty, Queue
 
 import pyarrow.parquet as pq
 import pytest
 
+from alcli.data.head_file import load_head
 from tests.pools import CLASSES
 from tests.shell import _PLAIN, SCRIPT, process
 
@@ -188,6 +190,27 @@ def test_labels_nobody_asked_for_are_absorbed_and_not_counted(tool):
     assert "1 items asked for, 1 labelled; 2 labels absorbed" in said
 
 
+def test_a_new_class_is_learned_where_that_is_allowed(tool, head):
+    stream = tool("-H", "head.safetensors", "-s", "margin", "-n", 6, "--allow-new-classes", "-o", "new.safetensors")
+    predicted = set()
+    for rank in range(6):
+        item = stream.hear()
+        predicted.add(item["predicted"])
+        if rank == 0:
+            stream.say(id=item["id"], label="zebra", weight=-1)
+            assert "not a positive number" in stream.hear()["error"], "a label that is refused adds no class"
+            stream.say(id="r000", label="zebra")
+            assert "is labelled already, and not as 'zebra'" in stream.hear()["error"]
+        stream.say(id=item["id"], label="yak" if rank % 2 else true_label(item["id"]), weight=9 if rank % 2 else 1)
+    code, words = stream.end()
+    assert (code, "6 labels absorbed" in words) == (0, True)
+    new = load_head(Path("new.safetensors"))
+    assert new.classes == (*CLASSES, "yak")
+    assert new.absorbed.label_L.tolist().count(3) == 3
+    done = process("query", "pool.parquet", "-H", "new.safetensors", "-s", "margin", "-n", 30, "--format", "jsonl")
+    assert "yak" in {json.loads(line)["predicted"] for line in done.out.splitlines()} | predicted
+
+
 def test_end_of_input_saves_and_is_success(tool):
     stream = tool(*OPEN, "-o", "new.safetensors")
     stream.label(stream.hear())
@@ -286,6 +309,10 @@ def test_the_same_labels_give_the_same_stream_and_the_same_head(tool, head):
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_read(alcli, folder, more, words):
     alcli("query", "none.parquet", "-s", "margin", "-n", "3", "--stream", "-H", "none.safetensors", *more).refused(2, words)
+
+
+def test_new_classes_are_for_labels_that_are_heard(alcli, folder):
+    alcli("query", "none.parquet", "-s", "margin", "-n", "3", "--allow-new-classes").refused(2, "--stream hears", "add --stream")
 
 
 def test_a_head_to_save_is_asked_for_where_the_strategy_needs_none(alcli, folder):

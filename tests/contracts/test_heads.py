@@ -7,12 +7,14 @@ import pickle
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from alcli import plugins
 from alcli.errors import DataError, UsageError
 from alcli.heads._contract import Training, family_of
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
+from alcli.numerics.blocks import thread_limit
 
 HEADS = plugins.names("heads")
 CASES = [(name, task) for name in HEADS for task in sorted(family_of(plugins.load("heads", name)).tasks)]
@@ -48,6 +50,27 @@ def test_shapes_kinds_and_diagnostics(case):
     assert head.prior_precision > 0
     assert {"log_evidence", "iterations", "gradient_norm"} <= set(head.diagnostics)
     assert all(np.isfinite(value) for value in head.diagnostics.values())
+
+
+def test_the_last_layer_sees_the_hidden_features_and_layers_lead_to_them(case):
+    name, task = case
+    data = training(task)
+    head = family(name).fit(data, prior_precision=None, start=None)
+    hidden = head.hidden(data.X_LD)
+    np.testing.assert_array_equal(head.last_layer(data.X_LD), np.column_stack([hidden, np.ones(data.n)]))
+    assert head.W_CD1.shape[1] == hidden.shape[1] + 1
+    assert (hidden is data.X_LD) == (head.layers == ())
+    assert (head.activation == "identity") == (head.layers == ())
+    assert [W.shape[1] for W, _ in head.layers] == [head.dim, *(len(b) for _, b in head.layers)][: len(head.layers)]
+
+
+def test_the_number_of_threads_does_not_change_a_byte(case):
+    name, task = case
+    found = []
+    for threads in (1, 2):
+        with thread_limit(threads), threadpool_limits(threads):
+            found.append(family(name).fit(training(task, n=200, D=40), prior_precision=0.1, start=None).arrays())
+    assert {k: v.tobytes() for k, v in found[0].items()} == {k: v.tobytes() for k, v in found[1].items()}
 
 
 def test_the_same_data_give_the_same_bytes_and_stay_as_they_are(case):
@@ -156,7 +179,7 @@ def test_no_rows_are_refused(case):
 @pytest.mark.parametrize(("damage", "words"), [
     (lambda a, s: a.pop("head.weight"), "'weight' is missing"),
     (lambda a, s: a.update({"head.extra": np.zeros(1)}), "'head.extra' does not belong"),
-    (lambda a, s: a.update({"head.weight": a["head.weight"][:, 1:]}), r"'weight' has shape \(\d, 6\), expected \(\d, 7\)"),
+    (lambda a, s: a.update({"head.weight": a["head.weight"][:, 1:]}), r"'weight' has shape \(\d, \d+\), expected \(\d, \d+\)"),
     (lambda a, s: a.update({"head.weight": a["head.weight"] * np.inf}), "'weight' holds NaN or infinity"),
     (lambda a, s: a.update({"head.weight": a["head.weight"].astype(np.float32)}), "'weight' has type float32"),
     (lambda a, s: s["head"].pop("dim"), "'dim' is missing"),

@@ -28,7 +28,7 @@ def model():
 
 def test_the_predictive_is_mean_field_on_logits_over_temperature(model):
     model, X = replace(model, temperature=1.7), rows(seed=1).X_LD
-    z, s = model.head.logits(X) / 1.7, model.posterior.variance(model.head.last_layer(X)) / 1.7**2
+    z, s = model.head.logits(X) / 1.7, model.posterior.variance(model.head.W_CD1, model.head.last_layer(X)) / 1.7**2
     np.testing.assert_allclose(model.predictive(X), log_softmax(z / np.sqrt(1 + np.pi / 8 * s)), atol=1e-12)
     np.testing.assert_allclose(model.log_probs(X), log_softmax(z), atol=1e-12)
     assert (model.predictive(X).argmax(axis=1) == model.log_probs(X).argmax(axis=1)).all()
@@ -70,7 +70,7 @@ def test_gamma_none_is_that_of_the_model(model):
 def test_variances_by_class_lower_confidence_and_keep_the_predicted_class():
     model, X = fit(rows(), FitSpec(softmax.head, LaplaceBlock)), rows(seed=1).X_LD
     plain, predictive = model.log_probs(X), model.predictive(X)
-    assert model.posterior.variance(model.head.last_layer(X)).shape == (40, 3)
+    assert model.posterior.variance(model.head.W_CD1, model.head.last_layer(X)).shape == (40, 3)
     assert (predictive.argmax(axis=1) == plain.argmax(axis=1)).all()
     assert (predictive.max(axis=1) < plain.max(axis=1)).all()
 

@@ -7,8 +7,9 @@ from alcli.arrays import with_bias
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
-from alcli.heads.ridge import GRID, ridge
+from alcli.heads.ridge import ridge
 from alcli.numerics.logistic import one_hot
+from alcli.numerics.ridge import GRID
 from alcli.posteriors.laplace_shared import LaplaceShared
 
 

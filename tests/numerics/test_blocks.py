@@ -1,6 +1,8 @@
+import sys
+
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from alcli.numerics.blocks import BLOCK_ROWS, n_threads, thread_limit, workers
 
@@ -39,6 +41,17 @@ def test_thread_limit_holds_inside_only():
         with thread_limit(0):
             assert n_threads() == 1
     assert n_threads() == before
+
+
+def test_libraries_are_looked_for_again_when_there_are_more_modules(monkeypatch):
+    looked = []
+    monkeypatch.setattr("alcli.numerics.blocks.ThreadpoolController", lambda: looked.append(1) or ThreadpoolController())
+    for name, expected in (("tests.one_more", 1), (None, 1), ("tests.another", 2)):
+        if name:
+            monkeypatch.setitem(sys.modules, name, sys)
+        with workers():
+            pass
+        assert len(looked) == expected
 
 
 def test_the_blas_has_one_thread_inside():

@@ -71,3 +71,12 @@ def test_rows_that_are_all_equal_are_picked_in_order():
     picks, radii = k_center(feature_rows(np.full((50, 3), 0.1, np.float32))[0], 50)
     assert picks.tolist() == list(range(50))
     assert (radii[1:] == 0).all()
+
+
+def test_a_centre_that_is_no_row_counts_from_the_start():
+    # From 0: 5 is farthest, then -4 (4 from 0), then 3 (2 from 5); 0 itself and the copy of 5 coincide with centres and come last, by norm.
+    X = np.array([[3.0], [0.0], [5.0], [-4.0], [5.0]])
+    (rows,) = feature_rows(X)
+    picks, radii = k_center(rows, 5, start_N=rows.sq_norms)
+    assert picks.tolist() == [2, 3, 0, 4, 1]
+    assert radii.tolist() == [5, 4, 2, 0, 0]

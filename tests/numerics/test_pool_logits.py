@@ -9,6 +9,7 @@ from alcli.numerics import pool_logits
 from alcli.numerics.blocks import thread_limit, workers
 from alcli.numerics.logistic import log_softmax
 from alcli.numerics.pool_logits import PoolLogits, factored
+from alcli.numerics.probability_drift import ProbabilityDrift
 
 N, D, C, T = 1500, 9, 5, 1.7
 BOUND = {np.float64: 1e-10, np.float32: 1e-4}
@@ -28,7 +29,7 @@ class Moving:
 
     def step(self, rank=1, size=0.1):
         before = self.W_CD1
-        A, B = self.rng.standard_normal((C, rank)), self.rng.standard_normal((rank, D + 1))
+        A, B = self.rng.standard_normal((len(before), rank)), self.rng.standard_normal((rank, D + 1))
         self.W_CD1 = before + size * A @ B
         self.logits.move(before, self.W_CD1)
 
@@ -46,7 +47,7 @@ def test_followed_logits_are_those_of_the_moved_weights(dtype, rank):
         pool.step(rank)
         if step % 3 == 0:  # moves wait for a pass, and several go into one
             pool.visit()
-            np.testing.assert_allclose(pool.logits.logits(0, N), pool.exact(), rtol=0, atol=BOUND[dtype])
+            np.testing.assert_allclose(pool.logits.logits(slice(0, N)), pool.exact(), rtol=0, atol=BOUND[dtype])
     assert not pool.logits.current
     pool.visit()
     assert pool.logits.current
@@ -60,7 +61,7 @@ def test_every_row_is_visited_once_and_is_up_to_date_when_it_is():
 
     def look(a, b):
         seen[a:b] += 1
-        worst.append(np.abs(pool.logits.logits(a, b) - pool.exact()[a:b]).max())
+        worst.append(np.abs(pool.logits.logits(slice(a, b)) - pool.exact()[a:b]).max())
 
     pool.visit(look)
     assert (seen == 1).all()
@@ -74,12 +75,12 @@ def test_log_probs_are_those_of_the_logits_also_after_a_leap(dtype):
         found = np.empty((N, C))
 
         def look(a, b, found=found):
-            found[a:b] = pool.logits.log_probs(a, b)
+            found[a:b] = pool.logits.log_probs(slice(a, b))
 
         pool.visit(look)
         exact = pool.exact()
         np.testing.assert_allclose(found, log_softmax(exact), rtol=0, atol=30 * np.abs(exact).max() * np.finfo(dtype).eps)
-        np.testing.assert_allclose(pool.logits.logits(0, N), exact, rtol=0, atol=30 * np.abs(exact).max() * np.finfo(dtype).eps)
+        np.testing.assert_allclose(pool.logits.logits(slice(0, N)), exact, rtol=0, atol=30 * np.abs(exact).max() * np.finfo(dtype).eps)
         pool.step(size=size)
 
 
@@ -91,7 +92,7 @@ def test_no_row_carries_roundings_for_ever(monkeypatch):
     pool.logits.Z_NC += 1.0
     for _ in range(8):
         pool.visit()
-    np.testing.assert_allclose(pool.logits.logits(0, N), pool.exact(), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(pool.logits.logits(slice(0, N)), pool.exact(), rtol=0, atol=1e-5)
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch):
@@ -118,3 +119,50 @@ def test_a_move_by_one_product_is_recognised_and_any_other_is_kept_whole():
         np.testing.assert_allclose(A @ B, after - W, rtol=0, atol=1e-12)
     A, B = factored(W, W)
     assert not (A @ B).any()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rows_by_number_are_those_of_a_slice_and_other_rows_stay(dtype):
+    pool, rows = Moving(dtype), np.array([7, 3, 1400])
+    for size in (0.1, 1000.0):
+        pool.visit()
+        others = np.setdiff1d(np.arange(N), rows)
+        before = pool.logits.Z_NC[others].copy()
+        found = pool.logits.log_probs(rows)
+        bound = 30 * np.abs(pool.exact()).max() * np.finfo(dtype).eps
+        np.testing.assert_allclose(found, log_softmax(pool.exact()[rows]), rtol=0, atol=bound)
+        np.testing.assert_allclose(pool.logits.logits(rows), pool.exact()[rows], rtol=0, atol=bound)
+        assert np.array_equal(pool.logits.Z_NC[others], before)
+        with pytest.raises(ValueError, match="read-only"):
+            pool.logits.log_probs(slice(0, 3))[:] = 0.0
+        pool.step(size=size)
+
+
+@pytest.mark.parametrize("rank", [1, C])
+def test_classes_may_be_added_while_moves_wait(rank):
+    pool = Moving(np.float64)
+    pool.visit()
+    for _ in range(3):
+        pool.step(rank)
+        pool.W_CD1 = np.pad(pool.W_CD1, ((0, 1), (0, 0)))
+        pool.logits.add_classes(1)
+        pool.step()
+        pool.visit()
+        np.testing.assert_allclose(pool.logits.logits(slice(0, N)), pool.exact(), rtol=0, atol=1e-10)
+        np.testing.assert_allclose(pool.logits.log_probs(slice(0, N)), log_softmax(pool.exact()), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("rank", [1, 3, C])
+def test_the_drift_is_told_of_every_move(rank):
+    pool = Moving(np.float64)
+    pool.logits.drift = ProbabilityDrift(N, C, np.float64)
+    pool.visit()
+    before = pool.logits.log_probs(slice(0, N)).copy()
+    pool.logits.drift.note(np.arange(N), before)
+    for _ in range(3):
+        pool.step(rank, size=0.02)
+        pool.step(1, size=0.02)
+        pool.visit()
+        l1_N = np.abs(np.exp(log_softmax(pool.exact())) - np.exp(before)).sum(axis=1)
+        assert (l1_N <= pool.logits.drift.l1_N).all()
+    assert np.isfinite(pool.logits.drift.l1_N).all() == (rank == 1)

@@ -29,19 +29,19 @@ def problem(C=3, n=12, D=2, link="softmax", seed=0):
 def test_zero_weights_of_two_classes_by_hand():
     # p (1 - p) = 1/4 everywhere; phi = (2, 1) with weight 3 adds 3 and 3/4.
     data = Evidence(np.array([[2.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([3.0]), "softmax")
-    post = LaplaceDiag.fit(np.zeros((2, 2)), data, prior_precision=1.0)
+    _, post = LaplaceDiag.fit(np.zeros((2, 2)), data, prior_precision=1.0)
     np.testing.assert_allclose(post.precision_CD1, [[4.0, 1.75]] * 2)
-    np.testing.assert_allclose(post.variance(data.phi_LD1), post.noise_variance * np.full((1, 2), 4 / 4 + 1 / 1.75))
+    np.testing.assert_allclose(post.variance(np.zeros((2, 2)), data.phi_LD1), post.noise_variance * np.full((1, 2), 4 / 4 + 1 / 1.75))
 
 
 def test_a_precision_that_is_not_positive_is_named():
     W, data = problem()
-    post = LaplaceDiag.fit(W, data, prior_precision=0.7)
+    _, post = LaplaceDiag.fit(W, data, prior_precision=0.7)
     with pytest.raises(DataError, match="'precision' holds numbers that are not positive"):
         LaplaceDiag.from_arrays({"precision": -post.precision_CD1}, post.settings(), D1=3, C=3)
 
 
 def test_a_new_class_gets_the_mean_precision_of_the_others():
     W, data = problem()
-    post = LaplaceDiag.fit(W, data, prior_precision=0.7)
+    _, post = LaplaceDiag.fit(W, data, prior_precision=0.7)
     np.testing.assert_allclose(post.with_new_classes(1).precision_CD1[3], post.precision_CD1.mean(axis=0))

@@ -33,7 +33,7 @@ def test_from_the_map_a_batch_update_is_one_newton_step_of_the_refit():
     y = data.targets_LC.argmax(axis=1)
     rows = rotate(data.phi_LD1[:14], y[:14], data.weights_L[:14], 5)
     W = fit_map(rows, 0.7).W_CR @ rows.V_D1R.T
-    post = LaplaceFull.fit(W, data.rows(np.arange(14)), prior_precision=0.7)
+    _, post = LaplaceFull.fit(W, data.rows(np.arange(14)), prior_precision=0.7)
     got, _ = post.update(W, data.rows(np.arange(14, 20)), gamma=1.0, mode="batch")
 
     def objective(w):
@@ -50,7 +50,7 @@ def test_from_the_map_a_batch_update_is_one_newton_step_of_the_refit():
 def test_two_classes_are_one_weight_vector_with_half_the_prior(gamma):
     W, data = problem(C=2)
     old, new = data.rows(np.arange(11)), data.rows(np.arange(11, 12))
-    post = LaplaceFull.fit(W, old, prior_precision=0.7, noise_variance=1.0)
+    _, post = LaplaceFull.fit(W, old, prior_precision=0.7, noise_variance=1.0)
     phi, weight, sign = new.phi_LD1[0], new.weights_L[0], new.targets_LC[0, 0]
     def chance(a):
         return 1 / (1 + np.exp(-a))
@@ -75,7 +75,7 @@ def test_sure_predictions_make_a_newton_step_overshoot_and_not_the_implicit_upda
     y[:15], phi[:15, 0] = 1, phi[:15, 0] + 6
     rows = rotate(phi, y, np.ones(30), 2)
     W = fit_map(rows, 1e-3).W_CR @ rows.V_D1R.T
-    post = LaplaceFull.fit(W, Evidence(phi, one_hot(y, 2), np.ones(30), "softmax"), prior_precision=1e-3)
+    _, post = LaplaceFull.fit(W, Evidence(phi, one_hot(y, 2), np.ones(30), "softmax"), prior_precision=1e-3)
     surprise = Evidence(phi[:1], np.array([[1.0, 0.0]]), np.ones(1), "softmax")
     def loss(V):
         step = (V - W).ravel()
@@ -89,7 +89,7 @@ def test_squared_loss_equals_ridge_on_all_rows():
     weighted = data.phi_LD1 * data.weights_L[:, None]
     def ridge(n):
         return np.linalg.solve(0.7 * np.eye(3) + weighted[:n].T @ data.phi_LD1[:n], weighted[:n].T @ data.targets_LC[:n]).T
-    post = LaplaceFull.fit(ridge(8), data.rows(np.arange(8)), prior_precision=0.7)
+    _, post = LaplaceFull.fit(ridge(8), data.rows(np.arange(8)), prior_precision=0.7)
     np.testing.assert_allclose(post.update(ridge(8), data.rows(np.arange(8, 12)))[0], ridge(12), atol=1e-12)
 
 

@@ -45,20 +45,20 @@ def joined(a, b):
 
 def test_precision_covariance_and_variance_equal_their_dense_forms():
     W, old, _ = problem()
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.5, noise_variance=2.0)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.5, noise_variance=2.0)
     P = dense(old, 0.5)
     np.testing.assert_allclose(post.precision, P, atol=1e-13)
     np.testing.assert_allclose(post.covariance, np.linalg.inv(P), atol=1e-13)
     np.testing.assert_allclose(post.factor @ post.factor.T, P, atol=1e-13)
     phi = with_bias(np.random.default_rng(1).normal(size=(7, D)))
-    np.testing.assert_allclose(post.variance(phi)[:, 0], 2.0 * np.diag(phi @ np.linalg.inv(P) @ phi.T), rtol=1e-12)
+    np.testing.assert_allclose(post.variance(W, phi)[:, 0], 2.0 * np.diag(phi @ np.linalg.inv(P) @ phi.T), rtol=1e-12)
 
 
 @pytest.mark.parametrize("mode", ["sequential", "batch"])
 @pytest.mark.parametrize("curvature", [1.0, 0.1])
 def test_sequential_batch_and_direct_inverse_agree_on_the_covariance(mode, curvature):
     W, old, new = problem()
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=curvature)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=curvature)
     _, after = post.update(W, new, gamma=1.0, mode=mode)
     P = dense(joined(old, new), curvature)
     np.testing.assert_allclose(after.precision, P, atol=1e-13)
@@ -69,7 +69,7 @@ def test_a_rank_one_update_by_hand():
     # D = 1 with bias: P = I, phi = (1, 1), s = 2, so covariance' phi = phi / 3 and W' = gamma (e_y - 1/2) phi / 3.
     data = Evidence(np.ones((1, 2)), np.array([[1.0, 0.0]]), np.ones(1), "softmax")
     empty = Evidence(np.empty((0, 2)), np.empty((0, 2)), np.empty(0), "softmax")
-    W, post = LaplaceShared.fit(np.zeros((2, 2)), empty, prior_precision=1.0).update(np.zeros((2, 2)), data, gamma=2.0)
+    W, post = LaplaceShared.fit(np.zeros((2, 2)), empty, prior_precision=1.0)[1].update(np.zeros((2, 2)), data, gamma=2.0)
     np.testing.assert_allclose(W, np.array([[1, 1], [-1, -1]]) / 3, atol=1e-15)
     np.testing.assert_allclose(post.covariance, np.eye(2) - np.ones((2, 2)) / 3, atol=1e-15)
 
@@ -78,7 +78,7 @@ def test_a_rank_one_update_by_hand():
 def test_squared_loss_with_gamma_one_equals_ridge_on_all_rows(mode):
     _, old, new = problem(link="identity")
     W0 = np.linalg.solve(dense(old, 1.0), (old.phi_LD1 * old.weights_L[:, None]).T @ old.targets_LC).T
-    post = LaplaceShared.fit(W0, old, prior_precision=PRIOR)
+    _, post = LaplaceShared.fit(W0, old, prior_precision=PRIOR)
     both = joined(old, new)
     want = np.linalg.solve(dense(both, 1.0), (both.phi_LD1 * both.weights_L[:, None]).T @ both.targets_LC).T
     for order in (np.arange(6), np.arange(6)[::-1]):
@@ -91,7 +91,7 @@ def test_squared_loss_with_gamma_one_equals_ridge_on_all_rows(mode):
 def test_the_dual_form_equals_the_sequential_recursion(gamma):
     W, old, new = problem()
     new = Evidence(new.phi_LD1, new.targets_LC, np.ones(new.n), "softmax")
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.3)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.3)
     got, _ = post.update(W, new, gamma=gamma)
     X, S = new.phi_LD1, post.covariance
     dual = updates.dual_update(X @ S @ X.T, X @ W.T, new.targets_LC, gamma=gamma, curvature=0.3, mean=softmax)
@@ -102,7 +102,7 @@ def test_the_dual_form_equals_the_sequential_recursion(gamma):
 
 def test_batch_mode_does_not_depend_on_order_and_sequential_mode_does():
     W, old, new = problem()
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
     backwards = new.rows(np.arange(new.n)[::-1])
     batch = [post.update(W, data, gamma=2.0, mode="batch")[0] for data in (new, backwards)]
     np.testing.assert_allclose(*batch, atol=1e-12)
@@ -113,7 +113,7 @@ def test_batch_mode_does_not_depend_on_order_and_sequential_mode_does():
 def test_summing_corrections_of_one_covariance_is_right_for_one_row_and_wrong_for_two():
     # The published equation 7; two rows must be absorbed one after another instead.
     W, old, new = problem()
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
     S = post.covariance
     for m in (1, 2):
         summed = S.copy()
@@ -133,16 +133,16 @@ def test_a_batch_update_from_the_map_always_lowers_the_objective_of_all_rows(see
     rows = rotate(phi[:12], y[:12], np.ones(12), C)
     W = fit_map(rows, PRIOR).W_CR @ rows.V_D1R.T
     old, new = (Evidence(phi[i], one_hot(y[i], C), np.ones(len(y[i])), "softmax") for i in (slice(12), slice(12, 18)))
-    after, _ = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=curvature).update(W, new, gamma=gamma, mode="batch")
+    after, _ = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=curvature)[1].update(W, new, gamma=gamma, mode="batch")
     loss = [-log_softmax(phi @ V.T)[np.arange(18), y].sum() + PRIOR / 2 * (V**2).sum() for V in (W, after)]
     assert loss[1] < loss[0]
 
 
 def test_pool_bookkeeping_equals_recomputation_and_variances_never_grow():
     W, old, new = problem()
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.4, noise_variance=1.0)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.4, noise_variance=1.0)
     pool = with_bias(np.random.default_rng(3).normal(size=(20, D)))
-    logits, variances = pool @ W.T, post.variance(pool)[:, 0].copy()
+    logits, variances = pool @ W.T, post.variance(W, pool)[:, 0].copy()
     for i in range(new.n):
         row = Evidence(new.phi_LD1[i : i + 1], new.targets_LC[i : i + 1], np.ones(1), "softmax")
         phi = row.phi_LD1[0]
@@ -151,7 +151,7 @@ def test_pool_bookkeeping_equals_recomputation_and_variances_never_grow():
         updates.absorb_into_pool(logits, variances, pool @ t, float(phi @ t), step, 0.4)
         W, post = post.update(W, row, gamma=1.5)
         np.testing.assert_allclose(logits, pool @ W.T, atol=1e-12)
-        np.testing.assert_allclose(variances, post.variance(pool)[:, 0], atol=1e-12)
+        np.testing.assert_allclose(variances, post.variance(W, pool)[:, 0], atol=1e-12)
         assert (variances <= before).all()
         assert (variances >= 0).all()
 
@@ -162,7 +162,7 @@ def test_an_unseen_class_learns_and_another_class_row_leaves_the_covariance():
     target = np.zeros((1, C))
     target[0, -1] = 1.0
     row = Evidence(new.phi_LD1[:1], target, np.ones(1), "softmax")
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
     after, state = post.update(W, row, gamma=1.0)
     assert np.abs(after[-1]).max() > 1e-3
     wider = Evidence(row.phi_LD1, np.pad(target, ((0, 0), (0, 1))), np.ones(1), "softmax")
@@ -176,7 +176,7 @@ def test_precision_and_covariance_do_not_drift_apart_in_1000_updates(scale):
     phi = with_bias(scale * rng.normal(size=(1040, 32)) / np.sqrt(32))
     data = Evidence(phi, one_hot(rng.integers(C, size=1040), C), np.ones(1040), "softmax")
     W = np.zeros((C, 33))
-    post = LaplaceShared.fit(W, data.rows(np.arange(40)), prior_precision=0.01 * scale**2, curvature=0.5)
+    _, post = LaplaceShared.fit(W, data.rows(np.arange(40)), prior_precision=0.01 * scale**2, curvature=0.5)
     for start in range(40, 1040, 50):
         W, post = post.update(W, data.rows(np.arange(start, start + 50)), gamma=0.5, mode="batch" if start % 100 else "sequential")
     assert np.abs(post.covariance @ post.precision - np.eye(33)).max() < 1e-8
@@ -186,7 +186,7 @@ def test_precision_and_covariance_do_not_drift_apart_in_1000_updates(scale):
 
 def test_samples_have_the_posterior_covariance_and_do_not_depend_on_how_many_are_drawn():
     W, old, _ = problem(D=2)
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR, noise_variance=2.0)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR, noise_variance=2.0)
     draws = post.sample(W, 20_000, seed=7) - W
     S = 2.0 * post.covariance
     for c in range(C):
@@ -199,10 +199,10 @@ def test_samples_have_the_posterior_covariance_and_do_not_depend_on_how_many_are
 def test_monte_carlo_prediction_equals_a_gauss_hermite_integral():
     W, old, _ = problem(D=2)
     W, old = W[:2], Evidence(old.phi_LD1, old.targets_LC[:, :2], old.weights_L, "softmax")
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR, noise_variance=1.0)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR, noise_variance=1.0)
     phi = np.array([[1.0, -2.0, 1.0]])
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
-    difference = float(phi[0] @ (W[0] - W[1])) + np.sqrt(2 * float(post.variance(phi)[0, 0])) * nodes
+    difference = float(phi[0] @ (W[0] - W[1])) + np.sqrt(2 * float(post.variance(W, phi)[0, 0])) * nodes
     want = (weights / np.sqrt(2 * np.pi)) @ (1 / (1 + np.exp(-difference)))
     probs = softmax(np.einsum("bd,scd->sbc", phi, post.sample(W, 20_000, seed=1)))[:, 0, 0]
     assert abs(probs.mean() - want) < 3 * probs.std() / np.sqrt(len(probs))
@@ -213,7 +213,7 @@ def test_log_evidence_equals_that_of_the_bayesian_linear_model():
     old = Evidence(old.phi_LD1, old.targets_LC, np.ones(old.n), "identity")
     P, variance = dense(old, 1.0), 0.3
     W = np.linalg.solve(P, old.phi_LD1.T @ old.targets_LC).T
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
     residual = old.targets_LC - old.phi_LD1 @ W.T
     likelihood = -0.5 * (residual**2).sum() / variance - 0.5 * residual.size * np.log(2 * np.pi * variance)
     cov = variance * (np.eye(old.n) + old.phi_LD1 @ old.phi_LD1.T / PRIOR)
@@ -224,11 +224,11 @@ def test_log_evidence_equals_that_of_the_bayesian_linear_model():
 def test_the_default_scale_makes_the_weights_as_large_as_the_prior_expects():
     W, old, _ = problem()
     W = 0.1 * W
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.3)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.3)
     effective = np.trace(np.linalg.solve(dense(old, 0.3), dense(old, 0.3) - PRIOR * np.eye(D + 1)))
     assert post.noise_variance * C * effective / PRIOR == pytest.approx((W**2).sum())
-    assert 0 < LaplaceShared.fit(0 * W, old, prior_precision=PRIOR).noise_variance < 1e-5
-    assert LaplaceShared.fit(100 * W, old, prior_precision=PRIOR).noise_variance == 1.0
+    assert 0 < LaplaceShared.fit(0 * W, old, prior_precision=PRIOR)[1].noise_variance < 1e-5
+    assert LaplaceShared.fit(100 * W, old, prior_precision=PRIOR)[1].noise_variance == 1.0
 
 
 @pytest.mark.parametrize("link", ["softmax", "identity"])
@@ -236,7 +236,7 @@ def test_the_default_scale_makes_the_weights_as_large_as_the_prior_expects():
 def test_removing_the_rows_of_the_last_implicit_update_undoes_it(link, mode):
     W, old, new = problem(link=link)
     new = new.rows(np.arange(6 if mode == "batch" else 1))
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.3 if link == "softmax" else 1.0)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.3 if link == "softmax" else 1.0)
     back, state = LaplaceShared.remove(post.update(W, new, mode=mode)[1], post.update(W, new, mode=mode)[0], new)
     np.testing.assert_allclose(back, W, atol=1e-11)
     np.testing.assert_allclose(state.precision, post.precision, atol=1e-12)
@@ -248,7 +248,7 @@ def test_removing_any_rows_is_exact_for_the_precision_and_for_ridge():
     both = joined(old, new)
     def fitted(data):
         return np.linalg.solve(dense(data, 1.0), (data.phi_LD1 * data.weights_L[:, None]).T @ data.targets_LC).T
-    W, post = LaplaceShared.fit(fitted(both), both, prior_precision=PRIOR).remove(fitted(both), old.rows(np.arange(5)))
+    W, post = LaplaceShared.fit(fitted(both), both, prior_precision=PRIOR)[1].remove(fitted(both), old.rows(np.arange(5)))
     rest = both.rows(np.arange(5, 18))
     np.testing.assert_allclose(W, fitted(rest), atol=1e-12)
     np.testing.assert_allclose(post.covariance, np.linalg.inv(dense(rest, 1.0)), atol=1e-12)
@@ -262,13 +262,13 @@ def test_removing_a_row_of_a_softmax_fit_comes_nearer_to_the_refit_without_it():
         return fit_map(rows, PRIOR).W_CR @ rows.V_D1R.T
     with_all, without = fitted(0), fitted(1)
     data = Evidence(phi, one_hot(y, C), np.ones(30), "softmax")
-    W, _ = LaplaceShared.fit(with_all, data, prior_precision=PRIOR, curvature=0.2).remove(with_all, data.rows(np.arange(1)))
+    W, _ = LaplaceShared.fit(with_all, data, prior_precision=PRIOR, curvature=0.2)[1].remove(with_all, data.rows(np.arange(1)))
     assert np.linalg.norm(W - without) < 0.5 * np.linalg.norm(with_all - without)
 
 
 def test_rows_that_were_never_absorbed_cannot_be_removed():
     W, old, _ = problem()
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
     far = Evidence(100 * old.phi_LD1[:1], old.targets_LC[:1], np.ones(1), "softmax")
     with pytest.raises(DataError, match="without these rows is not positive definite"):
         post.remove(W, far)
@@ -283,7 +283,7 @@ def test_rows_that_were_never_absorbed_cannot_be_removed():
 ])
 def test_a_damaged_factor_is_named(damage, words):
     W, old, _ = problem()
-    post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
+    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
     with pytest.raises(DataError, match=f"'precision_factor'.*{words}"):
         LaplaceShared.from_arrays({"precision_factor": damage(post.factor)}, post.settings(), D1=D + 1, C=C)
 

@@ -30,14 +30,14 @@ def test_two_classes_have_the_curvature_of_logistic_regression():
     W, data = problem(C=2)
     p = 1 / (1 + np.exp(-data.phi_LD1 @ (W[0] - W[1])))
     want = 0.7 * np.eye(3) + (data.phi_LD1 * (data.weights_L * p * (1 - p))[:, None]).T @ data.phi_LD1
-    post = LaplaceSharedCat.fit(W, data, prior_precision=0.7, curvature=LaplaceSharedCat.curvature_at(np.array([[0.3, 0.7], [0.1, 0.9]])))
+    _, post = LaplaceSharedCat.fit(W, data, prior_precision=0.7, curvature=LaplaceSharedCat.curvature_at(np.array([[0.3, 0.7], [0.1, 0.9]])))
     np.testing.assert_allclose(post.precision, want, atol=1e-13)
 
 
 def test_a_linearised_step_divides_by_one_plus_curvature_times_variance():
     # The published code leaves the curvature out of this denominator.
     W, data = problem()
-    post = LaplaceSharedCat.fit(W, data, prior_precision=0.7)
+    _, post = LaplaceSharedCat.fit(W, data, prior_precision=0.7)
     row = Evidence(data.phi_LD1[:1], data.targets_LC[:1], np.ones(1), "softmax")
     phi, p = row.phi_LD1[0], softmax(row.phi_LD1 @ W.T)[0]
     t, r = post.covariance @ phi, p.max() * (1 - p.max())
@@ -52,5 +52,5 @@ def test_a_linearised_step_divides_by_one_plus_curvature_times_variance():
 def test_labels_cannot_be_given_back():
     W, data = problem()
     with pytest.raises(DataError, match="laplace-shared-cat") as caught:
-        LaplaceSharedCat.fit(W, data, prior_precision=0.7).remove(W, data.rows(np.arange(1)))
+        LaplaceSharedCat.fit(W, data, prior_precision=0.7)[1].remove(W, data.rows(np.arange(1)))
     assert caught.value.hint == "refit without them"

@@ -9,6 +9,7 @@ from alcli.errors import UsageError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads.softmax import softmax
+from alcli.posteriors.ensemble import Ensemble
 from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.simulation.contenders import contender, names
 from alcli.simulation.oracle import Oracle
@@ -115,8 +116,13 @@ def test_options_belong_to_both_parts():
 def test_what_the_head_cannot_serve_is_refused():
     with pytest.raises(UsageError, match=r"'margin\+update' absorbs labels"):
         contender("margin+update").check(FitSpec(softmax.head, None))
+    with pytest.raises(UsageError, match=r"'margin\+update' absorbs labels in closed form, which --posterior ensemble rules out"):
+        contender("margin+update").check(FitSpec(softmax.head, Ensemble))
     with pytest.raises(UsageError, match="'optimal-look-ahead' needs one covariance"):
         contender("optimal-look-ahead").check(FitSpec(softmax.head, None))
+    with pytest.raises(UsageError, match="'optimal-look-ahead' needs one covariance"):
+        contender("optimal-look-ahead").check(FitSpec(softmax.head, Ensemble))
+    contender("margin").check(FitSpec(softmax.head, Ensemble))
     contender("margin").check(FitSpec(softmax.head, None))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alcli.simulation.splits import held_out, initial_rows
+from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_two_classes
 
 labels = st.lists(st.integers(0, 4), min_size=2, max_size=60).map(np.array)
 
@@ -68,3 +68,24 @@ def test_draws_follow_the_order_given_and_not_the_numbers_of_the_rows():
         lambda y, rows: initial_rows(y, rows, 4, rng(), classes=True, stratified=False),
     ):
         assert moved[draw(y, np.arange(10))].tolist() == draw(y_moved, moved).tolist()
+
+
+def test_the_most_frequent_label_by_a_count_in_a_loop():
+    rng = np.random.default_rng(4)
+    groups, labels = rng.integers(0, 30, 300), rng.integers(0, 5, 300)
+    groups[groups == 7] = 8
+    expected = [np.bincount(labels[groups == g]).argmax() if g != 7 else 0 for g in range(30)]
+    assert most_frequent(labels, groups, 30).tolist() == expected
+    assert most_frequent(np.array([2, 1, 1, 2]), np.zeros(4, np.int64), 1).tolist() == [1]
+
+
+def test_two_classes_are_shown_where_any_item_can_show_them():
+    labels = {0: [1, 1], 1: [1], 2: [1, 0], 3: [1], 4: [0]}
+
+    def labels_of(items):
+        return np.concatenate([labels[int(i)] for i in items])
+
+    found = {with_two_classes(np.array([0, 1]), np.arange(5), labels_of, np.random.default_rng(s)).tolist()[1] for s in range(20)}
+    assert found == {2, 4}
+    assert with_two_classes(np.array([0, 2]), np.arange(5), labels_of, np.random.default_rng(0)).tolist() == [0, 2]
+    assert with_two_classes(np.array([0, 1]), np.array([0, 1, 3]), labels_of, np.random.default_rng(0)).tolist() == [0, 1]

@@ -84,6 +84,11 @@ def test_with_a_ridge_head_the_update_is_the_refit():
     assert np.abs(updated.head.W_CD1 - refit.head.W_CD1).max() < 1e-10
 
 
+def test_every_method_works_on_a_head_with_hidden_layers():
+    study = replace(STUDY, spec=Recipe(head="mlp", options={"widths": "6", "epochs": "5"}).spec(regression=False), new=(5,), stages=(15,))
+    assert set(by(found(study), "stages")) == {*METHODS, RADAM}
+
+
 def test_radam_learns_and_repeats_itself():
     p, new, X = prior()
     one, two = radam(p, new), radam(p, new)

@@ -1,6 +1,10 @@
 import numpy as np
 import pytest
 
+from alcli.errors import DataError
+from alcli.heads._contract import LinearHead
+from alcli.heads._model import Model
+from alcli.heads._network import NetworkHead
 from tests.helpers import random_head, view_of
 
 X = np.random.default_rng(0).standard_normal((30, 3)).astype(np.float32)
@@ -67,6 +71,29 @@ def test_draws_are_the_same_for_every_row_and_follow_from_the_seed(monkeypatch):
     assert np.allclose(view.sampling(9, seed=1).evaluate("sample_log_probs", X)[:, :6], once, rtol=1e-12)
 
 
+@pytest.mark.parametrize("labelled", [[9, 2, 20], []])
+def test_targets_of_the_labelled_rows_come_in_the_order_of_their_ids(labelled):
+    order = sorted(range(len(labelled)), key=lambda i: IDS[labelled[i]])
+    classes, numbers = np.array([2, 0, 3][: len(labelled)], np.int64), np.array([0.5, -1.0, 7.0][: len(labelled)])
+    view = view_of(X, ids=IDS, labelled=labelled, labels=classes, head=random_head(3, 4))
+    assert np.array_equal(view.labelled_targets(), np.eye(4)[classes[order]])
+    view = view_of(X, ids=IDS, labelled=labelled, labels=numbers, head=random_head(3, 1))
+    assert np.array_equal(view.labelled_targets(), numbers[order][:, None])
+
+
+def test_labels_that_are_not_known_are_missed_only_where_rows_are_labelled():
+    with pytest.raises(DataError, match="give them with -l"):
+        view_of(X, labelled=[1], head=random_head(3, 4)).labelled_targets()
+    assert view_of(X, head=random_head(3, 4)).labelled_targets().shape == (0, 4)
+    with pytest.raises(LookupError, match="without one"):
+        view_of(X).labelled_targets()
+
+
+def test_features_of_some_candidates_are_those_of_the_matrix():
+    view = view_of(X, ids=IDS, labelled=[4, 5])
+    assert np.array_equal(view.features_at(np.array([7, 0, 3])), view.matrix("features")[[7, 0, 3]])
+
+
 def test_targets_are_candidates_unless_rows_were_named():
     drawn = view_of(X, ids=IDS, labelled=[4, 5]).targets(10, np.random.default_rng(0))
     numbers = [int(np.flatnonzero((row == X).all(axis=1))[0]) for row in drawn]
@@ -81,3 +108,28 @@ def test_targets_are_candidates_unless_rows_were_named():
 def test_a_view_of_nothing_reduces_to_nothing():
     view = view_of(X, head=random_head(3, 4), candidates=np.empty(0, np.int64))
     assert len(view.reduced(lambda block: block, "logits")) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("block_rows", [1, 8, 100])
+def test_hidden_features_are_what_the_last_layer_sees_in_the_type_of_the_features(dtype, block_rows):
+    rng = np.random.default_rng(2)
+    network = NetworkHead(((rng.standard_normal((5, 3)), rng.standard_normal(5)),), "relu", LinearHead("mlp", rng.standard_normal((2, 6)), 1.0))
+    view = view_of(X.astype(dtype), ids=IDS, labelled=[0, 7], head=Model(network), block_rows=block_rows)
+    hidden = view.matrix("hidden")
+    assert hidden.dtype == dtype
+    np.testing.assert_array_equal(hidden, network.hidden(X[view.rows].astype(dtype)).astype(dtype))
+    np.testing.assert_allclose(view.matrix("hidden_sq_norm"), (hidden.astype(np.float64) ** 2).sum(axis=1), rtol=1e-12)
+    assert view.network() is network
+    rows, blocks, norms = (np.concatenate(parts) for parts in zip(*view.blocks("hidden", "hidden_sq_norm"), strict=True))
+    place = np.argsort(IDS[rows])
+    np.testing.assert_allclose(blocks[place], hidden, rtol=1e-6)
+    np.testing.assert_allclose(norms[place], view.matrix("hidden_sq_norm"), rtol=1e-6)
+
+
+def test_hidden_features_of_a_linear_head_are_the_features_and_not_a_copy():
+    view = view_of(X, head=Model(LinearHead("softmax", np.zeros((2, 4)), 1.0)))
+    assert view.matrix("hidden") is view.matrix("features")
+    assert all(np.shares_memory(hidden, features) for _, hidden, features in view.blocks("hidden", "features"))
+    with pytest.raises(LookupError, match="without"):
+        view_of(X).matrix("hidden")

@@ -45,6 +45,14 @@ def test_the_paper_preset_fixes_curvature_and_gamma_of_a_classification():
         Recipe(preset="papr").checked()
 
 
+@pytest.mark.parametrize("kind", ["ensemble", "dropout", "variational"])
+def test_what_is_for_laplace_is_refused_elsewhere(kind):
+    assert Recipe(posterior=kind).checked().spec(regression=True).posterior.kind == kind
+    for values in ({"covariance": "block"}, {"preset": "paper"}):
+        with pytest.raises(UsageError, match=f"{next(iter(values.values()))} is for --posterior laplace, not for {kind}"):
+            Recipe(posterior=kind, **values).checked()
+
+
 def test_options_of_the_posterior_have_a_prefix():
     spec = Recipe(covariance="full", options={"posterior.max-parameters": "9"}).checked().spec(regression=False)
     assert spec.posterior_options == {"max_parameters": 9}

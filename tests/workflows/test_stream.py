@@ -54,9 +54,10 @@ def true(item):
     return {"id": item["id"], "label": CLASSES[int(item["id"][1:]) % 3]}
 
 
-def run(reply=true, *, strategy="margin", n=5, out=None, head=HEAD, pool="pool.parquet", **more):
+def run(reply=true, *, strategy="margin", n=5, out=None, head=HEAD, pool="pool.parquet", allow_new_classes=False, **more):
     talk = Talk(reply)
-    stream(open_pool(pool), Query(strategy, n, head=head, **more), out=out, source=talk, emit=talk.emit, note=talk.notes.append)
+    ask = Query(strategy, n, head=head, **more)
+    stream(open_pool(pool), ask, out=out, source=talk, emit=talk.emit, note=talk.notes.append, allow_new_classes=allow_new_classes)
     return talk
 
 
@@ -134,6 +135,57 @@ def test_classes_that_are_integers_may_be_written_as_such_or_as_text(folder):
     assert not talk.errors
     assert all(isinstance(item["predicted"], int) for item in talk.items)
     assert load_head(NEW).absorbed.label_L[-4:].tolist() == [int(item["id"][1:]) % 3 for item in talk.items]
+
+
+def test_a_new_class_is_of_the_type_of_the_others(folder):
+    X, y = tiny_features()
+    for classes, good, bad in (([0, 1, 2], "7", ["yak", "007", 1.5]), ([False, True, True], None, ["yak", 3])):
+        write_pool("pool.parquet", X, label=[classes[c] if i < 20 else None for i, c in enumerate(y)])
+        Path(HEAD).unlink(missing_ok=True)
+        fit_head(open_pool("pool.parquet"), [], HEAD, Recipe(prior_precision=1.0))
+        said = [*bad, good if good is not None else True]
+        talk = run(lambda item, said=said: [{"id": item["id"], "label": label} for label in said], n=1, allow_new_classes=True, out=NEW)
+        assert len(talk.errors) == len(bad)
+        assert load_head(NEW).classes == (("0", "1", "2", "7") if good else ("false", "true"))
+        Path(NEW).unlink()
+
+
+@pytest.mark.parametrize("strategy", ["margin", "badge", "coreset"])
+def test_new_classes_give_the_head_and_the_items_of_updates_and_queries(head, alcli, strategy):
+    said = ["yak", "yak", "cat", "gnu", "yak", "dog"]
+    talk = run(lambda item: {"id": item["id"], "label": said[item["rank"]]}, strategy=strategy, n=6, out=NEW, allow_new_classes=True)
+    for item, label in zip(talk.items, said):
+        found = json.loads(alcli("query", "pool.parquet", "-H", HEAD, "-s", strategy, "-n", 1, "--format", "jsonl").done().out)
+        assert (item["id"], item["predicted"]) == (found["id"], found["predicted"])
+        assert item["confidence"] == pytest.approx(found["confidence"], rel=1e-5)
+        write_labels("one.csv", {item["id"]: label})
+        update(HEAD, open_pool("pool.parquet"), ["one.csv"], How(allow_new_classes=True))
+    one, other = load_head(NEW), load_head(HEAD)
+    assert one.classes == other.classes == (*CLASSES, "yak", "gnu")
+    np.testing.assert_allclose(one.model.head.W_CD1, other.model.head.W_CD1, rtol=0, atol=1e-10)
+    assert np.array_equal(one.absorbed.label_L, other.absorbed.label_L)
+
+
+def test_a_new_class_that_was_not_allowed_says_how_to_allow_it(head):
+    talk = run(lambda item: [{"id": item["id"], "label": "yak"}, true(item)], n=1)
+    assert "no class 'yak'" in talk.errors[0]
+    assert "--allow-new-classes" in talk.errors[0]
+
+
+def test_a_signal_between_a_new_class_and_its_label_leaves_a_head_that_fits(head, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    def reply(item):
+        if item["rank"] == 1:
+            monkeypatch.setattr(module.Live, "tell", interrupted)
+            return {"id": item["id"], "label": "yak"}
+        return true(item)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(reply, n=3, out=NEW, allow_new_classes=True)
+    assert load_head(NEW).classes == CLASSES
+    assert len(load_head(NEW).absorbed.id_L) == 21
 
 
 def test_a_weight_counts_as_in_a_file(head):
@@ -217,9 +269,10 @@ def test_what_another_process_gave_out_meanwhile_is_not_asked(head):
     assert "only 1 of 2 items are left to select" in talk.notes
 
 
-def test_a_head_without_a_posterior_is_refused(tiny):
-    fit_head(open_pool("pool.parquet"), ["labels.csv"], HEAD, Recipe(posterior="none"))
-    with pytest.raises(DataError, match="has no posterior"):
+@pytest.mark.parametrize("posterior", ["none", "ensemble", "dropout", "variational"])
+def test_a_head_that_cannot_absorb_labels_is_refused(tiny, posterior):
+    fit_head(open_pool("pool.parquet"), ["labels.csv"], HEAD, Recipe(posterior=posterior))
+    with pytest.raises(UsageError, match="no posterior that absorbs labels one at a time"):
         run()
 
 

@@ -78,7 +78,8 @@ def test_a_pool_too_small_is_refused_before_anything_is_written(pool, tmp_path):
     ("changes", "words"),
     [
         ({"n_seeds": 0}, "--seeds must be at least 1"),
-        ({"recipe": Recipe(posterior="none")}, "needs a posterior"),
+        ({"recipe": Recipe(posterior="none")}, "needs a posterior that absorbs labels in closed form, which --posterior none is not"),
+        ({"recipe": Recipe(posterior="variational")}, "which --posterior variational is not"),
         ({"options": {"inital": "5"}}, "has no parameter 'inital'; did you mean 'initial'"),
         ({"options": {"initial": "1"}}, "-p initial is too small: 1"),
         ({"options": {"new": "9,3"}}, "-p new takes ascending sizes"),

@@ -1,0 +1,134 @@
+"""The items of a pool whose rows are parts of them: patches of an image, frames of a video, sentences of a document.
+
+A label file names rows or groups. An `id` that only a row or only a group has is that one's; where it could be either, the file is
+refused unless a column `group` says which is meant: in place of `id` it names groups, beside it every `id` is a row's. The label of a
+group is that of each of its rows, save those that the same file labels themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alcli.arrays import Array, Int64
+from alcli.data.ids import Id, Ids, to_ids
+from alcli.data.tables import Row
+from alcli.errors import DataError, printable
+from alcli.strategies._groups import Grouping
+
+T = TypeVar("T")
+NO_GROUPS = "none"  # the name of a column that stands for: every row is an item
+
+
+@dataclass(frozen=True)
+class Groups:
+    """ids: of the groups, ascending. of_N: the number of each row's group. column: where it was read."""
+
+    ids: Ids
+    of_N: Int64
+    column: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def grouping(self, left_out_N: Array) -> Grouping:
+        """The groups as a view sees them, without the rows of the mask."""
+        everything = np.arange(len(self))
+        return Grouping(np.where(left_out_N, -1, self.of_N), self.ids.keys(everything), self.ids.hashes())
+
+    @cached_property
+    def _by_group(self) -> tuple[Int64, Int64]:
+        """All rows, group by group, and where each group begins."""
+        order = np.argsort(self.of_N, kind="stable")
+        return order, np.searchsorted(self.of_N[order], np.arange(len(self) + 1))
+
+    def rows_of(self, group: int) -> Int64:
+        """The rows of a group."""
+        order, starts = self._by_group
+        return order[starts[group] : starts[group + 1]]
+
+
+class Name(NamedTuple):
+    """What a file calls a row or a group: its id as the ids of rows are typed, and as those of groups are; None where it cannot be one."""
+
+    row: Id | None
+    group: Id | None
+
+    def __str__(self) -> str:
+        return str(self.row if self.row is not None else self.group)
+
+
+def find_groups(column: pa.Array, name: str, where: Callable[[int], str]) -> Groups:
+    """The groups of a whole column. where: the place of a row. Raises DataError for a null among them, or what is no string or integer."""
+    try:
+        column = to_ids(column, where, "group")
+    except DataError as error:
+        raise DataError(error.message, hint=f"--group-col {NO_GROUPS} makes every row an item") from None
+    found = pc.unique(column)
+    ids = Ids(found.take(pc.sort_indices(found)))
+    return Groups(ids, ids.rows_of(column), name)
+
+
+def name_of(row: Row, ids: Ids, groups: Groups) -> Name:
+    """What a row of a file calls a row or a group, by its columns `id` and `group`. Raises DataError for what can be neither."""
+    if "id" not in row.values and "group" not in row.values:
+        raise DataError(f"{row.where}: no column 'id', and no column 'group' in its place")
+    if "id" not in row.values:
+        return Name(None, groups.ids.parse(row.values["group"], row.where, from_text=row.from_text))
+    if "group" in row.values:
+        return Name(ids.parse(row.values["id"], row.where, from_text=row.from_text), None)
+    as_group = _parsed(groups.ids, row)
+    return Name(ids.parse(row.values["id"], row.where, from_text=row.from_text) if as_group is None else _parsed(ids, row), as_group)
+
+
+def _parsed(ids: Ids, row: Row) -> Id | None:
+    try:
+        return ids.parse(row.values["id"], row.where, from_text=row.from_text)
+    except DataError:
+        return None
+
+
+def rows_named(names: Mapping[Name, str], ids: Ids, groups: Groups) -> list[tuple[Int64, bool]]:
+    """For each name (with where it stands) the rows it means, none where there is no such row or group, and whether it is a group's.
+
+    Raises DataError for a name that both a row and a group of other rows have.
+    """
+    rows = _found(ids, [name.row for name in names])
+    found = _found(groups.ids, [name.group for name in names])
+    out = []
+    for (name, where), row, group in zip(names.items(), rows.tolist(), found.tolist()):
+        of_group = groups.rows_of(group) if group >= 0 else np.empty(0, np.int64)
+        if row >= 0 and group >= 0 and of_group.tolist() != [row]:
+            raise DataError(
+                f"{where}: the id '{printable(str(name))}' is that of a row and that of a group",
+                hint=f"name the column 'group' in place of 'id' where groups are meant, or give --group-col {NO_GROUPS} where rows are",
+            )
+        out.append((np.array([row]), False) if row >= 0 else (of_group, group >= 0))
+    return out
+
+
+def _found(ids: Ids, wanted: Sequence[Id | None]) -> Int64:
+    """Places of ids, -1 for those that are None or not there."""
+    out = np.full(len(wanted), -1)
+    given = [i for i, id in enumerate(wanted) if id is not None]
+    out[given] = ids.rows_of([wanted[i] for i in given])  # type: ignore[misc]
+    return out
+
+
+def by_row(said: Mapping[Name, T], where: Callable[[T], str], ids: Ids, groups: Groups) -> tuple[dict[Id, T], list[Name]]:
+    """What a file says of rows and groups as what it says of rows, a row's own before that of its group; and the names that are unknown."""
+    found = rows_named({name: where(value) for name, value in said.items()}, ids, groups)
+    of_row: dict[int, T] = {}
+    for wanted in (True, False):
+        for value, (rows, is_group) in zip(said.values(), found):
+            if is_group == wanted:
+                of_row |= dict.fromkeys(rows.tolist(), value)
+    unknown = [name for name, (rows, _) in zip(said, found) if not len(rows)]
+    rows = np.fromiter(of_row, np.int64, len(of_row))
+    return dict(zip(ids.arrow(rows).to_pylist(), of_row.values())), unknown

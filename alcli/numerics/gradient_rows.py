@@ -1,0 +1,137 @@
+"""Gradients of a linear layer as the rows of a matrix that is never written out: products with it, from its two factors.
+
+Row j is a_j (x) [h_j; 1], a matrix of K x D1 that stands for one row of length K D1. Without features it is a_j alone, so that
+rows that are at hand as they are need no code of their own. A *point* is a vector of the rows' space, float64 [K, D1].
+The side that is longer goes through the matrix product: N K D1 multiplications either way, min(K, D1) sums beside them.
+Source: own.
+Cost: a product with all rows 2 N K D1 flops in the dtype of the factors, sums in float64. Memory: the factors (not copied) and O(N).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.numerics.blocks import BLOCK_ROWS, Spread
+from alcli.numerics.rows import Factor, Rows
+
+_LANES = 16  # partial sums that are added in one order, whatever the number of threads
+
+
+class GradientRows(Rows):
+    """N rows a_j (x) [h_j; 1] of residuals_NK and features_ND (None: rows a_j), float32 or float64.
+
+    Everything is in units of `scale`, a power of 2 that keeps squares from overflowing. D1: columns of a point.
+    rounding: `correlate` differs from the exact product by less than rounding |row j| |point|, a large multiple of the error of a sum
+    whose terms round independently.
+    """
+
+    def __init__(self, residuals_NK: Floats, features_ND: Floats | None = None) -> None:
+        features_ND = np.empty((len(residuals_NK), 0), residuals_NK.dtype) if features_ND is None else features_ND
+        self._a, self._h = Factor(residuals_NK), Factor(features_ND, offset=1.0)
+        super().__init__(self._a, self._h)
+        self._plain_h = Factor(self._h.F_ND, exponent=0)
+        self._one = math.ldexp(1.0, -self._h.exponent)
+        self.K, self.D1 = residuals_NK.shape[1], features_ND.shape[1] + 1
+        self.dtype = np.result_type(residuals_NK, features_ND)
+        self.rounding = 4.0 * math.sqrt(self.K + self.D1) * float(np.finfo(np.result_type(np.float32, self.dtype)).eps)
+
+    def factors_at(self, rows_M: Int64) -> tuple[Float64, Float64]:
+        """(a_MK, phi_MD1) of some rows in float64, both scaled."""
+        phi_MD1 = np.empty((len(rows_M), self.D1))
+        phi_MD1[:, :-1] = self._h.F_ND[rows_M]
+        phi_MD1[:, -1] = self._one
+        return self._a.F_ND[rows_M].astype(np.float64), phi_MD1
+
+    def point(self, rows_M: Int64, weights_M: Float64) -> Float64:
+        """The sum of some rows with weights, a point, in float64."""
+        return combine(*self.factors_at(rows_M), weights_M)
+
+    def correlate(self, point_KD1: Float64, spread: Spread) -> Float64:
+        """The inner product of every row with a point, float64 [N]. Equal rows get equal bits."""
+        out_N = np.empty(self.n)
+        by_class = self.K <= self.D1
+        dtype = (self._h if by_class else self._a).F_ND.dtype
+        # What is below the smallest normal number cannot be told from 0, and denormals are slow.
+        point = np.where(np.abs(point_KD1) < np.finfo(dtype).tiny, 0.0, point_KD1).astype(dtype)
+        h_side, bias_K = np.ascontiguousarray(point[:, :-1].T), point[:, -1] * dtype.type(self._one)
+
+        def work(first: int, last: int) -> None:
+            for a in range(first, last, BLOCK_ROWS):
+                b = min(a + BLOCK_ROWS, last)
+                part = np.empty((BLOCK_ROWS, self.K if by_class else self.D1), dtype)
+                if by_class:
+                    self._plain_h.product(h_side, a, b, part)
+                    part += bias_K
+                    out_N[a:b] = np.einsum("bk,bk->b", self._a.F_ND[a:b], part[: b - a], dtype=np.float64)
+                else:
+                    self._a.product(point, a, b, part)
+                    out_N[a:b] = np.einsum("bd,bd->b", self._h.F_ND[a:b], part[: b - a, :-1], dtype=np.float64)
+                    out_N[a:b] += self._one * part[: b - a, -1]
+
+        spread(self.n, work)
+        out_N[self._copies] = out_N[self._first_equal[self._copies]]
+        return out_N
+
+    def correlate_at(self, point_KD1: Float64, rows_M: Int64) -> Float64:
+        """The inner product of some rows with a point, all in float64, [M]. Equal rows get equal bits."""
+        return self.once_each(rows_M, lambda rows: correlate(*self.factors_at(rows), point_KD1))
+
+    def once_each(self, rows_M: Int64, function: Callable[[Int64], Float64]) -> Float64:
+        """function(rows) -> numbers, for some rows, in blocks; equal rows are asked for once, and get equal bits."""
+        unique, place_M = np.unique(self._first_equal[rows_M], return_inverse=True)
+        parts = [function(unique[a : a + BLOCK_ROWS]) for a in range(0, len(unique), BLOCK_ROWS)]
+        out_M: Float64 = np.concatenate(parts)[place_M]
+        return out_M
+
+    def combine(self, weights_N: Float64, spread: Spread) -> Float64:
+        """The sum of all rows with weights, a point. Products in the dtype of the factors, sums over blocks in float64."""
+        blocks = -(-self.n // BLOCK_ROWS)
+        lanes = np.zeros((min(_LANES, blocks), self.K, self.D1))
+        peak = float(np.abs(weights_N).max()) or 1.0
+        weights_N = (weights_N / peak).astype(self.dtype)
+
+        def work(first: int, last: int) -> None:
+            for lane in range(first // BLOCK_ROWS, -(-last // BLOCK_ROWS)):
+                for block in range(lane, blocks, len(lanes)):
+                    rows = slice(block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS)
+                    a_BK = self._a.F_ND[rows] * weights_N[rows, None]
+                    lanes[lane, :, :-1] += a_BK.T @ self._h.F_ND[rows]
+                    lanes[lane, :, -1] += self._one * a_BK.sum(axis=0, dtype=np.float64)
+
+        spread(len(lanes) * BLOCK_ROWS, work)
+        point_KD1: Float64 = lanes.sum(axis=0) * peak
+        return point_KD1
+
+
+def correlate(a_MK: Float64, phi_MD1: Float64, point_KD1: Float64) -> Float64:
+    """Inner products of rows a (x) phi with a point, [M]."""
+    by_class = a_MK.shape[1] <= phi_MD1.shape[1]
+    out_M: Float64 = np.einsum("mk,mk->m", a_MK, phi_MD1 @ point_KD1.T) if by_class else np.einsum("md,md->m", phi_MD1, a_MK @ point_KD1)
+    return out_M
+
+
+def combine(a_MK: Float64, phi_MD1: Float64, weights_M: Float64) -> Float64:
+    """The sum of rows a (x) phi with weights, a point [K, D1]."""
+    point_KD1: Float64 = (a_MK * weights_M[:, None]).T @ phi_MD1
+    return point_KD1
+
+
+def expected_distance(log_probs_BC: Array) -> Float64:
+    """sum_y P_y |P - e_y|, float64 [B]: how far a one-hot label is expected to be from the probabilities P.
+
+    Precise for probabilities near 1 too: 1 - P comes from the logarithm, and nothing large is subtracted.
+    """
+    log_probs_BC = np.asarray(log_probs_BC, np.float64)
+    P_BC, top_B1 = np.exp(log_probs_BC), log_probs_BC.argmax(axis=1)[:, None]
+    top_sq_B1 = np.take_along_axis(P_BC, top_B1, axis=1) ** 2
+    others_BC = P_BC**2
+    np.put_along_axis(others_BC, top_B1, 0.0, axis=1)
+    rest_B1 = others_BC.sum(axis=1, keepdims=True)
+    others_BC = rest_B1 + top_sq_B1 - others_BC
+    np.put_along_axis(others_BC, top_B1, rest_B1, axis=1)  # the sum of the squares of all classes but y
+    out_B: Float64 = (P_BC * np.sqrt(np.expm1(log_probs_BC) ** 2 + others_BC)).sum(axis=1)
+    return out_B

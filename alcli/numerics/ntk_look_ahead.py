@@ -1,0 +1,314 @@
+"""What adding one labelled row would do to the predictions of a kernel regression, for every row at once, without refitting.
+
+A further label y at x_j changes the outputs at x by c(x, x_j) (y - f(x_j)) / d_j, d_j = c(x_j, x_j) + prior: one number a row times one
+K-vector. The printed form of the paper lacks an inverse; this one equals refitting to rounding. R_NK is y - f(x_j) for a supposed y.
+Every acquisition is a function of a *look*, which says what those changes are, and larger is asked first:
+`mlmoc` sums their lengths; `mlmoc_sq` takes the root of the summed squares; `emoc` expects `mlmoc` over labels; `flip` counts rows
+whose class changes; `eer` is minus the expected entropy of what is predicted afterwards.
+Source: Mohamadi, Bae & Sutherland 2022, eq. 2, 3 and 10-13, with v = Theta^-1 Theta(X, x'); flip is the objective that its code runs.
+Cost: for N candidates and as many rows that are looked at, `mlmoc` and `emoc` N^2 D1 flops (c is symmetric), `mlmoc_sq` 4 N D1^2 in the
+primal form, `flip` N |E| (2 D1 + 3 K), `eer` N |E| (2 D1 + 3 K log K) with 3 labels. Memory: blocks; never N x |E|.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.numerics import kernel_ridge
+from alcli.numerics.blocks import BLOCK_ROWS, workers
+from alcli.numerics.committee import entropy
+from alcli.numerics.kernel_ridge import Covariance, Difference, Dual, Factored, Held
+from alcli.numerics.ntk_kernels import KernelRows, TangentRows
+from alcli.numerics.simplex import project
+
+MOST_HELD = 16_000_000  # numbers of a covariance that is kept from pick to pick
+_TILE = 512  # rows and columns of the covariance that are made and summed while they are in a cache
+_PIECE = 1 << 21  # numbers of the changes that are held at a time
+
+
+class Look(Protocol):
+    """Changes of the outputs of N rows by one of them each."""
+
+    def changes(self, rows_B: Array, R_BK: Float64, rows_E: Any) -> Floats:
+        """[B, K, E]: by adding row rows_B[b] with its output plus R_BK[b] for a label, at rows_E."""
+    def norms(self, R_NK: Float64) -> Float64:
+        """sum over x of |change at x|, [N]."""
+    def root_squares(self, R_NK: Float64) -> Float64:
+        """sqrt of the sum over x of |change at x|^2, [N]."""
+
+
+class RankOne:
+    """The closed form for scalar kernels. d_N: what c is divided by, in the units of the covariance."""
+
+    def __init__(self, covariance: Covariance, d_N: Float64) -> None:
+        self.covariance, self.d_N = covariance, d_N
+        self._sums: dict[str, Float64] = {}
+
+    @classmethod
+    def after(cls, covariance: Covariance, prior: float) -> RankOne:
+        """Look-ahead of a ridge regression, by the covariance of its predictions."""
+        return cls(covariance, covariance.variance_N + prior / covariance.scale**2)
+
+    def changes(self, rows_B: Array, R_BK: Float64, rows_E: Any) -> Floats:
+        share_BE = self.covariance.block(rows_B, rows_E)
+        share_BE /= self.d_N[rows_B, None].astype(share_BE.dtype)
+        return share_BE[:, None, :] * R_BK[:, :, None].astype(share_BE.dtype)  # type: ignore[no-any-return]
+
+    def norms(self, R_NK: Float64) -> Float64:
+        if "abs" not in self._sums:
+            self._sums["abs"] = abs_sums(self.covariance, len(self.d_N))
+        return _lengths(R_NK) / self.d_N * self._sums["abs"]
+
+    def root_squares(self, R_NK: Float64) -> Float64:
+        if "square" not in self._sums:
+            self._sums["square"] = square_sums(self.covariance, len(self.d_N))
+        return _lengths(R_NK) / self.d_N * np.sqrt(self._sums["square"])
+
+
+class Coupled:
+    """The closed form for the full kernel of a head with hidden layers, whose outputs are coupled: d_j is a K x K matrix.
+
+    Cost: 2 N K n K flops for the changes of one row, so N times that for an acquisition. Memory: N K n K numbers.
+    """
+
+    def __init__(self, fitted: Dual, rows: TangentRows) -> None:
+        self._fitted, self._rows = fitted, rows
+        self._V = fitted.whitened(rows)
+        self._inverse_NPP = np.empty((rows.n, rows.outputs, rows.outputs))
+        identity = np.eye(rows.outputs)
+        for j, prior_PP in enumerate(rows.diagonal()):
+            v_PL = self._V[j * rows.outputs : (j + 1) * rows.outputs]
+            self._inverse_NPP[j] = np.linalg.inv(prior_PP - v_PL @ v_PL.T + fitted.prior * identity)
+
+    def changes(self, rows_B: Array, R_BK: Float64, rows_E: Any) -> Floats:
+        shares_BK = np.einsum("bkl,bl->bk", self._inverse_NPP[rows_B], R_BK)
+        along, at = self._rows.at(rows_B).along(shares_BK), self._rows.at(rows_E)
+        V_EKL = self._V.reshape(self._rows.n, self._rows.outputs, -1)[rows_E].reshape(-1, self._V.shape[1])
+        out_EKB = at.gram(along) - V_EKL @ np.einsum("bkl,bk->lb", self._V.reshape(*self._inverse_NPP.shape[:2], -1)[rows_B], shares_BK)
+        out: Float64 = out_EKB.reshape(at.n, -1, len(rows_B)).transpose(2, 1, 0)
+        return out
+
+    def norms(self, R_NK: Float64) -> Float64:
+        return _norms(self, R_NK)
+
+    def root_squares(self, R_NK: Float64) -> Float64:
+        return _root_squares(self, R_NK)
+
+
+class Refit:
+    """A regression from scratch for every row and label: what the closed forms replace, and equal. About n D1^2 + D1^3 / 3 flops each."""
+
+    def __init__(self, rows_L: KernelRows, targets_LK: Float64, rows: KernelRows, prior: float) -> None:
+        self._rows_L, self._targets_LK, self._rows, self._prior = rows_L, targets_LK, rows, prior
+        self._f_NK = kernel_ridge.fit(rows_L, targets_LK, prior).predict(rows)
+
+    def changes(self, rows_B: Array, R_BK: Float64, rows_E: Any) -> Floats:
+        out = []
+        for j, R_K in zip(rows_B, R_BK):
+            rows_L = self._rows_L.joined(self._rows.at(slice(j, j + 1)))
+            fitted = kernel_ridge.fit(rows_L, np.vstack([self._targets_LK, self._f_NK[j] + R_K]), self._prior)
+            out.append((fitted.predict(self._rows.at(rows_E)) - self._f_NK[rows_E]).T)
+        return np.stack(out)
+
+    def norms(self, R_NK: Float64) -> Float64:
+        return _norms(self, R_NK)
+
+    def root_squares(self, R_NK: Float64) -> Float64:
+        return _root_squares(self, R_NK)
+
+
+# -- acquisitions -----------------------------------------------------------------------------------------------------------------
+
+
+def mlmoc(look: Look, R_NK: Float64) -> Float64:
+    """Summed lengths of the changes of all rows, [N]."""
+    return look.norms(R_NK)
+
+
+def mlmoc_sq(look: Look, R_NK: Float64) -> Float64:
+    """Root of the summed squares of the changes of all rows, [N]."""
+    return look.root_squares(R_NK)
+
+
+def emoc(look: Look, f_NK: Float64, q_NK: Float64) -> Float64:
+    """`mlmoc` in the mean over labels, which have probabilities q_NK, [N]."""
+    K = f_NK.shape[1]
+    out: Float64 = sum(q_NK[:, y] * look.norms(np.eye(K)[y] - f_NK) for y in range(K))  # type: ignore[assignment]
+    return out
+
+
+def flip(look: Look, f_NK: Float64, R_NK: Float64) -> Float64:
+    """How many rows change their class, the lowest of those with the largest output, [N]."""
+    out_N = np.empty(len(f_NK))
+
+    def count(rows_B: Int64) -> None:
+        after_BKE = look.changes(rows_B, R_NK[rows_B], slice(None))
+        f_KE = np.ascontiguousarray(f_NK.T, dtype=after_BKE.dtype)
+        after_BKE += f_KE
+        top_BE, class_BE = after_BKE[:, 0].copy(), np.zeros(after_BKE[:, 0].shape, np.int16)
+        for k in range(1, f_NK.shape[1]):
+            class_BE[after_BKE[:, k] > top_BE] = k
+            np.maximum(top_BE, after_BKE[:, k], out=top_BE)
+        out_N[rows_B] = (class_BE != f_KE.argmax(axis=0)).sum(axis=1)
+
+    _in_pieces(len(f_NK), f_NK.size, count)
+    return out_N
+
+
+def eer(look: Look, f_NK: Float64, q_NK: Float64, rows_E: Int64, labels: int = 3) -> Float64:
+    """Minus the summed entropy of the classes of rows_E that is expected after the label is seen, [N].
+
+    Outputs become probabilities by projection on the simplex. Only the `labels` most probable labels are looked at.
+    """
+    K = f_NK.shape[1]
+    likely_NT = np.argsort(-q_NK, axis=1, kind="stable")[:, :labels]
+    share_NT = np.take_along_axis(q_NK, likely_NT, axis=1)
+    share_NT /= share_NT.sum(axis=1, keepdims=True)
+    out_N = np.zeros(len(f_NK))
+
+    def expect(rows_B: Int64) -> None:
+        for t in range(likely_NT.shape[1]):
+            after_BKE = f_NK[rows_E].T + look.changes(rows_B, np.eye(K)[likely_NT[rows_B, t]] - f_NK[rows_B], rows_E)
+            out_N[rows_B] -= share_NT[rows_B, t] * entropy(project(after_BKE.transpose(0, 2, 1))).sum(axis=1)
+
+    _in_pieces(len(f_NK), 4 * K * len(rows_E), expect)
+    return out_N
+
+
+# -- one label after another ------------------------------------------------------------------------------------------------------
+
+
+class Sequential:
+    """A ridge regression that is told labels of its rows one at a time, exactly. f_NK: its outputs, which move.
+
+    The covariance is kept as a whole up to `MOST_HELD` numbers (then a label costs a pass over it), else as it is.
+    """
+
+    def __init__(self, covariance: Covariance, prior: float, f_NK: Float64) -> None:
+        self._prior, self.f_NK = prior / covariance.scale**2, f_NK.copy()
+        n = len(f_NK)
+        self.covariance = held(covariance, n) if n * n <= MOST_HELD else covariance
+
+    @property
+    def look(self) -> RankOne:
+        """What a further label would change now."""
+        return RankOne(self.covariance, self.covariance.variance_N + self._prior)
+
+    def tell(self, j: int, target_K: Float64) -> None:
+        """Row j has this label, or these targets."""
+        d = float(self.covariance.variance_N[j]) + self._prior
+        column_N = self.covariance.block(slice(None), slice(j, j + 1))[:, 0].astype(np.float64)
+        self.f_NK += np.outer(column_N / d, target_K - self.f_NK[j])
+        self.covariance = self.covariance.absorbed(j, self._prior)
+
+
+def held(covariance: Covariance, n: int) -> Held:
+    """The whole covariance in float64; it stays symmetric to the bit."""
+    C_NN = np.empty((n, n))
+    for a, b in _tiles(n):
+        block = covariance.block(a, b)
+        C_NN[a, b] = block
+        C_NN[b, a] = block.T
+    C_NN[np.diag_indices(n)] = covariance.variance_N
+    return Held(C_NN, covariance.variance_N.copy(), covariance.scale)
+
+
+# -- sums over the covariance -----------------------------------------------------------------------------------------------------
+
+
+def abs_sums(covariance: Covariance, n: int) -> Float64:
+    """sum over x of |c(x, x_j)|, [N]: tiles on and above the diagonal, N^2 D1 flops, sums in float64."""
+    return _tile_sums(covariance, n, np.abs)
+
+
+def square_sums(covariance: Covariance, n: int) -> Float64:
+    """sum over x of c(x, x_j)^2, [N]: for factored ones g_j^T (G^T G) g_j, 4 N D1^2 flops in float64."""
+    if not isinstance(covariance, Factored):
+        return _tile_sums(covariance, n, np.square)
+    G_NR = covariance.G_NR
+
+    def blocks() -> Iterator[Float64]:
+        return (G_NR[a : a + BLOCK_ROWS].astype(np.float64) for a in range(0, n, BLOCK_ROWS))
+
+    with workers():
+        M_RR = np.zeros((G_NR.shape[1],) * 2)
+        for G_BR in blocks():
+            M_RR += G_BR.T @ G_BR
+        return np.concatenate([np.einsum("br,br->b", G_BR @ M_RR, G_BR) for G_BR in blocks()])
+
+
+def _tile_sums(covariance: Covariance, n: int, measure: Callable[..., Floats]) -> Float64:
+    tiles = list(_tiles(n))
+    sums: list[tuple[Float64, Float64]] = [(np.empty(0), np.empty(0))] * len(tiles)
+
+    def work(first: int, last: int) -> None:
+        for i in range(first // BLOCK_ROWS, last // BLOCK_ROWS):
+            block = covariance.block(*tiles[i])
+            measure(block, out=block)
+            sums[i] = block.sum(axis=1, dtype=np.float64), block.sum(axis=0, dtype=np.float64)
+
+    with workers() as spread:
+        spread(len(tiles) * BLOCK_ROWS, work)
+    out_N = np.zeros(n)
+    for (a, b), (by_row, by_column) in zip(tiles, sums):
+        out_N[a] += by_row
+        if a != b:
+            out_N[b] += by_column
+    return out_N
+
+
+def _tiles(n: int) -> Iterator[tuple[slice, slice]]:
+    """Tiles of a symmetric matrix on and above its diagonal."""
+    cuts = [slice(a, min(a + _TILE, n)) for a in range(0, n, _TILE)]
+    return ((a, b) for i, a in enumerate(cuts) for b in cuts[i:])
+
+
+def _in_pieces(n: int, numbers_each: int, work: Callable[[Int64], None]) -> None:
+    """work(rows) over consecutive rows, as many at a time as keep what is held small; shared among threads."""
+    step = max(1, _PIECE // max(1, numbers_each))
+    pieces = [np.arange(a, min(a + step, n)) for a in range(0, n, step)]
+
+    def some(first: int, last: int) -> None:
+        for rows_B in pieces[first // BLOCK_ROWS : last // BLOCK_ROWS]:
+            work(rows_B)
+
+    with workers() as spread:
+        spread(len(pieces) * BLOCK_ROWS, some)
+
+
+def _norms(look: Look, R_NK: Float64) -> Float64:
+    out_N = np.empty(len(R_NK))
+
+    def work(rows_B: Int64) -> None:
+        out_N[rows_B] = np.sqrt((look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=1)).sum(axis=1)
+
+    _in_pieces(len(R_NK), R_NK.size, work)
+    return out_N
+
+
+def _root_squares(look: Look, R_NK: Float64) -> Float64:
+    out_N = np.empty(len(R_NK))
+
+    def work(rows_B: Int64) -> None:
+        out_N[rows_B] = np.sqrt((look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=(1, 2)))
+
+    _in_pieces(len(R_NK), R_NK.size, work)
+    return out_N
+
+
+def _lengths(R_NK: Float64) -> Float64:
+    return np.sqrt(np.einsum("nk,nk->n", R_NK, R_NK))  # type: ignore[no-any-return]
+
+
+def gradient_look(rows: KernelRows, mean_square: float) -> RankOne:
+    """One gradient step on the new row in place of a regression: change k(x, x_j) R / mean_square, whatever is labelled.
+
+    mean_square: 1 / the step size, of the size of the mean kernel of a row with itself for a step that is stable.
+    """
+    variance_N = rows.diagonal()
+    covariance = Difference(rows, np.empty((rows.n, 0)), variance_N)
+    return RankOne(covariance, np.full(rows.n, mean_square))

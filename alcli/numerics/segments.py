@@ -1,0 +1,75 @@
+"""Sums over segments: the rows of an item, one item after another.
+
+A segment's result depends on its own rows alone, in their order; which segments stand beside it changes no bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Int64
+
+Aggregate = Literal["mean", "max", "sum"]
+
+
+def segment_sums(values_R: Array, starts_B: Int64) -> Float64:
+    """The sums of values_R[starts_B[i] : starts_B[i + 1]], shape [B, ...]. starts_B: ascending from 0, no segment empty."""
+    out: Float64 = np.add.reduceat(values_R, starts_B, axis=0, dtype=np.float64)
+    return out
+
+
+def segment_log_sums(logs_R: Array, starts_B: Int64) -> Float64:
+    """log of the sums of exp(logs_R) over segments as in `segment_sums`, without underflow; a single row is given back as it is."""
+    logs_R = np.asarray(logs_R, np.float64)
+    top = np.maximum.reduceat(logs_R, starts_B, axis=0)
+    top[~np.isfinite(top)] = 0.0
+    sizes_B = np.diff(starts_B, append=len(logs_R))
+    with np.errstate(divide="ignore"):
+        out: Float64 = np.log(np.add.reduceat(np.exp(logs_R - np.repeat(top, sizes_B, axis=0)), starts_B, axis=0))
+    out += top
+    return out
+
+
+def segment_means(function: Callable[[Array], Array], rows_R: Array, starts_B: Int64, *, logs: bool, most: int) -> Float64:
+    """The mean over each segment of function(rows), shape [B, ...]; with logs, the log of the mean of exp(function(rows)).
+
+    function: of at most `most` rows at a time; a segment is cut only where it is longer than that and stands alone (B = 1).
+    """
+    sums, merge = (segment_log_sums, np.logaddexp) if logs else (segment_sums, np.add)
+    step = most if len(starts_B) == 1 else len(rows_R)
+    parts = (sums(function(rows_R[i : i + step]), starts_B) for i in range(0, len(rows_R), step))
+    total: Float64 = next(parts)
+    for part in parts:
+        total = merge(total, part)
+    sizes_B = np.diff(starts_B, append=len(rows_R)).reshape(-1, *[1] * (total.ndim - 1))
+    return total - np.log(sizes_B) if logs else total / sizes_B
+
+
+def runs(sizes_G: Int64, most: int) -> list[tuple[int, int]]:
+    """Cuts of consecutive segments into runs of at most `most` rows; a longer segment is a run of its own."""
+    cuts: list[tuple[int, int]] = []
+    first = held = 0
+    for i, size in enumerate(sizes_G.tolist()):
+        if i > first and held + size > most:
+            cuts.append((first, i))
+            first, held = i, 0
+        held += size
+    return [*cuts, (first, len(sizes_G))] if len(sizes_G) else cuts
+
+
+def aggregated(scores_R: Float64, groups_R: Int64, how: Aggregate) -> tuple[Int64, Float64]:
+    """(groups that occur, ascending; their score). Sums run over ascending scores, so the order of the rows does not matter.
+
+    Cost: a sort of R pairs.
+    """
+    order = np.lexsort((scores_R, groups_R))
+    scores_R, groups_R = scores_R[order], groups_R[order]
+    starts_B = np.flatnonzero(np.diff(groups_R, prepend=groups_R[:1] - 1))
+    sizes_B = np.diff(starts_B, append=len(groups_R))
+    if how == "max":
+        return groups_R[starts_B], scores_R[starts_B + sizes_B - 1]
+    sums_B = segment_sums(scores_R, starts_B)
+    return groups_R[starts_B], sums_B / sizes_B if how == "mean" else sums_B

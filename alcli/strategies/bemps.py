@@ -1,0 +1,88 @@
+"""Rows whose label would change the predictions of the whole pool most, spread over what they would change.
+
+Source: Tan, Du & Buntine 2021, "Diversity enhanced active learning with strictly proper scoring rules" (BEMPS), Alg. 1 and 3, from S joint
+draws. score=mse (CoreMSE): mean squared distance by which predictions move, over all candidates. score=log (CoreLog): mean mutual
+information of the row's label with those of `evaluation` random candidates. The batch: of the best `keep` of the candidates (at most
+`candidates`), vectors of what each does to the `evaluation` rows, at length 1, in k clusters; the row nearest to each centre. k = 1: the best.
+Deviations: the published code sums |P_m - q|^2 over members, the number above times S plus a constant, in N N' S C^2 floats where this form
+needs N S^2 C steps; its CoreLog has p (p / q) where p log(p / q) is meant; where a row is nearest to two centres it fills up at random.
+Cost: mse 4 N S^2 C flops beside twice the draws; log at most N E (2 S C^2 flops and C^2 logarithms) for E evaluation rows, rows in
+descending order of BALD, which bounds CoreLog, until the rest cannot be among the best; then k-means over at most `candidates` vectors.
+Memory S^2 E + M E floats for M vectors.
+Passes: 3, and the rows that are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import ceil
+from typing import Annotated, Literal
+
+import numpy as np
+
+from alcli.arrays import Float32, Float64, Floats, Int64
+from alcli.errors import UsageError
+from alcli.numerics.bemps import Judges, core_mse, kernel_sum
+from alcli.numerics.blocks import workers
+from alcli.numerics.bounded import ROUND, best_rows
+from alcli.numerics.committee import TINY, information
+from alcli.numerics.kmeans import k_means, nearest_rows
+from alcli.numerics.pair_information import Targets
+from alcli.strategies._contract import Count, Selection, at_least, batch
+from alcli.strategies._view import View
+
+Vectors = Callable[[Floats], Float64]
+
+
+def _share(*, keep: float) -> None:
+    if not 0 < keep <= 1:
+        raise UsageError(f"parameter 'keep' must be above 0 and at most 1, got {keep}")
+
+
+@batch(needs=["features", "sample_log_probs"], random=True, samples=25)
+def bemps(
+    view: View, k: int, *, rng: np.random.Generator, score: Literal["mse", "log"] = "mse",
+    evaluation: Count = 500, keep: Annotated[float, _share] = 0.5, candidates: Count = 10_000,
+) -> Selection:
+    """Picks and scores in descending order of the score, CoreMSE or CoreLog."""
+    at_least(1, evaluation=evaluation, candidates=candidates)
+    _share(keep=keep)
+    wanted = max(k, ceil(keep * view.n)) if k > 1 else 1
+    m = min(wanted, max(candidates, k))
+    log_probs_ESC = view.at("sample_log_probs", np.sort(rng.permutation(view.n)[:evaluation]))
+    with workers() as spread:
+        if score == "mse":
+            places_M, scores_M = _best_by_mse(view, m)
+            vectors: Vectors = Judges(log_probs_ESC).moved
+        else:
+            vectors = partial(Targets(log_probs_ESC).information, spread=spread)
+            places_M, scores_M = _best_by_log(view, m, vectors)
+        picks_K = _spread_out(view, places_M, k, vectors, rng) if k < m else np.arange(m)
+    note = f"bemps clustered the {m:,} best candidates, not {wanted:,} (keep={keep:g}): -p candidates={wanted} clusters all of them"
+    return Selection(view.rows[places_M[picks_K]], scores_M[picks_K], notes=(note,) if m < wanted else ())
+
+
+def _best_by_mse(view: View, m: int) -> tuple[Int64, Float32]:
+    """The m candidates of largest CoreMSE over all candidates, best first, and their scores."""
+    kernel_SS = np.sum([kernel_sum(block) for _, block in view.blocks("sample_log_probs")], axis=0)
+    scores_N = view.reduced(lambda block: core_mse(block, kernel_SS), "sample_log_probs") / view.n
+    return best_rows(scores_N, m, lambda rows_B: scores_N[rows_B])[:2]
+
+
+def _best_by_log(view: View, m: int, vectors: Vectors) -> tuple[Int64, Float32]:
+    """The m candidates of largest CoreLog, best first, and their scores."""
+    bald_N = view.reduced(information, "sample_log_probs")
+    return best_rows(bald_N, m, lambda rows_B: vectors(view.at("sample_log_probs", rows_B)).mean(axis=1))[:2]
+
+
+def _spread_out(view: View, places_M: Int64, k: int, vectors: Vectors, rng: np.random.Generator) -> Int64:
+    """The rows nearest to the centres of k clusters of the vectors at length 1, in ascending order."""
+    parts = []
+    for i in range(0, len(places_M), ROUND):
+        part_BE = vectors(view.at("sample_log_probs", places_M[i : i + ROUND]))
+        parts.append((part_BE / np.maximum(np.linalg.norm(part_BE, axis=1, keepdims=True), TINY)).astype(np.float32))
+    V_ME = np.concatenate(parts)
+    clusters = k_means(V_ME, k, rng)
+    largest_first = np.argsort(-np.bincount(clusters.labels_N, minlength=k), kind="stable")
+    return np.sort(nearest_rows(V_ME, clusters.centres_KD, largest_first)[0])

@@ -1,0 +1,22 @@
+"""Expected gradient length: how long the loss gradient of the last layer will be, the label drawn from the predicted probabilities.
+
+Source: Settles, Craven & Ray 2008, "Multiple-instance active learning", section 4.1; for a softmax layer the length factorises,
+sum_y p_y |p - e_y| |[h; 1]|.
+Cost: O(N (C + D)); memory of one block.
+Passes: 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alcli.arrays import Float64
+from alcli.numerics.gradient_rows import expected_distance
+from alcli.strategies._contract import pointwise
+
+
+@pointwise(needs=["hidden_sq_norm", "log_probs"])
+def egl(hidden_sq_norm_B: Float64, log_probs_BC: Float64) -> Float64:
+    """The expected length, float64 [B]."""
+    out_B: Float64 = np.sqrt(hidden_sq_norm_B + 1.0) * expected_distance(log_probs_BC)
+    return out_B

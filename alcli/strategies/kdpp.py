@@ -1,0 +1,38 @@
+"""Long rows in different directions: a batch with probability proportional to the determinant of its Gram matrix, or the likeliest.
+
+The Gram matrix is that of the features as they are. No label is looked at.
+
+Source: Kulesza & Taskar 2012, "Determinantal point processes for machine learning", section 5; selection=map is the greedy search of
+Chen, Zhang & Zhou 2018, "Fast greedy MAP inference for determinantal point process", Alg. 1.
+Cost: sample N R^2 + R^3 + N K^2 flops with R = min(N, D) at most 4096, map N K^2 + 2 N D flops for each column asked for, in
+practice a fraction of K (`numerics/columns.py`); memory N K + R^2 numbers.
+Passes: 1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from alcli.numerics.kdpp import k_dpp
+from alcli.numerics.maxdet import max_det
+from alcli.numerics.rows import Factor, Rows
+from alcli.strategies._contract import Selection, batch, finite32
+from alcli.strategies._view import View
+
+
+@batch(needs=["features"], random=True)
+def kdpp(view: View, k: int, *, rng: np.random.Generator, selection: Literal["sample", "map"] = "sample") -> Selection:
+    """Scores: sample, the probability with which a row was drawn at its turn; map, its distance to the span of the earlier picks.
+
+    Features of rank R span R rows; the rest of a larger batch are any rows (sample) or the longest (map).
+    """
+    rows = Rows(Factor(view.matrix("features")))
+    if selection == "map":
+        picks_K, scores_K = max_det(rows, k)
+        rank = int(np.count_nonzero(scores_K))
+    else:
+        picks_K, scores_K, rank = k_dpp(rows, k, rng)
+    notes = (f"the features have rank {rank}: beyond {rank} picks, determinants are 0 and say nothing",) if rank < k else ()
+    return Selection(view.rows[picks_K], finite32(scores_K), notes=notes)

@@ -1,0 +1,21 @@
+"""Rows on whose most probable class the fewest draws of the posterior agree.
+
+Source: Freeman 1965, "Elementary applied statistics"; as an acquisition in Gal, Islam & Ghahramani 2017, "Deep Bayesian active
+learning with image data", section 4: 1 - (draws that vote for the class with most votes) / S. Some call 1 - (largest mean
+probability) by this name; that is least-confident, which looks at no votes. Scores are multiples of 1/S: ties are many, and go by id.
+Cost: 2 N D S C flops for the draws and one pass over N S C numbers; memory that of a block.
+Passes: 1.
+"""
+
+from __future__ import annotations
+
+from alcli.arrays import Float64, Floats
+from alcli.numerics.committee import votes
+from alcli.strategies._contract import pointwise
+
+
+@pointwise(needs=["sample_log_probs"], samples=100)
+def variation_ratio(log_probs_BSC: Floats) -> Float64:
+    """The share of draws that do not vote for the class with most votes, float64 [B], between 0 and 1 - 1/C."""
+    out_B: Float64 = 1.0 - votes(log_probs_BSC).max(axis=1) / log_probs_BSC.shape[1]
+    return out_B

@@ -1,0 +1,30 @@
+import numpy as np
+
+from alcli.strategies import egl
+from alcli.strategies._contract import select, strategy_of
+from tests.helpers import TableHead, random_head, view_of
+
+STRATEGY = strategy_of(egl)
+
+
+def test_the_score_is_the_expected_length_of_the_gradient_written_out():
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    head = random_head(3, 4, 1)
+    p, phi = np.exp(head.log_probs(X)), np.hstack([X, np.ones((20, 1))])
+    g = np.einsum("nyc,nd->nycd", p[:, None] - np.eye(4), phi)
+    lengths = (p * np.sqrt((g**2).sum((2, 3)))).sum(1)
+    chosen = select(STRATEGY, view_of(X, head=head), 20, seed=0, options={})
+    assert chosen.rows_K.tolist() == np.argsort(-lengths.astype(np.float32), kind="stable").tolist()
+    assert np.allclose(chosen.scores_K, np.sort(lengths)[::-1], rtol=1e-6)
+
+
+def test_by_hand():
+    # One column x, logits x and -x: p = 1/2 at 0, length 2 * 1/4 * sqrt 2 * |[0, 1]|.
+    chosen = select(STRATEGY, view_of(np.array([[0.0], [9.0]]), head=TableHead([[1], [-1]])), 1, seed=0, options={})
+    assert chosen.rows_K.tolist() == [0]
+    assert np.allclose(chosen.scores_K, np.sqrt(2) / 2)
+
+
+def test_longer_features_count_more():
+    X = np.array([[1.0, 0.0], [1.0, 7.0]])  # the head does not see the second column
+    assert select(STRATEGY, view_of(X, head=TableHead([[1, 0], [-1, 0]])), 1, seed=0, options={}).rows_K.tolist() == [1]

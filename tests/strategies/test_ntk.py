@@ -1,0 +1,310 @@
+import numpy as np
+import pytest
+
+from alcli.errors import DataError, UsageError
+from alcli.heads._contract import Training
+from alcli.heads._fitting import FitSpec, fit
+from alcli.heads.ridge import ridge as ridge_head
+from alcli.numerics.ntk_look_ahead import MOST_HELD
+from alcli.posteriors.laplace_shared import LaplaceShared
+from alcli.simulation.contenders import contender
+from alcli.simulation.oracle import Oracle
+from alcli.simulation.situation import Situation
+from alcli.strategies import ntk
+from alcli.strategies._arrays import ArraySource
+from alcli.strategies._contract import select, strategy_of
+from alcli.strategies._live import Live
+from alcli.strategies._view import View
+from tests.helpers import TableHead, random_head, view_of
+
+STRATEGY = strategy_of(ntk)
+N, D, C = 60, 5, 3
+LABELLED = np.array([50, 3, 17, 21, 44, 8, 30])
+LABELS = np.array([0, 1, 2, 0, 1, 2, 1])
+X = (np.random.default_rng(0).standard_normal((N, D)) + np.random.default_rng(1).integers(0, 3, (N, 1))).astype(np.float32)
+
+
+class Hidden(TableHead):
+    """A head with one hidden layer of given weights."""
+
+    activation, dim = "tanh", D
+
+    def __init__(self, M=6, seed=0, link="softmax"):
+        rng = np.random.default_rng(seed)
+        super().__init__(rng.standard_normal((C, M)), rng.standard_normal(C))
+        self.layers, self.link = ((rng.standard_normal((M, D)), rng.standard_normal(M)),), link
+
+    def hidden(self, X_BD):
+        return np.tanh(X_BD.astype(np.float64) @ self.layers[0][0].T + self.layers[0][1])
+
+    def logits(self, X_BD):
+        return super().logits(self.hidden(X_BD))
+
+
+def chosen(k=5, seed=0, head=None, X=X, **options):
+    labels = options.pop("labels", LABELS)
+    labelled = options.pop("labelled", LABELLED)
+    view = view_of(X, labelled=labelled, labels=labels, head=random_head(X.shape[1], C) if head is None else head)
+    return select(STRATEGY, view, k, seed=seed, options=options)
+
+
+def by_refitting(prior, *, extra=(), labels=()):
+    """For every row that is not labelled: (row, summed change of the outputs of all of these) if its predicted class were its label."""
+    phi = np.column_stack([X, np.ones(N)]).astype(np.float64)
+    rows, Y = [*LABELLED, *extra], np.eye(C)[[*LABELS, *labels]]
+    solved = lambda rows, Y: phi @ np.linalg.solve(phi[rows].T @ phi[rows] + prior * np.eye(D + 1), phi[rows].T @ Y)  # noqa: E731
+    before, pool = solved(rows, Y), np.setdiff1d(np.arange(N), LABELLED)
+    scores = {}
+    for j in np.setdiff1d(pool, extra):
+        after = solved([*rows, j], np.vstack([Y, np.eye(C)[before[j].argmax()]]))
+        scores[int(j)] = np.linalg.norm(after - before, axis=1)[pool].sum()
+    return scores, before
+
+
+def test_the_picks_are_those_of_a_refit_for_every_row():
+    scores, _ = by_refitting(0.5)
+    picks = chosen(k=N, ridge="0.5")
+    assert picks.rows_K.tolist() == sorted(scores, key=lambda j: -scores[j])
+    assert np.allclose(picks.scores_K, [scores[j] for j in picks.rows_K.tolist()], rtol=1e-5)
+    assert picks.notes == ()
+
+
+@pytest.mark.parametrize("acquisition", ["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"])
+@pytest.mark.parametrize("head", [None, Hidden()], ids=["linear", "hidden"])
+@pytest.mark.parametrize("kernel", ["sum-of-logits", "empirical"])
+def test_the_closed_form_is_a_regression_from_scratch_for_every_acquisition(acquisition, head, kernel):
+    one = chosen(k=N, head=head, acquisition=acquisition, kernel=kernel)
+    other = chosen(k=N, head=head, acquisition=acquisition, kernel=kernel, look_ahead="refit")
+    assert np.allclose(one.scores_K, other.scores_K, rtol=1e-4)
+    assert one.rows_K[:5].tolist() == other.rows_K[:5].tolist()
+
+
+def test_a_head_of_its_own_so_that_the_given_one_does_not_matter_where_it_is_linear():
+    assert chosen(head=random_head(D, C, seed=1)).rows_K.tolist() == chosen(head=random_head(D, C, seed=2)).rows_K.tolist()
+    assert chosen(head=Hidden(seed=1), k=20).rows_K.tolist() != chosen(head=Hidden(seed=2), k=20).rows_K.tolist()
+
+
+def test_all_kernels_of_a_linear_head_are_one():
+    kernels = ["sum-of-logits", "first-logit", "empirical", "infinite"]
+    assert len({chosen(k=20, kernel=kernel).scores_K.tobytes() for kernel in kernels}) == 1
+    assert len({chosen(k=20, kernel=kernel, head=Hidden()).scores_K.tobytes() for kernel in [*kernels, "gp"]}) == 5
+
+
+def test_the_ridge_is_the_one_of_least_leave_one_out_error_unless_given():
+    found = chosen()
+    near = {value: chosen(ridge=str(value)).record["left-out-error"] for value in found.record["ridge"] * np.array([0.1, 1.0, 10.0])}
+    assert found.record["left-out-error"] == min(near.values())
+    assert chosen(ridge="3").record["ridge"] == 3.0
+
+
+@pytest.mark.parametrize("ridge", ["0", "-1", "inf", "nan", "much"])
+def test_a_ridge_that_is_no_positive_number_is_refused(ridge):
+    with pytest.raises(UsageError, match="positive number or auto"):
+        chosen(ridge=ridge)
+
+
+def squared_head(prior=0.5):
+    return fit(Training(X[LABELLED], LABELS, np.ones(7), C), FitSpec(ridge_head.head, LaplaceShared, prior_precision=prior))
+
+
+def test_a_head_of_squared_loss_is_anchored_at():
+    model = squared_head()
+    phi = np.column_stack([X, np.ones(N)]).astype(np.float64)
+    logits = model.head.logits(X)
+    residuals = np.eye(C)[LABELS] - logits[LABELLED]
+    solve = lambda rows, R: phi @ np.linalg.solve(phi[rows].T @ phi[rows] + 2.0 * np.eye(D + 1), phi[rows].T @ R)  # noqa: E731
+    f = logits + solve(LABELLED, residuals)
+    pool = np.setdiff1d(np.arange(N), LABELLED)
+    scores = {}
+    for j in pool:
+        after = logits + solve([*LABELLED, j], np.vstack([residuals, np.eye(C)[f[j].argmax()] - logits[j]]))
+        scores[int(j)] = np.linalg.norm(after - f, axis=1)[pool].sum()
+    for anchor in ("auto", "current"):
+        picks = chosen(k=N, head=model, ridge="2.0", anchor=anchor)
+        assert np.allclose(picks.scores_K, [scores[j] for j in picks.rows_K.tolist()], rtol=1e-5)
+    zero = chosen(k=N, head=model, ridge="2.0", anchor="zero")
+    assert np.array_equal(zero.scores_K, chosen(k=N, ridge="2.0").scores_K)
+
+
+def test_the_outputs_of_a_softmax_head_are_no_anchor():
+    with pytest.raises(UsageError, match="squared loss"):
+        chosen(anchor="current")
+
+
+def test_a_subset_is_noted_and_holds_when_rows_leave_the_pool():
+    picks = chosen(k=20, candidates=20, seed=3)
+    assert picks.notes == ("looked at 20 random candidates, not at all of them (-p candidates)",)
+    first = int(picks.rows_K[0])
+    later = chosen(k=20, candidates=20, seed=3, labelled=np.append(LABELLED, first), labels=np.append(LABELS, 1))
+    assert len(set(picks.rows_K.tolist()) & set(later.rows_K.tolist())) == 19
+    assert len(chosen(k=20, candidates=4).rows_K) == 20
+
+
+def test_imputed_batches_are_refits_under_the_predicted_labels():
+    picks, extra, labels = chosen(k=6, ridge="0.5", batch="impute"), [], []
+    for row, score in zip(picks.rows_K.tolist(), picks.scores_K, strict=True):
+        scores, outputs = by_refitting(0.5, extra=extra, labels=labels)
+        assert row == max(scores, key=scores.__getitem__)
+        assert score == pytest.approx(scores[row], rel=1e-5)
+        extra.append(row)
+        labels.append(int(outputs[row].argmax()))
+    assert picks.rows_K.tolist() != chosen(k=6, ridge="0.5").rows_K.tolist()
+    assert "as if" in picks.notes[0]
+
+
+@pytest.mark.parametrize("how", [{"batch": "impute"}, {"diversify": "kmeanspp"}], ids=["impute", "kmeanspp"])
+def test_copies_of_one_row_are_all_taken_by_the_best_scores_and_not_otherwise(how):
+    best = int(chosen(k=1, ridge="0.1").rows_K[0])
+    copied = np.vstack([X, np.repeat(X[best : best + 1], 5, axis=0)])
+    copies = {best, *range(N, N + 5)}
+    assert set(chosen(k=6, X=copied, ridge="0.1").rows_K.tolist()) == copies
+    others = [len(copies & set(chosen(k=6, X=copied, ridge="0.1", seed=s, **how).rows_K.tolist())) for s in range(3)]
+    assert max(others) <= 3
+    if "diversify" in how:
+        assert max(others) == 1
+
+
+def test_k_means_on_changes_starts_at_the_best_score_and_measures_changes():
+    picks = chosen(k=4, ridge="0.5", diversify="kmeanspp")
+    best = chosen(k=1, ridge="0.5", acquisition="mlmoc-sq")
+    first = chosen(k=1, ridge="0.5")
+    assert picks.rows_K[0] == first.rows_K[0]
+    scores = dict(zip(*(a.tolist() for a in (lambda s: (s.rows_K, s.scores_K))(chosen(k=N, ridge="0.5", acquisition="mlmoc-sq"))), strict=True))
+    assert picks.scores_K[0] == pytest.approx(scores[int(picks.rows_K[0])], rel=1e-5)  # the length of all its changes
+    assert best.scores_K[0] == pytest.approx(max(scores.values()))
+
+
+def test_one_step_is_the_prior_kernel_and_one_step_size_for_all():
+    picks = chosen(k=N, look_ahead="one-step", ridge="0.5")
+    phi = np.column_stack([X, np.ones(N)]).astype(np.float64)
+    pool = np.setdiff1d(np.arange(N), LABELLED)
+    _, f = by_refitting(0.5)
+    change = np.abs(phi[pool] @ phi[pool].T).sum(axis=0) / (phi[pool] ** 2).sum(axis=1).mean()
+    lengths = np.linalg.norm(np.eye(C)[f[pool].argmax(axis=1)] - f[pool], axis=1)
+    expected = dict(zip(pool.tolist(), change * lengths, strict=True))
+    assert np.allclose(picks.scores_K, [expected[r] for r in picks.rows_K.tolist()], rtol=1e-5)
+
+
+# -- regressions ------------------------------------------------------------------------------------------------------------------
+
+
+def numbers(k=N, **options):
+    return chosen(k=k, head=random_head(D, 1), labels=np.array([0.3, -2.0, 5.0, 1.0, 0.0, 2.5, -1.0]), **options)
+
+
+@pytest.mark.parametrize("look_ahead", ["ntk", "refit"])
+def test_in_a_regression_the_residual_is_what_the_posterior_expects(look_ahead):
+    picks = numbers(ridge="0.5", look_ahead=look_ahead)
+    phi = np.column_stack([X, np.ones(N)]).astype(np.float64)
+    pool = np.setdiff1d(np.arange(N), LABELLED)
+    c = 0.5 * phi[pool] @ np.linalg.solve(phi[LABELLED].T @ phi[LABELLED] + 0.5 * np.eye(D + 1), phi[pool].T)
+    d = np.diag(c) + 0.5
+    deviation = np.sqrt(picks.record["left-out-error"] * d / 0.5)
+    draws = np.abs(np.random.default_rng(0).standard_normal(200_000)).mean()
+    expected = dict(zip(pool.tolist(), np.abs(c).sum(axis=0) / d * deviation * draws, strict=True))
+    assert np.allclose(picks.scores_K, [expected[r] for r in picks.rows_K.tolist()], rtol=0.01)
+
+
+def test_in_a_regression_batches_can_be_imputed_and_emoc_is_mlmoc():
+    assert np.array_equal(numbers(acquisition="emoc").scores_K, numbers().scores_K)
+    assert np.array_equal(numbers(k=1, batch="impute").rows_K, numbers(k=1).rows_K)
+    assert len(set(numbers(k=10, batch="impute").rows_K.tolist())) == 10
+
+
+@pytest.mark.parametrize("acquisition", ["flip", "eer"])
+def test_in_a_regression_there_are_no_classes_to_look_at(acquisition):
+    with pytest.raises(UsageError, match="labels are numbers"):
+        numbers(acquisition=acquisition)
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"batch": "impute", "diversify": "kmeanspp"}, "one of them"),
+    ({"batch": "impute", "look_ahead": "refit"}, "closed form"),
+    ({"batch": "impute", "look_ahead": "one-step"}, "look-ahead=ntk"),
+    ({"diversify": "kmeanspp", "look_ahead": "refit"}, "closed form"),
+    ({"batch": "impute", "kernel": "empirical", "head": Hidden()}, "scalar"),
+    ({"look_ahead": "one-step", "kernel": "empirical", "head": Hidden()}, "scalar"),
+])
+def test_options_that_do_not_go_together(options, message):
+    with pytest.raises(UsageError, match=message):
+        chosen(**options)
+
+
+def test_changes_of_too_many_pairs_are_not_kept(monkeypatch):
+    monkeypatch.setattr("alcli.numerics.ntk_look_ahead.MOST_HELD", 100)
+    with pytest.raises(UsageError, match="at most 10 candidates, not 53; use -p candidates=10"):
+        chosen(diversify="kmeanspp")
+    assert MOST_HELD >= 4000**2
+
+
+def test_a_coupled_kernel_of_too_many_rows_is_refused(monkeypatch):
+    monkeypatch.setattr(ntk, "MOST_COUPLED", 7 * (7 + 53) * 9 - 1)
+    with pytest.raises(DataError, match=r"too large for 7 labelled rows, 53 candidates and 3 classes .* use kernel=sum-of-logits"):
+        chosen(kernel="empirical", head=Hidden())
+    assert len(chosen(kernel="empirical").rows_K) == 5
+
+
+def test_features_that_the_head_does_not_take_are_refused_where_it_is_looked_into():
+    wide = np.column_stack([X, X])
+    assert len(chosen(X=wide, head=random_head(D, C)).rows_K) == 5
+    for head in (Hidden(), squared_head()):
+        with pytest.raises(DataError, match="takes features of length 5, these have 10"):
+            chosen(X=wide, head=head)
+
+
+def test_labels_that_are_not_known_are_asked_for():
+    with pytest.raises(DataError, match="give them with -l"):
+        select(STRATEGY, view_of(X, labelled=LABELLED, head=random_head(D, C)), 3, seed=0, options={})
+
+
+# -- one label at a time, and on the command line -----------------------------------------------------------------------------------
+
+
+def test_a_loop_over_single_labels_chooses_what_a_selection_from_scratch_would():
+    source, model, y = ArraySource(X, np.arange(N)), squared_head(), np.arange(N) % C
+    live = Live(source, np.setdiff1d(np.arange(N), LABELLED), LABELLED, model, STRATEGY, options={"anchor": "zero"}, labels=LABELS)
+    told: list[int] = []
+    for _ in range(4):
+        labelled = np.array([*LABELLED, *told])
+        view = View(source, np.setdiff1d(np.arange(N), labelled), labelled, model, labels=np.array([*LABELS, *y[told]]))
+        expected = select(STRATEGY, view, 1, seed=0, options={"anchor": "zero"})
+        row, score = live.next()
+        assert (row, np.float32(score)) == (int(expected.rows_K[0]), expected.scores_K[0])
+        live.tell(row, int(y[row]))
+        told.append(row)
+
+
+def test_labels_come_from_files_or_from_the_head_that_absorbed_them(head, alcli):
+    from_head = alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "ntk", "-n", "5").done().out
+    from_file = alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "ntk", "-n", "5").done().out
+    both = alcli("query", "pool.parquet", "-H", "head.safetensors", "-l", "more.csv", "-s", "ntk", "-n", "5").done().out
+    both_files = alcli("query", "pool.parquet", "-l", "labels.csv", "-l", "more.csv", "-s", "ntk", "-n", "5").done().out
+    assert from_head == from_file
+    assert both == both_files
+    assert set(both.split()) != set(from_file.split())
+
+
+def test_a_stream_and_an_imputed_batch_begin_with_the_best_row(head, alcli):
+    asked = ("query", "pool.parquet", "-H", "head.safetensors", "-s", "ntk")
+    first = alcli(*asked, "-n", "1").done().lines[0]
+    assert f'"id": "{first}"' in alcli(*asked, "-n", "2", "--stream").done().lines[0]
+    imputed = alcli(*asked, "-n", "3", "-p", "impute=argmax").done().lines
+    assert imputed[0] == first
+    assert len(set(imputed)) == 3
+
+
+def test_a_simulation_uses_each_label_at_once():
+    source, y, options = ArraySource(X, np.arange(N)), np.arange(N) % C, {"anchor": "zero"}
+    oracle = Oracle(np.where(np.isin(np.arange(N), LABELLED), 0, y), np.arange(N))
+    oracle.ask(LABELLED)
+    model = fit(Training(X[:9], y[:9], np.ones(9), C), FitSpec(ridge_head.head, LaplaceShared))
+    chosen_at_once = contender("ntk+update").choose(Situation(source, oracle, model, C, np.empty(0, np.int64)), 4, 0, options)
+    told = LABELLED.tolist()
+    for row, score in zip(chosen_at_once.rows_K.tolist(), chosen_at_once.scores_K, strict=True):
+        view = View(source, np.setdiff1d(np.arange(N), told), np.array(told), model, labels=oracle.truth(np.array(told)))
+        expected = select(STRATEGY, view, 1, seed=0, options=options)
+        assert (row, score) == (int(expected.rows_K[0]), expected.scores_K[0])
+        told.append(row)
