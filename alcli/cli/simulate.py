@@ -34,7 +34,7 @@ def _complete(incomplete: str) -> list[str]:
 def simulate(
     pool: o.PoolArgument,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for curves, selections, summary and pictures; a stopped simulation goes on there.", show_default=False)],
-    strategy: Annotated[Optional[list[str]], typer.Option("-s", "--strategy", metavar="STRATEGY[+update]", help="What to compare with random; repeatable, or separated by commas. +update uses each label at once; optimal-look-ahead is an oracle, to know what could be had.", autocompletion=_complete, show_default=False)] = None,
+    strategy: Annotated[Optional[list[str]], typer.Option("-s", "--strategy", metavar="[ALIAS=]STRATEGY[+update]", help="What to compare with random; repeatable, or separated by commas. With an alias a strategy can take part again, under other options: -p ALIAS.KEY=VALUE. +update uses each label at once; optimal-look-ahead is an oracle, to know what could be had.", autocompletion=_complete, show_default=False)] = None,
     n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="Items to label per round.", show_default=False)] = None,
     rounds: Annotated[Optional[int], typer.Option("--rounds", metavar="R", help="Rounds of choosing N items.", show_default=False)] = None,
     study: Annotated[Optional[str], typer.Option("--study", metavar="updates", help="Instead of strategies, compare ways to absorb new labels with retraining.", show_default=False)] = None,

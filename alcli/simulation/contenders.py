@@ -1,10 +1,13 @@
 """Who takes part in a simulation: a strategy or an oracle, and the modifiers behind it, as in `margin+update`.
 
+`ALIAS=STRATEGY` lets the same strategy take part more than once, with other options: `-p ALIAS.KEY=VALUE`.
+
 The one place where such a name is read. Modifiers apply from left to right and know nothing of the strategy but what it needs.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -21,6 +24,7 @@ from alcli.simulation.modifiers import MODIFIERS, Chooser, Modifier
 from alcli.simulation.situation import Situation
 from alcli.strategies._contract import Selection, Strategy, strategy_of
 
+ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 ORACLES: Mapping[str, Callable[..., Selection]] = {"optimal-look-ahead": optimal_look_ahead}
 _ORACLE_NEEDS = ("features", "log_probs", "truth")
 
@@ -83,14 +87,22 @@ class Contender:
         return {name: value for name, value in options.items() if name in known}
 
 
+def owner(name: str) -> str:
+    """What `-p OWNER.KEY=VALUE` calls a contender: its alias where it has one, else its name."""
+    return name.partition("=")[0]
+
+
 def names() -> list[str]:
     """Every strategy and oracle, sorted."""
     return sorted([*plugins.names("strategies"), *ORACLES])
 
 
 def contender(name: str) -> Contender:
-    """Read STRATEGY[+MODIFIER]... Raises UsageError for a part that is unknown, stands twice, or changes nothing here."""
-    first, *others = name.split("+")
+    """Read [ALIAS=]STRATEGY[+MODIFIER]... Raises UsageError for a part that is unknown, stands twice, or changes nothing here."""
+    alias, equals, what = name.rpartition("=")
+    if equals and (not ALIAS.fullmatch(alias) or alias in names()):
+        raise UsageError(f"'{name}': an alias is a word of letters, digits, - and _ that is no strategy's name")
+    first, *others = what.split("+")
     base = _base(first)
     for i, other in enumerate(others):
         if other not in MODIFIERS:

@@ -31,7 +31,7 @@ _FALLEN = (
 
 @dataclass(frozen=True)
 class Expected:
-    """rows: E[g_j] of each candidate. sigma_N: E|g_j - E[g_j]| / N, in the units of the features."""
+    """rows: E[g_j] of each candidate. sigma_N: E|g_j - E[g_j]| / N, in the units of the last layer's inputs."""
 
     rows: GradientRows
     sigma_N: Float64
@@ -39,7 +39,7 @@ class Expected:
 
 
 def expected_rows(view: View, kind: Kind, label_dist: LabelDist, eps: float) -> Expected:
-    """The rows of a form. Only what the form needs is read: samples of the posterior for the Bayesian one, features for the other."""
+    """The rows of a form. Only what the form needs is read: samples of the posterior for the Bayesian one, inputs of the last layer for the other."""
     if kind == "bayesian":
         return _likelihood_rows(view)
     trained_NC = view.matrix("trained_log_probs")
@@ -50,8 +50,8 @@ def expected_rows(view: View, kind: Kind, label_dist: LabelDist, eps: float) -> 
         block = slice(i, i + BLOCK_ROWS)
         residuals_NC[block] = np.exp(trained_NC[block], dtype=np.float64) - np.exp(labels_NC[block], dtype=np.float64)
         expected_N[block] = expected_distance(labels_NC[block])
-    sigma_N = np.sqrt(view.matrix("sq_norm") + 1.0) * expected_N / view.n
-    return Expected(GradientRows(residuals_NC, view.matrix("features")), sigma_N, notes)
+    sigma_N = np.sqrt(view.matrix("hidden_sq_norm") + 1.0) * expected_N / view.n
+    return Expected(GradientRows(residuals_NC, view.matrix("hidden")), sigma_N, notes)
 
 
 def _label_log_probs(view: View, trained_NC: Array, label_dist: LabelDist, eps: float) -> tuple[Array, tuple[str, ...]]:

@@ -12,9 +12,12 @@ import numpy as np
 
 from alcli.arrays import Float64
 from alcli.numerics.gradient_rows import expected_distance
+from alcli.strategies._continuous import continuous
 from alcli.strategies._contract import pointwise
 
 
+# Half of l1 moves among distances between 0 and sqrt 2, and every distance moves by |p - q|_2 <= l1 / sqrt 2 at most.
+@continuous(lambda l1_B, C, hidden_sq_norm_B: l1_B * np.sqrt(2.0 * (hidden_sq_norm_B + 1.0)))
 @pointwise(needs=["hidden_sq_norm", "log_probs"])
 def egl(hidden_sq_norm_B: Float64, log_probs_BC: Float64) -> Float64:
     """The expected length, float64 [B]."""

@@ -22,7 +22,7 @@ from alcli.strategies._sparse import approximated
 from alcli.strategies._view import View
 
 
-@batch(needs=["features", "sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100)
+@batch(needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100)
 def sparse_greedy(
     view: View, k: int, *, form: Kind = "gradient", label_dist: LabelDist = "temp", eps: Annotated[float, share] = 0.1,
     alpha: Annotated[float | None, not_negative] = None, beta: Annotated[float | None, not_negative] = None,

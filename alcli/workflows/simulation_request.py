@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from alcli.simulation.contenders import Contender, contender
+from alcli.errors import UsageError
+from alcli.simulation.contenders import Contender, contender, owner
 from alcli.simulation.plan import Plan, with_baseline
 from alcli.workflows.recipe import POSTERIOR, Recipe
 from alcli.workflows.simulation_parameters import HEAD, assigned
@@ -37,9 +38,13 @@ class Simulation:
         found = {name: contender(name) for name in names}
         posterior = {key: text for key, text in self.options.items() if key.startswith(POSTERIOR)}
         others = {key: text for key, text in self.options.items() if key not in posterior}
-        texts = assigned(others, {name: one.options for name, one in found.items()}, self.recipe.head)
+        owners = {owner(name): name for name in names}
+        if len(owners) < len(names):
+            raise UsageError("two strategies have the same alias", hint=f"give each its own: {', '.join(names)}")
+        by_owner = assigned(others, {who: found[name].options for who, name in owners.items()}, self.recipe.head)
+        texts = {name: by_owner[who] for who, name in owners.items()}
         parsed = {name: one.parse(texts[name]) for name, one in found.items()}
-        recipe = replace(self.recipe, options={**self.recipe.options, **posterior, **texts[HEAD]}).checked()
+        recipe = replace(self.recipe, options={**self.recipe.options, **posterior, **by_owner[HEAD]}).checked()
         initial = self.batch if self.initial is None else self.initial
         fraction = DEFAULT_TEST_FRACTION if self.test_fraction is None else self.test_fraction
 

@@ -43,7 +43,7 @@ def test_rows_and_sigma_are_those_of_all_gradients_written_out(label_dist):
 def test_the_factors_are_exact_in_float64(monkeypatch):
     X, head, seen = view(temperature=1.5)
     exact = {need: getattr(head, need)(X) for need in ("trained_log_probs", "log_probs")}
-    monkeypatch.setattr(seen, "matrix", lambda need: exact[need] if need in exact else X if need == "features" else (X**2).sum(1))
+    monkeypatch.setattr(seen, "matrix", lambda need: exact[need] if need in exact else X if need == "hidden" else (X**2).sum(1))
     expected, sigma = written_out(X, np.exp(exact["trained_log_probs"]), np.exp(exact["log_probs"]))
     found = expected_rows(seen, "gradient", "temp", 0.1)
     assert np.allclose(all_of(found.rows), expected, rtol=0, atol=1e-12)
@@ -102,7 +102,7 @@ def test_a_constant_added_to_a_label_s_losses_under_all_draws_changes_nothing(se
 def test_the_bayesian_form_reads_samples_alone_and_the_other_none():
     _, _, seen = view(temperature=2.0)
     expected_rows(seen.restricted_to(("sample_log_probs",)), "bayesian", "temp", 0.1)
-    plain = ("features", "sq_norm", "trained_log_probs", "log_probs")
+    plain = ("hidden", "hidden_sq_norm", "trained_log_probs", "log_probs")
     expected_rows(seen.restricted_to(plain), "gradient", "temp", 0.1)
     with pytest.raises(LookupError, match="predictive"):
         expected_rows(seen.restricted_to(plain), "gradient", "laplace", 0.1)

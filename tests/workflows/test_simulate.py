@@ -277,5 +277,29 @@ def test_names_with_odd_characters_have_a_file_each(tmp_path):
 def test_options_of_the_posterior_reach_its_fit():
     checked = ask(recipe=Recipe(covariance="full"), options={"posterior.max-parameters": "10"}).checked()
     assert checked.plan(False).spec.posterior_options == {"max_parameters": 10}
-    with pytest.raises(UsageError, match="no parameter 'max-parametres'; did you mean 'max-parameters'"):
+    with pytest.raises(UsageError, match=r"no parameter 'posterior.max-parametres'; did you mean 'posterior.max-parameters'"):
         ask(recipe=Recipe(covariance="full"), options={"posterior.max-parametres": "10"}).checked()
+
+
+def test_a_strategy_takes_part_again_under_an_alias_with_other_options(pool, tmp_path):
+    few = ask(strategies=["kmeans", "seeded=coreset+update", "again=margin"], options={"seeded.update-every": "2"})
+    checked = few.checked()
+    assert checked.texts == {"seeded=coreset+update": {"update-every": "2"}}
+    done = run(pool, tmp_path / "out", strategies=["margin", "again=margin"])
+    one, two = done.lines[1:]
+    assert (one.strategy, two.strategy) == ("margin", "again=margin")
+    assert (one.area, one.final) == (two.area, two.final)
+
+
+@pytest.mark.parametrize(
+    ("strategies", "words"),
+    [
+        (["a=margin", "a=badge"], "two strategies have the same alias"),
+        (["margin=badge"], "an alias is a word"),
+        (["=badge"], "an alias is a word"),
+        (["a b=badge"], "an alias is a word"),
+    ],
+)
+def test_a_poor_alias_is_refused(strategies, words):
+    with pytest.raises(UsageError, match=words):
+        ask(strategies=strategies).checked()
