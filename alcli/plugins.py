@@ -24,13 +24,17 @@ Family = Literal["strategies", "heads", "posteriors", "embedders"]
 
 @dataclass(frozen=True)
 class Summary:
-    """What the source of a method says of itself: its first line, and the sections `Source:`, `Cost:`, `Passes:`."""
+    """What the source of a method says of itself: its first line, and the sections `Source:`, `Cost:`, `Passes:`.
+
+    numbers: whether it declares something else for labels that are numbers.
+    """
 
     name: str
     line: str
     sections: Mapping[str, str]
     needs: tuple[str, ...]
     options: Mapping[str, str]
+    numbers: bool = False
 
 
 def names(family: Family) -> list[str]:
@@ -74,7 +78,7 @@ def summary(family: Family, name: str) -> Summary:
     }
     declared = _declared(function)
     options |= {"samples": str(declared["samples"])} if "samples" in declared else {}
-    return Summary(name, doc.split("\n", 1)[0], _sections(doc), tuple(declared.get("needs", ())), options)
+    return Summary(name, doc.split("\n", 1)[0], _sections(doc), tuple(declared.get("needs", ())), options, "numbers" in declared)
 
 
 def options_of(*functions: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -147,12 +151,10 @@ def _sections(doc: str) -> dict[str, str]:
 
 
 def _declared(function: ast.FunctionDef | None) -> dict[str, Any]:
-    """The keywords of a method's decorator that are plain values."""
+    """The keywords of a method's decorator that are plain values, or the names of functions."""
     found = {}
     for decorator in function.decorator_list if function else []:
         for keyword in decorator.keywords if isinstance(decorator, ast.Call) else []:
-            try:
-                found[str(keyword.arg)] = ast.literal_eval(keyword.value)
-            except ValueError:
-                continue
+            value = keyword.value
+            found[str(keyword.arg)] = value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
     return found

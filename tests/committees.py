@@ -6,6 +6,7 @@ import numpy as np
 
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
+from alcli.heads.ridge import ridge
 from alcli.heads.softmax import softmax
 from alcli.numerics.logistic import log_softmax
 from alcli.posteriors.laplace_shared import LaplaceShared
@@ -29,6 +30,16 @@ def fitted(n=400, dim=5, labelled=12, **options):
     labels = np.arange(labelled)
     model = fit(Training(X_ND[labels], y_N[labels], np.ones(labelled), 3), FitSpec(softmax.head, LaplaceShared))
     return model, view_of(X_ND, labelled=labels, head=model, **options)
+
+
+def fitted_numbers(n=200, dim=5, labelled=20, noise=0.3):
+    """(model, view): a ridge regression with a Laplace posterior on `labelled` rows, and a view of the other rows."""
+    rng = np.random.default_rng(2)
+    X_ND = rng.standard_normal((n, dim)).astype(np.float32)
+    y_N = X_ND @ np.arange(dim) + noise * rng.standard_normal(n)
+    labels = np.arange(labelled)
+    model = fit(Training(X_ND[labels], y_N[labels], np.ones(labelled), None), FitSpec(ridge.head, LaplaceShared))
+    return model, view_of(X_ND, labelled=labels, head=model)
 
 
 def draws_of(model, view, samples, seed=0):

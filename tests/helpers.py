@@ -17,11 +17,15 @@ class TableHead:
     It is its own `head`, the part of a model that has weights.
     """
 
+    @property
+    def n_classes(self):
+        return len(self.W_CD)
+
     link, layers, activation = "softmax", (), "identity"
 
-    def __init__(self, W_CD, b_C=0.0, *, spread=0.5, temperature=1.0):
+    def __init__(self, W_CD, b_C=0.0, *, spread=0.5, temperature=1.0, prior_precision=1.0):
         self.W_CD, self.b_C = np.asarray(W_CD, np.float64), b_C
-        self.spread, self.temperature = spread, temperature
+        self.spread, self.temperature, self.prior_precision = spread, temperature, prior_precision
 
     @property
     def head(self):

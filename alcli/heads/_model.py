@@ -70,6 +70,11 @@ class Model:
         """Posterior variance of `logits`, [B, C], or [B, 1] where all classes share it. Raises DataError without a posterior."""
         return require_posterior(self).variance(self.head.W_CD1, self.head.last_layer(X_BD)) / self.temperature**2
 
+    def label_variance(self, X_BD: Floats) -> Float64:
+        """Variance of the label in a regression, [B]: that of the noise, and that of the mean under the posterior if there is one."""
+        noise_B = np.full(len(X_BD), self.head.noise_variance)
+        return noise_B if self.posterior is None else noise_B + self.logit_variance(X_BD)[:, 0]
+
     def draw(self, n_samples: int, *, seed: int) -> Float64:
         """Last layers drawn from the posterior, [S, C, D1], no draw twice. Raises DataError without a posterior. Memory: S C D1 floats.
 

@@ -78,6 +78,12 @@ def classification(y_B: Array, log_probs_BC: Float64) -> dict[str, float]:
     }
 
 
-def regression(y_B: Floats, mean_B: Floats) -> dict[str, float]:
-    """All metrics of a regression by name."""
-    return {"mae": mae(y_B, mean_B), "rmse": rmse(y_B, mean_B), "r2": r2(y_B, mean_B)}
+def nlpd(y_B: Floats, mean_B: Floats, variance_B: Floats) -> float:
+    """Mean negative log predictive density under a normal distribution, in nats."""
+    safe_B = np.maximum(variance_B, np.finfo(np.float64).tiny)
+    return float(0.5 * (np.log(2 * np.pi * safe_B) + (y_B - mean_B) ** 2 / safe_B).mean())
+
+
+def regression(y_B: Floats, mean_B: Floats, variance_B: Floats) -> dict[str, float]:
+    """All metrics of a regression by name; variance_B: of each label, as predicted."""
+    return {"mae": mae(y_B, mean_B), "rmse": rmse(y_B, mean_B), "r2": r2(y_B, mean_B), "nlpd": nlpd(y_B, mean_B, variance_B)}

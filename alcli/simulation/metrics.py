@@ -6,7 +6,7 @@ from alcli.arrays import Array, Floats
 from alcli.heads._model import Model
 from alcli.numerics import metrics
 
-SMALLER_IS_BETTER = frozenset({"nll", "brier", "ece", "mae", "rmse"})
+SMALLER_IS_BETTER = frozenset({"nll", "brier", "ece", "mae", "rmse", "nlpd"})
 
 
 def main_metric(n_classes: int | None) -> str:
@@ -17,5 +17,5 @@ def main_metric(n_classes: int | None) -> str:
 def evaluate(model: Model, X_TD: Floats, y_T: Array) -> dict[str, float]:
     """All metrics of the task on test rows. Classification uses `predictive`: averaged over the posterior where there is one."""
     if model.n_classes is None:
-        return metrics.regression(y_T, model.mean(X_TD))
+        return metrics.regression(y_T, model.mean(X_TD), model.label_variance(X_TD))
     return metrics.classification(y_T, model.predictive(X_TD))

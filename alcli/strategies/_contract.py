@@ -11,6 +11,7 @@ What can be needed, one array per block of B rows:
 - of the head: `hidden` BM, the inputs of its last layer without the bias column, in the dtype of the features (which they are, not copied,
   in a linear head); `hidden_sq_norm`, their squared norm, float64 B. What gradients of the last layer are made of.
 - of the head, BC: `logits` and `log_probs`, both divided by its temperature; `trained_log_probs`, those that training saw.
+- of a regression head: `label_variance`, of a row's label, its noise and what is not known of its mean together, float64 B.
 - of the head's posterior: `predictive`, log class probabilities averaged over it, BC (without one the `log_probs`);
   `logit_variance`, BC or B1; `sample_log_probs`, float64 BSC, under S draws that are the same for every row. The user sets S by
   `-p samples=S`, the strategy declares its default.
@@ -41,7 +42,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 POSTERIOR_NEEDS = frozenset({"sample_log_probs", "logit_variance"})
 CLASSIFICATION_NEEDS = frozenset({"log_probs", "trained_log_probs", "predictive", "sample_log_probs"})
-HEAD_NEEDS = POSTERIOR_NEEDS | CLASSIFICATION_NEEDS | {"logits", "hidden", "hidden_sq_norm", "labelled_targets", "network"}
+NUMBER_NEEDS = frozenset({"label_variance"})
+HEAD_NEEDS = NUMBER_NEEDS | POSTERIOR_NEEDS | CLASSIFICATION_NEEDS | {"logits", "hidden", "hidden_sq_norm", "labelled_targets", "network"}
 FEATURE_NEEDS = HEAD_NEEDS | OF_FEATURES
 GROUP_OPTIONS = frozenset({"aggregate", "embed"})  # of every strategy, where the rows of a pool make groups
 MOST_KEPT = 1 << 24  # numbers: features of the best rows are kept up to 64 MiB
@@ -68,6 +70,7 @@ class Selection:
 class Strategy:
     """A strategy function and what it declares of itself. single: a pointwise strategy that picks what a batch of one would hold.
 
+    numbers: what the strategy is where labels are numbers, if that is another function; it has the same options.
     samples: how many draws of the posterior it looks at unless the user says otherwise. posterior: of a head that is fitted for it.
     """
 
@@ -78,6 +81,11 @@ class Strategy:
     single: Strategy | None = None
     samples: int = 0
     posterior: str = "laplace"
+    numbers: Strategy | None = None
+
+    def suited(self, regression: bool) -> Strategy:
+        """The strategy for class labels, or for numbers."""
+        return self.numbers if regression and self.numbers is not None else self
 
     @property
     def needs_head(self) -> bool:
@@ -85,7 +93,7 @@ class Strategy:
 
     @property
     def needs_classes(self) -> bool:
-        return bool(CLASSIFICATION_NEEDS.intersection(self.needs))
+        return self.numbers is None and bool(CLASSIFICATION_NEEDS.intersection(self.needs))
 
     @property
     def needs_posterior(self) -> bool:
@@ -109,21 +117,33 @@ class Strategy:
         return (aggregating,) if self.pointwise else (averaging,) if (HEAD_NEEDS | {"targets"}).intersection(self.needs) else (embedding,)
 
 
-def pointwise(*, needs: Sequence[str], random: bool = False, samples: int = 0, posterior: str = "laplace") -> Callable[[F], F]:
-    """Declare a function of blocks, in the order of `needs`, to a float64 score per row. random: it takes `seed`."""
-    return _declare(needs, pointwise=True, random=random, samples=samples, posterior=posterior)
+def pointwise(
+    *, needs: Sequence[str], random: bool = False, samples: int = 0, posterior: str = "laplace", numbers: Callable[..., Any] | None = None
+) -> Callable[[F], F]:
+    """Declare a function of blocks, in the order of `needs`, to a float64 score per row. random: it takes `seed`.
+
+    numbers: a function declared for labels that are numbers, with the same options.
+    """
+    return _declare(needs, pointwise=True, random=random, samples=samples, posterior=posterior, numbers=_declared_of(numbers))
 
 
 def batch(
-    *, needs: Sequence[str], random: bool = False, single: Callable[..., Any] | None = None, samples: int = 0, posterior: str = "laplace"
+    *, needs: Sequence[str], random: bool = False, single: Callable[..., Any] | None = None, samples: int = 0, posterior: str = "laplace",
+    numbers: Callable[..., Any] | None = None,
 ) -> Callable[[F], F]:
     """Declare a function (view, k, *, [rng,] options) -> Selection; rng is a numpy Generator. random: with its defaults it draws.
 
     single: a function declared `pointwise`, with the same options, whose best row is the batch of one; a loop that asks for one row
-    at a time then scores rows as they pass instead of preparing for a batch.
+    at a time then scores rows as they pass instead of preparing for a batch. numbers: a function declared for labels that are
+    numbers, with the same options.
     """
-    one = None if single is None else single.strategy  # type: ignore[attr-defined]
-    return _declare(needs, pointwise=False, random=random, single=one, samples=samples, posterior=posterior)
+    return _declare(
+        needs, pointwise=False, random=random, single=_declared_of(single), samples=samples, posterior=posterior, numbers=_declared_of(numbers)
+    )
+
+
+def _declared_of(function: Callable[..., Any] | None) -> Strategy | None:
+    return None if function is None else function.strategy  # type: ignore[attr-defined]
 
 
 def _declare(needs: Sequence[str], **rest: Any) -> Callable[[F], F]:
@@ -145,7 +165,7 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
     k = min(k, view.n)
     if k == 0:
         return Selection(np.empty(0, np.int64), np.empty(0, np.float32))
-    options = dict(options)
+    options, strategy = dict(options), strategy.suited(view.regression)
     if strategy.samples:
         view = view.sampling(options.pop("samples", strategy.samples), seed)
     if how := {name: options.pop(name) for name in GROUP_OPTIONS & options.keys()}:

@@ -41,6 +41,7 @@ class Live:
         seed: int = 0, options: Mapping[str, Any] | None = None, labels: Array | None = None,
     ) -> None:
         self.model = model
+        strategy = strategy.suited(model is not None and model.n_classes is None)
         self._strategy, self._seed, self._options = strategy, seed, dict(options or {})
         known = np.asarray(labelled, np.int64)
         self._held = HeldRows(source, np.concatenate([candidates, known]) if "labelled" in strategy.needs else candidates)

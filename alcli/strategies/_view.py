@@ -49,8 +49,10 @@ class Source(Protocol):
 
 
 class Predictor(Protocol):
-    """What a view asks of a head."""
+    """What a view asks of a head. n_classes: None where labels are numbers."""
 
+    @property
+    def n_classes(self) -> int | None: ...
     def hidden(self, X_BD: Floats) -> Floats:
         """In the dtype of X_BD; X_BD itself where there is no hidden layer."""
     def logits(self, X_BD: Floats) -> Floats: ...
@@ -58,6 +60,7 @@ class Predictor(Protocol):
     def trained_log_probs(self, X_BD: Floats) -> Floats: ...
     def predictive(self, X_BD: Floats) -> Floats: ...
     def logit_variance(self, X_BD: Floats) -> Floats: ...
+    def label_variance(self, X_BD: Floats) -> Floats: ...
     @property
     def head(self) -> Any:
         """The head itself, which has W_CD1, and layers where it has hidden ones."""
@@ -93,6 +96,11 @@ class View:
     def n(self) -> int:
         """How many candidates there are."""
         return len(self._candidates)
+
+    @property
+    def regression(self) -> bool:
+        """Whether there is a head, and its labels are numbers."""
+        return self._head is not None and self._head.n_classes is None
 
     @property
     def dim(self) -> int:

@@ -2,7 +2,8 @@
 
 Source: Ash et al. 2020, "Deep batch active learning by diverse, uncertain gradient lower bounds", Alg. 1; embedding
 (p - e_argmax) (x) [h; 1], h the inputs of the last layer, bias included, kept as two factors. The first pick is the largest gradient;
-draws by squared distance.
+draws by squared distance. Where labels are numbers no label stands out as the likeliest guess but the mean, whose gradient is 0; a row's
+gradient is then taken at one standard deviation of its label, sd(y) [h; 1] (last-layer gradients with k-means++, Holzmueller et al. 2023).
 Cost: 2 N (C + M) flops per pick, M the width of the last layer (D in a linear head); memory N (C + M), never N C M.
 Passes: K.
 """
@@ -28,7 +29,17 @@ def largest_gradient(hidden_sq_norm_B: Float64, log_probs_BC: Float64) -> Float6
     return out_B
 
 
-@batch(needs=["hidden", "log_probs"], random=True, single=largest_gradient)
+@batch(needs=["hidden", "label_variance"], random=True)
+def of_numbers(view: View, k: int, *, rng: np.random.Generator) -> Selection:
+    """Scores: distance between a row's gradient at one standard deviation and the nearest picked one (the first: its norm)."""
+    deviations_N1 = np.sqrt(view.matrix("label_variance"))[:, None]
+    largest = float(deviations_N1.max())
+    rows = Rows(Factor((deviations_N1 / largest).astype(np.float32)), Factor(view.matrix("hidden"), offset=1.0))
+    picks_K, distances_K = k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng)
+    return Selection(view.rows[picks_K], finite32(distances_K * largest))
+
+
+@batch(needs=["hidden", "log_probs"], random=True, single=largest_gradient, numbers=of_numbers)
 def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     """Scores: distance between a row's gradient and the nearest picked one (the first: its norm)."""
     rows = Rows(Factor(residuals(view.matrix("log_probs"))), Factor(view.matrix("hidden"), offset=1.0))

@@ -1,7 +1,7 @@
 """Expected gradient length: how long the loss gradient of the last layer will be, the label drawn from the predicted probabilities.
 
 Source: Settles, Craven & Ray 2008, "Multiple-instance active learning", section 4.1; for a softmax layer the length factorises,
-sum_y p_y |p - e_y| |[h; 1]|.
+sum_y p_y |p - e_y| |[h; 1]|. Where labels are numbers the loss is squared and the label normal: E|y - f(x)| |[h; 1]|.
 Cost: O(N (C + D)); memory of one block.
 Passes: 1.
 """
@@ -16,9 +16,15 @@ from alcli.strategies._continuous import continuous
 from alcli.strategies._contract import pointwise
 
 
+@pointwise(needs=["hidden_sq_norm", "label_variance"])
+def of_numbers(hidden_sq_norm_B: Float64, label_variance_B: Float64) -> Float64:
+    """The expected length for a label that is a number, float64 [B]: a normal variable is sqrt(2 / pi) of its deviation from its mean."""
+    return np.sqrt(2.0 / np.pi * label_variance_B) * np.sqrt(hidden_sq_norm_B + 1.0)
+
+
 # Half of l1 moves among distances between 0 and sqrt 2, and every distance moves by |p - q|_2 <= l1 / sqrt 2 at most.
 @continuous(lambda l1_B, C, hidden_sq_norm_B: l1_B * np.sqrt(2.0 * (hidden_sq_norm_B + 1.0)))
-@pointwise(needs=["hidden_sq_norm", "log_probs"])
+@pointwise(needs=["hidden_sq_norm", "log_probs"], numbers=of_numbers)
 def egl(hidden_sq_norm_B: Float64, log_probs_BC: Float64) -> Float64:
     """The expected length, float64 [B]."""
     out_B: Float64 = np.sqrt(hidden_sq_norm_B + 1.0) * expected_distance(log_probs_BC)

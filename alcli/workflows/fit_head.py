@@ -81,11 +81,11 @@ def describe(pool: Pool, model: Model, data: Training, classes: Sequence[str] | 
 
 
 def scores(model: Model, X_ND: Floats, y_N: Array) -> dict[str, float]:
-    """Accuracy, NLL and ECE of the predictive distribution; MAE, RMSE and R2 in a regression. In blocks of constant memory."""
+    """Accuracy, NLL and ECE of the predictive distribution; MAE, RMSE, R2 and NLPD in a regression. In blocks of constant memory."""
     starts = range(0, len(X_ND), _BLOCK)
     if model.n_classes is None:
-        mean = np.concatenate([model.mean(X_ND[i : i + _BLOCK]) for i in starts])
-        return metrics.regression(y_N, mean)
+        mean_N, variance_N = np.concatenate([[model.mean(X_ND[i : i + _BLOCK]), model.label_variance(X_ND[i : i + _BLOCK])] for i in starts], axis=1)
+        return metrics.regression(y_N, mean_N, variance_N)
     log_probs = np.concatenate([model.predictive(X_ND[i : i + _BLOCK]) for i in starts])
     found = metrics.classification(y_N, log_probs)
     return {name: found[name] for name in ("accuracy", "nll", "ece")}

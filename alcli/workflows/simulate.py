@@ -144,7 +144,7 @@ def _check_data(pool: Pool, ask: Simulation, plan: Plan, truth: Truth, checked: 
 
 def _for_regression() -> str:
     summaries = [plugins.summary("strategies", name) for name in plugins.names("strategies")]
-    return f"strategies for numbers: {', '.join(s.name for s in summaries if not CLASSIFICATION_NEEDS.intersection(s.needs))}"
+    return f"strategies for numbers: {', '.join(s.name for s in summaries if s.numbers or not CLASSIFICATION_NEEDS.intersection(s.needs))}"
 
 
 def _config(pool: Pool, checked: Checked, plan: Plan, truth: Truth) -> dict[str, Any]:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 from sklearn import metrics as reference
 
 from alcli.numerics import metrics
@@ -47,10 +48,12 @@ def test_calibration_error_equals_a_loop_over_bins():
 
 def test_regression_metrics_equal_scikit_learn():
     y, mean = np.random.default_rng(0).normal(size=(2, 40))
-    got = metrics.regression(y, mean)
+    variance = np.random.default_rng(1).uniform(0.1, 3.0, 40)
+    got = metrics.regression(y, mean, variance)
     assert got["mae"] == pytest.approx(reference.mean_absolute_error(y, mean))
     assert got["rmse"] == pytest.approx(np.sqrt(reference.mean_squared_error(y, mean)))
     assert got["r2"] == pytest.approx(reference.r2_score(y, mean))
+    assert got["nlpd"] == pytest.approx(-norm.logpdf(y, mean, np.sqrt(variance)).mean())
 
 
 @pytest.mark.parametrize(("mean", "want"), [([2.0, 2.0], 1.0), ([2.0, 3.0], 0.0)])

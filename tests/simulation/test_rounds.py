@@ -126,9 +126,10 @@ def test_a_pool_that_runs_out_ends_early_with_every_label_used():
     assert len(result.picks) == askable - 5
 
 
-def test_a_regression_reports_its_own_metrics_and_learns():
-    result = run_cell(bench(regression=True), Cell("coreset", 0))
-    assert set(result.points[0].metrics) == {"mae", "rmse", "r2"}
+@pytest.mark.parametrize("strategy", ["coreset", "badge", "egl", "badge+update"])
+def test_a_regression_reports_its_own_metrics_and_learns(strategy):
+    result = run_cell(bench(regression=True, strategies=("random", strategy)), Cell(strategy, 0))
+    assert set(result.points[0].metrics) == {"mae", "rmse", "r2", "nlpd"}
     assert result.points[-1].metrics["rmse"] < result.points[0].metrics["rmse"]
 
 

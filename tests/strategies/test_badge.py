@@ -5,6 +5,7 @@ from alcli.numerics.kmeanspp import k_means_pp
 from alcli.numerics.rows import Factor, Rows
 from alcli.strategies import badge
 from alcli.strategies._contract import select, strategy_of
+from tests.committees import fitted_numbers
 from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(badge)
@@ -53,3 +54,14 @@ def test_certain_rows_have_one_and_the_same_gradient_zero():
     assert {30, 31, 32} < set(chosen.rows_K[:4])
     assert (chosen.scores_K[:4] > 0).all()
     assert (chosen.scores_K[4:] == 0).all()
+
+
+def test_for_numbers_gradients_are_those_at_one_standard_deviation():
+    model, view = fitted_numbers()
+    X = view.matrix("features").astype(np.float64)
+    phi = np.hstack([X, np.ones((len(X), 1))])
+    G = phi * np.sqrt(model.head.noise_variance + model.posterior.variance(model.head.W_CD1, phi))
+    picks, distances = k_means_pp(Rows(Factor(G)), 15, int((G**2).sum(1).argmax()), np.random.default_rng(np.random.SeedSequence(3)))
+    chosen = select(STRATEGY, view, 15, seed=3, options={})
+    assert chosen.rows_K.tolist() == view.rows[picks].tolist()
+    assert np.allclose(chosen.scores_K, distances, rtol=1e-4)

@@ -2,6 +2,7 @@ import numpy as np
 
 from alcli.strategies import egl
 from alcli.strategies._contract import select, strategy_of
+from tests.committees import fitted_numbers
 from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(egl)
@@ -28,3 +29,15 @@ def test_by_hand():
 def test_longer_features_count_more():
     X = np.array([[1.0, 0.0], [1.0, 7.0]])  # the head does not see the second column
     assert select(STRATEGY, view_of(X, head=TableHead([[1, 0], [-1, 0]])), 1, seed=0, options={}).rows_K.tolist() == [1]
+
+
+def test_for_numbers_it_is_the_expected_length_over_the_predicted_normal():
+    model, view = fitted_numbers()
+    X = view.matrix("features").astype(np.float64)
+    f, phi = model.mean(X), np.hstack([X, np.ones((len(X), 1))])
+    sd = np.sqrt(model.head.noise_variance + model.posterior.variance(model.head.W_CD1, phi)[:, 0])
+    y = f[:, None] + sd[:, None] * np.random.default_rng(0).standard_normal((1, 20_000))
+    lengths = np.abs(f[:, None] - y).mean(axis=1) * np.linalg.norm(phi, axis=1)
+    chosen = select(STRATEGY, view, view.n, seed=0, options={})
+    assert np.allclose(chosen.scores_K, lengths[np.searchsorted(view.rows, chosen.rows_K)], rtol=0.02)
+    assert (np.diff(chosen.scores_K) <= 0).all()

@@ -48,6 +48,7 @@ def test_regression(tiny, alcli):
     assert found["kind"] == "ridge"
     assert found["test_r2"] > 0.99
     assert found["test_mae"] < 0.1
+    assert found["test_nlpd"] < 0.0
     assert "classes" not in found
 
 
