@@ -61,7 +61,8 @@ def simulate(
     """Compare strategies, or ways to absorb labels, on a pool whose labels are known.
 
     Every strategy starts from the same random labels, then R times fits a head, is measured on test rows, and is given the labels
-    of the N items it chooses. DIR gets summary.csv, curves.parquet, selections.parquet, curves.png and curves.svg. In the summary
+    of the N items it chooses. DIR gets summary.csv, curves.parquet, selections.parquet, and curves and wins (who is ahead of whom how often)
+    as .png and .svg. In the summary
     area is the mean height of the learning curve, difference that to random's (with a 95% interval over the seeds), and
     labels_to_80 the number of labels at which a strategy has 80% of what random gains from its first to its last round. Seeds rank the
     strategies by area; friedman_p and nemenyi_p (against random) test whether mean ranks differ.

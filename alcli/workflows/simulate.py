@@ -14,6 +14,7 @@ from alcli import __version__, plugins
 from alcli.data.atomic import lock
 from alcli.data.pool import Pool
 from alcli.errors import CannotCreateError, DataError, UsageError, printable
+from alcli.report import wins
 from alcli.report.curves import draw
 from alcli.report.summary import Line, curves_of, summarise
 from alcli.report.verdict import agreement, verdicts
@@ -101,7 +102,8 @@ def _write_outputs(pool: Pool, plan: Plan, truth: Truth, folder: SimulationFolde
     lines = summarise(curves, BASELINE)
     folder.write_tables(rows, picks, lines, text_ids=Items(pool).ids.is_text)
     title = f"{Path(pool.name).name}: {plan.initial} labels to start with, {plan.batch} more a round"
-    folder.write_pictures(draw(curves, BASELINE, title))
+    folder.write_pictures("curves", draw(curves, BASELINE, title))
+    folder.write_wins(wins.rows(curves), wins.draw(curves, Path(pool.name).name))
     return lines
 
 

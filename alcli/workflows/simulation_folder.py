@@ -102,10 +102,15 @@ class SimulationFolder:
         _write(self.path / "selections.parquet", _parquet(picks, names, kinds, "selections"))
         _write(self.path / "summary.csv", _csv([line.row() for line in lines]))
 
-    def write_pictures(self, pictures: Mapping[str, bytes]) -> None:
-        """curves.png, curves.svg."""
+    def write_wins(self, rows: list[Json], pictures: Mapping[str, bytes]) -> None:
+        """wins.csv, and its pictures."""
+        _write(self.path / "wins.csv", _csv(rows))
+        self.write_pictures("wins", pictures)
+
+    def write_pictures(self, name: str, pictures: Mapping[str, bytes]) -> None:
+        """A picture in all its formats, NAME.png and NAME.svg."""
         for format, data in pictures.items():
-            _write(self.path / f"curves.{format}", data)
+            _write(self.path / f"{name}.{format}", data)
 
     def write_study(self, name: str, rows: list[Json], means: list[Json], pictures: Mapping[str, bytes]) -> None:
         """study.csv and study.parquet, one row a measurement; summary.csv, their means; the pictures under `name`."""
@@ -114,8 +119,7 @@ class SimulationFolder:
         _write(self.path / "study.parquet", _parquet(rows, list(rows[0]), kinds, "study"))
         _write(self.path / "study.csv", _csv(rows))
         _write(self.path / "summary.csv", _csv(means))
-        for format, data in pictures.items():
-            _write(self.path / f"{name}.{format}", data)
+        self.write_pictures(name, pictures)
 
     def _file(self, cell: Cell) -> Path:
         return self.runs / f"{urllib.parse.quote(cell.strategy, safe='+')}-{cell.seed}.json"

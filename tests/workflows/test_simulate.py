@@ -67,7 +67,7 @@ def without_seconds(out: Path) -> dict[str, object]:
 def test_the_folder_holds_what_is_promised(pool, tmp_path):
     done = run(pool, tmp_path / "out")
     assert {p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")} == {
-        "config.json", "curves.parquet", "curves.png", "curves.svg", "runs", "selections.parquet", "summary.csv",
+        "config.json", "curves.parquet", "curves.png", "curves.svg", "runs", "selections.parquet", "summary.csv", "wins.csv", "wins.png", "wins.svg",
     }  # fmt: skip
     curves = pq.read_table(tmp_path / "out" / "curves.parquet")
     assert curves.column_names == [

@@ -1,0 +1,40 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alcli.report.summary import Curves
+from alcli.report.wins import draw, rows, wins
+
+VALUES = {"random": [[0.5, 0.6, 0.7], [0.5, 0.6, 0.7]], "good": [[0.5, 0.7, 0.8], [0.5, 0.6, 0.9]], "bad": [[0.5, 0.1, 0.1], [0.5, 0.1, 0.8]]}
+
+
+def curves(values=VALUES, smaller=False):
+    return Curves("rmse" if smaller else "accuracy", smaller, np.arange(3), {name: np.array(v) for name, v in values.items()}, {})
+
+
+def test_by_hand():
+    # The first point does not count, the tie of good and random is half a win: 3.5 of 4. bad is ahead of random once, of good never.
+    assert wins(curves()).tolist() == [[0.5, 0.125, 0.75], [0.875, 0.5, 1.0], [0.25, 0.0, 0.5]]
+    assert wins(curves(smaller=True)).tolist() == (1 - wins(curves())).tolist()
+
+
+def test_shares_of_a_pair_add_up_to_one():
+    random = np.random.default_rng(0).integers(0, 5, (6, 4, 7)) / 5
+    ahead = wins(curves(dict(zip("abcdef", random))))
+    assert np.allclose(ahead + ahead.T, 1)
+
+
+def test_the_columns_of_the_table():
+    found = rows(curves())
+    assert list(found[0]) == ["strategy", "mean", "random", "good", "bad"]
+    assert [row["mean"] for row in found] == [pytest.approx(0.4375), pytest.approx(0.9375), pytest.approx(0.125)]
+
+
+def test_the_picture_is_the_same_every_time_and_shows_the_winner_in_blue():
+    one = draw(curves(), "title")
+    assert one == draw(curves(), "title")
+    image = np.asarray(Image.open(io.BytesIO(one["png"])).convert("RGB")).reshape(-1, 3).astype(int)
+    assert (np.abs(image - (5, 48, 97)).max(axis=1) < 6).any()
+    assert (np.abs(image - (103, 0, 31)).max(axis=1) < 6).any()
