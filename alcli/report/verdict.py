@@ -66,4 +66,6 @@ def amount(metric: str, value: float) -> str:
 def number(metric: str, value: float, *, sign: bool = False) -> str:
     """A value of a metric as people read it: shares in hundredths. sign: with a plus where it is positive."""
     plus = "+" if sign else ""
-    return f"{100 * value:{plus}.1f}" if metric in _SHARES else f"{value:{plus},.4g}"
+    if metric in _SHARES:
+        return f"{100 * value:{plus}.1f}"
+    return f"{value:{plus},.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:{plus},.4g}"

@@ -46,6 +46,11 @@ def test_signs_are_shown_on_demand():
     assert (number("accuracy", 0.0314, sign=True), number("rmse", -2.5, sign=True), number("accuracy", 0.5)) == ("+3.1", "-2.5", "50.0")
 
 
+@pytest.mark.parametrize(("value", "text"), [(37570.4, "37,570"), (9999.4, "9,999"), (0.01234567, "0.01235"), (-123456.7, "-123,457"), (2e20, "2e+20")])
+def test_numbers_of_any_size_are_read_at_a_glance(value, text):
+    assert number("rmse", value) == text
+
+
 def test_of_an_oracle_it_is_said_that_it_is_one():
     found = [line("random"), line("margin", 0.021), line("optimal", 0.021)]
     plain, oracle = verdicts(found, "random", smaller_is_better=False, oracles=["optimal"])
