@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench study clean
+.PHONY: demo test lint bench study fuzz clean
 
 $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -29,6 +29,11 @@ bench: $(READY)
 # learning curves on banking77: about five minutes
 study: $(READY)
 	$(BIN)/python -m tests.benchmarks.study_banking77 --data $(DATA)
+
+# damaged files with a free seed for ten minutes, then a fault at every single step; MINUTES=60 goes on for longer
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10)
+	ALCLI_THOROUGH=1 $(BIN)/python -m pytest tests/reliability
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -15,9 +15,13 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from alcli.errors import UsageError
+from alcli.strategies import _pairs
+
+if TYPE_CHECKING:
+    from alcli.strategies._contract import Strategy
 
 Family = Literal["strategies", "heads", "posteriors", "embedders"]
 
@@ -47,6 +51,31 @@ def load(family: Family, name: str) -> types.ModuleType:
     """Import the module of one method. Raises UsageError with the nearest names when there is none."""
     check_name(family, name)
     return importlib.import_module(f"alcli.{family}.{name.replace('-', '_')}")
+
+
+def strategy(name: str) -> Strategy:
+    """The strategy of a name, for every command: a file of the folder, a pair EMBEDDING/SELECTOR, or a mix NAME:SHARE,NAME:SHARE.
+
+    Raises UsageError with the nearest names when there is none, and for a pair that makes no sense.
+    """
+    if ":" in name:
+        from alcli.strategies._modifiers import mixed
+
+        return mixed(name, strategy)
+    if "/" in name:
+        from alcli.strategies._composed import composed
+
+        return composed(name)
+    module = load("strategies", name)
+    from alcli.strategies._contract import strategy_of
+
+    return strategy_of(module)
+
+
+def strategy_names(incomplete: str) -> list[str]:
+    """Names that begin so, for completion: of the folder, and pairs once there is a slash."""
+    known = _pairs.names() if "/" in incomplete else [*names("strategies"), *(f"{embedding}/" for embedding in _pairs.EMBEDDINGS)]
+    return [name for name in known if name.startswith(incomplete)]
 
 
 def check_name(family: Family, name: str) -> str:
@@ -156,5 +185,8 @@ def _declared(function: ast.FunctionDef | None) -> dict[str, Any]:
     for decorator in function.decorator_list if function else []:
         for keyword in decorator.keywords if isinstance(decorator, ast.Call) else []:
             value = keyword.value
-            found[str(keyword.arg)] = value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
+            try:
+                found[str(keyword.arg)] = value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
+            except ValueError:
+                continue
     return found

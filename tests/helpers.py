@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from alcli import plugins
 from alcli.numerics.logistic import log_softmax
 from alcli.posteriors._contract import sample_noise
 from alcli.strategies._arrays import ArraySource
@@ -53,11 +54,19 @@ class TableHead:
     def logit_variance(self, X_BD):
         return self.spread**2 * (X_BD.astype(np.float64) ** 2).sum(axis=1, keepdims=True)
 
+    def predicted_loss(self, X_BD):
+        return self.logits(X_BD)[:, 0]
+
     def draw(self, n_samples, *, seed):
         return self.W_CD + self.spread * sample_noise(self.W_CD.shape, n_samples, seed=seed, first=0)
 
     def sample_log_probs(self, X_BD, W_SCD):
         return log_softmax(np.einsum("bd,scd->bsc", X_BD.astype(np.float64), W_SCD) + self.b_C)
+
+
+def names_for_linear_heads():
+    """Strategies that a head without hidden layers can serve: a loss-prediction branch has nothing to read there."""
+    return [name for name in plugins.names("strategies") if "predicted_loss" not in plugins.summary("strategies", name).needs]
 
 
 def random_head(D, C, seed=0, scale=1.0, **rest):

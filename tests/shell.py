@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SCRIPT = str(Path(sys.executable).parent / "alcli")
 _PLAIN = {"NO_COLOR": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -54,6 +59,51 @@ def process(*arguments: object, stdin: bytes = b"", timeout: float = 60, **envir
 def start(*arguments: object, stdout: object = subprocess.DEVNULL, **more: object) -> subprocess.Popen[bytes]:
     """The console script, started and left running."""
     return subprocess.Popen([SCRIPT, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, env=os.environ | _PLAIN, **more)  # type: ignore[call-overload,no-any-return]
+
+
+def forked(*arguments: object, before: Callable[[], object] | None = None, stdin: bytes = b"", timeout: int = 60) -> Outcome:
+    """The command line in a child forked from this warm process: real streams, signals and limits, without the second that Python needs to start.
+
+    before: called in the child, to set a limit or to plant a fault. The code of a child that a signal ended is minus its number.
+    """
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given.write(stdin)
+        given.seek(0)
+        child = os.fork()
+        if child == 0:
+            os._exit(_in_child(arguments, before, (given, out, err), timeout))
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        out.seek(0)
+        err.seek(0)
+        return Outcome(code, out.read(), err.read().decode())
+
+
+def _in_child(arguments: tuple[object, ...], before: Callable[[], object] | None, files: tuple[Any, ...], timeout: int) -> int:
+    try:
+        signal.alarm(timeout)  # a hang is a death by SIGALRM
+        for number, file in enumerate(files):
+            os.dup2(file.fileno(), number)
+        os.environ |= _PLAIN
+        from alcli.cli.shell import run
+
+        if before is not None:
+            before()
+        sys.stdin, sys.stdout, sys.stderr = _stream(0, "r"), _stream(1, "w"), _stream(2, "w")
+        code = run([str(a) for a in arguments])
+        with suppress(AttributeError, OSError):
+            sys.stdout.flush()
+        return code
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+        return 99
+
+
+def _stream(number: int, mode: str) -> Any:
+    """A standard stream as Python makes it: None where its descriptor is closed."""
+    try:
+        return open(number, mode, encoding="utf-8", closefd=False)
+    except OSError:
+        return None
 
 
 class Here:

@@ -21,6 +21,7 @@ def fit_head(
     prior_precision: o.PriorPrecision = "auto",
     calibrate: o.Calibrate = "none",
     preset: Annotated[str, typer.Option("--preset", metavar="none|paper", help="paper: curvature 1, updates with gamma 10 (Huseljic et al. 2025).")] = "none",
+    aux_loss: o.AuxLoss = False,
     task: o.Task = "auto",
     param: o.Parameters = None,
     seed: o.Seed = 0,
@@ -49,7 +50,8 @@ def fit_head(
 
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
         prior = o.auto_or_number(prior_precision, "--prior-precision")
-        recipe = Recipe(head, posterior, covariance, prior, calibrate, seed, o.key_values(param), preset).checked()
+        pairs, notes = o.with_aux_loss(param, aux_loss, head, "aux-loss")
+        recipe = Recipe(head, posterior, covariance, prior, calibrate, seed, o.key_values(pairs), preset).checked()
         o.check_choice(bad_rows, ("error", "skip"), "--bad-rows")
         kind: Any = o.check_choice(task, ("auto", "classification", "regression"), "--task")
         from alcli.data.pool import open_pool
@@ -58,6 +60,6 @@ def fit_head(
 
         source = open_pool(pool, Columns(features_col, id_col, label_col, group=group_col), bad_rows=bad_rows)
         fitted = fit(source, labels or [], out, recipe, task=kind, force=force, ignore_unknown=ignore_unknown)
-        for text in fitted.notes:
+        for text in [*notes, *fitted.notes]:
             talk.note(text)
         talk.report(fitted.report)

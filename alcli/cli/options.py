@@ -14,7 +14,7 @@ from alcli.errors import UsageError
 
 
 def complete_strategy(incomplete: str) -> list[str]:
-    return [n for n in plugins.names("strategies") if n.startswith(incomplete)]
+    return plugins.strategy_names(incomplete)
 
 
 def complete_head(incomplete: str) -> list[str]:
@@ -36,12 +36,14 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary as one JSON object on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 IgnoreUnknown = Annotated[bool, typer.Option("--ignore-unknown", help="Leave out labels of ids that are not in the pool.")]
+Mix = Annotated[Optional[str], typer.Option("--mix", metavar="NAME:SHARE,...", help="Instead of -s: several strategies, each choosing its share, as margin:0.8,random:0.2.", show_default=False)]
 LockTimeout = Annotated[float, typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="How long to wait for another alcli process.")]
 HeadKind = Annotated[Optional[str], typer.Option("--head", metavar="KIND", help="Kind of head.  [default: softmax; ridge for a regression]", autocompletion=complete_head, show_default=False)]
 PosteriorKind = Annotated[str, typer.Option("--posterior", metavar="KIND", help="Uncertainty of the last layer: laplace, ensemble, dropout, variational or none; options of it as -p posterior.KEY=VALUE.")]
 Covariance = Annotated[str, typer.Option("--covariance", metavar="FORM", help="Form of the Laplace covariance: shared (D x D), shared-cat, block (C of them; most accurate), kron, diag, full.")]
 PriorPrecision = Annotated[str, typer.Option("--prior-precision", metavar="auto|X", help="Precision of the Gaussian prior on the weights.")]
 Calibrate = Annotated[str, typer.Option("--calibrate", metavar="none|temperature", help="Scale the logits on held-out folds.")]
+AuxLoss = Annotated[bool, typer.Option("--aux-loss", help="Train a branch beside an mlp head that predicts losses, for lplgrad and learning-loss; more of it as -p aux-KEY=VALUE.")]
 Task = Annotated[str, typer.Option("--task", metavar="auto|classification|regression", help="What labels are; auto follows the type of the pool's label column.")]
 
 
@@ -56,6 +58,17 @@ def key_values(pairs: Sequence[str] | None) -> dict[str, str]:
             raise UsageError(f"-p {key} is given twice")
         found[key] = value
     return found
+
+
+def with_aux_loss(pairs: Sequence[str] | None, asked: bool, head: str | None, key: str) -> tuple[list[str], list[str]]:
+    """(KEY=VALUE texts with what --aux-loss stands for, notes): a head without hidden layers has nothing to train a branch on."""
+    if not asked:
+        return list(pairs or []), []
+    from alcli.heads._contract import family_of
+
+    if head is None or "aux-loss" not in plugins.options_of(family_of(plugins.load("heads", head)).fit):
+        return list(pairs or []), ["aux: inactive; a linear head has no hidden layer to train a loss-prediction branch on (use --head mlp)"]
+    return [*(pairs or []), f"{key}=true"], []
 
 
 def auto_or_number(text: str, option: str) -> float | None:

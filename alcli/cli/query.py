@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def query(
     pool: Annotated[Optional[str], typer.Argument(metavar="POOL", help="Parquet file, directory, glob or URI with columns id and features.", show_default=False)] = None,
     strategy: Annotated[Optional[str], typer.Option("-s", "--strategy", metavar="STRATEGY", help="How to choose; see --list.", autocompletion=o.complete_strategy, show_default=False)] = None,
+    mix: o.Mix = None,
     n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="How many items to choose.", show_default=False)] = None,
     head: Annotated[Optional[Path], typer.Option("-H", "--head", metavar="HEAD", help="A head from fit-head or update; what it has absorbed is left out.", show_default=False)] = None,
     labels: o.Labels = None,
@@ -58,6 +59,10 @@ def query(
     a label is for all rows of its group. A strategy that scores rows takes -p aggregate=mean|max|sum of a group's scores (mean
     unless said); others see each group's mean features and mean probabilities, or with -p embed=concat its rows' features side by side.
 
+    Every strategy takes -p prefilter=F, to choose among the share F of the candidates whose margin is smallest, and -p balance=predicted, to
+    choose as many items of each predicted class. With -p cost-col=C items cost what column C of the pool says: N is what may be spent, scores count
+    per cost, and other strategies' picks are taken while they fit. --mix has several strategies choose a share each.
+
     With --stream each line {"id": ..., "label": ...} or {"id": ..., "skip": true} on stdin is absorbed at once and answered by the next
     item, until N items are labelled; a line that cannot be used is answered by {"error": ...}, and so is a class
     that the head does not have, unless --allow-new-classes adds it.
@@ -69,6 +74,9 @@ def query(
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
         if list_:
             return _list(talk)
+        if mix is not None and strategy is not None:
+            raise UsageError("-s names one strategy, --mix several with their shares", hint="use one of the two")
+        strategy = mix if strategy is None else strategy
         if pool is None or strategy is None or n is None:
             missing = "POOL" if pool is None else "-s STRATEGY" if strategy is None else "-n N"
             raise UsageError(f"query needs {missing}", hint="alcli query --list shows the strategies; alcli query --help an example")
@@ -123,13 +131,23 @@ def _stream(talk: Console, pool: Pool, ask: Query, out: Path | None, allow_new_c
 def _list(talk: Console) -> None:
     """The strategies as their files describe them."""
     from alcli import plugins
+    from alcli.strategies import _pairs
 
     found = [plugins.summary("strategies", name) for name in plugins.names("strategies")]
     if talk.as_json:
         rows = [{"name": s.name, "summary": s.line, "needs": list(s.needs), "options": dict(s.options)} | {k.lower(): v for k, v in s.sections.items()} for s in found]
+        rows.append({
+            "name": "EMBEDDING/SELECTOR", "summary": "Any embedding with any selector.", "selectors": dict(_pairs.SELECTORS),
+            "embeddings": {name: {"needs": list(needs), "summary": line} for name, (needs, line) in _pairs.EMBEDDINGS.items()},
+            "refused": ["/".join(pair) for pair in _pairs.REFUSED],
+        })  # fmt: skip
         return talk.emit((json_module.dumps(rows, ensure_ascii=False, indent=2) + "\n").encode())
     lines = []
     for s in found:
         settings = "".join(f" -p {key}={value}" for key, value in s.options.items())
         lines.append(f"{s.name:18} {s.line}\n{'':18} needs {', '.join(s.needs)}{';' + settings if settings else ''}\n{'':18} {s.sections.get('Source', '')}\n")
+    lines.append("EMBEDDING/SELECTOR any of the first with any of the second, as -s grad/kmeanspp\n")
+    lines += [f"  {name:16} {line}; needs {', '.join(needs)}\n" for name, (needs, line) in _pairs.EMBEDDINGS.items()]
+    lines += [f"  /{name:15} {line}\n" for name, line in _pairs.SELECTORS.items()]
+    lines.append("every strategy also takes -p prefilter=F -p balance=predicted -p impute=argmax|sample -p cost-col=C; --mix NAME:SHARE,... has several choose\n")
     talk.emit("".join(lines).encode())

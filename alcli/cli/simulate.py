@@ -35,6 +35,8 @@ def simulate(
     pool: o.PoolArgument,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for curves, selections, summary and pictures; a stopped simulation goes on there.", show_default=False)],
     strategy: Annotated[Optional[list[str]], typer.Option("-s", "--strategy", metavar="[ALIAS=]STRATEGY[+update]", help="What to compare with random; repeatable, or separated by commas. With an alias a strategy can take part again, under other options: -p ALIAS.KEY=VALUE. +update uses each label at once; optimal-look-ahead is an oracle, to know what could be had.", autocompletion=_complete, show_default=False)] = None,
+    preset: Annotated[Optional[str], typer.Option("--preset", metavar="core", help="core: the strategies that everyone should compare, beside those of -s.", show_default=False)] = None,
+    mix: Annotated[Optional[list[str]], typer.Option("--mix", metavar="[ALIAS=]NAME:SHARE,...", help="A batch of which several strategies choose a share each, as margin:0.8,random:0.2; repeatable.", show_default=False)] = None,
     n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="Items to label per round.", show_default=False)] = None,
     rounds: Annotated[Optional[int], typer.Option("--rounds", metavar="R", help="Rounds of choosing N items.", show_default=False)] = None,
     study: Annotated[Optional[str], typer.Option("--study", metavar="updates", help="Instead of strategies, compare ways to absorb new labels with retraining.", show_default=False)] = None,
@@ -48,6 +50,7 @@ def simulate(
     covariance: o.Covariance = "shared",
     prior_precision: o.PriorPrecision = "auto",
     calibrate: o.Calibrate = "none",
+    aux_loss: o.AuxLoss = False,
     param: Annotated[Optional[list[str]], typer.Option("-p", "--param", metavar="[METHOD.]KEY=VALUE", help="An option of a strategy or of the head (METHOD 'head'); without METHOD, of all that know it.", show_default=False)] = None,
     features_col: o.FeaturesCol = None,
     id_col: o.IdCol = "id",
@@ -78,14 +81,18 @@ def simulate(
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
         recipe = Recipe(head, posterior, covariance, o.auto_or_number(prior_precision, "--prior-precision"), calibrate)
         o.check_choice(bad_rows, ("error", "skip"), "--bad-rows")
+        param, notes = o.with_aux_loss(param, aux_loss, head, "head.aux-loss")
         ask: Simulation | Study
         if study is not None:
             o.check_choice(study, ("updates",), "--study")
-            _refuse_with_study({"-s": strategy, "-n": n, "--rounds": rounds, "--initial": initial, "--stratified": stratified, "--jobs": jobs > 1})
+            _refuse_with_study({"-s": strategy, "--preset": preset, "--mix": mix, "-n": n, "--rounds": rounds, "--initial": initial, "--stratified": stratified, "--jobs": jobs > 1, "--aux-loss": aux_loss})
             ask = _study(seeds, test_fraction, recipe, param)
         else:
-            ask = _simulation(_given(strategy, "-s"), _given(n, "-n"), _given(rounds, "--rounds"), initial, seeds, test_fraction, stratified, recipe, param)
+            named = [*_preset(preset), *(strategy or [])]
+            ask = _simulation(named if mix else _given(named or None, "-s"), mix or [], _given(n, "-n"), _given(rounds, "--rounds"), initial, seeds, test_fraction, stratified, recipe, param)
         ask.checked()
+        for text in notes:
+            talk.note(text)
         from alcli.data.pool import open_pool
         from alcli.data.schema import Columns
 
@@ -104,13 +111,23 @@ def _run(talk: Console, source: Pool, ask: Simulation | Study, out: Path, jobs: 
 
 
 def _simulation(
-    strategies: list[str], n: int, rounds: int, initial: int | None, seeds: int | None, test_fraction: float | None, stratified: bool,
+    strategies: list[str], mixes: list[str], n: int, rounds: int, initial: int | None, seeds: int | None, test_fraction: float | None, stratified: bool,
     recipe: Recipe, param: list[str] | None,
 ) -> Simulation:
     from alcli.workflows.simulation_request import Simulation
 
-    names = [name.strip() for part in strategies for name in part.split(",") if name.strip()]
+    names = [name.strip() for part in strategies for name in part.split(",") if name.strip()] + mixes
     return Simulation(names, n, rounds, initial, 3 if seeds is None else seeds, test_fraction, stratified, recipe, o.key_values(param))
+
+
+def _preset(name: str | None) -> list[str]:
+    """The strategies of a preset; none without one."""
+    if name is None:
+        return []
+    from alcli.workflows.simulation_request import PRESETS
+
+    o.check_choice(name, tuple(PRESETS), "--preset")
+    return list(PRESETS[name])
 
 
 def _study(seeds: int | None, test_fraction: float | None, recipe: Recipe, param: list[str] | None) -> Study:

@@ -7,6 +7,7 @@ process, so the next writer can sweep away what a killed one left behind and not
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
@@ -18,7 +19,10 @@ from typing import BinaryIO
 
 from alcli.errors import AlcliError, BusyError, CannotCreateError, OutputError, UnavailableError, UsageError, printable
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EXDEV}
+_OF_THE_PROCESS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # nothing that another file name would help against
+_CANNOT_SYNC_FOLDERS = {errno.EINVAL, errno.ENOTSUP}  # some network file systems
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 @contextmanager
@@ -47,10 +51,14 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             os.chmod(temporary, _mode_for(target))
             os.replace(temporary, target)
         except BaseException:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 temporary.unlink()
             raise
+    try:
         sync_folder(target.parent)
+    except OSError as error:
+        what = f"{printable(path)}: was written, but its folder cannot be brought to disk: {os.strerror(error.errno or 0)}"
+        raise OutputError(what, hint="a power cut may undo it; run the command again") from error
 
 
 @contextmanager
@@ -63,10 +71,12 @@ def _reported(path: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, BrokenPipeError) or (error.filename is None and error.errno is None):
             raise
+        if error.errno in _OF_THE_PROCESS:
+            raise
         reason = os.strerror(error.errno) if error.errno else str(error)
-        if error.errno in _FULL:
-            raise OutputError(f"{printable(path)}: cannot write: {reason}", hint="what was there before is unchanged") from error
-        raise CannotCreateError(f"{printable(path)}: cannot write: {reason}") from error
+        if error.errno in _REFUSED:
+            raise CannotCreateError(f"{printable(path)}: cannot write: {reason}") from error
+        raise OutputError(f"{printable(path)}: cannot write: {reason}", hint="what was there before is unchanged") from error
 
 
 def check_creatable(path: Path, *, overwrite: bool = True, inputs: Iterable[str | Path] = ()) -> None:
@@ -112,6 +122,8 @@ def _probe_folder(path: Path, folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
+        if error.errno in _OF_THE_PROCESS:
+            raise
         raise CannotCreateError(f"{printable(path)}: cannot create a file in its folder: {os.strerror(error.errno or 0)}") from error
 
 
@@ -124,12 +136,21 @@ def _mode_for(target: Path) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """fsync a folder, so that a rename in it survives a power cut."""
+    """fsync a folder, so that a rename in it survives a power cut; nothing where the file system has no such thing."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC_FOLDERS:
+            raise
     finally:
         os.close(handle)
+
+
+def exchange(a: Path, b: Path) -> bool:
+    """Swap two paths of one file system at once, so that neither is ever missing. False, and nothing done, where the system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # Python has no name for it; Linux alone has the call
+    return rename is not None and rename(_HERE, os.fsencode(a), _HERE, os.fsencode(b), _EXCHANGE) == 0
 
 
 def sweep(target: Path) -> None:
@@ -174,6 +195,8 @@ def lock(path: Path, timeout: float = 0.0) -> Iterator[None]:
     except NotImplementedError as error:
         raise UnavailableError(f"{printable(path)}: this file system has no locks ({error})") from error
     except OSError as error:
+        if error.errno in _OF_THE_PROCESS:
+            raise
         raise CannotCreateError(f"{printable(path)}: cannot lock: {os.strerror(error.errno or 0)}") from error
     try:
         yield

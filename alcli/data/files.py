@@ -95,6 +95,8 @@ def check_readable(path: str) -> None:
         raise InputError(f"{shown}: {what}") from None
     except OSError as error:
         raise InputError(f"{shown}: cannot open: {reason(error)}") from error
+    except ValueError:  # a NUL, which the command line cannot hold but a URI can
+        raise InputError(f"{shown}: no file can have this name") from None
     if stat.S_ISDIR(mode):
         raise InputError(f"{shown}: is a directory, expected a file")
     if not stat.S_ISREG(mode):
@@ -118,9 +120,14 @@ def _matching(pattern: str) -> list[DataFile]:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(f for f in folders if f[0] not in "._")
         yield from (os.path.join(parent, n) for n in sorted(names) if n[0] not in "._" and n.endswith(_SUFFIXES))
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be searched may hold part of the pool: to go on without it would be to choose from another pool."""
+    raise InputError(f"{printable(error.filename)}: cannot search this directory: {reason(error)}") from error
 
 
 def _partition(relative: str) -> dict[str, str | None]:

@@ -161,7 +161,7 @@ def to_weight(value: Any, where: str) -> float:
         return 1.0
     try:
         weight = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         weight = math.nan
     if not (math.isfinite(weight) and weight > 0):
         raise DataError(f"{where}: the weight '{printable(value)}' is not a positive number")

@@ -30,11 +30,23 @@ def read_column(file: DataFile, name: str, height: int, groups: Sequence[int] | 
     The schema must hold the column once (see `schema.require`). Raises DataError, InputError.
     """
     with reading(file), open_parquet(file) as parquet:
+        rows = parquet.metadata.num_rows if groups is None else sum(parquet.metadata.row_group(g).num_rows for g in groups)
         for batch in parquet.iter_batches(height, row_groups=groups, columns=[name], use_threads=False):
             # pyarrow takes names for dotted paths: `a` brings `a.b` along, and `a.b` may be a field of the struct `a`
             column = batch.column(batch.schema.get_field_index(name))
             column.validate(full=True)
+            rows -= len(column)
             yield plain(column)
+        if rows:  # pyarrow passes over a page whose kind it does not know, and every later row would move up
+            raise DataError(f"{file.name}: column '{printable(name)}' has {abs(rows)} values {'less' if rows > 0 else 'more'} than the file has rows, the file is damaged")
+
+
+def count_rows(parquet: pq.ParquetFile, file: DataFile) -> int:
+    """The rows of a file. Raises DataError when its footer contradicts itself."""
+    groups = [parquet.metadata.row_group(g).num_rows for g in range(parquet.metadata.num_row_groups)]
+    if min(groups, default=0) < 0 or sum(groups) != parquet.metadata.num_rows:
+        raise DataError(f"{file.name}: not readable as Parquet: its row groups have {sum(groups)} rows together, its footer says {parquet.metadata.num_rows}")
+    return int(parquet.metadata.num_rows)
 
 
 def plain(column: pa.Array) -> pa.Array:
@@ -65,7 +77,7 @@ def reading(file: DataFile) -> Iterator[None]:
         yield
     except (AlcliError, MemoryError):
         raise
-    except (pa.ArrowException, OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
+    except Exception as error:
         if isinstance(error, OSError) and error.errno:
             raise InputError(f"{file.name}: cannot read: {reason(error)}") from error
         raise _damaged(file, error) from error

@@ -122,11 +122,13 @@ class Pool:
 
     @cached_property
     def is_test(self) -> Array:
-        """A mask of the rows whose `split` is test; shape [N]. A column `split` of another type than string has no such rows."""
+        """A mask of the rows whose `split` is test; shape [N]. A column `split` of numbers has no such rows."""
         split = self.column(self._columns.split)
-        if split is None or not (pa.types.is_string(split.type) or pa.types.is_large_string(split.type)):
+        text = split is not None and (pa.types.is_string(split.type) or pa.types.is_large_string(split.type))
+        octets = split is not None and (pa.types.is_binary(split.type) or pa.types.is_large_binary(split.type))  # how some writers store strings
+        if not (text or octets):
             return np.zeros(self.n, bool)
-        return pc.equal(split, "test").fill_null(False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+        return pc.equal(split, "test" if text else b"test").fill_null(False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
     @cached_property
     def is_bad(self) -> Array:

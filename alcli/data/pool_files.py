@@ -12,7 +12,7 @@ import pyarrow as pa
 from alcli.arrays import Int64
 from alcli.data.files import DataFile, find_files
 from alcli.data.fingerprint import add, as_text
-from alcli.data.parquet import open_parquet, read_column
+from alcli.data.parquet import count_rows, open_parquet, read_column, reading
 from alcli.data.schema import Columns, features_column, pool_metadata, require, same_features
 from alcli.data.vectors import storage_type, usual_length, vector_length
 from alcli.errors import BusyError, DataError, printable
@@ -74,8 +74,8 @@ def open_files(spec: str, columns: Columns) -> tuple[list[PoolFile], list[str]]:
     first = 0
     for file in files:
         stamp = file.stamp()
-        with open_parquet(file) as parquet:
-            schema, n = parquet.schema_arrow, parquet.metadata.num_rows
+        with reading(file), open_parquet(file) as parquet:
+            schema, n = parquet.schema_arrow, count_rows(parquet, file)
         features = features_column(schema, file.name, columns.features)
         opened.append(PoolFile(file, first, n, features, schema, stamp))
         notes.extend(_note_extension(opened[-1]))

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from alcli.arrays import Floats, Keys
-from alcli.data.atomic import check_creatable, replacing, sync_folder
+from alcli.data.atomic import check_creatable, exchange, replacing, sync_folder
 from alcli.data.fingerprint import as_text
 from alcli.data.pool_writer import PoolWriter, default_rows_per_file
 from alcli.data.shards import WorkFolder
@@ -83,10 +83,12 @@ class PoolOutput:
         return Written(len(keys_N), len(names), _fingerprint(keys_N))
 
     def _publish(self, folder: Path, aside: Path) -> None:
-        """Rename the finished folder to the target; a folder cannot be renamed over a full one, so that one steps aside first."""
-        if self._path.exists():
+        """Rename the finished folder to the target. A folder cannot be renamed over a full one: they change places, or, where the system
+        cannot do that, the old one steps aside first."""
+        if self._path.exists() and not exchange(folder, self._path):
             self._path.rename(aside)
-        folder.rename(self._path)
+        if folder.exists() and not self._path.exists():
+            folder.rename(self._path)
         sync_folder(self._path.parent)
 
     def _is_ours(self) -> bool:

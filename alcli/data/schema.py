@@ -73,7 +73,7 @@ def pool_metadata(schema: pa.Schema, file: str) -> dict[str, Any]:
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise DataError(f"{file}: its 'alcli' metadata cannot be read, expected a JSON object") from None
     if newer:
-        raise NewerFormatError(f"{file}: written in pool format {found['format']} by alcli {printable(found.get('version', '?'))}, this version reads up to {POOL_FORMAT}")
+        raise NewerFormatError(f"{file}: written in format {found['format']} by alcli {printable(found.get('version', '?'))}, this version reads up to {POOL_FORMAT}")
     return found  # type: ignore[no-any-return]
 
 

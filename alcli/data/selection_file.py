@@ -45,9 +45,12 @@ def encode(table: Table, format: str, about: dict[str, Any], *, text_ids: bool) 
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
     if format == "csv":
         text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(table)
-        writer.writerows(["" if v is None else v for v in row.values()] for row in rows)
+        plain, quoting = (csv.writer(text, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+        plain.writerow(table)
+        for row in rows:
+            values = ["" if v is None else v for v in row.values()]
+            needs_quotes = any(isinstance(v, str) and "\r" in v for v in values)  # which a writer of "\n" lines does not see by itself
+            (quoting if needs_quotes else plain).writerow(values)
         return text.getvalue().encode("utf-8")
     return _parquet(table, about, text_ids)
 

@@ -27,6 +27,7 @@ from alcli.data.schema import METADATA_KEY
 from alcli.errors import CannotCreateError, DataError, printable
 
 _KEY = "row_key"
+_PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class WorkFolder:
             raise CannotCreateError(f"{printable(self._target)}: there is an unfinished run ({self.finished()} finished shards)", hint=hint)
         self.remove()
         self.path.mkdir()
-        with replacing(self.path / "plan.json") as file:
+        with replacing(self.path / _PLAN) as file:
             file.write(json.dumps(plan, sort_keys=True, indent=1).encode())
         sync_folder(self.path.parent)
         return 0
@@ -114,7 +115,8 @@ class WorkFolder:
                 yield table.drop_columns(["features", _KEY]), X_BD
 
     def remove(self) -> None:
-        """Remove the folder and everything in it; nothing when there is none."""
+        """Remove the folder and everything in it; nothing when there is none. The plan goes first: without it, what a kill leaves is no run."""
+        (self.path / _PLAN).unlink(missing_ok=True)
         if self.path.exists():
             shutil.rmtree(self.path)
 
@@ -123,7 +125,7 @@ class WorkFolder:
         try:
             with pq.ParquetFile(self._shard(number), page_checksum_verification=True) as file:
                 yield file
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
             hint = f"remove {printable(self.path)} and start over"
             raise DataError(f"{printable(self._shard(number))}: a finished shard cannot be read ({printable(error)})", hint=hint) from error
 
@@ -132,9 +134,14 @@ class WorkFolder:
 
     def _plan(self) -> dict[str, Any] | None:
         try:
-            return json.loads((self.path / "plan.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+            found = json.loads((self.path / _PLAN).read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise DataError(f"{printable(self.path / _PLAN)}: is damaged, expected what an unfinished run wrote", hint=f"remove {printable(self.path)} and start over")
+        return found
 
     def _check_same(self, started: dict[str, Any], now: dict[str, Any]) -> None:
         now = json.loads(json.dumps(now))

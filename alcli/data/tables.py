@@ -153,19 +153,20 @@ def _json_rows(text: str, name: str, columns: Sequence[str], optional: Sequence[
 
 
 def _parquet_rows(path: str, name: str, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
-    from alcli.data.parquet import open_parquet, read_column
-    from alcli.data.schema import require
+    from alcli.data.parquet import open_parquet, read_column, reading
+    from alcli.data.schema import pool_metadata, require
 
     if path == "-":
         raise InputError(f"{name}: Parquet needs a file that can be read from any place", hint="save it to a file first")
     file = DataFile(path)
-    with open_parquet(file) as parquet:
+    with reading(file), open_parquet(file) as parquet:
         schema = parquet.schema_arrow
+    pool_metadata(schema, name)  # refuses what a newer version wrote: a ledger, a selection
     wanted = [*columns, *(c for c in optional if c in schema.names)]
     for column in wanted:
         require(schema, name, column)
     values = [[v for block in read_column(file, column, _BLOCK) for v in block.to_pylist()] for column in wanted]
-    for number, row in enumerate(zip(*values)):
+    for number, row in enumerate(zip(*values, strict=True)):
         yield Row(f"{name}: row {number}", dict(zip(wanted, row)), False)
 
 

@@ -3,7 +3,8 @@
 Features are centred, and each is divided by the root of its variance averaged with the mean variance: half-way between one scale for
 all (which leaves rare features unheard) and one scale each (which makes noise of them as loud as the rest). The scaling is folded into the
 first layer afterwards, so a network takes features as they are; targets of a regression are standardised likewise. The learning rate
-falls linearly to zero. The last layer starts at zero, and is only there to train the others: heads/mlp.py fits it anew.
+falls linearly to zero. The last layer starts at zero, and is only there to train the others: heads/mlp.py fits it anew. A branch that predicts
+losses can be trained along (heads/_pair_loss.py).
 Source: AdamW, Loshchilov & Hutter 2019; initial weights, He et al. 2015 (Glorot & Bengio 2010 for tanh); dropout, Srivastava et al. 2014;
 early stopping, Prechelt 1998. The scaling is our own.
 Cost: 6 n (D M + M C) flops an epoch in float64 for one hidden layer of M units. Memory: the rows, the weights four times.
@@ -11,7 +12,7 @@ Cost: 6 n (D M + M C) flops an epoch in float64 for one hidden layer of M units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import ModuleType
 from typing import Any, Literal
@@ -21,8 +22,10 @@ import numpy as np
 from alcli.arrays import Array, Float64, Int64
 from alcli.embedders._contract import require
 from alcli.errors import DataError
+from alcli.heads._branch import Branch
 from alcli.heads._contract import Training
 from alcli.heads._network import Layer, NetworkHead
+from alcli.heads._pair_loss import Auxiliary, BranchDescent
 from alcli.numerics.logistic import one_hot
 from alcli.posteriors._contract import stream
 
@@ -31,7 +34,7 @@ Loss = Literal["cross-entropy", "squared"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train. patience: epochs without a lower held-out loss after which to stop; None runs all epochs."""
+    """How to train. patience: epochs without a lower held-out loss after which to stop; None runs all epochs. aux: a branch to train beside."""
 
     widths: tuple[int, ...]
     activation: str
@@ -43,6 +46,7 @@ class Schedule:
     learning_rate: float
     batch_size: int
     seed: int
+    aux: Auxiliary | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Trained:
     layers: tuple[Layer, ...]
     epochs: int
     held_out_loss: float | None
+    branch: Branch | None = None
 
 
 def train(data: Training, schedule: Schedule, *, held_out: Training | None = None, start: NetworkHead | None = None) -> Trained:
@@ -102,10 +107,11 @@ class _Descent:
         self._rows = self._tensors(data)
         layers = self._initial(data) if start is None else self._unfolded(start)
         self._parameters = [torch.tensor(array, requires_grad=True) for layer in layers for array in layer]
-        self._optimiser = torch.optim.AdamW(
-            [{"params": self._parameters[0::2], "weight_decay": schedule.weight_decay}, {"params": self._parameters[1::2], "weight_decay": 0.0}],
-            lr=schedule.learning_rate,
-        )  # fmt: skip
+        self._branch = None if schedule.aux is None else self._new_branch(schedule.aux, start)
+        parts = [self._parameters, *([] if self._branch is None else [self._branch.parameters])]
+        decays = (schedule.weight_decay, 0.0)  # of weights and of biases, which take turns
+        groups = [{"params": part[i::2], "weight_decay": decay} for part in parts for i, decay in enumerate(decays)]
+        self._optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate)
         self._masks = torch.Generator().manual_seed(schedule.seed)
         self._orders = stream(schedule.seed, 1)
 
@@ -118,17 +124,24 @@ class _Descent:
             if watched is None:
                 continue
             with self._torch.no_grad():
-                loss = float(self._loss(watched, None))
+                loss = float(self._loss(watched))
             if loss < best:
-                best, best_epoch, kept = loss, epoch + 1, [p.detach().clone() for p in self._parameters]
+                best, best_epoch, kept = loss, epoch + 1, [p.detach().clone() for p in self._everything]
             elif epoch + 1 - best_epoch >= (self._schedule.patience or 0):
                 break
-        values = [p.detach().numpy().copy() for p in (self._parameters if kept is None else kept)]
+        values = [p.detach().numpy().copy() for p in (self._everything if kept is None else kept)]
         if not all(np.isfinite(value).all() for value in values):
             raise DataError("the hidden layers did not stay finite in training", hint="lower -p learning-rate, or normalise the features")
-        hidden = list(zip(values[0::2], values[1::2]))[:-1]
+        main, beside = values[: len(self._parameters)], values[len(self._parameters) :]
+        hidden = list(zip(main[0::2], main[1::2]))[:-1]
         hidden[0] = self._scale.folded(hidden[0])
-        return Trained(tuple(hidden), epoch + 1 if kept is None else best_epoch, None if kept is None else best)
+        branch = None if self._branch is None else self._branch.fitted(beside, self._scale.folded)
+        return Trained(tuple(hidden), epoch + 1 if kept is None else best_epoch, None if kept is None else best, branch)
+
+    @property
+    def _everything(self) -> list[Any]:
+        """All parameters: the network's, then those of the branch."""
+        return [*self._parameters, *([] if self._branch is None else self._branch.parameters)]
 
     def _epoch(self, epoch: int) -> None:
         n = len(self._rows[0])
@@ -137,18 +150,28 @@ class _Descent:
             for group in self._optimiser.param_groups:
                 group["lr"] = self._schedule.learning_rate * (1.0 - (epoch + i / len(batches)) / self._schedule.epochs)
             self._optimiser.zero_grad(set_to_none=True)
-            self._loss(self._rows, rows).backward()
+            self._objective(rows, epoch / self._schedule.epochs).backward()
             self._optimiser.step()
 
-    def _loss(self, data: tuple[Any, Any, Any], rows: Int64 | None) -> Any:
-        """The weighted mean loss of rows (all of them: without dropout), weights measured by their mean over all rows."""
-        X, targets, weights = data if rows is None else (tensor[self._torch.from_numpy(rows)] for tensor in data)
-        outputs = self._hidden(X, dropout=rows is not None)[-1] @ self._parameters[-2].T + self._parameters[-1]
+    def _objective(self, rows: Int64, share: float) -> Any:
+        """What a step descends on: the weighted mean loss of rows, weights measured by their mean over all rows, and what the branch adds."""
+        X, targets, weights = (tensor[self._torch.from_numpy(rows)] for tensor in self._rows)
+        hidden, scale = self._hidden(X, dropout=True), self._rows[2].mean()
+        losses = self._losses(hidden[-1], targets)
+        main = (weights * losses).mean() / scale
+        return main if self._branch is None else main + self._branch.loss([X, *hidden], losses, weights / scale, share)
+
+    def _loss(self, data: tuple[Any, Any, Any]) -> Any:
+        """The weighted mean loss of all rows, without dropout."""
+        X, targets, weights = data
+        return (weights * self._losses(self._hidden(X, dropout=False)[-1], targets)).mean() / weights.mean()
+
+    def _losses(self, last: Any, targets: Any) -> Any:
+        """The loss of every row, by the outputs of the last hidden layer."""
+        outputs = last @ self._parameters[-2].T + self._parameters[-1]
         if self._schedule.loss == "squared":
-            losses = 0.5 * ((outputs - targets) ** 2).sum(dim=1)
-        else:
-            losses = -(targets * self._torch.log_softmax(outputs, dim=1)).sum(dim=1)
-        return (weights * losses).mean() / data[2].mean()
+            return 0.5 * ((outputs - targets) ** 2).sum(dim=1)
+        return -(targets * self._torch.log_softmax(outputs, dim=1)).sum(dim=1)
 
     def _hidden(self, X: Any, *, dropout: bool) -> list[Any]:
         """The outputs of every hidden layer."""
@@ -178,6 +201,14 @@ class _Descent:
             layers.append((normal((outputs, inputs)) * np.sqrt(gain / inputs), np.zeros(outputs)))
         C = data.n_classes or 1
         return [*layers, (np.zeros((C, self._schedule.widths[-1])), np.zeros(C))]
+
+    def _new_branch(self, aux: Auxiliary, start: NetworkHead | None) -> BranchDescent:
+        """A branch at its first weights, or at those of `start`, as they act on scaled features."""
+        begin = None if start is None else start.branch
+        if begin is not None and begin.taps_input:
+            begin = replace(begin, taps=(self._scale.unfolded(begin.taps[0]), *begin.taps[1:]))
+        dims = [self._rows[0].shape[1], *self._schedule.widths]
+        return BranchDescent(self._torch, aux, dims, self._schedule.seed, begin)
 
     def _unfolded(self, start: NetworkHead) -> list[Layer]:
         """The layers of a fitted head as they act on scaled features, towards scaled targets."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, with_bias
+from alcli.heads._branch import Branch
 from alcli.numerics import stored
 from alcli.posteriors._contract import Link
 
@@ -92,6 +93,10 @@ class Head(Protocol):
     def activation(self) -> str:
         """The function of every hidden layer: relu, tanh or gelu; identity in a linear head."""
 
+    @property
+    def branch(self) -> Branch | None:
+        """What predicts the loss of a row from the hidden layers, where it was trained."""
+
     def hidden(self, X_BD: Floats) -> Floats:
         """The inputs of the last layer without the bias column, [B, M]; X_BD itself, not copied, in a linear head."""
 
@@ -138,6 +143,10 @@ class LinearHead:
     @property
     def activation(self) -> str:
         return "identity"
+
+    @property
+    def branch(self) -> None:
+        return None
 
     def hidden(self, X_BD: Floats) -> Floats:
         return X_BD

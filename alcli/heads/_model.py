@@ -16,10 +16,11 @@ from typing import Any, Self
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats
-from alcli.errors import DataError
-from alcli.heads._contract import Head, HeadFamily, Training
+from alcli.errors import DataError, UsageError
+from alcli.heads._contract import CACHED_ROWS, Head, HeadFamily, Training
 from alcli.numerics import stored
 from alcli.numerics.logistic import log_softmax, one_hot, softmax
+from alcli.numerics.network import Network
 from alcli.posteriors._contract import Evidence, Mode, Posterior
 
 MEAN_FIELD = np.pi / 8
@@ -112,6 +113,15 @@ class Model:
     def predictive_samples(self, X_BD: Floats, n_samples: int, *, seed: int = 0) -> Float64:
         """Log of the class probabilities averaged over n_samples joint draws of the last layer (Monte Carlo), [B, C]."""
         return weighted_predictive(self, X_BD, np.full(n_samples, 1.0 / n_samples), seed=seed)
+
+    def predicted_loss(self, X_BD: Floats) -> Float64:
+        """What the loss-prediction branch says of each row, [B]; larger is worse, and nothing else is meant. Raises UsageError without a branch."""
+        head = self.head
+        if head.branch is None:
+            raise UsageError("the head has no loss-prediction branch", hint="fit one with `alcli fit-head --head mlp -p aux-loss=true`")
+        network = Network(head.layers, head.activation, head.W_CD1)
+        starts = range(0, len(X_BD), CACHED_ROWS)
+        return np.concatenate([np.empty(0), *(head.branch.predict(network.forward(X_BD[i : i + CACHED_ROWS])[0]) for i in starts)])
 
     def mean(self, X_BD: Floats) -> Float64:
         """The predicted target of a regression, [B]."""

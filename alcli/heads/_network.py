@@ -15,6 +15,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, with_bias
+from alcli.heads._branch import Branch
 from alcli.heads._contract import CACHED_ROWS, LinearHead
 from alcli.numerics import stored
 from alcli.numerics.network import ACTIVATIONS
@@ -25,11 +26,15 @@ Layer: TypeAlias = tuple[Float64, Float64]  # (W_MD, b_M)
 
 @dataclass(frozen=True)
 class NetworkHead:
-    """Hidden layers and a last layer. layers: (W_MD, b_M) from the features on, float64. last: over the M features of the last of them."""
+    """Hidden layers and a last layer. layers: (W_MD, b_M) from the features on, float64. last: over the M features of the last of them.
+
+    branch: what predicts losses from them, where it was trained; only `predicted_loss` of a model looks at it.
+    """
 
     layers: tuple[Layer, ...]
     activation: str
     last: LinearHead
+    branch: Branch | None = None
 
     @property
     def kind(self) -> str:
@@ -84,11 +89,12 @@ class NetworkHead:
 
     def arrays(self) -> dict[str, Array]:
         hidden = {f"hidden{i}.{name}": array for i, layer in enumerate(self.layers) for name, array in zip(("weight", "bias"), layer)}
-        return self.last.arrays() | hidden
+        return self.last.arrays() | hidden | ({} if self.branch is None else self.branch.arrays())
 
     def settings(self) -> dict[str, Any]:
         widths = [len(b_M) for _, b_M in self.layers]
-        return self.last.settings() | {"dim": self.dim, "widths": widths, "activation": self.activation}
+        branch = {} if self.branch is None else {"branch": self.branch.settings()}
+        return self.last.settings() | {"dim": self.dim, "widths": widths, "activation": self.activation} | branch
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
@@ -99,7 +105,8 @@ class NetworkHead:
             (stored.tensor(arrays, f"hidden{i}.weight", (dims[i + 1], dims[i])), stored.tensor(arrays, f"hidden{i}.bias", (dims[i + 1],)))
             for i in range(len(dims) - 1)
         )
-        return cls(layers, activation, LinearHead.from_arrays(arrays, {**settings, "dim": dims[-1]}))
+        branch = Branch.from_arrays(arrays, stored.section(settings, "branch"), dims) if "branch" in settings else None
+        return cls(layers, activation, LinearHead.from_arrays(arrays, {**settings, "dim": dims[-1]}), branch)
 
 
 def forward(layers: tuple[Layer, ...], activation: str, X_BD: Floats) -> Float64:

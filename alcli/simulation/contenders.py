@@ -21,8 +21,10 @@ from alcli.heads._fitting import FitSpec
 from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.simulation.look_ahead import optimal_look_ahead
 from alcli.simulation.modifiers import MODIFIERS, Chooser, Modifier
+from alcli.simulation.plan import BASELINE
 from alcli.simulation.situation import Situation
-from alcli.strategies._contract import Selection, Strategy, strategy_of
+from alcli.strategies._contract import Selection, Strategy, modifying
+from alcli.strategies._modifiers import modified
 
 ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 ORACLES: Mapping[str, Callable[..., Selection]] = {"optimal-look-ahead": optimal_look_ahead}
@@ -49,8 +51,9 @@ class Contender:
 
     @cached_property
     def options(self) -> frozenset[str]:
-        """The kebab-case names of its options, those of the modifiers included."""
-        return frozenset(plugins.options_of(*self._functions))
+        """The kebab-case names of its options, those of the modifiers included. The baseline stays as it is: an alias of it takes them."""
+        names = frozenset(plugins.options_of(*self._functions))
+        return names - plugins.options_of(modifying).keys() if self.name == BASELINE else names
 
     def parse(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """Its options by the annotations of the function that each belongs to. Raises UsageError for a value of the wrong type."""
@@ -68,7 +71,9 @@ class Contender:
 
     def choose(self, situation: Situation, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
         """Choose min(k, what is left) rows and ask the oracle for them."""
-        chooser: Chooser = partial(_ask_at_once, self.base, self._options_of(self._of_base, options))
+        own = self._options_of(self._of_base, options)
+        base, own = (self.base, own) if self.is_oracle else modified(self.base, own)
+        chooser: Chooser = partial(_ask_at_once, base, own)
         for modifier in self.modifiers:
             chooser = partial(modifier.run, chooser, **self._options_of((modifier.run,), options))
         return chooser(situation, k, seed)
@@ -117,9 +122,9 @@ def contender(name: str) -> Contender:
 def _base(name: str) -> Strategy:
     if name in ORACLES:
         return Strategy(ORACLES[name], _ORACLE_NEEDS, pointwise=False, random=True)
-    if name not in plugins.names("strategies"):
+    if not {"/", ":"}.intersection(name) and name not in plugins.names("strategies"):
         raise UsageError(f"no strategy is named '{name}'", hint=plugins.suggestion(name, names()))
-    return strategy_of(plugins.load("strategies", name))
+    return plugins.strategy(name)
 
 
 def _ask_at_once(base: Strategy, options: Mapping[str, Any], situation: Situation, k: int, seed: int) -> Selection:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from alcli.simulation.situation import Situation
 from alcli.strategies._contract import Count, Selection, at_least
+from alcli.strategies._modifiers import joined
 
 Chooser = Callable[[Situation, int, int], Selection]
 
@@ -43,12 +42,6 @@ def update(inner: Chooser, situation: Situation, k: int, seed: int, *, update_ev
         situation.absorb(parts[-1].rows_K)
         parts.append(inner(situation, min(update_every, k - first), seed))
     return joined(parts)
-
-
-def joined(parts: list[Selection]) -> Selection:
-    """Several selections, one after another. Importance weights hold within one selection only, so they are left out."""
-    notes = dict.fromkeys(note for part in parts for note in part.notes)
-    return Selection(np.concatenate([p.rows_K for p in parts]), np.concatenate([p.scores_K for p in parts]), notes=tuple(notes))
 
 
 MODIFIERS: Mapping[str, Modifier] = {

@@ -10,6 +10,7 @@ What can be needed, one array per block of B rows:
   labelled row (the norm while none is labelled), float64 B.
 - of the head: `hidden` BM, the inputs of its last layer without the bias column, in the dtype of the features (which they are, not copied,
   in a linear head); `hidden_sq_norm`, their squared norm, float64 B. What gradients of the last layer are made of.
+- of its loss-prediction branch: `predicted_loss`, float64 B, which only a head that was trained with one can say.
 - of the head, BC: `logits` and `log_probs`, both divided by its temperature; `trained_log_probs`, those that training saw.
 - of a regression head: `label_variance`, of a row's label, its noise and what is not known of its mean together, float64 B.
 - of the head's posterior: `predictive`, log class probabilities averaged over it, BC (without one the `log_probs`);
@@ -43,7 +44,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 POSTERIOR_NEEDS = frozenset({"sample_log_probs", "logit_variance"})
 CLASSIFICATION_NEEDS = frozenset({"log_probs", "trained_log_probs", "predictive", "sample_log_probs"})
 NUMBER_NEEDS = frozenset({"label_variance"})
-HEAD_NEEDS = NUMBER_NEEDS | POSTERIOR_NEEDS | CLASSIFICATION_NEEDS | {"logits", "hidden", "hidden_sq_norm", "labelled_targets", "network"}
+HEAD_NEEDS = NUMBER_NEEDS | POSTERIOR_NEEDS | CLASSIFICATION_NEEDS | {"logits", "hidden", "hidden_sq_norm", "predicted_loss", "labelled_targets", "network"}
 FEATURE_NEEDS = HEAD_NEEDS | OF_FEATURES
 GROUP_OPTIONS = frozenset({"aggregate", "embed"})  # of every strategy, where the rows of a pool make groups
 MOST_KEPT = 1 << 24  # numbers: features of the best rows are kept up to 64 MiB
@@ -72,6 +73,8 @@ class Strategy:
 
     numbers: what the strategy is where labels are numbers, if that is another function; it has the same options.
     samples: how many draws of the posterior it looks at unless the user says otherwise. posterior: of a head that is fitted for it.
+    compound: of a strategy that is made of others (`_modifiers.py`), a function (view, k, seed, options) -> Selection, which takes the place
+    of `run`; parts: these others. cold: it does without a head while there are not two classes of labels to fit one on.
     """
 
     run: Callable[..., Any]
@@ -82,6 +85,9 @@ class Strategy:
     samples: int = 0
     posterior: str = "laplace"
     numbers: Strategy | None = None
+    compound: Callable[[View, int, int, Mapping[str, Any]], Selection] | None = None
+    parts: tuple[Strategy, ...] = ()
+    cold: bool = False
 
     def suited(self, regression: bool) -> Strategy:
         """The strategy for class labels, or for numbers."""
@@ -107,7 +113,15 @@ class Strategy:
     @property
     def declared(self) -> tuple[Callable[..., Any], ...]:
         """The functions whose keyword-only parameters are its options."""
-        return self.run, *([sampling] if self.samples else []), *self._grouping
+        if self.compound is not None:
+            return tuple(dict.fromkeys(function for part in self.parts for function in part.declared))
+        return self.run, modifying, *([sampling] if self.samples else []), *self._grouping
+
+    @property
+    def options(self) -> frozenset[str]:
+        """The names of its options, as arguments."""
+        found = (p for function in self.declared for p in inspect.signature(function).parameters.values())
+        return frozenset(p.name for p in found if p.kind is p.KEYWORD_ONLY and p.name not in ("rng", "seed"))
 
     @property
     def _grouping(self) -> tuple[Callable[..., Any], ...]:
@@ -129,16 +143,17 @@ def pointwise(
 
 def batch(
     *, needs: Sequence[str], random: bool = False, single: Callable[..., Any] | None = None, samples: int = 0, posterior: str = "laplace",
-    numbers: Callable[..., Any] | None = None,
+    numbers: Callable[..., Any] | None = None, cold: bool = False,
 ) -> Callable[[F], F]:
     """Declare a function (view, k, *, [rng,] options) -> Selection; rng is a numpy Generator. random: with its defaults it draws.
 
     single: a function declared `pointwise`, with the same options, whose best row is the batch of one; a loop that asks for one row
     at a time then scores rows as they pass instead of preparing for a batch. numbers: a function declared for labels that are
-    numbers, with the same options.
+    numbers, with the same options. cold: see `Strategy`.
     """
     return _declare(
-        needs, pointwise=False, random=random, single=_declared_of(single), samples=samples, posterior=posterior, numbers=_declared_of(numbers)
+        needs, pointwise=False, random=random, single=_declared_of(single), samples=samples, posterior=posterior, numbers=_declared_of(numbers),
+        cold=cold,
     )
 
 
@@ -165,6 +180,8 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
     k = min(k, view.n)
     if k == 0:
         return Selection(np.empty(0, np.int64), np.empty(0, np.float32))
+    if strategy.compound is not None:
+        return strategy.compound(view, k, seed, options)
     options, strategy = dict(options), strategy.suited(view.regression)
     if strategy.samples:
         view = view.sampling(options.pop("samples", strategy.samples), seed)
@@ -189,6 +206,17 @@ Count = Annotated[int, partial(at_least, 1)]  # an option that is refused below 
 
 def sampling(*, samples: Count) -> None:
     """The option of every strategy that looks at draws of the posterior: how many."""
+
+
+def _share(**options: float) -> None:
+    """Raise UsageError for an option that is not above 0 and at most 1."""
+    for name, value in options.items():
+        if not 0.0 < value <= 1.0:
+            raise UsageError(f"parameter '{name.replace('_', '-')}' must be above 0 and at most 1, got {value}")
+
+
+def modifying(*, prefilter: Annotated[float, _share] = 1.0, balance: Literal["none", "predicted"] = "none") -> None:
+    """Options of every strategy: choose among this share of the candidates, those of smallest margin; as many rows of each predicted class."""
 
 
 def aggregating(*, aggregate: Aggregate = "mean") -> None:

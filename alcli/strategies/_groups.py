@@ -192,6 +192,11 @@ class GroupedView(View):
         view._rows = self._rows.sampling(n_samples, seed)  # type: ignore[assignment]
         return view
 
+    def among(self, rows: Int64) -> View:
+        view: GroupedView = super().among(rows)  # type: ignore[assignment]
+        view._rows = self._rows.among(np.flatnonzero(self._groups.grouping.mask(rows)))  # type: ignore[assignment]
+        return view
+
     def scores(self, score: Scorer, needs: tuple[str, ...], *, features: bool) -> Iterator[Scored]:
         """One block of all candidate groups, scored by their rows; a strategy that looks at ids alone scores the groups themselves."""
         if OF_IDS.issuperset(needs):

@@ -28,6 +28,11 @@ class Now(View):
         self._held, self._places, self._logits = held, places, logits
         self._cache["rows"] = held.rows_M[places]
 
+    def among(self, rows: Int64) -> Now:
+        view: Now = super().among(rows)  # type: ignore[assignment]
+        view._places = self._places[np.isin(self.rows, rows)]
+        return view
+
     def blocks(self, *needs: str) -> Iterator[tuple[Any, ...]]:
         for a in range(0, len(self._places), BLOCK_ROWS):
             places = self._places[a : a + BLOCK_ROWS]

@@ -21,6 +21,7 @@ from alcli.numerics.rows import sq_norms
 
 OF_IDS = frozenset({"row_key"})
 OF_FEATURES = frozenset({"features", "sq_norm", "labelled_distance"})
+_OF_ALL = frozenset({"centres"})  # what is kept that is not of the candidates
 MOST_SAMPLED = 1 << 20  # numbers of a block of sample_log_probs: 8 MiB, few enough for a cache, and rows enough for the product
 
 Scorer = Callable[..., Float64]  # a pointwise strategy with its options: blocks of what it needs -> scores_B
@@ -60,6 +61,7 @@ class Predictor(Protocol):
     def trained_log_probs(self, X_BD: Floats) -> Floats: ...
     def predictive(self, X_BD: Floats) -> Floats: ...
     def logit_variance(self, X_BD: Floats) -> Floats: ...
+    def predicted_loss(self, X_BD: Floats) -> Floats: ...
     def label_variance(self, X_BD: Floats) -> Floats: ...
     @property
     def head(self) -> Any:
@@ -117,6 +119,15 @@ class View:
         """The same view, whose `sample_log_probs` are those of n_samples draws that follow from the seed."""
         view = copy(self)
         view._sampling = (n_samples, seed)
+        return view
+
+    def among(self, rows: Int64) -> View:
+        """The same view of fewer candidates: row numbers, in any order. What was read of them is kept, but for features on disk."""
+        kept_N = np.isin(self.rows, rows)
+        view = copy(self)
+        view._candidates = self._candidates[np.isin(self._candidates, rows)]
+        read = {key: value for key, value in self._cache.items() if not isinstance(value, np.memmap)}
+        view._cache = {key: value if key in _OF_ALL or key.startswith("draws ") else value[kept_N] for key, value in read.items()}
         return view
 
     def combining(self, **how: str) -> View:
@@ -229,6 +240,11 @@ class View:
     @property
     def n_labelled(self) -> int:
         return len(self._labelled)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether there is a head to ask."""
+        return self._head is not None
 
     @property
     def rows(self) -> Int64:

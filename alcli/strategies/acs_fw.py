@@ -15,7 +15,7 @@ from typing import Annotated
 
 import numpy as np
 
-from alcli.arrays import Float32, Float64
+from alcli.arrays import Float32, Float64, Int64
 from alcli.numerics.frank_wolfe import frank_wolfe
 from alcli.numerics.gradient_rows import GradientRows
 from alcli.numerics.sparse_approximation import largest
@@ -31,20 +31,22 @@ def acs_fw(view: View, k: int, *, centre: bool = True, gamma_e: Annotated[float,
     gamma-e: how much of a row's entropy is added to its log-likelihoods; centring takes it away again, so it needs centre=false.
     """
     rows = GradientRows(view.reduced(partial(expected_log_likelihood, centre=centre, gamma_e=gamma_e), "sample_log_probs"))
+    picks_K, scores_K, weights_K, notes, record = coreset(rows, k)
+    if centre and gamma_e:
+        notes += ("gamma-e has no effect on centred log-likelihoods: use it with centre=false",)
+    return Selection(view.rows[picks_K], finite32(scores_K), weights_K, notes=notes, record=record)
+
+
+def coreset(rows: GradientRows, k: int) -> tuple[Int64, Float64, Float32, tuple[str, ...], dict[str, float]]:
+    """(picks, scores, weights, notes, record) of a Bayesian coreset of k rows, filled up by score where it has fewer."""
     found = frank_wolfe(rows, k)
     free_N = found.left_N.copy()
     free_N[found.picks_M] = -np.inf
     rest = largest(free_N, k - len(found.picks_M)) if len(found.picks_M) < k else found.picks_M[:0]
-    notes = []
-    if len(rest):
-        notes.append("the coreset has fewer rows than were asked for; those of the best scores follow")
-    if centre and gamma_e:
-        notes.append("gamma-e has no effect on centred log-likelihoods: use it with centre=false")
-    return Selection(
-        view.rows[np.append(found.picks_M, rest)], finite32(np.append(found.scores_M, free_N[rest]) * rows.scale),
-        importance(np.append(found.weights_M, np.zeros(len(rest)))), notes=tuple(notes),
-        record={"coreset-rows": len(found.picks_M)},
-    )
+    notes = ("the coreset has fewer rows than were asked for; those of the best scores follow",) if len(rest) else ()
+    weights_K = importance(np.append(found.weights_M, np.zeros(len(rest))))
+    scores_K = np.append(found.scores_M, free_N[rest]) * rows.scale
+    return np.append(found.picks_M, rest), scores_K, weights_K, notes, {"coreset-rows": len(found.picks_M)}
 
 
 def expected_log_likelihood(log_probs_BSC: Float64, *, centre: bool, gamma_e: float) -> Float32:

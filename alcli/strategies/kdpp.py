@@ -34,5 +34,9 @@ def kdpp(view: View, k: int, *, rng: np.random.Generator, selection: Literal["sa
         rank = int(np.count_nonzero(scores_K))
     else:
         picks_K, scores_K, rank = k_dpp(rows, k, rng)
-    notes = (f"the features have rank {rank}: beyond {rank} picks, determinants are 0 and say nothing",) if rank < k else ()
-    return Selection(view.rows[picks_K], finite32(scores_K), notes=notes)
+    return Selection(view.rows[picks_K], finite32(scores_K), notes=rank_note("the features", rank, k))
+
+
+def rank_note(what: str, rank: int, k: int) -> tuple[str, ...]:
+    """What to say of a batch that is larger than the rank of the rows."""
+    return (f"{what} have rank {rank}: beyond {rank} picks, determinants are 0 and say nothing",) if rank < k else ()

@@ -55,24 +55,39 @@ def noise_stability(
     estimator: kernel (linear heads, one hidden layer), sampled with `samples` draws of noise of relative size `zeta`, or auto.
     scaling: one direction over all weights, or one for each layer.
     """
+    output = _output(view, output)
+    if estimator == "auto" and selector == "kdpp" and view.n > MOST:
+        estimator = "sampled"  # an exact draw needs fewer rows, or short ones
+    rows = stability_rows(
+        view, rng, output=output, estimator=estimator, samples=samples, zeta=zeta, scaling=scaling, perturb_bias=perturb_bias, norm_output=norm_output
+    )
+    picks_K, scores_K = _SELECT[selector](rows, k, rng)
+    return Selection(view.rows[picks_K], finite32(scores_K), notes=() if view.network().layers or output == "softmax" else (BLIND,))
+
+
+def stability_rows(
+    view: View, rng: np.random.Generator, *, output: Output = "softmax", estimator: Literal["auto", "kernel", "sampled"] = "auto",
+    samples: int = 30, zeta: float = 1e-3, scaling: Scaling = "global", perturb_bias: bool = False, norm_output: bool = False,
+) -> Rows:
+    """The candidates' deviations under noise, as rows. Options as in `noise_stability`; auto takes the kernel for linear heads."""
     head, X_ND = view.network(), view.matrix("features")
     network = Network(head.layers, head.activation, head.W_CD1 / head.temperature)
-    if output == "hidden" and not network.layers:
-        raise UsageError("output=hidden needs a head with hidden layers, this one is linear", hint="use output=softmax, or --head mlp")
-    if len(network.W_CD1) == 1 and output == "softmax":
-        output = "logits"  # a regression
-    if estimator == "auto":
-        estimator = "sampled" if network.layers or (selector == "kdpp" and view.n > MOST) else "kernel"
-    if estimator == "kernel":
+    output = _output(view, output)
+    if estimator == "kernel" or (estimator == "auto" and not network.layers):
         rows = jacobian_rows(network, X_ND, output, scaling, bias=perturb_bias)
     else:
         weights, seed = perturbed_layers(network, output, bias=perturb_bias), int(rng.integers(2**63))
         noise_Sn = sample_noise((sum(W.size for W in weights),), samples, seed=seed, first=0)
         rows = deviation_rows(network, X_ND, perturbations(noise_Sn, weights, zeta, scaling), output)
-    if norm_output:
-        rows = ScaledRows(rows, inverse(output_norms(network, X_ND, output)))
-    picks_K, scores_K = _SELECT[selector](rows, k, rng)
-    return Selection(view.rows[picks_K], finite32(scores_K), notes=() if network.layers or output == "softmax" else (BLIND,))
+    return ScaledRows(rows, inverse(output_norms(network, X_ND, output))) if norm_output else rows
+
+
+def _output(view: View, output: Output) -> Output:
+    """What deviates: the outputs themselves in a regression. Raises UsageError for hidden features of a linear head."""
+    head = view.network()
+    if output == "hidden" and not head.layers:
+        raise UsageError("output=hidden needs a head with hidden layers, this one is linear", hint="use output=softmax, or --head mlp")
+    return "logits" if len(head.W_CD1) == 1 and output == "softmax" else output
 
 
 def _directions(rows: Rows, k: int, rng: np.random.Generator) -> tuple[Int64, Float64]:

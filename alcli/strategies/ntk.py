@@ -18,12 +18,12 @@ from alcli.errors import DataError, UsageError
 from alcli.numerics import kernel_ridge
 from alcli.numerics import ntk_look_ahead as ahead
 from alcli.numerics.blocks import workers
-from alcli.numerics.hashing import uniforms
 from alcli.numerics.kmeanspp import k_means_pp
 from alcli.numerics.network import Network
 from alcli.numerics.ntk_kernels import KernelRows, TangentRows, gaussian_rows, infinite_rows, linear, tangent_rows
 from alcli.numerics.rows import Factor, Rows
 from alcli.numerics.simplex import project
+from alcli.strategies._ahead import by_hash
 from alcli.strategies._contract import Count, Selection, at_least, batch, finite32
 from alcli.strategies._view import View
 
@@ -115,8 +115,7 @@ class _Problem(NamedTuple):
 
 def _subset(view: View, most: int, rng: np.random.Generator) -> tuple[Int64, Int64, tuple[str, ...]]:
     """(places of the candidates that are looked at, of these the EER_ROWS that entropies are expected on, notes), by a hash of the ids."""
-    draws_N = uniforms(view.reduced(lambda key_B: key_B, "row_key"), int(rng.integers(1 << 62)))
-    order_N = np.argsort(draws_N, kind="stable")
+    order_N = by_hash(view, rng)
     places_N = np.sort(order_N[:most])
     first_E = np.searchsorted(places_N, np.sort(order_N[: min(most, EER_ROWS)]))
     notes = () if len(places_N) == view.n else (f"looked at {most} random candidates, not at all of them (-p candidates)",)
@@ -216,9 +215,25 @@ def _in_turn(problem: _Problem, k: int, acquisition: Acquisition, first_E: Int64
 
 
 def _spread_out(look: ahead.Look, R_NK: Float64, k: int, first: int, rng: np.random.Generator) -> tuple[Int64, Floats]:
-    """k-means++ on the changes, as columns of the covariance times residuals."""
+    """k-means++ on the changes."""
+    picks_K, distances_K = k_means_pp(_rows_of(look, R_NK), k, first, rng)
+    return picks_K, finite32(distances_K)
+
+
+def change_rows(view: View, candidates: int, rng: np.random.Generator) -> tuple[Int64, Rows, tuple[str, ...]]:
+    """(places of at most `candidates` random candidates, how their labels would change the predictions of all of them, notes).
+
+    Under the options of `ntk` that it has unless told otherwise.
+    """
+    places_N, _, notes = _subset(view, candidates, rng)
+    with workers():
+        problem = _problem(view, places_N, "sum-of-logits", "auto", None)
+        _check(problem, "mlmoc", "ntk", "top", "kmeanspp")
+        return places_N, _rows_of(_look(problem, "ntk"), problem.supposed(problem.f_NK)), notes
+
+
+def _rows_of(look: ahead.Look, R_NK: Float64) -> Rows:
+    """The changes of all rows by each: columns of the covariance times residuals."""
     assert isinstance(look, ahead.RankOne)
     everything = slice(None)
-    changes = Rows(Factor(look.covariance.block(everything, everything)), Factor(R_NK / look.d_N[:, None]))
-    picks_K, distances_K = k_means_pp(changes, k, first, rng)
-    return picks_K, finite32(distances_K)
+    return Rows(Factor(look.covariance.block(everything, everything)), Factor(R_NK / look.d_N[:, None]))

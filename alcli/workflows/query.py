@@ -21,7 +21,10 @@ from alcli.data.selection_file import Table, append_to_ledger, check_ledger, enc
 from alcli.data.tables import read_ids
 from alcli.errors import DataError, UsageError, printable
 from alcli.numerics.hashing import uniforms
-from alcli.strategies._contract import HEAD_NEEDS, Selection, Strategy, select, strategy_of
+from alcli.strategies._contract import HEAD_NEEDS, Selection, Strategy, select
+from alcli.strategies._modifiers import modified
+from alcli.strategies._view import View
+from alcli.workflows.costs import costs_of, select_within
 from alcli.workflows.fit_head import fit_labelled
 from alcli.workflows.impute import HOW, impute_batch
 from alcli.workflows.items import Items, about_pool, check_options, refuse_groups
@@ -30,6 +33,7 @@ from alcli.workflows.recipe import Recipe
 
 IMPUTE = "impute"
 TARGETS = "targets"
+COST = "cost-col"
 _CANDIDATE_STREAM = 1
 _LARGEST_POSTERIOR = 8192
 
@@ -68,16 +72,23 @@ class Query:
         """The pool of rows whose predictions matter, for strategies that ask for them; None for the candidates themselves."""
         return self.options.get(TARGETS)
 
+    @property
+    def cost_column(self) -> str | None:
+        """The column of what items cost, in whose units n is; None to count items. An option of every strategy."""
+        return self.options.get(COST)
+
     def checked(self) -> tuple[Strategy, dict[str, Any]]:
         """The strategy and its parsed options. Raises UsageError before any data is read."""
-        strategy = strategy_of(plugins.load("strategies", self.strategy))
-        ours = {IMPUTE, TARGETS} if "targets" in strategy.needs else {IMPUTE}
+        strategy = plugins.strategy(self.strategy)
+        ours = {IMPUTE, COST, TARGETS} if "targets" in strategy.needs else {IMPUTE, COST}
         own = {key: text for key, text in self.options.items() if key not in ours}
         options = plugins.parse_options(strategy.declared, own, f"strategy '{self.strategy}'")
         if self.impute is not None and self.impute not in HOW:
             raise UsageError(f"parameter '{IMPUTE}' must be one of {', '.join(HOW)}, got '{self.impute}'", hint=plugins.suggestion(self.impute, HOW))
         if self.impute is not None and self.targets is not None:
             raise UsageError(f"-p {TARGETS} does not go with -p {IMPUTE}", hint="choose the batch at once, without it")
+        if self.absorbs and self.cost_column is not None:
+            raise UsageError(f"-p {COST} spends a budget on a batch, {'--stream' if self.stream else f'-p {IMPUTE}'} asks for one item at a time", hint="leave one of them out")
         if self.n < 1:
             raise UsageError(f"-n must be at least 1, got {self.n}")
         if self.candidates is not None and self.candidates < 1:
@@ -86,7 +97,7 @@ class Query:
             raise UsageError("'-' is given twice, standard input can be read once")
         if self.ledger is not None:
             check_ledger(self.ledger)
-        return strategy, options
+        return modified(strategy, options)
 
 
 @dataclass
@@ -166,18 +177,26 @@ def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any],
     items, head, labelled_rows, candidates, notes = now.items, now.head, now.labelled, now.candidates, now.notes
     if ask.impute is None:
         view = items.view(candidates, labelled_rows, None if head is None else head.model, targets=_targets(pool, ask), labels=now.labels)
-        selection, imputed = select(strategy, view, ask.n, seed=ask.seed, options=options), None
+        selection, imputed = _selected(pool, items, ask, strategy, view, options), None
     else:
         selection, imputed = _imputed(pool, now, strategy, ask, options)
         notes.append(f"the batch was chosen as if its items had the labels in column 'imputed', which the model made up (impute={ask.impute}); nobody gave them")
     notes += selection.notes
     notes.extend(note for note in pool.notes if note not in notes)  # what reading the features brought up
-    note_shortage(len(selection.rows_K), ask, notes)
+    if ask.cost_column is None:
+        note_shortage(len(selection.rows_K), ask, notes)
     if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
         notes.append(f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a file with just the line id,label")
     report = {"pool": about_pool(pool), "candidates": len(candidates), "labelled": len(np.unique(items.of_rows(labelled_rows))), "selected": len(selection.rows_K)} | dict(selection.record)
     table = _table(items, ask, selection, head)
     return Answer(table if imputed is None else table | {"imputed": imputed}, notes, report)
+
+
+def _selected(pool: Pool, items: Items, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:
+    """So many items, or what the budget buys."""
+    if ask.cost_column is None:
+        return select(strategy, view, ask.n, seed=ask.seed, options=options)
+    return select_within(strategy, ask.strategy, view, ask.n, costs_of(pool, items, ask.cost_column), seed=ask.seed, options=options)
 
 
 def _imputed(pool: Pool, now: Situation, strategy: Strategy, ask: Query, options: dict[str, Any]) -> tuple[Selection, list[Any]]:
@@ -209,7 +228,7 @@ def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str
     if head is None:
         labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
         notes.extend(labelled.notes)
-        if strategy.needs_head:
+        if strategy.needs_head and not (strategy.cold and _too_few(labelled)):
             head = _fitted_now(pool, ask, strategy, labelled, notes)
             notes.append(f"fitted a {head.model.head.kind} head on {len(labelled.rows_L)} labels")
         looked_at = head is not None and "labelled_targets" in strategy.needs
@@ -234,9 +253,14 @@ def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str
     return head, known, labels if "labelled_targets" in strategy.needs else None
 
 
+def _too_few(labelled: LabelledRows) -> bool:
+    """Whether no head can be fitted yet."""
+    return len(labelled.labels) == 0 or (not labelled.regression and len(labelled.labels.classes()) < 2)
+
+
 def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> HeadFile:
     if not len(labelled.labels):
-        raise DataError(f"strategy '{ask.strategy}' needs a head or labels, there are none", hint=f"give -H or -l; {_without_head()}")
+        raise DataError(f"strategy '{ask.strategy}' needs a head or labels, there are none", hint=f"give -H or -l; -s auto begins without labels; {_without_head()}")
     if labelled.regression and strategy.needs_classes:
         raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the labels are numbers", hint=_without_head())
     if not labelled.regression and len(labelled.labels.classes()) < 2:

@@ -46,7 +46,8 @@ class SimulationFolder:
         """Make the folder if there is none. Raises CannotCreateError when that fails or something else is in it."""
         try:
             self.runs.parent.mkdir(parents=True, exist_ok=True)
-            strange = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+            # A simulation that was killed before it wrote its configuration has left `runs` without a visible file.
+            strange = [p.name for p in self.path.iterdir() if not p.name.startswith(".") and (p != self.runs or any(self.runs.glob("[!.]*")))]
             if strange and not (self.path / "config.json").exists():
                 raise CannotCreateError(
                     f"{printable(self.path)}: is not empty and holds no simulation ('{printable(min(strange))}' is there)",

@@ -12,6 +12,8 @@ from alcli.workflows.recipe import POSTERIOR, Recipe
 from alcli.workflows.simulation_parameters import HEAD, assigned
 
 DEFAULT_TEST_FRACTION = 0.2
+CORE = ("margin", "entropy", "badge", "bait", "typiclust", "coreset", "dropquery", "maxherding", "uherding", "tcm", "auto")
+PRESETS: Mapping[str, Sequence[str]] = {"core": CORE}  # strategies to compare, beside the baseline
 
 
 @dataclass(frozen=True)

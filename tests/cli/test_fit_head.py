@@ -40,3 +40,26 @@ def test_a_head_with_hidden_layers_goes_through_every_command(tiny, alcli):
     alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "again.safetensors", *few, "-p", "learning-rate=0.02", "--seed", 3).done()
     assert Path("again.safetensors").read_bytes() == Path("h.safetensors").read_bytes()
     alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "other.safetensors", "--head", "mlp", "-p", "widths=8,x").refused(2, "'widths'")
+
+
+def test_aux_loss_trains_a_branch_that_strategies_and_refits_use(tiny, alcli):
+    few = ("--head", "mlp", "-p", "widths=8", "-p", "epochs=5")
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "plain.safetensors", *few).done()
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors", *few, "--aux-loss").done()
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "same.safetensors", *few, "-p", "aux-loss=true").done()
+    assert Path("h.safetensors").read_bytes() == Path("same.safetensors").read_bytes()
+    head = load_head(Path("h.safetensors")).model.head
+    assert head.branch.units == 128
+    for strategy in ("learning-loss", "lplgrad"):
+        assert len(alcli("query", "pool.parquet", "-H", "h.safetensors", "-s", strategy, "-n", 3).done().lines) == 3
+    alcli("query", "pool.parquet", "-H", "plain.safetensors", "-s", "learning-loss", "-n", 3).refused(2, "no loss-prediction branch")
+    assert "aux: inactive" in alcli("query", "pool.parquet", "-H", "plain.safetensors", "-s", "lplgrad", "-n", 3).done().err
+    alcli("update", "h.safetensors", "-P", "pool.parquet", "-l", "more.csv", "-o", "new.safetensors", "--method", "refit").done()
+    assert load_head(Path("new.safetensors")).model.head.branch.units == 128
+
+
+def test_aux_loss_on_a_linear_head_says_that_it_is_inactive(tiny, alcli):
+    assert "aux: inactive; a linear head" in alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors", "--aux-loss").done().err
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "other.safetensors").done()
+    assert Path("h.safetensors").read_bytes() == Path("other.safetensors").read_bytes()
+    alcli("fit-head", "pool.parquet", "-o", "x.safetensors", "--head", "mpl", "--aux-loss").refused(2, "did you mean 'mlp'")

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from alcli import plugins
+from alcli.strategies import _pairs
 
 
 def test_list(alcli):
     text = alcli("query", "--list").done().out.decode()
     rows = json.loads(alcli("query", "--list", "--json").done().out)
+    pairs = rows.pop()
+    assert pairs["name"] == "EMBEDDING/SELECTOR"
+    assert {f"{e}/{s}" for e in pairs["embeddings"] for s in pairs["selectors"]} - set(pairs["refused"]) == set(_pairs.names())
+    assert all(f"  {name} " in text for name in pairs["embeddings"]) and all(f"  /{name} " in text for name in pairs["selectors"])
     assert [row["name"] for row in rows] == plugins.names("strategies")
     for row in rows:
         assert f"{row['name']} " in text
@@ -24,6 +29,14 @@ def test_list(alcli):
 def test_names_are_checked_before_data_is_read(alcli, folder):
     alcli("query", "missing.parquet", "-s", "margn", "-n", 1).refused(2, "'margin'")
     alcli("query", "missing.parquet", "-s", "margin", "-n", 1).refused(66, "missing.parquet")
+    alcli("query", "missing.parquet", "-s", "prob/topnorm", "-n", 1).refused(2, "embedding 'prob' does not go with selector 'topnorm'")
+
+
+@pytest.mark.parametrize("pair", ["feature/kcenter", "grad/kmeanspp", "prob/lcmd", "noise/maxdet", "delta/topnorm", "samples/fw"])
+def test_a_pair_is_a_strategy_in_query(tiny, alcli, pair):
+    chosen = alcli("query", "pool.parquet", "-l", "labels.csv", "-s", pair, "-n", 4, "--format", "csv").done().out.decode().splitlines()
+    assert len(chosen) == 5
+    assert all(f",{pair}" in line for line in chosen[1:])
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "ids"])

@@ -158,3 +158,15 @@ def members_of(session: int) -> list[int]:
             if int(fields[3]) == session and fields[0] != "Z":
                 found.append(int(folder.name))
     return found
+
+
+def test_aux_loss_trains_the_branch_of_every_round(tmp_path):
+    few = ("--head", "mlp", "-p", "widths=8", "-p", "epochs=3", "--aux-loss")
+    code, out, err = alcli(*SMALL, "-s", "learning-loss,lplgrad,ent-gradnorm", *few, "-o", str(tmp_path / "out"), "--json")
+    assert (code, "aux: inactive" in err) == (0, False)
+    assert len(json.loads(out)["summary"]) == 5
+    code, _, err = alcli(*SMALL, "-s", "learning-loss", *few[:-1], "-o", str(tmp_path / "without"))
+    assert (code, "no loss-prediction branch" in err) == (2, True)
+    code, _, err = alcli(*SMALL, "--aux-loss", "-o", str(tmp_path / "other"))
+    assert code == 0
+    assert "aux: inactive; a linear head" in err

@@ -14,7 +14,7 @@ from alcli.strategies._contract import select, strategy_of
 from tests.helpers import TableHead, random_head, view_of
 
 NAMES = plugins.names("strategies")
-HEAD_SAYS = {"hidden", "hidden_sq_norm", "logits", "log_probs", "trained_log_probs", "predictive", "logit_variance", "sample_log_probs"}
+HEAD_SAYS = {"predicted_loss", "hidden", "hidden_sq_norm", "logits", "log_probs", "trained_log_probs", "predictive", "logit_variance", "sample_log_probs"}
 ALL_NEEDS = HEAD_SAYS | {"features", "row_key", "sq_norm", "labelled_distance", "labelled", "labelled_targets", "targets", "network"}
 N, D, C, K = 230, 6, 4, 25
 LABELLED = np.arange(0, 230, 19)

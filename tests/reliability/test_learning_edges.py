@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from alcli import plugins
 from alcli.data.head_file import load_head
+from tests.helpers import names_for_linear_heads
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 from tests.shell import process, untouched
 
@@ -76,7 +76,7 @@ def test_everything_labelled(tiny, alcli, form):
         assert (tiny / f"out.{form}").read_text() == ("id,rank,score,strategy,predicted,confidence\n" if form == "csv" else "")
 
 
-@pytest.mark.parametrize("strategy", plugins.names("strategies"))
+@pytest.mark.parametrize("strategy", names_for_linear_heads())
 def test_the_same_bytes_whatever_the_layout(tiny, alcli, strategy):
     """Another order of rows and files, another row-group size, and twice: the same selection."""
     ask = ("-l", "labels.csv", "-s", strategy, "-n", 7, "--seed", 3, "--format", "csv")

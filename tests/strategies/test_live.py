@@ -17,13 +17,14 @@ from alcli.strategies._arrays import ArraySource
 from alcli.strategies._contract import pointwise, select, strategy_of
 from alcli.strategies._live import Live
 from alcli.strategies._view import View
+from tests.helpers import names_for_linear_heads
 
 N, D, C, L, SEED = 300, 6, 4, 20, 3
 RNG = np.random.default_rng(0)
 Y = RNG.integers(C, size=N)
 X = 2 * RNG.standard_normal((C, D))[Y] + RNG.standard_normal((N, D))
 IDS = RNG.permutation(N)
-NAMES = plugins.names("strategies")
+NAMES = names_for_linear_heads()
 
 
 def source(dtype=np.float64):

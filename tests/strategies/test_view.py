@@ -133,3 +133,20 @@ def test_hidden_features_of_a_linear_head_are_the_features_and_not_a_copy():
     assert all(np.shares_memory(hidden, features) for _, hidden, features in view.blocks("hidden", "features"))
     with pytest.raises(LookupError, match="without"):
         view_of(X).matrix("hidden")
+
+
+def test_fewer_candidates_are_what_a_view_of_them_sees():
+    X, head = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32), random_head(3, 4)
+    view = view_of(X, labelled=[2, 5], head=head, ids=np.arange(40)[::-1]).sampling(4, 0)
+    few = np.array([30, 7, 8, 1])
+    for read_before in (False, True):
+        if read_before:
+            for need in ("features", "log_probs", "labelled_distance", "sample_log_probs"):
+                view.matrix(need)
+        part, fresh = view.among(few), view_of(X, labelled=[2, 5], head=head, ids=np.arange(40)[::-1], candidates=few).sampling(4, 0)
+        assert part.n == 4
+        assert part.rows.tolist() == fresh.rows.tolist() == [30, 8, 7, 1]
+        for need in ("features", "log_probs", "labelled_distance", "sample_log_probs"):
+            assert np.array_equal(part.matrix(need), fresh.matrix(need))
+        assert sorted(np.concatenate([rows for rows, _ in part.blocks("features")]).tolist()) == [1, 7, 8, 30]
+        assert view.n == 38

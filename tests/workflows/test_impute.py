@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from alcli import plugins
+from tests.helpers import names_for_linear_heads
 from tests.pools import CLASSES
 
 
@@ -31,7 +31,7 @@ def test_the_batch_is_that_of_a_stream_that_is_told_the_imputed_labels(head, alc
         assert [i["predicted"] for i in items] == [row["imputed"] for row in batch]
 
 
-@pytest.mark.parametrize("strategy", plugins.names("strategies"))
+@pytest.mark.parametrize("strategy", names_for_linear_heads())
 def test_every_strategy_takes_it(head, alcli, strategy):
     batch, _ = ask(alcli, strategy)
     assert len({row["id"] for row in batch}) == 6

@@ -13,11 +13,12 @@ import pytest
 
 from alcli.data.pool import open_pool
 from alcli.errors import BusyError, CannotCreateError, DataError, NewerFormatError, UsageError
+from alcli.simulation import contenders
 from alcli.simulation.plan import Cell
 from alcli.workflows import simulate as module
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate import simulate
-from alcli.workflows.simulation_request import Simulation
+from alcli.workflows.simulation_request import CORE, Simulation
 
 RECIPE = Recipe(prior_precision=1.0)
 
@@ -303,3 +304,8 @@ def test_a_strategy_takes_part_again_under_an_alias_with_other_options(pool, tmp
 def test_a_poor_alias_is_refused(strategies, words):
     with pytest.raises(UsageError, match=words):
         ask(strategies=strategies).checked()
+
+
+def test_every_strategy_of_a_preset_is_there():
+    assert set(CORE) <= set(contenders.names())
+    assert ask(strategies=CORE).checked().plan(False).strategies == ("random", *CORE)

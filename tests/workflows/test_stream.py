@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from alcli import plugins
 from alcli.data.head_file import load_head
 from alcli.data.pool import open_pool
 from alcli.errors import DataError, UsageError
@@ -20,6 +19,7 @@ from alcli.workflows.query import Query
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.stream import stream
 from alcli.workflows.update import How, update
+from tests.helpers import names_for_linear_heads
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 
 HEAD, NEW = Path("head.safetensors"), Path("new.safetensors")
@@ -88,7 +88,7 @@ def test_each_item_is_what_a_query_with_the_updated_head_would_give(head, alcli)
         update(HEAD, open_pool("pool.parquet"), ["one.csv"], How())
 
 
-@pytest.mark.parametrize("strategy", plugins.names("strategies"))
+@pytest.mark.parametrize("strategy", names_for_linear_heads())
 def test_every_strategy_streams(head, strategy):
     talk = run(strategy=strategy, n=8, out=NEW)
     given = [item["id"] for item in talk.items]

@@ -1,0 +1,58 @@
+"""A fitted loss-prediction branch: a small network beside the head that says, by its hidden layers, which rows it will get more wrong.
+
+Tap t maps the outputs of a layer to relu(W_t h + b_t); the predicted loss is linear in all taps side by side. Only the order of predictions
+means anything, as they were trained on pairs (heads/_pair_loss.py).
+Source: Yoo & Kweon 2019, "Learning loss for active learning", section 3.2; the pooling of their taps is the identity on vectors.
+Cost: 2 B U (M_1 + M_2 + ...) flops for B rows and U units a tap. Memory: the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+
+from alcli.arrays import Array, Float64
+from alcli.numerics import stored
+
+Tap: TypeAlias = tuple[Float64, Float64]  # (W_UM, b_U)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """taps: of the features first where taps_input, then of each hidden layer, all of U units. last: (weights [1, taps U], bias [1])."""
+
+    taps: tuple[Tap, ...]
+    last: Tap
+    taps_input: bool = False
+
+    @property
+    def units(self) -> int:
+        return len(self.taps[0][1])
+
+    def predict(self, outputs: Sequence[Float64]) -> Float64:
+        """The predicted loss, float64 [B]. outputs: the features, then the outputs of each hidden layer."""
+        tapped = outputs if self.taps_input else outputs[1:]
+        seen = np.concatenate([np.maximum(h @ W_UM.T + b_U, 0.0) for h, (W_UM, b_U) in zip(tapped, self.taps)], axis=1)
+        found: Float64 = seen @ self.last[0][0] + self.last[1][0]
+        return found
+
+    def arrays(self) -> dict[str, Array]:
+        named = {**{f"branch{i}": tap for i, tap in enumerate(self.taps)}, "branch": self.last}
+        return {f"{name}.{part}": array for name, layer in named.items() for part, array in zip(("weight", "bias"), layer)}
+
+    def settings(self) -> dict[str, Any]:
+        return {"units": self.units, "taps_input": self.taps_input}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], dims: Sequence[int]) -> Self:
+        """Rebuild a branch beside layers of these dims, the features' first. Raises DataError naming the tensor or setting that is wrong."""
+        units, taps_input = stored.count(settings, "units"), stored.choice(settings, "taps_input", (False, True))
+        tapped = dims if taps_input else dims[1:]
+        shapes = {f"branch{i}": (units, dim) for i, dim in enumerate(tapped)} | {"branch": (1, units * len(tapped))}
+        layers = [
+            (stored.tensor(arrays, f"{name}.weight", shape), stored.tensor(arrays, f"{name}.bias", shape[:1])) for name, shape in shapes.items()
+        ]
+        return cls(tuple(layers[:-1]), layers[-1], taps_input)

@@ -1,0 +1,66 @@
+"""Average-linkage clusters of a few thousand rows, and turns taken among them.
+
+Source: Citovsky et al. 2021, "Batch active learning at scale" (Cluster-Margin), Alg. 1 and 2; linkage by the nearest-neighbour chain (Murtagh 1983).
+Cost: O(N^2 D) for the distances, O(N^2) for the chain. Memory: 8 N^2 bytes (two triangles of float64): 0.8 GB for 10,000 rows, 3.2 GB for 20,000.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.cluster.hierarchy import linkage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.numerics.blocks import workers
+from alcli.numerics.rows import safe_exponent
+
+_ROWS = 256  # rows whose distances are computed together
+
+
+def average_clusters(X_ND: Floats, *, at_least: int, eps: float | None) -> Int64:
+    """Clusters of average linkage, int64 [N]: merged while their mean distance is at most eps and there are more than `at_least`.
+
+    eps: none merges until there are `at_least` (at most N) clusters.
+    """
+    N = len(X_ND)
+    if N == 1:
+        return np.zeros(1, np.int64)
+    exponent = safe_exponent(X_ND)
+    merges = linkage(_pair_distances(np.ldexp(X_ND.astype(np.float64), -exponent)), "average")
+    most = max(N - at_least, 0)
+    n_merges = most if eps is None else min(most, int(np.searchsorted(merges[:, 2], np.ldexp(eps, -exponent), side="right")))
+    parents = np.repeat(N + np.arange(n_merges), 2)
+    children = merges[:n_merges, :2].astype(np.int64).ravel()
+    links = coo_array((np.ones(2 * n_merges, bool), (parents, children)), shape=(2 * N, 2 * N))
+    labels: Array = connected_components(links, directed=False)[1][:N]
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _pair_distances(X_ND: Float64) -> Float64:
+    """Distances of all pairs, row after row of the upper triangle, float64 [N (N - 1) / 2]."""
+    N, sq_N = len(X_ND), np.square(X_ND).sum(axis=1)
+    starts_N = np.append(0, np.cumsum(np.arange(N - 1, 0, -1)))
+    out = np.empty(N * (N - 1) // 2)
+
+    def work(first: int, last: int) -> None:
+        for a in range(first, last, _ROWS):
+            b = min(a + _ROWS, last)
+            sq_BN = sq_N[a:b, None] + sq_N[a:] - 2.0 * (X_ND[a:b] @ X_ND[a:].T)
+            np.sqrt(np.maximum(sq_BN, 0.0, out=sq_BN), out=sq_BN)
+            for i in range(a, min(b, N - 1)):
+                out[starts_N[i] : starts_N[i] + N - 1 - i] = sq_BN[i - a, i - a + 1 :]
+
+    with workers() as spread:
+        spread(N, work)
+    return out
+
+
+def in_turns(labels_M: Int64, k: int, rng: np.random.Generator) -> Int64:
+    """k <= M rows: one random row of each cluster in turn, small clusters first, round and round; a cluster that is empty is left out."""
+    order_M = rng.permutation(len(labels_M))
+    by_cluster_M = order_M[np.argsort(labels_M[order_M], kind="stable")]
+    sizes_C = np.bincount(labels_M)
+    round_M = np.empty(len(labels_M), np.int64)  # in which round a row's turn comes
+    round_M[by_cluster_M] = np.arange(len(labels_M)) - np.repeat(np.cumsum(sizes_C) - sizes_C, sizes_C)
+    return np.lexsort((labels_M, sizes_C[labels_M], round_M))[:k]  # type: ignore[no-any-return]

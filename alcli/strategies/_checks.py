@@ -1,0 +1,19 @@
+"""What options of several strategies must be; a wrong one is refused before any data is read."""
+
+from __future__ import annotations
+
+from alcli.errors import UsageError
+
+
+def positive(**options: float) -> None:
+    """Raise UsageError for an option that is not a positive number."""
+    for name, value in options.items():
+        if not 0.0 < value < float("inf"):
+            raise UsageError(f"parameter '{name.replace('_', '-')}' must be a positive number, got {value}")
+
+
+def share(**options: float) -> None:
+    """Raise UsageError for an option that is not a share above 0."""
+    for name, value in options.items():
+        if not 0.0 < value <= 1.0:
+            raise UsageError(f"parameter '{name.replace('_', '-')}' must be above 0 and at most 1, got {value}")

@@ -1,0 +1,133 @@
+"""Strategies made of others: one that chooses among the most uncertain rows, one that takes predicted classes in turn, a mix of several.
+
+Each is a `Strategy` whose `compound` calls `select` on parts, with a view of fewer candidates, so that it goes wherever a strategy goes
+(a query, a stream, a simulation, under `+update`), and goes on top of any other: prefilter first, then balance, then the strategy.
+Cost: prefilter and balance one pass for the predictions beside the strategy's own; balance asks it once for each class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from alcli.arrays import Array, Int64
+from alcli.errors import UsageError
+from alcli.strategies import margin
+from alcli.strategies._contract import Selection, Strategy, select, strategy_of
+from alcli.strategies._view import View
+
+_MARGIN = strategy_of(margin)
+_NEEDS = ("log_probs",)
+
+
+def modified(strategy: Strategy, options: Mapping[str, Any]) -> tuple[Strategy, dict[str, Any]]:
+    """The strategy that the options `prefilter` and `balance` make of this one, and the other options, which are its own."""
+    own = dict(options)
+    share, balance = own.pop("prefilter", 1.0), own.pop("balance", "none")
+    if balance == "predicted":
+        strategy = _around(strategy, partial(_balanced, strategy))
+    if share < 1.0:
+        strategy = _around(strategy, partial(_prefiltered, strategy, share))
+    return strategy, own
+
+
+def mixed(name: str, look_up: Callable[[str], Strategy]) -> Strategy:
+    """The strategy NAME:SHARE,NAME:SHARE... that has each part choose its share of a batch, one after another. Raises UsageError."""
+    parts, shares = [], []
+    for text in name.split(","):
+        part, _, share = text.rpartition(":")
+        try:
+            value = float(share)
+        except ValueError:
+            value = np.nan
+        if not part or not 0.0 < value < np.inf:
+            raise UsageError(f"a mix is made of NAME:SHARE with positive shares, got '{text}'", hint="for instance margin:0.8,random:0.2")
+        parts.append(part)
+        shares.append(value)
+    if abs(sum(shares) - 1.0) > 1e-6:
+        raise UsageError(f"the shares of a mix sum to 1, those of '{name}' to {sum(shares):g}")
+    strategies = [look_up(part) for part in parts]
+    return replace(
+        _around(strategies[0], partial(_mixed, strategies, parts, np.array(shares))),
+        needs=tuple(dict.fromkeys(need for one in strategies for need in one.needs)), random=any(one.random for one in strategies),
+        posterior=next((one.posterior for one in strategies if one.needs_posterior), strategies[0].posterior), parts=tuple(strategies),
+    )
+
+
+def _around(strategy: Strategy, compound: Callable[..., Selection]) -> Strategy:
+    """A strategy that chooses by `compound`, with the head that this one and its predictions need."""
+    needs = tuple(dict.fromkeys([*strategy.needs, *_NEEDS]))
+    return replace(strategy, needs=needs, pointwise=False, single=None, samples=0, numbers=None, compound=compound, parts=(strategy,), cold=False)
+
+
+def _prefiltered(strategy: Strategy, share: float, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
+    most = max(k, ceil(share * view.n))
+    kept = select(_MARGIN, view, most, seed=seed, options={}).rows_K
+    chosen = select(strategy, view.among(kept), k, seed=seed, options=options)
+    return replace(chosen, notes=(*chosen.notes, f"chose among the {most} of {view.n} candidates of smallest margin (prefilter={share:g})"))
+
+
+def _balanced(strategy: Strategy, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
+    classes_N = view.reduced(lambda log_probs_BC: log_probs_BC.argmax(axis=1), "log_probs")
+    found, sizes = np.unique(classes_N, return_counts=True)
+    chosen = [
+        select(strategy, view.among(view.rows[classes_N == c]), int(quota), seed=seed, options=options)
+        for c, quota in zip(found, equal_shares(sizes, k)) if quota
+    ]  # fmt: skip
+    note = f"{len(chosen)} predicted classes in turn (balance=predicted); scores compare within a class"
+    return in_turn(chosen, note)
+
+
+def _mixed(
+    strategies: Sequence[Strategy], names: Sequence[str], shares_P: Array, view: View, k: int, seed: int, options: Mapping[str, Any]
+) -> Selection:
+    draw = float(np.random.default_rng(np.random.SeedSequence([seed, view.n_labelled])).random())
+    left, chosen, said = view.rows, [], []
+    for strategy, name, quota in zip(strategies, names, quotas(shares_P, k, draw)):
+        if quota == 0:
+            continue
+        own = {key: value for key, value in options.items() if key in strategy.options}
+        chosen.append(select(strategy, view.among(left), int(quota), seed=seed, options=own))
+        left = left[~np.isin(left, chosen[-1].rows_K)]
+        said.append(f"{quota} by {name}")
+    return joined(chosen, f"{', '.join(said)}; scores compare within a part")
+
+
+def equal_shares(sizes_C: Int64, k: int) -> Int64:
+    """k <= sum of sizes, shared out as evenly as the sizes allow; what does not divide goes to the largest, the first of equals."""
+    quotas_C = np.zeros(len(sizes_C), np.int64)
+    while (left := k - int(quotas_C.sum())) > 0:
+        is_open_C = quotas_C < sizes_C
+        each = left // int(is_open_C.sum())
+        if each:
+            quotas_C = np.minimum(sizes_C, quotas_C + each * is_open_C)
+        else:
+            by_room = np.argsort(-(sizes_C - quotas_C), kind="stable")
+            quotas_C[by_room[:left]] += 1
+    return quotas_C
+
+
+def quotas(shares_P: Array, k: int, draw: float) -> Int64:
+    """Whole numbers that sum to k, each its share of k rounded up or down, and its share in the mean over uniform draws (systematic sampling)."""
+    ends_P = np.floor(np.round(np.cumsum(shares_P) * k, 9) + draw).astype(np.int64)
+    ends_P[-1] = k
+    return np.diff(ends_P, prepend=0)
+
+
+def in_turn(parts: Sequence[Selection], note: str) -> Selection:
+    """Selections with their first picks first, then their second, and so on."""
+    whole = joined(parts, note)
+    ranks = np.concatenate([np.arange(len(part.rows_K)) for part in parts])
+    order = np.argsort(ranks, kind="stable")
+    return replace(whole, rows_K=whole.rows_K[order], scores_K=whole.scores_K[order])
+
+
+def joined(parts: Sequence[Selection], *notes: str) -> Selection:
+    """Several selections, one after another. Importance weights hold within one selection only, so they are left out."""
+    said = dict.fromkeys([*(note for part in parts for note in part.notes), *notes])
+    return Selection(np.concatenate([p.rows_K for p in parts]), np.concatenate([p.scores_K for p in parts]), notes=tuple(said))

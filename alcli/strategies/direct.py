@@ -1,0 +1,84 @@
+"""For rare classes: rows about the threshold at which each class ends, and more of the rarest where that is still open.
+
+All rows are put in the order of p_c - max p for each class c. Labelled rows tell where the class ends. Half of the batch is drawn from the
+stretch that they leave open, for the rarest classes; the other half lies nearest to the threshold that most of them agree with, equally many
+for each class.
+
+Source: Nuggehalli, Zhang, Jain & Nowak 2025, "Improved algorithm for deep active learning under imbalance via optimal separation" (DIRECT),
+for annotators who label the whole batch at once: no label is known before the batch is complete, so the open stretch is reduced once a
+query. Deviation: the first half goes to as many of the rarest classes as get `per_class` rows each, the published code's condition being the
+reverse.
+Cost: a sort of N rows for each class that is asked about, the head's predictions; memory 4 N C numbers.
+Passes: 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alcli.arrays import Array, Floats, Int64
+from alcli.numerics.thresholds import around, best_threshold, open_stretch
+from alcli.strategies._contract import Count, Selection, at_least, batch, finite32
+from alcli.strategies._view import View
+
+
+@batch(needs=["features", "log_probs", "labelled", "labelled_targets"], random=True)
+def direct(view: View, k: int, *, rng: np.random.Generator, per_class: Count = 5) -> Selection:
+    """Scores: 1 - (max p - p_c) for the class c that a row was picked for. per_class: rows of the first half for each of the rarest classes.
+
+    Raises DataError where the labels are not known.
+    """
+    at_least(1, per_class=per_class)
+    targets_LC = view.labelled_targets()
+    y_L, n_classes = targets_LC.argmax(axis=1), targets_LC.shape[1]
+    probs_LC = np.exp(view.evaluate("log_probs", view.labelled())) if len(y_L) else np.empty((0, n_classes))
+    orders = _Orders(np.concatenate([np.exp(view.matrix("log_probs")), probs_LC]), y_L, view.n)
+    rarest_C = np.argsort(np.bincount(y_L, minlength=n_classes), kind="stable")
+    for c, share in zip(rarest_C, _shares(k // 2, min(n_classes, max(k // 2 // per_class, 1)))):
+        orders.take_open(int(c), share, rng)
+    for c, share in zip(rng.permutation(n_classes), _shares(k - len(orders.picks), n_classes)):
+        orders.take_nearest(int(c), share)
+    return Selection(view.rows[orders.picks], finite32(np.array(orders.scores)))
+
+
+def _shares(k: int, n: int) -> list[int]:
+    """k split into n whole numbers that differ by one at most, the larger ones first."""
+    share, rest = divmod(k, n)
+    return [share + 1] * rest + [share] * (n - rest)
+
+
+class _Orders:
+    """Candidates and labelled rows in the order of each class, and what was picked of the candidates, which come first."""
+
+    def __init__(self, probs_MC: Floats, y_L: Int64, n: int) -> None:
+        self._probs_MC, self._most_M = probs_MC, probs_MC.max(axis=1)
+        self._y_M = np.append(np.full(n, -1), y_L)
+        self._is_open_M = self._y_M < 0
+        self._known: dict[int, tuple[Int64, Int64]] = {}
+        self.picks: list[int] = []
+        self.scores: list[float] = []
+
+    def take_open(self, c: int, most: int, rng: np.random.Generator) -> None:
+        """Random ones of the stretch in which class c may end."""
+        order_M, signs_M = self._order(c)
+        first, last = open_stretch(signs_M)
+        free = order_M[first : last + 1][self._is_open_M[order_M[first : last + 1]]]
+        self._take(c, rng.permutation(free)[:most])
+
+    def take_nearest(self, c: int, most: int) -> None:
+        """Those nearest to where class c ends."""
+        order_M, signs_M = self._order(c)
+        self._take(c, order_M[around(best_threshold(signs_M), self._is_open_M[order_M], most)])
+
+    def _order(self, c: int) -> tuple[Int64, Int64]:
+        if c not in self._known:
+            behind_M = self._most_M - self._probs_MC[:, c]
+            order_M = np.argsort(np.where(behind_M > 0.0, behind_M, -self._most_M), kind="stable")  # where it is the largest, by its size
+            y_M = self._y_M[order_M]
+            self._known[c] = order_M, np.where(y_M < 0, 0, np.where(y_M == c, 1, -1))
+        return self._known[c]
+
+    def _take(self, c: int, rows: Array) -> None:
+        self._is_open_M[rows] = False
+        self.picks += rows.tolist()
+        self.scores += (1.0 - (self._most_M[rows] - self._probs_MC[rows, c])).tolist()

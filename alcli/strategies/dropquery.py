@@ -1,0 +1,61 @@
+"""Rows whose predicted class changes when three quarters of their features are dropped, one for each cluster of them.
+
+Source: Gupte, Aklilu, Nirschl & Yeung-Levy 2024, "Revisiting active learning in the era of vision foundation models" (DropQuery):
+a candidate changes in more than half of the masks. Kept features are scaled by 1 / (1 - rate). Where there are fewer than 25 candidates for
+each row asked for, fewer changes do, down to one.
+Cost: masks + 1 predictions for N rows, then k-means on the candidates (about 10 iterations of 2 N D K flops); memory that of a block beside
+the features.
+Passes: 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Floats, Int64, Keys
+from alcli.errors import UsageError
+from alcli.numerics.dropped import kept
+from alcli.strategies._central import central
+from alcli.strategies._contract import Count, Selection, at_least, batch
+from alcli.strategies._view import View
+
+_ENOUGH = 25  # candidates for each row asked for
+
+
+def _rate(**options: float) -> None:
+    """Raise UsageError for an option that is no rate of dropout."""
+    for name, value in options.items():
+        if not 0.0 <= value < 1.0:
+            raise UsageError(f"parameter '{name}' must be at least 0 and below 1, got {value}")
+
+
+@batch(needs=["features", "log_probs", "row_key"], random=True)
+def dropquery(view: View, k: int, *, rng: np.random.Generator, masks: Count = 3, rate: Annotated[float, _rate] = 0.75) -> Selection:
+    """Scores: rows in the cluster of a pick. masks: dropout masks for each row. rate: the share of the features that is dropped."""
+    at_least(1, masks=masks)
+    _rate(rate=rate)
+    seed = int(rng.integers(1 << 62))
+
+    def changes(X_BD: Floats, key_B: Keys, log_probs_BC: Float64) -> Int64:
+        predicted_B, count_B = log_probs_BC.argmax(axis=1), np.zeros(len(X_BD), np.int64)
+        for s in range(masks):
+            dropped_BD = X_BD * (kept(key_B, X_BD.shape[1], rate, seed, s) * X_BD.dtype.type(1.0 / (1.0 - rate)))
+            count_B += view.evaluate("log_probs", dropped_BD).argmax(axis=1) != predicted_B
+        return count_B
+
+    changes_N = view.reduced(changes, "features", "row_key", "log_probs")
+    least = _least_changes(changes_N, masks, _ENOUGH * k)
+    places_M = np.flatnonzero(changes_N >= least)
+    chosen = central(view, places_M, k, rng, what="candidates change their class under any mask")
+    return replace(chosen, record={"least-changes": least, "candidates": len(places_M)})
+
+
+def _least_changes(changes_N: Array, masks: int, enough: int) -> int:
+    """From how many changes on a row is a candidate: more than half of the masks, fewer where that leaves too few."""
+    least = masks // 2 + 1
+    while least > 1 and (changes_N >= least).sum() < enough:
+        least -= 1
+    return least

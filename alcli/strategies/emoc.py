@@ -1,0 +1,31 @@
+"""Expected model output change: rows whose label is expected to move the outputs at other rows furthest.
+
+The label that a row will get is expected under the head's probabilities; what it would do to the head follows from the posterior of the last
+layer in closed form (numerics/label_ahead.py). `ntk` has the same by a regression on the labels, and for heads with hidden layers as a whole.
+Source: Kaeding, Rodner, Freytag & Denzler 2016, "Active and continuous exploration with deep neural networks and expected model output
+changes", eq. 2, with the exact change in place of its gradient.
+Deviations: `labels` likeliest labels; `candidates` and `evaluation` random rows; a batch is the best rows, and near-copies come together.
+Cost: M candidates, E evaluation rows, T labels: 2 M E D1 + (M + E + L) D1^2 + D1^3 / 3 flops; output=probs M E T C exponentials more; memory
+M E numbers beside the features.
+Passes: one over the ids, one reading of the rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alcli.numerics.label_ahead import Output
+from alcli.strategies._ahead import best, looked_ahead
+from alcli.strategies._contract import Count, Selection, at_least, batch
+from alcli.strategies._view import View
+
+
+@batch(needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True)
+def emoc(
+    view: View, k: int, *, rng: np.random.Generator, output: Output = "probs",
+    candidates: Count = 1000, evaluation: Count = 1000, labels: Count = 3,
+) -> Selection:
+    """Scores: the expected mean length of the change at the evaluation rows, of their probabilities or of their logits."""
+    at_least(1, candidates=candidates, evaluation=evaluation, labels=labels)
+    places_M, look, notes = looked_ahead(view, rng, candidates=max(candidates, k), evaluation=evaluation, labels=labels)
+    return best(view, k, places_M, look.change(output), notes)

@@ -1,0 +1,18 @@
+"""Largest predicted loss first, by the branch that was trained beside the head.
+
+The branch orders losses and knows no scale, so scores compare rows of one head only. A head without one is refused.
+Source: Yoo & Kweon 2019, "Learning loss for active learning", section 3; trained in heads/_pair_loss.py on `fit-head --head mlp -p aux-loss=true`.
+Cost: one pass through the hidden layers and the branch, 2 (D M + M U) flops a row for one layer of M units and U of the branch.
+Passes: 1.
+"""
+
+from __future__ import annotations
+
+from alcli.arrays import Float64
+from alcli.strategies._contract import pointwise
+
+
+@pointwise(needs=["predicted_loss"])
+def learning_loss(predicted_loss_B: Float64) -> Float64:
+    """The prediction itself, float64 [B]."""
+    return predicted_loss_B

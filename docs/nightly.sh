@@ -1,0 +1,55 @@
+#!/bin/sh
+# Every night: absorb the labels that came in, choose what to label next; on Sundays, simulate. Says one line, which cron mails.
+# usage: sh nightly.sh FOLDER     (see docs/cron.md; needs alcli and flock on the PATH)
+#
+# FOLDER holds pool.parquet and labels.csv, a file with the header id,label that annotators append to. It gets head.safetensors,
+# ledger.parquet, to-label/DATE.csv; and simulation/ where there is a labelled.parquet, a pool whose labels are known.
+set -u
+cd "${1:?usage: sh nightly.sh FOLDER}" || exit 66
+batch=${BATCH:-10} strategy=${STRATEGY:-badge} first=${FIRST:-typiclust}
+today=${TODAY:-$(date +%F)} weekday=${WEEKDAY:-$(date +%u)}
+said='' code=0
+
+# The kernel frees this lock when the script ends, however it does: there is no stale lock to remove.
+exec 9> .nightly.lock
+flock -n 9 || { echo "nightly: the run before is not finished"; exit 75; }
+
+# step COMMAND...: runs it, keeps its last line for the mail and the first exit code that is not 0
+step() {
+    output=$("$@" 2>&1 9>&-)
+    status=$?
+    [ $code -ne 0 ] || code=$status
+    said="$said; $(printf '%s\n' "$output" | tail -n 1)"
+    return $status
+}
+
+# Somebody may be writing the last line at this moment: only lines that have ended count. The rest comes tomorrow.
+if [ -f labels.csv ] && [ "$(wc -l < labels.csv)" -gt 1 ]; then
+    head -n "$(wc -l < labels.csv)" labels.csv > .labels.csv
+    if [ -f head.safetensors ]; then
+        step alcli update head.safetensors -P pool.parquet -l .labels.csv
+    else
+        step alcli fit-head pool.parquet -l .labels.csv -o head.safetensors -q && said="$said a head was fitted"
+    fi
+else
+    said='; no labels yet'
+fi
+
+# One batch a day, even when this runs twice. The ledger remembers what was given out before the batch is there to be read.
+mkdir -p to-label
+if [ ! -f "to-label/$today.csv" ]; then
+    set -- -n "$batch" --selections ledger.parquet -o "to-label/$today.csv" -q
+    if [ -f head.safetensors ]; then
+        step alcli query pool.parquet -H head.safetensors -s "$strategy" "$@"
+    else
+        step alcli query pool.parquet -s "$first" "$@"
+    fi && said="$said $(($(wc -l < "to-label/$today.csv") - 1)) items in to-label/$today.csv"
+fi
+
+# A simulation that did not finish goes on from where it was.
+if [ "$weekday" = 7 ] && [ -f labelled.parquet ]; then
+    step alcli simulate labelled.parquet -s "margin,$strategy" -n "$batch" --rounds 5 --seeds 3 -o simulation -q && said="$said simulation/summary.csv is new"
+fi
+
+echo "nightly: ${said#; }"
+exit $code

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from alcli.errors import UsageError
+from alcli.numerics.herding import max_herding
+from alcli.numerics.unit_rows import unit_rows
+from alcli.strategies import maxherding
+from alcli.strategies._contract import select, strategy_of
+from tests.helpers import view_of
+
+STRATEGY = strategy_of(maxherding)
+
+
+def choose(X_ND, k, labelled=(), seed=0, **options):
+    return select(STRATEGY, view_of(X_ND, labelled=labelled), k, seed=seed, options=options)
+
+
+def rows(n=200, D=4, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, D)).astype(np.float32)
+
+
+def test_covers_the_candidates_by_the_directions_of_their_features():
+    X, labelled = rows(), [3, 50, 120]
+    others = np.setdiff1d(np.arange(200), labelled)
+    U = unit_rows(X)
+    picks, gains = max_herding(U[others], 12, U[others], U[labelled], bandwidth=0.7)
+    chosen = choose(X * np.linspace(1, 9, 200, dtype=np.float32)[:, None], 12, labelled, h=0.7)
+    assert chosen.rows_K.tolist() == others[picks].tolist()
+    assert np.allclose(chosen.scores_K, gains, rtol=1e-4)
+    assert chosen.notes == ()
+
+
+def test_the_first_pick_stands_for_the_largest_group_and_labelled_groups_wait():
+    X = np.repeat(np.eye(3, dtype=np.float32), [10, 30, 20], axis=0) + 0.01 * rows(60, 3)
+    groups = np.digitize(choose(X, 3).rows_K, [10, 40])
+    assert groups.tolist() == [1, 2, 0]
+    assert np.digitize(choose(X, 2, labelled=[15]).rows_K, [10, 40]).tolist() == [2, 0]
+
+
+def test_coverage_measured_on_some_rows_is_said_and_still_judges_every_candidate():
+    X = rows(400)
+    some = [choose(X, 6, seed=s, evaluation=40) for s in range(6)]
+    assert all("40 random rows of 400" in s.notes[0] for s in some)
+    assert len({tuple(s.rows_K) for s in some}) > 1
+    assert len(np.unique(np.concatenate([s.rows_K for s in some]))) > 6
+
+
+def test_coverage_measured_on_a_tenth_of_the_rows_loses_little_of_it():
+    X = rows(600)
+    U = unit_rows(X).astype(np.float64)
+    K = np.exp(-((U[:, None] - U[None]) ** 2).sum(-1))
+    whole = K[choose(X, 8).rows_K].max(axis=0).mean()
+    for seed in range(5):
+        assert K[choose(X, 8, seed=seed, evaluation=60).rows_K].max(axis=0).mean() > 0.95 * whole
+
+
+@pytest.mark.parametrize(("options", "what"), [({"h": 0.0}, "'h'"), ({"h": float("nan")}, "'h'"), ({"evaluation": 0}, "evaluation")])
+def test_options_out_of_range_are_refused(options, what):
+    with pytest.raises(UsageError, match=what):
+        choose(rows(9), 2, **options)

@@ -1,0 +1,112 @@
+"""What earlier versions wrote is read by this one, and what a later one writes is refused with exit code 78."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+import alcli as package
+from alcli.data.head_file import load_head
+from alcli.data.pool import open_pool
+from alcli.simulation.plan import Cell
+from alcli.workflows.simulation_folder import SimulationFolder, differences
+from tests.fixtures.make import ASK, HEADS, HERE, SIMULATE
+from tests.shell import untouched
+
+VERSIONS = sorted(p.name for p in HERE.iterdir() if (p / "pool.parquet").exists())
+
+
+@pytest.fixture(params=VERSIONS)
+def old(request, folder):
+    """A copy of what a version wrote, as the working directory."""
+    shutil.copytree(HERE / request.param, folder, dirs_exist_ok=True)
+    return request.param
+
+
+def test_there_is_something_to_read():
+    assert VERSIONS, "make it with python -m tests.fixtures.make"
+
+
+def close(a: list[dict], b: list[dict]) -> bool:
+    """The same items in the same order, scores to six digits."""
+    return len(a) == len(b) and all(x.keys() == y.keys() and all(v == (pytest.approx(y[k], rel=1e-5) if isinstance(v, float) else y[k]) for k, v in x.items()) for x, y in zip(a, b))
+
+
+@pytest.mark.parametrize("name", [*HEADS, "updated"])
+def test_heads_answer_as_they_did(old, alcli, name):
+    said = [json.loads(line) for line in alcli("query", "plain.parquet", *ASK, f"{name}.safetensors").done().lines]
+    expected = [json.loads(line) for line in Path(f"{name}.jsonl").read_text().splitlines()]
+    assert close(said, expected)
+    if name not in ("softmax-none", "updated"):
+        done = json.loads(alcli("update", f"{name}.safetensors", "-P", "plain.parquet", "-l", "labels.csv", "-l", "more.csv", "--json").done().out)
+        assert (done["new_labels"], done["already_absorbed"]) == (8, 12)
+
+
+def test_a_regression_head(old, alcli):
+    assert load_head(Path("ridge.safetensors")).classes is None
+    assert len(alcli("query", "plain.parquet", "-s", "predictive-variance", "-n", 4, "-H", "ridge.safetensors").done().lines) == 4
+
+
+@pytest.mark.parametrize("name", ["embedded.parquet", "embedded-parts"])
+def test_pools_hold_what_their_fingerprint_says(old, alcli, name):
+    pool = open_pool(name)
+    stored = pool.fingerprint()
+    pool.metadata.pop("fingerprint")
+    assert pool.fingerprint() == stored
+    assert pool.metadata["model"] == "hashing:4"
+    assert len(alcli("query", name, "-s", "coreset", "-n", 99).done().lines) == 12
+
+
+def test_ledgers_are_continued(old, alcli):
+    before = pq.read_table("ledger.parquet")["id"].to_pylist()
+    given = alcli("query", "plain.parquet", "-s", "coreset", "-n", 99, "--selections", "ledger.parquet", "-q").done().lines
+    assert len(before) == 7
+    assert sorted([*before, *given]) == [f"r{i:03d}" for i in range(40)]
+
+
+def test_simulations_are_read_and_of_this_version_continued(old, alcli):
+    """Results of two versions are never mixed: a simulation of another one is refused, and the refusal names the versions alone."""
+    folder = SimulationFolder(Path("simulation"))
+    curves, picks = folder.load([Cell(strategy, seed) for strategy in ("margin", "random") for seed in (0, 1)])
+    assert (len(curves), len(picks)) == (12, 32)
+    assert pq.read_table("simulation/curves.parquet").num_rows == 12
+    if old == package.__version__:
+        Path("simulation/runs/margin-1.json").unlink()
+        said = pq.read_table("simulation/selections.parquet")
+        alcli(*SIMULATE).done()
+        assert pq.read_table("simulation/selections.parquet").equals(said)
+        config = json.loads(Path("simulation/config.json").read_bytes())
+        assert differences(config, {**config, "version": "0"}) == [f"version {old}, now 0"]
+    else:
+        alcli(*SIMULATE).refused(73, f"version {old}, now {package.__version__}")
+
+
+def rewritten(path: str, key: bytes = b"alcli") -> None:
+    """The same Parquet file, said to be of a format that does not exist yet."""
+    table = pq.read_table(path)
+    about = json.loads((table.schema.metadata or {}).get(key, b"{}")) | {"format": 99, "version": "9.9"}
+    pq.write_table(table.replace_schema_metadata({key: json.dumps(about)}), path)
+
+
+def test_newer_formats_are_refused(old, alcli):
+    for path in ("pool.parquet", "ledger.parquet"):
+        rewritten(path)
+    tensors = load_file("softmax-shared.safetensors")
+    with safe_open("softmax-shared.safetensors", "numpy") as file:
+        about = json.loads(file.metadata()["alcli"])
+    save_file(tensors, "newer.safetensors", {"alcli": json.dumps(about | {"format": 99, "versions": {"alcli": "9.9"}})})
+    config = json.loads(Path("simulation/config.json").read_bytes())
+    Path("simulation/config.json").write_text(json.dumps(config | {"format": 99}))
+    with untouched(Path()):
+        alcli("query", "pool.parquet", "-s", "random", "-n", 3).refused(78, "pool.parquet", "99", "9.9")
+        alcli("query", "plain.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet").refused(78, "ledger.parquet", "99", "9.9")
+        alcli("query", "plain.parquet", "-s", "margin", "-n", 3, "-H", "newer.safetensors").refused(78, "newer.safetensors", "99", "9.9")
+        alcli("update", "newer.safetensors", "-P", "plain.parquet", "-l", "more.csv").refused(78, "newer.safetensors", "99", "9.9")
+    shutil.copy(HERE / old / "pool.parquet", "pool.parquet")
+    alcli(*SIMULATE).refused(78, "config.json", "99")
