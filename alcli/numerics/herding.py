@@ -127,13 +127,13 @@ class _Coverage:
         def work(first: int, last: int) -> None:
             for c in range(first, last, _CHUNK):
                 part = slice(c, min(c + _CHUNK, last))
-                gains_BC[:, c // _CHUNK] = self._added(K_BM[:, part].copy(), part)
+                gains_BC[:, c // _CHUNK] = self._added(K_BM[:, part], part)
 
         self._spread(len(self._covered_M), work)
         return gains_BC.sum(axis=1)  # type: ignore[no-any-return]
 
     def _kernels(self, rows_B: Int64) -> Floats:
-        """Kernels of at most ROUND rows with all targets, [B, M]; the oldest of those kept make room for new ones."""
+        """Kernels of at most ROUND rows with all targets, a new array [B, M]; the oldest of those kept make room for new ones."""
         new = rows_B[self._slot_of[rows_B] < 0]
         if len(new):
             if self._next + len(new) > self._slots:

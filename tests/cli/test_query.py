@@ -17,7 +17,8 @@ def test_list(alcli):
     pairs = rows.pop()
     assert pairs["name"] == "EMBEDDING/SELECTOR"
     assert {f"{e}/{s}" for e in pairs["embeddings"] for s in pairs["selectors"]} - set(pairs["refused"]) == set(_pairs.names())
-    assert all(f"  {name} " in text for name in pairs["embeddings"]) and all(f"  /{name} " in text for name in pairs["selectors"])
+    assert all(f"  {name} " in text for name in pairs["embeddings"])
+    assert all(f"  /{name} " in text for name in pairs["selectors"])
     assert [row["name"] for row in rows] == plugins.names("strategies")
     for row in rows:
         assert f"{row['name']} " in text

@@ -107,6 +107,8 @@ def test_columns(folder):
     assert pool.labels().to_pylist() == [1, 2, None, None]
     assert pool.column("nothing") is None
     assert open_pool(str(folder), Columns(split="fold")).is_test.tolist() == [False] * 4
+    write_pool("octets.parquet", X_ND[:3], split=[b"test", None, b"train"])
+    assert open_pool("octets.parquet").is_test.tolist() == [True, False, False], "some writers store strings as bytes"
     with pytest.raises(DataError, match="'nothing'"):
         open_pool(str(folder), Columns(label="nothing")).labels()
     write_pool("b.parquet", X_ND[2:4], names(4)[2:], label=["x", "y"])

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz import mutations as m
-from tests.fuzz.oracles import Reader, judge, label_reader, read_head, read_pool
+from tests.fuzz.oracles import Reader, judge, label_reader, read_head, read_ids_and_labels, read_pool
 from tests.pools import CLASSES, tiny_features, write_labels, write_pool
 from tests.shell import SCRIPT
 
 MEMORY = 4 << 30
 SECONDS = 20  # a file of four kilobytes that takes longer is a hang
-TARGETS = (*(f"pool-{variant}" for variant in m.VARIANTS), "head", *(f"labels-{kind}" for kind in m.LABELS))
+TARGETS = (*(f"pool-{variant}" for variant in m.VARIANTS), "rows", "head", *(f"labels-{kind}" for kind in m.LABELS))
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ def target(name: str, folder: Path) -> Target:
         path, data = folder / "damaged.parquet", m.pool_bytes(variant)
         path.write_bytes(data)
         return Target(name, read_pool, path, data, read_pool(path), frozenset() if variant.endswith("-crc") else frozenset({"data"}))
+    if family == "rows":
+        path = folder / "rows.parquet"
+        path.write_bytes(m.label_bytes())
+        return Target(name, read_ids_and_labels, path, path.read_bytes(), read_ids_and_labels(path))
     X_ND, y_N = tiny_features(48, 4)
     pool = folder / "pool.parquet"
     write_pool(pool, X_ND)
@@ -65,7 +69,7 @@ def target(name: str, folder: Path) -> Target:
 
 def mutants(what: Target, draw: random.Random, n: int) -> Iterator[tuple[str, bytes]]:
     """(kind, bytes) of some `n` damaged files; of a head every byte, in turn, whatever `n`."""
-    if what.name.startswith("pool"):
+    if what.name.startswith(("pool", "rows")):
         yield from m.parquet_mutants(what.data, draw, n)
     elif what.name.startswith("labels"):
         yield from (("text", m.text_mutant(what.data, draw)) for _ in range(n))

@@ -24,6 +24,13 @@ def pool_bytes(variant: str) -> bytes:
     return out.getvalue()
 
 
+def label_bytes() -> bytes:
+    """A label file of 24 rows in Parquet, with checksums, in three row groups."""
+    out = io.BytesIO()
+    pq.write_table(pa.table({"id": names(24), "label": [CLASSES[i % 3] for i in range(24)]}), out, write_page_checksum=True, row_group_size=8)
+    return out.getvalue()
+
+
 def footer_start(data: bytes) -> int:
     """Where the footer of a Parquet file begins."""
     return len(data) - 8 - int.from_bytes(data[-8:-4], "little")

@@ -13,6 +13,7 @@ from alcli.data.head_file import load_head
 from alcli.data.labels import labels_of_column, read_labels
 from alcli.data.pool import open_pool
 from alcli.data.schema import Columns
+from alcli.data.tables import read_rows
 from alcli.errors import BusyError, DataError, InputError, NewerFormatError
 
 Reader = Callable[[Path], Any]
@@ -40,6 +41,11 @@ def read_head(path: Path) -> tuple[Any, ...]:
     head = load_head(path)
     arrays = {name: np.asarray(value).tobytes() for name, value in head.model.arrays().items()}
     return head.classes, head.class_type, head.provenance, head.recipe, arrays, head.absorbed.id_L.tobytes(), head.absorbed.label_L.tobytes(), head.anchors.tobytes()
+
+
+def read_ids_and_labels(path: Path) -> list[tuple[Any, ...]]:
+    """The rows of a label file: a label beside the id of another row would be worse than none."""
+    return [(row.values["id"], row.values["label"]) for row in read_rows(str(path), ["id", "label"])]
 
 
 def label_reader(pool: Path) -> Reader:

@@ -8,7 +8,7 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -212,26 +212,30 @@ def test_a_simulation_killed_at_every_step(simulated, folder):
 
 
 def test_a_simulation_killed_at_any_moment(simulated, folder):
-    assert killed_at_random(SIMULATE, 12) > 3
+    """Killed after random moments, and continued; begun anew when it was faster than the kill. The moments move so that half are in time."""
+    draws = random.Random(0)
+    longest, kills = 0.3, 0
+    for _ in range(18):
+        said = forked(*SIMULATE, before=killed_after(draws.uniform(0, longest)))
+        assert said.code in (0, -signal.SIGKILL), said.err
+        if said.code == 0:
+            assert without_clock(Path("sim")) == simulated
+            shutil.rmtree("sim")
+        kills += said.code != 0
+        longest *= 1.3 if said.code else 0.7
     forked(*SIMULATE).done()
+    assert kills >= 5
     assert without_clock(Path("sim")) == simulated
 
 
-def killed_at_random(command: tuple[object, ...], times: int) -> int:
-    """Start the command and kill it after a random moment, again and again; how many were killed before their end."""
-    draws = random.Random(0)
-    longest, kills = 0.5, 0
-    for _ in range(times):
-        moment = draws.uniform(0.02, longest)
+def killed_after(seconds: float) -> Callable[[], None]:
+    """What sets a kill -9 for later, in a child."""
 
-        def alarm(moment: float = moment) -> None:
-            signal.setitimer(signal.ITIMER_REAL, moment)
-            signal.signal(signal.SIGALRM, lambda *a: os.kill(os.getpid(), signal.SIGKILL))
+    def alarm() -> None:
+        signal.signal(signal.SIGALRM, lambda *a: os.kill(os.getpid(), signal.SIGKILL))
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-4))
 
-        code = forked(*command, before=alarm).code
-        assert code in (0, -signal.SIGKILL)
-        kills += code != 0
-    return kills
+    return alarm
 
 
 def test_the_ledger_killed_at_any_moment(tiny):
@@ -239,14 +243,12 @@ def test_the_ledger_killed_at_any_moment(tiny):
     ask = ("query", "pool.parquet", "-s", "coreset", "-n", 2, "--selections", "ledger.parquet", "-q")
     draws = random.Random(1)
     given: list[str] = []
+    longest = 0.1
     for _ in range(20):
-
-        def alarm() -> None:
-            signal.signal(signal.SIGALRM, lambda *a: os.kill(os.getpid(), signal.SIGKILL))
-            signal.setitimer(signal.ITIMER_REAL, draws.uniform(0.001, 0.12))
-
-        given += forked(*ask, before=alarm).lines
-        draws.random()
+        said = forked(*ask, before=killed_after(draws.uniform(0, longest)))
+        assert said.code in (0, -signal.SIGKILL), said.err
+        longest *= 1.2 if said.code else 0.8
+        given += said.lines
     remembered = pq.read_table("ledger.parquet")["id"].to_pylist() if Path("ledger.parquet").exists() else []
     assert len(set(given)) == len(given)
     assert set(given) <= set(remembered)

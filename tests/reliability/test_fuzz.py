@@ -17,7 +17,7 @@ from tests.pools import CLASSES, fixed, write_pool
 from tests.shell import forked, untouched
 
 SEED = 20240229
-HOW_MANY = {"pool": 75, "head": 200, "labels": 500}
+HOW_MANY = {"pool": 75, "rows": 150, "head": 200, "labels": 500}
 
 
 @pytest.fixture(scope="module", params=TARGETS)
