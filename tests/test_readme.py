@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from alcli import plugins
+
 ROOT = Path(__file__).parents[1]
 # Times differ from run to run: with a unit, or in the last two columns of a simulation's table.
 VARYING = re.compile(r"\d+(\.\d+)? ?(ms|s)\b|( +\d+\.\d\d){2}$")
@@ -68,6 +70,11 @@ def test_console_blocks_print_what_readme_shows(tmp_path: Path) -> None:
         got = done.stdout + done.stderr
         assert "Traceback" not in got
         assert agree(normal(expected), normal(got)), f"$ {command}\n--- README\n{expected}\n--- printed\n{got}"
+
+
+def test_every_strategy_is_named() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in plugins.names("strategies") if f"`{name}`" not in text] == []
 
 
 def examples() -> list[str]:

@@ -15,7 +15,7 @@ from alcli.errors import UsageError
 
 if TYPE_CHECKING:
     from alcli.data.pool import Pool
-    from alcli.workflows.query import Query
+    from alcli.workflows.query_request import Query
 
 
 def query(
@@ -80,7 +80,8 @@ def query(
         if pool is None or strategy is None or n is None:
             missing = "POOL" if pool is None else "-s STRATEGY" if strategy is None else "-n N"
             raise UsageError(f"query needs {missing}", hint="alcli query --list shows the strategies; alcli query --help an example")
-        from alcli.workflows.query import Query, query
+        from alcli.workflows.query import query
+        from alcli.workflows.query_request import Query
 
         ask = Query(
             strategy, n, seed, o.key_values(param), labels or (), head, exclude or (), selections, candidates, strict, allow_empty, ignore_unknown, lock_timeout

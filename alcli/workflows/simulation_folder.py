@@ -58,7 +58,11 @@ class SimulationFolder:
             raise CannotCreateError(f"{printable(self.path)}: cannot create the folder: {error.strerror}") from error
 
     def claim(self, config: Json) -> None:
-        """Write the configuration, or compare it with the one that is there. Raises CannotCreateError saying what differs."""
+        """Write the configuration, or compare it with the one that is there. The caller holds the lock, so the scratch of a killed run can go.
+
+        Raises CannotCreateError saying what differs, NewerFormatError.
+        """
+        self.scratch.unlink(missing_ok=True)
         file = self.path / "config.json"
         if file.exists():
             before = _read_json(file)

@@ -27,7 +27,9 @@ from alcli.errors import AlcliError, DataError, UsageError, printable
 from alcli.heads._model import Model
 from alcli.strategies._live import Live
 from alcli.workflows.items import refuse_groups
-from alcli.workflows.query import IMPUTE, Query, note_shortage, shortest, situation, typed_class
+from alcli.workflows.query import note_shortage, shortest, typed_class
+from alcli.workflows.query_request import IMPUTE, Query
+from alcli.workflows.query_situation import situation
 from alcli.workflows.stream_lines import Reply, class_of, lines, reply
 
 Note = Callable[[str], None]

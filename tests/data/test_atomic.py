@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from alcli.data.atomic import check_creatable, lock, replacing, sweep
+from alcli.data.atomic import check_creatable, exchange, lock, replacing, sweep
 from alcli.errors import BusyError, CannotCreateError, OutputError, UsageError
 
 
@@ -90,6 +92,48 @@ def test_sweeping_keeps_to_its_own(folder):
     sweep(Path("a[1]").absolute())
     assert len(os.listdir()) == 3
     assert not os.path.exists(f".a[1].alcli-{dead}-x.tmp")
+
+
+def test_two_folders_change_places(folder):
+    for name in ("a", "b"):
+        os.mkdir(name)
+        Path(name, name).touch()
+    if exchange(Path("a"), Path("b")):
+        assert (os.listdir("a"), os.listdir("b")) == (["b"], ["a"])
+    assert not exchange(Path("a"), Path("nowhere"))
+    assert sorted(os.listdir()) == ["a", "b"]
+
+
+def test_a_folder_that_cannot_be_synced(folder, monkeypatch):
+    """After the rename the new file is there, and the message says so; a file system without such a call is no error."""
+    fsync = os.fsync
+
+    def fail(number: int):
+        def call(handle: int) -> None:
+            if stat.S_ISDIR(os.fstat(handle).st_mode):
+                raise OSError(number, os.strerror(number))
+            fsync(handle)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", fail(22))
+    with replacing(Path("x")) as file:
+        file.write(b"one")
+    monkeypatch.setattr(os, "fsync", fail(5))
+    with pytest.raises(OutputError, match="x: was written"), replacing(Path("x")) as file:
+        file.write(b"two")
+    assert Path("x").read_bytes() == b"two"
+
+
+def test_limits_of_the_process_are_not_blamed_on_the_file(folder, monkeypatch):
+    """Too many open files: exit 71 for the shell to say, whatever the output is called."""
+
+    def fail(*a: object, **k: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(tempfile, "mkstemp", fail)
+    with pytest.raises(OSError, match="Too many open files"), replacing(Path("x")):
+        pass
 
 
 def test_locks(folder):

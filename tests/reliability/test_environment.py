@@ -113,9 +113,6 @@ class Waiting:
 
             os.fsync = fsync
 
-        self.said: list[Outcome] = []
-        self._child = 0
-        self._started = threading.Event()
         self._before = slow
         self.pid = os.fork()
         if self.pid == 0:

@@ -15,7 +15,7 @@ from alcli.data.pool import open_pool
 from alcli.errors import DataError, UsageError
 from alcli.workflows import stream as module
 from alcli.workflows.fit_head import fit_head
-from alcli.workflows.query import Query
+from alcli.workflows.query_request import Query
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.stream import stream
 from alcli.workflows.update import How, update
