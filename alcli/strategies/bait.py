@@ -7,9 +7,7 @@ matrix for all classes: Huseljic et al. 2024, "Fast fishing: approximating BAIT 
 Deviations: lambda is the prior precision that the head was fitted with, and every row counts once in M, so that M is what the posterior is
 made of (published: lambda = 1, labelled rows at n / (n + b), picks at b / (n + b)); F is a true mean. A row of the binary form weighs the
 mean of |p - e_y|^2 over its 5 likeliest labels (published: p (1 - p) of the likeliest, which prefers the surer of two rows where no class
-has half). Area under the accuracy curve, mean of seeds: 4,000 rows of banking77, 77 labels and 77 a round for 5 rounds, random 0.660, margin
-0.696, weights binary 0.714, trace 0.729, top 0.732; digits, 10 labels and 10 a round for 8 rounds, random 0.787, margin 0.826, as
-published 0.800, weights binary 0.842, trace 0.841, top 0.852, full 0.859.
+has half). docs/strategies.md compares them.
 Cost: binary 4 N D1 flops for each of 2 K picks, N D1^2 to begin with; memory N + 3 D1^2 numbers beside the features. full: C^2 times the
 flops of a pick, 3 (C D1)^2 + 3 N C^2 numbers.
 Passes: 1.
