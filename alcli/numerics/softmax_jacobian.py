@@ -3,7 +3,7 @@
 The textbook form p_i.p_j - p_i.p_j^2 - p_i^2.p_j + (p_i.p_j)^2 subtracts numbers of order 1 to leave one of order (1 - max p)^2. Here
 a row whose largest probability p_m exceeds 1/2 is written as p = e_m + s, with s precise, and A = diag(s) - e_m s^T - s e_m^T - s s^T;
 other rows keep s = p. Every term is then of order |s_i| |s_j|, so float32 serves confident rows as well as unsure ones.
-Source: spec 002, section 3; the form above is ours. Cost: 2 N 3C flops for each row asked for; memory N C numbers.
+Source: the Jacobian of a softmax; the form above is ours. Cost: 2 N 3C flops for each row asked for; memory N C numbers.
 """
 
 from __future__ import annotations
