@@ -7,8 +7,9 @@ is the logits; h: inputs of the last layer; d: slopes of the hidden layer's acti
 - hidden layer <B_i, B_j> (x_i.x_j + o), with B = A W diag(d); for the logits it is sum_m |w_m|^2 d_im d_jm, w_m a column of W;
 - the hidden features themselves (d_i.d_j) (x_i.x_j + o).
 
-Source: the limit of many perturbations in Li et al. 2024, "Deep active learning with noise stability", eq. 6; closed forms ours. Cost of a product with one row: 2 N (D + 3 C) flops for a linear head, 2 N (D + C M) more for a
-hidden layer under a softmax, which takes N C M numbers; 2 N (D + M) otherwise. Memory: N (D + C) numbers.
+Source: the limit of many perturbations in Li et al. 2024, "Deep active learning with noise stability", eq. 6; closed forms ours.
+Cost of a product with one row: 2 N (D + 3 C) flops for a linear head, 2 N (D + C M) more for a hidden layer under a softmax, which
+takes N C M numbers; 2 N (D + M) otherwise. Memory: N (D + C) numbers.
 """
 
 from __future__ import annotations
