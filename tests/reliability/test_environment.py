@@ -205,9 +205,10 @@ def test_a_limit_on_the_size_of_files(head, command):
 
 
 def test_a_limit_on_memory(tiny):
-    X = np.zeros((4000, 2000), np.float32)
-    X[:, 0] = np.arange(4000)
-    write_pool("wide.parquet", X, np.arange(4000))
+    # 72 MB: beyond 32 MiB an array is never made of memory that the process has freed and kept.
+    X = np.zeros((9000, 2000), np.float32)
+    X[:, 0] = np.arange(9000)
+    write_pool("wide.parquet", X, np.arange(9000))
 
     def little() -> None:
         with open("/proc/self/statm") as file:
