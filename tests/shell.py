@@ -56,6 +56,23 @@ def process(*arguments: object, stdin: bytes = b"", timeout: float = 60, **envir
     return Outcome(done.returncode, done.stdout, done.stderr.decode())
 
 
+_LIMITED = """
+import os, resource, sys
+import pyarrow.parquet, alcli.workflows.query, alcli.strategies.coreset, alcli.strategies.kmeans
+from alcli.cli.shell import run
+with open("/proc/self/statm") as file:
+    now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[1]),) * 2)
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+def with_memory(size: int, *arguments: object) -> Outcome:
+    """The command line in a new process that gets `size` bytes of addresses beyond its modules; a forked one inherits what others have freed."""
+    done = subprocess.run([sys.executable, "-c", _LIMITED, str(size), *map(str, arguments)], capture_output=True, timeout=60, env=os.environ | _PLAIN)
+    return Outcome(done.returncode, done.stdout, done.stderr.decode())
+
+
 def start(*arguments: object, stdout: object = subprocess.DEVNULL, **more: object) -> subprocess.Popen[bytes]:
     """The console script, started and left running."""
     return subprocess.Popen([SCRIPT, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, env=os.environ | _PLAIN, **more)  # type: ignore[call-overload,no-any-return]

@@ -17,7 +17,7 @@ import pytest
 from alcli.data.pool_writer import write_pool as write_embedded
 from tests.fuzz.mutations import footer_start, pool_bytes
 from tests.pools import CLASSES, fixed, names, tiny_features, write_pool
-from tests.shell import forked, untouched
+from tests.shell import forked, untouched, with_memory
 
 X_ND, Y_N = tiny_features()
 ASK = ("query", "pool.parquet", "-s", "coreset", "-n", 3, "-o", "out.csv")
@@ -142,7 +142,7 @@ def test_a_bomb_of_one_page_ends_in_a_sentence(folder):
     column = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(n * dim, np.float32)), dim)
     pq.write_table(pa.table({"id": np.arange(n), "features": column}), "pool.parquet", compression="zstd", use_dictionary=False, data_page_size=1 << 30, write_batch_size=n * dim)
     with untouched(folder):
-        said = forked(*ASK, before=limited(200 << 20))
+        said = with_memory(200 << 20, *ASK)
     assert said.code in (65, 71)
     said.refused(said.code, "pool.parquet" if said.code == 65 else "memory")
 

@@ -21,7 +21,7 @@ import pytest
 
 from alcli.data.head_file import load_head
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
-from tests.shell import SCRIPT, Outcome, forked, process, untouched
+from tests.shell import SCRIPT, Outcome, forked, process, untouched, with_memory
 
 X_ND, Y_N = tiny_features()
 QUERY = ("query", "pool.parquet", "-l", "labels.csv", "-s", "margin", "-n", 5)
@@ -205,18 +205,11 @@ def test_a_limit_on_the_size_of_files(head, command):
 
 
 def test_a_limit_on_memory(tiny):
-    # 72 MB: beyond 32 MiB an array is never made of memory that the process has freed and kept.
     X = np.zeros((9000, 2000), np.float32)
     X[:, 0] = np.arange(9000)
     write_pool("wide.parquet", X, np.arange(9000))
-
-    def little() -> None:
-        with open("/proc/self/statm") as file:
-            now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        resource.setrlimit(resource.RLIMIT_AS, (now + (24 << 20), now + (24 << 20)))
-
     with untouched(tiny):
-        forked("query", "wide.parquet", "-s", "kmeans", "-n", 30, "-o", "out.csv", before=little).refused(71, "memory")
+        with_memory(64 << 20, "query", "wide.parquet", "-s", "kmeans", "-n", 30, "-o", "out.csv").refused(71, "memory")
     assert temporaries() == []
 
 
