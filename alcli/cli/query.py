@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def query(
     pool: Annotated[Optional[str], typer.Argument(metavar="POOL", help="Parquet file, directory, glob or URI with columns id and features.", show_default=False)] = None,
-    strategy: Annotated[Optional[str], typer.Option("-s", "--strategy", metavar="STRATEGY", help="How to choose; see --list.", autocompletion=o.complete_strategy, show_default=False)] = None,
+    strategy: Annotated[Optional[str], typer.Option("-s", "--strategy", metavar="STRATEGY", help="How to choose; see --list.  [default: auto]", autocompletion=o.complete_strategy, show_default=False)] = None,
     mix: o.Mix = None,
     n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="How many items to choose.", show_default=False)] = None,
     head: Annotated[Optional[Path], typer.Option("-H", "--head", metavar="HEAD", help="A head from fit-head or update; what it has absorbed is left out.", show_default=False)] = None,
@@ -51,6 +51,7 @@ def query(
 ) -> None:
     """Choose the items of a pool to label next.
 
+    Without -s the strategy is auto: maxherding where there are no labels, then what suits their number; a line on stderr says which.
     Without -H a head is fitted on the labels given (or the pool's own) if the strategy needs one. Labelled items, test rows and
     those of --exclude and --selections are never chosen. With -p impute=argmax|sample the batch is chosen one item at a time, each
     absorbed under a label that the model makes up.
@@ -76,10 +77,9 @@ def query(
             return _list(talk)
         if mix is not None and strategy is not None:
             raise UsageError("-s names one strategy, --mix several with their shares", hint="use one of the two")
-        strategy = mix if strategy is None else strategy
-        if pool is None or strategy is None or n is None:
-            missing = "POOL" if pool is None else "-s STRATEGY" if strategy is None else "-n N"
-            raise UsageError(f"query needs {missing}", hint="alcli query --list shows the strategies; alcli query --help an example")
+        strategy = (mix or "auto") if strategy is None else strategy
+        if pool is None or n is None:
+            raise UsageError(f"query needs {'POOL' if pool is None else '-n N'}", hint="alcli query --list shows the strategies; alcli query --help an example")
         from alcli.workflows.query import query
         from alcli.workflows.query_request import Query
 

@@ -33,6 +33,15 @@ def test_names_are_checked_before_data_is_read(alcli, folder):
     alcli("query", "missing.parquet", "-s", "prob/topnorm", "-n", 1).refused(2, "embedding 'prob' does not go with selector 'topnorm'")
 
 
+def test_without_a_strategy_it_is_auto(tiny, alcli):
+    default = alcli("query", "pool.parquet", "-l", "labels.csv", "-n", 3).done()
+    assert "auto took uherding" in default.err
+    assert default.out == alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "auto", "-n", 3).done().out
+    Path("none.csv").write_text("id,label\n")
+    assert "auto took maxherding: there is no head" in alcli("query", "pool.parquet", "-l", "none.csv", "-n", 3).done().err
+    alcli("query", "missing.parquet", "-s", "", "-n", 1).refused(2, "no strategy is named ''")
+
+
 @pytest.mark.parametrize("pair", ["feature/kcenter", "grad/kmeanspp", "prob/lcmd", "noise/maxdet", "delta/topnorm", "samples/fw"])
 def test_a_pair_is_a_strategy_in_query(tiny, alcli, pair):
     chosen = alcli("query", "pool.parquet", "-l", "labels.csv", "-s", pair, "-n", 4, "--format", "csv").done().out.decode().splitlines()
