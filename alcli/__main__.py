@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 
 
 def main() -> int:
@@ -10,7 +12,10 @@ def main() -> int:
     try:
         from alcli.cli.shell import run
 
-        return run(sys.argv[1:])
+        code = run(sys.argv[1:])
+        if any(thread.name == "alcli-remote" for thread in threading.enumerate()):
+            os._exit(code)  # a library that still waits for a server would keep us until it gives up, minutes later
+        return code
     except KeyboardInterrupt:
         return 130
 

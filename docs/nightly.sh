@@ -35,7 +35,8 @@ else
     said='; no labels yet'
 fi
 
-# One batch a day, even when this runs twice. The ledger remembers what was given out before the batch is there to be read.
+# One batch a day, even when this runs twice. It is in the ledger before it is there to be read; and when a kill comes in between, the
+# next run puts it there.
 mkdir -p to-label
 if [ ! -f "to-label/$today.csv" ]; then
     set -- -n "$batch" --selections ledger.parquet -o "to-label/$today.csv" -q

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -19,6 +20,8 @@ settings.load_profile("alcli")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests started in the background would hand that on to every child
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("filterwarnings", "error::RuntimeWarning")
     # BLAS kernels read past the end of short rows and may raise flags about what they find there; results are not affected.
     config.addinivalue_line("filterwarnings", "ignore:.* encountered in (matmul|dot|vecdot):RuntimeWarning")

@@ -73,6 +73,11 @@ def random_head(D, C, seed=0, scale=1.0, **rest):
     return TableHead(np.random.default_rng(seed).standard_normal((C, D)) * scale, **rest)
 
 
+def fresh(view):
+    """The view with nothing computed yet."""
+    return View(view._source, view._candidates, view._labelled, view._answers.head, labels=view._labels)
+
+
 def view_of(X_ND, *, labelled=(), ids=None, head=None, block_rows=8192, candidates=None, targets=None, labels=None):
     """A view over all rows of X_ND that are not labelled (or the `candidates` given); ids default to the row numbers."""
     X_ND = np.asarray(X_ND)

@@ -73,6 +73,27 @@ def with_memory(size: int, *arguments: object) -> Outcome:
     return Outcome(done.returncode, done.stdout, done.stderr.decode())
 
 
+_MEASURED = """
+import sys
+import pyarrow.parquet, alcli.workflows.query, alcli.strategies.coreset
+from alcli.cli.shell import run
+def peak():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmHWM"))
+before = peak()
+code = run(sys.argv[2:])
+open(sys.argv[1], "w").write(str(peak() - before))
+sys.exit(code)
+"""
+
+
+def with_peak(*arguments: object) -> tuple[Outcome, int]:
+    """The command line in a new process, and how many bytes of memory it used at most beyond its modules."""
+    with tempfile.NamedTemporaryFile("r") as said:
+        done = subprocess.run([sys.executable, "-c", _MEASURED, said.name, *map(str, arguments)], capture_output=True, timeout=120, env=os.environ | _PLAIN)
+        return Outcome(done.returncode, done.stdout, done.stderr.decode()), int(said.read() or 0)
+
+
 def start(*arguments: object, stdout: object = subprocess.DEVNULL, **more: object) -> subprocess.Popen[bytes]:
     """The console script, started and left running."""
     return subprocess.Popen([SCRIPT, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, env=os.environ | _PLAIN, **more)  # type: ignore[call-overload,no-any-return]

@@ -24,8 +24,8 @@ TRUTH = dict(zip(names(90), (CLASSES[y] for y in Y_N)))
 pytestmark = pytest.mark.skipif(shutil.which("flock") is None, reason="the script needs flock")
 
 
-def start(day: int, *, weekday: int = 1) -> subprocess.Popen[str]:
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "BATCH": "6", "TODAY": f"2025-03-{day:02d}", "WEEKDAY": str(weekday)}
+def start(day: int, *, weekday: int = 1, programs: Path = Path(sys.executable).parent, **more: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "BATCH": "6", "TODAY": f"2025-03-{day:02d}", "WEEKDAY": str(weekday)} | more
     return subprocess.Popen(["sh", SCRIPT, "."], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, env=environment, start_new_session=True)
 
 
@@ -105,3 +105,58 @@ def test_a_week(folder):
     assert set(given) <= set(ledger)
     assert absorbed() == 36
     assert [p.name for p in Path().iterdir() if ".alcli-" in p.name] == []
+
+
+KILLED = f"""#!{sys.executable}
+import os, signal, sys
+sys.path.insert(0, {str(SCRIPT.parents[1])!r})
+from alcli.cli.shell import run
+replace, names = os.replace, []
+def dying(old, new):
+    names.append(os.path.basename(new))
+    if names[-1].endswith(os.environ["DIE_BEFORE"]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(old, new)
+os.replace = dying
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_a_night_killed_between_ledger_and_batch(folder):
+    """By a run later that day, or by that of the next night, the batch is there; no other has an id of it."""
+    write_pool("pool.parquet", X_ND)
+    programs = folder / "bin"
+    programs.mkdir()
+    (programs / "alcli").write_text(KILLED)
+    (programs / "alcli").chmod(0o755)
+
+    def killed(day: int, before: str) -> None:
+        child = start(day, programs=programs, DIE_BEFORE=before)
+        child.communicate(timeout=120)
+        assert child.returncode == 128 + signal.SIGKILL
+
+    night(1)
+    killed(2, ".csv")
+    assert not Path("to-label/2025-03-02.csv").exists()
+    assert pq.read_table("ledger.parquet").num_rows == 12
+    assert "6 items in to-label/2025-03-02.csv" in night(2)
+    assert pq.read_table("ledger.parquet").num_rows == 12
+    killed(3, "ledger.parquet")
+    assert not Path("to-label/2025-03-03.csv").exists()
+    assert pq.read_table("ledger.parquet").num_rows == 12
+    assert "6 items in to-label/2025-03-03.csv" in night(3)
+    killed(4, ".csv")
+    assert "6 items in to-label/2025-03-05.csv" in night(5)
+    given = pq.read_table("ledger.parquet")["id"].to_pylist()
+    assert [id for day in range(1, 6) for id in batch(day)] == given
+    assert len(set(given)) == 30
+    assert not [p for p in Path().rglob("*") if ".alcli-" in p.name]
+
+
+def test_the_last_batch_is_the_end_of_the_ledger(tiny, alcli):
+    """The line of docs/cron.md that recovers what went to standard output."""
+    (line,) = (line for line in SCRIPT.with_name("cron.md").read_text().splitlines() if line.startswith("python -c"))
+    for n in (4, 6):
+        batch = alcli("query", "pool.parquet", "-s", "coreset", "-n", n, "--selections", "ledger.parquet", "-q").done().lines
+        found = subprocess.run(["sh", "-c", line.replace("python", sys.executable, 1)], capture_output=True, text=True, timeout=60, check=True)
+        assert found.stdout.splitlines() == batch

@@ -12,11 +12,12 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import alcli as package
+from alcli import plugins
 from alcli.data.head_file import load_head
 from alcli.data.pool import open_pool
 from alcli.simulation.plan import Cell
 from alcli.workflows.simulation_folder import SimulationFolder, differences
-from tests.fixtures.make import ASK, HEADS, HERE, SIMULATE
+from tests.fixtures.make import ASK, ASK_NUMBERS, HEADS, HERE, ONLY_REFIT, REGRESSIONS, SIMULATE
 from tests.shell import untouched
 
 VERSIONS = sorted(p.name for p in HERE.iterdir() if (p / "pool.parquet").exists())
@@ -38,19 +39,28 @@ def close(a: list[dict], b: list[dict]) -> bool:
     return len(a) == len(b) and all(x.keys() == y.keys() and all(v == (pytest.approx(y[k], rel=1e-5) if isinstance(v, float) else y[k]) for k, v in x.items()) for x, y in zip(a, b))
 
 
-@pytest.mark.parametrize("name", [*HEADS, "updated"])
+@pytest.mark.parametrize("name", [*HEADS, "updated", *REGRESSIONS])
 def test_heads_answer_as_they_did(old, alcli, name):
-    said = [json.loads(line) for line in alcli("query", "plain.parquet", *ASK, f"{name}.safetensors").done().lines]
+    ask = ASK_NUMBERS if name in REGRESSIONS else ASK
+    said = [json.loads(line) for line in alcli("query", "plain.parquet", *ask, f"{name}.safetensors").done().lines]
     expected = [json.loads(line) for line in Path(f"{name}.jsonl").read_text().splitlines()]
     assert close(said, expected)
-    if name not in ("softmax-none", "updated"):
-        done = json.loads(alcli("update", f"{name}.safetensors", "-P", "plain.parquet", "-l", "labels.csv", "-l", "more.csv", "--json").done().out)
-        assert (done["new_labels"], done["already_absorbed"]) == (8, 12)
+    assert (load_head(Path(f"{name}.safetensors")).classes is None) == (name in REGRESSIONS)
 
 
-def test_a_regression_head(old, alcli):
-    assert load_head(Path("ridge.safetensors")).classes is None
-    assert len(alcli("query", "plain.parquet", "-s", "predictive-variance", "-n", 4, "-H", "ridge.safetensors").done().lines) == 4
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_learn_on(old, alcli, name):
+    """What they have absorbed is known, what is new is learned."""
+    method = ["--method", "refit"] if name in ONLY_REFIT else []
+    done = json.loads(alcli("update", f"{name}.safetensors", "-P", "plain.parquet", "-l", "labels.csv", "-l", "more.csv", "--json", *method).done().out)
+    assert (done["new_labels"], done["already_absorbed"]) == (8, 12)
+
+
+def test_every_kind_of_head_and_posterior_is_kept(old):
+    """A kind that is added wants a fixture."""
+    kinds = [load_head(Path(f"{name}.safetensors")).model for name in (*HEADS, *REGRESSIONS)]
+    assert {model.head.kind for model in kinds} == set(plugins.names("heads"))
+    assert {model.posterior.kind for model in kinds if model.posterior is not None} == set(plugins.names("posteriors"))
 
 
 @pytest.mark.parametrize("name", ["embedded.parquet", "embedded-parts"])
@@ -61,6 +71,13 @@ def test_pools_hold_what_their_fingerprint_says(old, alcli, name):
     assert pool.fingerprint() == stored
     assert pool.metadata["model"] == "hashing:4"
     assert len(alcli("query", name, "-s", "coreset", "-n", 99).done().lines) == 12
+
+
+def test_selections_are_left_out(old, alcli):
+    given = pq.read_table("batch.parquet")["id"].to_pylist()
+    left = alcli("query", "plain.parquet", "-s", "coreset", "-n", 99, "--exclude", "batch.parquet", "-q").done().lines
+    assert len(given) == 7
+    assert sorted([*given, *left]) == [f"r{i:03d}" for i in range(40)]
 
 
 def test_ledgers_are_continued(old, alcli):
@@ -95,7 +112,7 @@ def rewritten(path: str, key: bytes = b"alcli") -> None:
 
 
 def test_newer_formats_are_refused(old, alcli):
-    for path in ("pool.parquet", "ledger.parquet"):
+    for path in ("pool.parquet", "ledger.parquet", "batch.parquet", "embedded-parts/part-00001.parquet"):
         rewritten(path)
     tensors = load_file("softmax-shared.safetensors")
     with safe_open("softmax-shared.safetensors", "numpy") as file:
@@ -104,7 +121,11 @@ def test_newer_formats_are_refused(old, alcli):
     config = json.loads(Path("simulation/config.json").read_bytes())
     Path("simulation/config.json").write_text(json.dumps(config | {"format": 99}))
     with untouched(Path()):
-        alcli("query", "pool.parquet", "-s", "random", "-n", 3).refused(78, "pool.parquet", "99", "9.9")
+        for command in (("query", "pool.parquet", "-s", "random", "-n", 3), ("fit-head", "pool.parquet", "-o", "new.safetensors"), ("update", "softmax-shared.safetensors", "-P", "pool.parquet", "-l", "more.csv"), SIMULATE):
+            alcli(*command).refused(78, "pool.parquet", "99", "9.9")
+        alcli("query", "embedded-parts", "-s", "random", "-n", 3).refused(78, "part-00001.parquet", "99", "9.9")
+        alcli("query", "plain.parquet", "-s", "random", "-n", 3, "--exclude", "batch.parquet").refused(78, "batch.parquet", "99", "9.9")
+        alcli("query", "plain.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet", "-o", "new.csv").refused(78, "ledger.parquet", "99", "9.9")
         alcli("query", "plain.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet").refused(78, "ledger.parquet", "99", "9.9")
         alcli("query", "plain.parquet", "-s", "margin", "-n", 3, "-H", "newer.safetensors").refused(78, "newer.safetensors", "99", "9.9")
         alcli("update", "newer.safetensors", "-P", "plain.parquet", "-l", "more.csv").refused(78, "newer.safetensors", "99", "9.9")

@@ -9,6 +9,7 @@ import typer
 
 from alcli.cli import options as o
 from alcli.cli.console import console
+from alcli.cli.reading import opened
 
 
 def fit_head(
@@ -30,6 +31,9 @@ def fit_head(
     group_col: o.GroupCol = None,
     label_col: o.LabelCol = None,
     bad_rows: o.BadRows = "error",
+    max_memory: o.MaxMemory = None,
+    hive: o.Hive = False,
+    isolate: o.Isolate = False,
     ignore_unknown: o.IgnoreUnknown = False,
     force: o.Force = False,
     quiet: o.Quiet = False,
@@ -52,13 +56,10 @@ def fit_head(
         prior = o.auto_or_number(prior_precision, "--prior-precision")
         pairs, notes = o.with_aux_loss(param, aux_loss, head, "aux-loss")
         recipe = Recipe(head, posterior, covariance, prior, calibrate, seed, o.key_values(pairs), preset).checked()
-        o.check_choice(bad_rows, ("error", "skip"), "--bad-rows")
         kind: Any = o.check_choice(task, ("auto", "classification", "regression"), "--task")
-        from alcli.data.pool import open_pool
-        from alcli.data.schema import Columns
         from alcli.workflows.fit_head import fit_head as fit
 
-        source = open_pool(pool, Columns(features_col, id_col, label_col, group=group_col), bad_rows=bad_rows)
+        source = opened(talk, pool, features=features_col, id=id_col, label=label_col, group=group_col, bad_rows=bad_rows, max_memory=max_memory, hive=hive, isolate=isolate)
         fitted = fit(source, labels or [], out, recipe, task=kind, force=force, ignore_unknown=ignore_unknown)
         for text in [*notes, *fitted.notes]:
             talk.note(text)

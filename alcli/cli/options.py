@@ -30,7 +30,9 @@ IdCol = Annotated[str, typer.Option("--id-col", metavar="C", help="Column of ids
 GroupCol = Annotated[Optional[str], typer.Option("--group-col", metavar="C|none", help="Column of groups: rows of one group are one item, and ids in files may be those of groups; none makes every row an item.  [default: group, where there is one]", show_default=False)]
 LabelCol = Annotated[Optional[str], typer.Option("--label-col", metavar="C", help="Column of labels.  [default: label]", show_default=False)]
 BadRows = Annotated[str, typer.Option("--bad-rows", metavar="error|skip", help="What to do with null or non-finite vectors.")]
-MaxMemory = Annotated[Optional[str], typer.Option("--max-memory", metavar="SIZE", help="Keep larger features on disk, such as 4G.  [default: half of memory]", show_default=False)]
+MaxMemory = Annotated[Optional[str], typer.Option("--max-memory", metavar="SIZE", help="Keep larger features on disk, such as 4G, and refuse files whose pages are larger when decompressed.  [default: half of memory]", show_default=False)]
+Hive = Annotated[bool, typer.Option("--hive", help="Folders named key=value are columns of strings, such as split=test.")]
+Isolate = Annotated[bool, typer.Option("--isolate", help="Decode an untrusted pool in a child process first (a second read): a file that crashes it is refused.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary as one JSON object on stdout.")]
@@ -44,7 +46,15 @@ Covariance = Annotated[str, typer.Option("--covariance", metavar="FORM", help="F
 PriorPrecision = Annotated[str, typer.Option("--prior-precision", metavar="auto|X", help="Precision of the Gaussian prior on the weights.")]
 Calibrate = Annotated[str, typer.Option("--calibrate", metavar="none|temperature", help="Scale the logits on held-out folds.")]
 AuxLoss = Annotated[bool, typer.Option("--aux-loss", help="Train a branch beside an mlp head that predicts losses, for lplgrad and learning-loss; more of it as -p aux-KEY=VALUE.")]
+ExpectSha256 = Annotated[Optional[str], typer.Option("--expect-sha256", metavar="HEX", help="Refuse a head whose file has another SHA-256, as sha256sum prints it.", show_default=False)]
 Task = Annotated[str, typer.Option("--task", metavar="auto|classification|regression", help="What labels are; auto follows the type of the pool's label column.")]
+
+
+def sha256(text: str | None) -> str | None:
+    """A digest as sha256sum prints it. Raises UsageError for anything else."""
+    if text is not None and not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise UsageError(f"--expect-sha256 takes 64 hexadecimal digits, got '{text}'", hint="sha256sum HEAD prints them")
+    return text
 
 
 def key_values(pairs: Sequence[str] | None) -> dict[str, str]:

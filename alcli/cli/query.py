@@ -11,6 +11,7 @@ import typer
 
 from alcli.cli import options as o
 from alcli.cli.console import Console, console
+from alcli.cli.reading import opened
 from alcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def query(
     mix: o.Mix = None,
     n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="How many items to choose.", show_default=False)] = None,
     head: Annotated[Optional[Path], typer.Option("-H", "--head", metavar="HEAD", help="A head from fit-head or update; what it has absorbed is left out.", show_default=False)] = None,
+    expect_sha256: o.ExpectSha256 = None,
     labels: o.Labels = None,
     out: Annotated[Optional[str], typer.Option("-o", "--out", metavar="OUT", help="Where to write; the format follows the extension.  [default: stdout]", show_default=False)] = None,
     format: Annotated[Optional[str], typer.Option("--format", metavar="ids|csv|jsonl|parquet", help="Format of the output.  [default: by extension, else ids]", show_default=False)] = None,
@@ -43,6 +45,8 @@ def query(
     label_col: o.LabelCol = None,
     bad_rows: o.BadRows = "error",
     max_memory: o.MaxMemory = None,
+    hive: o.Hive = False,
+    isolate: o.Isolate = False,
     ignore_unknown: o.IgnoreUnknown = False,
     lock_timeout: o.LockTimeout = 0.0,
     quiet: o.Quiet = False,
@@ -60,9 +64,9 @@ def query(
     a label is for all rows of its group. A strategy that scores rows takes -p aggregate=mean|max|sum of a group's scores (mean
     unless said); others see each group's mean features and mean probabilities, or with -p embed=concat its rows' features side by side.
 
-    Every strategy takes -p prefilter=F, to choose among the share F of the candidates whose margin is smallest, and -p balance=predicted, to
-    choose as many items of each predicted class. With -p cost-col=C items cost what column C of the pool says: N is what may be spent, scores count
-    per cost, and other strategies' picks are taken while they fit. --mix has several strategies choose a share each.
+    Every strategy takes -p prefilter=F, to choose among the share F of the candidates whose margin is smallest, and -p balance=predicted,
+    to choose as many items of each predicted class. With -p cost-col=C items cost what column C of the pool says: N is what may be spent,
+    scores count per cost, and other strategies' picks are taken while they fit. --mix has several strategies choose a share each.
 
     With --stream each line {"id": ..., "label": ...} or {"id": ..., "skip": true} on stdin is absorbed at once and answered by the next
     item, until N items are labelled; a line that cannot be used is answered by {"error": ...}, and so is a class
@@ -79,27 +83,30 @@ def query(
             raise UsageError("-s names one strategy, --mix several with their shares", hint="use one of the two")
         strategy = (mix or "auto") if strategy is None else strategy
         if pool is None or n is None:
-            raise UsageError(f"query needs {'POOL' if pool is None else '-n N'}", hint="alcli query --list shows the strategies; alcli query --help an example")
+            raise UsageError(
+                f"query needs {'POOL' if pool is None else '-n N'}",
+                hint="alcli query --list shows the strategies; alcli query --help an example",
+            )
         from alcli.workflows.query import query
         from alcli.workflows.query_request import Query
 
         ask = Query(
-            strategy, n, seed, o.key_values(param), labels or (), head, exclude or (), selections, candidates, strict, allow_empty, ignore_unknown, lock_timeout
+            strategy, n, seed, o.key_values(param), labels or (), head, exclude or (), selections, candidates, strict, allow_empty, ignore_unknown, lock_timeout,
+            expect_sha256=o.sha256(expect_sha256),
         )
         ask.checked()
-        o.check_choice(bad_rows, ("error", "skip"), "--bad-rows")
-        limit = o.size_in_bytes(max_memory)
-        from alcli.data.pool import open_pool
-        from alcli.data.schema import Columns
         from alcli.data.selection_file import format_of
 
         target = o.out_path(out)
         if allow_new_classes and not stream:
-            raise UsageError("--allow-new-classes is for the labels that --stream hears, a batch hears none", hint="add --stream; 'alcli update' has the same option for labels in files")
+            raise UsageError(
+                "--allow-new-classes is for the labels that --stream hears, a batch hears none",
+                hint="add --stream; 'alcli update' has the same option for labels in files",
+            )
         if stream:
             _check_stream(ask, target, format, json)
         shape = format_of(target, format)
-        source = open_pool(pool, Columns(features_col, id_col, label_col, group=group_col), bad_rows=bad_rows, max_memory=limit)
+        source = opened(talk, pool, features=features_col, id=id_col, label=label_col, group=group_col, bad_rows=bad_rows, max_memory=max_memory, hive=hive, isolate=isolate)
         if stream:
             return _stream(talk, source, ask, target, allow_new_classes)
         if json or target is None:

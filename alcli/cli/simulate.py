@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
 
@@ -9,6 +10,7 @@ import typer
 
 from alcli.cli import options as o
 from alcli.cli.console import Console, console
+from alcli.cli.reading import opened
 from alcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,12 +39,13 @@ def simulate(
     strategy: Annotated[Optional[list[str]], typer.Option("-s", "--strategy", metavar="[ALIAS=]STRATEGY[+update]", help="What to compare with random; repeatable, or separated by commas. With an alias a strategy can take part again, under other options: -p ALIAS.KEY=VALUE. +update uses each label at once; optimal-look-ahead is an oracle, to know what could be had.", autocompletion=_complete, show_default=False)] = None,
     preset: Annotated[Optional[str], typer.Option("--preset", metavar="core", help="core: the strategies that everyone should compare, beside those of -s.", show_default=False)] = None,
     mix: Annotated[Optional[list[str]], typer.Option("--mix", metavar="[ALIAS=]NAME:SHARE,...", help="A batch of which several strategies choose a share each, as margin:0.8,random:0.2; repeatable.", show_default=False)] = None,
-    n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="Items to label per round.", show_default=False)] = None,
+    n: Annotated[Optional[int], typer.Option("-n", metavar="N", help="Items to label per round; with -p cost-col=C what a round may cost.", show_default=False)] = None,
     rounds: Annotated[Optional[int], typer.Option("--rounds", metavar="R", help="Rounds of choosing N items.", show_default=False)] = None,
     study: Annotated[Optional[str], typer.Option("--study", metavar="updates", help="Instead of strategies, compare ways to absorb new labels with retraining.", show_default=False)] = None,
-    initial: Annotated[Optional[int], typer.Option("--initial", metavar="M", help="Random items to start with.  [default: N]", show_default=False)] = None,
+    initial: Annotated[Optional[int], typer.Option("--initial", metavar="M", help="Random items to start with.  [default: N; to be given with -p cost-col=C]", show_default=False)] = None,
     stratified: Annotated[bool, typer.Option("--stratified", help="Take the classes in turn for the labels to start with.")] = False,
     seeds: Annotated[Optional[int], typer.Option("--seeds", metavar="S", help="Repetitions; each has its own split and labels to start with, the same for all strategies.  [default: 3; 10 for a study]", show_default=False)] = None,
+    full_data: Annotated[bool, typer.Option("--full-data", help="Also fit the head to every label of the pool, and say with how many labels each strategy is at 80% and 90% of that, and what it saves against random.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", metavar="J", help="Processes; the results do not depend on it.")] = 1,
     test_fraction: Annotated[Optional[float], typer.Option("--test-fraction", metavar="F", help="Share of items to measure on.  [default: those whose split is test, else 0.2]", show_default=False)] = None,
     head: o.HeadKind = None,
@@ -57,6 +60,9 @@ def simulate(
     group_col: o.GroupCol = None,
     label_col: o.LabelCol = None,
     bad_rows: o.BadRows = "error",
+    max_memory: o.MaxMemory = None,
+    hive: o.Hive = False,
+    isolate: o.Isolate = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
     json: o.Json = False,
@@ -69,6 +75,11 @@ def simulate(
     area is the mean height of the learning curve, difference that to random's (with a 95% interval over the seeds), and
     labels_to_80 the number of labels at which a strategy has 80% of what random gains from its first to its last round. Seeds rank the
     strategies by area; friedman_p and nemenyi_p (against random) test whether mean ranks differ.
+    --full-data adds columns: full_data, the value that every label together gives, labels_to_80_of_full (and 90), and labels_saved_at_80_of_full
+    against random, empty where one of the two is never there. It can be asked for later: what was run before is kept.
+    With -p cost-col=C items cost what column C of the pool says: every round of every strategy, random too, spends at most N, scores count per
+    cost, --initial says how many items to start with, and curves, area and cost_to_80 are over the cost of all labels so far.
+    What strategies say of their batches is told once: the first of what is alike, and in which rounds.
     Where the pool has a column group, items are groups of rows: they are chosen, counted and held out whole; metrics are over rows.
     STRATEGY+update sees the labels within a round too, -p update-every=R (default 1) at a time, and absorbs them in closed form.
 
@@ -80,23 +91,19 @@ def simulate(
 
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
         recipe = Recipe(head, posterior, covariance, o.auto_or_number(prior_precision, "--prior-precision"), calibrate)
-        o.check_choice(bad_rows, ("error", "skip"), "--bad-rows")
         param, notes = o.with_aux_loss(param, aux_loss, head, "head.aux-loss")
         ask: Simulation | Study
         if study is not None:
             o.check_choice(study, ("updates",), "--study")
-            _refuse_with_study({"-s": strategy, "--preset": preset, "--mix": mix, "-n": n, "--rounds": rounds, "--initial": initial, "--stratified": stratified, "--jobs": jobs > 1, "--aux-loss": aux_loss})
+            _refuse_with_study({"-s": strategy, "--preset": preset, "--mix": mix, "-n": n, "--rounds": rounds, "--initial": initial, "--stratified": stratified, "--full-data": full_data, "--jobs": jobs > 1, "--aux-loss": aux_loss})
             ask = _study(seeds, test_fraction, recipe, param)
         else:
             named = [*_preset(preset), *(strategy or [])]
-            ask = _simulation(named if mix else _given(named or None, "-s"), mix or [], _given(n, "-n"), _given(rounds, "--rounds"), initial, seeds, test_fraction, stratified, recipe, param)
+            ask = _simulation(named if mix else _given(named or None, "-s"), mix or [], _given(n, "-n"), _given(rounds, "--rounds"), initial, seeds, test_fraction, stratified, recipe, param, full_data)
         ask.checked()
         for text in notes:
             talk.note(text)
-        from alcli.data.pool import open_pool
-        from alcli.data.schema import Columns
-
-        source = open_pool(pool, Columns(features_col, id_col, label_col, group=group_col), bad_rows=bad_rows)
+        source = opened(talk, pool, features=features_col, id=id_col, label=label_col, group=group_col, bad_rows=bad_rows, max_memory=max_memory, hive=hive, isolate=isolate)
         _run(talk, source, ask, out, jobs)
 
 
@@ -112,12 +119,12 @@ def _run(talk: Console, source: Pool, ask: Simulation | Study, out: Path, jobs: 
 
 def _simulation(
     strategies: list[str], mixes: list[str], n: int, rounds: int, initial: int | None, seeds: int | None, test_fraction: float | None, stratified: bool,
-    recipe: Recipe, param: list[str] | None,
+    recipe: Recipe, param: list[str] | None, full_data: bool,
 ) -> Simulation:
     from alcli.workflows.simulation_request import Simulation
 
     names = [name.strip() for part in strategies for name in part.split(",") if name.strip()] + mixes
-    return Simulation(names, n, rounds, initial, 3 if seeds is None else seeds, test_fraction, stratified, recipe, o.key_values(param))
+    return Simulation(names, n, rounds, initial, 3 if seeds is None else seeds, test_fraction, stratified, recipe, o.key_values(param), full_data)
 
 
 def _preset(name: str | None) -> list[str]:
@@ -170,22 +177,50 @@ def _tell(talk: Console, done: Simulated) -> None:
         return talk.summary(done.report | {"verdicts": done.verdicts, "out": str(done.folder)})
     metric = done.lines[0].metric.replace("_", " ")
     metric = f"{metric} %" if metric == "accuracy" else metric
-    header = ("strategy", f"mean {metric}", "vs random", "95% interval", f"final {metric}", "labels to random's final", "mean rank", "s fit", "s select")
+    header = ("strategy", f"mean {metric}", "vs random", "95% interval", f"final {metric}", f"{done.lines[0].axis} to random's final", "mean rank", "s fit", "s select")
     talk.table(header, [_cells(line, done.lines[0]) for line in done.lines])
+    _tell_full_data(talk, done)
     for text in done.verdicts:
         talk.say(text)
     talk.say(f"{done.folder}/curves.png shows the curves; the figures are in summary.csv and curves.parquet beside it")
 
 
+def _tell_full_data(talk: Console, done: Simulated) -> None:
+    """With --full-data a table: when each strategy is at shares of what every label gives, and what that saves against random."""
+    from alcli.report.verdict import number
+
+    base = done.lines[0]
+    if base.full_data is None:
+        return
+    value = f"{number(base.metric, base.full_data)}{' %' if base.metric == 'accuracy' else ''}"
+    of_it = "of it" if base.metric == "accuracy" else "of the way to it from random's first"
+    talk.say(f"every label ({done.report['full_data']['labels']:,}) gives {base.metric} {value}; {base.axis} to shares {of_it}, and what that saves against random:")
+    levels = [(f"{base.axis} to {one.share:.0%} ({number(base.metric, one.level)})", "saved") for one in base.reaches]
+    talk.table(["strategy", *(title for pair in levels for title in pair)], [_reached(line) for line in done.lines])
+
+
+def _reached(line: Line) -> list[str]:
+    """One row of the table of shares: of what is saved at least, where random is never there, a lower bound."""
+    from alcli.report.verdict import how_many
+
+    cells = [line.strategy]
+    for one in line.reaches:
+        saved = "" if one.saved is None else how_many(line.axis, one.saved)
+        if one.at_least is not None:
+            saved = f"> {how_many(line.axis, floor(one.at_least) if line.axis == 'labels' else one.at_least)}"
+        cells += ["not reached" if one.needed is None else how_many(line.axis, one.needed), saved]
+    return cells
+
+
 def _cells(line: Line, base: Line) -> list[str]:
     """One row. Where the baseline gains nothing there is no level to reach, and the column stays empty."""
-    from alcli.report.verdict import number
+    from alcli.report.verdict import how_many, number
 
     def shown(value: float | None, *, sign: bool = False) -> str:
         return "" if value is None else number(line.metric, value, sign=sign)
 
     interval = f"{shown(line.low, sign=True)} to {shown(line.high, sign=True)}" if line.low is not None else ""
     missed = "" if base.labels_to[-1] is None else "not reached"
-    labels = missed if line.labels_to[-1] is None else f"{line.labels_to[-1]:,.0f}"
+    labels = missed if line.labels_to[-1] is None else how_many(line.axis, line.labels_to[-1])
     seconds = (f"{line.seconds[phase]:.2f}" for phase in ("seconds_fit", "seconds_select"))
     return [line.strategy, shown(line.area), shown(line.difference, sign=True), interval, shown(line.final), labels, f"{line.mean_rank:.1f}", *seconds]

@@ -9,6 +9,7 @@ import typer
 
 from alcli.cli import options as o
 from alcli.cli.console import console
+from alcli.cli.reading import opened
 
 
 def update(
@@ -21,10 +22,14 @@ def update(
     gamma: Annotated[str, typer.Option("--gamma", metavar="auto|X", help="Step size; auto of second-order is the implicit update, which needs none.")] = "auto",
     preset: Annotated[str, typer.Option("--preset", metavar="none|paper", help="paper: gamma 10, as published (Huseljic et al. 2025).")] = "none",
     mode: Annotated[str, typer.Option("--mode", metavar="sequential|batch", help="One label after another, or all at once (independent of their order).")] = "sequential",
+    expect_sha256: o.ExpectSha256 = None,
     allow_new_classes: Annotated[bool, typer.Option("--allow-new-classes", help="A label that the head has no class for adds one.")] = False,
     features_col: o.FeaturesCol = None,
     id_col: o.IdCol = "id",
     group_col: o.GroupCol = None,
+    max_memory: o.MaxMemory = None,
+    hive: o.Hive = False,
+    isolate: o.Isolate = False,
     ignore_unknown: o.IgnoreUnknown = False,
     lock_timeout: o.LockTimeout = 0.0,
     force: o.Force = False,
@@ -48,11 +53,9 @@ def update(
         step = o.auto_or_number(gamma, "--gamma")
         if o.check_choice(preset, ("none", "paper"), "--preset") == "paper" and step is None:
             step = PAPER_GAMMA
-        how = How(method, step, mode, ignore_unknown, lock_timeout, allow_new_classes, remove or ()).checked()
-        from alcli.data.pool import open_pool
-        from alcli.data.schema import Columns
-
-        done = absorb(head, open_pool(pool, Columns(features_col, id_col, group=group_col)), labels or [], how, out=out, force=force)
+        how = How(method, step, mode, ignore_unknown, lock_timeout, allow_new_classes, remove or (), o.sha256(expect_sha256)).checked()
+        source = opened(talk, pool, features=features_col, id=id_col, group=group_col, max_memory=max_memory, hive=hive, isolate=isolate)
+        done = absorb(head, source, labels or [], how, out=out, force=force)
         for text in done.notes:
             talk.note(text)
         took = f" in {1e3 * done.report['seconds']:.1f} ms" if done.report["new_labels"] else ""

@@ -1,19 +1,22 @@
 """Outputs that appear whole or not at all, and locks.
 
 The order is the one that survives a power cut (Pillai et al., All File Systems Are Not Created Equal, OSDI 2014): write a temporary
-file beside the target, flush, fsync, rename over the target, fsync the folder. A temporary file is named after its target and its
-process, so the next writer can sweep away what a killed one left behind and nothing else.
+file beside the target, flush, fsync, rename over the target, fsync the folder. A temporary file is named after its target, and
+locked by its writer for as long as that lives: the next writer sweeps away what a killed one left behind, and nothing else.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
+import hashlib
 import os
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,8 +24,60 @@ from alcli.errors import AlcliError, BusyError, CannotCreateError, OutputError, 
 
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EXDEV}
 _OF_THE_PROCESS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # nothing that another file name would help against
+_HAS_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 _CANNOT_SYNC_FOLDERS = {errno.EINVAL, errno.ENOTSUP}  # some network file systems
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+
+
+@dataclass
+class Draft:
+    """A file that is to become `target`, and until then stands beside it under a temporary name.
+
+    path: the target as the user wrote it. kept: whether the temporary file outlives the block, for `publish_left` to find.
+    """
+
+    file: BinaryIO
+    path: Path
+    target: Path
+    temporary: Path
+    kept: bool = False
+
+    def finish(self) -> None:
+        """Bring the content to disk: what is left to do is to rename it."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()  # where some file systems report errors; the lock is on another handle
+        os.chmod(self.temporary, _mode_for(self.target))
+
+    def publish(self) -> None:
+        """Rename it. Raises OutputError when the file is there and a power cut may still undo that."""
+        os.replace(self.temporary, self.target)
+        self.kept = True  # its name is free
+        try:
+            sync_folder(self.target.parent)
+        except OSError as error:
+            what = f"{printable(self.path)}: was written, but its folder cannot be brought to disk: {os.strerror(error.errno or 0)}"
+            raise OutputError(what, hint="a power cut may undo it; run the command again") from error
+
+
+@contextmanager
+def drafted(path: Path, *, overwrite: bool = True) -> Iterator[Draft]:
+    """A draft of a file; the block publishes it, and what was not published or kept is removed at its end. Raises what `replacing` does."""
+    check_creatable(path, overwrite=overwrite)
+    target = Path(os.path.realpath(path))
+    sweep(target)
+    with _reported(path):
+        handle, temporary = _locked_temporary(target)
+        draft = None
+        try:
+            with open(os.dup(handle), "wb") as file:
+                draft = Draft(file, path, target, temporary)
+                yield draft
+        finally:
+            if draft is None or not draft.kept:
+                with suppress(OSError):
+                    temporary.unlink()
+            os.close(handle)
 
 
 @contextmanager
@@ -33,32 +88,14 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     Raises CannotCreateError when the folder or file does not allow it or it exists and `overwrite` is false, OutputError
     when writing fails (disk full, device error).
     """
-    check_creatable(path, overwrite=overwrite)
-    if _is_device(path):  # /dev/null, a FIFO: nothing to rename over
+    if is_device(path):  # /dev/null, a FIFO: nothing to rename over
         with _reported(path), open(path, "wb") as device:
             yield device
         return
-    target = Path(os.path.realpath(path))
-    sweep(target)
-    with _reported(path):
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.alcli-{os.getpid()}-", suffix=".tmp", dir=target.parent)
-        temporary = Path(name)
-        try:
-            with open(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, _mode_for(target))
-            os.replace(temporary, target)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-    try:
-        sync_folder(target.parent)
-    except OSError as error:
-        what = f"{printable(path)}: was written, but its folder cannot be brought to disk: {os.strerror(error.errno or 0)}"
-        raise OutputError(what, hint="a power cut may undo it; run the command again") from error
+    with drafted(path, overwrite=overwrite) as draft:
+        yield draft.file
+        draft.finish()
+        draft.publish()
 
 
 @contextmanager
@@ -84,7 +121,7 @@ def check_creatable(path: Path, *, overwrite: bool = True, inputs: Iterable[str 
 
     inputs: files that are read; UsageError when `path` is one of them.
     """
-    if _is_device(path):
+    if is_device(path):
         return
     target = Path(os.path.realpath(path))
     if target.is_dir():
@@ -99,7 +136,7 @@ def check_creatable(path: Path, *, overwrite: bool = True, inputs: Iterable[str 
     _probe_folder(path, target.parent)
 
 
-def _is_device(path: Path) -> bool:
+def is_device(path: Path) -> bool:
     """Whether `path` is there and is neither a file nor a folder. Not by its real path: /dev/fd/63 stands for a pipe without one."""
     try:
         mode = path.stat().st_mode
@@ -154,26 +191,69 @@ def exchange(a: Path, b: Path) -> bool:
 
 
 def sweep(target: Path) -> None:
-    """Remove temporary files of `target` whose process is gone (killed before it could)."""
-    for left in target.parent.glob(f".{_escaped(target.name)}.alcli-*.tmp"):
-        owner = left.name.rsplit(".alcli-", 1)[1].split("-", 1)[0]
-        if owner.isdigit() and not _is_running(int(owner)):
-            with suppress(OSError):
-                left.unlink()
+    """Remove temporary files of `target` whose writer is dead (killed before it could)."""
+    for left in _leftovers(target):
+        with suppress(OSError):
+            left.unlink()
 
 
-def _escaped(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+def publish_left(target: Path, sha256: str) -> bool:
+    """Rename the temporary file that a dead writer has finished and kept, which is known by its content. False where there is none."""
+    for left in _leftovers(target):
+        with _reported(target):
+            if hashlib.sha256(left.read_bytes()).hexdigest() == sha256:
+                os.replace(left, target)
+                sync_folder(target.parent)
+                return True
+    return False
 
 
-def _is_running(process: int) -> bool:
+def _leftovers(target: Path) -> Iterator[Path]:
+    """Temporary files of `target` that no living writer has locked, in any container or on any machine that the locks reach."""
+    name = "".join(f"[{c}]" if c in "*?[" else c for c in target.name)
+    for left in target.parent.glob(f".{name}.alcli-{'[a-z0-9_]' * 8}.tmp"):
+        try:
+            handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            continue  # gone by now, or of somebody else
+        try:
+            if _lock_now(handle) and _is_at(handle, left):
+                yield left
+        finally:
+            os.close(handle)
+
+
+def _locked_temporary(target: Path) -> tuple[int, Path]:
+    """A new file beside `target`, and a handle whose lock says that its writer is alive."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.alcli-", suffix=".tmp", dir=target.parent)
+        if _lock_now(handle) is not False and _is_at(handle, Path(name)):
+            return handle, Path(name)
+        os.close(handle)  # somebody who sweeps was faster than the lock, and removes it
+
+
+def _lock_now(handle: int) -> bool | None:
+    """Whether the kernel's lock of an open file could be had without waiting; None where its file system has no locks.
+
+    The lock ends with its last handle, however its holder does. Process numbers would say less: those of another container mean nothing here.
+    """
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    except PermissionError:
-        return True
+    except OSError:
+        return None  # nobody can tell leftovers there, and nobody sweeps
     return True
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    return False
+
+
+def _without_locks(path: Path, why: str) -> UnavailableError:
+    return UnavailableError(f"{printable(path)}: its file system has no locks that work ({printable(why)})", hint="put it on a local disk; NFS needs version 4, with locks")
 
 
 @contextmanager
@@ -193,10 +273,12 @@ def lock(path: Path, timeout: float = 0.0) -> Iterator[None]:
     except Timeout:
         raise BusyError(f"{printable(path)}: locked by another alcli process", hint="try again, or wait with --lock-timeout SECONDS") from None
     except NotImplementedError as error:
-        raise UnavailableError(f"{printable(path)}: this file system has no locks ({error})") from error
+        raise _without_locks(path, str(error)) from error
     except OSError as error:
         if error.errno in _OF_THE_PROCESS:
             raise
+        if error.errno in _HAS_NO_LOCKS:
+            raise _without_locks(path, os.strerror(error.errno)) from error
         raise CannotCreateError(f"{printable(path)}: cannot lock: {os.strerror(error.errno or 0)}") from error
     try:
         yield

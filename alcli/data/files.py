@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
+import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path, PurePath, PurePosixPath
-from typing import Any
-from urllib.parse import unquote
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePath
+from typing import Any, NoReturn
 
-from alcli.errors import InputError, UnavailableError, printable
+from alcli.errors import InputError, printable
 
-_SUFFIXES = (".parquet", ".pq")
-_EXPECTED = "expected files that end in .parquet"
+_OF_THE_PROCESS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+SUFFIXES = (".parquet", ".pq")
+EXPECTED = "expected files that end in .parquet"
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file. filesystem: a pyarrow filesystem, None for local paths. partition: `key=value` folders above it, None for no value."""
+    """One file. filesystem: a pyarrow filesystem, None for local paths."""
 
     path: str
     filesystem: Any = None
-    partition: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -43,7 +45,7 @@ class DataFile:
                 return open(self.path, "rb")
             return pa.OSFile(self.path)
         except OSError as error:
-            raise InputError(f"{self.name}: cannot open: {reason(error)}") from error
+            raise refusal(self.name, "cannot open", error) from error
 
     def stamp(self) -> tuple[int, int, int] | None:
         """(inode, size, mtime in ns) of a local file, to notice a change while it is read. Raises InputError when it is gone."""
@@ -52,8 +54,13 @@ class DataFile:
         try:
             found = os.stat(self.path)
         except OSError as error:
-            raise InputError(f"{self.name}: cannot open: {reason(error)}") from error
+            raise refusal(self.name, "cannot open", error) from error
         return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def shown(spec: str) -> str:
+    """What the user typed, fit for messages and reports: printable, and a URI without the name and password in it."""
+    return printable(re.sub(r"://[^/@]*@", "://...@", spec, count=1))
 
 
 def reason(error: OSError) -> str:
@@ -61,19 +68,28 @@ def reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else printable(error)
 
 
+def refusal(name: str, what: str, error: OSError) -> InputError:
+    """That an input cannot be read. Raises the error itself where another file would fare no better: too many are open, no memory."""
+    if error.errno in _OF_THE_PROCESS:
+        raise error
+    return InputError(f"{name}: {what}: {reason(error)}")
+
+
 def find_files(spec: str) -> tuple[list[DataFile], list[str]]:
     """The Parquet files that `spec` names, in a fixed order, and notes for the user.
 
-    A directory is searched to any depth; names that begin with `.` or `_` are left out, links to folders are not followed, and
-    `key=value` folders are remembered as partitions. In a glob, such names have to be asked for by their first letter, `**` stands for
-    folders of any depth, and folders that match are searched. Raises InputError when there is nothing to read.
+    A directory is searched to any depth; names that begin with `.` or `_` are left out, links to folders are not followed. In a
+    glob, such names have to be asked for by their first letter, `**` stands for folders of any depth, and folders that match are
+    searched. Raises InputError when there is nothing to read or a folder cannot be searched, UnavailableError for a URI out of reach.
     """
     if "://" in spec:
-        return _at_uri(spec)
+        from alcli.data.remote import find_at
+
+        return find_at(spec)
     if os.path.isdir(spec):
-        files = [DataFile(p, partition=_partition(os.path.relpath(p, spec))) for p in _walk(spec)]
+        files = [DataFile(p) for p in _walk(spec)]
         if not files:
-            raise InputError(f"{printable(spec)}: no Parquet file in this directory", hint=_EXPECTED)
+            raise InputError(f"{printable(spec)}: no Parquet file in this directory", hint=EXPECTED)
     elif glob.has_magic(spec) and not os.path.lexists(spec):
         files = _matching(spec)
         if not files:
@@ -94,7 +110,7 @@ def check_readable(path: str) -> None:
         what = "a link to a file that is not there" if os.path.islink(path) else "no such file"
         raise InputError(f"{shown}: {what}") from None
     except OSError as error:
-        raise InputError(f"{shown}: cannot open: {reason(error)}") from error
+        raise refusal(shown, "cannot open", error) from error
     except ValueError:  # a NUL, which the command line cannot hold but a URI can
         raise InputError(f"{shown}: no file can have this name") from None
     if stat.S_ISDIR(mode):
@@ -105,35 +121,67 @@ def check_readable(path: str) -> None:
         with open(path, "rb"):
             pass
     except OSError as error:
-        raise InputError(f"{shown}: cannot open: {reason(error)}") from error
+        raise refusal(shown, "cannot open", error) from error
 
 
 def _matching(pattern: str) -> list[DataFile]:
-    """Files that match a glob. pathlib's `**` does not follow links to folders, whose loops would never end."""
+    """Files that match a glob."""
     parts = PurePath(pattern).parts
     plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    root = Path(*parts[:plain])
+    root = os.path.join(*parts[:plain]) if plain else ""
     left_out = {c for c in "._" if not any(part.startswith(c) for part in parts[plain:])}
-    found = [p for p in root.glob(os.path.join(*parts[plain:])) if left_out.isdisjoint(part[0] for part in p.relative_to(root).parts)]
-    paths = sorted({path for p in found for path in (_walk(str(p)) if p.is_dir() else [str(p)])})
-    return [DataFile(path, partition=_partition(os.path.relpath(path, root))) for path in paths]
+    found = set(_expanded(root, parts[plain:], left_out)) if _is_there(root or ".") else set()
+    paths = {path for p in found for path in (_walk(p) if os.path.isdir(p) else [p])}
+    return [DataFile(path) for path in sorted(paths)]
+
+
+def _expanded(folder: str, parts: tuple[str, ...], left_out: set[str]) -> Iterator[str]:
+    """The paths below `folder` that match `parts`. Unlike the glob of the standard library, it says when a folder cannot be searched."""
+    if not parts:
+        yield folder
+    elif parts[0] == "**":  # links are not followed: their loops would never end
+        yield from _expanded(folder, parts[1:], left_out)
+        for entry in _entries(folder, left_out):
+            if entry.is_dir(follow_symlinks=False):
+                yield from _expanded(os.path.join(folder, entry.name), parts, left_out)
+    elif glob.has_magic(parts[0]):
+        for entry in _entries(folder, left_out):
+            if fnmatchcase(entry.name, parts[0]) and (len(parts) == 1 or entry.is_dir()):
+                yield from _expanded(os.path.join(folder, entry.name), parts[1:], left_out)
+    elif _is_there(path := os.path.join(folder, parts[0])):
+        yield from _expanded(path, parts[1:], left_out)
+
+
+def _entries(folder: str, left_out: set[str]) -> list[os.DirEntry[str]]:
+    """What is in a folder, without names that begin with a character of `left_out`; nothing where there is no folder."""
+    try:
+        with os.scandir(folder or ".") as found:
+            return [entry for entry in found if entry.name[0] not in left_out]
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL is a ValueError
+        return []
+    except OSError as error:
+        refuse(error)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        refuse(error)
+    return True
 
 
 def _walk(folder: str) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
+    for parent, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(f for f in folders if f[0] not in "._")
-        yield from (os.path.join(parent, n) for n in sorted(names) if n[0] not in "._" and n.endswith(_SUFFIXES))
+        yield from (os.path.join(parent, n) for n in sorted(names) if n[0] not in "._" and n.endswith(SUFFIXES))
 
 
-def _refuse(error: OSError) -> None:
+def refuse(error: OSError) -> NoReturn:
     """A folder that cannot be searched may hold part of the pool: to go on without it would be to choose from another pool."""
-    raise InputError(f"{printable(error.filename)}: cannot search this directory: {reason(error)}") from error
-
-
-def _partition(relative: str) -> dict[str, str | None]:
-    """`key=value` folders of a path below the pool, in the spelling of Hive: percent escapes, a word of its own for null."""
-    pairs = [part.split("=", 1) for part in PurePosixPath(relative).parts[:-1] if "=" in part]
-    return {unquote(key): None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for key, value in pairs}
+    raise refusal(printable(error.filename), "cannot search this directory", error) from error
 
 
 def _distinct(files: list[DataFile]) -> tuple[list[DataFile], list[str]]:
@@ -145,49 +193,3 @@ def _distinct(files: list[DataFile]) -> tuple[list[DataFile], list[str]]:
         if first is not file:
             notes.append(f"{file.name} is the same file as {first.name}; read once")
     return list(seen.values()), notes
-
-
-def _at_uri(uri: str) -> tuple[list[DataFile], list[str]]:
-    from pyarrow.fs import FileSelector, FileType, LocalFileSystem
-
-    filesystem, path = _filesystem(uri)
-    if isinstance(filesystem, LocalFileSystem):
-        return find_files(path)
-    try:
-        info = filesystem.get_file_info(path)
-        if info.type == FileType.NotFound:
-            raise InputError(f"{printable(uri)}: no such file")
-        if info.type == FileType.File:
-            return [DataFile(path, filesystem)], []
-        found = filesystem.get_file_info(FileSelector(path, recursive=True))
-    except OSError as error:
-        raise InputError(f"{printable(uri)}: cannot list: {reason(error)}") from error
-    inside = sorted(f.path for f in found if f.type == FileType.File and f.path.endswith(_SUFFIXES))
-    inside = [p for p in inside if not any(part[0] in "._" for part in PurePosixPath(os.path.relpath(p, path)).parts)]
-    if not inside:
-        raise InputError(f"{printable(uri)}: no Parquet file in this directory", hint=_EXPECTED)
-    return [DataFile(p, filesystem, _partition(os.path.relpath(p, path))) for p in inside], []
-
-
-def _filesystem(uri: str) -> tuple[Any, str]:
-    """A filesystem for a URI: pyarrow's own (file, s3, gs, hdfs), else whatever fsspec knows."""
-    import pyarrow as pa
-    from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
-
-    scheme = uri.split("://", 1)[0]
-    try:
-        return FileSystem.from_uri(uri)  # type: ignore[no-any-return]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        if scheme in ("file", "s3", "gs", "hdfs"):
-            raise InputError(f"{printable(uri)}: cannot open: {printable(error)}") from error
-    except OSError as error:
-        raise InputError(f"{printable(uri)}: cannot open: {reason(error)}") from error
-    try:
-        import fsspec
-
-        filesystem, path = fsspec.core.url_to_fs(uri)
-    except ImportError as error:
-        raise UnavailableError(f"{printable(uri)}: no reader for '{scheme}://' is installed", hint=f"pip install fsspec and its support for {scheme}") from error
-    except ValueError as error:
-        raise InputError(f"{printable(uri)}: unknown filesystem '{scheme}://'") from error
-    return PyFileSystem(FSSpecHandler(filesystem)), path

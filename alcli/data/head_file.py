@@ -91,10 +91,15 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
         file.write(data)
 
 
-def load_head(path: Path) -> HeadFile:
-    """Read and check a head. Raises InputError, DataError naming the tensor or key, NewerFormatError."""
+def load_head(path: Path, *, expect_sha256: str | None = None) -> HeadFile:
+    """Read and check a head. Raises InputError, DataError naming the tensor or key, NewerFormatError.
+
+    expect_sha256: that of the file, from a source that is trusted; the one inside tells damage from a whole file, not ours from another.
+    """
     shown = printable(path)
     data = _contents(path)
+    if expect_sha256 is not None and (found := hashlib.sha256(data).hexdigest()) != expect_sha256.lower():
+        raise DataError(f"{shown}: its SHA-256 is {found}, expected {expect_sha256.lower()}", hint="it is not the file that was handed over")
     about = _header(data, shown)
     from safetensors import SafetensorError
     from safetensors.numpy import load

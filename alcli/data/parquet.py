@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from alcli.data.files import DataFile, reason
-from alcli.errors import AlcliError, DataError, InputError, printable
+from alcli.data.files import DataFile, refusal
+from alcli.data.pages import check_pages
+from alcli.errors import AlcliError, DataError, printable
 
 # A buffer of its own size instead of whole column chunks: memory stays at a few blocks however large the row groups are.
 _STREAMED = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
@@ -24,12 +25,14 @@ def open_parquet(file: DataFile) -> pq.ParquetFile:
         return pq.ParquetFile(file.open(), **_STREAMED, **_LIMITS)
 
 
-def read_column(file: DataFile, name: str, height: int, groups: Sequence[int] | None = None) -> Iterator[pa.Array]:
+def read_column(file: DataFile, name: str, height: int, groups: Sequence[int] | None = None, limit: int | None = None) -> Iterator[pa.Array]:
     """One top-level column in arrays of at most `height` rows, validated and of plain types. groups: which row groups, None for all.
 
-    The schema must hold the column once (see `schema.require`). Raises DataError, InputError.
+    limit: bytes that a page may have once it is decompressed, None for half of memory. The schema must hold the column once (see
+    `schema.require`). Raises DataError, InputError, MemoryLimitError.
     """
     with reading(file), open_parquet(file) as parquet:
+        check_pages(file, parquet, name, groups, limit)
         rows = parquet.metadata.num_rows if groups is None else sum(parquet.metadata.row_group(g).num_rows for g in groups)
         for batch in parquet.iter_batches(height, row_groups=groups, columns=[name], use_threads=False):
             # pyarrow takes names for dotted paths: `a` brings `a.b` along, and `a.b` may be a field of the struct `a`
@@ -79,7 +82,7 @@ def reading(file: DataFile) -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno:
-            raise InputError(f"{file.name}: cannot read: {reason(error)}") from error
+            raise refusal(file.name, "cannot read", error) from error
         raise _damaged(file, error) from error
 
 

@@ -7,6 +7,7 @@ table, so memory stays at a few blocks whatever the size of the row groups. Chec
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -14,28 +15,48 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alcli.arrays import Array, Floats, Int64, Keys
+from alcli.data.files import shown
 from alcli.data.fingerprint import add, as_text, fingerprint
 from alcli.data.groups import NO_GROUPS, Groups, find_groups
 from alcli.data.ids import Ids, to_ids
+from alcli.data.isolate import check_unchanged, decode_alone
 from alcli.data.pool_files import PoolFile, check_id_types, common_dim, common_metadata, open_files
-from alcli.data.schema import Columns, require
+from alcli.data.schema import FEATURE_NAMES, Columns
 from alcli.data.scratch import ahead, allocate
 from alcli.data.vectors import bad_rows, to_matrix
 from alcli.errors import DataError, printable
 
 BLOCK_BYTES = 16 << 20
-_SMALL = 1 << 17  # rows of a column of single values that are read at once
 LARGE = 1e18  # the squares of larger float32 numbers are infinite
 
 
-def open_pool(spec: str, columns: Columns = Columns(), *, bad_rows: str = "error", max_memory: int | None = None) -> Pool:
+def open_pool(
+    spec: str, columns: Columns = Columns(), *, bad_rows: str = "error", max_memory: int | None = None, hive: bool = False, isolate: bool = False
+) -> Pool:
     """Find the files of a pool and check their schemas; no row is read yet.
 
     bad_rows: "error", or "skip" to leave out rows without a usable vector. max_memory: bytes beyond which features that are needed
-    at random are kept in a memory-mapped temporary file. Raises InputError, DataError, NewerFormatError.
+    at random are kept in a memory-mapped temporary file, and which no page may exceed. hive: whether `key=value` folders are columns.
+    isolate: whether a child process decodes everything first (see `isolate.decode_alone`). Raises InputError, DataError, BusyError,
+    MemoryLimitError, NewerFormatError, UnavailableError.
     """
-    files, notes = open_files(spec, columns)
-    return Pool(spec, files, columns, notes, bad_rows == "skip", max_memory)
+    how = How(bad_rows == "skip", max_memory, hive, isolate)
+    usual = [*([columns.features] if columns.features else FEATURE_NAMES), *columns.single]
+    seen = decode_alone(spec, usual, max_memory) if isolate else {}
+    files, notes = open_files(spec, columns, use_hive=hive, limit=max_memory)
+    if isolate:
+        check_unchanged(files, seen)
+    return Pool(spec, files, columns, notes, how)
+
+
+@dataclass(frozen=True)
+class How:
+    """How a pool is read; see `open_pool`."""
+
+    skip_bad: bool
+    max_memory: int | None
+    hive: bool
+    isolate: bool
 
 
 class Pool:
@@ -44,14 +65,14 @@ class Pool:
     `n` counts rows, `dim` is D, `dtype` float32 or float64, `metadata` what embed wrote, `notes` remarks for the user.
     """
 
-    def __init__(self, name: str, files: list[PoolFile], columns: Columns, notes: list[str], skip_bad: bool, max_memory: int | None) -> None:
-        self.name = printable(name)
+    def __init__(self, spec: str, files: list[PoolFile], columns: Columns, notes: list[str], how: How) -> None:
+        self.name = shown(spec)
+        self._spec = spec
         self.notes = notes
         self._remarked = False
         self._files = files
         self._columns = columns
-        self._skip_bad = skip_bad
-        self._max_memory = max_memory
+        self._how = how
         self.n = sum(f.n for f in files)
         self.dim = common_dim(files)
         self.metadata = common_metadata(files)
@@ -65,7 +86,8 @@ class Pool:
 
     def read_alike(self, spec: str) -> Pool:
         """Another pool, with the same names of columns and the same limits. Raises InputError, DataError, NewerFormatError."""
-        return open_pool(spec, self._columns, bad_rows="skip" if self._skip_bad else "error", max_memory=self._max_memory)
+        how = self._how
+        return open_pool(spec, self._columns, bad_rows="skip" if how.skip_bad else "error", max_memory=how.max_memory, hive=how.hive, isolate=how.isolate)
 
     def require_rows(self) -> None:
         """Raise DataError for a pool of 0 rows."""
@@ -81,21 +103,23 @@ class Pool:
         check_id_types(self._files, name)
         blocks = []
         for file in self._files:
-            for start, values in file.numbered(name, _SMALL):
+            for start, values in file.values(name):
                 blocks.append(to_ids(values, lambda row, file=file, start=start: file.describe(start + row, name)))  # type: ignore[misc]
         ids = Ids(pa.concat_arrays(blocks) if blocks else pa.array([], pa.large_string()))
         ids.check_unique(lambda row: self._place(row, name) + f" (id '{printable(ids[row])}')")
         return ids
 
     def column(self, name: str) -> pa.Array | None:
-        """A whole column of plain type; a hive partition key counts as a column of strings. None where no file has it.
+        """A whole column of plain type, null in files that do not have it; None where no file does.
 
-        Raises DataError when it is both, or of different types in different files.
+        Raises DataError when it is of different types in different files.
         """
-        blocks = [block for file in self._files for block in _column_of(file, name)]
+        if self._how.isolate and name not in self._columns.single:
+            check_unchanged(self._files, decode_alone(self._spec, [name], self._how.max_memory))
+        blocks = [block for file in self._files for _, block in file.values(name)]
         kinds = {b.type for b in blocks if not pa.types.is_null(b.type)}
         if not kinds:
-            return pa.nulls(self.n) if any(name in f.schema.names for f in self._files) else None
+            return pa.nulls(self.n) if any(f.has(name) for f in self._files) else None
         if len(kinds) > 1:
             if not all(pa.types.is_string(k) or pa.types.is_large_string(k) for k in kinds):
                 found = " and ".join(sorted(map(str, kinds)))
@@ -117,8 +141,7 @@ class Pool:
     def _require(self, column: str) -> None:
         """Raise DataError for a file that has no such column."""
         for file in self._files:
-            if column not in file.file.partition:
-                require(file.schema, file.name, column)
+            file.require(column)
 
     @cached_property
     def is_test(self) -> Array:
@@ -134,7 +157,7 @@ class Pool:
     def is_bad(self) -> Array:
         """A mask of the rows that are left out because their vector cannot be used; all False unless bad rows are skipped."""
         bad_N = np.zeros(self.n, bool)
-        if self._skip_bad:
+        if self._how.skip_bad:
             for first, _, column in self._feature_columns():
                 bad_N[first : first + len(column)] = bad_rows(column, self.dim)
         return bad_N
@@ -165,7 +188,7 @@ class Pool:
         One pass over the row groups that hold any of them. Memory: the result and two blocks.
         """
         rows = np.asarray(rows, np.int64)
-        out = allocate((len(rows), self.dim), self.dtype, self._max_memory, self.name)
+        out = allocate((len(rows), self.dim), self.dtype, self._how.max_memory, self.name)
         order = np.argsort(rows, kind="stable")
         ordered = rows[order]
         for first, X_BD in ahead(self._feature_blocks(ordered)):
@@ -176,7 +199,7 @@ class Pool:
 
     def _feature_blocks(self, ordered: Int64 | None = None) -> Iterator[tuple[int, Floats]]:
         """Blocks with their first row. Rows that cannot be used are zero where they are skipped; they are never candidates."""
-        skipped = self.is_bad if self._skip_bad else np.zeros(0, bool)
+        skipped = self.is_bad if self._how.skip_bad else np.zeros(0, bool)
         for first, file, column in self._feature_columns(ordered):
             bad_B = skipped[first : first + len(column)]
             if bad_B.any():
@@ -233,6 +256,10 @@ class Pool:
         file = next(f for f in self._files if f.first <= row < f.first + f.n)
         return file.describe(row - file.first, column)
 
+    def without_checksums(self) -> list[str]:
+        """The files whose features carry no checksums: damage inside their pages cannot be seen. One short read a file."""
+        return [f.name for f in self._files if f.n and not f.has_checksums()]
+
     def fingerprint(self) -> str:
         """16 hexadecimal digits that follow from ids and features alone, not from their order or the layout of the files.
 
@@ -243,16 +270,3 @@ class Pool:
             return stored
         parts = (fingerprint(self.ids.arrow(np.arange(first, first + len(X_BD))), X_BD) for first, X_BD in self.blocks())
         return as_text(add(*parts))
-
-
-def _column_of(file: PoolFile, name: str) -> Iterator[pa.Array]:
-    """The values of a column or partition key in one file, nulls where it has neither."""
-    if name in file.file.partition:
-        if name in file.schema.names:
-            raise DataError(f"{file.name}: '{printable(name)}' is both a column and a partition folder, expected one of them")
-        yield pa.repeat(pa.scalar(file.file.partition[name], pa.string()), file.n)
-    elif name not in file.schema.names:
-        yield pa.nulls(file.n)
-    else:
-        require(file.schema, file.name, name)
-        yield from (values for _, values in file.numbered(name, _SMALL))

@@ -10,19 +10,25 @@ import numpy as np
 import pyarrow as pa
 
 from alcli.arrays import Int64
+from alcli.data import hive
 from alcli.data.files import DataFile, find_files
 from alcli.data.fingerprint import add, as_text
+from alcli.data.pages import has_checksums
 from alcli.data.parquet import count_rows, open_parquet, read_column, reading
 from alcli.data.schema import Columns, features_column, pool_metadata, require, same_features
 from alcli.data.vectors import storage_type, usual_length, vector_length
 from alcli.errors import BusyError, DataError, printable
 
 _FIRST_ROWS = 1024
+_SMALL = 1 << 17  # rows of a column of single values that are read at once
 
 
 @dataclass(frozen=True)
 class PoolFile:
-    """One file of a pool: its `n` rows are numbered from `first`. features: the name of its vector column."""
+    """One file of a pool: its `n` rows are numbered from `first`.
+
+    features: the name of its vector column. hive: columns whose value is in the names of its folders. limit: bytes for one page.
+    """
 
     file: DataFile
     first: int
@@ -30,6 +36,8 @@ class PoolFile:
     features: str
     schema: pa.Schema
     stamp: tuple[int, int, int] | None
+    hive: dict[str, str | None]
+    limit: int | None
 
     @property
     def name(self) -> str:
@@ -39,6 +47,34 @@ class PoolFile:
     def feature_type(self) -> pa.DataType:
         """The list type of the vectors."""
         return storage_type(self.schema.field(self.schema.get_field_index(self.features)).type)
+
+    def has(self, column: str) -> bool:
+        return column in self.hive or column in self.schema.names
+
+    def require(self, column: str) -> pa.DataType:
+        """The type of a column. Raises DataError where there is none, or several."""
+        if column in self.hive:
+            return pa.string()
+        try:
+            return require(self.schema, self.name, column).type
+        except DataError as error:
+            hint = f"--hive makes a column of the folders {printable(column)}=..." if column in hive.keys(self.file.path) else error.hint
+            raise DataError(error.message, hint=hint) from None
+
+    def values(self, column: str) -> Iterator[tuple[int, pa.Array]]:
+        """(row within this file, values) of a column of single values, nulls where there is no such column."""
+        if column in self.hive:
+            yield 0, pa.repeat(pa.scalar(self.hive[column], pa.string()), self.n)
+        elif not self.has(column):
+            yield 0, pa.nulls(self.n)
+        else:
+            self.require(column)
+            yield from self.numbered(column, _SMALL)
+
+    def has_checksums(self) -> bool:
+        """Whether the pages of its features carry checksums."""
+        with reading(self.file), open_parquet(self.file) as parquet:
+            return has_checksums(self.file, parquet, self.features)
 
     def describe(self, row: int, column: str | None = None) -> str:
         """The place of a row, counted from 0 within this file, for messages."""
@@ -51,7 +87,7 @@ class PoolFile:
         Raises DataError for what cannot be read, BusyError when the file changed meanwhile.
         """
         for groups, row in [(None, 0)] if rows is None else self._runs(rows):
-            for values in read_column(self.file, column, height, groups):
+            for values in read_column(self.file, column, height, groups, self.limit):
                 yield row, values
                 row += len(values)
         if self.file.stamp() != self.stamp:
@@ -67,9 +103,11 @@ class PoolFile:
             yield run.tolist(), int(starts[run[0]])
 
 
-def open_files(spec: str, columns: Columns) -> tuple[list[PoolFile], list[str]]:
+def open_files(spec: str, columns: Columns, *, use_hive: bool, limit: int | None) -> tuple[list[PoolFile], list[str]]:
     """The files that `spec` names, once their footers are read and their columns known; and notes. Raises InputError, DataError."""
     files, notes = find_files(spec)
+    if not use_hive:
+        notes += hive.note(files, columns.single)
     opened: list[PoolFile] = []
     first = 0
     for file in files:
@@ -77,10 +115,20 @@ def open_files(spec: str, columns: Columns) -> tuple[list[PoolFile], list[str]]:
         with reading(file), open_parquet(file) as parquet:
             schema, n = parquet.schema_arrow, count_rows(parquet, file)
         features = features_column(schema, file.name, columns.features)
-        opened.append(PoolFile(file, first, n, features, schema, stamp))
+        opened.append(PoolFile(file, first, n, features, schema, stamp, _folders(file, schema) if use_hive else {}, limit))
         notes.extend(_note_extension(opened[-1]))
         first += n
     return opened, notes
+
+
+def _folders(file: DataFile, schema: pa.Schema) -> dict[str, str | None]:
+    """The columns that its folders make. Raises DataError where one of them is in the file as well."""
+    found = hive.values(file)
+    for name in found:
+        if name in schema.names:
+            hint = "drop the column, rename the folder, or leave --hive out"
+            raise DataError(f"{file.name}: '{printable(name)}' is both a column and a partition folder, expected one of them", hint=hint)
+    return found
 
 
 def _note_extension(file: PoolFile) -> Iterator[str]:
@@ -96,7 +144,7 @@ def common_dim(files: list[PoolFile]) -> int:
     for file in files:
         length = vector_length(file.feature_type)
         if length is None and file.n:
-            length = usual_length(next(read_column(file.file, file.features, _FIRST_ROWS)))
+            length = usual_length(next(read_column(file.file, file.features, _FIRST_ROWS, None, file.limit)))
             if length is None:
                 raise DataError(f"{file.describe(0, file.features)}: the vector is null, as are those that follow")
         if length == 0:
@@ -134,7 +182,7 @@ def check_id_types(files: list[PoolFile], column: str) -> None:
     """Raise DataError when the ids are integers in one file and strings in another, or the column is missing."""
     found: dict[str, str] = {}
     for file in files:
-        kind = storage_type(require(file.schema, file.name, column).type)
+        kind = storage_type(file.require(column))
         if file.n == 0:  # a file without rows often has no type either
             continue
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind

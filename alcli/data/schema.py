@@ -27,6 +27,11 @@ class Columns:
     split: str = "split"
     group: str | None = None
 
+    @property
+    def single(self) -> list[str]:
+        """The names of columns of single values."""
+        return [self.id or "id", self.label or "label", self.split, self.group or "group"]
+
 
 def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
     """The name of the vector column. Raises DataError when it is absent, twice there, or holds no vectors of floats."""

@@ -23,7 +23,7 @@ def allocate(shape: tuple[int, int], dtype: npt.DTypeLike, limit: int | None, wh
     what: whose features they are, for messages. Raises MemoryLimitError, OutputError when there is no room on disk.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if size <= (_half_of_memory() if limit is None else limit):
+    if size <= memory_limit(limit):
         try:
             return np.empty(shape, dtype)
         except MemoryError:
@@ -36,8 +36,9 @@ def allocate(shape: tuple[int, int], dtype: npt.DTypeLike, limit: int | None, wh
         return np.memmap(file, dtype, "r+", shape=shape)
 
 
-def _half_of_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+def memory_limit(given: int | None) -> int:
+    """The bytes that may be used: those given, else half of what the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if given is None else given
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from alcli.data.atomic import replacing
+from alcli.data.atomic import drafted, is_device, publish_left, replacing
+from alcli.data.files import DataFile
 from alcli.data.ids import Id
+from alcli.data.parquet import open_parquet, reading
+from alcli.data.schema import pool_metadata
 from alcli.data.tables import read_rows
-from alcli.errors import DataError, UsageError, printable
+from alcli.errors import DataError, OutputError, UsageError, printable
 
 FORMATS = ("ids", "csv", "jsonl", "parquet")
 Table = dict[str, list[Any]]
+Entry = dict[str, Any]
+_BATCH = "batch"
 
 
 def format_of(path: Path | None, wanted: str | None) -> str:
@@ -77,16 +85,87 @@ def check_ledger(path: Path) -> None:
         raise UsageError(f"{printable(path)}: a ledger is a Parquet file", hint="name it with the extension .parquet")
 
 
-def read_ledger(path: Path) -> list[dict[str, Any]]:
+def read_ledger(path: Path) -> list[Entry]:
     """Rows of the ledger (`id`, `rank`, `score`, `strategy`), empty where there is no file yet. Raises DataError, InputError."""
     if not os.path.lexists(path):
         return []
     return [row.values for row in read_rows(str(path), ["id"], optional=["rank", "score", "strategy"])]
 
 
-def append_to_ledger(path: Path, before: Sequence[dict[str, Any]], table: Table, *, text_ids: bool) -> None:
-    """Write the ledger anew with the selection at its end. The caller holds its lock."""
+def append_to_ledger(path: Path, before: Sequence[Entry], table: Table, *, text_ids: bool, batch: Mapping[str, Any] | None = None) -> None:
+    """Write the ledger anew with the selection at its end. The caller holds its lock. batch: what `deliver` has to know of it."""
     names = ("id", "rank", "score", "strategy")
     grown = {name: [row.get(name) for row in before] + list(table[name]) for name in names}
+    about = {"format": 1, "kind": "ledger"} | ({} if batch is None else {_BATCH: dict(batch)})
     with replacing(path) as file:
-        file.write(_parquet(grown, {"format": 1, "kind": "ledger"}, text_ids))
+        file.write(_parquet(grown, about, text_ids))
+
+
+def give_out(data: bytes, out: Path | None, ledger: Path, before: Sequence[Entry], table: Table, *, text_ids: bool) -> None:
+    """Enter a batch into the ledger, whose lock the caller holds, and write it to `out` (None: the caller shows it then).
+
+    It is in the ledger before anybody can read it, so that it is not given out twice; and once it is there, nothing but the rename of its
+    file is left to do, and `deliver` makes up for that when this process does not live to. What goes to a device or a pipe goes there
+    last, and can only be looked up in the ledger. Raises what `replacing` does.
+    """
+    if out is None or is_device(out):
+        append_to_ledger(ledger, before, table, text_ids=text_ids)
+        with replacing(out) if out is not None else nullcontext() as file:
+            if file is not None:
+                file.write(data)
+        return
+    with drafted(out) as draft:
+        draft.file.write(data)
+        draft.finish()
+        batch = {"out": os.path.relpath(draft.target, _folder(ledger)), "sha256": hashlib.sha256(data).hexdigest(), "rows": len(table["id"])}
+        draft.kept = True
+        try:
+            append_to_ledger(ledger, before, table, text_ids=text_ids, batch=batch)
+        except BaseException:
+            draft.kept = _last_batch(ledger) == batch  # a signal, a folder that cannot be synced: it may be there all the same
+            raise
+        try:
+            draft.publish()
+        except OSError as error:
+            what = f"{printable(out)}: cannot write: {os.strerror(error.errno or 0)}"
+            raise OutputError(what, hint=f"its items are in {printable(ledger)}, and the next query with that writes this file") from error
+
+
+@dataclass(frozen=True)
+class Late:
+    """A batch that a stopped run had entered into the ledger and not yet written: now it is in the file `out`."""
+
+    out: Path
+    rows: list[Entry]
+
+    @property
+    def note(self) -> str:
+        return f"{printable(self.out.name)} has the {len(self.rows)} items that a run chose which was stopped before it could write them"
+
+
+def deliver(ledger: Path, before: Sequence[Entry]) -> Late | None:
+    """Give out what the last run entered into the ledger and did not live to write; None when nothing is left to do.
+
+    The caller holds the ledger's lock. The paths of ledger and batch are relative to each other, so that it may be done in another
+    container. Raises CannotCreateError, OutputError.
+    """
+    batch = _last_batch(ledger)
+    try:
+        out, sha256, n = Path(os.path.realpath(_folder(ledger) / batch["out"])), str(batch["sha256"]), int(batch["rows"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return Late(out, list(before[-n:])) if publish_left(out, sha256) else None
+
+
+def _last_batch(ledger: Path) -> dict[str, Any]:
+    """What the ledger says about its last batch; empty when that needs nothing more, or there is no ledger."""
+    if not os.path.lexists(ledger):
+        return {}
+    file = DataFile(str(ledger))
+    with reading(file), open_parquet(file) as parquet:
+        found = pool_metadata(parquet.schema_arrow, file.name).get(_BATCH)
+    return found if isinstance(found, dict) else {}
+
+
+def _folder(path: Path) -> Path:
+    return Path(os.path.realpath(path)).parent

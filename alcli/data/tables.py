@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alcli.data.files import DataFile, check_readable, reason
+from alcli.data.files import DataFile, check_readable, refusal
 from alcli.errors import DataError, InputError, UsageError, printable
 
 _BLOCK = 1 << 16
@@ -68,7 +68,7 @@ def _contents(path: str) -> tuple[str, bytes]:
         with open(path, "rb") as file:
             return printable(path), file.read()
     except OSError as error:
-        raise InputError(f"{printable(path)}: cannot read: {reason(error)}") from error
+        raise refusal(printable(path), "cannot read", error) from error
 
 
 def _standard_input() -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,13 @@ def padded_to(batch: Array, size: int | None) -> Array:
     if size is None or len(batch) >= size:
         return batch
     return np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
+
+
+def in_pieces(run: Callable[[Array], Array], batch: Array, size: int | None, pool: str, owner: str) -> Array:
+    """Rows [n, D] of a model that takes `size` items at a time, None for any number. run: its output for one piece. Raises as `as_rows`."""
+    step = size or len(batch)
+    pieces = (batch[first : first + step] for first in range(0, len(batch), step))
+    return np.concatenate([as_rows(run(padded_to(piece, size)), size or len(piece), pool, owner)[: len(piece)] for piece in pieces])
 
 
 def digest_of(path: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from alcli.arrays import Array
 from alcli.embedders._contract import Encoder, Request, embedder, require
 from alcli.embedders._images import Mode, array_reader, fitted_to, image_options
-from alcli.embedders._items import as_rows, digest_of, model_file, padded_to, read_array, read_text, stacked
+from alcli.embedders._items import digest_of, in_pieces, model_file, read_array, read_text, stacked
 from alcli.errors import DataError, UnavailableError, UsageError, printable
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(int64)": "int64", "tensor(int32)": "int32"}
@@ -53,12 +53,7 @@ def onnx(
         batch = np.array(items, object) if request.kind == "text" else stacked(items).astype(_TYPES[kind])
         if request.kind == "image" and channels_last:
             batch = batch.transpose(0, 2, 3, 1)
-        parts = []
-        for first in range(0, len(batch), fixed or len(batch)):
-            piece = batch[first : first + (fixed or len(batch))]
-            output = session.run([output_name], {name: np.ascontiguousarray(padded_to(piece, fixed))})[0]
-            parts.append(as_rows(np.asarray(output), fixed or len(piece), pool, owner)[: len(piece)])
-        return np.concatenate(parts)
+        return in_pieces(lambda piece: np.asarray(session.run([output_name], {name: np.ascontiguousarray(piece)})[0]), batch, fixed, pool, owner)
 
     shape_CHW = [*shape[3:], *shape[1:3]] if channels_last else shape[1:]
     prepare = {"text": read_text, "array": read_array}.get(request.kind) or array_reader(fitted_to(options, shape_CHW, owner))
@@ -75,7 +70,10 @@ def _session(path: Path, request: Request, owner: str) -> tuple[Any, str]:
     if request.device not in ("auto", "cpu"):
         wanted = f"{request.device.partition(':')[0].upper()}ExecutionProvider"
         if wanted not in runtime.get_available_providers():
-            raise UnavailableError(f"--device {request.device}: onnxruntime has no {wanted} here", hint="use --device cpu, or install onnxruntime-gpu")
+            raise UnavailableError(
+                f"--device {request.device}: onnxruntime has no {wanted} here",
+                hint="use --device cpu, or install onnxruntime-gpu",
+            )
         providers = [wanted]
     try:
         session = runtime.InferenceSession(str(path), settings, providers=providers)

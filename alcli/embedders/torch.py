@@ -14,12 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-import numpy as np
-
 from alcli.arrays import Array
 from alcli.embedders._contract import Encoder, Request, embedder
 from alcli.embedders._images import Mode, array_reader, fitted_to, image_options
-from alcli.embedders._items import as_rows, digest_of, model_file, padded_to, read_array, stacked
+from alcli.embedders._items import digest_of, in_pieces, model_file, read_array, stacked
 from alcli.embedders._torch import as_array, one_thread, tapped, torch_on
 from alcli.embedders._torchscript import cut_before
 from alcli.errors import DataError, printable
@@ -52,14 +50,8 @@ def torch(
 
     def encode(items: list[Any]) -> Array:
         one_thread(library)
-        batch = stacked(items)
-        parts = []
-        for first in range(0, len(batch), fixed or len(batch)):
-            piece = batch[first : first + (fixed or len(batch))]
-            with library.inference_mode():
-                output = as_array(run(library.from_numpy(padded_to(piece, fixed)).to(device)), owner)
-            parts.append(as_rows(output, fixed or len(piece), pool, owner)[: len(piece)])
-        return np.concatenate(parts)
+        with library.inference_mode():
+            return in_pieces(lambda piece: as_array(run(library.from_numpy(piece).to(device)), owner), stacked(items), fixed, pool, owner)
 
     prepare = array_reader(fitted_to(options, shape[1:], owner)) if request.kind == "image" else read_array
     return Encoder(encode, prepare=prepare, revision=digest_of(path), concurrent=device.type == "cpu")

@@ -3,8 +3,8 @@
 Features are centred, and each is divided by the root of its variance averaged with the mean variance: half-way between one scale for
 all (which leaves rare features unheard) and one scale each (which makes noise of them as loud as the rest). The scaling is folded into the
 first layer afterwards, so a network takes features as they are; targets of a regression are standardised likewise. The learning rate
-falls linearly to zero. The last layer starts at zero, and is only there to train the others: heads/mlp.py fits it anew. A branch that predicts
-losses can be trained along (heads/_pair_loss.py).
+falls linearly to zero. The last layer starts at zero, and is only there to train the others: heads/mlp.py fits it anew. A branch that
+predicts losses can be trained along (heads/_pair_loss.py).
 Source: AdamW, Loshchilov & Hutter 2019; initial weights, He et al. 2015 (Glorot & Bengio 2010 for tanh); dropout, Srivastava et al. 2014;
 early stopping, Prechelt 1998. The scaling is our own.
 Cost: 6 n (D M + M C) flops an epoch in float64 for one hidden layer of M units. Memory: the rows, the weights four times.

@@ -17,6 +17,7 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.heads._branch import Branch
 from alcli.numerics import stored
+from alcli.numerics.blocks import workers
 from alcli.posteriors._contract import Link
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -156,12 +157,18 @@ class LinearHead:
 
     def logits(self, X_BD: Floats) -> Float64:
         # float64 throughout: float32 products depend on the height of the block and on the processor.
-        # Few rows at a time keep the widened copy in the cache instead of in fresh pages: a third of the time.
+        # Few rows at a time keep the widened copy in the cache instead of in fresh pages: a third of the time. The BLAS
+        # has one thread: two would wait for each other after each of these small products, and give other bits.
         logits_BC = np.empty((len(X_BD), len(self.W_CD1)))
-        for first in range(0, len(X_BD), CACHED_ROWS):
-            rows = slice(first, first + CACHED_ROWS)
-            np.matmul(X_BD[rows].astype(np.float64, copy=False), self.W_CD1[:, :-1].T, out=logits_BC[rows])
-        logits_BC += self.W_CD1[:, -1]
+
+        def work(first: int, last: int) -> None:
+            for a in range(first, last, CACHED_ROWS):
+                rows = slice(a, min(a + CACHED_ROWS, last))
+                np.matmul(X_BD[rows].astype(np.float64, copy=False), self.W_CD1[:, :-1].T, out=logits_BC[rows])
+                logits_BC[rows] += self.W_CD1[:, -1]
+
+        with workers() as spread:
+            spread(len(X_BD), work)
         return logits_BC
 
     def with_last_layer(self, W_CD1: Float64) -> Self:

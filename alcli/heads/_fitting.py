@@ -42,6 +42,11 @@ class FitSpec:
     gamma: float | None = None
     posterior_options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def predicts_losses(self) -> bool:
+        """Whether the head is to have a loss-prediction branch."""
+        return bool(self.options.get("aux_loss"))
+
     def fit_head(self, data: Training, *, prior_precision: float | None, start: Head | None) -> Head:
         """The head alone."""
         seed = {"seed": self.seed} if self.head.random else {}

@@ -98,7 +98,10 @@ class Model:
     def predictive(self, X_BD: Floats) -> Float64:
         """Log class probabilities averaged over the posterior, [B, C]; `log_probs` without a posterior.
 
-        Exact where there are finitely many draws (the members of an ensemble), otherwise mean-field.
+        Exact where there are finitely many draws (the members of an ensemble), otherwise mean-field. Of two classes that is the binary
+        probit sigmoid(a / sqrt(1 + pi/8 v)), a the difference of their logits, with the variance of one logit for v. The variance of a
+        itself is s1 + s2 - 2 cov: the same where logits correlate by 1/2, twice as much where they are independent, as in the shared forms.
+        There mean-field is too sure by up to 0.03 at s = 1 and 0.05 at s = 4, the probit of a off by 0.01 (against quadrature).
         """
         logits_BC = self.logits(X_BD)
         if self.posterior is not None and self.posterior.distinct is not None:

@@ -4,8 +4,8 @@ Rows of a mini-batch, which come in random order, are paired from both ends, the
 out. The loss of a pair is max(0, margin - s (predicted_i - predicted_j)), s = 1 where the loss of i is larger and -1 otherwise, ties
 included; losses are taken as given. Pairs count by the product of their weights. Up to a share of the epochs its gradient reaches the
 hidden layers; after that they are left to the main loss. The branch has a random stream of its own.
-Source: Yoo & Kweon 2019, "Learning loss for active learning", eq. 2 and section 3.3; Gul et al. 2024, "LPLgrad", whose eq. 2-3 differ from their
-published code, which this follows; weights ours.
+Source: Yoo & Kweon 2019, "Learning loss for active learning", eq. 2 and section 3.3; Gul et al. 2024, "LPLgrad", whose eq. 2-3 differ from
+their published code, which this follows; weights ours.
 Cost: 6 n U (M_1 + M_2 + ...) flops an epoch for U units a tap. Memory: its weights four times.
 """
 

@@ -2,8 +2,8 @@
 
 The default is RELATIVE_DEFAULT times the mean squared distance of the features to their mean. From there a grid of half decades
 is walked as long as the loss of held-out rows (stratified folds) falls, if its first step helps by more than one standard error; then
-back as far as that error allows. Rows of classes that their fold has not seen count as well: they stand for the classes that the labels miss
-(at the Good-Turing rate), so scarce labels keep a strong prior. Where hardly any class has two rows the default stands, because
+back as far as that error allows. Rows of classes that their fold has not seen count as well: they stand for the classes that the labels
+miss (at the Good-Turing rate), so scarce labels keep a strong prior. Where hardly any class has two rows the default stands, because
 there is nothing to hold out. The Laplace evidence is reported and not used: on sentence embeddings and on pixels it chose
 precisions 10 to 100 times the best, which cost up to 28 points of accuracy.
 Source: after the one-standard-error rule, Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, section 7.10.

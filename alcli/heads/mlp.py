@@ -2,10 +2,10 @@
 
 The hidden layers are trained by gradient descent (heads/_backprop.py). The last layer is then fitted anew to their outputs, exactly: a
 softmax MAP, or ridge regression under squared loss. So posteriors and updates stand at a mode, as they do over any linear head.
-A prior for the last layer cannot be found on rows that the hidden layers were trained on, which look better separated than they are. Softmax
-takes the default of heads/_prior.py; squared loss trains once more without a fifth of the rows, on which prior precision, noise variance
-and temperature are found. The log evidence is that of the last layer, its inputs taken as given. Rows are put in an order of their own
-first, so theirs does not matter.
+A prior for the last layer cannot be found on rows that the hidden layers were trained on, which look better separated than they are.
+Softmax takes the default of heads/_prior.py; squared loss trains once more without a fifth of the rows, on which prior precision, noise
+variance and temperature are found. The log evidence is that of the last layer, its inputs taken as given. Rows are put in an order of their
+own first, so theirs does not matter.
 aux-loss trains a branch beside them that learns which rows are hard (heads/_pair_loss.py); strategies look at it, predictions do not.
 Source: last-layer Laplace, Kristiadi, Hein & Hennig 2020; doubt in labels, Platt 1999; training in heads/_backprop.py.
 Cost: training, twice under squared loss; then softmax.py or ridge.py on M features. 50 epochs on 1000 rows of 384 features and 77 classes
@@ -94,8 +94,8 @@ def mlp(
     """Fit the head. prior_precision: of the last layer; None as in the module. loss: auto is cross-entropy, squared in a regression.
 
     patience: stop once the loss of a held-out fifth has not fallen for so many epochs, and go back to the best. start: where to begin if
-    warm_start, given a head of the same shape. aux_loss: train a branch beside that predicts losses (heads/_pair_loss.py), with aux_units for each
-    hidden layer and with aux_input for the features; from the share aux_detach of the epochs on it leaves the hidden layers alone.
+    warm_start, given a head of the same shape. aux_loss: train a branch beside that predicts losses (heads/_pair_loss.py), with aux_units
+    for each hidden layer and with aux_input for the features; from the share aux_detach of the epochs on it leaves the hidden layers alone.
     Raises DataError below 2 classes, UnavailableError without torch.
     """
     if data.n_classes is None and loss == "cross-entropy":

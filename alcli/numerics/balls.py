@@ -1,8 +1,8 @@
 """Greedy maximum coverage by balls: each pick is the row within whose radius lie most targets that no pick has covered.
 
 Source: Yehuda, Dekel, Hacohen & Weinshall 2022, "Active learning through a covering lens" (ProbCover), Alg. 1, and its rule of purity.
-Cost: 2 N M D flops for N rows and M targets; then every pair of a row and a target in its ball is looked at once. Memory: 8 bytes a pair, of which
-there are at most 2^24 (20 bytes while they are found): where there would be more, the radius is lowered until there are not.
+Cost: 2 N M D flops for N rows and M targets; then every pair of a row and a target in its ball is looked at once. Memory: 8 bytes a pair,
+of which there are at most 2^24 (20 bytes while they are found): where there would be more, the radius is lowered until there are not.
 """
 
 from __future__ import annotations

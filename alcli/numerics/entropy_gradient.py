@@ -1,60 +1,87 @@
 """How long the gradient of the predictive entropy is, by all parameters of a network, for every row: no gradient is written out.
 
-The gradient of H by the outputs of a softmax is g = -p o (log p + H), which sums to 0. That by the weights of a layer is the outer product
-of its signal and its inputs, so its norm is the product of theirs; signals go back through the layers as in back-propagation.
-g vanishes at a certain prediction and at the uniform one as well: its length is no measure of uncertainty.
-Source: Gul, Elmahallawy, Madria & Tripathy 2024, "LPLgrad", eq. 8 (`fro`) and its published code (`sum`); closed forms ours.
+The gradient of H by the outputs z of a softmax is g = -p o (log p + H) = -p o (z - p^T z), which sums to 0. That by the weights of a
+layer is the outer product of its signal and its inputs, so its norm is the product of theirs; signals go back through the layers as in
+back-propagation. g vanishes at a certain prediction and at the uniform one as well: its length is no measure of uncertainty.
+
+The features are the inputs of the first layer, so a head without hidden layers takes long rows first. `feature_norm` l2 measures the
+weights of the first layer in units of the row's length: a row x counts there as x / |x|, while predictions, signals and hidden layers stay
+those of the head. What it finds does not depend on the unit of the features. To divide the features by their lengths before the head
+sees them would be something else: it was not fitted on such rows, and is unsure of all of them where its own were long. What hidden layers
+hand on keeps its length; training scales the features, so their unit does not reach it.
+Source: Gul, Elmahallawy, Madria & Tripathy 2024, "LPLgrad", eq. 8 (`fro`) and its published code (`sum`); closed forms and l2 ours.
 Cost: 2 (D M + 2 M C) flops a row for one hidden layer of M units, all layers but the first there and back; 2 D C without. float64.
-Memory: 1024 rows of inputs and signals at a time for each thread.
+Memory: 512 rows of inputs and signals at a time for each thread.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from alcli.arrays import Float64, Floats
 from alcli.numerics.blocks import workers
-from alcli.numerics.logistic import log_softmax
-from alcli.numerics.network import SLOPES, Network
+from alcli.numerics.network import ACTIVATIONS, SLOPES, Network
 
 Norm: TypeAlias = Literal["fro", "sum", "weights"]
+FeatureNorm: TypeAlias = Literal["none", "l2"]
 
 LEAST_LOG = -700.0  # p log p is 0 below, and exp of it is no denormal
-_CACHED_ROWS = 1024
+_CACHED_ROWS = 512
+_SLOPES_OF_VALUES: Mapping[str, Callable[[Float64], Float64]] = {  # from the value of the activation, which is written over
+    "relu": lambda h: np.greater(h, 0.0, out=h, casting="unsafe"),
+    "tanh": lambda h: np.subtract(1.0, np.square(h, out=h), out=h),
+}
 
 
-def entropy_signal(log_probs_BC: Float64) -> tuple[Float64, Float64]:
-    """(dH/dz, float64 [B, C]; H in nats, [B]) of class probabilities softmax(z)."""
-    logs_BC = np.maximum(log_probs_BC, LEAST_LOG)
-    p_BC = np.exp(logs_BC)
-    entropy_B: Float64 = -np.vecdot(p_BC, logs_BC)
-    logs_BC += entropy_B[:, None]
-    logs_BC *= p_BC
-    return np.negative(logs_BC, out=logs_BC), entropy_B
+def entropy_signal(logits_BC: Float64) -> tuple[Float64, Float64]:
+    """(dH/dz, float64 [B, C]; H in nats, [B]) of class probabilities softmax(z). Logs of probabilities are logits too."""
+    z_BC: Float64 = logits_BC - logits_BC.max(axis=1, keepdims=True)
+    np.maximum(z_BC, LEAST_LOG, out=z_BC)
+    p_BC = np.exp(z_BC)
+    total_B = p_BC.sum(axis=1)
+    mean_B: Float64 = np.vecdot(p_BC, z_BC) / total_B
+    z_BC -= mean_B[:, None]
+    z_BC *= p_BC
+    z_BC /= -total_B[:, None]
+    return z_BC, np.log(total_B) - mean_B
 
 
-def layer_norms(network: Network, X_BD: Floats, temperature: float = 1.0) -> tuple[Float64, Float64, Float64]:
+def layer_norms(
+    network: Network, X_BD: Floats, temperature: float = 1.0, feature_norm: FeatureNorm = "none"
+) -> tuple[Float64, Float64, Float64]:
     """(squared norms of the signals, of the inputs, both [layers, B], the last layer first; entropies [B]). One forward and backward pass.
 
-    temperature: what outputs are divided by before the softmax.
+    temperature: what outputs are divided by before the softmax. feature_norm: l2 has features of length 1, or 0 where all are.
     """
-    inputs, before = network.forward(X_BD)
-    outputs_BC = network.outputs(inputs[-1])
+    of_values = _SLOPES_OF_VALUES.get(network.activation)
+    h: Float64 = X_BD.astype(np.float64, copy=False)
+    inputs = [np.vecdot(h, h) if feature_norm == "none" else h.any(axis=1).astype(np.float64)]
+    kept = []  # what the slope of each activation follows from
+    for W_MD, b_M in network.layers:
+        h = h @ W_MD.T
+        h += b_M
+        kept.append(h)
+        h = ACTIVATIONS[network.activation](h if of_values else h.copy())
+        inputs.append(np.vecdot(h, h))
+    outputs_BC = network.outputs(h)
     outputs_BC /= temperature
-    signal, entropy_B = entropy_signal(log_softmax(outputs_BC))
+    signal, entropy_B = entropy_signal(outputs_BC)
     signal /= temperature
     signals = [np.vecdot(signal, signal)]
     above = [network.W_CD1[:, :-1], *(W_MD for W_MD, _ in network.layers[:0:-1])]
-    for W, before_BM in zip(above, reversed(before)):
+    for W, kept_BM in zip(above, reversed(kept)):
         signal = signal @ W
-        signal *= SLOPES[network.activation](before_BM)
+        signal *= (of_values or SLOPES[network.activation])(kept_BM)
         signals.append(np.vecdot(signal, signal))
-    return np.stack(signals), np.stack([np.vecdot(h, h) for h in reversed(inputs)]), entropy_B
+    return np.stack(signals), np.stack(inputs[::-1]), entropy_B
 
 
-def norms(network: Network, X_ND: Floats, norm: Norm, temperature: float = 1.0) -> tuple[Float64, Float64]:
+def norms(
+    network: Network, X_ND: Floats, norm: Norm, temperature: float = 1.0, feature_norm: FeatureNorm = "none"
+) -> tuple[Float64, Float64]:
     """(norms, entropies in nats) of N rows, float64 [N] each.
 
     norm: fro, of all parameters together; weights, without biases; sum, the norms of the weights and of the bias of every layer added up.
@@ -64,7 +91,7 @@ def norms(network: Network, X_ND: Floats, norm: Norm, temperature: float = 1.0) 
     def work(first: int, last: int) -> None:
         for a in range(first, last, _CACHED_ROWS):
             rows = slice(a, min(a + _CACHED_ROWS, last))
-            signals_LB, inputs_LB, entropy_N[rows] = layer_norms(network, X_ND[rows], temperature)
+            signals_LB, inputs_LB, entropy_N[rows] = layer_norms(network, X_ND[rows], temperature, feature_norm)
             out_N[rows] = _combined(signals_LB, inputs_LB, norm)
 
     with workers() as spread:

@@ -3,8 +3,8 @@
 Edges weigh (1 + cosine) / 2, without loops; they are normalised by the roots of both degrees, and every row is joined to itself once:
 A = S (W - diag W) S + I. W has the rank of the features plus one, so A v costs as much as two products with the features, and A itself is
 never written out. Outputs are A (h w) + b for h = relu(A X V + c), with dropout on h while training, by Adam.
-Source: Caramalau, Bhattarai & Kim 2021, "Sequential graph convolutional network for active learning", eq. 1-3, and its published code for the
-loss; layers after Kipf & Welling 2017; Kingma & Ba 2015. Edge weights are ours (theirs are
+Source: Caramalau, Bhattarai & Kim 2021, "Sequential graph convolutional network for active learning", eq. 1-3, and its published code for
+the loss; layers after Kipf & Welling 2017; Kingma & Ba 2015. Edge weights are ours (theirs are
 cosines of features that are not negative), and so is the step size of 0.01.
 Cost: 4 N D once and 4 N D (H + 1) flops a step for H hidden units, float32. Memory: N (2 D + 4 H) numbers.
 """
@@ -12,6 +12,7 @@ Cost: 4 N D once and 4 N D (H + 1) flops a step for H hidden units, float32. Mem
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -30,6 +31,11 @@ class CosineGraph:
         self._own_N1 = np.float32(0.5) * (1.0 + np.einsum("nd,nd->n", self.U_ND, self.U_ND))[:, None]
         degrees_N1 = self._weighted(np.ones((len(X_ND), 1), np.float32))
         self._root_N1 = np.where(degrees_N1 > 0.0, 1.0 / np.sqrt(np.maximum(degrees_N1, 1e-6)), 0.0).astype(np.float32)
+
+    @cached_property
+    def P_ND(self) -> Float32:
+        """A U: what the first layer is given."""
+        return self(self.U_ND)
 
     def __call__(self, V_NK: Float32) -> Float32:
         """A V, [N, K]."""
@@ -61,17 +67,18 @@ class Weights:
 
 
 def hidden(P_ND: Array, weights: Weights) -> Array:
-    """relu(P V + c), [N, H]. P = A X."""
+    """relu(P V + c), [N, H]."""
     h_NH: Array = P_ND @ weights.V_DH
     h_NH += weights.c_H
     return np.maximum(h_NH, 0.0, out=h_NH)
 
 
-def loss_and_gradients(graph: CosineGraph, P_ND: Array, weights: Weights, labelled_N: Array, balance: float, keep_NH: Array | None) -> tuple[float, list[Array]]:
+def loss_and_gradients(graph: CosineGraph, weights: Weights, labelled_N: Array, balance: float, keep_NH: Array | None) -> tuple[float, list[Array]]:
     """Mean -log p of the labelled rows + balance times mean -log(1 - p) of the others, and its gradients by `weights.all()`.
 
     keep_NH: what hidden units are multiplied by (dropout). A side without rows adds nothing.
     """
+    P_ND = graph.P_ND
     h_NH = hidden(P_ND, weights)
     seen_NH = h_NH if keep_NH is None else h_NH * keep_NH
     z_N1 = graph(seen_NH @ weights.w_H1) + weights.b_1
@@ -95,20 +102,19 @@ def trained_hidden(
 ) -> Float32:
     """The hidden units of every row after training, float32 [N, H]."""
     graph = CosineGraph(X_ND)
-    P_ND = graph(graph.U_ND)
     weights = Weights.drawn(X_ND.shape[1], units, rng)
-    train(weights, graph, P_ND, labelled_N, steps=steps, dropout=dropout, balance=balance, rng=rng)
-    return hidden(P_ND, weights).astype(np.float32)
+    train(weights, graph, labelled_N, steps=steps, dropout=dropout, balance=balance, rng=rng)
+    return hidden(graph.P_ND, weights).astype(np.float32)
 
 
 def train(
-    weights: Weights, graph: CosineGraph, P_ND: Array, labelled_N: Array, *, steps: int, dropout: float, balance: float, rng: np.random.Generator
+    weights: Weights, graph: CosineGraph, labelled_N: Array, *, steps: int, dropout: float, balance: float, rng: np.random.Generator
 ) -> None:
     """Move the weights by so many steps of Adam, with decay as part of the gradient."""
     means, squares = ([np.zeros_like(w) for w in weights.all()] for _ in range(2))
     for step in range(1, steps + 1):
-        keep_NH = (rng.random((len(P_ND), len(weights.c_H)), np.float32) >= dropout) / np.float32(1.0 - dropout) if dropout > 0.0 else None
-        _, gradients = loss_and_gradients(graph, P_ND, weights, labelled_N, balance, keep_NH)
+        keep_NH = (rng.random((len(labelled_N), len(weights.c_H)), np.float32) >= dropout) / np.float32(1.0 - dropout) if dropout > 0.0 else None
+        _, gradients = loss_and_gradients(graph, weights, labelled_N, balance, keep_NH)
         for w, gradient, mean, square in zip(weights.all(), gradients, means, squares):
             gradient += np.float32(_DECAY) * w
             mean += (1.0 - _MOMENTS[0]) * (gradient - mean)

@@ -5,8 +5,8 @@ mean_i w_i max(k_ij - m_i, 0): facility location, monotone and submodular, so a 
 whose bound is below the best gain found need not be looked at.
 Source: Bae, Noh & Sutherland 2024, "Generalized coverage for more robust low-budget active learning" (MaxHerding); lazy greedy
 search by Minoux 1978, "Accelerated greedy algorithms for maximizing submodular set functions".
-Cost: 2 N M D flops and N M exponentials for the gains by M targets at the start (products float32 or as the rows are, sums float64), then for
-the rows that are looked at again; their kernels are kept, up to 256 MiB. The N x M kernel is never held. Memory beside that: O(N + M).
+Cost: 2 N M D flops and N M exponentials for the gains by M targets at the start (products float32 or as the rows are, sums float64), then
+for the rows that are looked at again; their kernels are kept, up to 256 MiB. The N x M kernel is never held. Memory beside that: O(N + M).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
 from alcli.numerics.bounded import ROUND, best_rows
-from alcli.numerics.rows import sq_norms
+from alcli.numerics.rows import Factor, Rows, sq_norms
 
 _CHUNK = 512  # targets at a time: a block of kernels stays in the cache
 _KEPT = 1 << 26  # numbers of kernels that are kept
@@ -67,7 +67,7 @@ def _best(bounds_N: Float64, gain: Callable[[Int64], Float64]) -> tuple[int, flo
 
 def _copies(X_ND: Floats) -> Int64:
     """Rows that equal an earlier one."""
-    _, first = np.unique(np.ascontiguousarray(X_ND).view(f"V{X_ND.dtype.itemsize * X_ND.shape[1]}")[:, 0], return_index=True)
+    _, first = np.unique(Rows(Factor(X_ND)).marks, return_index=True)
     return np.setdiff1d(np.arange(len(X_ND)), first)
 
 

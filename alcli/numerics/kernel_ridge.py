@@ -2,9 +2,8 @@
 
 f(x) = k(x, X) (K + prior I)^-1 Y, and c(x, x') = k(x, x') - k(x, X) (K + prior I)^-1 k(X, x'). A further label y at x' changes f(x) by
 c(x, x') (y - f(x')) / (c(x', x') + prior), exactly.
-Two forms. Primal, for a linear kernel k = phi.phi': c = g.g' with g = sqrt(prior) L^-1 phi, where L L^T = Phi^T Phi + prior I. The rounding of
-such a product is relative to |g| |g'|, the standard deviations of the two rows, however small these are beside k: g is kept as float32.
-Dual, for any kernel: c = k - v.v' with v = L^-1 k(X, x), L L^T = K + prior I. A difference of large numbers: float64 throughout.
+Two forms. Primal, for a linear kernel k = phi.phi': c = g.g' with g = sqrt(prior) L^-1 phi, where L L^T = Phi^T Phi + prior I.
+Dual, for any kernel: c = k - v.v' with v = L^-1 k(X, x), L L^T = K + prior I (kernel_covariance.py).
 Source: Rasmussen & Williams 2006, Gaussian processes for machine learning, section 2.2 and algorithm 2.1; Golub, Heath & Wahba 1979.
 Cost: primal n D1^2 + D1^3 / 3 + N D1^2, then 2 D1 flops a pair; dual n^2 (D + n / 3 + N), then 2 (D + n) a pair. Memory N D1 or N n.
 """
@@ -12,7 +11,6 @@ Cost: primal n D1^2 + D1^3 / 3 + N D1^2, then 2 D1 flops a pair; dual n^2 (D + n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import scipy.linalg
@@ -20,84 +18,11 @@ import scipy.linalg
 from alcli.arrays import Float64, Floats, with_bias
 from alcli.numerics import ridge
 from alcli.numerics.blocks import BLOCK_ROWS, workers
+from alcli.numerics.kernel_covariance import Difference, Factored, row_squares
 from alcli.numerics.ntk_kernels import KernelRows, TangentRows
 from alcli.numerics.softmax_map import Rotated, rotate
 
 FLOOR = 1e-6  # times the mean kernel of a row with itself: the least prior
-
-
-class Covariance(Protocol):
-    """c between N rows, in units of scale^2 (that of `variance_N` and of the prior of the same units)."""
-
-    @property
-    def scale(self) -> float: ...
-    @property
-    def variance_N(self) -> Float64: ...
-    def block(self, rows: Any, others: Any) -> Floats:
-        """c of some rows with others, by slices or numbers; a new array."""
-    def absorbed(self, j: int, prior: float) -> Covariance:
-        """The covariance once row j has a label."""
-
-
-@dataclass(frozen=True)
-class Factored:
-    """c = G G^T."""
-
-    G_NR: Floats
-    variance_N: Float64
-    scale: float = 1.0
-
-    def block(self, rows: Any, others: Any) -> Floats:
-        return self.G_NR[rows] @ self.G_NR[others].T  # type: ignore[no-any-return]
-
-    def absorbed(self, j: int, prior: float) -> Factored:
-        g_R = self.G_NR[j].astype(np.float64)
-        square = float(g_R @ g_R)
-        if square == 0.0:
-            return self
-        # (I - a g g^T)^2 = I - g g^T / (|g|^2 + prior); the form of a that does not cancel.
-        ratio = square / (square + prior)
-        shrink = ratio / (1.0 + np.sqrt(1.0 - ratio)) / square
-        column_N = self.G_NR @ self.G_NR[j]
-        G_NR = self.G_NR - np.outer(column_N, (shrink * g_R).astype(self.G_NR.dtype))
-        return Factored(G_NR, _sq_norms(G_NR), self.scale)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """c = k - V V^T, scalar kernels."""
-
-    rows: KernelRows
-    V_NL: Float64
-    variance_N: Float64
-    scale: float = 1.0
-
-    def block(self, rows: Any, others: Any) -> Float64:
-        out = self.rows.at(rows).gram(self.rows.at(others))
-        out -= self.V_NL[rows] @ self.V_NL[others].T
-        return out
-
-    def absorbed(self, j: int, prior: float) -> Difference:
-        column_N = self.block(slice(None), slice(j, j + 1))[:, 0] / np.sqrt(self.variance_N[j] + prior)
-        return Difference(self.rows, np.column_stack([self.V_NL, column_N]), np.maximum(self.variance_N - column_N**2, 0.0), self.scale)
-
-
-@dataclass(frozen=True)
-class Held:
-    """c itself, N x N, float64; absorbing a label changes it in place."""
-
-    C_NN: Float64
-    variance_N: Float64
-    scale: float = 1.0
-
-    def block(self, rows: Any, others: Any) -> Float64:
-        return self.C_NN[rows][:, others].copy()  # type: ignore[no-any-return]
-
-    def absorbed(self, j: int, prior: float) -> Held:
-        column_N = self.C_NN[:, j] / np.sqrt(self.variance_N[j] + prior)
-        for a in range(0, len(column_N), 64):  # pieces of the outer product that stay in a cache
-            self.C_NN[a : a + 64] -= np.outer(column_N[a : a + 64], column_N)
-        return Held(self.C_NN, np.maximum(self.variance_N - column_N**2, 0.0), self.scale)
 
 
 @dataclass(frozen=True)
@@ -165,7 +90,7 @@ class Dual:
 
         with workers() as spread:
             spread(rows.n, work)
-        return Difference(rows, V_NL, np.maximum(rows.diagonal() - _sq_norms(V_NL), 0.0))
+        return Difference(rows, V_NL, np.maximum(rows.diagonal() - row_squares(V_NL), 0.0))
 
 
 def fit(rows_L: KernelRows, targets_LK: Float64, prior: float) -> Primal | Dual:
@@ -228,7 +153,3 @@ def _rotated(rows_L: KernelRows) -> Rotated:
 def _flushed(values: Float64, dtype: type[np.floating]) -> Floats:
     """In another precision; numbers below its smallest normal one become 0, as denormals are slow and say nothing."""
     return np.where(np.abs(values) < np.finfo(dtype).tiny, 0.0, values).astype(dtype)
-
-
-def _sq_norms(V_NL: Floats) -> Float64:
-    return np.einsum("nl,nl->n", V_NL, V_NL, dtype=np.float64)  # type: ignore[no-any-return]

@@ -13,11 +13,12 @@ from scipy import sparse
 
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
-from alcli.numerics.kmeanspp import k_means_pp
+from alcli.numerics.kmeanspp import greedy_k_means_pp, k_means_pp
 from alcli.numerics.rows import Factor, Rows, feature_rows
 
 _SUM_ROWS = 4 * BLOCK_ROWS
 _CENTRES = 32
+_START_ROWS, _START_ROWS_A_CLUSTER = 2 * BLOCK_ROWS, 16
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,17 @@ class Clusters:
     inertia: float
 
 
-def k_means(X_ND: Floats, k: int, rng: np.random.Generator, *, iterations: int = 20, tolerance: float = 1e-3) -> Clusters:
+def k_means(
+    X_ND: Floats, k: int, rng: np.random.Generator, *, iterations: int = 20, tolerance: float = 1e-3, greedy: bool = False
+) -> Clusters:
     """Cluster into k <= N clusters. Stops when the inertia falls by less than `tolerance` of itself.
 
-    The answer depends on the rows, their order and `rng`, not on the number of threads.
+    greedy: start at centres that are each the best of several draws, for an inertia lower by some per cent; with many rows, at those of
+    a random part of them, so that it costs about an iteration more. The answer depends on the rows, their order and `rng`, not on the number of threads.
     """
     rows = Rows(Factor(X_ND))
     F_ND = rows.factors[0].F_ND
-    picks, _ = k_means_pp(rows, k, int(rng.integers(rows.n)), rng)
+    picks = _greedy_start(X_ND, k, rng) if greedy else k_means_pp(rows, k, int(rng.integers(rows.n)), rng)[0]
     centres, inertia = F_ND[picks].astype(np.float64), np.inf
     with workers() as spread:
         for _ in range(iterations):
@@ -78,6 +82,15 @@ def nearest_rows(X_ND: Floats, centres_KD: Float64, order_K: Int64) -> tuple[Int
                 gaps[c] = sq_N[picks[c]] + centres.sq_norms[c]
                 is_taken[picks[c]] = True
     return picks, np.sqrt(np.maximum(gaps, 0.0)) * rows.scale
+
+
+def _greedy_start(X_ND: Floats, k: int, rng: np.random.Generator) -> Int64:
+    """k rows to start at."""
+    most = max(_START_ROWS, _START_ROWS_A_CLUSTER * k)
+    if len(X_ND) <= most:
+        return greedy_k_means_pp(Rows(Factor(X_ND)), k, rng)
+    part = np.sort(rng.permutation(len(X_ND))[:most])
+    return part[greedy_k_means_pp(Rows(Factor(X_ND[part])), k, rng)]
 
 
 def _assign(rows: Rows, centres_KD: Float64, spread: Spread) -> tuple[Int64, Float64]:

@@ -37,9 +37,34 @@ def k_means_pp(rows: Rows, k: int, first: int, rng: np.random.Generator) -> tupl
                     sq.append(float(nearest[i]))
                     np.minimum(nearest, _distances_to(rows, i, inner_NM[:, m]), out=nearest)
                     nearest[i] = 0.0
-    free = np.setdiff1d(np.arange(rows.n), picks)
-    rest = rng.permutation(free)[: k - len(picks)]
+    rest = _any_others(rows.n, picks, k, rng)
     return np.append(picks, rest).astype(np.int64), np.sqrt(sq + [0.0] * len(rest)) * rows.scale
+
+
+def greedy_k_means_pp(rows: Rows, k: int, rng: np.random.Generator) -> Int64:
+    """Pick k <= N distinct rows, each the one of 2 + ln k draws that leaves the smallest sum of squared distances; the first is random.
+
+    Source: the greedy variant in the last section of the paper, which starts k-means nearer to its optimum.
+    Cost: 2 N D (2 + ln k) flops a pick; O(N ln k) memory.
+    """
+    picks, n_draws = [int(rng.integers(rows.n))], 2 + int(np.log(k))
+    with workers() as spread:
+        nearest = _distances_to(rows, picks[0], rows.inner(picks[0], spread))
+        nearest[picks[0]] = 0.0
+        while len(picks) < k and nearest.any():
+            drawn = draw(nearest, rng.random(n_draws))
+            inner_NM = rows.inner_with(rows, drawn, spread)
+            left = [np.minimum(nearest, _distances_to(rows, int(i), inner_NM[:, m])) for m, i in enumerate(drawn)]
+            best = int(np.argmin([left_N.sum() for left_N in left]))
+            picks.append(int(drawn[best]))
+            nearest = left[best]
+            nearest[picks[-1]] = 0.0
+    return np.append(picks, _any_others(rows.n, picks, k, rng)).astype(np.int64)
+
+
+def _any_others(n: int, picks: list[int], k: int, rng: np.random.Generator) -> Int64:
+    """Rows that fill the picks up to k, any free one with equal chance."""
+    return rng.permutation(np.setdiff1d(np.arange(n), picks))[: k - len(picks)]
 
 
 def draw(weights_N: Float64, uniforms_M: Float64) -> Int64:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -19,10 +20,11 @@ from alcli.arrays import Float64, Floats, with_bias
 from alcli.numerics import cholesky
 from alcli.numerics.blocks import BLOCK_ROWS, workers
 from alcli.numerics.implicit_shared import implicit_shared
-from alcli.numerics.logistic import softmax
 from alcli.numerics.look_ahead import whitened
 
 Output = Literal["logits", "probs"]
+
+_FAR = 300.0  # moves of the logits, at most |c|, whose exponentials are still numbers
 
 
 @dataclass(frozen=True)
@@ -39,31 +41,34 @@ class LabelAhead:
 
     def entropy_fall(self) -> Float64:
         """By how much the mean entropy at the rows is expected to fall, in nats, [M]."""
-        now = float(_entropies(self.log_probs_EC).mean())
-        return now - self._expected(lambda logits_TEC: _entropies(logits_TEC).mean(axis=1))
+        return _entropy(self.log_probs_EC.T) - self._expected(_entropy)
 
     def error_fall(self) -> Float64:
         """By how much the mean of 1 - the largest probability at the rows is expected to fall, [M]."""
-        now = float(_errors(self.log_probs_EC).mean())
-        return now - self._expected(lambda logits_TEC: _errors(logits_TEC).mean(axis=1))
+        return _error(self.log_probs_EC.T) - self._expected(_error)
 
     def change(self, output: Output) -> Float64:
         """The mean length by which outputs at the rows are expected to move, [M]; that of the logits costs no exponentials."""
         if output == "logits":
             lengths_M = (self.share_MT * np.sqrt(np.einsum("mtc,mtc->mt", self.steps_MTC, self.steps_MTC))).sum(axis=1)
             return lengths_M * np.abs(self.cross_ME).mean(axis=1)  # type: ignore[no-any-return]
-        probs_EC = np.exp(self.log_probs_EC)
-        return self._expected(lambda logits_TEC: np.linalg.norm(softmax(logits_TEC) - probs_EC, axis=2).mean(axis=1))
+        return self._expected(partial(_distance, probs_CE=np.exp(np.ascontiguousarray(self.log_probs_EC.T))))
 
-    def _expected(self, score: Callable[[Float64], Float64]) -> Float64:
-        """The mean over labels of score(logits [T, E, C] at the rows once each label is seen) -> [T], for every candidate."""
-        out_M = np.empty(len(self.cross_ME))
+    def _expected(self, score: Callable[[Float64], float]) -> Float64:
+        """The mean over labels of score(logits [C, E] at the rows once a label is seen), for every candidate. Classes come first: sums over
+        them then add rows that lie together, and one label at a time stays in a cache."""
+        out_M, log_probs_CE = np.zeros(len(self.cross_ME)), np.ascontiguousarray(self.log_probs_EC.T)
+        is_far_M = np.abs(self.cross_ME).max(axis=1) > _FAR
 
         def some(first: int, last: int) -> None:
+            logits_CE = np.empty_like(log_probs_CE)
             for m in range(first // BLOCK_ROWS, last // BLOCK_ROWS):
-                logits_TEC = self.cross_ME[m, :, None] * self.steps_MTC[m][:, None]
-                logits_TEC += self.log_probs_EC
-                out_M[m] = float(self.share_MT[m] @ score(logits_TEC))
+                for share, step_C in zip(self.share_MT[m], self.steps_MTC[m]):
+                    np.multiply(step_C[:, None], self.cross_ME[m], out=logits_CE)
+                    np.add(logits_CE, log_probs_CE, out=logits_CE)
+                    if is_far_M[m]:
+                        np.subtract(logits_CE, logits_CE.max(axis=0), out=logits_CE)
+                    out_M[m] += share * score(logits_CE)
 
         with workers() as spread:
             spread(len(out_M) * BLOCK_ROWS, some)
@@ -87,15 +92,22 @@ def label_ahead(
     return LabelAhead(cross_ME, np.stack(steps, axis=1), share_MT, log_probs_EC.astype(np.float64))
 
 
-def _entropies(logits: Float64) -> Float64:
-    """Of the classes of the last axis, at least 0."""
-    logits = logits - logits.max(axis=-1, keepdims=True)
-    p = np.exp(logits)
-    total = p.sum(axis=-1)
-    p *= logits
-    return np.log(total) - p.sum(axis=-1) / total  # type: ignore[no-any-return]
+def _entropy(logits_CE: Float64) -> float:
+    """The mean over rows of the entropy of their classes, at least 0."""
+    p_CE = np.exp(logits_CE)
+    total_E = p_CE.sum(axis=0)
+    return float((np.log(total_E) - np.einsum("ce,ce->e", p_CE, logits_CE) / total_E).mean())
 
 
-def _errors(logits: Float64) -> Float64:
-    """1 - the largest probability."""
-    return 1.0 - 1.0 / np.exp(logits - logits.max(axis=-1, keepdims=True)).sum(axis=-1)  # type: ignore[no-any-return]
+def _error(logits_CE: Float64) -> float:
+    """The mean over rows of 1 - the largest probability."""
+    p_CE = np.exp(logits_CE)
+    return float((1.0 - p_CE.max(axis=0) / p_CE.sum(axis=0)).mean())
+
+
+def _distance(logits_CE: Float64, probs_CE: Float64) -> float:
+    """The mean over rows of the length of the difference between their probabilities and others."""
+    p_CE = np.exp(logits_CE)
+    p_CE *= 1.0 / p_CE.sum(axis=0)
+    p_CE -= probs_CE
+    return float(np.sqrt(np.einsum("ce,ce->e", p_CE, p_CE)).mean())

@@ -15,7 +15,7 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import workers
 from alcli.numerics.rows import safe_exponent
 
-_ROWS = 256  # rows whose distances are computed together
+_ROWS, _OTHERS = 256, 2048  # rows, and others, whose distances are computed together
 
 
 def average_clusters(X_ND: Floats, *, at_least: int, eps: float | None) -> Int64:
@@ -40,16 +40,21 @@ def average_clusters(X_ND: Floats, *, at_least: int, eps: float | None) -> Int64
 def _pair_distances(X_ND: Float64) -> Float64:
     """Distances of all pairs, row after row of the upper triangle, float64 [N (N - 1) / 2]."""
     N, sq_N = len(X_ND), np.square(X_ND).sum(axis=1)
-    starts_N = np.append(0, np.cumsum(np.arange(N - 1, 0, -1)))
+    before_N = np.append(0, np.cumsum(np.arange(N - 1, 0, -1))) - np.arange(N) - 1  # where the distance of row i to row 0 would be
     out = np.empty(N * (N - 1) // 2)
 
     def work(first: int, last: int) -> None:
         for a in range(first, last, _ROWS):
             b = min(a + _ROWS, last)
-            sq_BN = sq_N[a:b, None] + sq_N[a:] - 2.0 * (X_ND[a:b] @ X_ND[a:].T)
-            np.sqrt(np.maximum(sq_BN, 0.0, out=sq_BN), out=sq_BN)
-            for i in range(a, min(b, N - 1)):
-                out[starts_N[i] : starts_N[i] + N - 1 - i] = sq_BN[i - a, i - a + 1 :]
+            minus_twice_BD = -2.0 * X_ND[a:b]
+            for c in range(a, N, _OTHERS):
+                d = min(c + _OTHERS, N)
+                sq_BC = sq_N[a:b, None] + sq_N[c:d]
+                sq_BC += minus_twice_BD @ X_ND[c:d].T
+                np.sqrt(np.maximum(sq_BC, 0.0, out=sq_BC), out=sq_BC)
+                for i in range(a, min(b, d - 1)):
+                    from_ = max(c, i + 1)
+                    out[before_N[i] + from_ : before_N[i] + d] = sq_BC[i - a, from_ - c :]
 
     with workers() as spread:
         spread(N, work)

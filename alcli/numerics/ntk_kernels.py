@@ -117,17 +117,10 @@ def tangent_rows(X_ND: Floats, network: Network, kind: Direction) -> TangentRows
 
 
 @dataclass(frozen=True)
-class InfiniteRows:
-    """Rows under the kernel of a head with one hidden layer of infinite width, Gaussian weights and the scaling of Jacot et al.
-
-    f = w . act(W [x; 1] / sqrt D1) / sqrt M + b: kernel E[act act'] + 1 + q E[slope slope'] for inputs of covariance q = (x.x' + 1) / D1.
-    Exact for relu; 40 terms of the expansion in Hermite polynomials for tanh and gelu, whose coefficients fall off quickly.
-    """
+class _ScalarRows:
+    """Rows of features under a kernel of one number a pair."""
 
     X_ND: Floats
-    values_NT: Float64
-    slopes_NT: Float64
-    activation: str
 
     @property
     def n(self) -> int:
@@ -136,6 +129,19 @@ class InfiniteRows:
     @property
     def outputs(self) -> int:
         return 1
+
+
+@dataclass(frozen=True)
+class InfiniteRows(_ScalarRows):
+    """Rows under the kernel of a head with one hidden layer of infinite width, Gaussian weights and the scaling of Jacot et al.
+
+    f = w . act(W [x; 1] / sqrt D1) / sqrt M + b: kernel E[act act'] + 1 + q E[slope slope'] for inputs of covariance q = (x.x' + 1) / D1.
+    Exact for relu; 40 terms of the expansion in Hermite polynomials for tanh and gelu, whose coefficients fall off quickly.
+    """
+
+    values_NT: Float64
+    slopes_NT: Float64
+    activation: str
 
     def at(self, index: Any) -> InfiniteRows:
         return InfiniteRows(self.X_ND[index], self.values_NT[index], self.slopes_NT[index], self.activation)
@@ -187,19 +193,10 @@ def infinite_rows(X_ND: Floats, activation: str) -> InfiniteRows:
 
 
 @dataclass(frozen=True)
-class GaussianRows:
+class GaussianRows(_ScalarRows):
     """Rows under exp(-|x - x'|^2 / (2 scale^2)): a Gaussian process that knows nothing of the head."""
 
-    X_ND: Floats
     scale: float
-
-    @property
-    def n(self) -> int:
-        return len(self.X_ND)
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     def at(self, index: Any) -> GaussianRows:
         return GaussianRows(self.X_ND[index], self.scale)

@@ -2,17 +2,15 @@
 
 A further label y at x_j changes the outputs at x by c(x, x_j) (y - f(x_j)) / d_j, d_j = c(x_j, x_j) + prior: one number a row times one
 K-vector. The printed form of the paper lacks an inverse; this one equals refitting to rounding. R_NK is y - f(x_j) for a supposed y.
-Every acquisition is a function of a *look*, which says what those changes are, and larger is asked first:
-`mlmoc` sums their lengths; `mlmoc_sq` takes the root of the summed squares; `emoc` expects `mlmoc` over labels; `flip` counts rows
-whose class changes; `eer` is minus the expected entropy of what is predicted afterwards.
-Source: Mohamadi, Bae & Sutherland 2022, eq. 2, 3 and 10-13, with v = Theta^-1 Theta(X, x'); flip is the objective that its code runs.
-Cost: for N candidates and as many rows that are looked at, `mlmoc` and `emoc` N^2 D1 flops (c is symmetric), `mlmoc_sq` 4 N D1^2 in the
-primal form, `flip` N |E| (2 D1 + 3 K), `eer` N |E| (2 D1 + 3 K log K) with 3 labels. Memory: blocks; never N x |E|.
+A *look* says what those changes are; ntk_acquisitions.py makes scores of them.
+Source: Mohamadi, Bae & Sutherland 2022, eq. 2, 3 and 12, with v = Theta^-1 Theta(X, x').
+Cost: for N candidates and as many rows that are looked at, `norms` N^2 D1 flops (c is symmetric), `root_squares` 4 N D1^2 in the primal
+form; the looks that are no closed form of a scalar kernel say theirs. Memory: blocks; never N x |E|.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,13 +18,12 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics import kernel_ridge
 from alcli.numerics.blocks import BLOCK_ROWS, workers
-from alcli.numerics.committee import entropy
-from alcli.numerics.kernel_ridge import Covariance, Difference, Dual, Factored, Held
+from alcli.numerics.covariance_sums import abs_sums, held, square_sums
+from alcli.numerics.kernel_covariance import Covariance, Difference
+from alcli.numerics.kernel_ridge import Dual
 from alcli.numerics.ntk_kernels import KernelRows, TangentRows
-from alcli.numerics.simplex import project
 
 MOST_HELD = 16_000_000  # numbers of a covariance that is kept from pick to pick
-_TILE = 512  # rows and columns of the covariance that are made and summed while they are in a cache
 _PIECE = 1 << 21  # numbers of the changes that are held at a time
 
 
@@ -121,65 +118,14 @@ class Refit:
         return _root_squares(self, R_NK)
 
 
-# -- acquisitions -----------------------------------------------------------------------------------------------------------------
+def gradient_look(rows: KernelRows, mean_square: float) -> RankOne:
+    """One gradient step on the new row in place of a regression: change k(x, x_j) R / mean_square, whatever is labelled.
 
-
-def mlmoc(look: Look, R_NK: Float64) -> Float64:
-    """Summed lengths of the changes of all rows, [N]."""
-    return look.norms(R_NK)
-
-
-def mlmoc_sq(look: Look, R_NK: Float64) -> Float64:
-    """Root of the summed squares of the changes of all rows, [N]."""
-    return look.root_squares(R_NK)
-
-
-def emoc(look: Look, f_NK: Float64, q_NK: Float64) -> Float64:
-    """`mlmoc` in the mean over labels, which have probabilities q_NK, [N]."""
-    K = f_NK.shape[1]
-    out: Float64 = sum(q_NK[:, y] * look.norms(np.eye(K)[y] - f_NK) for y in range(K))  # type: ignore[assignment]
-    return out
-
-
-def flip(look: Look, f_NK: Float64, R_NK: Float64) -> Float64:
-    """How many rows change their class, the lowest of those with the largest output, [N]."""
-    out_N = np.empty(len(f_NK))
-
-    def count(rows_B: Int64) -> None:
-        after_BKE = look.changes(rows_B, R_NK[rows_B], slice(None))
-        f_KE = np.ascontiguousarray(f_NK.T, dtype=after_BKE.dtype)
-        after_BKE += f_KE
-        top_BE, class_BE = after_BKE[:, 0].copy(), np.zeros(after_BKE[:, 0].shape, np.int16)
-        for k in range(1, f_NK.shape[1]):
-            class_BE[after_BKE[:, k] > top_BE] = k
-            np.maximum(top_BE, after_BKE[:, k], out=top_BE)
-        out_N[rows_B] = (class_BE != f_KE.argmax(axis=0)).sum(axis=1)
-
-    _in_pieces(len(f_NK), f_NK.size, count)
-    return out_N
-
-
-def eer(look: Look, f_NK: Float64, q_NK: Float64, rows_E: Int64, labels: int = 3) -> Float64:
-    """Minus the summed entropy of the classes of rows_E that is expected after the label is seen, [N].
-
-    Outputs become probabilities by projection on the simplex. Only the `labels` most probable labels are looked at.
+    mean_square: 1 / the step size, of the size of the mean kernel of a row with itself for a step that is stable.
     """
-    K = f_NK.shape[1]
-    likely_NT = np.argsort(-q_NK, axis=1, kind="stable")[:, :labels]
-    share_NT = np.take_along_axis(q_NK, likely_NT, axis=1)
-    share_NT /= share_NT.sum(axis=1, keepdims=True)
-    out_N = np.zeros(len(f_NK))
-
-    def expect(rows_B: Int64) -> None:
-        for t in range(likely_NT.shape[1]):
-            after_BKE = f_NK[rows_E].T + look.changes(rows_B, np.eye(K)[likely_NT[rows_B, t]] - f_NK[rows_B], rows_E)
-            out_N[rows_B] -= share_NT[rows_B, t] * entropy(project(after_BKE.transpose(0, 2, 1))).sum(axis=1)
-
-    _in_pieces(len(f_NK), 4 * K * len(rows_E), expect)
-    return out_N
-
-
-# -- one label after another ------------------------------------------------------------------------------------------------------
+    variance_N = rows.diagonal()
+    covariance = Difference(rows, np.empty((rows.n, 0)), variance_N)
+    return RankOne(covariance, np.full(rows.n, mean_square))
 
 
 class Sequential:
@@ -206,68 +152,7 @@ class Sequential:
         self.covariance = self.covariance.absorbed(j, self._prior)
 
 
-def held(covariance: Covariance, n: int) -> Held:
-    """The whole covariance in float64; it stays symmetric to the bit."""
-    C_NN = np.empty((n, n))
-    for a, b in _tiles(n):
-        block = covariance.block(a, b)
-        C_NN[a, b] = block
-        C_NN[b, a] = block.T
-    C_NN[np.diag_indices(n)] = covariance.variance_N
-    return Held(C_NN, covariance.variance_N.copy(), covariance.scale)
-
-
-# -- sums over the covariance -----------------------------------------------------------------------------------------------------
-
-
-def abs_sums(covariance: Covariance, n: int) -> Float64:
-    """sum over x of |c(x, x_j)|, [N]: tiles on and above the diagonal, N^2 D1 flops, sums in float64."""
-    return _tile_sums(covariance, n, np.abs)
-
-
-def square_sums(covariance: Covariance, n: int) -> Float64:
-    """sum over x of c(x, x_j)^2, [N]: for factored ones g_j^T (G^T G) g_j, 4 N D1^2 flops in float64."""
-    if not isinstance(covariance, Factored):
-        return _tile_sums(covariance, n, np.square)
-    G_NR = covariance.G_NR
-
-    def blocks() -> Iterator[Float64]:
-        return (G_NR[a : a + BLOCK_ROWS].astype(np.float64) for a in range(0, n, BLOCK_ROWS))
-
-    with workers():
-        M_RR = np.zeros((G_NR.shape[1],) * 2)
-        for G_BR in blocks():
-            M_RR += G_BR.T @ G_BR
-        return np.concatenate([np.einsum("br,br->b", G_BR @ M_RR, G_BR) for G_BR in blocks()])
-
-
-def _tile_sums(covariance: Covariance, n: int, measure: Callable[..., Floats]) -> Float64:
-    tiles = list(_tiles(n))
-    sums: list[tuple[Float64, Float64]] = [(np.empty(0), np.empty(0))] * len(tiles)
-
-    def work(first: int, last: int) -> None:
-        for i in range(first // BLOCK_ROWS, last // BLOCK_ROWS):
-            block = covariance.block(*tiles[i])
-            measure(block, out=block)
-            sums[i] = block.sum(axis=1, dtype=np.float64), block.sum(axis=0, dtype=np.float64)
-
-    with workers() as spread:
-        spread(len(tiles) * BLOCK_ROWS, work)
-    out_N = np.zeros(n)
-    for (a, b), (by_row, by_column) in zip(tiles, sums):
-        out_N[a] += by_row
-        if a != b:
-            out_N[b] += by_column
-    return out_N
-
-
-def _tiles(n: int) -> Iterator[tuple[slice, slice]]:
-    """Tiles of a symmetric matrix on and above its diagonal."""
-    cuts = [slice(a, min(a + _TILE, n)) for a in range(0, n, _TILE)]
-    return ((a, b) for i, a in enumerate(cuts) for b in cuts[i:])
-
-
-def _in_pieces(n: int, numbers_each: int, work: Callable[[Int64], None]) -> None:
+def in_pieces(n: int, numbers_each: int, work: Callable[[Int64], None]) -> None:
     """work(rows) over consecutive rows, as many at a time as keep what is held small; shared among threads."""
     step = max(1, _PIECE // max(1, numbers_each))
     pieces = [np.arange(a, min(a + step, n)) for a in range(0, n, step)]
@@ -286,7 +171,7 @@ def _norms(look: Look, R_NK: Float64) -> Float64:
     def work(rows_B: Int64) -> None:
         out_N[rows_B] = np.sqrt((look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=1)).sum(axis=1)
 
-    _in_pieces(len(R_NK), R_NK.size, work)
+    in_pieces(len(R_NK), R_NK.size, work)
     return out_N
 
 
@@ -296,19 +181,9 @@ def _root_squares(look: Look, R_NK: Float64) -> Float64:
     def work(rows_B: Int64) -> None:
         out_N[rows_B] = np.sqrt((look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=(1, 2)))
 
-    _in_pieces(len(R_NK), R_NK.size, work)
+    in_pieces(len(R_NK), R_NK.size, work)
     return out_N
 
 
 def _lengths(R_NK: Float64) -> Float64:
     return np.sqrt(np.einsum("nk,nk->n", R_NK, R_NK))  # type: ignore[no-any-return]
-
-
-def gradient_look(rows: KernelRows, mean_square: float) -> RankOne:
-    """One gradient step on the new row in place of a regression: change k(x, x_j) R / mean_square, whatever is labelled.
-
-    mean_square: 1 / the step size, of the size of the mean kernel of a row with itself for a step that is stable.
-    """
-    variance_N = rows.diagonal()
-    covariance = Difference(rows, np.empty((rows.n, 0)), variance_N)
-    return RankOne(covariance, np.full(rows.n, mean_square))

@@ -57,8 +57,9 @@ def absorb_into_pool(
 ) -> None:
     """Advance the logits and variances of a pool in place by one update.
 
-    Variances are phi covariance phi, without a noise variance. u_N = phi_pool covariance phi_new and variance = phi_new covariance phi_new, both before the update;
-    step_C: gamma (target - mean) of the new row, or by the implicit rule (1 + curvature variance) times its `implicit_row`.
+    Variances are phi covariance phi, without a noise variance. u_N = phi_pool covariance phi_new and variance = phi_new covariance phi_new,
+    both before the update; step_C: gamma (target - mean) of the new row, or by the implicit rule (1 + curvature variance) times its
+    `implicit_row`.
     """
     scaled_N = u_N / (1.0 + curvature * variance)
     logits_NC += np.outer(scaled_N, step_C)

@@ -1,15 +1,16 @@
 """The Gaussian with independent weights that is nearest to the posterior of a last layer.
 
-Under a softmax it minimises E_q[summed cross-entropy + prior_precision/2 |W|^2] - temperature entropy(q): at temperature 1 minus the evidence
-lower bound. As weights are independent, the logits of a row are independent Gaussians, and the expectation is taken over these (local
-reparametrisation), at fixed nodes, so there is one function to minimise. At its optimum
+Under a softmax it minimises E_q[summed cross-entropy + prior_precision/2 |W|^2] - temperature entropy(q): at temperature 1 minus the
+evidence lower bound. As weights are independent, the logits of a row are independent Gaussians, and the expectation is taken over these
+(local reparametrisation), at fixed nodes, so there is one function to minimise. At its optimum
     gradient of the mean:  sum_n weight_n (E p_n - target_n) phi_n^T + prior_precision mean = 0,
     precision_cd         = (prior_precision + sum_n weight_n E[p_nc (1 - p_nc)] phi_nd^2) / temperature,
 the second by Price's theorem: twice the derivative by the variance is the expected curvature. The mean takes Newton steps against the
 curvature of E p, which is no less than the true one, with a line search; the logarithm of the precision takes what is missing on its right
 side (a natural gradient step), damped once that grows. So there is neither a learning rate nor a noisy gradient. It ends when both lines hold.
-Source: Kingma, Salimans & Welling, Variational Dropout and the Local Reparameterization Trick, NeurIPS 2015, section 2.2; Opper & Archambeau,
-The Variational Gaussian Approximation Revisited, Neural Computation 2009; Khan & Lin, Conjugate-Computation Variational Inference, AISTATS 2017.
+Source: Kingma, Salimans & Welling, Variational Dropout and the Local Reparameterization Trick, NeurIPS 2015, section 2.2; Opper &
+Archambeau, The Variational Gaussian Approximation Revisited, Neural Computation 2009; Khan & Lin, Conjugate-Computation Variational
+Inference, AISTATS 2017.
 Cost: a step 2 S n C exponentials, 4 n D1 C multiply-adds and the conjugate gradients of numerics/softmax_map.py; 20 steps where the
 temperature is small, some 200 where weights are nearly free. Memory: S B C floats for nodes that serve B rows in turn, 8 n C, 6 C D1.
 """
@@ -47,11 +48,44 @@ class Nodes:
 
 @dataclass(frozen=True)
 class Moments:
-    """Expectations of each row: log sum exp of its logits, its probabilities, and p (1 - p)."""
+    """Expectations of each row over its logits, of these means and standard deviations: their log sum exp, their softmax p, and p (1 - p)."""
 
+    mean_LC: Float64
+    spread_LC: Float64
     log_sum_L: Float64
     probs_LC: Float64
     curvatures_LC: Float64
+
+
+@dataclass(frozen=True)
+class _OfMean:
+    """The objective as a function of the mean of q, in the coordinates of `rows`."""
+
+    rows: Rotated
+    targets_LC: Float64
+    prior_precision: float
+    nodes: Nodes
+
+    def gradient(self, mean_CR: Float64, now: Moments) -> Float64:
+        """By the mean, [C, R]; now: moments there."""
+        residual_LC = (now.probs_LC - self.targets_LC) * self.rows.weights_L[:, None]
+        out_CR: Float64 = residual_LC.T @ self.rows.Z_LR + self.prior_precision * mean_CR
+        return out_CR
+
+    def step(self, mean_CR: Float64, now: Moments, gradient_CR: Float64) -> Float64:
+        """A Newton direction, as long as the objective falls along it by 1e-4 of what the slope promises."""
+        direction_CR = newton_direction(self.rows, now.probs_LC, gradient_CR, self.prior_precision, FORCING)
+        weights_L, change_LC, slope = self.rows.weights_L, self.rows.Z_LR @ direction_CR.T, float(np.vdot(gradient_CR, direction_CR))
+        linear = self.prior_precision * float(np.vdot(mean_CR, direction_CR)) - float(weights_L @ (self.targets_LC * change_LC).sum(axis=1))
+        square = self.prior_precision * float(np.vdot(direction_CR, direction_CR))
+        length = 1.0
+        while length > SHORTEST:
+            log_sum_L = moments(now.mean_LC + length * change_LC, now.spread_LC, self.nodes).log_sum_L
+            rise = float(weights_L @ (log_sum_L - now.log_sum_L)) + length * linear + 0.5 * length**2 * square
+            if rise <= 1e-4 * length * slope:
+                break
+            length *= 0.5
+        return length * direction_CR
 
 
 @dataclass(frozen=True)
@@ -78,7 +112,7 @@ def moments(mean_LC: Float64, spread_LC: Float64, nodes: Nodes) -> Moments:
         z_SBC /= total_SB1
         probs_LC[part] = np.tensordot(nodes.weights_S, z_SBC, axes=1)
         squares_LC[part] = np.tensordot(nodes.weights_S, np.square(z_SBC, out=z_SBC), axes=1)
-    return Moments(log_sum_L, probs_LC, probs_LC - squares_LC)
+    return Moments(mean_LC, spread_LC, log_sum_L, probs_LC, probs_LC - squares_LC)
 
 
 def divergence(mean_CD1: Float64, variance_CD1: Float64, prior_precision: float) -> float:
@@ -112,40 +146,21 @@ def fit_mean_field(
     all precisions. Raises DataError when it does not converge.
     """
     rows = rotate(phi_LD1, targets_LC.argmax(axis=1), weights_L, targets_LC.shape[1])
+    objective = _OfMean(rows, targets_LC, prior_precision, nodes)
     mean_CR, log_precision_CD1 = start[0] @ rows.V_D1R, np.log(temperature / start[1])
     squares_LD1, w_L1 = phi_LD1**2, weights_L[:, None]
     damping, previous = 1.0, np.inf
     for step in range(MAX_STEPS + 1):
         variance_CD1 = temperature * np.exp(-log_precision_CD1)
-        logits_LC, spread_LC = rows.Z_LR @ mean_CR.T, np.sqrt(squares_LD1 @ variance_CD1.T)
-        now = moments(logits_LC, spread_LC, nodes)
-        gradient_CR = ((now.probs_LC - targets_LC) * w_L1).T @ rows.Z_LR + prior_precision * mean_CR
+        now = moments(rows.Z_LR @ mean_CR.T, np.sqrt(squares_LD1 @ variance_CD1.T), nodes)
+        gradient_CR = objective.gradient(mean_CR, now)
         missing_CD1 = np.log(prior_precision + (now.curvatures_LC * w_L1).T @ squares_LD1) - log_precision_CD1
         gap, previous_gap = float(np.sqrt(np.mean(missing_CD1**2))), previous
         if float(np.linalg.norm(gradient_CR)) <= tolerance * rows.scale() and gap <= tolerance:
-            likelihood = float(weights_L @ ((targets_LC * logits_LC).sum(axis=1) - now.log_sum_L))
+            likelihood = float(weights_L @ ((targets_LC * now.mean_LC).sum(axis=1) - now.log_sum_L))
             return MeanField(mean_CR @ rows.V_D1R.T, variance_CD1, likelihood, step)
-        mean_CR = mean_CR + _mean_step(rows, (logits_LC, spread_LC), now, targets_LC, mean_CR, gradient_CR, prior_precision, nodes)
+        mean_CR = mean_CR + objective.step(mean_CR, now, gradient_CR)
         damping, previous = damping if gap < previous_gap else max(0.5 * damping, SMALLEST_DAMPING), gap
         log_precision_CD1 += damping * missing_CD1
     raise DataError(f"the variational posterior did not converge in {MAX_STEPS} steps",
                     hint=f"raise --prior-precision (now {prior_precision:.3g}), normalise the features, or use --posterior laplace")
-
-
-def _mean_step(
-    rows: Rotated, logits: tuple[Float64, Float64], now: Moments, targets_LC: Float64, mean_CR: Float64, gradient_CR: Float64,
-    prior: float, nodes: Nodes,
-) -> Float64:
-    """A Newton direction, as long as the objective falls along it by 1e-4 of what the slope promises; logits: their means and deviations."""
-    direction_CR = newton_direction(rows, now.probs_LC, gradient_CR, prior, FORCING)
-    change_LC, slope = rows.Z_LR @ direction_CR.T, float(np.vdot(gradient_CR, direction_CR))
-    linear = prior * float(np.vdot(mean_CR, direction_CR)) - float(rows.weights_L @ (targets_LC * change_LC).sum(axis=1))
-    square = prior * float(np.vdot(direction_CR, direction_CR))
-    length = 1.0
-    while length > SHORTEST:
-        log_sum_L = moments(logits[0] + length * change_LC, logits[1], nodes).log_sum_L
-        rise = float(rows.weights_L @ (log_sum_L - now.log_sum_L)) + length * linear + 0.5 * length**2 * square
-        if rise <= 1e-4 * length * slope:
-            break
-        length *= 0.5
-    return length * direction_CR

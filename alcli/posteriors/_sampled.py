@@ -1,7 +1,7 @@
 """What posteriors share that can be drawn from and cannot take labels in: ensembles, dropout masks, a variational Gaussian.
 
-An update in closed form needs the curvature at which old rows were absorbed. These hold none, so new labels want a refit; draws can still be
-reweighted by new labels, and a gradient step moves the mean that they are drawn around.
+An update in closed form needs the curvature at which old rows were absorbed. These hold none, so new labels want a refit; draws can still
+be reweighted by new labels, and a gradient step moves the mean that they are drawn around.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """A committee: last layers of the head's own kind, each fitted to a resampling of the labelled rows, or to a perturbation of them.
 
-`-p posterior.resample=bootstrap` (default): every member sees n rows drawn with replacement. A class that lost all of its rows gets one of them
-back, and weights are scaled to their old sum. So with one row a class members still know every class, but differ by how much each row counts
-alone, which is little where the prior is weak (logits deviate by 0.04 on sentence embeddings of 77 classes, those of seeds by 2.4).
+`-p posterior.resample=bootstrap` (default): every member sees n rows drawn with replacement. A class that lost all of its rows gets one of
+them back, and weights are scaled to their old sum. So with one row a class members still know every class, but differ by how much each row
+counts alone, which is little where the prior is weak (logits deviate by 0.04 on sentence embeddings of 77 classes, those of seeds by 2.4).
 `resample=seeds`: every member has a draw of its own from the prior to be pulled to, and a draw of label noise on its targets (randomised
 MAP). Mere random starts would make no committee: the loss is convex and all would end in the same optimum. Under squared loss such members
-are exact draws from the posterior; under a softmax they are draws from the Laplace approximation with the full Hessian as far as the loss is
-quadratic, without a matrix over all weights. The scale of the noise is that of the Laplace posteriors (posteriors/_laplace.py).
+are exact draws from the posterior; under a softmax they are draws from the Laplace approximation with the full Hessian as far as the loss
+is quadratic, without a matrix over all weights. The scale of the noise is that of the Laplace posteriors (posteriors/_laplace.py).
 The mean stays the MAP of all rows: a member is kept as its difference to it, and moves with it.
 Source: Seung, Opper & Sompolinsky, Query by Committee, COLT 1992; Breiman, Bagging Predictors, 1996; Pearce et al., Uncertainty in Neural
 Networks: Approximately Bayesian Ensembling, AISTATS 2020.

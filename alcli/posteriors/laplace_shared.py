@@ -1,10 +1,11 @@
 """One precision matrix for every class: P = prior_precision I + curvature sum_n weight_n phi_n phi_n^T.
 
 Exact for squared loss with curvature 1, where an update equals refitting. For a softmax head curvature 1/2 is Boehning's bound of
-the true Hessian, which makes updates timid; by default it is the mean of p (1 - p) over classes at rows that the head has not seen. The covariance of the outputs is noise_variance P^-1. Under squared loss that is the
-variance of the targets' noise. Under a softmax it is by default the factor at which the trained weights are as large as the
-posterior's prior expects, prior_precision |W|^2 / (C g), g the effective number of features; at 1, the plain Laplace form, a prior
-precision picked by held-out likelihood is far too wide a prior, and mean-field predictions of 0.9 fall to 0.3.
+the true Hessian, which makes updates timid; by default it is the mean of p (1 - p) over classes at rows that the head has not seen. The
+covariance of the outputs is noise_variance P^-1. Under squared loss that is the variance of the targets' noise. Under a softmax it is by
+default the factor at which the trained weights are as large as the posterior's prior expects, prior_precision |W|^2 / (C g), g the
+effective number of features; at 1, the plain Laplace form, a prior precision picked by held-out likelihood is far too wide a prior, and
+mean-field predictions of 0.9 fall to 0.3.
 Source: Huseljic et al., Efficient Bayesian Updates for Deep Active Learning via Laplace Approximations, ECML-PKDD 2025, section 4,
 with precision and covariance advanced together, which the published code does not do.
 Cost: as posteriors/_single.py; memory 3 D1^2 floats.

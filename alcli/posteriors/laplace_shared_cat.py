@@ -1,7 +1,7 @@
 """One precision matrix for every class, rows weighted by how undecided they are: r_n = p_max (1 - p_max).
 
-P = prior_precision I + curvature sum_n weight_n r_n phi_n phi_n^T. Rows that are predicted surely hardly count, so the precision sits where the
-classes meet. Exact for a binary head with a single weight vector, otherwise a heuristic.
+P = prior_precision I + curvature sum_n weight_n r_n phi_n phi_n^T. Rows that are predicted surely hardly count, so the precision sits where
+the classes meet. Exact for a binary head with a single weight vector, otherwise a heuristic.
 Source: Huseljic et al. 2025, section 4 and eq. 6 (its code's `categorical`, there with a wrong denominator in the mean step), after
 Liu et al., Simple and Principled Uncertainty Estimation (SNGP), NeurIPS 2020.
 Cost: as laplace-shared.

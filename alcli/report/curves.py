@@ -28,9 +28,12 @@ _STYLE = {
 }  # fmt: skip
 
 
-def draw(curves: Curves, baseline: str, title: str) -> dict[str, bytes]:
-    """The picture as the bytes of a PNG and of an SVG file, by format."""
-    return rendered(lambda: _figure(curves, baseline, title))
+def draw(curves: Curves, baseline: str, title: str, *, unit: str = "", full_data: float | None = None) -> dict[str, bytes]:
+    """The picture as the bytes of a PNG and of an SVG file, by format.
+
+    unit: of costs, where curves run over these. full_data: what every label together gives, drawn as a line.
+    """
+    return rendered(lambda: _figure(curves, baseline, title, unit, full_data))
 
 
 def rendered(make: Callable[[], Figure]) -> dict[str, bytes]:
@@ -55,7 +58,7 @@ def _encode(figure: Figure, format: str) -> bytes:
     return out.getvalue()
 
 
-def _figure(curves: Curves, baseline: str, title: str) -> Figure:
+def _figure(curves: Curves, baseline: str, title: str, cost: str, full_data: float | None) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.6), layout="constrained")
@@ -63,11 +66,14 @@ def _figure(curves: Curves, baseline: str, title: str) -> Figure:
     scale, unit = (1.0, "") if curves.smaller_is_better else (100.0, " (%)")
     name = curves.metric.replace("_", " ")
     _lines(left, curves, {s: scale * v for s, v in curves.values_SP.items()})
-    left.set(xlabel="labels", ylabel=f"test {name}{unit}")
+    if full_data is not None:
+        left.axhline(scale * full_data, color="#777777", linewidth=1.0, linestyle=(0, (6, 2, 1, 2)), label="every label")
+    across = f"cost of the labels ({cost})" if curves.axis == "cost" else "labels"
+    left.set(xlabel=across, ylabel=f"test {name}{unit}")
     base_SP = curves.values_SP[baseline]
     _lines(right, curves, {s: scale * (v - base_SP) for s, v in curves.values_SP.items()}, flat=baseline)
     better = "below 0 is better" if curves.smaller_is_better else "points"
-    right.set(xlabel="labels", ylabel=f"{name} minus {baseline}'s ({better})")
+    right.set(xlabel=across, ylabel=f"{name} minus {baseline}'s ({better})")
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     seeds = "1 seed" if curves.n_seeds == 1 else f"mean of {curves.n_seeds} seeds, {CONFIDENCE:.0%} interval"
     left.set_title(f"learning curves, {seeds}", fontsize=9, loc="left")
@@ -79,15 +85,15 @@ def _figure(curves: Curves, baseline: str, title: str) -> Figure:
 
 def _lines(axes: Axes, curves: Curves, values_SP: dict[str, Float64], flat: str | None = None) -> None:
     """Mean and band of every strategy; `flat` is drawn as a plain line at 0."""
-    labels_P, styles = curves.labels_P, _styles(list(values_SP))
+    x_P, styles = curves.x_P, _styles(list(values_SP))
     for strategy, v_SP in values_SP.items():
         colour, dash, marker = styles[strategy]
         if strategy == flat:
             axes.axhline(0, color=colour, linewidth=1.2)
             continue
         mean_P, half_P = _band(v_SP)
-        axes.fill_between(labels_P, mean_P - half_P, mean_P + half_P, color=colour, alpha=min(0.13, 0.6 / len(values_SP)), linewidth=0)
-        axes.plot(labels_P, mean_P, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3.6, label=strategy)
+        axes.fill_between(x_P, mean_P - half_P, mean_P + half_P, color=colour, alpha=min(0.13, 0.6 / len(values_SP)), linewidth=0)
+        axes.plot(x_P, mean_P, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3.6, label=strategy)
 
 
 def _styles(strategies: list[str]) -> dict[str, tuple[str, Any, str]]:

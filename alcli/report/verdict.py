@@ -54,7 +54,17 @@ def _saving(line: Line, base: Line) -> str:
     ours, theirs = line.labels_to[-1], base.labels_to[-1]
     if ours is None or theirs is None or ours >= theirs:
         return ""
-    return f"; reaches what {base.strategy} ends with at {ours:,.0f} labels instead of {theirs:,.0f}"
+    return f"; reaches what {base.strategy} ends with at {asked(line.axis, ours)} instead of {how_many(line.axis, theirs)}"
+
+
+def asked(axis: str, value: float) -> str:
+    """A number of labels, or what they cost, in words."""
+    return f"{how_many(axis, value)} labels" if axis == "labels" else f"a cost of {how_many(axis, value)}"
+
+
+def how_many(axis: str, value: float) -> str:
+    """Labels as a whole number, costs to four digits."""
+    return f"{round(value):,}" if axis == "labels" or abs(value) >= 1000 else f"{value:.4g}"
 
 
 def amount(metric: str, value: float) -> str:

@@ -65,15 +65,24 @@ class Contender:
             raise UsageError(f"'{self.name}' needs one covariance for all classes", hint="use --posterior laplace --covariance shared")
         if self.base.needs_posterior and spec.posterior is None:
             raise UsageError(f"'{self.name}' looks at the posterior, which --posterior none rules out", hint="use --posterior laplace")
+        if "predicted_loss" in self.base.needs and not spec.predicts_losses:
+            raise UsageError(f"'{self.name}' looks at the loss-prediction branch, and the heads of this simulation have none", hint="use --head mlp --aux-loss")
         if self.updates and (spec.posterior is None or not spec.posterior.absorbs):
             kind = "none" if spec.posterior is None else spec.posterior.kind
             raise UsageError(f"'{self.name}' absorbs labels in closed form, which --posterior {kind} rules out", hint="use --posterior laplace")
 
+    def check_budget(self) -> None:
+        """Raise UsageError where a round of it cannot be what a budget buys."""
+        what = next((f"+{name}" for name, one in MODIFIERS.items() if one in self.modifiers), self.name if self.is_oracle else None)
+        if what is not None:
+            why = "judges batches of so many rows" if self.is_oracle else "asks for a few labels at a time"
+            raise UsageError(f"-p cost-col spends a budget on a batch, '{what}' {why}", hint="leave one of them out")
+
     def choose(self, situation: Situation, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
-        """Choose min(k, what is left) rows and ask the oracle for them."""
+        """Choose min(k, what is left) rows, or those that k buys where items have costs, and ask the oracle for them."""
         own = self._options_of(self._of_base, options)
         base, own = (self.base, own) if self.is_oracle else modified(self.base, own)
-        chooser: Chooser = partial(_ask_at_once, base, own)
+        chooser: Chooser = partial(_ask_at_once, self.name, base, own)
         for modifier in self.modifiers:
             chooser = partial(modifier.run, chooser, **self._options_of((modifier.run,), options))
         return chooser(situation, k, seed)
@@ -127,13 +136,15 @@ def _base(name: str) -> Strategy:
     return plugins.strategy(name)
 
 
-def _ask_at_once(base: Strategy, options: Mapping[str, Any], situation: Situation, k: int, seed: int) -> Selection:
-    """Choose all k rows before the first of their labels is seen."""
-    k = min(k, len(situation.oracle.candidates))
-    if "truth" in base.needs:
+def _ask_at_once(name: str, base: Strategy, options: Mapping[str, Any], situation: Situation, k: int, seed: int) -> Selection:
+    """Choose the whole batch before the first of its labels is seen."""
+    left = len(situation.oracle.candidates)
+    if situation.costs_N is not None:
+        chosen = situation.buy(name, base, k, seed, options)
+    elif "truth" in base.needs:
         rng = np.random.default_rng(np.random.SeedSequence([seed, situation.oracle.queries]))
-        chosen: Selection = base.run(situation, k, rng=rng, **options)
+        chosen = base.run(situation, min(k, left), rng=rng, **options)
     else:
-        chosen = situation.pick(base, k, seed, options)
+        chosen = situation.pick(base, min(k, left), seed, options)
     situation.oracle.ask(chosen.rows_K)
     return chosen

@@ -28,9 +28,14 @@ class Oracle:
         return sum(len(items) for items in self._answered)
 
     @property
+    def answered(self) -> Int64:
+        """The items that have been labelled, in the order of the answers."""
+        return np.concatenate([np.empty(0, np.int64), *self._answered])
+
+    @property
     def labelled(self) -> Int64:
         """The rows whose labels have been given, in the order of the answers."""
-        return self.rows_of(np.concatenate([np.empty(0, np.int64), *self._answered]))
+        return self.rows_of(self.answered)
 
     @property
     def candidates(self) -> Int64:

@@ -18,13 +18,14 @@ from alcli.heads._fitting import FitSpec
 from alcli.numerics.hashing import hash_text
 
 BASELINE = "random"
+FULL_DATA = "full-data"  # in the place of a strategy: nothing is chosen, every label of the pool is given
 _SPLIT, _INITIAL, _SELECT, _JUDGES = 0, 1, 2, 3
 MAX_JUDGES = 2000
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One strategy with one seed."""
+    """One strategy with one seed; with `FULL_DATA` in its place the one fit to every label that could be asked for."""
 
     strategy: str
     seed: int
@@ -32,7 +33,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is simulated. `initial` labels to start with, then `rounds` times `batch` more.
+    """What is simulated. `initial` labels to start with, then `rounds` times `batch` more, or what `batch` buys where items have costs.
 
     strategies: names, the baseline first. options: per strategy, its parsed parameters. test_fraction: the share of rows held out
     where the pool has no test rows. stratified: the initial rows take the classes in turn.
@@ -58,6 +59,10 @@ class Plan:
     def cells(self) -> Iterator[Cell]:
         """All cells, seed by seed, so that what is there after an interruption can be compared."""
         return (Cell(strategy, seed) for seed in range(self.n_seeds) for strategy in self.strategies)
+
+    def full_data(self, *, one_split: bool) -> Iterator[Cell]:
+        """A fit to every label for each distinct split. one_split: the pool says which rows are for testing, so that all seeds share them."""
+        return (Cell(FULL_DATA, seed) for seed in range(1 if one_split else self.n_seeds))
 
 
 def with_baseline(strategies: Sequence[str]) -> tuple[str, ...]:

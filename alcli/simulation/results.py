@@ -13,7 +13,10 @@ PHASES = ("seconds_fit", "seconds_select", "seconds_evaluate")
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a learning curve: round 0 has the initial labels. metrics: by name, on the test rows."""
+    """One point of a learning curve: round 0 has the initial labels. metrics: by name, on the test rows.
+
+    cost: what all labels up to here cost together; None where items have no costs.
+    """
 
     round: int
     n_labels: int
@@ -21,11 +24,13 @@ class Point:
     seconds_fit: float
     seconds_select: float
     seconds_evaluate: float
+    cost: float | None = None
 
     def row(self) -> dict[str, Any]:
         """Flat, the metrics beside the rest."""
         times = {phase: getattr(self, phase) for phase in PHASES}
-        return {"round": self.round, "n_labels": self.n_labels, **self.metrics, **times}
+        spent = {} if self.cost is None else {"cost": self.cost}
+        return {"round": self.round, "n_labels": self.n_labels, **spent, **self.metrics, **times}
 
 
 @dataclass(frozen=True)
@@ -40,15 +45,15 @@ class Pick:
 
 @dataclass(frozen=True)
 class CellResult:
-    """A finished cell. notes: what its strategy said of its batches, each once."""
+    """A finished cell. notes: (round, text), what its strategy said of its batches, as they came."""
 
     cell: Cell
     points: tuple[Point, ...]
     picks: tuple[Pick, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[tuple[int, str], ...] = ()
 
     def curve_rows(self) -> list[dict[str, Any]]:
-        """One row a point: strategy, seed, round, n_labels, metrics, seconds."""
+        """One row a point: strategy, seed, round, n_labels, metrics, seconds; the cost where items have costs."""
         return [{**asdict(self.cell), **point.row()} for point in self.points]
 
     def pick_rows(self, ids: Sequence[Any]) -> list[dict[str, Any]]:

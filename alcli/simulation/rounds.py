@@ -15,14 +15,14 @@ from functools import cached_property
 import numpy as np
 
 from alcli.arrays import Array, Float64, Int64
-from alcli.errors import AlcliError
+from alcli.errors import AlcliError, DataError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
 from alcli.simulation.contenders import Contender, contender
 from alcli.simulation.metrics import evaluate
 from alcli.simulation.oracle import Oracle
-from alcli.simulation.plan import MAX_JUDGES, Cell, Plan, initial_rng, judges_rng, selection_seed, split_rng
+from alcli.simulation.plan import FULL_DATA, MAX_JUDGES, Cell, Plan, initial_rng, judges_rng, selection_seed, split_rng
 from alcli.simulation.results import CellResult, Pick, Point
 from alcli.simulation.situation import Situation
 from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_two_classes
@@ -40,6 +40,7 @@ class Bench:
     y_N: int64 class numbers or float64 targets, of the rows that are used. usable: the row numbers of these, in the order of their
     ids. test: those of them to evaluate on, in the order of their ids; None holds some out. n_classes: None in a regression.
     grouping: of the used rows, which are then asked for, and set aside for testing, by the group; None where every row is an item.
+    costs_N: what items cost, by their number; None where a round is a number of items.
     """
 
     source: Source
@@ -49,6 +50,7 @@ class Bench:
     n_classes: int | None
     plan: Plan
     grouping: Grouping | None = None
+    costs_N: Float64 | None = None
 
     @property
     def classes(self) -> bool:
@@ -88,6 +90,10 @@ class Bench:
         y_U = self.y_N[self.usable] if self.classes else np.zeros(len(self.usable), np.int64)
         return most_frequent(y_U, groups_U, self.grouping.n), np.unique(groups_U)
 
+    def cost_of(self, items: Int64) -> float | None:
+        """What items cost together; None where they have no costs."""
+        return None if self.costs_N is None else float(self.costs_N[items].sum())
+
     def judges(self, seed: int, askable: Int64) -> Int64:
         """Rows that oracles judge batches by: a third of those that can be asked for and are not labelled at the start, at most 2,000."""
         left = askable[~np.isin(askable, self.initial(seed, askable))]
@@ -95,7 +101,9 @@ class Bench:
 
 
 def run_cell(bench: Bench, cell: Cell) -> CellResult:
-    """All rounds of one cell. A pool that runs out ends it early. Deterministic but for the seconds."""
+    """All rounds of one cell. A pool of which nothing is left, or nothing that a round can buy, ends it early. Deterministic but for the seconds."""
+    if cell.strategy == FULL_DATA:
+        return _full_data(bench, cell)
     who = contender(cell.strategy)
     test, askable = bench.split(cell.seed)
     oracle = Oracle(bench.y_N, askable, bench.rows_of)
@@ -103,7 +111,7 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
     X_test, y_test = bench.source.take(test), bench.y_N[test]
     points: list[Point] = []
     picks: list[Pick] = []
-    notes: dict[str, None] = {}
+    notes: list[tuple[int, str]] = []
     model: Model | None = None
     clock = _Clock()
     for number in range(bench.plan.rounds + 1):
@@ -111,14 +119,29 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
         seconds_fit = clock.lap()
         metrics = evaluate(model, X_test, y_test)
         seconds_evaluate = clock.lap()
+        n_labels, cost = oracle.queries, bench.cost_of(oracle.answered)
         over = number == bench.plan.rounds or len(oracle.candidates) == 0
         chosen = _NOTHING if over else _select(bench, cell, who, oracle, model, number)
-        points.append(Point(number, oracle.queries - len(chosen.rows_K), metrics, seconds_fit, clock.lap(), seconds_evaluate))
-        if over:
+        points.append(Point(number, n_labels, metrics, seconds_fit, clock.lap(), seconds_evaluate, cost))
+        if len(chosen.rows_K) == 0:
+            if number == 0 and not over and bench.costs_N is not None:
+                cheapest = bench.costs_N[oracle.candidates].min()
+                raise DataError(f"-n {bench.plan.batch} buys nothing: the cheapest item costs {cheapest:g}", hint="raise -n")
             break
         picks += [Pick(number + 1, rank, int(row), float(score)) for rank, (row, score) in enumerate(zip(chosen.rows_K, chosen.scores_K))]
-        notes |= dict.fromkeys(chosen.notes)
+        notes += [(number + 1, text) for text in chosen.notes]
     return CellResult(cell, tuple(points), tuple(picks), tuple(notes))
+
+
+def _full_data(bench: Bench, cell: Cell) -> CellResult:
+    """One point: the head fitted to every label that could be asked for."""
+    test, askable = bench.split(cell.seed)
+    oracle, clock = Oracle(bench.y_N, askable, bench.rows_of), _Clock()
+    oracle.ask(askable)
+    model = _fit(bench, cell, oracle, None)
+    seconds_fit = clock.lap()
+    metrics = evaluate(model, bench.source.take(test), bench.y_N[test])
+    return CellResult(cell, (Point(0, oracle.queries, metrics, seconds_fit, 0.0, clock.lap(), bench.cost_of(askable)),), ())
 
 
 def _fit(bench: Bench, cell: Cell, oracle: Oracle, start: Model | None) -> Model:
@@ -141,7 +164,7 @@ def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, model: Mod
     """One round's batch; the oracle is asked for it. The head is tuned for updates where the contender makes some."""
     judges = bench.judges(cell.seed, bench.split(cell.seed)[1]) if who.is_oracle else np.empty(0, np.int64)
     model = _tuned(bench, cell, oracle, model) if who.updates else model
-    situation = Situation(bench.source, oracle, model, bench.n_classes, judges, bench.groups)
+    situation = Situation(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N)
     seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})
     try:
         return who.choose(situation, bench.plan.batch, seed, options)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alcli.arrays import Array, Floats, Int64
+from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.simulation.plan import Plan
 from alcli.simulation.rounds import Bench
 from alcli.strategies._arrays import ArraySource
@@ -39,7 +39,8 @@ class Shared:
     n_classes: int | None
     plan: Plan
     grouping: Grouping | None = None
+    costs_N: Float64 | None = None
 
     def bench(self) -> Bench:
         source = ArraySource(self.features.open(), self.ids)
-        return Bench(source, self.y_N, self.usable, self.test, self.n_classes, self.plan, self.grouping)
+        return Bench(source, self.y_N, self.usable, self.test, self.n_classes, self.plan, self.grouping, self.costs_N)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Int64
+from alcli.arrays import Float64, Int64
 from alcli.heads._contract import Training
 from alcli.heads._model import Model
 from alcli.simulation.oracle import Oracle
+from alcli.strategies._budget import select_within
 from alcli.strategies._contract import Selection, Strategy, select
 from alcli.strategies._groups import GroupedView, GroupSource
 from alcli.strategies._live import Live
@@ -21,29 +22,37 @@ class Situation:
     """One round of one cell. model: the head, which moves when labels are absorbed. n_classes: None in a regression.
 
     judges: rows set aside for oracles to judge batches by; never test rows. groups: of the rows; None where every row is an item.
+    costs_N: of items by their number, where a batch is what a budget buys.
     """
 
     def __init__(
-        self, source: Source, oracle: Oracle, model: Model, n_classes: int | None, judges: Int64, groups: GroupSource | None = None
+        self, source: Source, oracle: Oracle, model: Model, n_classes: int | None, judges: Int64, groups: GroupSource | None = None,
+        costs_N: Float64 | None = None,
     ) -> None:
         self.source, self.oracle, self.model, self.n_classes, self.judges = source, oracle, model, n_classes, judges
-        self.groups = groups
+        self.groups, self.costs_N = groups, costs_N
         self._has_absorbed = False
         self._live: Live | None = None
 
     def pick(self, strategy: Strategy, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
         """What the strategy selects now: as `alcli query` does, and once labels of rows were absorbed as `alcli query --stream` does."""
-        open_rows, labelled = self.oracle.candidates, self.oracle.labelled
-        if self.groups is not None:
-            groups = GroupedView(self.groups, open_rows, labelled, self.model, labels=self.oracle.labels())
-            return select(strategy, groups, k, seed=seed, options=options)
-        if not self._has_absorbed:
-            view = View(self.source, open_rows, labelled, self.model, labels=self.oracle.labels())
-            return select(strategy, view, k, seed=seed, options=options)
+        if self.groups is not None or not self._has_absorbed:
+            return select(strategy, self._view(), k, seed=seed, options=options)
         if self._live is None:
-            labels = self.oracle.labels()
+            open_rows, labelled, labels = self.oracle.candidates, self.oracle.labelled, self.oracle.labels()
             self._live = Live(self.source, open_rows, labelled, self.model, strategy, seed=seed, options=options, labels=labels)
         return self._live.choose(k)
+
+    def buy(self, name: str, strategy: Strategy, budget: float, seed: int, options: Mapping[str, Any]) -> Selection:
+        """What the strategy selects for so much money, as `alcli query -p cost-col=C` does. name: of the strategy, for messages."""
+        assert self.costs_N is not None
+        return select_within(strategy, name, self._view(), budget, self.costs_N, seed=seed, options=options)
+
+    def _view(self) -> View:
+        open_items, labelled, labels = self.oracle.candidates, self.oracle.labelled, self.oracle.labels()
+        if self.groups is not None:
+            return GroupedView(self.groups, open_items, labelled, self.model, labels=labels)
+        return View(self.source, open_items, labelled, self.model, labels=labels)
 
     def absorb(self, items: Int64) -> None:
         """Move the head by the labels of items that were asked for, one row after another, in closed form."""

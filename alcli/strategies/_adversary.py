@@ -1,11 +1,11 @@
 """An autoencoder that learns to hide which rows are labelled, and a discriminator that learns to tell: the training of vaal, by torch.
 
-The encoder maps features to the mean and the log variance of a code; the decoder maps a code back. Both sides of a step are mini-batches, one
-of labelled and one of unlabelled rows. The autoencoder descends on the squared error of what it rebuilds, the divergence of codes from a
-standard normal, and on how far the discriminator is from taking all codes for labelled; then the discriminator descends on
+The encoder maps features to the mean and the log variance of a code; the decoder maps a code back. Both sides of a step are mini-batches,
+one of labelled and one of unlabelled rows. The autoencoder descends on the squared error of what it rebuilds, the divergence of codes from
+a standard normal, and on how far the discriminator is from taking all codes for labelled; then the discriminator descends on
 telling them. Features are centred and divided by one scale.
-Source: Sinha, Ebrahimi & Darrell 2019, "Variational adversarial active learning", eq. 1-4, with layers for vectors; the autoencoder is that of
-Kingma & Welling 2014. Squared errors and divergences are means over numbers, not sums.
+Source: Sinha, Ebrahimi & Darrell 2019, "Variational adversarial active learning", eq. 1-4, with layers for vectors; the autoencoder is that
+of Kingma & Welling 2014. Squared errors and divergences are means over numbers, not sums.
 Cost: 24 B (D H + 2 H Z) flops a step for mini-batches of B rows, H units and codes of Z numbers, float32, on one core. Memory: the weights
 four times beside the rows.
 """

@@ -8,24 +8,18 @@ import numpy as np
 
 from alcli.arrays import Float64, Int64
 from alcli.numerics.fisher import information, with_prior
-from alcli.numerics.hashing import uniforms
 from alcli.numerics.label_ahead import LabelAhead, label_ahead
 from alcli.numerics.rows import Factor, Rows
 from alcli.strategies._contract import Selection, finite32
+from alcli.strategies._drawn import by_hash, left_out
 from alcli.strategies._view import View
-
-
-def by_hash(view: View, rng: np.random.Generator) -> Int64:
-    """The places of all candidates in a random order, which follows their ids."""
-    draws_N = uniforms(view.reduced(lambda key_B: key_B, "row_key"), int(rng.integers(1 << 62)))
-    return np.argsort(draws_N, kind="stable")
 
 
 def looked_ahead(view: View, rng: np.random.Generator, *, candidates: int, evaluation: int, labels: int) -> tuple[Int64, LabelAhead, tuple[str, ...]]:
     """(places of the candidates that are looked at, the look, notes).
 
-    The precision is lambda I + curvature sum phi phi^T over the labelled rows: the prior precision of the head, and the mean p (1 - p) at the
-    rows that are looked at, which the head has not seen.
+    The precision is lambda I + curvature sum phi phi^T over the labelled rows: the prior precision of the head, and the mean p (1 - p) at
+    the rows that are looked at, which the head has not seen.
     """
     places_M = np.sort(by_hash(view, rng)[:candidates])
     X_ED, X_LD = view.targets(evaluation, rng), view.labelled()
@@ -35,8 +29,7 @@ def looked_ahead(view: View, rng: np.random.Generator, *, candidates: int, evalu
     of_labelled_DD = curvature * _gram(view.evaluate("hidden", X_LD)) if len(X_LD) else np.zeros_like(of_rows_DD)
     precision_DD = with_prior(of_labelled_DD, view.network().prior_precision, of_rows_DD)
     look = label_ahead(precision_DD, view.at("hidden", places_M), view.at("log_probs", places_M), H_ED, log_probs_EC, labels)
-    notes = () if len(places_M) == view.n else (f"looked at {candidates} random candidates, not at all of them (-p candidates)",)
-    return places_M, look, notes
+    return places_M, look, left_out(view, candidates)
 
 
 def best(view: View, k: int, places_M: Int64, scores_M: Float64, notes: tuple[str, ...]) -> Selection:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Annotated
+
 from alcli.errors import UsageError
+
+
+def at_least(least: float, **options: float) -> None:
+    """Raise UsageError for an option that is below `least`."""
+    for name, value in options.items():
+        if not value >= least:
+            raise UsageError(f"parameter '{name.replace('_', '-')}' must be at least {least}, got {value}")
+
+
+Count = Annotated[int, partial(at_least, 1)]
 
 
 def positive(**options: float) -> None:

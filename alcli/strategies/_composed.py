@@ -21,7 +21,8 @@ from alcli.numerics.lcmd import lcmd
 from alcli.numerics.rows import Factor, Rows, feature_rows
 from alcli.numerics.selectors import SELECTORS
 from alcli.strategies import _pairs
-from alcli.strategies._contract import Count, Selection, Strategy, at_least, finite32
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, Strategy, finite32
 from alcli.strategies._view import View
 from alcli.strategies.acs_fw import coreset, expected_log_likelihood
 from alcli.strategies.badge import residuals

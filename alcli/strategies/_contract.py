@@ -4,22 +4,8 @@ A **pointwise** strategy is a pure function from blocks of what it needs to one 
 over pools of any size, and ranking, ties and batch size are handled here, once. A **batch** strategy gets a `View` of the
 candidates and returns a `Selection`. Both are plain functions named as their file; keyword-only arguments are their options.
 
-What can be needed, one array per block of B rows:
-
-- `features` X_BD; `row_key`, a 64-bit hash of the id; `sq_norm` of the features, float64 B; `labelled_distance`, to the nearest
-  labelled row (the norm while none is labelled), float64 B.
-- of the head: `hidden` BM, the inputs of its last layer without the bias column, in the dtype of the features (which they are, not copied,
-  in a linear head); `hidden_sq_norm`, their squared norm, float64 B. What gradients of the last layer are made of.
-- of its loss-prediction branch: `predicted_loss`, float64 B, which only a head that was trained with one can say.
-- of the head, BC: `logits` and `log_probs`, both divided by its temperature; `trained_log_probs`, those that training saw.
-- of a regression head: `label_variance`, of a row's label, its noise and what is not known of its mean together, float64 B.
-- of the head's posterior: `predictive`, log class probabilities averaged over it, BC (without one the `log_probs`);
-  `logit_variance`, BC or B1; `sample_log_probs`, float64 BSC, under S draws that are the same for every row. The user sets S by
-  `-p samples=S`, the strategy declares its default.
-
-Batch strategies may also need `labelled` (the features of the labelled rows), `labelled_targets` (what these are labelled with, one-hot
-or a number, float64 LC), `targets` (rows whose predictions matter) and `network` (the head itself, with its hidden layers).
-Where rows make groups, a strategy is asked for groups without knowing of it: `_groups.py` says what it sees.
+What can be needed is listed in `_needs.py`. Where rows make groups, a strategy is asked for groups without knowing of it:
+`_groups.py` says what it sees.
 """
 
 from __future__ import annotations
@@ -29,24 +15,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from alcli.arrays import Float32, Float64, Floats, Int64
-from alcli.errors import UsageError
-from alcli.numerics.segments import Aggregate
 from alcli.numerics.topk import TopK
-from alcli.strategies._view import OF_FEATURES, OF_IDS, View
+from alcli.strategies._checks import Count as Count  # also for those who import it from here
+from alcli.strategies._checks import at_least as at_least
+from alcli.strategies._needs import CLASSIFICATION_NEEDS as CLASSIFICATION_NEEDS  # also for those who import it from here
+from alcli.strategies._needs import FEATURE_NEEDS, HEAD_NEEDS, OF_IDS, POSTERIOR_NEEDS
+from alcli.strategies._options import GROUP_OPTIONS, aggregating, averaging, embedding, sampling
+from alcli.strategies._options import modifying as modifying
+from alcli.strategies._view import View
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-POSTERIOR_NEEDS = frozenset({"sample_log_probs", "logit_variance"})
-CLASSIFICATION_NEEDS = frozenset({"log_probs", "trained_log_probs", "predictive", "sample_log_probs"})
-NUMBER_NEEDS = frozenset({"label_variance"})
-HEAD_NEEDS = NUMBER_NEEDS | POSTERIOR_NEEDS | CLASSIFICATION_NEEDS | {"logits", "hidden", "hidden_sq_norm", "predicted_loss", "labelled_targets", "network"}
-FEATURE_NEEDS = HEAD_NEEDS | OF_FEATURES
-GROUP_OPTIONS = frozenset({"aggregate", "embed"})  # of every strategy, where the rows of a pool make groups
 MOST_KEPT = 1 << 24  # numbers: features of the best rows are kept up to 64 MiB
 
 
@@ -73,8 +57,8 @@ class Strategy:
 
     numbers: what the strategy is where labels are numbers, if that is another function; it has the same options.
     samples: how many draws of the posterior it looks at unless the user says otherwise. posterior: of a head that is fitted for it.
-    compound: of a strategy that is made of others (`_modifiers.py`), a function (view, k, seed, options) -> Selection, which takes the place
-    of `run`; parts: these others. cold: it does without a head while there are not two classes of labels to fit one on.
+    compound: of a strategy that is made of others (`_modifiers.py`), a function (view, k, seed, options) -> Selection, which takes the
+    place of `run`; parts: these others. cold: it does without a head while there are not two classes of labels to fit one on.
     """
 
     run: Callable[..., Any]
@@ -192,48 +176,6 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
     view = view.restricted_to(strategy.needs)
     extra = {"rng": np.random.default_rng(np.random.SeedSequence(seed))} if strategy.takes_rng else {}
     return strategy.run(view, k, **extra, **options)  # type: ignore[no-any-return]
-
-
-def at_least(least: float, **options: float) -> None:
-    """Raise UsageError for an option that is below `least`."""
-    for name, value in options.items():
-        if not value >= least:
-            raise UsageError(f"parameter '{name.replace('_', '-')}' must be at least {least}, got {value}")
-
-
-Count = Annotated[int, partial(at_least, 1)]  # an option that is refused below 1 before any data is read
-
-
-def sampling(*, samples: Count) -> None:
-    """The option of every strategy that looks at draws of the posterior: how many."""
-
-
-def _share(**options: float) -> None:
-    """Raise UsageError for an option that is not above 0 and at most 1."""
-    for name, value in options.items():
-        if not 0.0 < value <= 1.0:
-            raise UsageError(f"parameter '{name.replace('_', '-')}' must be above 0 and at most 1, got {value}")
-
-
-def modifying(*, prefilter: Annotated[float, _share] = 1.0, balance: Literal["none", "predicted"] = "none") -> None:
-    """Options of every strategy: choose among this share of the candidates, those of smallest margin; as many rows of each predicted class."""
-
-
-def aggregating(*, aggregate: Aggregate = "mean") -> None:
-    """The option of a strategy that scores rows, where rows make groups: how the score of a group follows from those of its rows."""
-
-
-def embedding(*, embed: Literal["mean", "concat"] = "mean") -> None:
-    """The option of a strategy that looks at features, where rows make groups: a group's are averaged, or put side by side."""
-
-
-def _takes_rows(*, embed: str) -> None:
-    if embed == "concat":
-        raise UsageError("embed=concat puts the features of a group side by side, and the head takes those of one row", hint="average them with embed=mean")
-
-
-def averaging(*, embed: Annotated[Literal["mean", "concat"], _takes_rows] = "mean") -> None:
-    """`embedding` for a strategy that asks the head too."""
 
 
 def finite32(scores_K: Float64) -> Float32:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from alcli.numerics.entropy_gradient import Norm, norms
+from alcli.numerics.entropy_gradient import FeatureNorm, Norm, norms
 from alcli.numerics.network import Network
 from alcli.strategies._contract import Selection, at_least
 from alcli.strategies._streamed import Best, Part
@@ -22,7 +22,8 @@ FALLEN = "took the highest entropies instead (fallback=entropy)"
 
 
 def longest_gradients(
-    view: View, k: int, *, rng: np.random.Generator, norm: Norm, fallback: Fallback, candidates: int, notes: tuple[str, ...] = ()
+    view: View, k: int, *, rng: np.random.Generator, norm: Norm, feature_norm: FeatureNorm, fallback: Fallback, candidates: int,
+    notes: tuple[str, ...] = (),
 ) -> Selection:
     """The k candidates of largest norm, by the probabilities that training saw; one pass, of which the best rows alone are kept.
 
@@ -34,7 +35,8 @@ def longest_gradients(
     part, best, vague = Part(view, max(candidates, k), rng), Best(k, view), 0
     for rows_B, X_BD in view.blocks("features"):
         places = part(rows_B)
-        norms_B, entropy_B = norms(network, X_BD if len(places) == len(rows_B) else X_BD[places], norm, head.temperature)
+        seen_BD = X_BD if len(places) == len(rows_B) else X_BD[places]
+        norms_B, entropy_B = norms(network, seen_BD, norm, head.temperature, feature_norm)
         vague += int((entropy_B > NEARLY_UNIFORM * np.log(len(head.W_CD1))).sum())
         best.take(rows_B[places], norms_B)
     notes = (*part.notes, *notes)

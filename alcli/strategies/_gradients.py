@@ -15,7 +15,7 @@ from alcli.arrays import Array, Float32, Float64
 from alcli.errors import UsageError
 from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.gradient_rows import GradientRows, expected_distance
-from alcli.strategies._contract import at_least
+from alcli.strategies._checks import at_least
 from alcli.strategies._view import View
 
 Kind: TypeAlias = Literal["gradient", "bayesian"]

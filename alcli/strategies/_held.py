@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from alcli.arrays import Array, Floats, Int64, Keys
-from alcli.strategies._view import Source
+from alcli.strategies._protocols import Source
 
 
 class HeldRows:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.arrays import Array, Float64, Floats, Int64, Keys
 from alcli.heads._contract import Training
 from alcli.heads._model import Model
 from alcli.numerics.blocks import workers
@@ -23,8 +23,8 @@ from alcli.numerics.pool_logits import PoolLogits
 from alcli.strategies._contract import Selection, Strategy, select
 from alcli.strategies._held import HeldRows
 from alcli.strategies._now import FOLLOWED, Now, last_hidden
+from alcli.strategies._protocols import Source
 from alcli.strategies._ranking import Moment, Ranking, can_rank
-from alcli.strategies._view import Source
 
 _NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
 
@@ -116,6 +116,10 @@ class Live:
     def features(self, rows: Int64) -> Floats:
         """The features of rows of the source, in that order; those of candidates come from memory."""
         return self._held.take(np.asarray(rows, np.int64))
+
+    def row_keys(self, rows: Int64) -> Keys:
+        """A 64-bit hash of the id of each of these rows of the source."""
+        return self._held.row_keys(rows)
 
     def skip(self, row: int) -> None:
         """Do not choose this row again."""

@@ -75,27 +75,27 @@ def _prefiltered(strategy: Strategy, share: float, view: View, k: int, seed: int
 def _balanced(strategy: Strategy, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
     classes_N = view.reduced(lambda log_probs_BC: log_probs_BC.argmax(axis=1), "log_probs")
     found, sizes = np.unique(classes_N, return_counts=True)
-    chosen = [
-        select(strategy, view.among(view.rows[classes_N == c]), int(quota), seed=seed, options=options)
+    chosen = {
+        f"class-{c}": select(strategy, view.among(view.rows[classes_N == c]), int(quota), seed=seed, options=options)
         for c, quota in zip(found, equal_shares(sizes, k)) if quota
-    ]  # fmt: skip
-    note = f"{len(chosen)} predicted classes in turn (balance=predicted); scores compare within a class"
-    return in_turn(chosen, note)
+    }  # fmt: skip
+    return in_turn(chosen, f"{len(chosen)} predicted classes in turn (balance=predicted)")
 
 
 def _mixed(
     strategies: Sequence[Strategy], names: Sequence[str], shares_P: Array, view: View, k: int, seed: int, options: Mapping[str, Any]
 ) -> Selection:
     draw = float(np.random.default_rng(np.random.SeedSequence([seed, view.n_labelled])).random())
-    left, chosen, said = view.rows, [], []
+    left, chosen, took, said = view.rows, [], [], []
     for strategy, name, quota in zip(strategies, names, quotas(shares_P, k, draw)):
         if quota == 0:
             continue
         own = {key: value for key, value in options.items() if key in strategy.options}
         chosen.append(select(strategy, view.among(left), int(quota), seed=seed, options=own))
         left = left[~np.isin(left, chosen[-1].rows_K)]
+        took.append(name)
         said.append(f"{quota} by {name}")
-    return joined(chosen, f"{', '.join(said)}; scores compare within a part")
+    return joined(chosen, names=took, note=", ".join(said), within="part")
 
 
 def equal_shares(sizes_C: Int64, k: int) -> Int64:
@@ -119,15 +119,30 @@ def quotas(shares_P: Array, k: int, draw: float) -> Int64:
     return np.diff(ends_P, prepend=0)
 
 
-def in_turn(parts: Sequence[Selection], note: str) -> Selection:
-    """Selections with their first picks first, then their second, and so on."""
-    whole = joined(parts, note)
-    ranks = np.concatenate([np.arange(len(part.rows_K)) for part in parts])
+def in_turn(parts: Mapping[str, Selection], note: str) -> Selection:
+    """Selections of classes, by name, with their first picks first, then their second, and so on."""
+    whole = joined(list(parts.values()), names=list(parts), note=note, within="class")
+    ranks = np.concatenate([np.arange(len(part.rows_K)) for part in parts.values()])
     order = np.argsort(ranks, kind="stable")
-    return replace(whole, rows_K=whole.rows_K[order], scores_K=whole.scores_K[order])
+    weights_K = None if whole.weights_K is None else whole.weights_K[order]
+    return replace(whole, rows_K=whole.rows_K[order], scores_K=whole.scores_K[order], weights_K=weights_K)
 
 
-def joined(parts: Sequence[Selection], *notes: str) -> Selection:
-    """Several selections, one after another. Importance weights hold within one selection only, so they are left out."""
-    said = dict.fromkeys([*(note for part in parts for note in part.notes), *notes])
-    return Selection(np.concatenate([p.rows_K for p in parts]), np.concatenate([p.scores_K for p in parts]), notes=tuple(said))
+def joined(parts: Sequence[Selection], *, names: Sequence[str] = (), note: str = "", within: str = "") -> Selection:
+    """Several selections, one after another. names: of the parts, which stand before the names in their records; without, these are left out.
+
+    Weights stay where every part that chose a row gives them; a batch of which a part has none cannot be weighted, and the notes say so.
+    note: what else to say, of parts within which scores and weights compare.
+    """
+    rows_K, scores_K = (np.concatenate([getattr(part, field) for part in parts]) for field in ("rows_K", "scores_K"))
+    weights = [part.weights_K for part in parts if len(part.rows_K)]
+    given = [weights_K for weights_K in weights if weights_K is not None]
+    kept = bool(given) and len(given) == len(weights)
+    said = list(dict.fromkeys(text for part in parts for text in part.notes))
+    if given and not kept:
+        weighted = dict.fromkeys(name for name, part in zip(names, parts) if part.weights_K is not None)
+        said.append(f"weights of {', '.join(weighted)} are left out: the rest of the batch has none")
+    if note:
+        said.append(f"{note}; scores {'and weights ' if kept else ''}compare within a {within}")
+    record = {f"{name}.{key}": value for name, part in zip(names, parts) for key, value in part.record.items()}
+    return Selection(rows_K, scores_K, np.concatenate(given) if kept else None, notes=tuple(said), record=record)

@@ -37,13 +37,13 @@ class Now(View):
         for a in range(0, len(self._places), BLOCK_ROWS):
             places = self._places[a : a + BLOCK_ROWS]
             X_BD = self._held.X_MD[places]
-            for part in self._parts(len(places), needs):
+            for part in self._answers.parts(len(places), needs):
                 rows_B = self._held.rows_M[places[part]]
                 yield (rows_B, *(self._at(need, rows_B, places[part], X_BD[part]) for need in needs))
 
     def _at(self, need: str, rows_B: Int64, places: Int64, X_BD: Floats) -> Any:
         self._check_allowed(need)
-        return self._compute(need, rows_B, X_BD) if self._logits is None or need not in FOLLOWED else self._followed(need, places)
+        return self._answers.of(need, rows_B, X_BD) if self._logits is None or need not in FOLLOWED else self._followed(need, places)
 
     def _followed(self, need: str, places: Int64) -> Floats:
         assert self._logits is not None

@@ -5,18 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Float64, Int64
-from alcli.numerics.hashing import uniforms
 from alcli.numerics.topk import TopK
 from alcli.strategies._contract import Selection, finite32
+from alcli.strategies._drawn import some_places
 from alcli.strategies._view import View
-
-
-def some_places(view: View, most: int, rng: np.random.Generator) -> tuple[Int64, tuple[str, ...]]:
-    """(places of at most `most` candidates in the rows of the view, ascending, drawn by a hash of the ids; notes where these are not all)."""
-    if view.n <= most:
-        return np.arange(view.n), ()
-    draws_N = uniforms(view.reduced(lambda key_B: key_B, "row_key"), int(rng.integers(1 << 62)))
-    return np.sort(np.argsort(draws_N, kind="stable")[:most]), (f"looked at {most} random candidates, not at all of them (-p candidates)",)
 
 
 class Part:

@@ -9,66 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import copy
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats, Int64, Keys
+from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import DataError
-from alcli.numerics.centre_distances import centre_distances
 from alcli.numerics.logistic import one_hot
-from alcli.numerics.rows import sq_norms
-
-OF_IDS = frozenset({"row_key"})
-OF_FEATURES = frozenset({"features", "sq_norm", "labelled_distance"})
-_OF_ALL = frozenset({"centres"})  # what is kept that is not of the candidates
-MOST_SAMPLED = 1 << 20  # numbers of a block of sample_log_probs: 8 MiB, few enough for a cache, and rows enough for the product
+from alcli.strategies._needs import OF_IDS, Answers
+from alcli.strategies._protocols import Predictor
+from alcli.strategies._protocols import Source as Source  # also for those who import it from here
 
 Scorer = Callable[..., Float64]  # a pointwise strategy with its options: blocks of what it needs -> scores_B
 Scored = tuple[Int64, Float64, Floats | None]
-
-
-class Source(Protocol):
-    """Rows of features by number, `n` of them with `dim` columns. Blocks are float32 or float64, finite, read-only by custom."""
-
-    @property
-    def n(self) -> int: ...
-    @property
-    def dim(self) -> int: ...
-    def blocks(self) -> Iterator[tuple[int, Floats]]:
-        """(number of the first row, X_BD) in row order; can be called again."""
-    def take(self, rows: Int64) -> Floats:
-        """The features of `rows`, in the order given; a memory map when they are larger than the memory limit."""
-    def sort_keys(self, rows: Int64) -> Array:
-        """The ids of `rows` in a form that numpy can sort (int64, or str objects)."""
-    def sorted_by_id(self, rows: Int64) -> Int64:
-        """`rows` in ascending order of their ids."""
-    def row_keys(self, rows: Int64) -> Keys:
-        """A 64-bit hash of each row's id."""
-    def describe(self, row: int) -> str:
-        """Where a row comes from, for messages: file, row and id."""
-
-
-class Predictor(Protocol):
-    """What a view asks of a head. n_classes: None where labels are numbers."""
-
-    @property
-    def n_classes(self) -> int | None: ...
-    def hidden(self, X_BD: Floats) -> Floats:
-        """In the dtype of X_BD; X_BD itself where there is no hidden layer."""
-    def logits(self, X_BD: Floats) -> Floats: ...
-    def log_probs(self, X_BD: Floats) -> Floats: ...
-    def trained_log_probs(self, X_BD: Floats) -> Floats: ...
-    def predictive(self, X_BD: Floats) -> Floats: ...
-    def logit_variance(self, X_BD: Floats) -> Floats: ...
-    def predicted_loss(self, X_BD: Floats) -> Floats: ...
-    def label_variance(self, X_BD: Floats) -> Floats: ...
-    @property
-    def head(self) -> Any:
-        """The head itself, which has W_CD1, and layers where it has hidden ones."""
-    def draw(self, n_samples: int, *, seed: int) -> Float64:
-        """Last layers drawn from the posterior, [S, C, D1]."""
-    def sample_log_probs(self, X_BD: Floats, W_SCD1: Float64) -> Floats: ...
 
 
 class View:
@@ -84,15 +38,20 @@ class View:
         self, source: Source, candidates: Int64, labelled: Int64, head: Predictor | None = None, *,
         targets: Floats | None = None, labels: Array | None = None,
     ) -> None:
-        self._source = source
+        self._answers = Answers(source, np.asarray(labelled, np.int64), head)
+        self._candidates = np.asarray(candidates, np.int64)
         self._targets = targets
         self._labels = labels
-        self._sampling = (0, 0)
-        self._candidates = np.asarray(candidates, np.int64)
-        self._labelled = np.asarray(labelled, np.int64)
-        self._head = head
         self._allowed: frozenset[str] | None = None
-        self._cache: dict[str, Any] = {}
+        self._cache: dict[str, Array] = {}  # of the candidates, in the order of `rows`
+
+    @property
+    def _source(self) -> Source:
+        return self._answers.source
+
+    @property
+    def _labelled(self) -> Int64:
+        return self._answers.labelled
 
     @property
     def n(self) -> int:
@@ -102,7 +61,7 @@ class View:
     @property
     def regression(self) -> bool:
         """Whether there is a head, and its labels are numbers."""
-        return self._head is not None and self._head.n_classes is None
+        return self.has_head and self._answers.model().n_classes is None
 
     @property
     def dim(self) -> int:
@@ -118,7 +77,7 @@ class View:
     def sampling(self, n_samples: int, seed: int) -> View:
         """The same view, whose `sample_log_probs` are those of n_samples draws that follow from the seed."""
         view = copy(self)
-        view._sampling = (n_samples, seed)
+        view._answers = replace(self._answers, sampling=(n_samples, seed))
         return view
 
     def among(self, rows: Int64) -> View:
@@ -126,8 +85,7 @@ class View:
         kept_N = np.isin(self.rows, rows)
         view = copy(self)
         view._candidates = self._candidates[np.isin(self._candidates, rows)]
-        read = {key: value for key, value in self._cache.items() if not isinstance(value, np.memmap)}
-        view._cache = {key: value if key in _OF_ALL or key.startswith("draws ") else value[kept_N] for key, value in read.items()}
+        view._cache = {need: array[kept_N] for need, array in self._cache.items() if not isinstance(array, np.memmap)}
         return view
 
     def combining(self, **how: str) -> View:
@@ -149,16 +107,16 @@ class View:
             self._check_allowed(need)
         if OF_IDS.issuperset(needs):
             rows = self._candidates
-            yield (rows, *(self._compute(need, rows, None) for need in needs))
+            yield (rows, *(self._answers.of(need, rows, None) for need in needs))
             return
         is_candidate = np.zeros(self._source.n, bool)
         is_candidate[self._candidates] = True
         for first, X_BD in self._source.blocks():
             chosen = np.flatnonzero(is_candidate[first : first + len(X_BD)])
             X_BD = X_BD if len(chosen) == len(X_BD) else X_BD[chosen]
-            for part in self._parts(len(chosen), needs):
+            for part in self._answers.parts(len(chosen), needs):
                 rows_B = chosen[part] + first
-                yield (rows_B, *(self._compute(need, rows_B, X_BD[part]) for need in needs))
+                yield (rows_B, *(self._answers.of(need, rows_B, X_BD[part]) for need in needs))
 
     def reduced(self, function: Callable[..., Array], *needs: str) -> Array:
         """function(*blocks) for all candidates, shape [n, ...] in the order of `rows`. One pass; only what it returns is kept."""
@@ -173,8 +131,8 @@ class View:
     def evaluate(self, need: str, X_BD: Floats) -> Array:
         """What the head says of any rows of features, by the name of a need."""
         self._check_allowed(need)
-        parts = self._parts(len(X_BD), (need,))
-        return np.concatenate([self._compute(need, self._candidates[:0], X_BD[part]) for part in parts])
+        parts = self._answers.parts(len(X_BD), (need,))
+        return np.concatenate([self._answers.of(need, self._candidates[:0], X_BD[part]) for part in parts])
 
     def at(self, need: str, places: Int64) -> Array:
         """What the head says of some candidates, by their places in `rows` and the name of a need."""
@@ -196,12 +154,12 @@ class View:
         self._check_allowed(need)
         if need not in self._cache:
             self._cache[need] = self._whole(need)
-        return self._cache[need]  # type: ignore[no-any-return]
+        return self._cache[need]
 
     def labelled(self) -> Floats:
         """The features of the labelled rows in ascending order of their ids, shape [n_labelled, D]."""
         self._check_allowed("labelled")
-        return self._labelled_features()
+        return self._answers.labelled_features()
 
     def labelled_targets(self) -> Float64:
         """What the labelled rows are labelled with, in the order of `labelled`: one-hot classes or one number, float64 [n_labelled, C].
@@ -209,7 +167,7 @@ class View:
         Raises DataError where the labels are not known.
         """
         self._check_allowed("labelled_targets")
-        C = len(self._model().head.W_CD1)
+        C = len(self._answers.model().head.W_CD1)
         if self._labels is None and len(self._labelled):
             raise DataError("the strategy looks at the labels of the labelled rows, and these are not known", hint="give them with -l")
         if self._labels is None:
@@ -221,7 +179,7 @@ class View:
     def network(self) -> Any:
         """The head itself: W_CD1, link and logits; `layers` (W_MD, b_M) and `activation` where it has hidden layers."""
         self._check_allowed("network")
-        return self._model().head
+        return self._answers.model().head
 
     def features_at(self, positions: Int64) -> Floats:
         """The features of some candidates, by their places in `rows`. Reads only these."""
@@ -244,14 +202,14 @@ class View:
     @property
     def has_head(self) -> bool:
         """Whether there is a head to ask."""
-        return self._head is not None
+        return self._answers.head is not None
 
     @property
     def rows(self) -> Int64:
         """Row numbers of the candidates in ascending order of id: entry i belongs to row i of every `matrix`."""
         if "rows" not in self._cache:
             self._cache["rows"] = self._source.sorted_by_id(self._candidates)
-        return self._cache["rows"]  # type: ignore[no-any-return]
+        return self._cache["rows"]
 
     def sort_keys(self, rows: Int64) -> Array:
         return self._source.sort_keys(rows)
@@ -265,65 +223,14 @@ class View:
         X_ND = self._cache.get("features")
         if X_ND is None:
             X_ND = self._cache["features"] = self._source.take(self.rows)
-        if need == "hidden" and not self._model().head.layers:
+        if need == "hidden" and not self._answers.model().head.layers:
             return X_ND
         steps = range(0, self.n, 8192)
-        first = np.asarray(self._compute(need, self.rows[:1], X_ND[:1]))
+        first = np.asarray(self._answers.of(need, self.rows[:1], X_ND[:1]))
         out: Array = np.empty((self.n, *first.shape[1:]), np.float32 if first.ndim > 1 and need != "hidden" else first.dtype)
         for i in steps:
-            out[i : i + 8192] = self._compute(need, self.rows[i : i + 8192], X_ND[i : i + 8192])
+            out[i : i + 8192] = self._answers.of(need, self.rows[i : i + 8192], X_ND[i : i + 8192])
         return out
-
-    def _compute(self, need: str, rows_B: Int64, X_BD: Floats | None) -> Any:
-        if need == "row_key":
-            return self._source.row_keys(rows_B)
-        if need == "features":
-            return X_BD
-        if need == "sq_norm" and X_BD is not None:
-            return sq_norms(X_BD)
-        if need == "labelled_distance" and X_BD is not None:
-            return centre_distances(X_BD, self._centres())
-        if self._head is None or X_BD is None:
-            raise LookupError(f"'{need}' was asked of a view without a head")
-        if need == "sample_log_probs":
-            return self._head.sample_log_probs(X_BD, self._draws())
-        if need == "hidden_sq_norm":
-            return sq_norms(self._head.hidden(X_BD))
-        return getattr(self._head, need)(X_BD)
-
-    def _parts(self, n: int, needs: tuple[str, ...]) -> Iterator[slice]:
-        """Slices that cover n rows, short ones where every row has numbers for each draw."""
-        step = self.at_once(n, needs)
-        return (slice(i, min(i + step, n)) for i in range(0, n, step))
-
-    def at_once(self, n: int, needs: tuple[str, ...]) -> int:
-        """How many of n rows to look at together, at least 1: few where every row has numbers for each draw."""
-        if "sample_log_probs" in needs:
-            n = min(n, MOST_SAMPLED // (len(draws := self._draws()) * draws.shape[1]))
-        return max(1, n)
-
-    def _draws(self) -> Float64:
-        """The last layers of this view's draws, [S, C, D1], drawn once."""
-        key = f"draws {self._sampling}"
-        if key not in self._cache:
-            assert self._head is not None
-            n_samples, seed = self._sampling
-            self._cache[key] = self._head.draw(n_samples, seed=seed)
-        return self._cache[key]  # type: ignore[no-any-return]
-
-    def _model(self) -> Predictor:
-        if self._head is None:
-            raise LookupError("the head was asked of a view without one")
-        return self._head
-
-    def _labelled_features(self) -> Floats:
-        return self._source.take(self._source.sorted_by_id(self._labelled))
-
-    def _centres(self) -> Floats:
-        """The features of the labelled rows, read once for all blocks."""
-        if "centres" not in self._cache:
-            self._cache["centres"] = self._labelled_features()
-        return self._cache["centres"]  # type: ignore[no-any-return]
 
     def _check_allowed(self, need: str) -> None:
         if self._allowed is not None and need not in self._allowed:

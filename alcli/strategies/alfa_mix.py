@@ -18,9 +18,9 @@ from typing import Annotated
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats
+from alcli.arrays import Array, Float64
 from alcli.errors import UsageError
-from alcli.numerics.flips import flip_distances, loss_directions
+from alcli.numerics.flips import least_caps
 from alcli.strategies._central import central
 from alcli.strategies._contract import Selection, batch
 from alcli.strategies._view import View
@@ -38,15 +38,7 @@ def alfa_mix(view: View, k: int, *, rng: np.random.Generator, step: Annotated[fl
     """Scores: rows in the cluster of a pick. step: by which the cap rises. Raises DataError where the labels are not known."""
     _step(step=step)
     W_CM1, anchors_AM = np.asarray(view.network().W_CD1, np.float64), _class_means(view)
-    root = np.sqrt(W_CM1.shape[1] - 1)
-
-    def least_cap(H_BM: Floats, log_probs_BC: Float64) -> Float64:
-        flips_B = flip_distances(W_CM1, H_BM, loss_directions(W_CM1[:, :-1], np.exp(log_probs_BC)))
-        reach_B = _farthest(H_BM.astype(np.float64), anchors_AM)
-        caps_B: Float64 = np.divide(flips_B * root, reach_B, out=np.full(len(reach_B), np.inf), where=reach_B > 0.0)
-        return caps_B
-
-    caps_N = view.reduced(least_cap, "hidden", "trained_log_probs")
+    caps_N = view.reduced(lambda H_BM, log_probs_BC: least_caps(W_CM1, H_BM, log_probs_BC, anchors_AM), "hidden", "trained_log_probs")
     cap = _cap(caps_N, k, step)
     places_M = np.flatnonzero(caps_N < cap)
     chosen = central(view, places_M, k, rng, what="candidates change their class when mixed")
@@ -62,12 +54,6 @@ def _class_means(view: View) -> Float64:
     H_LM = view.evaluate("hidden", view.labelled()).astype(np.float64)
     means_CM: Float64 = (targets_LC.T @ H_LM)[weights_C > 0.0] / weights_C[weights_C > 0.0, None]
     return means_CM
-
-
-def _farthest(H_BM: Float64, anchors_AM: Float64) -> Float64:
-    """The distance of each row to the farthest anchor; 0 without any."""
-    sq_BA = np.square(H_BM).sum(axis=1)[:, None] + np.square(anchors_AM).sum(axis=1) - 2.0 * (H_BM @ anchors_AM.T)
-    return np.sqrt(np.maximum(sq_BA.max(axis=1, initial=0.0), 0.0))  # type: ignore[no-any-return]
 
 
 def _cap(caps_N: Array, k: int, step: float) -> float:

@@ -20,7 +20,8 @@ from alcli.arrays import Float32, Float64, Floats, Int64
 from alcli.numerics.blocks import workers
 from alcli.numerics.bounded import best_rows
 from alcli.numerics.joint_entropy import Configurations
-from alcli.strategies._contract import Count, Selection, at_least, batch
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, batch
 from alcli.strategies._shortlist import Shortlist
 from alcli.strategies._view import View
 

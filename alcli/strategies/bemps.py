@@ -29,7 +29,8 @@ from alcli.numerics.bounded import ROUND, best_rows
 from alcli.numerics.committee import TINY, information
 from alcli.numerics.kmeans import k_means, nearest_rows
 from alcli.numerics.pair_information import Targets
-from alcli.strategies._contract import Count, Selection, at_least, batch
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, batch
 from alcli.strategies._view import View
 
 Vectors = Callable[[Floats], Float64]

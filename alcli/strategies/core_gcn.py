@@ -2,8 +2,8 @@
 
 The graph joins every row to every other by the cosine of their features. It is dense, but never written out: it has the rank of the
 features. Every step still reads all rows, so a random part of a larger pool is looked at (`candidates`).
-Source: Caramalau, Bhattarai & Kim 2021, "Sequential graph convolutional network for active learning" (CoreGCN), on frozen features; graph and
-training in numerics/graph_network.py; then Sener & Savarese 2018.
+Source: Caramalau, Bhattarai & Kim 2021, "Sequential graph convolutional network for active learning" (CoreGCN), on frozen features; graph
+and training in numerics/graph_network.py; then Sener & Savarese 2018.
 Cost: 4 M D H flops a step for M candidates and labelled rows and H units, 200 steps; then k-centre. Memory: M (2 D + 4 H) numbers.
 Passes: one over the ids, and the rows that take part.
 """
@@ -20,8 +20,9 @@ from alcli.numerics.blocks import workers
 from alcli.numerics.graph_network import trained_hidden
 from alcli.numerics.kcenter import k_center
 from alcli.numerics.rows import feature_rows
-from alcli.strategies._contract import Count, Selection, at_least, batch, finite32
-from alcli.strategies._streamed import some_places
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, batch, finite32
+from alcli.strategies._drawn import some_places
 from alcli.strategies._view import View
 
 

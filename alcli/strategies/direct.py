@@ -1,13 +1,13 @@
 """For rare classes: rows about the threshold at which each class ends, and more of the rarest where that is still open.
 
 All rows are put in the order of p_c - max p for each class c. Labelled rows tell where the class ends. Half of the batch is drawn from the
-stretch that they leave open, for the rarest classes; the other half lies nearest to the threshold that most of them agree with, equally many
-for each class.
+stretch that they leave open, for the rarest classes; the other half lies nearest to the threshold that most of them agree with, equally
+many for each class.
 
 Source: Nuggehalli, Zhang, Jain & Nowak 2025, "Improved algorithm for deep active learning under imbalance via optimal separation" (DIRECT),
 for annotators who label the whole batch at once: no label is known before the batch is complete, so the open stretch is reduced once a
-query. Deviation: the first half goes to as many of the rarest classes as get `per_class` rows each, the published code's condition being the
-reverse.
+query. Deviation: the first half goes to as many of the rarest classes as get `per_class` rows each, the published code's condition being
+the reverse.
 Cost: a sort of N rows for each class that is asked about, the head's predictions; memory 4 N C numbers.
 Passes: 1.
 """
@@ -18,7 +18,8 @@ import numpy as np
 
 from alcli.arrays import Array, Floats, Int64
 from alcli.numerics.thresholds import around, best_threshold, open_stretch
-from alcli.strategies._contract import Count, Selection, at_least, batch, finite32
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._view import View
 
 

@@ -18,8 +18,9 @@ from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.heads._prior import default_prior
 from alcli.numerics.blocks import workers
 from alcli.numerics.softmax_map import Rotated, fit_map, rotate
-from alcli.strategies._contract import Count, Selection, at_least, batch, finite32
-from alcli.strategies._streamed import some_places
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, batch, finite32
+from alcli.strategies._drawn import some_places
 from alcli.strategies._view import View
 
 LABELLED, UNLABELLED = 0, 1

@@ -19,7 +19,8 @@ from alcli.arrays import Array, Float64, Floats, Int64, Keys
 from alcli.errors import UsageError
 from alcli.numerics.dropped import kept
 from alcli.strategies._central import central
-from alcli.strategies._contract import Count, Selection, at_least, batch
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, batch
 from alcli.strategies._view import View
 
 _ENOUGH = 25  # candidates for each row asked for

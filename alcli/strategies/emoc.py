@@ -1,12 +1,13 @@
 """Expected model output change: rows whose label is expected to move the outputs at other rows furthest.
 
-The label that a row will get is expected under the head's probabilities; what it would do to the head follows from the posterior of the last
-layer in closed form (numerics/label_ahead.py). `ntk` has the same by a regression on the labels, and for heads with hidden layers as a whole.
+The label that a row will get is expected under the head's probabilities; what it would do to the head follows from the posterior of the
+last layer in closed form (numerics/label_ahead.py). `ntk` has the same by a regression on the labels, and for heads with hidden layers as a
+whole.
 Source: Kaeding, Rodner, Freytag & Denzler 2016, "Active and continuous exploration with deep neural networks and expected model output
 changes", eq. 2, with the exact change in place of its gradient.
 Deviations: `labels` likeliest labels; `candidates` and `evaluation` random rows; a batch is the best rows, and near-copies come together.
-Cost: M candidates, E evaluation rows, T labels: 2 M E D1 + (M + E + L) D1^2 + D1^3 / 3 flops; output=probs M E T C exponentials more; memory
-M E numbers beside the features.
+Cost: M candidates, E evaluation rows, T labels: 2 M E D1 + (M + E + L) D1^2 + D1^3 / 3 flops; output=probs M E T C exponentials more;
+memory M E numbers beside the features.
 Passes: one over the ids, one reading of the rows.
 """
 
@@ -16,7 +17,8 @@ import numpy as np
 
 from alcli.numerics.label_ahead import Output
 from alcli.strategies._ahead import best, looked_ahead
-from alcli.strategies._contract import Count, Selection, at_least, batch
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, batch
 from alcli.strategies._view import View
 
 

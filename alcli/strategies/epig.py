@@ -18,7 +18,8 @@ from alcli.arrays import Float64, Int64
 from alcli.numerics.blocks import workers
 from alcli.numerics.bounded import best_rows
 from alcli.numerics.pair_information import Targets
-from alcli.strategies._contract import Count, Selection, at_least, batch
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, batch
 from alcli.strategies._shortlist import Shortlist
 from alcli.strategies._view import View
 

@@ -23,7 +23,10 @@ def feature_margin(view: View, k: int) -> Selection:
     """Scores: the negative distance, 0 on a boundary. Raises UsageError for a regression."""
     head, best = view.network(), Best(k, view)
     if len(head.W_CD1) == 1:
-        raise UsageError("strategy 'feature-margin' looks at boundaries between classes, the labels are numbers", hint="use coreset or predictive-variance")
+        raise UsageError(
+            "strategy 'feature-margin' looks at boundaries between classes, the labels are numbers",
+            hint="use coreset or predictive-variance",
+        )
     gaps_CC = class_gaps(head.W_CD1[:, :-1])
     for rows_B, X_BD in view.blocks("features"):
         best.take(rows_B, -boundary_distances(head.logits(X_BD), gaps_CC))

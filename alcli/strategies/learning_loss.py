@@ -1,7 +1,7 @@
 """Largest predicted loss first, by the branch that was trained beside the head.
 
 The branch orders losses and knows no scale, so scores compare rows of one head only. A head without one is refused.
-Source: Yoo & Kweon 2019, "Learning loss for active learning", section 3; trained in heads/_pair_loss.py on `fit-head --head mlp -p aux-loss=true`.
+Source: Yoo & Kweon 2019, "Learning loss for active learning", section 3; trained in heads/_pair_loss.py by `fit-head --head mlp --aux-loss`.
 Cost: one pass through the hidden layers and the branch, 2 (D M + M U) flops a row for one layer of M units and U of the branch.
 Passes: 1.
 """

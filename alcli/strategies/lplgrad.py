@@ -1,6 +1,6 @@
 """Largest gradient of the predictive entropy, of a head that was trained to predict its own losses as well.
 
-The head: `fit-head --head mlp -p aux-loss=true`. Its branch moves the hidden layers and plays no part in the score, which is that of
+The head: `fit-head --head mlp --aux-loss`. Its branch moves the hidden layers and plays no part in the score, which is that of
 ent-gradnorm. A linear head has no layer that the branch could move, so there the two are equal, and a note says so.
 Source: Gul, Elmahallawy, Madria & Tripathy 2024, "LPLgrad: optimizing active learning through gradient norm sample selection and auxiliary
 model training"; the branch after Yoo & Kweon 2019, "Learning loss for active learning".
@@ -14,21 +14,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from alcli.numerics.entropy_gradient import Norm
+from alcli.numerics.entropy_gradient import FeatureNorm, Norm
 from alcli.strategies._contract import Count, Selection, batch
 from alcli.strategies._entropy_gradient import Fallback, longest_gradients
 from alcli.strategies._view import View
 
-LINEAR = "aux: inactive; a linear head has no hidden layer for the loss-prediction branch to train, so this is ent-gradnorm (use --head mlp -p aux-loss=true)"
-WITHOUT = "aux: inactive; the head was fitted without a loss-prediction branch, so this is ent-gradnorm (fit it with -p aux-loss=true)"
+SAME = "so this is ent-gradnorm (fit-head and simulate take --head mlp --aux-loss)"
+LINEAR = f"aux: inactive; a linear head has no hidden layer for the loss-prediction branch to train, {SAME}"
+WITHOUT = f"aux: inactive; the head was fitted without a loss-prediction branch, {SAME}"
 
 
 @batch(needs=["features", "network", "log_probs", "row_key"], random=True)
 def lplgrad(
-    view: View, k: int, *, rng: np.random.Generator, norm: Norm = "fro", fallback: Fallback = "none", candidates: Count = 10_000
+    view: View, k: int, *, rng: np.random.Generator, norm: Norm = "fro", feature_norm: FeatureNorm = "none", fallback: Fallback = "none",
+    candidates: Count = 10_000,
 ) -> Selection:
     """Scores and options: as in ent-gradnorm. record: aux-active, 1 where a branch was trained and 0 elsewhere."""
     head = view.network()
     notes = (LINEAR,) if not head.layers else () if head.branch is not None else (WITHOUT,)
-    chosen = longest_gradients(view, k, rng=rng, norm=norm, fallback=fallback, candidates=candidates, notes=notes)
+    chosen = longest_gradients(
+        view, k, rng=rng, norm=norm, feature_norm=feature_norm, fallback=fallback, candidates=candidates, notes=notes
+    )  # fmt: skip
     return replace(chosen, record={"aux-active": float(not notes)})

@@ -15,6 +15,7 @@ Passes: 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -31,9 +32,11 @@ from alcli.numerics.rows import Rows
 from alcli.numerics.selectors import SELECTORS
 from alcli.numerics.selectors import Selector as RowSelector
 from alcli.posteriors._contract import sample_noise
-from alcli.strategies._contract import Count, Selection, batch, finite32
+from alcli.strategies._checks import Count
+from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._view import View
 
+Estimator = Literal["auto", "kernel", "sampled"]
 Selector = Literal["kcenter", "kmeanspp", "kdpp", "topnorm", "direction"]
 BLIND = "the outputs of a linear head move with the features alone: its predictions play no part"
 
@@ -46,7 +49,7 @@ def _between(*, zeta: float) -> None:
 @batch(needs=["features", "network"])
 def noise_stability(
     view: View, k: int, *, rng: np.random.Generator, output: Output = "softmax", selector: Selector = "kcenter",
-    estimator: Literal["auto", "kernel", "sampled"] = "auto", samples: Count = 30, zeta: Annotated[float, _between] = 1e-3,
+    estimator: Estimator = "auto", samples: Count = 30, zeta: Annotated[float, _between] = 1e-3,
     scaling: Scaling = "global", perturb_bias: bool = False, norm_output: bool = False,
 ) -> Selection:
     """Scores: distance to 0 or the nearest pick (topnorm: to 0; kdpp: probability in its draw).
@@ -58,28 +61,38 @@ def noise_stability(
     output = _output(view, output)
     if estimator == "auto" and selector == "kdpp" and view.n > MOST:
         estimator = "sampled"  # an exact draw needs fewer rows, or short ones
-    rows = stability_rows(
-        view, rng, output=output, estimator=estimator, samples=samples, zeta=zeta, scaling=scaling, perturb_bias=perturb_bias, norm_output=norm_output
-    )
+    rows = stability_rows(view, rng, output, Noise(estimator, samples, zeta, scaling, perturb_bias))
+    if norm_output:
+        rows = ScaledRows(rows, inverse(output_norms(_network(view), view.matrix("features"), output)))
     picks_K, scores_K = _SELECT[selector](rows, k, rng)
     return Selection(view.rows[picks_K], finite32(scores_K), notes=() if view.network().layers or output == "softmax" else (BLIND,))
 
 
-def stability_rows(
-    view: View, rng: np.random.Generator, *, output: Output = "softmax", estimator: Literal["auto", "kernel", "sampled"] = "auto",
-    samples: int = 30, zeta: float = 1e-3, scaling: Scaling = "global", perturb_bias: bool = False, norm_output: bool = False,
-) -> Rows:
-    """The candidates' deviations under noise, as rows. Options as in `noise_stability`; auto takes the kernel for linear heads."""
-    head, X_ND = view.network(), view.matrix("features")
-    network = Network(head.layers, head.activation, head.W_CD1 / head.temperature)
-    output = _output(view, output)
-    if estimator == "kernel" or (estimator == "auto" and not network.layers):
-        rows = jacobian_rows(network, X_ND, output, scaling, bias=perturb_bias)
-    else:
-        weights, seed = perturbed_layers(network, output, bias=perturb_bias), int(rng.integers(2**63))
-        noise_Sn = sample_noise((sum(W.size for W in weights),), samples, seed=seed, first=0)
-        rows = deviation_rows(network, X_ND, perturbations(noise_Sn, weights, zeta, scaling), output)
-    return ScaledRows(rows, inverse(output_norms(network, X_ND, output))) if norm_output else rows
+@dataclass(frozen=True)
+class Noise:
+    """How the weights are perturbed, and the deviations looked at: options of `noise_stability`."""
+
+    estimator: Estimator = "auto"
+    samples: int = 30
+    zeta: float = 1e-3
+    scaling: Scaling = "global"
+    bias: bool = False
+
+
+def stability_rows(view: View, rng: np.random.Generator, output: Output = "softmax", noise: Noise = Noise()) -> Rows:
+    """The candidates' deviations under noise, as rows. auto takes the kernel for linear heads."""
+    network, X_ND, output = _network(view), view.matrix("features"), _output(view, output)
+    if noise.estimator == "kernel" or (noise.estimator == "auto" and not network.layers):
+        return jacobian_rows(network, X_ND, output, noise.scaling, bias=noise.bias)
+    weights, seed = perturbed_layers(network, output, bias=noise.bias), int(rng.integers(2**63))
+    noise_Sn = sample_noise((sum(W.size for W in weights),), noise.samples, seed=seed, first=0)
+    return deviation_rows(network, X_ND, perturbations(noise_Sn, weights, noise.zeta, noise.scaling), output)
+
+
+def _network(view: View) -> Network:
+    """The head at the temperature of its probabilities."""
+    head = view.network()
+    return Network(head.layers, head.activation, head.W_CD1 / head.temperature)
 
 
 def _output(view: View, output: Output) -> Output:

@@ -1,12 +1,12 @@
 """Greedy cover by balls: each pick is the row within whose radius lie most rows that are not covered yet.
 
 Features are made of length one; balls around labelled rows are covered before the first pick; the radius is the largest at which the balls of
-95 % of the rows are pure, that is hold one cluster of k-means alone. Once all rows are covered, the rest of the batch are random rows. No
-label is looked at.
+95 % of the rows are pure, that is hold one cluster of k-means alone, of as many clusters as the head has classes. Once all rows are covered,
+the rest of the batch are random rows. No label is looked at.
 
 Source: Yehuda, Dekel, Hacohen & Weinshall 2022, "Active learning through a covering lens" (ProbCover), Alg. 1, and its rule of purity.
-Deviations: the radius is found exactly and not on a grid, from 2,000 random rows where there are more, and `classes` defaults to the batch
-size; coverage is measured on `evaluation` random candidates where there are more. The published code leaves the balls of the last N mod 500
+Deviations: the radius is found exactly and not on a grid, from 2,000 random rows where there are more; while there is no head, `classes`
+is the batch size; coverage is measured on `evaluation` random candidates where there are more. The published code leaves the balls of the last N mod 500
 rows empty, and takes row 0 once nothing is left to cover: these are not repeated.
 Cost: 2 N M D flops, M = min(N, evaluation), those of k-means and of min(N, 2000) more columns unless `delta` is given. Memory: 320 MiB at most
 beside the features: where there are more than 2^24 pairs, the radius is lowered, and a note says so.
@@ -22,8 +22,8 @@ import numpy as np
 from alcli.numerics.balls import Balls, are_within, pure_radius
 from alcli.numerics.kmeans import k_means
 from alcli.numerics.unit_rows import unit_rows
-from alcli.strategies._checks import positive, share
-from alcli.strategies._contract import Count, Selection, at_least, batch, finite32
+from alcli.strategies._checks import Count, at_least, positive, share
+from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._coverage import evaluation_places
 from alcli.strategies._view import View
 
@@ -31,14 +31,15 @@ _PURITY_ROWS = 2000
 _WIDEST = 2.0  # no two rows of length one are farther apart
 
 
-@batch(needs=["features", "labelled"], random=True)
+@batch(needs=["features", "labelled", "network"], random=True, cold=True)
 def probcover(
     view: View, k: int, *, rng: np.random.Generator, delta: float | None = None, purity: Annotated[float, share] = 0.95, classes: int = 0,
     evaluation: Count = 5000,
 ) -> Selection:
     """Scores: the share of the candidates that a pick was the first to cover, 0 for those that fill the batch.
 
-    delta: the radius; none finds it by `purity`. classes: clusters of k-means, 0 for as many as rows are asked for (at least 2).
+    delta: the radius; none finds it by `purity`. classes: clusters of k-means, 0 for as many as the head has classes, or
+    rows are asked for where there is none (at least 2).
     """
     at_least(0, classes=classes)
     at_least(1, evaluation=evaluation)
@@ -47,7 +48,7 @@ def probcover(
     X_ND = unit_rows(view.matrix("features"))
     places_M, notes = evaluation_places(view, evaluation, rng)
     if delta is None:
-        labels_N = k_means(X_ND, min(max(classes or k, 2), view.n), rng).labels_N
+        labels_N = k_means(X_ND, min(max(classes or _known_classes(view) or k, 2), view.n), rng).labels_N
         sample_S = np.sort(rng.permutation(view.n)[:_PURITY_ROWS])
         delta = min(pure_radius(X_ND, labels_N, sample_S, purity), _WIDEST)
     balls = Balls(X_ND, X_ND[places_M], delta)
@@ -61,3 +62,8 @@ def probcover(
         notes += (f"the balls of {len(picks)} picks and the labelled rows cover all that balls can; the other {len(fill)} picks are random rows",)
     scores_K = np.append(counts / len(places_M), np.zeros(len(fill)))
     return Selection(view.rows[np.append(picks, fill)], finite32(scores_K), notes=notes, record={"radius": balls.radius})
+
+
+def _known_classes(view: View) -> int:
+    """How many classes the head has, 0 where there is no head or its labels are numbers."""
+    return len(view.network().W_CD1) if view.has_head and not view.regression else 0

@@ -16,9 +16,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from alcli.numerics.sparse_approximation import greedy
+from alcli.numerics.sparse_problem import pose
 from alcli.strategies._contract import Selection, batch
 from alcli.strategies._gradients import Kind, LabelDist, expected_rows, not_negative, share
-from alcli.strategies._sparse import approximated
+from alcli.strategies._sparse import most_spread, selected
 from alcli.strategies._view import View
 
 
@@ -34,7 +35,7 @@ def sparse_greedy(
     eps: the uniform share of mix. alpha weighs the variance, beta pulls weights to 1. tau: the paper's rule with this number.
     """
     found = expected_rows(view, form, label_dist, eps)
-    return approximated(
-        view, k, found, lambda problem: greedy(problem, k, tau=tau),
-        alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel,
-    )
+    problem = pose(found.rows, found.sigma_N, k, alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel)
+    if problem is None:
+        return most_spread(view, k, found)
+    return selected(view, found, problem, greedy(problem, k, tau=tau))

@@ -14,9 +14,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from alcli.numerics.sparse_approximation import iht
-from alcli.strategies._contract import Count, Selection, batch
+from alcli.numerics.sparse_problem import pose
+from alcli.strategies._checks import Count
+from alcli.strategies._contract import Selection, batch
 from alcli.strategies._gradients import Kind, LabelDist, expected_rows, not_negative, share
-from alcli.strategies._sparse import approximated
+from alcli.strategies._sparse import most_spread, selected
 from alcli.strategies._view import View
 
 
@@ -32,7 +34,7 @@ def sparse_iht(
     tol: stop when the objective changes by less. prox-scaled: take alpha times the length of the step, so that units do not matter.
     """
     found = expected_rows(view, form, label_dist, eps)
-    return approximated(
-        view, k, found, lambda problem: iht(problem, k, iterations=iterations, tol=tol, prox_scaled=prox_scaled),
-        alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel,
-    )
+    problem = pose(found.rows, found.sigma_N, k, alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel)
+    if problem is None:
+        return most_spread(view, k, found)
+    return selected(view, found, problem, iht(problem, k, iterations=iterations, tol=tol, prox_scaled=prox_scaled))

@@ -17,7 +17,8 @@ import numpy as np
 from alcli.embedders._contract import require
 from alcli.errors import UsageError
 from alcli.strategies._adversary import Adversary, Settings, Standard
-from alcli.strategies._contract import Count, Selection, at_least, batch, finite32
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._view import View
 
 NOTHING = "nothing is labelled, so the discriminator has seen one side only and the order means little"

@@ -74,7 +74,10 @@ def _check_rows_and_kind(source: Source, embedder: Embedder, name: str, options:
         fitting = [n for n in plugins.names("embedders") if source.kind in embedder_of(plugins.load("embedders", n)).takes]
         what = {"text": "texts", "image": "images", "array": "arrays"}
         takes = " or ".join(what[k] for k in what if k in embedder.takes)
-        raise UsageError(f"{where}: holds {what[source.kind]}, but {name} takes {takes}", hint=f"models for {what[source.kind]}: {', '.join(fitting)}")
+        raise UsageError(
+            f"{where}: holds {what[source.kind]}, but {name} takes {takes}",
+            hint=f"models for {what[source.kind]}: {', '.join(fitting)}",
+        )
 
 
 def _window_rows(batch_size: int) -> int:

@@ -102,6 +102,7 @@ def plan_of(options: EmbedOptions, source: Source, encoder: Encoder) -> dict[str
         "--id-col": options.columns.id,
         "--label-col": options.columns.label,
         "--keep": list(options.columns.keep),
+        "--hive": options.columns.hive or None,
         "--batch-size": options.batch_size,
         "--dtype": options.dtype,
         "--normalize": options.normalize,

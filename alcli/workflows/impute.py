@@ -6,37 +6,26 @@ has absorbed made-up labels is thrown away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from alcli.arrays import Array, Int64
-from alcli.heads._model import Model
 from alcli.numerics.hashing import uniforms
-from alcli.strategies._contract import Selection, Strategy
+from alcli.strategies._contract import Selection
 from alcli.strategies._live import Live
-from alcli.strategies._view import Source
 
 HOW = ("argmax", "sample")
 _STREAM = 2  # of draws by id; 0 is that of the strategies, 1 that of --candidates
 
 
-def impute_batch(
-    source: Source, candidates: Int64, labelled: Int64, model: Model, strategy: Strategy, k: int, *, how: str, seed: int, options: Mapping[str, Any],
-    labels: Array | None = None,
-) -> tuple[Selection, list[int]]:
+def impute_batch(live: Live, k: int, *, how: str, seed: int) -> tuple[Selection, list[int]]:
     """Choose min(k, n) rows in turn, and the class that each was given before the next was chosen.
 
-    labels: of the labelled rows, for strategies that look at them. how: "argmax" takes the predicted class, "sample" a draw from the predictive distribution that follows from seed and id.
+    how: "argmax" takes the predicted class, "sample" a draw from the predictive distribution that follows from seed and id.
     """
-    live = Live(source, candidates, labelled, model, strategy, seed=seed, options=options, labels=labels)
     picks: list[tuple[int, float]] = []
     classes: list[int] = []
     while len(picks) < k and (pick := live.next()) is not None:
-        row = np.array([pick[0]])
         probs_C = np.exp(live.predictive(pick[0]))
-        draw = float(uniforms(source.row_keys(row), seed, _STREAM)[0])
+        draw = float(uniforms(live.row_keys(np.array([pick[0]])), seed, _STREAM)[0])
         drawn = int(np.searchsorted(np.cumsum(probs_C), draw * probs_C.sum(), side="right"))
         c = int(probs_C.argmax()) if how == "argmax" else min(drawn, len(probs_C) - 1)
         picks.append(pick)

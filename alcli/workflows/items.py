@@ -16,9 +16,11 @@ from alcli.data.ids import Ids
 from alcli.data.pool import Pool
 from alcli.errors import UsageError, printable
 from alcli.heads._model import Model
-from alcli.strategies._contract import GROUP_OPTIONS
-from alcli.strategies._groups import GroupedView, GroupSource
-from alcli.strategies._view import Source, View
+from alcli.strategies._grouping import GroupSource
+from alcli.strategies._groups import GroupedView
+from alcli.strategies._options import GROUP_OPTIONS
+from alcli.strategies._protocols import Source
+from alcli.strategies._view import View
 
 
 def about_pool(pool: Pool) -> dict[str, Any]:
@@ -37,7 +39,10 @@ def check_options(pool: Pool, options: Iterable[str]) -> None:
 def refuse_groups(pool: Pool, what: str) -> None:
     """Raise UsageError where rows make groups. what: begins the sentence."""
     if pool.groups is not None:
-        raise UsageError(f"{what}, and the rows of {pool.name} make groups by column '{printable(pool.groups.column)}'", hint=f"--group-col {NO_GROUPS} makes every row an item")
+        raise UsageError(
+            f"{what}, and the rows of {pool.name} make groups by column '{printable(pool.groups.column)}'",
+            hint=f"--group-col {NO_GROUPS} makes every row an item",
+        )
 
 
 @dataclass(frozen=True)

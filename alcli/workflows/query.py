@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from alcli.arrays import Array
 from alcli.data.atomic import check_creatable, lock, replacing
 from alcli.data.head_file import HeadFile
 from alcli.data.pool import Pool
-from alcli.data.selection_file import Table, append_to_ledger, encode, read_ledger
+from alcli.data.selection_file import Late, Table, deliver, encode, give_out, read_ledger
 from alcli.errors import DataError, UsageError
+from alcli.strategies._budget import select_within
 from alcli.strategies._contract import Selection, Strategy, select
+from alcli.strategies._live import Live
 from alcli.strategies._view import View
-from alcli.workflows.costs import costs_of, select_within
+from alcli.workflows.costs import costs_of
 from alcli.workflows.impute import impute_batch
 from alcli.workflows.items import Items, about_pool, refuse_groups
 from alcli.workflows.query_request import IMPUTE, Query
@@ -37,7 +40,8 @@ class Answer:
 def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callable[[bytes], None]) -> Answer:
     """Select, write to `out` (or hand the bytes to `emit`), and append to the ledger under its lock. Raises every AlcliError.
 
-    The ledger is renamed into place just before the output is, so an id is never given out without being remembered.
+    An id is in the ledger before it can be read, and a batch that is there reaches `out` even when this process dies in between: by the next
+    query with the same ledger. If that has the same `out`, it is the answer.
     """
     strategy, options = ask.checked()
     read: list[str | Path] = [*pool.paths, *ask.labels, *ask.exclude, *filter(None, [ask.head])]
@@ -48,18 +52,30 @@ def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callab
             check_creatable(ask.ledger, inputs=read)
             held.enter_context(lock(ask.ledger, ask.lock_timeout))
         before = read_ledger(ask.ledger) if ask.ledger is not None else []
+        late = deliver(ask.ledger, before) if ask.ledger is not None else None
+        if late is not None and out is not None and os.path.realpath(out) == os.path.realpath(late.out):
+            return _written_late(pool, late)
         answer = _answer(pool, ask, strategy, options, [row["id"] for row in before])
+        if late is not None:
+            answer.notes.append(late.note)
         about = {"format": 1, "strategy": ask.strategy, "seed": ask.seed, "options": dict(ask.options), "pool": answer.report["pool"]}
         text_ids = Items(pool).ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
-        with replacing(out) if out is not None else nullcontext() as file:
-            if file is not None:
+        if ask.ledger is not None and answer.table["id"]:
+            give_out(data, out, ask.ledger, before, answer.table, text_ids=text_ids)
+        elif out is not None:
+            with replacing(out) as file:
                 file.write(data)
-            if ask.ledger is not None and answer.table["id"]:
-                append_to_ledger(ask.ledger, before, answer.table, text_ids=text_ids)
         if out is None:
             emit(data)
     return answer
+
+
+def _written_late(pool: Pool, late: Late) -> Answer:
+    """The batch that a stopped run owed to the file that was asked for now, as far as the ledger describes it."""
+    table = {name: [row.get(name) for row in late.rows] for name in ("id", "rank", "score", "strategy")}
+    notes = [f"{late.note}; none were chosen anew"]
+    return Answer(table, notes, {"pool": about_pool(pool), "candidates": 0, "labelled": 0, "selected": len(late.rows)})
 
 
 def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any]) -> Answer:
@@ -94,10 +110,12 @@ def _imputed(pool: Pool, now: Situation, strategy: Strategy, ask: Query, options
     refuse_groups(pool, f"-p {IMPUTE} chooses rows one at a time")
     head = now.head
     if head is None or head.classes is None:
-        raise UsageError(f"-p {IMPUTE} makes up labels from class probabilities, {'there is no head' if head is None else 'the head is a regression'}", hint="give a classification head with -H")
-    selection, classes = impute_batch(
-        pool, now.candidates, now.labelled, head.model, strategy, ask.n, how=str(ask.impute), seed=ask.seed, options=options, labels=now.labels
-    )
+        raise UsageError(
+            f"-p {IMPUTE} makes up labels from class probabilities, {'there is no head' if head is None else 'the head is a regression'}",
+            hint="give a classification head with -H",
+        )
+    live = Live(pool, now.candidates, now.labelled, head.model, strategy, seed=ask.seed, options=options, labels=now.labels)
+    selection, classes = impute_batch(live, ask.n, how=str(ask.impute), seed=ask.seed)
     return selection, [typed_class(head.classes[c], head.class_type) for c in classes]
 
 

@@ -37,6 +37,7 @@ class Query:
     ignore_unknown: bool = False
     lock_timeout: float = 0.0
     stream: bool = False
+    expect_sha256: str | None = None
 
     @property
     def absorbs(self) -> bool:
@@ -65,17 +66,28 @@ class Query:
         own = {key: text for key, text in self.options.items() if key not in ours}
         options = plugins.parse_options(strategy.declared, own, f"strategy '{self.strategy}'")
         if self.impute is not None and self.impute not in HOW:
-            raise UsageError(f"parameter '{IMPUTE}' must be one of {', '.join(HOW)}, got '{self.impute}'", hint=plugins.suggestion(self.impute, HOW))
+            raise UsageError(
+                f"parameter '{IMPUTE}' must be one of {', '.join(HOW)}, got '{self.impute}'",
+                hint=plugins.suggestion(self.impute, HOW),
+            )
         if self.impute is not None and self.targets is not None:
             raise UsageError(f"-p {TARGETS} does not go with -p {IMPUTE}", hint="choose the batch at once, without it")
         if self.absorbs and self.cost_column is not None:
-            raise UsageError(f"-p {COST} spends a budget on a batch, {'--stream' if self.stream else f'-p {IMPUTE}'} asks for one item at a time", hint="leave one of them out")
+            raise UsageError(
+                f"-p {COST} spends a budget on a batch, {'--stream' if self.stream else f'-p {IMPUTE}'} asks for one item at a time",
+                hint="leave one of them out",
+            )
+        if self.head is None and "predicted_loss" in strategy.needs:
+            what = f"strategy '{self.strategy}' looks at the loss-prediction branch of a head, and one that is fitted without -H has none"
+            raise UsageError(what, hint="alcli fit-head POOL -l LABELS --head mlp --aux-loss -o HEAD, then give -H HEAD")
         if self.n < 1:
             raise UsageError(f"-n must be at least 1, got {self.n}")
         if self.candidates is not None and self.candidates < 1:
             raise UsageError(f"--candidates must be at least 1, got {self.candidates}")
         if [*self.labels, *self.exclude].count("-") > 1:
             raise UsageError("'-' is given twice, standard input can be read once")
+        if self.expect_sha256 is not None and self.head is None:
+            raise UsageError("--expect-sha256 is about the head of -H, none is given")
         if self.ledger is not None:
             check_ledger(self.ledger)
         return modified(strategy, options)

@@ -17,7 +17,8 @@ from alcli.data.pool import Pool
 from alcli.data.tables import read_ids
 from alcli.errors import DataError, UsageError, printable
 from alcli.numerics.hashing import uniforms
-from alcli.strategies._contract import HEAD_NEEDS, Strategy
+from alcli.strategies._contract import Strategy
+from alcli.strategies._needs import HEAD_NEEDS
 from alcli.workflows.fit_head import fit_labelled
 from alcli.workflows.items import Items, check_options
 from alcli.workflows.labelled import LabelledRows, gather
@@ -70,13 +71,16 @@ def targets_of(pool: Pool, ask: Query) -> Floats | None:
     named = pool.read_alike(ask.targets)
     named.require_rows()
     if named.dim != pool.dim:
-        raise DataError(f"{named.name}: its features have length {named.dim}, those of {pool.name} {pool.dim}", hint="targets need features of the same model")
+        raise DataError(
+            f"{named.name}: its features have length {named.dim}, those of {pool.name} {pool.dim}",
+            hint="targets need features of the same model",
+        )
     return named.take(np.flatnonzero(~named.is_bad))
 
 
 def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> tuple[HeadFile | None, Int64, Array | None]:
     """The head to ask, fitted now when none is given but needed; the rows that need no label any more, and their labels if looked at."""
-    head = load_head(ask.head) if ask.head is not None else None
+    head = load_head(ask.head, expect_sha256=ask.expect_sha256) if ask.head is not None else None
     if head is None:
         labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
         notes.extend(labelled.notes)
@@ -86,11 +90,25 @@ def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str
         looked_at = head is not None and "labelled_targets" in strategy.needs
         return head, labelled.rows_L, labelled.labels.arrays(labelled.classes)[0] if looked_at else None
     if strategy.needs_classes and head.classes is None:
-        raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the head {printable(ask.head)} is a regression", hint=_without_head())
+        raise UsageError(
+            f"strategy '{ask.strategy}' needs class probabilities, the head {printable(ask.head)} is a regression",
+            hint=_without_head(),
+        )
     if strategy.needs_posterior and head.model.posterior is None:
-        raise UsageError(f"strategy '{ask.strategy}' looks at the posterior, the head {printable(ask.head)} has none", hint="fit it with --posterior laplace")
+        raise UsageError(
+            f"strategy '{ask.strategy}' looks at the posterior, the head {printable(ask.head)} has none",
+            hint="fit it with --posterior laplace",
+        )
+    if "predicted_loss" in strategy.needs and head.model.head.branch is None:
+        raise UsageError(
+            f"strategy '{ask.strategy}' looks at the loss-prediction branch, the head {printable(ask.head)} has none",
+            hint="fit it with --head mlp --aux-loss",
+        )
     if ask.absorbs and (head.model.posterior is None or not head.model.posterior.absorbs):
-        raise UsageError(f"the head {printable(ask.head)} has no posterior that absorbs labels one at a time", hint="fit it with --posterior laplace")
+        raise UsageError(
+            f"the head {printable(ask.head)} has no posterior that absorbs labels one at a time",
+            hint="fit it with --posterior laplace",
+        )
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
@@ -112,11 +130,17 @@ def _too_few(labelled: LabelledRows) -> bool:
 
 def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> HeadFile:
     if not len(labelled.labels):
-        raise DataError(f"strategy '{ask.strategy}' needs a head or labels, there are none", hint=f"give -H or -l; -s auto begins without labels; {_without_head()}")
+        raise DataError(
+            f"strategy '{ask.strategy}' needs a head or labels, there are none",
+            hint=f"give -H or -l; -s auto begins without labels; {_without_head()}",
+        )
     if labelled.regression and strategy.needs_classes:
         raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the labels are numbers", hint=_without_head())
     if not labelled.regression and len(labelled.labels.classes()) < 2:
-        raise DataError(f"strategy '{ask.strategy}' needs a head, and a head needs 2 classes; the {len(labelled.labels)} labels show one", hint=_without_head())
+        raise DataError(
+            f"strategy '{ask.strategy}' needs a head, and a head needs 2 classes; the {len(labelled.labels)} labels show one",
+            hint=_without_head(),
+        )
     calibrate = "temperature" if "trained_log_probs" in strategy.needs and not labelled.regression else "none"
     if pool.dim <= _LARGEST_POSTERIOR or strategy.needs_posterior:
         return fit_labelled(pool, labelled, Recipe(posterior="laplace" if ask.absorbs else strategy.posterior, calibrate=calibrate)).head

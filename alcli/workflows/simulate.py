@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +12,21 @@ from typing import Any, Protocol
 import numpy as np
 
 from alcli import __version__, plugins
+from alcli.arrays import Float64
 from alcli.data.atomic import lock
 from alcli.data.pool import Pool
 from alcli.errors import CannotCreateError, DataError, UsageError, printable
-from alcli.report import wins
-from alcli.report.curves import draw
-from alcli.report.summary import Line, curves_of, summarise
+from alcli.report.summary import Line
 from alcli.report.verdict import agreement, verdicts
 from alcli.simulation.metrics import SMALLER_IS_BETTER, main_metric
 from alcli.simulation.parallel import run_cells
-from alcli.simulation.plan import BASELINE, Plan
+from alcli.simulation.plan import BASELINE, Cell, Plan
 from alcli.simulation.shared import Matrix, Shared
 from alcli.strategies._contract import CLASSIFICATION_NEEDS
+from alcli.workflows.costs import costs_of
 from alcli.workflows.items import Items, about_pool, check_options, refuse_groups
 from alcli.workflows.simulation_folder import FORMAT, SimulationFolder
+from alcli.workflows.simulation_outputs import write_outputs
 from alcli.workflows.simulation_request import Checked, Simulation
 from alcli.workflows.simulation_truth import Truth, truth_of
 
@@ -58,23 +60,29 @@ def simulate(pool: Pool, ask: Simulation, out: Path, *, jobs: int = 1, progress:
     truth = truth_of(pool, ask.recipe.head)
     plan = checked.plan(truth.classes is None)
     notes = [*pool.notes, *_check_data(pool, ask, plan, truth, checked)]
+    costs_N = None if ask.cost_column is None else costs_of(pool, Items(pool), ask.cost_column)
+    every_label = list(plan.full_data(one_split=len(truth.test) > 0)) if ask.full_data else []
+    cells = [*every_label, *plan.cells()]
     folder = SimulationFolder(out)
     folder.create()
     with lock(folder.runs):
-        folder.claim(_config(pool, checked, plan, truth))
-        resumed = _run(pool, plan, truth, folder, jobs, progress, notes)
-        lines = _write_outputs(pool, plan, truth, folder)
+        folder.claim(_config(pool, checked, plan, truth) | _priced(ask.cost_column, costs_N, truth))
+        resumed = _run(pool, plan, truth, costs_N, cells, folder, jobs, progress)
+        found = write_outputs(folder, pool, plan, main_metric(truth.n_classes), ask.cost_column, every_label)
+    notes += found.notes
     if resumed:
-        notes.append(f"{resumed} of {len(list(plan.cells()))} runs were there already")
+        notes.append(f"{resumed} of {len(cells)} runs were there already")
     oracles = [name for name, one in checked.contenders.items() if one.is_oracle]
+    lines = found.lines
     said = verdicts(lines, BASELINE, smaller_is_better=lines[0].metric in SMALLER_IS_BETTER, oracles=oracles)
     said += [text for text in [agreement(lines)] if text]
-    return Simulated(out, lines, said, notes, _report(pool, plan, truth, lines, resumed))
+    return Simulated(out, lines, said, notes, _report(pool, plan, truth, lines, cells, resumed) | found.report)
 
 
-def _run(pool: Pool, plan: Plan, truth: Truth, folder: SimulationFolder, jobs: int, progress: Progress | None, notes: list[str]) -> int:
-    """Run what is missing; returns how many cells were there already. What strategies remark is added to the notes, each remark once."""
-    cells = list(plan.cells())
+def _run(
+    pool: Pool, plan: Plan, truth: Truth, costs_N: Float64 | None, cells: Sequence[Cell], folder: SimulationFolder, jobs: int, progress: Progress | None
+) -> int:
+    """Run what is missing; returns how many cells were there already."""
     missing = [cell for cell in cells if not folder.has(cell)]
     if not missing:
         return len(cells)
@@ -82,29 +90,14 @@ def _run(pool: Pool, plan: Plan, truth: Truth, folder: SimulationFolder, jobs: i
         progress.start(len(missing), "simulating")
     with _features(pool, folder.scratch) as features:
         ids, test = pool.ids.keys(np.arange(pool.n)), truth.test if len(truth.test) else None
-        shared = Shared(features, ids, truth.y_N, truth.used, test, truth.n_classes, plan, truth.grouping)
+        shared = Shared(features, ids, truth.y_N, truth.used, test, truth.n_classes, plan, truth.grouping, costs_N)
         with closing(run_cells(shared, missing, jobs)) as results:
             for result in results:
                 picked = Items(pool).ids.arrow(np.array([pick.row for pick in result.picks], np.int64)).to_pylist()
-                folder.save(result.cell, result.curve_rows(), result.pick_rows(picked))
-                said = (f"{result.cell.strategy}: {note}" for note in result.notes)
-                notes.extend(note for note in said if note not in notes)
+                folder.save(result.cell, result.curve_rows(), result.pick_rows(picked), result.notes)
                 if progress is not None:
                     progress.advance(1)
     return len(cells) - len(missing)
-
-
-def _write_outputs(pool: Pool, plan: Plan, truth: Truth, folder: SimulationFolder) -> list[Line]:
-    order = {strategy: i for i, strategy in enumerate(plan.strategies)}
-    rows, picks = folder.load(sorted(plan.cells(), key=lambda cell: (order[cell.strategy], cell.seed)))
-    metric = main_metric(truth.n_classes)
-    curves = curves_of(rows, metric, smaller_is_better=metric in SMALLER_IS_BETTER)
-    lines = summarise(curves, BASELINE)
-    folder.write_tables(rows, picks, lines, text_ids=Items(pool).ids.is_text)
-    title = f"{Path(pool.name).name}: {plan.initial} labels to start with, {plan.batch} more a round"
-    folder.write_pictures("curves", draw(curves, BASELINE, title))
-    folder.write_wins(wins.rows(curves), wins.draw(curves, Path(pool.name).name))
-    return lines
 
 
 @contextmanager
@@ -138,7 +131,7 @@ def _check_data(pool: Pool, ask: Simulation, plan: Plan, truth: Truth, checked: 
     notes = Items(pool).notes(np.empty(0, np.int64))
     if len(truth.used) < pool.n:
         notes.append(f"{pool.n - len(truth.used)} rows without a label or a usable vector were left out")
-    if plan.initial + plan.rounds * plan.batch > askable:
+    if ask.cost_column is None and plan.initial + plan.rounds * plan.batch > askable:
         rounds = -(-(askable - plan.initial) // plan.batch)
         notes.append(f"the {askable} {what} to choose from are used up after round {rounds} of {plan.rounds}")
     return notes
@@ -168,11 +161,19 @@ def _config(pool: Pool, checked: Checked, plan: Plan, truth: Truth) -> dict[str,
     }
 
 
-def _report(pool: Pool, plan: Plan, truth: Truth, lines: list[Line], resumed: int) -> dict[str, Any]:
+def _priced(column: str | None, costs_N: Float64 | None, truth: Truth) -> dict[str, Any]:
+    """What a configuration says of costs: nothing where there are none. The digest is over those of the items used, whatever the order of the rows."""
+    if column is None or costs_N is None:
+        return {}
+    items = truth.used if truth.grouping is None else truth.grouping.of_rows(truth.used)
+    return {"cost": {"column": column, "digest": hashlib.sha256(costs_N[items].tobytes()).hexdigest()}}
+
+
+def _report(pool: Pool, plan: Plan, truth: Truth, lines: list[Line], cells: Sequence[Cell], resumed: int) -> dict[str, Any]:
     n_test = truth.n_items(truth.used) - truth.askable(plan.test_fraction)
     return {
         "pool": about_pool(pool),
-        "runs": len(list(plan.cells())),
+        "runs": len(cells),
         "resumed": resumed,
         "test_rows" if truth.grouping is None else "test_groups": n_test,
         "summary": [line.row() for line in lines],

@@ -23,11 +23,13 @@ from alcli.errors import CannotCreateError, DataError, NewerFormatError, printab
 from alcli.report.summary import Line
 from alcli.simulation.plan import Cell
 from alcli.simulation.results import PHASES
+from alcli.workflows.recipe import Recipe
 
 FORMAT = 1
 Json = dict[str, Any]
 _NOT_COMPARED = frozenset({"pool.name"})
-_KINDS = {"strategy": pa.string(), "seed": pa.int64(), "round": pa.int32(), "rank": pa.int32(), "n_labels": pa.int64(), "score": pa.float32()}
+_DEFAULTS: Json = {"head": Recipe().as_json(), "stratified": False}  # what a configuration without a key means, since keys are added in time
+_KINDS = {"strategy": pa.string(), "seed": pa.int64(), "round": pa.int32(), "rank": pa.int32(), "n_labels": pa.int64(), "score": pa.float32(), "cost": pa.float64()}
 
 
 class SimulationFolder:
@@ -69,6 +71,11 @@ class SimulationFolder:
             if int(before.get("format", FORMAT)) > FORMAT:
                 raise NewerFormatError(f"{printable(file)}: written in format {before['format']}, this version reads up to {FORMAT}")
             changed = differences(before, config)
+            if before.get("version") != config.get("version"):
+                raise CannotCreateError(
+                    f"{printable(self.path)}: holds a simulation of another version of alcli, whose results may differ: {changed[0]}",
+                    hint="choose another -o, or remove the folder",
+                )
             if changed:
                 raise CannotCreateError(
                     f"{printable(self.path)}: holds a simulation with another configuration: {'; '.join(changed)}",
@@ -81,9 +88,10 @@ class SimulationFolder:
         """Whether a cell is finished."""
         return self._file(cell).exists()
 
-    def save(self, cell: Cell, curve: Sequence[Json], picks: Sequence[Json]) -> None:
+    def save(self, cell: Cell, curve: Sequence[Json], picks: Sequence[Json], notes: Sequence[tuple[int, str]] = ()) -> None:
         """Keep a finished cell."""
-        _write(self._file(cell), json.dumps({"curve": curve, "picks": picks}, indent=0).encode())
+        said = {"notes": notes} if notes else {}
+        _write(self._file(cell), json.dumps({"curve": curve, "picks": picks, **said}, indent=0).encode())
 
     def load(self, cells: Iterable[Cell]) -> tuple[list[Json], list[Json]]:
         """The rows of curves and of picks of finished cells. Raises DataError for a file that is damaged."""
@@ -97,6 +105,16 @@ class SimulationFolder:
             except (KeyError, TypeError):
                 raise _damaged(self._file(cell)) from None
         return curves, picks
+
+    def notes(self, cells: Iterable[Cell]) -> list[tuple[str, int, int, str]]:
+        """(strategy, seed, round, text) of what was said in finished cells; earlier versions kept none. Raises DataError for a file that is damaged."""
+        said = []
+        for cell in cells:
+            try:
+                said += [(cell.strategy, cell.seed, int(number), str(text)) for number, text in _read_json(self._file(cell)).get("notes", ())]
+            except (TypeError, ValueError):
+                raise _damaged(self._file(cell)) from None
+        return said
 
     def write_tables(self, curves: list[Json], picks: list[Json], lines: Sequence[Line], *, text_ids: bool) -> None:
         """curves.parquet, selections.parquet and summary.csv."""
@@ -131,9 +149,10 @@ class SimulationFolder:
 
 
 def differences(before: Json, now: Json) -> list[str]:
-    """What two configurations differ in, as "rounds 10, now 5"."""
-    old, new = _flat(before), _flat(now)
-    keys = [key for key in [*new, *(k for k in old if k not in new)] if key not in _NOT_COMPARED and old.get(key) != new.get(key)]
+    """What two configurations differ in, as "rounds 10, now 5", the version first. A key that one of them lacks has its default."""
+    old, new = ({**_flat(_DEFAULTS), **_flat(one)} for one in (before, now))
+    everything = dict.fromkeys(["version", *_flat(now), *_flat(before)])
+    keys = [key for key in everything if key not in _NOT_COMPARED and old.get(key) != new.get(key)]
     return [f"{key} {_shown(old.get(key))}, now {_shown(new.get(key))}" for key in keys]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from alcli.errors import UsageError
 from alcli.simulation.contenders import Contender, contender, owner
 from alcli.simulation.plan import Plan, with_baseline
+from alcli.workflows.query_request import COST
 from alcli.workflows.recipe import POSTERIOR, Recipe
 from alcli.workflows.simulation_parameters import HEAD, assigned
 
@@ -22,6 +23,8 @@ class Simulation:
     a bare KEY all strategies that know it, and the head.
 
     initial: None takes as many as a batch. test_fraction: None takes the pool's test split, or 0.2 where it has none.
+    full_data: fit the head to every label too, and say when strategies are at shares of what that gives.
+    With the option `cost-col` items cost what that column says, and `batch` is what a round may spend; `initial` stays a number of items.
     """
 
     strategies: Sequence[str]
@@ -33,13 +36,24 @@ class Simulation:
     stratified: bool = False
     recipe: Recipe = field(default_factory=Recipe)
     options: Mapping[str, str] = field(default_factory=dict)
+    full_data: bool = False
+
+    @property
+    def cost_column(self) -> str | None:
+        """The column of what items cost; None where a round is a number of items."""
+        return self.options.get(COST)
 
     def checked(self) -> Checked:
         """Everything that can be refused before any data is read. Raises UsageError."""
         names = with_baseline(self.strategies)
         found = {name: contender(name) for name in names}
+        if self.cost_column is not None:
+            if self.initial is None:
+                raise UsageError(f"with -p {COST} -n is a budget, not a number of items", hint="say with --initial how many items to start with")
+            for one in found.values():
+                one.check_budget()
         posterior = {key: text for key, text in self.options.items() if key.startswith(POSTERIOR)}
-        others = {key: text for key, text in self.options.items() if key not in posterior}
+        others = {key: text for key, text in self.options.items() if key not in posterior and key != COST}
         owners = {owner(name): name for name in names}
         if len(owners) < len(names):
             raise UsageError("two strategies have the same alias", hint=f"give each its own: {', '.join(names)}")

@@ -22,7 +22,7 @@ from alcli.data.head_file import Absorbed, HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.labels import Label, to_class, to_target, to_weight
 from alcli.data.pool import Pool
-from alcli.data.selection_file import Table, append_to_ledger, format_of, read_ledger
+from alcli.data.selection_file import Table, append_to_ledger, deliver, format_of, read_ledger
 from alcli.errors import AlcliError, DataError, UsageError, printable
 from alcli.heads._model import Model
 from alcli.strategies._live import Live
@@ -178,6 +178,8 @@ class Session:
             return True
         with lock(path, self._ask.lock_timeout):
             before = read_ledger(path)
+            if (late := deliver(path, before)) is not None:
+                self._note(late.note)
             if any(entry["id"] == ids[row] for entry in before):
                 return False
             entry: Table = {"id": [ids[row]], "rank": [self.asked], "score": [shortest(np.float32(score))], "strategy": [self._ask.strategy]}

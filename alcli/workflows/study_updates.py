@@ -119,9 +119,15 @@ def _run(pool: Pool, asked: UpdateStudy, truth: Truth, folder: SimulationFolder,
 
 def _check_data(pool: Pool, ask: Study, asked: UpdateStudy, truth: Truth) -> None:
     if truth.classes is None:
-        raise UsageError(f"the study of updates is for classes, the labels of {pool.name} are numbers", hint="updates of a ridge head are exact")
+        raise UsageError(
+            f"the study of updates is for classes, the labels of {pool.name} are numbers",
+            hint="updates of a ridge head are exact",
+        )
     if len(truth.test) and ask.test_fraction is not None:
-        raise UsageError(f"--test-fraction holds rows out, but {pool.name} has {len(truth.test)} test rows", hint="leave --test-fraction out")
+        raise UsageError(
+            f"--test-fraction holds rows out, but {pool.name} has {len(truth.test)} test rows",
+            hint="leave --test-fraction out",
+        )
     askable = truth.askable(asked.test_fraction)
     if asked.most > askable:
         raise DataError(f"{pool.name}: {askable} labelled rows beside the test rows, the study takes {asked.most}",

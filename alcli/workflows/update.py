@@ -40,7 +40,7 @@ class How:
 
     gamma: step size of the method; None is the head's own for second-order (the implicit update, which needs none), 1 / mean |phi|^2
     for first-order, 1 for mc. allow_new_classes: a label that the head has no class for adds one. remove: files of ids whose labels
-    are to be given back.
+    are to be given back. expect_sha256: of the head's file as it is now.
     """
 
     method: str = "second-order"
@@ -50,6 +50,7 @@ class How:
     lock_timeout: float = 0.0
     allow_new_classes: bool = False
     remove: Sequence[str] = ()
+    expect_sha256: str | None = None
 
     def checked(self) -> How:
         """This, once its names and numbers are known to be good. Raises UsageError."""
@@ -84,7 +85,7 @@ def update(path: Path, pool: Pool, labels: Sequence[str], how: How, *, out: Path
     check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *labels, *how.remove])
     pool.require_rows()
     with lock(target, how.lock_timeout):
-        head = load_head(path)
+        head = load_head(path, expect_sha256=how.expect_sha256)
         notes = [*pool.notes, *check_pool(head, printable(path), pool)]
         before = len(head.absorbed.id_L)
         head = _without(pool, head, how, printable(path)) if how.remove else head
@@ -197,7 +198,10 @@ def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> M
     """The exact fit to all labels, old and new, begun at the present weights. The head knows its old labels by the hash of their ids."""
     rows_L = rows_of_hashes(everything.id_L, pool.ids.hashes())
     if (rows_L < 0).any():
-        raise DataError(f"a refit needs all {len(rows_L)} labelled items, {(rows_L < 0).sum()} of them are not in {pool.name}", hint="give the pool that the head was fitted on")
+        raise DataError(
+            f"a refit needs all {len(rows_L)} labelled items, {(rows_L < 0).sum()} of them are not in {pool.name}",
+            hint="give the pool that the head was fitted on",
+        )
     order = id_order(pool, rows_L)
     y_L: Array = everything.label_L[order]
     n_classes = None if head.classes is None else len(head.classes)

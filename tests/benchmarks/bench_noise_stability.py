@@ -22,7 +22,7 @@ from alcli.strategies._contract import Selection, select, strategy_of
 from alcli.strategies._view import View
 from tests.benchmarks.bench_selection import fastest_tick, rows_and_head, seconds_of
 from tests.benchmarks.timing import table
-from tests.helpers import view_of
+from tests.helpers import fresh, view_of
 
 N, D, C, B = 50_000, 384, 77, 500
 FEW = 4_000
@@ -78,8 +78,7 @@ def rows_and_model(n: int) -> tuple[np.ndarray, Model]:
 
 def pick(name: str, view: View, k: int, options: dict[str, str]) -> Selection:
     """Select with nothing computed yet."""
-    fresh = View(view._source, view._candidates, view._labelled, view._head)
-    return select(strategy_of(plugins.load("strategies", name)), fresh, k, seed=0, options=options)
+    return select(strategy_of(plugins.load("strategies", name)), fresh(view), k, seed=0, options=options)
 
 
 def described(name: str, options: dict[str, str]) -> str:

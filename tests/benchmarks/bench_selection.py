@@ -23,7 +23,7 @@ from alcli.strategies._contract import Selection, select, strategy_of
 from alcli.strategies._view import View
 from alcli.workflows.simulation_request import CORE
 from tests.benchmarks.timing import median_seconds, table
-from tests.helpers import TableHead, view_of
+from tests.helpers import TableHead, fresh, view_of
 
 N, D, C, B = 50_000, 384, 77, 1_000
 BATCH = ("badge", "coreset", "kmeans", "typiclust")
@@ -42,11 +42,6 @@ def rows_and_head(n: int) -> tuple[np.ndarray, TableHead]:
 
 def pick(name: str, view: View, k: int) -> Selection:
     return select(strategy_of(plugins.load("strategies", name)), view, k, seed=0, options={})
-
-
-def fresh(view: View) -> View:
-    """The view with nothing computed yet."""
-    return View(view._source, view._candidates, view._labelled, view._head, labels=view._labels)
 
 
 def main(data: Path) -> None:

@@ -7,12 +7,10 @@ and on banking77 (skipped where it is not at hand); half an hour or more on two 
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from pathlib import Path
 
-POOL = Path("banking77") / "features.parquet"
-DIGITS = Path(__file__).parents[2] / "sample_data" / "digits-features.parquet"
+from tests.benchmarks.studies import BANKING77, DIGITS, JOBS, begin, is_there
+
 WHO = [
     "entropy", "coreset", "badge", "sparse-greedy", "sparse-iht", "greedy-bayes=sparse-greedy", "iht-bayes=sparse-iht", "bald", "batchbald",
     "acs-fw", "bias=sparse-greedy", "variance=sparse-greedy", "bias-bayes=sparse-greedy", "variance-bayes=sparse-greedy",
@@ -25,19 +23,10 @@ SMALL = ["batchbald.candidates=300", "batchbald.configurations=1000", "batchbald
 def main(data: Path, out: Path, jobs: int) -> None:
     from alcli.cli.simulate import simulate
 
-    out.mkdir(parents=True, exist_ok=True)
     simulate(str(DIGITS), out / "digits", WHO, n=20, rounds=6, initial=20, seeds=5, jobs=jobs, param=[*FORMS, *ABLATION])
-    if not (data / POOL).exists():
-        print(f"skipped: {data / POOL} is not here")
-        return
-    simulate(str(data / POOL), out / "banking77", WHO, n=50, rounds=6, initial=77, seeds=5, jobs=jobs, param=[*FORMS, *ABLATION, *SMALL])
+    if is_there(data / BANKING77):
+        simulate(str(data / BANKING77), out / "banking77", WHO, n=50, rounds=6, initial=77, seeds=5, jobs=jobs, param=[*FORMS, *ABLATION, *SMALL])
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(__file__).parents[3] / "shared" / "data")
-    parser.add_argument("--out", type=Path, default=None, help="keep results here instead of in a temporary folder")
-    parser.add_argument("--jobs", type=int, default=1)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="alcli-study-") as scratch:
-        main(arguments.data, arguments.out or Path(scratch), arguments.jobs)
+    begin(main, __doc__, jobs=JOBS)

@@ -6,14 +6,12 @@ cores; what needs banking77 is skipped where it is not at hand. Stopped, it goes
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-POOL = Path("banking77") / "features.parquet"
-DIGITS = Path(__file__).parents[2] / "sample_data" / "digits-features.parquet"
+from tests.benchmarks.studies import BANKING77, DIGITS, begin, is_there
+
 PAIRS = ["margin", "margin+update", "badge", "badge+update", "typiclust", "typiclust+update", "optimal-look-ahead", "optimal-look-ahead+update"]
 STEPS = ["batches=300", "typiclust+update.update-every=10", "optimal-look-ahead+update.update-every=10"]
 
@@ -21,16 +19,14 @@ STEPS = ["batches=300", "typiclust+update.update-every=10", "optimal-look-ahead+
 def main(data: Path, out: Path) -> None:
     from alcli.cli.simulate import simulate
 
-    out.mkdir(parents=True, exist_ok=True)
     simulate(str(DIGITS), out / "ablation-digits", PAIRS, n=20, rounds=5, initial=20, seeds=10, param=["optimal-look-ahead+update.update-every=5"])
     simulate(str(DIGITS), out / "updates-digits", study="updates", param=["radam-rate=0.01"])
-    if not (data / POOL).exists():
-        print(f"skipped: {data / POOL} is not here")
+    if not is_there(banking77 := data / BANKING77):
         return
-    scaled(data / POOL, out / "banking77-x30.parquet", 30.0)
-    for name, pool in (("updates-banking77", data / POOL), ("updates-banking77-x30", out / "banking77-x30.parquet")):
+    scaled(banking77, out / "banking77-x30.parquet", 30.0)
+    for name, pool in (("updates-banking77", banking77), ("updates-banking77-x30", out / "banking77-x30.parquet")):
         simulate(str(pool), out / name, study="updates", param=["mc-samples=100"])
-    simulate(str(data / POOL), out / "ablation-banking77", PAIRS, n=50, rounds=5, initial=77, seeds=3, param=STEPS)
+    simulate(str(banking77), out / "ablation-banking77", PAIRS, n=50, rounds=5, initial=77, seeds=3, param=STEPS)
 
 
 def scaled(source: Path, target: Path, factor: float) -> None:
@@ -47,9 +43,4 @@ def scaled(source: Path, target: Path, factor: float) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with banking77/features.parquet")
-    parser.add_argument("--out", type=Path, help="keep the results here  [default: a temporary folder]")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="alcli-study-") as folder:
-        main(arguments.data, arguments.out or Path(folder))
+    begin(main, __doc__)

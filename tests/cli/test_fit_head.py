@@ -52,8 +52,10 @@ def test_aux_loss_trains_a_branch_that_strategies_and_refits_use(tiny, alcli):
     assert head.branch.units == 128
     for strategy in ("learning-loss", "lplgrad"):
         assert len(alcli("query", "pool.parquet", "-H", "h.safetensors", "-s", strategy, "-n", 3).done().lines) == 3
-    alcli("query", "pool.parquet", "-H", "plain.safetensors", "-s", "learning-loss", "-n", 3).refused(2, "no loss-prediction branch")
+    alcli("query", "pool.parquet", "-H", "plain.safetensors", "-s", "learning-loss", "-n", 3).refused(2, "looks at the loss-prediction branch, the head plain.safetensors has none")
     assert "aux: inactive" in alcli("query", "pool.parquet", "-H", "plain.safetensors", "-s", "lplgrad", "-n", 3).done().err
+    norms = [alcli("query", "pool.parquet", "-H", "h.safetensors", "-s", "lplgrad", "-n", 3, "-p", f"feature-norm={n}", "--format", "csv").done().out for n in ("none", "l2")]
+    assert norms[0] != norms[1]
     alcli("update", "h.safetensors", "-P", "pool.parquet", "-l", "more.csv", "-o", "new.safetensors", "--method", "refit").done()
     assert load_head(Path("new.safetensors")).model.head.branch.units == 128
 

@@ -33,6 +33,16 @@ def test_names_are_checked_before_data_is_read(alcli, folder):
     alcli("query", "missing.parquet", "-s", "prob/topnorm", "-n", 1).refused(2, "embedding 'prob' does not go with selector 'topnorm'")
 
 
+def test_without_a_head_there_is_no_branch_to_ask_and_it_is_said_which_command_fits_one(tiny, alcli):
+    for who in ("learning-loss", "margin:0.5,learning-loss:0.5"):
+        for more in ((), ("--stream",), ("-p", "prefilter=0.5")):
+            alcli("query", "missing.parquet", "-l", "missing.csv", "-s", who, "-n", 1, *more).refused(2, "alcli fit-head POOL -l LABELS --head mlp --aux-loss")
+    answered = alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "lplgrad", "-n", 3).done()
+    said = [line for line in answered.err.splitlines() if "aux: inactive; a linear head has no hidden layer" in line]
+    assert len(said) == 1
+    assert answered.out == alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "ent-gradnorm", "-n", 3).done().out
+
+
 def test_without_a_strategy_it_is_auto(tiny, alcli):
     default = alcli("query", "pool.parquet", "-l", "labels.csv", "-n", 3).done()
     assert "auto took uherding" in default.err

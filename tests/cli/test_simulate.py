@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -72,6 +74,8 @@ def test_json_is_one_object_on_stdout(tmp_path):
         (["-s", "typiclust", "-n", "5", "--rounds", "2", "-p", "neighbours=-1"], "parameter 'neighbours' must be at least 1, got -1"),
         (["--study", "update"], "did you mean 'updates'?"),
         (["--study", "updates", "-s", "margin"], "-s does not go with --study updates"),
+        (["--study", "updates", "--full-data"], "--full-data does not go with --study updates"),
+        (["-s", "optimal-look-ahead", "-n", "5", "--rounds", "2", "--initial", "9", "-p", "cost-col=x"], "'optimal-look-ahead' judges batches of so many rows"),
         (["--study", "updates", "-p", "nw=3"], "has no parameter 'nw'; did you mean 'new'?"),
     ],
 )
@@ -166,7 +170,52 @@ def test_aux_loss_trains_the_branch_of_every_round(tmp_path):
     assert (code, "aux: inactive" in err) == (0, False)
     assert len(json.loads(out)["summary"]) == 5
     code, _, err = alcli(*SMALL, "-s", "learning-loss", *few[:-1], "-o", str(tmp_path / "without"))
-    assert (code, "no loss-prediction branch" in err) == (2, True)
+    assert (code, "learning-loss" in err, "use --head mlp --aux-loss" in err) == (2, True, True)
+    assert not (tmp_path / "without").exists()
+    for more in ((), few[:-1], ("--aux-loss",)):
+        code, _, err = alcli("simulate", "missing.parquet", "-s", "learning-loss", "-n", "3", "--rounds", "1", *more, "-o", str(tmp_path / "without"))
+        assert (code, "loss-prediction branch" in err) == (2, True)
     code, _, err = alcli(*SMALL, "--aux-loss", "-o", str(tmp_path / "other"))
     assert code == 0
     assert "aux: inactive; a linear head" in err
+
+
+def test_labels_to_shares_of_what_every_label_gives(tmp_path):
+    code, _, err = alcli(*SMALL, "--rounds", "4", "-s", "badge", "--full-data", "-o", str(tmp_path / "out"))
+    assert code == 0, err
+    lines = err.splitlines()
+    i = next(i for i, line in enumerate(lines) if line.startswith("every label (1,297) gives accuracy "))
+    assert lines[i].endswith(" %; labels to shares of it, and what that saves against random:")
+    assert re.fullmatch(r"strategy +labels to 80% \(\d\d\.\d\) +saved +labels to 90% \(\d\d\.\d\) +saved", lines[i + 1])
+    assert [line.split()[0] for line in lines[i + 2 : i + 5]] == ["random", "margin", "badge"]
+    found = json.loads(alcli(*SMALL, "--rounds", "4", "-s", "badge", "--full-data", "-o", str(tmp_path / "out"), "--json")[1])
+    assert (found["full_data"]["labels"], found["full_data"]["fits"]) == (1297, 1)
+    assert [row["full_data"] for row in found["summary"]] == [found["full_data"]["accuracy"]] * 3
+
+
+def test_where_random_is_never_there_a_lower_bound_is_told():
+    from alcli.cli.simulate import _reached
+    from alcli.report.summary import Line, Reach
+
+    reaches = (Reach(0.8, 0.7, 60.0, saved=-12.4), Reach(0.9, 0.8, 90.5, at_least=109.5))
+    line = Line("badge", "accuracy", 3, 0.6, 0.8, (None, None, None), None, None, None, {}, 1.0, None, None, 0.9, reaches)
+    assert _reached(line) == ["badge", "60", "-12", "90", "> 109"]
+    assert _reached(replace(line, axis="cost")) == ["badge", "60", "-12.4", "90.5", "> 109.5"]
+    assert _reached(replace(line, reaches=(Reach(0.8, 0.7, None),))) == ["badge", "not reached", ""]
+
+
+def test_a_budget_in_the_units_of_a_column(tmp_path):
+    table = pq.read_table(POOL)
+    pq.write_table(table.append_column("minutes", pa.array([1.0 + i % 4 for i in range(len(table))])), tmp_path / "priced.parquet")
+    arguments = ["simulate", str(tmp_path / "priced.parquet"), "-s", "margin", "-n", "12", "--rounds", "2", "--seeds", "2", "-p", "cost-col=minutes"]
+    code, _, err = alcli(*arguments, "--initial", "20", "-o", str(tmp_path / "out"))
+    assert code == 0, err
+    assert "cost to random's final" in err
+    assert re.search(r"^alcli: margin: \d+ items cost 12 of 12 \(round", err, re.MULTILINE)
+    rows = pq.read_table(tmp_path / "out" / "curves.parquet").to_pylist()
+    assert [row["cost"] - first["cost"] for first, row in zip(rows[::3], rows[2::3])] == [24.0] * 4
+    code, _, err = alcli(*arguments, "-o", str(tmp_path / "other"))
+    assert (code, "say with --initial how many items to start with" in err) == (2, True)
+    code, _, err = alcli(*arguments[:-1], "cost-col=hours", "--initial", "20", "-o", str(tmp_path / "other"))
+    assert (code, "no column 'hours' to read costs from" in err) == (65, True)
+    assert not (tmp_path / "other").exists()

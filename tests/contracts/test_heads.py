@@ -31,6 +31,13 @@ def training(task, n=30, D=6, C=3, seed=0, dtype=np.float64):
     return Training(X, y, rng.uniform(0.5, 2.0, size=n), C if task == "classification" else None)
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_docstring_says_source_and_cost(name):
+    summary = plugins.summary("heads", name)
+    assert summary.line.endswith(".")
+    assert all(summary.sections.get(section) for section in ("Source", "Cost"))
+
+
 @pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
 def case(request):
     return request.param

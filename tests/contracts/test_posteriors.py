@@ -51,6 +51,12 @@ def restored(model, name):
     return Model.from_arrays(model.arrays(), settings, family=SOFTMAX, posterior=posterior_of(plugins.load("posteriors", name)))
 
 
+def test_docstring_says_source_and_cost(name):
+    summary = plugins.summary("posteriors", name)
+    assert summary.line.endswith(".")
+    assert all(summary.sections.get(section) for section in ("Source", "Cost"))
+
+
 def test_it_says_its_name(model, name):
     assert model.posterior.kind == name
     assert model.posterior.settings()["kind"] == name

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from alcli.data.files import DataFile, find_files
+from alcli.data import hive
+from alcli.data.files import DataFile, _matching, _walk, find_files
 from alcli.data.pool import open_pool
-from alcli.errors import InputError, UnavailableError
+from alcli.errors import DataError, InputError, UnavailableError
 from tests.pools import names, tiny_features, write_pool
 
 X_ND = tiny_features(6)[0]
@@ -46,11 +49,42 @@ def test_globs(tree, pattern, found):
 
 
 def test_partitions(tree):
-    files = {file.path: file.partition for file in find_files("pool")[0]}
-    assert list(files.values()).count({}) == 1
-    assert files[ALL[2]] == {"year": "2024", "month": "1 x"}
-    assert find_files("pool/*/*.parquet")[0][0].partition == {"year": "2024"}
-    assert find_files("pool/year=2024/b.parquet")[0][0].partition == {}
+    """Whatever was typed: a folder, a glob, a file, a folder that is itself a value."""
+    files = {file.path: hive.values(file) for file in find_files("pool")[0]}
+    assert files == {ALL[0]: {}, ALL[1]: {"year": "2024"}, ALL[2]: {"year": "2024", "month": "1 x"}}
+    for spec in ("pool/*/*.parquet", "pool/year=2024/b.parquet", "pool/year=2024/*.parquet", "pool/year=2024"):
+        assert hive.values(find_files(spec)[0][0]) == {"year": "2024"}, spec
+    assert hive.values(DataFile("a=b=c/d=__HIVE_DEFAULT_PARTITION__/=e/%C3%A9%3D=%2F/x=y.parquet")) == {"a": "b=c", "d": None, "é=": "/"}
+    assert hive.values(DataFile("a=1/b/a=1/x.parquet")) == {"a": "1"}
+    for path, words in (("a=1/a=2/x", "two values for 'a'"), (os.fsdecode(b"a=\xff/x"), "not UTF-8"), ("a=%ff/x", "'a=%ff' is not UTF-8")):
+        with pytest.raises(DataError, match=words):
+            hive.values(DataFile(path))
+    assert hive.note(find_files("pool")[0], ["split", "month"]) == ["folders named month=... are not read as columns; --hive does that"]
+    assert hive.note(find_files("pool")[0], ["split"]) == []
+
+
+@given(
+    tree=st.lists(st.lists(st.sampled_from(["a", "b", "_c", ".d", "e.parquet", "f[1]"]), min_size=1, max_size=4), max_size=8),
+    parts=st.lists(st.sampled_from(["**", "*", "a", "?", "_*", ".d", "[ab]", "*.parquet", "_c"]), min_size=1, max_size=4),
+)
+def test_globs_are_those_of_the_standard_library(tmp_path_factory, tree, parts):
+    """pathlib's, for files of any folders: the names that begin with a dot or an underscore aside, which have to be asked for."""
+    folder = tmp_path_factory.mktemp("globs")
+    (folder / "p").mkdir()
+    for path in tree:
+        (folder / "p" / "/".join(path)).mkdir(parents=True, exist_ok=True)
+        (folder / "p" / "/".join(path) / "file.parquet").touch()
+    plain = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), None)
+    if plain is None:
+        return
+    root = (folder / "p").joinpath(*parts[:plain])
+    parts = parts[plain:]
+    left_out = {c for c in "._" if c not in [part[0] for part in parts]}
+    expected: set[str] = set()
+    for found in root.glob("/".join(parts)):
+        if not any(name[0] in left_out for name in found.relative_to(root).parts):
+            expected |= set(_walk(str(found))) if found.is_dir() else {str(found)}
+    assert [file.path for file in _matching(f"{root}/{'/'.join(parts)}")] == sorted(expected)
 
 
 def test_a_name_with_magic_characters(folder):

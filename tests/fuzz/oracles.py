@@ -14,10 +14,10 @@ from alcli.data.labels import labels_of_column, read_labels
 from alcli.data.pool import open_pool
 from alcli.data.schema import Columns
 from alcli.data.tables import read_rows
-from alcli.errors import BusyError, DataError, InputError, NewerFormatError
+from alcli.errors import BusyError, DataError, InputError, MemoryLimitError, NewerFormatError
 
 Reader = Callable[[Path], Any]
-REFUSALS = (DataError, InputError, NewerFormatError, BusyError)
+REFUSALS = (DataError, InputError, NewerFormatError, BusyError, MemoryLimitError)
 
 
 def read_pool(path: Path) -> tuple[Any, ...]:

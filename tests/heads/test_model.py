@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from alcli.errors import DataError
 from alcli.heads import _model
@@ -39,6 +40,24 @@ def test_a_mean_field_factor_of_zero_gives_the_plain_softmax(model, monkeypatch)
     assert np.abs(model.predictive(X) - model.log_probs(X)).max() > 1e-4
     monkeypatch.setattr(_model, "MEAN_FIELD", 0.0)
     np.testing.assert_array_equal(model.predictive(X), model.log_probs(X))
+
+
+def test_of_two_classes_it_is_the_probit_by_the_variance_of_one_logit_which_is_too_sure():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 5)), rng.integers(2, size=300)
+    model = fit(Training(X + y[:, None], y, np.ones(300), 2), FitSpec(softmax.head, LaplaceShared))
+    scale = model.posterior.noise_variance / model.logit_variance(X).max()
+    model = replace(model, posterior=replace(model.posterior, noise_variance=scale))
+    a, s = np.diff(model.logits(X))[:, 0], model.logit_variance(X)[:, 0]
+    assert s.max() == pytest.approx(1.0)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    exact = expit(a[:, None] + np.sqrt(2.0 * s)[:, None] * nodes) @ weights / weights.sum()  # rows of the last layer are independent
+    got = np.exp(model.predictive(X))[:, 1]
+    np.testing.assert_allclose(got, expit(a / np.sqrt(1.0 + np.pi / 8 * s)), atol=1e-12)
+    too_sure = np.abs(got - 0.5) - np.abs(exact - 0.5)
+    assert too_sure.min() > -1e-3
+    assert 0.01 < too_sure.max() < 0.03
+    assert np.abs(expit(a / np.sqrt(1.0 + np.pi / 8 * 2.0 * s)) - exact).max() < 0.01
 
 
 def test_without_a_posterior_the_predictive_is_that_of_the_weights_and_updates_are_refused(model):

@@ -45,15 +45,62 @@ def by_autograd(net, x, temperature=1.0, loss=None):
 def test_norms_are_those_that_autograd_finds_for_every_row(widths, activation, temperature):
     net, X = network(widths, activation), rows()
     found = [by_autograd(net, x, temperature) for x in X]
-    want = {
+    for norm, expected in all_norms(found).items():
+        values, entropies = norms(net, X, norm, temperature)
+        np.testing.assert_allclose(values, expected, rtol=1e-12)
+        np.testing.assert_allclose(entropies, [value for _, value in found], rtol=1e-12)
+
+
+def all_norms(found):
+    """What `by_autograd` found of every row, as one number a row."""
+    return {
         "fro": [np.sqrt(sum((g**2).sum() for g in grads)) for grads, _ in found],
         "sum": [sum(np.linalg.norm(g) for g in grads) for grads, _ in found],
         "weights": [np.sqrt(sum((g**2).sum() for g in grads[0::2])) for grads, _ in found],
     }
-    for norm, expected in want.items():
-        values, entropies = norms(net, X, norm, temperature)
+
+
+def with_first_layer(net, factor):
+    """The same network with the weights of its first layer times a factor, biases as they are."""
+    if not net.layers:
+        return Network((), net.activation, net.W_CD1 * np.append(np.full(net.W_CD1.shape[1] - 1, factor), 1.0))
+    (W, b), *others = net.layers
+    return Network([(factor * W, b), *others], net.activation, net.W_CD1)
+
+
+@pytest.mark.parametrize(("widths", "activation"), [((), "relu"), ((6,), "relu"), ((6,), "tanh"), ((6, 3), "relu"), ((4, 5, 3), "gelu")])
+def test_with_l2_they_are_by_weights_in_units_of_the_row_s_length(widths, activation):
+    """By autograd of a network of each row's own, that predicts the same of the row at length 1."""
+    net, X = network(widths, activation), rows() * np.geomspace(1e-3, 2.0, 12)[:, None]
+    lengths = np.linalg.norm(X, axis=1)
+    found = [by_autograd(with_first_layer(net, r), x / r, 1.5) for x, r in zip(X, lengths)]
+    for norm, expected in all_norms(found).items():
+        values, entropies = norms(net, X, norm, 1.5, "l2")
         np.testing.assert_allclose(values, expected, rtol=1e-12)
-        np.testing.assert_allclose(entropies, [value for _, value in found], rtol=1e-12)
+        np.testing.assert_array_equal(entropies, norms(net, X, norm, 1.5)[1])
+
+
+def test_with_l2_a_linear_layer_leaves_the_signal_alone_and_rows_of_zeros_stay_zeros():
+    net, X = network(()), rows()
+    X[3] = 0.0
+    signals, _, _ = layer_norms(net, X)
+    g, nonzero = np.sqrt(signals[0]), np.arange(12) != 3
+    for norm, expected in (("fro", g * np.sqrt(nonzero + 1.0)), ("sum", g * (nonzero + 1.0)), ("weights", g * nonzero)):
+        np.testing.assert_allclose(norms(net, X, norm, feature_norm="l2")[0], expected, rtol=1e-12)
+    assert norms(net, X, "weights", feature_norm="l2")[0][3] == 0.0
+    deep = network((6,), "relu")
+    np.testing.assert_array_equal(*(norms(deep, X[3:4], "fro", feature_norm=how)[0] for how in ("none", "l2")))
+
+
+@pytest.mark.parametrize("widths", [(), (6,), (6, 3)])
+def test_with_l2_the_unit_of_the_features_does_not_matter_and_without_it_does(widths):
+    net, X = network(widths), rows()
+    finer = with_first_layer(net, 1e-3)
+    for norm in ("fro", "sum", "weights"):
+        np.testing.assert_allclose(norms(finer, 1e3 * X, norm, feature_norm="l2")[0], norms(net, X, norm, feature_norm="l2")[0], rtol=1e-11)
+        assert (norms(finer, 1e3 * X, norm)[0] > 1.1 * norms(net, X, norm)[0]).all()
+        unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+        np.testing.assert_allclose(norms(net, unit, norm, feature_norm="l2")[0], norms(net, unit, norm)[0], rtol=1e-12)
 
 
 def test_the_expected_gradient_norm_of_others_is_the_entropy_s_and_without_the_gradient_of_p_nothing():
@@ -102,6 +149,15 @@ def test_of_a_linear_layer_it_scales_with_the_inputs_as_the_norms_say():
     g, h = np.sqrt(signals[0]), np.sqrt(inputs[0])
     for norm, expected in (("fro", g * np.sqrt(9 * h**2 + 1)), ("sum", g * (3 * h + 1)), ("weights", g * 3 * h)):
         np.testing.assert_allclose(norms(scaled, 3.0 * X, norm)[0], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("widths", [(), (6,)])
+def test_a_constant_on_all_logits_changes_no_norm(widths):
+    net, X = network(widths), rows()
+    moved = Network(net.layers, net.activation, net.W_CD1 + np.eye(net.W_CD1.shape[1])[-1] * 40.0)
+    for norm in ("fro", "sum", "weights"):
+        for one, other in zip(norms(moved, X, norm), norms(net, X, norm)):
+            np.testing.assert_allclose(one, other, rtol=1e-11)
 
 
 def test_parts_of_the_rows_and_threads_give_what_all_rows_give():

@@ -37,10 +37,9 @@ def test_gradients_are_those_of_autograd_over_the_dense_graph(with_dropout, n_la
     rng = np.random.default_rng(0)
     X, labelled = rng.normal(size=(20, 4)), np.arange(20) < n_labelled
     graph = CosineGraph(X)
-    P = graph(graph.U_ND)
     weights = Weights.drawn(4, 5, rng)
     keep = (rng.random((20, 5)) > 0.3).astype(np.float32) / 0.7 if with_dropout else None
-    loss, gradients = loss_and_gradients(graph, P, weights, labelled, 1.2, keep)
+    loss, gradients = loss_and_gradients(graph, weights, labelled, 1.2, keep)
 
     A, mask = torch.from_numpy(dense(X)), torch.from_numpy(np.ones((20, 5)) if keep is None else keep.astype(np.float64))
     V, c, w, b = (torch.tensor(p.astype(np.float64), requires_grad=True) for p in weights.all())
@@ -58,34 +57,34 @@ def shifted():
     X, labelled = np.random.default_rng(0).normal(size=(60, 6)), np.arange(60) < 15
     X[labelled, 0] += 3.0
     graph = CosineGraph(X)
-    return X, labelled, graph, graph(graph.U_ND)
+    return X, labelled, graph
 
 
 def test_steps_are_those_of_adam():
-    _, labelled, graph, P = shifted()
+    _, labelled, graph = shifted()
     weights = Weights.drawn(6, 8, np.random.default_rng(1))
     parameters = [torch.tensor(w.copy(), requires_grad=True) for w in weights.all()]
     optimiser = torch.optim.Adam(parameters, lr=1e-2, weight_decay=5e-4)
     for _ in range(10):
         now = Weights(*(p.detach().numpy() for p in parameters))
-        for p, gradient in zip(parameters, loss_and_gradients(graph, P, now, labelled, 1.2, None)[1]):
+        for p, gradient in zip(parameters, loss_and_gradients(graph, now, labelled, 1.2, None)[1]):
             p.grad = torch.from_numpy(gradient.astype(np.float32))
         optimiser.step()
-    train(weights, graph, P, labelled, steps=10, dropout=0.0, balance=1.2, rng=np.random.default_rng(0))
+    train(weights, graph, labelled, steps=10, dropout=0.0, balance=1.2, rng=np.random.default_rng(0))
     for w, p in zip(weights.all(), parameters):
         np.testing.assert_allclose(w, p.detach().numpy(), rtol=1e-3, atol=1e-5)
 
 
 def test_training_lowers_the_loss_and_gives_the_hidden_units_of_the_trained_weights():
-    X, labelled, graph, P = shifted()
+    X, labelled, graph = shifted()
     weights, rng = Weights.drawn(6, 16, np.random.default_rng(1)), np.random.default_rng(1)
-    before, _ = loss_and_gradients(graph, P, weights, labelled, 1.2, None)
+    before, _ = loss_and_gradients(graph, weights, labelled, 1.2, None)
     Weights.drawn(6, 16, rng)
-    train(weights, graph, P, labelled, steps=100, dropout=0.3, balance=1.2, rng=rng)
-    after, _ = loss_and_gradients(graph, P, weights, labelled, 1.2, None)
+    train(weights, graph, labelled, steps=100, dropout=0.3, balance=1.2, rng=rng)
+    after, _ = loss_and_gradients(graph, weights, labelled, 1.2, None)
     assert after < 0.5 * before
     found = trained_hidden(X, labelled, units=16, steps=100, dropout=0.3, balance=1.2, rng=np.random.default_rng(1))
-    np.testing.assert_array_equal(found, hidden(P, weights).astype(np.float32))
+    np.testing.assert_array_equal(found, hidden(graph.P_ND, weights).astype(np.float32))
 
 
 def test_hidden_units_are_relu_of_the_first_layer():

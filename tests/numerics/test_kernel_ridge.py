@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alcli.numerics.blocks import thread_limit
+from alcli.numerics.covariance_sums import held
 from alcli.numerics.kernel_ridge import FLOOR, dual, fit, left_out, primal
 from alcli.numerics.network import Network
 from alcli.numerics.ntk_kernels import gaussian_rows, linear, tangent_rows
-from alcli.numerics.ntk_look_ahead import held
 from alcli.numerics.ridge import GRID
 
 ALL = slice(None)

@@ -86,3 +86,20 @@ def test_nearest_rows_equals_brute_force_with_distinct_picks():
         assert pick == distances.argmin()
         assert np.isclose(gap, distances.min())
         taken.append(pick)
+
+
+def test_a_greedy_start_ends_at_less_inertia():
+    rng = np.random.default_rng(0)
+    X = (4.0 * rng.standard_normal((60, 8))[np.arange(600) % 60] + rng.standard_normal((600, 8))).astype(np.float32)
+    plain, greedy = (np.mean([k_means(X, 60, np.random.default_rng(s), greedy=g).inertia for s in range(8)]) for g in (False, True))
+    assert greedy < 0.9 * plain
+
+
+def test_a_greedy_start_of_many_rows_looks_at_a_part_and_gives_the_same_with_any_number_of_threads():
+    X = np.random.default_rng(0).standard_normal((9000, 4)).astype(np.float32)
+    with thread_limit(1):
+        one = k_means(X, 20, np.random.default_rng(1), greedy=True)
+    many = k_means(X, 20, np.random.default_rng(1), greedy=True)
+    assert np.array_equal(one.labels_N, many.labels_N)
+    assert one.inertia == many.inertia
+    assert one.inertia < 1.02 * k_means(X, 20, np.random.default_rng(1)).inertia

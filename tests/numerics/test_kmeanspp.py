@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alcli.numerics.kmeanspp import draw, k_means_pp
+from alcli.numerics.kmeanspp import draw, greedy_k_means_pp, k_means_pp
 from alcli.numerics.rows import Factor, Rows, feature_rows
 
 
@@ -73,3 +73,24 @@ def test_rows_that_are_all_equal_are_drawn_with_equal_chance():
         counts[k_means_pp(rows, 2, 0, rng)[0][1]] += 1
     assert counts[0] == 0
     assert ((counts[1:] - 250) ** 2 / 250).sum() < 16.3  # chi-square, 3 degrees of freedom, 0.999
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_greedy_pick_is_the_draw_that_leaves_the_smallest_sum(seed):
+    X, k = np.random.default_rng(seed).standard_normal((150, 6)), 12
+    picks = greedy_k_means_pp(feature_rows(X)[0], k, np.random.default_rng(seed))
+    rng, sq = np.random.default_rng(seed), ((X[:, None] - X[None]) ** 2).sum(-1)
+    assert picks[0] == rng.integers(150)
+    for t in range(1, k):
+        nearest = sq[picks[:t]].min(axis=0)
+        drawn = draw(nearest, rng.random(4))  # 2 + the whole part of ln 12
+        sums = [np.minimum(nearest, sq[i]).sum() for i in drawn]
+        assert picks[t] == drawn[int(np.argmin(sums))]
+
+
+def test_greedy_picks_are_distinct_also_among_copies():
+    X = np.repeat(np.eye(3), 4, axis=0)
+    for k in (1, 3, 5, 12):
+        picks = greedy_k_means_pp(feature_rows(X)[0], k, np.random.default_rng(0))
+        assert len(set(picks.tolist())) == k
+        assert len(np.unique(X[picks], axis=0)) == min(k, 3)

@@ -76,3 +76,15 @@ def test_rows_that_share_no_feature_do_not_move_each_other():
     H_M, H_E = np.array([[1.0, 0.0]]), np.array([[-1.0, 5.0]])  # with the bias, phi.phi' = -1 + 0 + 1
     W = np.random.default_rng(0).standard_normal((4, 3))
     assert np.allclose(look(W, P, H_M, H_E, 4).change("logits"), 0, atol=1e-15)
+
+
+def test_moves_that_no_exponential_could_hold_are_followed_too():
+    W, P, H_M, H_E = problem()
+    given = W, 1e-4 * P, H_M, H_E
+    before = log_softmax(phi(H_E) @ W.T)
+    ahead = look(*given, 3)
+    assert (np.abs(ahead.cross_ME).max(axis=1) > 1000.0).all()
+    moved = brute(lambda lp: np.linalg.norm(np.exp(lp) - np.exp(before), axis=1).mean(), 3, *given)
+    assert np.allclose(ahead.change("probs"), moved, atol=1e-9)
+    error = brute(lambda lp: (1 - np.exp(lp).max(1)).mean(), 3, *given)
+    assert np.allclose(ahead.error_fall(), (1 - np.exp(before).max(1)).mean() - error, atol=1e-9)

@@ -11,8 +11,11 @@ from alcli.heads._fitting import fit as fit_model
 from alcli.heads.ridge import ridge
 from alcli.numerics import ntk_look_ahead as ahead
 from alcli.numerics.blocks import thread_limit
-from alcli.numerics.kernel_ridge import Difference, Factored, dual, fit, primal
+from alcli.numerics.covariance_sums import abs_sums, square_sums
+from alcli.numerics.kernel_covariance import Difference, Factored
+from alcli.numerics.kernel_ridge import dual, fit, primal
 from alcli.numerics.network import Network
+from alcli.numerics.ntk_acquisitions import eer, emoc, flip, mlmoc, mlmoc_sq
 from alcli.numerics.ntk_kernels import linear, tangent_rows
 from alcli.numerics.simplex import project
 from alcli.posteriors.laplace_shared import LaplaceShared
@@ -129,12 +132,12 @@ def test_acquisitions_are_those_of_retraining_for_every_candidate(data, kind):
 
     lengths = brute(lambda after, before: np.linalg.norm(after - before, axis=1).sum())
     assert lengths.min() > 1e-3
-    assert ahead.mlmoc(look, R) == pytest.approx(lengths, rel=1e-9)
-    assert ahead.mlmoc_sq(look, R) == pytest.approx(brute(lambda after, before: np.linalg.norm(after - before)), rel=1e-9)
+    assert mlmoc(look, R) == pytest.approx(lengths, rel=1e-9)
+    assert mlmoc_sq(look, R) == pytest.approx(brute(lambda after, before: np.linalg.norm(after - before)), rel=1e-9)
     for other in range(K):
         flips = brute(lambda after, before: (after.argmax(axis=1) != before.argmax(axis=1)).sum(), other)
         assert flips.any() or other == 0
-        assert np.array_equal(ahead.flip(look, f, np.eye(K)[(f.argmax(axis=1) + other) % K] - f), flips)
+        assert np.array_equal(flip(look, f, np.eye(K)[(f.argmax(axis=1) + other) % K] - f), flips)
 
 
 @pytest.mark.parametrize("kind", ["linear", "empirical"])
@@ -152,22 +155,22 @@ def test_expectations_over_labels_are_those_of_retraining(data, kind):
             p = project(after[rows_E])
             plogp = p * np.log(np.where(p > 0, p, 1))
             minus_entropy[j] += plogp.sum() * (q[j, y] / q[j, likely].sum() if y in likely else 0)
-    assert ahead.emoc(look, f, q) == pytest.approx(changes, rel=1e-9)
-    assert ahead.eer(look, f, q, rows_E, labels=2) == pytest.approx(minus_entropy, rel=1e-9, abs=1e-12)
+    assert emoc(look, f, q) == pytest.approx(changes, rel=1e-9)
+    assert eer(look, f, q, rows_E, labels=2) == pytest.approx(minus_entropy, rel=1e-9, abs=1e-12)
 
 
 def test_emoc_of_a_certain_label_is_mlmoc(data):
     X_L, Y, X = data
     _, _, f, look = looking("linear", X_L, Y, X, 0.1)
-    assert ahead.emoc(look, f, np.eye(K)[f.argmax(axis=1)]) == pytest.approx(ahead.mlmoc(look, supposed(f)), rel=1e-12)
+    assert emoc(look, f, np.eye(K)[f.argmax(axis=1)]) == pytest.approx(mlmoc(look, supposed(f)), rel=1e-12)
 
 
 def test_no_class_flips_without_a_residual_and_a_shift_of_all_classes_flips_none_more(data):
     X_L, Y, X = data
     _, _, f, look = looking("linear", X_L, Y, X, 0.1)
-    assert not ahead.flip(look, f, np.zeros((N, K))).any()
+    assert not flip(look, f, np.zeros((N, K))).any()
     shifted = f + 5.0
-    assert np.array_equal(ahead.flip(look, shifted, np.eye(K)[f.argmax(axis=1)] + 5.0 - shifted), ahead.flip(look, f, supposed(f)))
+    assert np.array_equal(flip(look, shifted, np.eye(K)[f.argmax(axis=1)] + 5.0 - shifted), flip(look, f, supposed(f)))
 
 
 @pytest.mark.parametrize("most", [0, ahead.MOST_HELD])
@@ -186,7 +189,7 @@ def test_labels_one_after_another_are_a_refit_with_all_of_them_in_any_order(data
             moving.tell(j, np.array(told[j]))
         assert moving.f_NK == pytest.approx(expected, abs=1e-11)
         fresh = ahead.RankOne.after(larger.covariance(rows), prior)
-        assert ahead.mlmoc(moving.look, supposed(expected)) == pytest.approx(ahead.mlmoc(fresh, supposed(expected)), rel=1e-5 if kind == "linear" else 1e-9)
+        assert mlmoc(moving.look, supposed(expected)) == pytest.approx(mlmoc(fresh, supposed(expected)), rel=1e-5 if kind == "linear" else 1e-9)
     assert look.covariance.block(ALL, ALL) == pytest.approx(looking(kind, X_L, Y, X, prior)[3].covariance.block(ALL, ALL), abs=0)
 
 
@@ -242,7 +245,7 @@ def test_sums_over_tiles_are_those_of_the_whole_at_any_number_of_threads(form, r
     answers = []
     for threads in (1, 2, 3):
         with thread_limit(threads):
-            answers.append([ahead.abs_sums(covariance, m), ahead.square_sums(covariance, m)])
+            answers.append([abs_sums(covariance, m), square_sums(covariance, m)])
     assert answers[0][0] == pytest.approx(np.abs(C).sum(axis=0), rel=1e-12)
     assert answers[0][1] == pytest.approx((C**2).sum(axis=0), rel=1e-12)
     for answer in answers[1:]:
@@ -254,7 +257,7 @@ def test_pieces_do_not_matter(data, measure, monkeypatch):
     X_L, Y, X = data
     _, _, f, look = looking("empirical", X_L, Y, X, 0.1)
     run = {
-        "flip": lambda: ahead.flip(look, f, supposed(f)), "eer": lambda: ahead.eer(look, f, project(f), np.arange(5)),
+        "flip": lambda: flip(look, f, supposed(f)), "eer": lambda: eer(look, f, project(f), np.arange(5)),
         "norms": lambda: look.norms(supposed(f)),
     }[measure]  # fmt: skip
     whole = run()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alcli.arrays import with_bias
 from alcli.errors import DataError
-from alcli.numerics.logistic import one_hot, softmax
+from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_diag import LaplaceDiag
+from tests.evidence import problem
 
 
 def dense_precision(parts, prior, curvature):
@@ -18,12 +18,6 @@ def dense_precision(parts, prior, curvature):
         P = softmax(data.phi_LD1 @ W.T)
         total += curvature * (P * (1 - P) * data.weights_L[:, None]).T @ data.phi_LD1**2
     return np.diag(total.ravel())
-
-
-def problem(C=3, n=12, D=2, link="softmax", seed=0):
-    rng = np.random.default_rng(seed)
-    data = Evidence(with_bias(rng.normal(size=(n, D))), one_hot(rng.integers(C, size=n), C), rng.uniform(0.5, 2.0, size=n), link)
-    return rng.normal(size=(C, D + 1)), data
 
 
 def test_zero_weights_of_two_classes_by_hand():

@@ -11,6 +11,7 @@ from alcli.numerics.logistic import log_softmax, one_hot, softmax
 from alcli.numerics.softmax_map import fit_map, rotate
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_full import LaplaceFull
+from tests.evidence import check_update_is_ridge, problem
 
 
 def dense_precision(parts, prior, curvature):
@@ -19,12 +20,6 @@ def dense_precision(parts, prior, curvature):
         for p, phi, weight in zip(softmax(data.phi_LD1 @ W.T), data.phi_LD1, data.weights_L):
             total += curvature * weight * np.kron(np.diag(p) - np.outer(p, p), np.outer(phi, phi))
     return total
-
-
-def problem(C=3, n=12, D=2, link="softmax", seed=0):
-    rng = np.random.default_rng(seed)
-    data = Evidence(with_bias(rng.normal(size=(n, D))), one_hot(rng.integers(C, size=n), C), rng.uniform(0.5, 2.0, size=n), link)
-    return rng.normal(size=(C, D + 1)), data
 
 
 def test_from_the_map_a_batch_update_is_one_newton_step_of_the_refit():
@@ -85,12 +80,7 @@ def test_sure_predictions_make_a_newton_step_overshoot_and_not_the_implicit_upda
 
 
 def test_squared_loss_equals_ridge_on_all_rows():
-    _, data = problem(link="identity")
-    weighted = data.phi_LD1 * data.weights_L[:, None]
-    def ridge(n):
-        return np.linalg.solve(0.7 * np.eye(3) + weighted[:n].T @ data.phi_LD1[:n], weighted[:n].T @ data.targets_LC[:n]).T
-    _, post = LaplaceFull.fit(ridge(8), data.rows(np.arange(8)), prior_precision=0.7)
-    np.testing.assert_allclose(post.update(ridge(8), data.rows(np.arange(8, 12)))[0], ridge(12), atol=1e-12)
+    check_update_is_ridge(LaplaceFull, "sequential")
 
 
 def test_too_many_weights_are_refused_unless_the_limit_is_raised():

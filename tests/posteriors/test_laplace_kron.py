@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alcli.arrays import with_bias
 from alcli.errors import DataError
-from alcli.numerics.logistic import one_hot, softmax
-from alcli.posteriors._contract import Evidence
+from alcli.numerics.logistic import softmax
 from alcli.posteriors.laplace_full import LaplaceFull
 from alcli.posteriors.laplace_kron import LaplaceKron
+from tests.evidence import check_update_is_ridge, problem
 
 
 def dense_precision(parts, prior, curvature):
@@ -23,21 +22,9 @@ def dense_precision(parts, prior, curvature):
     return prior * np.eye(parts[0][0].size) + curvature * np.kron(A, B) / n
 
 
-def problem(C=3, n=12, D=2, link="softmax", seed=0):
-    rng = np.random.default_rng(seed)
-    data = Evidence(with_bias(rng.normal(size=(n, D))), one_hot(rng.integers(C, size=n), C), rng.uniform(0.5, 2.0, size=n), link)
-    return rng.normal(size=(C, D + 1)), data
-
-
 @pytest.mark.parametrize("mode", ["sequential", "batch"])
 def test_squared_loss_equals_ridge_on_all_rows(mode):
-    _, data = problem(link="identity")
-    weighted = data.phi_LD1 * data.weights_L[:, None]
-    def ridge(n):
-        return np.linalg.solve(0.7 * np.eye(3) + weighted[:n].T @ data.phi_LD1[:n], weighted[:n].T @ data.targets_LC[:n]).T
-    _, post = LaplaceKron.fit(ridge(8), data.rows(np.arange(8)), prior_precision=0.7)
-    W, _ = post.update(ridge(8), data.rows(np.arange(8, 12)), mode=mode)
-    np.testing.assert_allclose(W, ridge(12), atol=1e-12)
+    check_update_is_ridge(LaplaceKron, mode)
 
 
 def test_equal_probabilities_make_it_the_exact_hessian():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alcli.arrays import with_bias
 from alcli.errors import DataError
-from alcli.numerics.logistic import one_hot, softmax
+from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_shared_cat import LaplaceSharedCat
+from tests.evidence import problem
 
 
 def dense_precision(parts, prior, curvature):
@@ -18,12 +18,6 @@ def dense_precision(parts, prior, curvature):
         largest = softmax(data.phi_LD1 @ W.T).max(axis=1)
         total += curvature * (data.phi_LD1 * (data.weights_L * largest * (1 - largest))[:, None]).T @ data.phi_LD1
     return np.kron(np.eye(len(parts[0][0])), total)
-
-
-def problem(C=3, n=12, D=2, link="softmax", seed=0):
-    rng = np.random.default_rng(seed)
-    data = Evidence(with_bias(rng.normal(size=(n, D))), one_hot(rng.integers(C, size=n), C), rng.uniform(0.5, 2.0, size=n), link)
-    return rng.normal(size=(C, D + 1)), data
 
 
 def test_two_classes_have_the_curvature_of_logistic_regression():

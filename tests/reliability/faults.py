@@ -6,15 +6,20 @@ The calls are wrapped in a child process; alcli itself has no hook. A write that
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
+import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.shell import Outcome, forked
+
+THOROUGH = "ALCLI_THOROUGH" in os.environ  # every step of every command, as `make fuzz` does; else a sample of the long ones
 CALLS = ("fsync", "replace", "rename", "chmod", "mkdir", "unlink", "rmdir")
 CAN_FAIL = frozenset({"mkstemp", "write", "fsync", "chmod", "replace", "rename"})
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EINTR": errno.EINTR}
@@ -37,6 +42,7 @@ class Steps:
         for name in CALLS:
             setattr(os, name, self._wrapped(name, getattr(os, name)))
         tempfile.mkstemp = self._wrapped("mkstemp", tempfile.mkstemp)
+        fcntl.flock = self._wrapped("flock", fcntl.flock)
         steps = self
 
         class Raw(io.FileIO):
@@ -77,3 +83,46 @@ class Steps:
             write(bytes(data)[: len(data) // 2])
         self._fail()
         return 0
+
+
+def copied(start: Path, work: Path) -> None:
+    """`work` as a fresh copy of the folder `start`, and the working directory."""
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(start, work)
+    os.chdir(work)
+
+
+def temporaries(folder: Path = Path()) -> list[str]:
+    return [str(p) for p in folder.rglob("*") if ".alcli-" in p.name]
+
+
+def contents(*paths: str) -> list[bytes | None]:
+    """The bytes of files; None for what is not there."""
+    return [Path(p).read_bytes() if Path(p).exists() else None for p in paths]
+
+
+def every_fault(command: tuple[object, ...], start: Path, work: Path, kinds: tuple[str, ...], stride: int = 1) -> Iterator[tuple[str, int, list[str], Outcome]]:
+    """Run `command` in copies of `start`, each time with another fault at another step: (fault, step, names of steps, outcome).
+
+    stride: only every so many steps, the last, and every first time that a step follows another of its kind.
+    """
+    log = start.parent / "steps.txt"
+    copied(start, work)
+    forked(*command, before=Steps(log)).done()
+    taken = Steps(log).steps()
+    pairs = list(zip(["", *taken], taken))
+    for fault in kinds:
+        for at, name in enumerate(taken):
+            if (fault == "kill" or name in CAN_FAIL) and (at % stride == 0 or at == len(taken) - 1 or pairs.index(pairs[at]) == at):
+                copied(start, work)
+                yield fault, at, taken, forked(*command, before=Steps(log, at, fault))
+
+
+def killed_after(seconds: float) -> Callable[[], None]:
+    """What sets a kill -9 for later, in a child."""
+
+    def alarm() -> None:
+        signal.signal(signal.SIGALRM, lambda *a: os.kill(os.getpid(), signal.SIGKILL))
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-4))
+
+    return alarm

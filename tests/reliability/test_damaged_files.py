@@ -17,7 +17,7 @@ import pytest
 from alcli.data.pool_writer import write_pool as write_embedded
 from tests.fuzz.mutations import footer_start, pool_bytes
 from tests.pools import CLASSES, fixed, names, tiny_features, write_pool
-from tests.shell import forked, untouched, with_memory
+from tests.shell import forked, untouched, with_memory, with_peak
 
 X_ND, Y_N = tiny_features()
 ASK = ("query", "pool.parquet", "-s", "coreset", "-n", 3, "-o", "out.csv")
@@ -145,6 +145,79 @@ def test_a_bomb_of_one_page_ends_in_a_sentence(folder):
         said = with_memory(200 << 20, *ASK)
     assert said.code in (65, 71)
     said.refused(said.code, "pool.parquet" if said.code == 65 else "memory")
+
+
+def bomb(how: str) -> None:
+    """pool.parquet: one page of 256 MB of zeros in some 10 KB. how: "honest"; "footer", which says that it is small; or "header", of the page."""
+    n, dim = 16_384, 4_096
+    column = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(n * dim, np.float32)), dim)
+    pq.write_table(pa.table({"id": np.arange(n), "features": column}), "pool.parquet", compression="zstd", use_dictionary=False, write_statistics=False, data_page_size=1 << 30, write_batch_size=n * dim)
+    data = Path("pool.parquet").read_bytes()
+    with pq.ParquetFile("pool.parquet") as parquet:
+        chunk = parquet.metadata.row_group(0).column(1)
+        at, size = chunk.data_page_offset, chunk.total_uncompressed_size
+    told = zigzag(size) if how == "footer" else data[at + 3 : at + 3 + 5]
+    assert data[at : at + 3] == b"\x15\x00\x15", "a page of data, then its size"
+    where = data.rindex(told) if how == "footer" else at + 3
+    if how != "honest":
+        Path("pool.parquet").write_bytes(data[:where] + zigzag(1000, len(told)) + data[where + len(told) :])
+    with pq.ParquetFile("pool.parquet") as parquet:
+        assert parquet.metadata.row_group(0).column(1).total_uncompressed_size == (1000 if how == "footer" else size)
+
+
+def zigzag(value: int, length: int = 0) -> bytes:
+    """A positive integer in Thrift's compact form, filled up to `length` bytes."""
+    out, value = [], 2 * value
+    while value > 127 or len(out) + 1 < length:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+@pytest.mark.parametrize("how", ["honest", "footer", "header"])
+def test_a_page_beyond_max_memory_is_never_decompressed(folder, how):
+    """Whatever the footer says: the header of the page is looked at. One that lies itself is caught by the size of its buffer."""
+    bomb(how)
+    assert os.path.getsize("pool.parquet") < 1 << 20
+    commands = [ASK, ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors")]
+    Path("labels.csv").write_text("id,label\n1,a\n2,b\n")
+    with untouched(folder):
+        for command in commands:
+            said, peak = with_peak(*command, "--max-memory", "64M")
+            if how == "header":
+                said.refused(65, "pool.parquet", "not readable as Parquet")
+            else:
+                said.refused(71, "pool.parquet: column 'features' has a page that becomes 256 MiB, more than the 64 MiB", "--max-memory")
+            assert peak < 64 << 20
+    if how == "honest":
+        said, peak = with_peak(*ASK, "--max-memory", "300M")
+        assert len(said.done().out) == 0
+        assert peak > 256 << 20, "the measure sees what it costs to decompress it"
+
+
+def test_small_limits_do_not_refuse_usual_pages(folder):
+    write_pool("pool.parquet", X_ND)
+    forked(*ASK, "--max-memory", "1").done()
+
+
+def test_files_without_checksums_are_named_to_those_who_ask(folder):
+    """With -v: up to three of them, and how many more; nothing about what embed writes, and nothing without -v."""
+    with open("good.parquet", "wb") as file:
+        write_embedded(file, pa.table({"id": names(60)}), X_ND, {"model": "m", "source": "s", "layer": None, "normalized": False})
+    ask = ("-s", "coreset", "-n", 3)
+    assert "checksums" not in forked("query", "good.parquet", *ask, "-v").done().err
+    Path("parts").mkdir()
+    os.rename("good.parquet", "parts/good.parquet")
+    for i in range(5):
+        write_pool(f"parts/{i}.parquet", X_ND, [f"{i}{name}" for name in names(60)])
+    said = forked("query", "parts", *ask, "-v").done()
+    assert "alcli: no page checksums in parts/0.parquet, parts/1.parquet, parts/2.parquet and 2 more files: damage inside pages cannot be seen" in said.err.splitlines()
+    assert "checksums" not in forked("query", "parts", *ask).done().err
+    Path("labels.csv").write_text("id,label\nr000,a\nr001,b\n")
+    fit = forked("fit-head", "parts", "-l", "labels.csv", "-o", "h.safetensors", "-v").done()
+    Path("labels.csv").write_text("id,label\nr002,a\n")
+    assert "no page checksums in parts/0.parquet" in fit.err
+    assert "no page checksums in parts/0.parquet" in forked("update", "h.safetensors", "-P", "parts", "-l", "labels.csv", "-v").done().err
 
 
 class Payload:

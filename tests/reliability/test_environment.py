@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import json
 import os
 import pty
@@ -238,6 +240,29 @@ def test_a_full_disk(head, tmp_path_factory):
         libc.umount(os.fsencode(disk))
 
 
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL], ids=errno.errorcode.get)
+def test_a_file_system_without_locks(head, error):
+    """As over NFS without a lock daemon: refused with a word about it, never done without the lock."""
+
+    def plant() -> None:
+        def flock(handle: object, how: int) -> None:
+            raise OSError(error, os.strerror(error))
+
+        fcntl.flock = flock
+
+    commands = [
+        (UPDATE, "head.safetensors"),
+        (("query", "pool.parquet", "-s", "coreset", "-n", 3, "--selections", "ledger.parquet", "--lock-timeout", 30), "ledger.parquet"),
+        (("simulate", "labelled.parquet", "-s", "margin", "-n", 3, "--rounds", 1, "-o", "sim"), "sim"),
+        (("embed", "pool.parquet", "-m", "identity", "--input-col", "features", "-o", "out.parquet"), "out.parquet"),
+    ]
+    write_pool("labelled.parquet", X_ND, label=[CLASSES[y] for y in Y_N])
+    for command, name in commands:
+        with untouched(head.parent):
+            forked(*command, before=plant, timeout=30).refused(69, name, "its file system has no locks that work", "NFS needs version 4")
+    assert temporaries() == []
+
+
 # -- the world around --------------------------------------------------------------------------------------------------------
 
 ODD = [
@@ -275,31 +300,41 @@ def test_the_clock_has_no_say(tiny):
 # -- several at once -----------------------------------------------------------------------------------------------------------
 
 
-def at_once(commands: list[tuple[object, ...]]) -> list[Outcome]:
-    """The outcomes of commands that run at the same time."""
-    found: dict[int, Outcome] = {}
-    threads = [threading.Thread(target=lambda i=i, c=c: found.update({i: forked(*c, timeout=300)})) for i, c in enumerate(commands)]
+def in_turns(commands: list[list[tuple[object, ...]]]) -> list[Outcome]:
+    """The outcomes of lists of commands: one after the other within a list, all lists at the same time."""
+    found: dict[int, list[Outcome]] = {}
+    threads = [threading.Thread(target=lambda i=i, c=c: found.update({i: [forked(*one, timeout=300) for one in c]})) for i, c in enumerate(commands)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return [found[i] for i in range(len(commands))]
+    return [said for i in range(len(commands)) for said in found[i]]
 
 
-def test_many_updates_at_once_lose_nothing(folder, alcli):
-    """Updates of one head with a label each, all at once (100 with ALCLI_THOROUGH, 24 else): every one is absorbed, once."""
-    n = 100 if FULL else 24
-    X, y = tiny_features(n + 20)
+def at_once(commands: list[tuple[object, ...]]) -> list[Outcome]:
+    """The outcomes of commands that run at the same time."""
+    return in_turns([[command] for command in commands])
+
+
+@pytest.mark.parametrize(("workers", "each"), [(2, 50), pytest.param(100, 1, marks=pytest.mark.skipif(not FULL, reason="ALCLI_THOROUGH"))], ids=["2 x 50", "100 at once"])
+def test_a_hundred_updates_lose_nothing(folder, alcli, workers, each):
+    """Processes that update one head with a label at a time, each its own, while the others do: every label is absorbed, once."""
+    X, y = tiny_features(120)
     write_pool("pool.parquet", X)
     write_labels("labels.csv", {f"r{i:03d}": CLASSES[y[i]] for i in range(20)})
     alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--prior-precision", "1").done()
-    for i in range(n):
+    for i in range(100):
         write_labels(f"{i}.csv", {f"r{20 + i:03d}": CLASSES[y[20 + i]]})
-    commands = [("update", "head.safetensors", "-P", "pool.parquet", "-l", f"{i}.csv", "--lock-timeout", 240, "--json", "-q") for i in range(n)]
-    for said in at_once(commands):
-        assert json.loads(said.done().out)["new_labels"] == 1
-    assert load_head(Path("head.safetensors")).absorbed.id_L.size == n + 20
+    commands = [("update", "head.safetensors", "-P", "pool.parquet", "-l", f"{i}.csv", "--lock-timeout", 240, "--json", "-q") for i in range(100)]
+    reports = [json.loads(said.done().out) for said in in_turns([commands[i::workers] for i in range(workers)])]
+    assert [report["new_labels"] for report in reports] == [1] * 100
+    assert sorted(report["absorbed"] for report in reports) == list(range(21, 121)), "one after the other, none in between"
+    assert load_head(Path("head.safetensors")).absorbed.id_L.size == 120
     assert temporaries() == []
+    if each > 1:
+        first = [reports[i * each : (i + 1) * each][0]["absorbed"] for i in range(workers)]
+        last = [reports[i * each : (i + 1) * each][-1]["absorbed"] for i in range(workers)]
+        assert max(first) < min(last), "they took turns"
 
 
 def test_without_patience_the_second_is_told_to_try_again(head):

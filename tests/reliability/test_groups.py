@@ -60,7 +60,7 @@ def test_a_hive_partition_is_a_column_of_groups(alcli):
     for g in range(3):
         Path(f"parts/group=g{g}").mkdir(parents=True)
         write_pool(f"parts/group=g{g}/part.parquet", X_ND[3 * g : 3 * g + 3], [f"{g}-{i}" for i in range(3)])
-    assert sorted(alcli("query", "parts", "-s", "random", "-n", 9).done().lines) == ["g0", "g1", "g2"]
+    assert sorted(alcli("query", "parts", "-s", "random", "-n", 9, "--hive").done().lines) == ["g0", "g1", "g2"]
 
 
 def test_ids_of_files_are_of_the_type_of_groups(alcli):

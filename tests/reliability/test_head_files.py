@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -249,3 +250,26 @@ def test_heads_that_are_not_there(tiny, alcli):
         alcli(*UPDATE).refused(66, "head.safetensors", "no such file")
     os.mkdir("head.safetensors")
     alcli(*QUERY).refused(66, "head.safetensors", "directory")
+
+
+def test_a_head_of_somebody_else(head, alcli):
+    """One that is whole, and not the one that was handed over: its own checksum cannot know, that of sha256sum does."""
+    data = head.read_bytes()
+    ours = hashlib.sha256(data).hexdigest()
+    header, tensors = parts(data)
+    forged = json.loads(header["__metadata__"]["alcli"])
+    forged["classes"].reverse()
+    forged["sha256"] = head_file._digest(load(data), forged)
+    evil = joined(header | {"__metadata__": {"alcli": json.dumps(forged)}}, tensors)
+    for command in (QUERY, UPDATE, (*QUERY, "--stream")):
+        head.write_bytes(evil)
+        if command is not UPDATE:
+            alcli(*command).done()
+        with untouched(head.parent):
+            alcli(*command, "--expect-sha256", ours).refused(65, "head.safetensors", "SHA-256", hashlib.sha256(evil).hexdigest(), ours)
+            alcli(*command, "--expect-sha256", ours[:-1]).refused(2, "--expect-sha256", "64")
+        head.write_bytes(data)
+        alcli(*command, "--expect-sha256", ours.upper()).done()
+    alcli(*UPDATE, "--expect-sha256", ours).done()
+    alcli(*UPDATE, "--expect-sha256", ours).refused(65, "head.safetensors")  # which is another file by now
+    alcli("query", "pool.parquet", "-s", "random", "-n", 1, "--expect-sha256", ours).refused(2, "--expect-sha256", "-H")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import socket
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.pools import names, tiny_features, write_pool
+from tests.pools import fixed, names, tiny_features, write_labels, write_pool
 from tests.shell import SCRIPT, forked, process, untouched
 
 X_ND, _ = tiny_features()
@@ -53,13 +57,90 @@ def test_folders_without_a_pool(folder):
     refused(66, "empty", "no Parquet file")
 
 
-def test_hive_folders(folder):
-    for kind in ("train", "test"):
-        Path(f"hive/split={kind}").mkdir(parents=True)
-        write_pool(f"hive/split={kind}/a.parquet", X_ND[:5], [f"{kind}{i}" for i in range(5)])
-    assert everything("hive") == [f"train{i}" for i in range(5)]
-    write_pool("hive/split=train/a.parquet", X_ND[:5], [f"train{i}" for i in range(5)], split=["train"] * 5)
-    refused(65, "hive", "'split' is both a column and a partition folder", "split=train")
+@pytest.fixture
+def hive(folder):
+    """hive/: 30 rows in folders that say what their split and their label is."""
+    for i, (kind, label) in enumerate([("train", "cat"), ("train", "big dog"), ("test", "cat"), ("test", "big dog"), ("train", "__HIVE_DEFAULT_PARTITION__")]):
+        place = Path(f"hive/split={kind}/label={label.replace(' ', '%20')}")
+        place.mkdir(parents=True)
+        write_pool(place / "a.parquet", X_ND[6 * i : 6 * i + 6], names(30)[6 * i : 6 * i + 6])
+    return folder
+
+
+def test_folders_named_by_hive_are_read_and_their_values_are_not(hive):
+    said = forked("query", "hive", "-s", "random", "-n", 99).done()
+    assert sorted(said.lines) == names(30)
+    assert said.err.splitlines()[0] == "alcli: folders named label=... and split=... are not read as columns; --hive does that"
+    assert "hive" not in forked("query", "hive", *ASK).done().err
+    Path("hive/year=2024").mkdir()
+    os.rename("hive/split=test", "hive/year=2024/month=5")
+    os.rename("hive/split=train", "hive/other")
+    for place in ("hive/other", "hive/year=2024"):
+        for old in list(Path(place).rglob("label=*")):
+            old.rename(str(old).replace("label=", ""))
+    assert "hive" not in forked("query", "hive", "-s", "random", "-n", 99).done().err, "no column that matters"
+
+
+def test_values_in_folder_names_are_columns_when_asked(hive):
+    assert everything("hive", "--hive", "-l", _no_labels()) == [*names(30)[:12], *names(30)[24:]]
+    assert everything("hive", "--hive") == names(30)[24:], "the others are labelled or for testing"
+    assert forked("query", "hive/split=test", *ASK, "--hive").done().lines == [], "a folder that is itself a value"
+    said = json.loads(forked("fit-head", "hive", "--hive", "-o", "h.safetensors", "--json").done().out)
+    assert (said["n"], said["classes"], said["n_test"]) == (12, 2, 12)
+    asked = ("simulate", "hive", "-s", "margin", "-n", 2, "--rounds", 1, "--initial", 4, "--seeds", 1, "--prior-precision", "1", "-o", "sim", "-q")
+    forked(*asked).refused(65, "hive", "no labels in column 'label'")
+    forked(*asked, "--hive").done()
+    write_labels("more.csv", {"r024": "big dog"})
+    assert json.loads(forked("update", "h.safetensors", "-P", "hive", "--hive", "-l", "more.csv", "--json").done().out)["new_labels"] == 1
+    forked("query", "hive", *ASK, "--label-col", "split").refused(65, "no column 'split'", "--hive makes a column of the folders split=...")
+
+
+def _no_labels() -> str:
+    write_labels("none.csv", {})
+    return "none.csv"
+
+
+def test_a_folder_and_a_column_that_say_the_same(hive):
+    write_pool("hive/split=train/label=cat/a.parquet", X_ND[:5], names(5), split=["train"] * 5)
+    for command in (("query", "hive", *ASK), ("fit-head", "hive", "-o", "h.safetensors"), ("simulate", "hive", "-s", "margin", "-n", 2, "--rounds", 1, "-o", "sim")):
+        with untouched(hive):
+            forked(*command, "--hive").refused(65, "hive/split=train/label=cat/a.parquet: 'split' is both a column and a partition folder", "leave --hive out")
+    forked("query", "hive", *ASK).done()
+    os.rename("hive/split=train/label=cat", os.fsdecode(b"hive/split=train/label=\xff"))
+    forked("query", "hive", *ASK, "--hive").refused(65, "the folder 'label=\\udcff' is not UTF-8")
+    os.rename(os.fsdecode(b"hive/split=train/label=\xff"), "hive/split=train/split=test")
+    forked("query", "hive", *ASK, "--hive").refused(65, "two values for 'split'")
+
+
+def test_embed_reads_folder_names_when_asked(folder):
+    """Split and label of texts in Parquet travel to the pool; two rows a file, one file without a label."""
+    for i, place in enumerate(("split=train/label=cat", "split=test/label=big%20dog", "split=train")):
+        Path("texts", place).mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"id": [2 * i, 2 * i + 1], "text": ["a", "b"]}), f"texts/{place}/x.parquet")
+    ask = ("embed", "texts", "-m", "hashing:4", "--batch-size", 4)
+    assert "folders named label=... and split=... are not read as columns; --hive does that" in forked(*ask, "-o", "plain.parquet").done().err
+    assert pq.read_schema("plain.parquet").names == ["id", "features"]
+    assert "--hive" not in forked(*ask, "-o", "pool.parquet", "--hive").done().err
+    found = sorted(pq.read_table("pool.parquet").drop_columns("features").to_pylist(), key=lambda row: row["id"])
+    assert [(row["split"], row["label"]) for row in found] == [("train", "cat")] * 2 + [("test", "big dog")] * 2 + [("train", None)] * 2
+    forked("embed", "texts/split=test", "-m", "hashing:4", "-o", "one.parquet", "--hive", "--id-col", "split").refused(65, "the same id 'test'")
+    pq.write_table(pa.table({"id": [9], "text": ["a"], "split": ["x"]}), "texts/split=test/label=big%20dog/x.parquet")
+    with untouched(folder):
+        forked("embed", "texts/split=test", "-m", "hashing:4", "-o", "new.parquet", "--hive").refused(65, "split=test/label=big%20dog/x.parquet", "'split' is both a column and a partition folder")
+
+
+def test_groups_and_ids_in_folder_names(folder):
+    for i in range(3):
+        Path(f"one/id={i}").mkdir(parents=True)
+        pq.write_table(pa.table({"features": fixed(X_ND[i : i + 1])}), f"one/id={i}/a.parquet")
+        Path(f"many/group=g{i}").mkdir(parents=True)
+        write_pool(f"many/group=g{i}/a.parquet", X_ND[3 * i : 3 * i + 3], names(9)[3 * i : 3 * i + 3])
+    assert everything("one", "--hive") == ["0", "1", "2"]
+    refused(65, "one", "no column 'id'", "--hive makes a column of the folders id=...")
+    assert everything("many", "--hive") == ["g0", "g1", "g2"]
+    assert everything("many", "--hive", "--group-col", "none") == names(9)
+    write_pool("one/id=0/a.parquet", X_ND[:2], names(2))
+    forked("query", "one", *ASK, "--hive").refused(65, "one/id=0/a.parquet: 'id' is both a column and a partition folder")
 
 
 def test_loops_of_links(parts):
@@ -127,6 +208,13 @@ def test_no_permission(parts):
         Path("parts/sub").chmod(0o000)
         forked("query", "parts/sub/b.parquet", *ASK, before=without_rights).refused(66, "parts/sub/b.parquet", "Permission denied")
         forked("query", "parts", *ASK, before=without_rights).refused(66, "parts/sub", "Permission denied")
+        for pattern in ("parts/**/*.parquet", "parts/*/b.parquet", "parts/*/*", "parts/su[b]"):
+            forked("query", pattern, *ASK, before=without_rights).refused(66, "parts/sub", "Permission denied")
+        forked("query", "parts/*.parquet", *ASK, before=without_rights).done()
+        Path("parts/sub").rename("parts/_sub")
+        forked("query", "parts/**/*.parquet", *ASK, before=without_rights).done()
+        Path("parts/_sub").rename("parts/sub")
+        forked("embed", "parts", "-m", "identity", "-o", "out.parquet", before=without_rights).refused(66, "parts/sub", "Permission denied")
         parts.chmod(0o555)
         for option, name in (("-o", "out.csv"), ("--selections", "ledger.parquet")):
             forked("query", "parts/a.parquet", *ASK, option, name, before=without_rights).refused(73, name, "Permission denied")
@@ -145,6 +233,24 @@ def without_rights() -> None:
     assert libc.capget(header, held) == 0
     held[0] &= ~0b110
     assert libc.capset(header, held) == 0
+
+
+def test_a_disk_that_fails_while_it_is_searched(parts):
+    """An error in reading a folder is no empty folder."""
+
+    def failing() -> None:
+        scan = os.scandir
+
+        def scandir(path):
+            if str(path).endswith("sub"):
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+            return scan(path)
+
+        os.scandir = scandir
+
+    for spec in ("parts", "parts/**/*.parquet", "parts/*/*.parquet", "parts/sub/*.parquet"):
+        with untouched(parts):
+            forked("query", spec, *ASK, before=failing).refused(66, "parts/sub: cannot search this directory: Input/output error")
 
 
 def test_names_that_are_not_utf8(parts):
@@ -211,12 +317,13 @@ def test_a_file_that_changes_or_vanishes(folder, monkeypatch):
 
 
 def test_a_thousand_shards_and_few_open_files(folder):
+    """1,000 of them; 20,000 with ALCLI_THOROUGH."""
     import resource
 
     Path("many").mkdir()
-    for i in range(1000):
-        write_pool(f"many/{i:04d}.parquet", X_ND[i % 60 : i % 60 + 1], [f"s{i:04d}"])
-    found = forked("query", "many", "-s", "coreset", "-n", 3, "-q", before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
+    for i in range(20_000 if "ALCLI_THOROUGH" in os.environ else 1000):
+        write_pool(f"many/{i:05d}.parquet", X_ND[i % 60 : i % 60 + 1], [f"s{i:05d}"])
+    found = forked("query", "many", "-s", "coreset", "-n", 3, "-q", timeout=600, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
     assert len(found.done().lines) == 3
     few = forked("query", "many", "-s", "coreset", "-n", 3, "-o", "out.csv", before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4)))
     few.refused(71, "Too many open files")

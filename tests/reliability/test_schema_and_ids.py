@@ -93,9 +93,10 @@ def test_hive_folders_hold_split_and_label(folder, alcli):
         place.mkdir(parents=True)
         write_pool(place / "part.parquet", X_ND[rows], names(60)[rows])
     for spec in ("pool", "pool/*/*/*.parquet", "pool/**/*.parquet", "pool/split=*"):
-        assert alcli("query", spec, "-s", "random", "-n", 60).done().lines.__len__() == 48, spec
+        assert len(alcli("query", spec, "-s", "random", "-n", 60, "--hive").done().lines) == 48, spec
+        assert len(alcli("query", spec, "-s", "random", "-n", 60).done().lines) == 60, spec
     write_pool(place / "part.parquet", X_ND[:1], ["new"], split=["train"])
-    alcli("query", "pool", "-s", "random", "-n", 1).refused(65, "x%20y/part.parquet", "'split'", "partition folder")
+    alcli("query", "pool", "-s", "random", "-n", 1, "--hive").refused(65, "x%20y/part.parquet", "'split'", "partition folder")
 
 
 # -- refused --------------------------------------------------------------------------------------------------------------------

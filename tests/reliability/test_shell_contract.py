@@ -27,7 +27,6 @@ USAGE = [
     (["quary"], ["query"]),
     (["query"], ["POOL"]),
     (["query", "pool.parquet", "-s", "margin"], ["-n"]),
-    (["query", "pool.parquet", "-n", 3], ["-s"]),
     ([*QUERY, "--bogus"], ["--bogus"]),
     ([*QUERY[:-1], 0], ["-n", "at least 1"]),
     ([*QUERY[:-1], "many"], ["-n"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -69,12 +70,15 @@ def test_killed_at_any_moment(head):
 
 
 def test_leftovers_of_the_dead_are_swept_and_of_the_living_kept(head, alcli):
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    for name in (f".head.safetensors.alcli-{gone.pid}-x.tmp", f".head.safetensors.alcli-{os.getpid()}-y.tmp", f".other.alcli-{gone.pid}-z.tmp"):
+    left, living, other = ".head.safetensors.alcli-aaaaaaaa.tmp", ".head.safetensors.alcli-bbbbbbbb.tmp", ".other.alcli-cccccccc.tmp"
+    for name in (left, living, other):
         Path(name).write_bytes(b"half")
-    alcli("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv").done()
-    assert sorted(temporaries(head.parent)) == sorted([f".head.safetensors.alcli-{os.getpid()}-y.tmp", f".other.alcli-{gone.pid}-z.tmp"])
+    with open(living) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        alcli("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv").done()
+        assert sorted(temporaries(head.parent)) == [living, other]
+    alcli("query", "pool.parquet", "-s", "random", "-n", 1, "-o", "other").done()
+    assert temporaries(head.parent) == [living]
 
 
 def test_two_updates_of_one_head(head):

@@ -69,3 +69,17 @@ def test_a_strategy_with_modifiers_keeps_its_colour_and_changes_its_dash():
     assert styles["margin"][0] == styles["margin+update"][0] != styles["badge"][0]
     assert styles["margin"][1] != styles["margin+update"][1]
     assert len({str(style) for style in styles.values()}) == len(styles)
+
+
+def test_what_every_label_gives_is_a_line_with_a_name():
+    plain, with_line = (draw(curves(), "random", "title", full_data=value)["svg"].decode() for value in (None, 0.9))
+    assert "<!-- every label -->" in with_line
+    assert "<!-- every label -->" not in plain
+
+
+def test_costs_stand_under_the_axis():
+    from dataclasses import replace
+
+    svg = draw(replace(curves(), axis="cost", x_P=np.arange(6) * 12.5), "random", "title", unit=r"US\$")["svg"].decode()
+    assert svg.count("<!-- cost of the labels (US\\$) -->") + svg.count("<!-- cost of the labels (US$) -->") == 2
+    assert "<!-- labels -->" not in svg

@@ -97,5 +97,82 @@ def test_rows_can_come_in_any_order():
     shuffled = rows({"random": RANDOM, "margin": MARGIN})
     first = curves_of(shuffled, "accuracy", smaller_is_better=False)
     second = curves_of(shuffled[:1] + shuffled[1:][::-1], "accuracy", smaller_is_better=False)
-    assert first.labels_P.tolist() == second.labels_P.tolist() == LABELS
+    assert first.x_P.tolist() == second.x_P.tolist() == LABELS
     assert all(np.array_equal(first.values_SP[s], second.values_SP[s]) for s in ("random", "margin"))
+
+
+def full(curves, value, *, smaller=False):
+    found = curves_of(rows(curves), "accuracy", smaller_is_better=smaller)
+    return {line.strategy: line for line in summarise(found, "random", value)}
+
+
+def test_labels_to_shares_of_the_full_data_value_and_what_that_saves():
+    found = full({"random": RANDOM, "margin": MARGIN}, 0.7)
+    # The levels are 0.56 and 0.63: random passes the first at 20 + 20 * 0.6 and never the second.
+    at_80, at_90 = found["random"].reaches
+    assert (at_80.level, at_80.needed, at_80.saved, at_80.at_least) == (pytest.approx(0.56), 32.0, None, None)
+    assert (at_90.level, at_90.needed, at_90.saved, at_90.at_least) == (pytest.approx(0.63), None, None, None)
+    at_80, at_90 = found["margin"].reaches
+    assert (at_80.needed, at_80.saved, at_80.at_least) == (16.4, 15.6, None)
+    assert (at_90.needed, at_90.saved, at_90.at_least) == (19.2, None, 20.8)
+    row = found["margin"].row()
+    assert {key: row[key] for key in row if "full" in key} == {
+        "full_data": 0.7, "labels_to_80_of_full": 16.4, "labels_saved_at_80_of_full": 15.6, "labels_to_90_of_full": 19.2, "labels_saved_at_90_of_full": None,
+    }  # fmt: skip
+
+
+def test_a_strategy_that_needs_more_than_random_saves_less_than_nothing():
+    found = full({"random": MARGIN, "worse": RANDOM}, 0.7)["worse"].reaches
+    assert (found[0].saved, found[1].needed, found[1].saved, found[1].at_least) == (-15.6, None, None, None)
+
+
+def test_a_level_below_the_first_point_is_there_from_the_start():
+    found = full({"random": RANDOM, "margin": MARGIN}, 0.4)["margin"].reaches
+    assert [(one.needed, one.saved) for one in found] == [(10.0, 0.0), (10.0, 0.0)]
+
+
+def test_shares_of_an_error_are_shares_of_the_way_to_it():
+    error = {name: {s: [1 - v for v in values] for s, values in curve.items()} for name, curve in {"random": RANDOM, "margin": MARGIN}.items()}
+    # From 0.6 down to 0.3: 80 % of the way is 0.36, 90 % is 0.33; margin has 0.6, 0.35, 0.3 and random ends with 0.4.
+    found = full(error, 0.3, smaller=True)
+    assert [one.level for one in found["margin"].reaches] == pytest.approx([0.36, 0.33])
+    assert [one.needed for one in found["margin"].reaches] == [19.6, 28.0]
+    assert [one.at_least for one in found["margin"].reaches] == [20.4, 12.0]
+    assert [one.needed for one in full(error, 0.7, smaller=True)["margin"].reaches] == [None, None], "every label does worse than the first"
+
+
+COSTS = {"random": {0: [4.0, 10.0, 16.0], 1: [2.0, 8.0, 14.0]}, "thrifty": {0: [4.0, 7.0, 10.0], 1: [2.0, 5.0, 8.0]}}
+
+
+def costly():
+    return [row | {"cost": COSTS[row["strategy"]][row["seed"]][row["round"]]} for row in rows({"random": RANDOM, "thrifty": MARGIN})]
+
+
+def test_with_costs_curves_are_read_at_equal_costs():
+    found = curves_of(costly(), "accuracy", smaller_is_better=False)
+    # Up to what thrifty has spent: 4, 7, 10 in seed 0 and 2, 5, 8 in seed 1, where random is halfway through its first round, then at its end.
+    assert found.axis == "cost"
+    assert found.x_P.tolist() == [3.0, 6.0, 9.0]
+    assert found.values_SP["random"] == pytest.approx(np.array([[0.5, 0.55, 0.6], [0.3, 0.35, 0.4]]))
+    assert found.values_SP["thrifty"] == pytest.approx(np.array([MARGIN[0], MARGIN[1]]))
+    line = summarise(found, "random")[1]
+    assert line.area == pytest.approx((0.525 + 0.675) / 2)
+    # random gains 0.4 -> 0.5; thrifty's mean is 0.4, 0.65: 0.5 is there at 3 + 3 * 0.4.
+    assert line.labels_to[-1] == pytest.approx(4.2)
+    assert line.row()["cost_to_100"] == pytest.approx(4.2)
+    assert "labels_to_100" not in line.row()
+
+
+def test_a_run_that_ends_early_shortens_the_costs_and_not_the_others():
+    short = [row for row in costly() if row["round"] < 2 or row["strategy"] == "random"]
+    found = curves_of(short, "accuracy", smaller_is_better=False)
+    assert found.x_P.tolist() == [3.0, 4.5, 6.0]
+    assert found.values_SP["thrifty"][:, -1].tolist() == [0.7, 0.6]
+
+
+def test_equal_costs_are_labels():
+    even = [row | {"n_labels": 10 + 10 * row["round"]} for row in rows({"random": RANDOM, "margin": MARGIN})]
+    priced = [row | {"cost": 0.25 * row["n_labels"]} for row in even]
+    by_cost, by_labels = (summarise(curves_of(some, "accuracy", smaller_is_better=False), "random")[1] for some in (priced, even))
+    assert by_cost.area == pytest.approx(by_labels.area)
+    assert by_cost.labels_to == pytest.approx([0.25 * labels for labels in by_labels.labels_to])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from alcli.report.summary import Line
@@ -71,3 +73,9 @@ def test_of_an_oracle_it_is_said_that_it_is_one():
 def test_one_sentence_for_all(friedman, nemenyi, sentence):
     lines = [line("random", friedman=friedman), *(line(s, friedman=friedman, nemenyi=p) for s, p in zip("ab", nemenyi))]
     assert agreement(lines) == sentence
+
+
+def test_costs_are_told_as_costs():
+    base, ours = (replace(one, axis="cost") for one in (line("random", labels=1077.25), line("badge", 0.03, 0.02, 0.04, labels=60.741)))
+    said = verdicts([base, ours], "random", smaller_is_better=False)
+    assert said[0].endswith("; reaches what random ends with at a cost of 60.74 instead of 1,077")

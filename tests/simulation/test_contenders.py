@@ -122,6 +122,10 @@ def test_what_the_head_cannot_serve_is_refused():
         contender("optimal-look-ahead").check(FitSpec(softmax.head, None))
     with pytest.raises(UsageError, match="'optimal-look-ahead' needs one covariance"):
         contender("optimal-look-ahead").check(FitSpec(softmax.head, Ensemble))
+    for spec in (FitSpec(softmax.head, None), FitSpec(softmax.head, None, options={"aux_loss": False})):
+        with pytest.raises(UsageError, match="'learning-loss' looks at the loss-prediction branch"):
+            contender("learning-loss").check(spec)
+    contender("learning-loss").check(FitSpec(softmax.head, None, options={"aux_loss": True}))
     contender("margin").check(FitSpec(softmax.head, Ensemble))
     contender("margin").check(FitSpec(softmax.head, None))
 
@@ -133,3 +137,10 @@ def test_oracles_are_offered_to_simulations_only():
     assert "optimal-look-ahead" not in plugins.names("strategies")
     assert contender("optimal-look-ahead").is_oracle
     assert not contender("margin+update").is_oracle
+
+
+@pytest.mark.parametrize(("name", "words"), [("margin+update", r"'\+update' asks for a few labels at a time"), ("optimal-look-ahead", "judges batches of so many rows")])
+def test_what_a_budget_does_not_go_with(name, words):
+    with pytest.raises(UsageError, match=words):
+        contender(name).check_budget()
+    contender("grad/kcenter").check_budget()

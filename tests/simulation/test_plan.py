@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from alcli.errors import UsageError
-from alcli.simulation.plan import Cell, Plan, initial_rng, selection_seed, split_rng, with_baseline
+from alcli.simulation.contenders import names
+from alcli.simulation.plan import FULL_DATA, Cell, Plan, initial_rng, selection_seed, split_rng, with_baseline
 from alcli.workflows.recipe import Recipe
 
 
@@ -44,3 +45,9 @@ def test_every_draw_has_a_stream_of_its_own():
 def test_a_seed_does_not_change_from_version_to_version():
     """Published simulations stay repeatable: this number may only change with a note in the changelog."""
     assert selection_seed(Cell("margin", 3), 2) == 2126881068465140577
+
+
+def test_every_label_is_fitted_once_for_each_split():
+    assert list(plan().full_data(one_split=True)) == [Cell(FULL_DATA, 0)]
+    assert list(plan().full_data(one_split=False)) == [Cell(FULL_DATA, 0), Cell(FULL_DATA, 1)]
+    assert FULL_DATA not in names()

@@ -12,10 +12,11 @@ from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.numerics import metrics
 from alcli.simulation import rounds, situation
-from alcli.simulation.plan import Cell, Plan, selection_seed
+from alcli.simulation.plan import FULL_DATA, Cell, Plan, selection_seed
 from alcli.simulation.rounds import Bench, run_cell
 from alcli.strategies import margin as margin_module
 from alcli.strategies._arrays import ArraySource
+from alcli.strategies._budget import select_within
 from alcli.strategies._contract import select, strategy_of
 from alcli.strategies._view import View
 from alcli.workflows.recipe import Recipe
@@ -170,3 +171,79 @@ def test_test_labels_have_no_influence_on_what_an_oracle_picks():
     y = b.y_N.copy()
     y[b.test] = (y[b.test] + 1) % 3
     assert run_cell(b, Cell("optimal-look-ahead", 0)).picks == run_cell(dataclasses.replace(b, y_N=y), Cell("optimal-look-ahead", 0)).picks
+
+
+@pytest.mark.parametrize("test", [True, False], ids=["test split", "held out"])
+def test_every_label_is_one_exact_fit_to_what_could_be_asked_for(test):
+    b = bench(test=test)
+    test_rows, askable = b.split(1)
+    result = run_cell(b, Cell(FULL_DATA, 1))
+    model = fit(Training(b.source.take(askable), b.y_N[askable], np.ones(len(askable)), 3), dataclasses.replace(b.plan.spec, seed=1), tune_update=False)
+    (point,) = result.points
+    assert point.metrics == metrics.classification(b.y_N[test_rows], model.predictive(b.source.take(test_rows)))
+    assert (point.n_labels, point.round, result.picks) == (len(askable), 0, ())
+
+
+def test_every_label_is_where_a_run_that_uses_up_the_pool_ends():
+    b = dataclasses.replace(bench(), plan=dataclasses.replace(bench().plan, batch=40, rounds=9))
+    last, every = run_cell(b, Cell("margin", 0)).points[-1], run_cell(b, Cell(FULL_DATA, 0)).points[0]
+    assert every.metrics == pytest.approx(last.metrics, rel=1e-6)
+
+
+COSTS = np.random.default_rng(8).uniform(1.0, 4.0, 90)
+
+
+def priced(budget=12, costs=COSTS, **changes):
+    plain = bench(**changes)
+    return dataclasses.replace(plain, plan=dataclasses.replace(plain.plan, batch=budget), costs_N=costs)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_round_spends_the_budget_and_the_first_labels_are_paid_for(strategy):
+    b = priced()
+    result = run_cell(b, Cell(strategy, 0))
+    _, askable = b.split(0)
+    cost, open_rows = COSTS[b.initial(0, askable)].sum(), set(askable) - set(b.initial(0, askable))
+    assert result.points[0].cost == pytest.approx(cost)
+    for point in result.points[1:]:
+        rows = [pick.row for pick in result.picks if pick.round == point.round]
+        spent = COSTS[rows].sum()
+        open_rows -= set(rows)
+        assert spent <= 12
+        assert spent + min(COSTS[list(open_rows)]) > 12, "nothing else could be bought"
+        cost += spent
+        assert point.cost == pytest.approx(cost)
+        assert point.row()["cost"] == point.cost
+    assert len({point.n_labels for point in result.points}) == 5
+
+
+def test_a_round_with_a_budget_is_one_query_with_a_budget():
+    b = priced()
+    picks = [(p.row, p.score) for p in run_cell(b, Cell("margin", 1)).picks if p.round == 1]
+    _, askable = b.split(1)
+    first = b.initial(1, askable)
+    model = fit(Training(b.source.take(first), b.y_N[first], np.ones(5), 3), b.plan.spec, tune_update=False)
+    view = View(b.source, np.setdiff1d(askable, first), first, model)
+    chosen = select_within(strategy_of(margin_module), "margin", view, 12, COSTS, seed=selection_seed(Cell("margin", 1), 0), options={})
+    assert picks == list(zip(chosen.rows_K.tolist(), chosen.scores_K.tolist()))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_equal_costs_are_the_run_without_costs(strategy):
+    b = bench()
+    plain, twice = run_cell(b, Cell(strategy, 0)), run_cell(priced(2 * b.plan.batch, np.full(90, 2.0)), Cell(strategy, 0))
+    if strategy != "margin":  # whose scores are per cost
+        assert plain.picks == twice.picks
+    assert [p.row for p in plain.picks] == [p.row for p in twice.picks]
+    assert [p.metrics for p in plain.points] == [p.metrics for p in twice.points]
+    assert [p.cost for p in twice.points] == [2.0 * p.n_labels for p in plain.points]
+    assert "cost" not in plain.points[0].row()
+
+
+def test_a_budget_that_finds_nothing_to_buy():
+    with pytest.raises(DataError, match=r"^-n 1 buys nothing: the cheapest item costs 2; raise -n$"):
+        run_cell(priced(1, np.full(90, 2.0)), Cell("margin", 0))
+    costs = np.where(np.arange(90) % 3 == 0, 100.0, 2.0)
+    result = run_cell(priced(60, costs), Cell("margin", 0))
+    assert len(result.points) < 5, "the cheap rows are bought in two rounds, and no other can be"
+    assert 100.0 not in costs[[pick.row for pick in result.picks]]

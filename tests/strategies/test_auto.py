@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alcli.strategies import auto, bait, lcmd, margin, maxherding, uherding
+from alcli.strategies import auto, lcmd, margin, maxherding, uherding
 from alcli.strategies._contract import select, strategy_of
 from tests.helpers import random_head, view_of
 
@@ -23,7 +23,11 @@ def both(expected, **view):
         (maxherding, {}, "auto took maxherding: there is no head"),
         (maxherding, {"labelled": [3, 4]}, "auto took maxherding: 2 labels show one class, and a head needs two"),
         (uherding, {"labelled": range(20), "head": random_head(5, 2)}, "auto took uherding: 20 labels of 2 classes are at most 10 a class"),
-        (bait, {"labelled": range(21), "head": random_head(5, 2)}, "auto took bait: 21 labels of 2 classes are more than 10 a class"),
+        (
+            uherding,
+            {"labelled": range(21), "head": random_head(5, 2)},
+            "auto took uherding: 21 labels of 2 classes are more than 10 a class, and 99 candidates are few enough to be covered",
+        ),
         (uherding, {"head": random_head(5, 4)}, "auto took uherding: 0 labels of 4 classes are at most 10 a class"),
     ],
 )
@@ -34,11 +38,15 @@ def test_it_is_the_strategy_that_its_note_names(expected, view, said):
     assert chosen.scores_K.tobytes() == other.scores_K.tobytes()
 
 
-def test_margin_where_bait_would_take_minutes():
-    assert auto.choice(10_000, 100, 20_000, 385, 100)[0] == "bait"
-    assert auto.choice(10_000, 100, 2_000_000, 769, 100)[0] == "margin"
-    assert auto.choice(10_000, 100, 2_000_000, 769, 100)[1].endswith("bait would take minutes for 100 of 2000000 candidates")
-    assert strategy_of(margin) is auto._NAMED["margin"]
+def test_margin_with_many_labels_in_a_pool_that_takes_minutes_to_cover(monkeypatch):
+    assert auto.choice(1_001, 100, 1_000_000, 500)[0] == "uherding"
+    assert auto.choice(1_000, 100, 1_000_001, 500)[0] == "uherding"
+    assert auto.choice(1_001, 100, 1_000_001, 500)[0] == "margin"
+    monkeypatch.setattr(auto, "LARGE", 99 * 5 - 1)
+    chosen, other = both(margin, labelled=range(21), head=random_head(5, 2))
+    assert chosen.notes == ("auto took margin: 21 labels of 2 classes are more than 10 a class, and uherding would take minutes for 99 candidates",)
+    assert chosen.rows_K.tolist() == other.rows_K.tolist()
+    assert chosen.scores_K.tobytes() == other.scores_K.tobytes()
 
 
 def test_numbers_are_for_lcmd():

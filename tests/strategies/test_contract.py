@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from alcli.errors import DataError, UsageError
-from alcli.strategies._contract import Selection, at_least, batch, finite32, pointwise, select
+from alcli.strategies._checks import at_least
+from alcli.strategies._contract import Selection, batch, finite32, pointwise, select
 from tests.helpers import view_of
 
 X = np.arange(12, dtype=np.float32).reshape(6, 2)

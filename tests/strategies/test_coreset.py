@@ -33,14 +33,6 @@ def test_by_hand_on_a_line():
     assert chosen.rows_K.tolist() == [4, 2, 1, 3]
     assert chosen.scores_K.tolist() == [10, 5, 2, 2]
 
-
-def test_without_labels_the_longest_row_comes_first():
-    X = np.array([[1, 0], [0, -3], [2, 2]], np.float32)
-    chosen = choose(X, 2)
-    assert chosen.rows_K.tolist() == [1, 2]
-    assert np.allclose(chosen.scores_K, [3, np.sqrt(29)])
-
-
 @pytest.mark.parametrize("labelled", [[], [4, 70, 200], list(range(0, 300, 4))])
 def test_equals_the_naive_algorithm(labelled):
     X = np.random.default_rng(2).standard_normal((300, 17)).astype(np.float32)
@@ -53,15 +45,6 @@ def test_equals_the_naive_algorithm(labelled):
 def test_scores_never_rise_after_the_first():
     scores = choose(np.random.default_rng(3).standard_normal((400, 5)).astype(np.float32), 100).scores_K
     assert (np.diff(scores[1:]) <= 0).all()
-
-
-def test_copies_of_labelled_rows_come_last():
-    X = np.random.default_rng(4).standard_normal((40, 8)).astype(np.float32) + 100
-    chosen = choose(np.concatenate([X, X]), 40, labelled=np.arange(20))
-    assert sorted(chosen.rows_K[:20] % 40) == list(range(20, 40))
-    assert (chosen.scores_K[20:] == 0).all()
-    assert chosen.rows_K[20:].tolist() == sorted(chosen.rows_K[20:])
-
 
 def test_huge_labelled_rows_beside_small_candidates():
     X = np.array([[1e30, 0], [1, 0], [0, 1]], np.float32)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from alcli import plugins
+from alcli.errors import UsageError
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
 from alcli.heads._network import NetworkHead
@@ -37,20 +39,36 @@ def test_a_linear_head_has_the_closed_form_of_the_paper(norm):
     assert found.rows_K.tolist() == np.argsort(-want.astype(np.float32), kind="stable").tolist()
 
 
+def test_with_feature_norm_l2_long_rows_come_no_sooner_and_predictions_stay():
+    X, head = np.random.default_rng(0).normal(size=(40, 3)), random_head(3, 4, 1)
+    X[:5] = 0.0
+    p = np.exp(head.log_probs(X))
+    g = np.linalg.norm(p * (np.log(p) - (p * np.log(p)).sum(axis=1, keepdims=True)), axis=1)
+    found = chosen(X, head, 40, options={"feature_norm": "l2", "norm": "weights"})
+    np.testing.assert_allclose(found.scores_K, np.sort(np.where(X.any(axis=1), g, 0.0))[::-1], rtol=1e-6)
+    assert sorted(found.rows_K[-5:].tolist()) == [0, 1, 2, 3, 4]
+    assert found.rows_K.tolist() != chosen(X, head, 40, options={"norm": "weights"}).rows_K.tolist()
+    assert plugins.parse_options(STRATEGY.declared, {"feature-norm": "l2"}, "ent-gradnorm") == {"feature_norm": "l2"}
+    with pytest.raises(UsageError, match="must be one of none, l2"):
+        plugins.parse_options(STRATEGY.declared, {"feature-norm": "l1"}, "ent-gradnorm")
+
+
 def test_hidden_layers_count_and_probabilities_are_those_that_training_saw():
     X, model = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32), deep(temperature=2.0)
     head = model.head
-    want, _ = norms(Network(head.layers, head.activation, head.W_CD1), X, "fro", 2.0)
-    found = chosen(X, model, 20)
-    np.testing.assert_allclose(found.scores_K, np.sort(want)[::-1][:20], rtol=1e-6)
+    for feature_norm in ("none", "l2"):
+        want, _ = norms(Network(head.layers, head.activation, head.W_CD1), X, "fro", 2.0, feature_norm)
+        found = chosen(X, model, 20, options={"feature_norm": feature_norm})
+        np.testing.assert_allclose(found.scores_K, np.sort(want)[::-1][:20], rtol=1e-6)
 
 
-@pytest.mark.parametrize("block_rows", [1, 13, 64, 300])
+@pytest.mark.parametrize("block_rows", [1, 13, 600, 1300])
 def test_blocks_of_any_size_give_the_same_batch(block_rows):
-    X = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
-    whole, parts = chosen(X, deep(), 30), chosen(X, deep(), 30, block_rows=block_rows)
-    assert whole.rows_K.tolist() == parts.rows_K.tolist()
-    assert whole.scores_K.tobytes() == parts.scores_K.tobytes()
+    X = np.random.default_rng(0).normal(size=(1300, 6)).astype(np.float32)
+    for options in ({}, {"feature_norm": "l2"}):
+        whole, parts = chosen(X, deep(), 300, options=options), chosen(X, deep(), 300, options=options, block_rows=block_rows)
+        assert whole.rows_K.tolist() == parts.rows_K.tolist()
+        assert whole.scores_K.tobytes() == parts.scores_K.tobytes()
 
 
 def test_only_a_random_part_is_looked_at_and_that_is_said():

@@ -7,11 +7,12 @@ import pytest
 
 from alcli import plugins
 from alcli.errors import DataError, UsageError
-from alcli.strategies import _groups
+from alcli.strategies import _grouping
 from alcli.strategies._arrays import ArraySource, as_ids, hash_ids
 from alcli.strategies._contract import select, strategy_of
-from alcli.strategies._groups import GroupedView, Grouping, GroupSource
-from alcli.strategies._view import OF_IDS
+from alcli.strategies._grouping import Grouping, GroupSource
+from alcli.strategies._groups import GroupedView
+from alcli.strategies._needs import OF_IDS
 from tests.helpers import random_head, view_of
 
 NAMES = plugins.names("strategies")
@@ -100,7 +101,7 @@ def test_neither_the_order_of_rows_nor_the_size_of_blocks_nor_what_is_read_toget
     strategy, ids = load(name), np.random.default_rng(1).permutation(N) * 7
     whole = select(strategy, grouped(ids=ids, labels=labels_for(LABELLED)), 10, seed=1, options={})
     for order, block_rows, chunk in ((np.arange(N), 7, 1 << 28), (np.random.default_rng(2).permutation(N), 50, 1 << 28), (np.argsort(GROUPS), 50, 300)):
-        monkeypatch.setattr(_groups, "_CHUNK_BYTES", chunk)
+        monkeypatch.setattr(_grouping, "_CHUNK_BYTES", chunk)
         place = np.argsort(order)
         view = grouped(GROUPS[order], X_ND=X[order], ids=ids[order], labelled=place[LABELLED], block_rows=block_rows, labels=labels_for(LABELLED))
         assert same(whole, select(strategy, view, 10, seed=1, options={}))
@@ -111,7 +112,7 @@ def test_probabilities_are_averaged_as_probabilities(need, monkeypatch):
     rows = view_of(X, labelled=[], head=HEAD).sampling(6, 2)
     expected = [np.exp(rows.evaluate(need, X[g == GROUPS])).mean(axis=0) for g in range(25)]
     for most in (1 << 19, 40):  # the second takes a large group in parts
-        monkeypatch.setattr("alcli.strategies._view.MOST_SAMPLED", most)
+        monkeypatch.setattr("alcli.strategies._needs.MOST_SAMPLED", most)
         view = grouped(labelled=[]).sampling(6, 2)
         assert np.allclose(np.exp(view.matrix(need)), expected, rtol=1e-5)
         assert np.allclose(np.exp(view.at(need, np.array([4, 2]))), np.array(expected)[[4, 2]], rtol=1e-12)
@@ -146,9 +147,6 @@ def test_features_are_averaged_and_what_is_computed_of_them_follows():
 def test_labelled_targets_are_means_over_the_labelled_rows():
     labels = labels_for(LABELLED)
     view = grouped(labels=labels)
-    class Head:
-        W_CD1 = np.zeros((C, D + 1))
-    view._rows._head = type("Model", (), {"head": Head})()
     expected = [np.eye(C)[labels[GROUPS[LABELLED] == g]].mean(axis=0) for g in (3, 11)]
     assert np.allclose(view.labelled_targets(), expected)
 
@@ -205,7 +203,7 @@ def test_a_view_of_rows_knows_no_groups():
 
 
 def test_parts_read_groups_that_lie_together_in_chunks_and_scattered_ones_at_once(monkeypatch):
-    monkeypatch.setattr(_groups, "_CHUNK_BYTES", 8 * D * 10)
+    monkeypatch.setattr(_grouping, "_CHUNK_BYTES", 8 * D * 10)
     for groups, several in ((np.sort(GROUPS), True), (np.arange(N) % 25, False)):
         source = GroupSource(ArraySource(X, np.arange(N)), grouping_of(groups))
         assert (len(source._chunks(np.arange(25))) > 1) == several

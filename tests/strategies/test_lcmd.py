@@ -21,13 +21,6 @@ def test_by_hand_on_a_line():
     assert chosen.rows_K.tolist() == [3, 5, 1, 2]
     assert chosen.scores_K.tolist() == [5, 6, 2, 1]
 
-
-def test_without_labels_the_longest_row_comes_first():
-    chosen = choose(np.array([[1, 0], [0, -3], [2, 2]], np.float32), 2)
-    assert chosen.rows_K.tolist() == [1, 2]
-    assert np.allclose(chosen.scores_K, [3, np.sqrt(29)])
-
-
 @pytest.mark.parametrize("labelled", [[], [4, 70, 200], list(range(0, 300, 4))])
 def test_equals_the_naive_algorithm(labelled):
     X = np.random.default_rng(2).standard_normal((300, 17)).astype(np.float32)
@@ -36,11 +29,3 @@ def test_equals_the_naive_algorithm(labelled):
     chosen = choose(X, 60, labelled)
     assert chosen.rows_K.tolist() == free[picks].tolist()
     assert np.allclose(chosen.scores_K, distances, rtol=1e-5)
-
-
-def test_copies_of_labelled_rows_come_last():
-    X = np.random.default_rng(4).standard_normal((40, 8)).astype(np.float32) + 100
-    chosen = choose(np.concatenate([X, X]), 40, labelled=np.arange(20))
-    assert sorted(chosen.rows_K[:20] % 40) == list(range(20, 40))
-    assert (chosen.scores_K[20:] == 0).all()
-    assert chosen.rows_K[20:].tolist() == sorted(chosen.rows_K[20:])

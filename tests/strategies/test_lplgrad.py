@@ -12,7 +12,7 @@ from alcli.strategies._contract import select, strategy_of
 from tests.helpers import random_head, view_of
 
 
-@pytest.mark.parametrize("options", [{}, {"norm": "sum"}, {"candidates": 30}, {"fallback": "entropy"}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"norm": "sum"}, {"feature_norm": "l2"}, {"candidates": 30}, {"fallback": "entropy"}], ids=str)
 def test_of_a_linear_head_it_is_ent_gradnorm_and_says_that_the_branch_is_inactive(options):
     X, head = np.random.default_rng(0).normal(size=(100, 5)), random_head(5, 3)
     one, other = (select(strategy_of(m), view_of(X, head=head), 20, seed=4, options=options) for m in (lplgrad, ent_gradnorm))

@@ -11,7 +11,8 @@ from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.strategies._arrays import ArraySource
 from alcli.strategies._contract import select
-from alcli.strategies._groups import GroupedView, Grouping, GroupSource
+from alcli.strategies._grouping import Grouping, GroupSource
+from alcli.strategies._groups import GroupedView
 from alcli.strategies._live import Live
 from alcli.strategies._modifiers import equal_shares, mixed, modified, quotas
 from alcli.workflows.recipe import Recipe
@@ -199,3 +200,49 @@ def test_modifiers_choose_among_groups():
         chosen = select(strategy, grouped, 6, seed=0, options=own)
         assert len(set(chosen.rows_K.tolist())) == 6
         assert chosen.rows_K.min() >= 2
+
+
+def weighted(name):
+    return select(plugins.strategy(name), view(), 10, seed=3, options={})
+
+
+def test_a_mix_keeps_weights_where_every_part_gives_them():
+    mix = weighted("sparse-greedy:0.6,acs-fw:0.4")
+    first = select(plugins.strategy("sparse-greedy"), view(), 6, seed=3, options={})
+    left = np.setdiff1d(np.arange(N), np.append(LABELLED, first.rows_K))
+    second = select(plugins.strategy("acs-fw"), view(candidates=left), 4, seed=3, options={})
+    assert mix.weights_K.tolist() == [*first.weights_K.tolist(), *second.weights_K.tolist()]
+    assert mix.notes[-1] == "6 by sparse-greedy, 4 by acs-fw; scores and weights compare within a part"
+
+
+@pytest.mark.parametrize("name", ["sparse-greedy:0.6,random:0.4", "random:0.4,sparse-greedy:0.6"])
+def test_a_mix_without_weights_for_every_row_has_none_and_says_so(name):
+    mix = weighted(name)
+    assert mix.weights_K is None
+    assert "weights of sparse-greedy are left out: the rest of the batch has none" in mix.notes
+    assert mix.notes[-1].endswith("; scores compare within a part")
+
+
+def test_a_part_that_found_nothing_left_takes_no_weights_away():
+    few = view(candidates=[1, 2, 3])
+    mix = select(plugins.strategy("sparse-greedy:0.99,random:0.01"), few, 3, seed=3, options={})
+    assert len(mix.weights_K) == 3
+
+
+def test_records_of_parts_stand_under_their_names():
+    mix = weighted("sparse-greedy:0.6,uherding:0.4")
+    parts = {name: select(plugins.strategy(name), view(), 6, seed=3, options={}).record for name in ("sparse-greedy", "uherding")}
+    assert set(mix.record) == {f"{name}.{key}" for name, record in parts.items() for key in record}
+    assert mix.record["sparse-greedy.alpha"] == parts["sparse-greedy"]["alpha"]
+
+
+def test_weights_follow_their_rows_when_classes_are_taken_in_turn():
+    chosen = pick("sparse-greedy", 9, {"balance": "predicted"})
+    classes = random_head(D, C).log_probs(pool()).argmax(1)
+    candidates = np.setdiff1d(np.arange(N), LABELLED)
+    for c in range(C):
+        own = select(plugins.strategy("sparse-greedy"), view(candidates=candidates[classes[candidates] == c]), 3, seed=3, options={})
+        mine = classes[chosen.rows_K] == c
+        assert chosen.weights_K[mine].tolist() == own.weights_K.tolist()
+        assert chosen.record[f"class-{c}.alpha"] == own.record["alpha"]
+    assert "scores and weights compare within a class" in chosen.notes[-1]

@@ -241,7 +241,7 @@ def test_changes_of_too_many_pairs_are_not_kept(monkeypatch):
 
 
 def test_a_coupled_kernel_of_too_many_rows_is_refused(monkeypatch):
-    monkeypatch.setattr(ntk, "MOST_COUPLED", 7 * (7 + 53) * 9 - 1)
+    monkeypatch.setattr("alcli.strategies._tangent.MOST_COUPLED", 7 * (7 + 53) * 9 - 1)
     with pytest.raises(DataError, match=r"too large for 7 labelled rows, 53 candidates and 3 classes .* use kernel=sum-of-logits"):
         chosen(kernel="empirical", head=Hidden())
     assert len(chosen(kernel="empirical").rows_K) == 5

@@ -6,13 +6,13 @@ from alcli.numerics import balls
 from alcli.numerics.unit_rows import unit_rows
 from alcli.strategies import probcover
 from alcli.strategies._contract import select, strategy_of
-from tests.helpers import view_of
+from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(probcover)
 
 
-def choose(X_ND, k, labelled=(), seed=0, **options):
-    return select(STRATEGY, view_of(X_ND, labelled=labelled), k, seed=seed, options=options)
+def choose(X_ND, k, labelled=(), seed=0, head=None, **options):
+    return select(STRATEGY, view_of(X_ND, labelled=labelled, head=head), k, seed=seed, options=options)
 
 
 def rows(n=200, D=4, seed=0):
@@ -51,6 +51,25 @@ def test_the_radius_found_separates_groups_that_are_apart():
     chosen = choose(arms([40, 40, 40]), 3)
     assert np.sort(np.digitize(chosen.rows_K, [40, 80])).tolist() == [0, 1, 2]
     assert 0.2 < chosen.record["radius"] < 1.5
+
+
+def test_the_radius_is_pure_for_as_many_clusters_as_the_head_has_classes_whatever_the_batch():
+    X = arms([40, 40, 40])
+    three = choose(X, 9, classes=3).record["radius"]
+    assert choose(X, 9, head=random_head(3, 3)).record["radius"] == three
+    assert choose(X, 3).record["radius"] == three  # without a head, as many as rows are asked for
+    assert choose(X, 9).record["radius"] < 0.5 * three
+    assert choose(X, 9, head=random_head(3, 3), classes=9).record["radius"] == choose(X, 9).record["radius"]
+    assert choose(X, 9, head=Regression()).record["radius"] == choose(X, 9).record["radius"]
+
+
+class Regression(TableHead):
+    """A head of labels that are numbers: one output, no classes."""
+
+    n_classes = None
+
+    def __init__(self):
+        super().__init__(np.ones((1, 3)))
 
 
 def test_once_all_is_covered_random_rows_fill_the_batch():

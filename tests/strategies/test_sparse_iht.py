@@ -13,8 +13,8 @@ STRATEGY = strategy_of(sparse_iht)
 C = 4
 
 
-def choose(X_ND, head, k, seed=0, ids=None, block_rows=8192, **options):
-    return select(STRATEGY, view_of(X_ND, head=head, ids=ids, block_rows=block_rows), k, seed=seed, options=options)
+def choose(X_ND, head, k, seed=0, **options):
+    return select(STRATEGY, view_of(X_ND, head=head), k, seed=seed, options=options)
 
 
 @pytest.mark.parametrize("label_dist", ["temp", "laplace", "pseudo", "mix"])
@@ -40,16 +40,6 @@ def test_scaled_alpha_does_not_see_the_scale_of_the_features():
     one = choose(X, head, 10, prox_scaled=True)
     other = choose(1000.0 * X, random_head(3, C, 2, scale=1e-5, temperature=1.6), 10, prox_scaled=True)
     assert one.rows_K.tolist() == other.rows_K.tolist()
-
-
-@pytest.mark.parametrize("options", [{"form": "bayesian"}, {"label_dist": "laplace"}])
-def test_blocks_and_the_order_of_the_pool_do_not_matter(options):
-    X, head, order = pool(90).astype(np.float32), random_head(3, C, 2), np.random.default_rng(1).permutation(90)
-    one, small = choose(X, head, 20, **options), choose(X, head, 20, block_rows=7, **options)
-    permuted = choose(X[order], head, 20, ids=order, **options)
-    assert one.rows_K.tolist() == small.rows_K.tolist() == order[permuted.rows_K].tolist()
-    assert one.weights_K.tobytes() == permuted.weights_K.tobytes()
-
 
 def test_where_nothing_is_left_to_approximate_it_is_expected_gradient_length():
     X, head = pool(), random_head(3, C, 2, spread=0.0)

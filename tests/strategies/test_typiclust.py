@@ -72,6 +72,13 @@ def test_small_clusters_serve_when_all_are_small():
     assert sorted(np.digitize(chosen.rows_K, [4, 7])) == [0, 1, 2]
 
 
+def test_in_a_small_pool_clusters_of_few_rows_are_not_small():
+    """12 clusters of 4 rows and 2 of 8: the limit of 5 would leave all but the two large ones out."""
+    X = blobs([8, 8] + [4] * 12, seed=4)
+    chosen = choose(X, 14)
+    assert np.unique(np.digitize(chosen.rows_K, np.cumsum([8, 8] + [4] * 12))).tolist() == list(range(14))
+
+
 def test_later_rounds_take_the_next_typical_row_of_those_left():
     X = blobs([25, 25], seed=3)
     chosen = choose(X, 6, max_clusters=2)

@@ -63,7 +63,7 @@ def test_draws_are_the_same_for_every_row_and_follow_from_the_seed(monkeypatch):
     once = view.evaluate("sample_log_probs", X)
     assert once.shape == (30, 6, 4)
     assert np.allclose(np.exp(once).sum(axis=2), 1)
-    monkeypatch.setattr("alcli.strategies._view.MOST_SAMPLED", 1)
+    monkeypatch.setattr("alcli.strategies._needs.MOST_SAMPLED", 1)
     again = view_of(X, head=random_head(3, 4)).sampling(6, seed=1)
     assert [len(rows) for rows, _ in again.blocks("sample_log_probs")] == [1] * 30
     assert np.allclose(again.evaluate("sample_log_probs", X), once, rtol=1e-12)

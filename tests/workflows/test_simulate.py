@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from alcli import __version__
 from alcli.data.pool import open_pool
 from alcli.errors import BusyError, CannotCreateError, DataError, NewerFormatError, UsageError
 from alcli.simulation import contenders
 from alcli.simulation.plan import Cell
 from alcli.workflows import simulate as module
+from alcli.workflows import simulation_outputs
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate import simulate
 from alcli.workflows.simulation_request import CORE, Simulation
@@ -39,6 +41,13 @@ def write_pool(path: Path, *, labels=None, split=True, order=None, n=90) -> Path
 @pytest.fixture
 def pool(tmp_path):
     return write_pool(tmp_path / "pool.parquet")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Drawing takes most of the time of a small simulation."""
+    for where in (simulation_outputs, simulation_outputs.wins):
+        monkeypatch.setattr(where, "draw", lambda *_, **__: {"png": b"", "svg": b""})
 
 
 def ask(**changes):
@@ -309,3 +318,199 @@ def test_a_poor_alias_is_refused(strategies, words):
 def test_every_strategy_of_a_preset_is_there():
     assert set(CORE) <= set(contenders.names())
     assert ask(strategies=CORE).checked().plan(False).strategies == ("random", *CORE)
+
+
+def summary(out: Path) -> list[dict[str, str]]:
+    with open(out / "summary.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_label_is_fitted_once_where_all_seeds_share_the_test_rows(pool, tmp_path, no_pictures):
+    done = run(pool, tmp_path / "out", full_data=True)
+    assert [p.name for p in (tmp_path / "out" / "runs").glob("full-data*")] == ["full-data-0.json"]
+    point = json.loads((tmp_path / "out" / "runs" / "full-data-0.json").read_text())["curve"][0]
+    assert point["n_labels"] == 67
+    said, accuracy = done.report["full_data"], point["accuracy"]
+    assert (said["accuracy"], said["labels"], said["fits"]) == (accuracy, 67, 1)
+    assert said["levels"] == {"80": 0.8 * accuracy, "90": 0.9 * accuracy}
+    assert said["saved_at_least"] == {line.strategy: {"90": line.reaches[1].at_least} for line in done.lines if line.reaches[1].at_least is not None}
+    assert (done.report["runs"], done.report["resumed"]) == (7, 0)
+    rows = summary(tmp_path / "out")
+    assert [float(row["full_data"]) for row in rows] == [point["accuracy"]] * 3
+    for row in rows:
+        for level in ("80", "90"):
+            needed, saved = (row[f"labels_{what}_{level}_of_full"] for what in ("to", "saved_at"))
+            theirs = rows[0][f"labels_to_{level}_of_full"]
+            assert saved == ("" if "" in (needed, theirs) or row["strategy"] == "random" else str(round(float(theirs) - float(needed), 1)))
+    assert set(pq.read_table(tmp_path / "out" / "curves.parquet")["strategy"].to_pylist()) == {"random", "margin", "coreset"}
+
+
+def test_every_label_is_fitted_for_each_seed_where_rows_are_held_out(tmp_path, no_pictures):
+    pool = write_pool(tmp_path / "pool.parquet", split=False)
+    done = run(pool, tmp_path / "out", full_data=True)
+    found = [json.loads((tmp_path / "out" / "runs" / f"full-data-{seed}.json").read_text())["curve"][0]["accuracy"] for seed in (0, 1)]
+    assert [done.report["full_data"][key] for key in ("accuracy", "labels", "fits")] == [np.mean(found), 72, 2]
+
+
+def test_the_fit_to_every_label_is_kept_and_the_same_in_processes(pool, tmp_path, monkeypatch):
+    run(pool, tmp_path / "one", full_data=True)
+    run(pool, tmp_path / "two", full_data=True, jobs=2)
+    assert without_seconds(tmp_path / "one") == without_seconds(tmp_path / "two")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "one").iterdir() if p.is_file()}
+    monkeypatch.setattr(module, "run_cells", lambda *_: pytest.fail("nothing is missing"))
+    assert run(pool, tmp_path / "one", full_data=True).report["resumed"] == 7
+    assert {p.name: p.read_bytes() for p in (tmp_path / "one").iterdir() if p.is_file()} == before
+
+
+def test_every_label_can_be_asked_for_later_and_left_out_again(pool, tmp_path, no_pictures):
+    run(pool, tmp_path / "without")
+    run(pool, tmp_path / "out")
+    done = run(pool, tmp_path / "out", full_data=True)
+    assert "6 of 7 runs were there already" in done.notes
+    run(pool, tmp_path / "with", full_data=True)
+    assert without_seconds(tmp_path / "out") == without_seconds(tmp_path / "with")
+    run(pool, tmp_path / "out")
+    assert without_seconds(tmp_path / "out") == without_seconds(tmp_path / "without")
+    assert "full_data" not in summary(tmp_path / "out")[0]
+
+
+def test_a_simulation_stopped_within_the_fits_to_every_label_goes_on(tmp_path, monkeypatch):
+    pool = write_pool(tmp_path / "pool.parquet", split=False)
+    run(pool, tmp_path / "undisturbed", full_data=True)
+    original = module.run_cells
+
+    def stopping(shared, cells, jobs):
+        yield next(original(shared, cells, jobs))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "run_cells", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(pool, tmp_path / "out", full_data=True)
+    kept = {p.name: p.read_bytes() for p in (tmp_path / "out" / "runs").glob("*.json")}
+    assert list(kept) == ["full-data-0.json"]
+    monkeypatch.setattr(module, "run_cells", original)
+    run(pool, tmp_path / "out", full_data=True)
+    assert without_seconds(tmp_path / "out") == without_seconds(tmp_path / "undisturbed")
+    assert all((tmp_path / "out" / "runs" / name).read_bytes() == data for name, data in kept.items())
+
+
+def test_what_strategies_say_is_the_same_however_the_runs_came_about(pool, tmp_path, no_pictures):
+    alone = run(pool, tmp_path / "one", strategies=["tcm", "auto"])
+    assert [note for note in alone.notes if note.startswith("tcm")] == [
+        "tcm: picked by typiclust: 6 labelled rows are fewer than 3 batches of 5 (round 1; likewise in round 2)",
+        "tcm: picked by margin: 16 labelled rows are no fewer than 3 batches of 5 (round 3)",
+    ]
+    assert [note for note in alone.notes if note.startswith("auto")] == ["auto: auto took uherding: 6 labels of 3 classes are at most 10 a class (round 1; likewise in rounds 2 to 3)"]
+    assert run(pool, tmp_path / "two", strategies=["tcm", "auto"], jobs=2).notes == alone.notes
+    assert run(pool, tmp_path / "one", strategies=["tcm", "auto"]).notes == [*alone.notes, "6 of 6 runs were there already"]
+    (tmp_path / "one" / "runs" / "tcm-1.json").unlink()
+    assert run(pool, tmp_path / "one", strategies=["tcm", "auto"]).notes == [*alone.notes, "5 of 6 runs were there already"]
+
+
+def change_config(out: Path, change) -> None:
+    config = out / "config.json"
+    values = json.loads(config.read_text())
+    change(values)
+    config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
+def test_a_folder_of_another_version_is_refused_with_both_versions(pool, tmp_path, no_pictures):
+    run(pool, tmp_path / "out")
+    change_config(tmp_path / "out", lambda config: config.update(version="0.0.9", rounds=7))
+    with pytest.raises(CannotCreateError) as caught:
+        run(pool, tmp_path / "out")
+    assert caught.value.exit_code == 73
+    said = f"out: holds a simulation of another version of alcli, whose results may differ: version 0.0.9, now {__version__}; choose another -o, or remove the folder"
+    assert str(caught.value).endswith(said)
+
+
+def test_a_key_that_came_later_has_its_default_in_older_folders(pool, tmp_path, no_pictures):
+    run(pool, tmp_path / "out")
+    before = without_seconds(tmp_path / "out")
+
+    def older(config):
+        for key in ("preset", "calibrate", "covariance", "seed"):
+            del config["head"][key]
+        del config["stratified"]
+
+    change_config(tmp_path / "out", older)
+    assert run(pool, tmp_path / "out").report["resumed"] == 6
+    assert without_seconds(tmp_path / "out") | {"config": None} == before | {"config": None}
+    with pytest.raises(CannotCreateError, match=r"another configuration: head\.covariance shared, now full; stratified False, now True;"):
+        run(pool, tmp_path / "out", stratified=True, recipe=Recipe(prior_precision=1.0, covariance="full"))
+
+
+PRICES = np.round(np.random.default_rng(5).uniform(1.0, 4.0, 90), 2)
+PRICED = {"batch": 12, "initial": 6, "options": {"cost-col": "minutes"}}
+
+
+def priced(path: Path, order=None, prices=PRICES, **rest) -> Path:
+    write_pool(path, **rest)
+    table = pq.read_table(path).append_column("minutes", pa.array(prices))
+    pq.write_table(table if order is None else table.take(order), path, row_group_size=32)
+    return path
+
+
+def test_with_costs_curves_say_what_labels_cost(tmp_path):
+    pool = priced(tmp_path / "pool.parquet")
+    done = run(pool, tmp_path / "out", full_data=True, **PRICED)
+    curves = pq.read_table(tmp_path / "out" / "curves.parquet")
+    assert curves.column_names[:5] == ["strategy", "seed", "round", "n_labels", "cost"]
+    picks = pq.read_table(tmp_path / "out" / "selections.parquet").to_pylist()
+    first = {row["seed"]: row["cost"] for row in curves.to_pylist() if row["round"] == 0}
+    for row in curves.to_pylist():
+        rounds = [[PRICES[int(p["id"][-3:])] for p in picks if (p["strategy"], p["seed"], p["round"]) == (row["strategy"], row["seed"], r)] for r in range(1, row["round"] + 1)]
+        assert all(0 < sum(prices) <= 12 for prices in rounds)
+        assert row["cost"] == pytest.approx(first[row["seed"]] + sum(map(sum, rounds)))
+        assert row["n_labels"] == 6 + sum(map(len, rounds))
+    assert {"cost_to_80", "cost_to_80_of_full", "cost_saved_at_90_of_full"} < set(summary(tmp_path / "out")[0])
+    assert [line.axis for line in done.lines] == ["cost"] * 3
+    assert b"<!-- cost of the labels (minutes) -->" in (tmp_path / "out" / "curves.svg").read_bytes()
+
+
+def test_with_costs_neither_processes_nor_the_order_of_the_rows_change_results(tmp_path):
+    pool = priced(tmp_path / "pool.parquet")
+    (tmp_path / "moved").mkdir()
+    moved = priced(tmp_path / "moved" / "pool.parquet", order=np.random.default_rng(0).permutation(90))
+    run(pool, tmp_path / "one", **PRICED)
+    run(moved, tmp_path / "two", jobs=2, **PRICED)
+    assert without_seconds(tmp_path / "one") == without_seconds(tmp_path / "two")
+    (tmp_path / "one" / "runs" / "margin-0.json").unlink()
+    assert run(moved, tmp_path / "one", **PRICED).report["resumed"] == 5
+    assert without_seconds(tmp_path / "one") == without_seconds(tmp_path / "two")
+
+
+def test_other_costs_are_another_configuration(tmp_path, no_pictures):
+    pool = priced(tmp_path / "pool.parquet")
+    run(pool, tmp_path / "out", **PRICED)
+    with pytest.raises(CannotCreateError, match=r"cost\.column minutes, now none"):
+        run(pool, tmp_path / "out", batch=12, initial=6)
+    priced(pool, prices=PRICES + 1)
+    with pytest.raises(CannotCreateError, match=r"another configuration: cost\.digest [0-9a-f]{64}, now [0-9a-f]{64};"):
+        run(pool, tmp_path / "out", **PRICED)
+
+
+def test_a_budget_that_finds_nothing_more_is_remarked_on(tmp_path, no_pictures):
+    pool = priced(tmp_path / "pool.parquet", prices=np.full(90, 3.0))
+    done = run(pool, tmp_path / "out", strategies=["margin"], **PRICED | {"batch": 100})
+    assert "from round 3 of 3 on, runs found nothing left that -n 100 buys" in done.notes
+    assert not any("used up" in note for note in done.notes)
+
+
+def test_a_budget_is_not_a_number_of_items_to_start_with():
+    with pytest.raises(UsageError, match="with -p cost-col -n is a budget, not a number of items; say with --initial"):
+        ask(initial=None, options={"cost-col": "minutes"}).checked()
+    with pytest.raises(UsageError, match=r"'\+update' asks for a few labels at a time"):
+        ask(strategies=["margin+update"], options={"cost-col": "minutes"}).checked()
+    with pytest.raises(UsageError, match="'margin' has no parameter 'cost-col'"):
+        ask(options={"margin.cost-col": "minutes"}).checked()
+
+
+def test_a_group_costs_what_its_rows_cost(tmp_path, no_pictures):
+    pool = priced(tmp_path / "pool.parquet", prices=np.ones(90), split=False)
+    table = pq.read_table(pool).append_column("group", pa.array([i // 3 for i in range(90)]))
+    pq.write_table(table, pool)
+    done = run(pool, tmp_path / "out", strategies=["coreset"], full_data=True, **PRICED | {"batch": 7})
+    assert done.report["full_data"]["labels"] == 30 - done.report["test_groups"]
+    curves = pq.read_table(tmp_path / "out" / "curves.parquet").to_pylist()
+    assert [(row["n_labels"], row["cost"]) for row in curves[:4]] == [(6, 18.0), (8, 24.0), (10, 30.0), (12, 36.0)]

@@ -23,12 +23,13 @@ _PIECES = 64
 
 @dataclass(frozen=True)
 class Asked:
-    """Columns that the user named; None where the source is to find them by itself."""
+    """Columns that the user named; None where the source is to find them by itself. hive: whether `key=value` folders are columns."""
 
     input: str | None = None
     id: str | None = None
     label: str | None = None
     keep: tuple[str, ...] = ()
+    hive: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class DelimitedReader:
         if header is None:
             raise DataError(f"{self._shown}: the file is empty", hint="expected a header line with column names")
         self.schema = pa.schema([(name, pa.string()) for name in header])
+        self.notes: list[str] = []
         self._width = len(header)
         self.n = sum(1 for _ in rows)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from alcli.data.files import refuse
 from alcli.data.sources.base import IMAGE_SUFFIXES, TEXT_SUFFIXES, Asked, Window, stamp_of_files
 from alcli.embedders._contract import Kind
 from alcli.errors import DataError, InputError, UsageError, printable
@@ -57,9 +58,9 @@ class FolderSource:
 
 
 def files_in(folder: Path, suffixes: frozenset[str]) -> list[str]:
-    """Relative paths, with forward slashes, of files with one of the suffixes; sorted."""
+    """Relative paths, with forward slashes, of files with one of the suffixes; sorted. Raises InputError for a folder that cannot be searched."""
     found = []
-    for where, folders, names in os.walk(folder):
+    for where, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [f for f in folders if not f.startswith((".", "_"))]
         for name in names:
             if not name.startswith((".", "_")) and os.path.splitext(name)[1].lower() in suffixes:

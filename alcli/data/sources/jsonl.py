@@ -27,6 +27,7 @@ class JsonLinesReader:
 
     def __init__(self, path: Path) -> None:
         self.files = [path]
+        self.notes: list[str] = []
         self._shown = printable(path)
         seen: dict[str, set[str]] = {}
         self.n = 0

@@ -30,14 +30,14 @@ def open_source(path: Path, asked: Asked) -> Source:
     if stat.S_ISDIR(mode):
         tables = files_in(path, frozenset({".parquet"}))
         if tables and not files_in(path, IMAGE_SUFFIXES | TEXT_SUFFIXES - {".md"}):
-            return TableSource(ParquetReader([path / t for t in tables]), path, asked)
+            return TableSource(ParquetReader([path / t for t in tables], asked.hive), path, asked)
         return FolderSource(path, asked)
     if not stat.S_ISREG(mode):
         raise InputError(f"{printable(path)}: is not a regular file", hint=f"expected {_KNOWN}")
-    return NpySource(path, asked) if path.suffix.lower() == ".npy" else TableSource(_reader(path), path, asked)
+    return NpySource(path, asked) if path.suffix.lower() == ".npy" else TableSource(_reader(path, asked.hive), path, asked)
 
 
-def _reader(path: Path) -> Reader:
+def _reader(path: Path, hive: bool) -> Reader:
     match path.suffix.lower():
         case ".csv":
             return DelimitedReader(path, ",")
@@ -46,7 +46,7 @@ def _reader(path: Path) -> Reader:
         case ".jsonl" | ".ndjson":
             return JsonLinesReader(path)
         case ".parquet" | ".pq":
-            return ParquetReader([path])
+            return ParquetReader([path], hive)
     raise DataError(f"{printable(path)}: cannot tell what kind of file this is", hint=f"expected {_KNOWN}")
 
 

@@ -9,15 +9,24 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from alcli.data import hive
+from alcli.data.files import DataFile
 from alcli.data.sources.base import opened
+from alcli.data.sources.columns import TRAVELLERS
 from alcli.errors import AlcliError, DataError, printable
 
 
 class ParquetReader:
-    """Files of one schema. Opening it reads the footers; reading holds one window and one column chunk's page in memory."""
+    """Files of one schema. Opening it reads the footers; reading holds one window and one column chunk's page in memory.
 
-    def __init__(self, files: list[Path]) -> None:
+    use_hive: whether the `key=value` folders above the files make columns of strings.
+    """
+
+    def __init__(self, files: list[Path], use_hive: bool = False) -> None:
         self.files = files
+        named = [DataFile(str(path)) for path in files]
+        self._hive = [hive.values(file) if use_hive else {} for file in named]
+        self.notes = [] if use_hive else hive.note(named, ("id", *TRAVELLERS))
         self._rows: list[int] = []
         self.schema = pa.schema([])
         for path in files:
@@ -27,6 +36,10 @@ class ParquetReader:
                     raise DataError(f"{printable(path)}: its columns differ from those of {printable(files[0])}")
                 self.schema = schema
                 self._rows.append(file.metadata.num_rows)
+        for key in dict.fromkeys(key for found in self._hive for key in found):
+            if key in self.schema.names:
+                raise DataError(f"{printable(files[0])}: '{printable(key)}' is both a column and a partition folder, expected one of them")
+            self.schema = self.schema.append(pa.field(key, pa.string()))
         self.n = sum(self._rows)
 
     def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
@@ -52,18 +65,27 @@ class ParquetReader:
 
     def _tables(self, names: list[str], rows: int, skip: int) -> Iterator[pa.Table]:
         """Pieces of at most `rows` rows in order, without the first `skip`; whole row groups are skipped unread."""
-        for path in self.files:
+        for path, values in zip(self.files, self._hive):
             with _open(path) as file:
+                stored = [name for name in names if name in file.schema_arrow.names] or file.schema_arrow.names[:1]
                 sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
                 wanted = list(range(len(sizes)))
                 while wanted and skip >= sizes[wanted[0]]:
                     skip -= sizes[wanted.pop(0)]
-                for batch in file.iter_batches(rows, row_groups=wanted, columns=names, use_threads=False):
+                for batch in file.iter_batches(rows, row_groups=wanted, columns=stored, use_threads=False):
                     batch.validate(full=True)
                     passed = min(skip, len(batch))
                     skip -= passed
                     if passed < len(batch):
-                        yield pa.Table.from_batches([batch.slice(passed)]).select(names)
+                        yield _with_folders(pa.Table.from_batches([batch.slice(passed)]), values, names)
+
+
+def _with_folders(table: pa.Table, values: dict[str, str | None], names: list[str]) -> pa.Table:
+    """The columns `names`, those that the table lacks from its folders."""
+    for name in names:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.repeat(pa.scalar(values.get(name), pa.string()), len(table)))
+    return table.select(names)
 
 
 @contextmanager

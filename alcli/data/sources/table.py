@@ -24,6 +24,7 @@ class Reader(Protocol):
     files: list[Path]
     schema: pa.Schema
     n: int
+    notes: list[str]
 
     def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
         """Tables of `rows` rows (the last may be shorter) with the columns `names`, from window number `start` on."""
@@ -47,7 +48,7 @@ class TableSource:
             raise DataError(f"{printable(path)}: column '{printable(self._choice.input)}' {what}", hint=hint)
         self.kind: Kind = self._kind(kind)
         self.columns = self._schema()
-        self.notes = [] if self._choice.id else ["there is no id column, so ids are row numbers; --id-col names one"]
+        self.notes = [*reader.notes, *([] if self._choice.id else ["there is no id column, so ids are row numbers; --id-col names one"])]
 
     def ids(self) -> Iterator[pa.Array]:
         first = 0
