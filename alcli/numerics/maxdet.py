@@ -52,7 +52,6 @@ def pivoted_cholesky(rows: Rows, k: int) -> Pivots:
             distances.append(float(left_N[i]))
             left_N -= np.square(left.append(i, left_N), dtype=np.float64)
             left_N[i] = 0.0
-    left.write()
     F_NR = left.F_NK[:, : len(picks)]
     return Pivots(np.array(picks, np.int64), np.sqrt(np.array(distances)) * rows.scale, F_NR)
 
@@ -65,29 +64,22 @@ class _Left:
         self._n, self._from = 0, 0  # columns of the factor now, and when those of the Gram matrix were made
         self._make_columns(batch_of(int(rows.sq_norms.argmax()), largest(rows.sq_norms)))
         self.F_NK: Array = np.empty((rows.n, k), self._left_NM.dtype)
-        self._new_NM = np.empty_like(self._left_NM)  # columns of F since _from: a column by itself takes as long to write there as 32
 
     def append(self, i: int, left_N: Float64) -> Array:
         """The next column of the factor, with row i as the pivot."""
         if i not in self._place:
             self._make_columns(batch_of(i, largest(left_N)))
-        t = self._n - self._from
-        column_N: Array = self._left_NM[:, self._place[i]] - self._new_NM[:, :t] @ self._new_NM[i, :t]
+        column_N: Array = self._left_NM[:, self._place[i]] - self.F_NK[:, self._from : self._n] @ self.F_NK[i, self._from : self._n]
         column_N /= np.sqrt(max(column_N[i], np.finfo(column_N.dtype).tiny))
-        self._new_NM[:, t] = self._rows.same_for_copies(column_N)
+        self.F_NK[:, self._n] = self._rows.same_for_copies(column_N)
         self._n += 1
         return column_N
-
-    def write(self) -> None:
-        """Bring F_NK up to date."""
-        self.F_NK[:, self._from : self._n] = self._new_NM[:, : self._n - self._from]
-        self._from = self._n
 
     def _make_columns(self, index_M: Int64) -> None:
         self._left_NM: Array = self._rows.inner_with(self._rows, index_M, self._spread)
         self._place: dict[int, int] = {int(row): m for m, row in enumerate(index_M)}
+        self._from = self._n
         if self._n:
-            self.write()
             pivots_TM = np.ascontiguousarray(self.F_NK[index_M, : self._n].T)
 
             def work(first: int, last: int) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from alcli.numerics.blocks import thread_limit
 from alcli.strategies._contract import Selection, select, strategy_of
 from alcli.strategies._view import View
 from alcli.workflows.simulation_request import CORE
-from tests.benchmarks.timing import median_seconds, table
+from tests.benchmarks.timing import median_seconds, seconds_of, table
 from tests.helpers import TableHead, fresh, view_of
 
 N, D, C, B = 50_000, 384, 77, 1_000
@@ -88,12 +87,6 @@ def select_once(name: str) -> None:
     pick(name, view_of(X_ND, head=head), B)
     marks = Path("/proc/self/status").read_text().split("VmHWM:")[1]
     print(int(marks.split()[0]) / 1024)
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def as_in_a_simulation(data: Path) -> None:

@@ -28,8 +28,7 @@ from alcli.heads._model import Model
 from alcli.strategies._contract import Selection, select
 from alcli.strategies._modifiers import modified
 from alcli.strategies._view import View
-from tests.benchmarks.bench_selection import seconds_of
-from tests.benchmarks.timing import median_seconds, table
+from tests.benchmarks.timing import median_seconds, seconds_of, table
 from tests.helpers import view_of
 
 N, D, C, B, LABELLED = 50_000, 384, 77, 500, 500
@@ -54,7 +53,7 @@ class Rates:
         self.thin = cpu_seconds(lambda: A @ few) / (2 * 4096 * D * 32)
         self.exponential64 = cpu_seconds(lambda: np.exp(E64), 50) / E64.size
         self.exponential = cpu_seconds(lambda: np.exp(A[:512]), 50) / (512 * D)
-        self.adding64 = cpu_seconds(lambda: np.add(E64, E64[0, 0], out=E64), 50) / E64.size
+        self.adding64 = cpu_seconds(lambda: np.add(E64, 0.0, out=E64), 50) / E64.size
         self.omega = cpu_seconds(lambda: wrightomega(E64)) / E64.size
         self.drawing = cpu_seconds(lambda: np.cumsum(y**10.0)) / N
         self.reading = cpu_seconds(lambda: P @ P[0]) / P.size

@@ -177,7 +177,7 @@ def study(setting: Setting, path: Path, out: Path) -> None:
     for seed in range(setting.seeds):
         fits = Fits(bench, seed)
         for pair in PAIRS:
-            if pair.name in runs and seed < pair.most_seeds:
+            if pair.name in runs and seed < pair.fewer_seeds.get(setting.name, setting.seeds):
                 for side in SIDES:
                     runs[pair.name][side].append(_kept(out / setting.name / pair.name / f"{side}-{seed}.json", bench, pair, side, seed, fits))
                 ours, theirs = (100 * runs[pair.name][side][-1].area for side in SIDES)

@@ -16,10 +16,10 @@ from typing import Any
 def median_seconds(work: Callable[[], Any], runs: int = 5) -> float:
     """Median wall seconds of `runs` calls after one warm-up."""
     work()
-    return statistics.median(_once(work) for _ in range(runs))
+    return statistics.median(seconds_of(work) for _ in range(runs))
 
 
-def _once(work: Callable[[], Any]) -> float:
+def seconds_of(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
