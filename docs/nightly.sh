@@ -3,7 +3,7 @@
 # usage: sh nightly.sh FOLDER     (see docs/cron.md; needs alcli and flock on the PATH)
 #
 # FOLDER holds pool.parquet and labels.csv, a file with the header id,label that annotators append to. It gets head.safetensors,
-# ledger.parquet, to-label/DATE.csv; and simulation/ where there is a labelled.parquet, a pool whose labels are known.
+# ledger.parquet, to-label/DATE.csv; and simulation/DATE/ where there is a labelled.parquet, a pool whose labels are known.
 set -u
 cd "${1:?usage: sh nightly.sh FOLDER}" || exit 66
 batch=${BATCH:-10} strategy=${STRATEGY:-badge} first=${FIRST:-typiclust}
@@ -47,9 +47,11 @@ if [ ! -f "to-label/$today.csv" ]; then
     fi && said="$said $(($(wc -l < "to-label/$today.csv") - 1)) items in to-label/$today.csv"
 fi
 
-# A simulation that did not finish goes on from where it was.
+# A folder a week, for a simulation goes on from where it was and refuses other labels than those it began with.
 if [ "$weekday" = 7 ] && [ -f labelled.parquet ]; then
-    step alcli simulate labelled.parquet -s "margin,$strategy" -n "$batch" --rounds 5 --seeds 3 -o simulation -q && said="$said simulation/summary.csv is new"
+    mkdir -p simulation
+    step alcli simulate labelled.parquet -s "margin,$strategy" -n "$batch" --rounds 5 --seeds 3 -o "simulation/$today" -q &&
+        said="$said simulation/$today/summary.csv is new"
 fi
 
 echo "nightly: ${said#; }"

@@ -95,8 +95,10 @@ def test_a_week(folder):
     assert "pool.parquet: no such file" in night(7, 66)
     os.rename("away", "pool.parquet")
     labels.write_text("id,label\n" + answers(1, 2, 3, 4, 5, 6))
-    assert "simulation/summary.csv is new" in night(7, weekday=7)
-    assert Path("simulation/curves.parquet").exists()
+    assert "simulation/2025-03-07/summary.csv is new" in night(7, weekday=7)
+    assert Path("simulation/2025-03-07/curves.parquet").exists()
+    write_pool("labelled.parquet", X_ND[:80], label=list(TRUTH.values())[:80])
+    assert "simulation/2025-03-14/summary.csv is new" in night(14, weekday=7), "other labels, another folder"
 
     given = [id for day in range(1, 8) for id in batch(day)]
     ledger = pq.read_table("ledger.parquet")["id"].to_pylist()
