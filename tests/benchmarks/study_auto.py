@@ -48,7 +48,7 @@ FIRST = {"digits": (10, 30), "banking77": (77, 231)}
 STEPS = {"digits": ((10, 10), (30, 20), (100, 30), (300, 50)), "banking77": ((77, 77), (231, 77), (770, 231), (2310, 462))}  # labels, batch
 SEEDS = {"digits": {"cold": 20, "random": 20, "chosen": 20}, "banking77": {"cold": 5, "random": 5, "chosen": 3}}
 LOW = {"digits": {"n": 10, "rounds": 5, "initial": 20, "seeds": 10}, "banking77": {"n": 77, "rounds": 2, "initial": 77, "seeds": 3}}
-HIGH = {"digits": {"n": 20, "rounds": 5, "initial": 150, "seeds": 10}, "banking77": {"n": 231, "rounds": 1, "initial": 770, "seeds": 2}}
+HIGH = {"digits": {"n": 20, "rounds": 5, "initial": 150, "seeds": 10}, "banking77": {"n": 231, "rounds": 1, "initial": 770, "seeds": 3}}
 BAIT = {
     "trace=bait": ["trace.weight=trace"],
     "binary=bait": ["binary.weight=binary"],
