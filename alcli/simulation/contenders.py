@@ -23,8 +23,9 @@ from alcli.simulation.look_ahead import optimal_look_ahead
 from alcli.simulation.modifiers import MODIFIERS, Chooser, Modifier
 from alcli.simulation.plan import BASELINE
 from alcli.simulation.situation import Situation
-from alcli.strategies._contract import Selection, Strategy, modifying
+from alcli.strategies._contract import Selection, Strategy
 from alcli.strategies._modifiers import modified
+from alcli.strategies._options import modifying
 
 ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 ORACLES: Mapping[str, Callable[..., Selection]] = {"optimal-look-ahead": optimal_look_ahead}

@@ -26,7 +26,8 @@ from alcli.numerics.look_ahead import Score, Step, batch_coefficients, judge, wh
 from alcli.posteriors._contract import Link, mean_of
 from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.simulation.situation import Situation
-from alcli.strategies._contract import Count, Selection, at_least, finite32
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, finite32
 from alcli.strategies.margin import margin
 
 Proposal = Literal["random", "mixed"]

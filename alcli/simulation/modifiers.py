@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from alcli.simulation.situation import Situation
-from alcli.strategies._contract import Count, Selection, at_least
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection
 from alcli.strategies._modifiers import joined
 
 Chooser = Callable[[Situation, int, int], Selection]

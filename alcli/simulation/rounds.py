@@ -27,8 +27,8 @@ from alcli.simulation.results import CellResult, Pick, Point
 from alcli.simulation.situation import Situation
 from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_two_classes
 from alcli.strategies._contract import Selection
-from alcli.strategies._groups import Grouping, GroupSource
-from alcli.strategies._view import Source
+from alcli.strategies._grouping import Grouping, GroupSource
+from alcli.strategies._protocols import Source
 
 _NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
 

@@ -11,7 +11,7 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.simulation.plan import Plan
 from alcli.simulation.rounds import Bench
 from alcli.strategies._arrays import ArraySource
-from alcli.strategies._groups import Grouping
+from alcli.strategies._grouping import Grouping
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from alcli.heads._model import Model
 from alcli.simulation.oracle import Oracle
 from alcli.strategies._budget import select_within
 from alcli.strategies._contract import Selection, Strategy, select
-from alcli.strategies._groups import GroupedView, GroupSource
+from alcli.strategies._grouping import GroupSource
+from alcli.strategies._groups import GroupedView
 from alcli.strategies._live import Live
-from alcli.strategies._view import Source, View
+from alcli.strategies._protocols import Source
+from alcli.strategies._view import View
 
 
 class Situation:

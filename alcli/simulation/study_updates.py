@@ -22,7 +22,7 @@ from alcli.heads._fitting import FitSpec
 from alcli.simulation.plan import initial_rng, split_rng
 from alcli.simulation.splits import held_out, initial_rows
 from alcli.simulation.update_methods import METHODS, RADAM, Method, Prior, radam, scores, second_order
-from alcli.strategies._view import Source
+from alcli.strategies._protocols import Source
 
 GAMMAS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 GROWING, STAGES, STEP_SIZE = "growing", "stages", "gamma"

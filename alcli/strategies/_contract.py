@@ -21,12 +21,8 @@ import numpy as np
 
 from alcli.arrays import Float32, Float64, Floats, Int64
 from alcli.numerics.topk import TopK
-from alcli.strategies._checks import Count as Count  # also for those who import it from here
-from alcli.strategies._checks import at_least as at_least
-from alcli.strategies._needs import CLASSIFICATION_NEEDS as CLASSIFICATION_NEEDS  # also for those who import it from here
-from alcli.strategies._needs import FEATURE_NEEDS, HEAD_NEEDS, OF_IDS, POSTERIOR_NEEDS
-from alcli.strategies._options import GROUP_OPTIONS, aggregating, averaging, embedding, sampling
-from alcli.strategies._options import modifying as modifying
+from alcli.strategies._needs import CLASSIFICATION_NEEDS, FEATURE_NEEDS, HEAD_NEEDS, OF_IDS, POSTERIOR_NEEDS
+from alcli.strategies._options import GROUP_OPTIONS, aggregating, averaging, embedding, modifying, sampling
 from alcli.strategies._view import View
 
 F = TypeVar("F", bound=Callable[..., Any])

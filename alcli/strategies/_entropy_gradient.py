@@ -8,7 +8,8 @@ import numpy as np
 
 from alcli.numerics.entropy_gradient import FeatureNorm, Norm, norms
 from alcli.numerics.network import Network
-from alcli.strategies._contract import Selection, at_least
+from alcli.strategies._checks import at_least
+from alcli.strategies._contract import Selection
 from alcli.strategies._streamed import Best, Part
 from alcli.strategies._view import View
 from alcli.strategies.entropy import entropy

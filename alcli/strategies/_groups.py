@@ -21,9 +21,7 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import DataError, printable
 from alcli.numerics.segments import Aggregate, aggregated, segment_means, segment_sums
-from alcli.strategies._grouping import PART_ROWS, Embed
-from alcli.strategies._grouping import Grouping as Grouping  # also for those who import it from here
-from alcli.strategies._grouping import GroupSource as GroupSource
+from alcli.strategies._grouping import PART_ROWS, Embed, GroupSource
 from alcli.strategies._needs import CLASSIFICATION_NEEDS, OF_FEATURES, OF_IDS
 from alcli.strategies._protocols import Predictor
 from alcli.strategies._view import Scored, Scorer, View

@@ -18,8 +18,7 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import DataError
 from alcli.numerics.logistic import one_hot
 from alcli.strategies._needs import OF_IDS, Answers
-from alcli.strategies._protocols import Predictor
-from alcli.strategies._protocols import Source as Source  # also for those who import it from here
+from alcli.strategies._protocols import Predictor, Source
 
 Scorer = Callable[..., Float64]  # a pointwise strategy with its options: blocks of what it needs -> scores_B
 Scored = tuple[Int64, Float64, Floats | None]

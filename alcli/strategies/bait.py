@@ -24,7 +24,8 @@ from alcli.arrays import Array, Float64
 from alcli.errors import UsageError
 from alcli.numerics.bait import choose
 from alcli.numerics.fisher import information, softmax_root, with_prior
-from alcli.strategies._contract import Count, Selection, at_least, batch, finite32
+from alcli.strategies._checks import Count, at_least
+from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._view import View
 
 MOST_FULL = 4096  # weights of a head whose full Fisher information is kept

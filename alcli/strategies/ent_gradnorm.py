@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.numerics.entropy_gradient import FeatureNorm, Norm
-from alcli.strategies._contract import Count, Selection, batch
+from alcli.strategies._checks import Count
+from alcli.strategies._contract import Selection, batch
 from alcli.strategies._entropy_gradient import Fallback, longest_gradients
 from alcli.strategies._view import View
 

@@ -36,8 +36,8 @@ from alcli.strategies import (
     typiclust,
     uherding,
 )
-from alcli.strategies._checks import share
-from alcli.strategies._contract import Count, Selection, at_least, batch, select, strategy_of
+from alcli.strategies._checks import Count, at_least, share
+from alcli.strategies._contract import Selection, batch, select, strategy_of
 from alcli.strategies._view import View
 
 _FILTERS = {

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from alcli.strategies._contract import Selection, at_least, batch, finite32
+from alcli.strategies._checks import at_least
+from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._view import View
 from alcli.strategies.margin import margin
 from alcli.strategies.typiclust import typiclust

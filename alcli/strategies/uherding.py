@@ -18,8 +18,8 @@ import numpy as np
 
 from alcli.numerics.herding import max_herding, smallest_distance
 from alcli.numerics.unit_rows import unit_rows
-from alcli.strategies._checks import positive
-from alcli.strategies._contract import Count, Selection, at_least, batch, finite32
+from alcli.strategies._checks import Count, at_least, positive
+from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._coverage import evaluation_places
 from alcli.strategies._view import View
 from alcli.strategies.margin import margin

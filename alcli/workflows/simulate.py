@@ -22,7 +22,7 @@ from alcli.simulation.metrics import SMALLER_IS_BETTER, main_metric
 from alcli.simulation.parallel import run_cells
 from alcli.simulation.plan import BASELINE, Cell, Plan
 from alcli.simulation.shared import Matrix, Shared
-from alcli.strategies._contract import CLASSIFICATION_NEEDS
+from alcli.strategies._needs import CLASSIFICATION_NEEDS
 from alcli.workflows.costs import costs_of
 from alcli.workflows.items import Items, about_pool, check_options, refuse_groups
 from alcli.workflows.simulation_folder import FORMAT, SimulationFolder

@@ -10,7 +10,7 @@ import numpy as np
 from alcli.arrays import Array, Int64
 from alcli.data.pool import Pool
 from alcli.errors import DataError, printable
-from alcli.strategies._groups import Grouping
+from alcli.strategies._grouping import Grouping
 from alcli.workflows.labelled import is_regression, own_labels
 
 
