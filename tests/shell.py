@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 SCRIPT = str(Path(sys.executable).parent / "alcli")
+ROOT = str(Path(__file__).parents[1])
 _PLAIN = {"NO_COLOR": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -56,20 +58,25 @@ def process(*arguments: object, stdin: bytes = b"", timeout: float = 60, **envir
     return Outcome(done.returncode, done.stdout, done.stderr.decode())
 
 
+def limit_addresses(size: int) -> None:
+    """Give this process `size` bytes of addresses beyond those that it has, which in one that has run many tests may be gigabytes."""
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (now + size, now + size))
+
+
 _LIMITED = """
-import os, resource, sys
+import sys
 import pyarrow.parquet, alcli.workflows.query, alcli.strategies.coreset, alcli.strategies.kmeans
 from alcli.cli.shell import run
-with open("/proc/self/statm") as file:
-    now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[1]),) * 2)
+from tests.shell import limit_addresses
+limit_addresses(int(sys.argv[1]))
 sys.exit(run(sys.argv[2:]))
 """
 
 
 def with_memory(size: int, *arguments: object) -> Outcome:
     """The command line in a new process that gets `size` bytes of addresses beyond its modules; a forked one inherits what others have freed."""
-    done = subprocess.run([sys.executable, "-c", _LIMITED, str(size), *map(str, arguments)], capture_output=True, timeout=60, env=os.environ | _PLAIN)
+    done = subprocess.run([sys.executable, "-c", _LIMITED, str(size), *map(str, arguments)], capture_output=True, timeout=60, env=os.environ | _PLAIN | {"PYTHONPATH": ROOT})
     return Outcome(done.returncode, done.stdout, done.stderr.decode())
 
 

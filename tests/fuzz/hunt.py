@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from typing import Any
 from tests.fuzz import mutations as m
 from tests.fuzz.oracles import Reader, judge, label_reader, read_head, read_ids_and_labels, read_pool
 from tests.pools import CLASSES, tiny_features, write_labels, write_pool
-from tests.shell import SCRIPT
+from tests.shell import SCRIPT, limit_addresses
 
 MEMORY = 4 << 30
 SECONDS = 20  # a file of four kilobytes that takes longer is a hang
@@ -103,7 +102,7 @@ def _read_in_child(what: Target, files: list[bytes]) -> tuple[list[str], str]:
     child = os.fork()
     if child == 0:
         os.close(reader)
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        limit_addresses(MEMORY)
         for data in files:
             signal.alarm(SECONDS)
             what.path.write_bytes(data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import resource
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +16,12 @@ import pytest
 from alcli.data.pool_writer import write_pool as write_embedded
 from tests.fuzz.mutations import footer_start, pool_bytes
 from tests.pools import CLASSES, fixed, names, tiny_features, write_pool
-from tests.shell import forked, untouched, with_memory, with_peak
+from tests.shell import forked, limit_addresses, untouched, with_memory, with_peak
 
 X_ND, Y_N = tiny_features()
 ASK = ("query", "pool.parquet", "-s", "coreset", "-n", 3, "-o", "out.csv")
 GOOD = pool_bytes("plain-crc")
 SMALL = 400 << 20
-
-
-def limited(size: int):
-    """A limit on the address space beyond what this warm process has, to be set in the child."""
-
-    def limit() -> None:
-        with open("/proc/self/statm") as file:
-            now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        resource.setrlimit(resource.RLIMIT_AS, (now + size, now + size))
-
-    return limit
 
 
 CONTENTS = {
@@ -113,7 +101,7 @@ def test_a_footer_that_promises_more_rows_than_there_are(folder):
     """A number of rows that fits nothing else in the file is refused before anything of that size is made."""
     Path("pool.parquet").write_bytes(_with_rows(GOOD, 48, 63))
     with untouched(folder):
-        forked(*ASK, before=limited(SMALL)).refused(65, "pool.parquet", "48 rows together, its footer says 63")
+        forked(*ASK, before=lambda: limit_addresses(SMALL)).refused(65, "pool.parquet", "48 rows together, its footer says 63")
 
 
 def _with_rows(data: bytes, old: int, new: int) -> bytes:
@@ -130,7 +118,7 @@ def test_a_decompression_bomb_streams(folder):
     pq.write_table(pa.table({"id": np.arange(n), "features": column}), "pool.parquet", compression="zstd", use_dictionary=False)
     assert os.path.getsize("pool.parquet") < 2 << 20
     asked = ("query", "pool.parquet", "-s", "random", "-n", 3, "-q")
-    assert len(forked(*asked, before=limited(SMALL)).done().lines) == 3
+    assert len(forked(*asked, before=lambda: limit_addresses(SMALL)).done().lines) == 3
     from alcli.data.pool import open_pool
 
     assert sum(len(X_BD) for _, X_BD in open_pool("pool.parquet").blocks()) == n
@@ -257,7 +245,7 @@ def test_sizes_in_a_head_are_not_believed(tiny):
         header = json.dumps({"__metadata__": {"alcli": json.dumps({"format": 1})}, "model.w": {"dtype": "F64", "shape": shape, "data_offsets": [0, end]}}).encode()
         Path("big.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
         with untouched(tiny):
-            forked("query", "pool.parquet", "-s", "margin", "-n", 3, "-H", "big.safetensors", before=limited(SMALL)).refused(65, "big.safetensors")
+            forked("query", "pool.parquet", "-s", "margin", "-n", 3, "-H", "big.safetensors", before=lambda: limit_addresses(SMALL)).refused(65, "big.safetensors")
     Path("deep.safetensors").write_bytes((60_000).to_bytes(8, "little") + b"[" * 60_000)
     forked("query", "pool.parquet", "-s", "margin", "-n", 3, "-H", "deep.safetensors").refused(65, "deep.safetensors")
 
