@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alcli.data.files import DataFile
-from alcli.data.pages import _chunks, _header, _headers, _struct, check_pages, has_checksums
+from alcli.data.pages import _CRC, _chunks, _header, _headers, check_pages, has_checksums
 from alcli.errors import DataError, MemoryLimitError
+from tests.data.test_thrift import i32, varint
 from tests.pools import fixed, tiny_features, write_pool
 
 X_ND = tiny_features(300)[0]
@@ -50,16 +51,17 @@ def test_the_sizes_of_pages_add_up(folder, n, how):
     pq.write_table(pa.table(columns(n)), "pool.parquet", write_batch_size=16, **how)
     with FILE.open() as source, pq.ParquetFile("pool.parquet") as parquet:
         for name in columns(n):
-            for group in range(parquet.metadata.num_row_groups):
-                for chunk in _chunks(parquet, name, group):
-                    stored = becomes = 0
-                    at = chunk.dictionary_page_offset or chunk.data_page_offset
-                    for header in _headers(source, FILE, chunk):
-                        length = _header(source, FILE, at + stored)[1]
-                        stored += length + header[3]
-                        becomes += length + header[2]
-                        assert (4 in header) == how["write_page_checksum"]
-                    assert (stored, becomes) == (chunk.total_compressed_size, chunk.total_uncompressed_size)
+            leaf = [parquet.schema.column(i).path.split(".")[0] for i in range(len(parquet.schema))].index(name)
+            theirs = [c for g in range(parquet.metadata.num_row_groups) if (c := parquet.metadata.row_group(g).column(leaf)).num_values]
+            for chunk, said in zip(_chunks(source, parquet, name, range(parquet.metadata.num_row_groups)), theirs, strict=True):
+                stored = becomes = 0
+                at = said.dictionary_page_offset or said.data_page_offset
+                for header in _headers(source, FILE, chunk):
+                    length = _header(source, FILE, at + stored)[1]
+                    stored += length + header[3, 5]
+                    becomes += length + header[2, 5]
+                    assert (_CRC in header) == how["write_page_checksum"]
+                assert (stored, becomes) == (said.total_compressed_size, said.total_uncompressed_size)
             assert has_checksums(FILE, parquet, name) == (how["write_page_checksum"] or n == 0)
             check_pages(FILE, parquet, name, None, None)
 
@@ -79,31 +81,10 @@ def test_a_page_beyond_the_limit(folder):
 
 def test_columns_with_dots(folder):
     write_pool("pool.parquet", X_ND, **{"a.b": pa.array([1] * 300), "a": pa.array([{"b": 1, "c": {"d": 2}}] * 300), "ab": pa.array([3] * 300)})
-    with pq.ParquetFile("pool.parquet") as parquet:
-        assert sorted(c.path_in_schema for c in _chunks(parquet, "a", 0)) == ["a.b", "a.b", "a.c.d"]
-        assert [c.path_in_schema for c in _chunks(parquet, "ab", 0)] == ["ab"]
-
-
-def varint(value: int) -> bytes:
-    out = b""
-    while value > 127:
-        out, value = out + bytes([value & 127 | 128]), value >> 7
-    return out + bytes([value])
-
-
-def i32(step: int, value: int, kind: int = 5) -> bytes:
-    return bytes([step << 4 | kind]) + varint(value << 1 if value >= 0 else -2 * value - 1)
-
-
-def test_what_a_header_may_hold():
-    """Fields in any order and of unknown kinds; the last of two counts; one of another kind than i32 is no size, as for pyarrow."""
-    assert _struct(i32(1, 0) + i32(1, 70) + i32(1, 50) + b"\0", 0, 0)[0] == {1: 0, 2: 70, 3: 50}
-    assert _struct(b"\x28\x03abc" + i32(1, 9) + b"\x19\xf5" + varint(20) + bytes(20) + b"\0", 0, 0)[0] == {3: 9}
-    assert _struct(b"\x05\x06\x12" + b"\x05\x04\x46" + b"\0", 0, 0)[0] == {3: 9, 2: 35}
-    assert _struct(i32(2, 8) + b"\x05\x04" + varint(2 * 7) + b"\x06\x04" + varint(2 * 5) + b"\0", 0, 0)[0] == {2: 7}
-    assert _struct(b"\x11\x12\x1c" + i32(2, 4) + b"\0" + b"\0", 0, 0) == ({}, 7)
-    wrapped = b"\x05" + varint(2 * 32767) + varint(0) + bytes([0x35]) + varint(2 * 6) + b"\0"
-    assert _struct(wrapped, 0, 0)[0][-32766] == 6
+    path = (3, 9)
+    with FILE.open() as source, pq.ParquetFile("pool.parquet") as parquet:
+        assert sorted(c[path] for c in _chunks(source, parquet, "a", [0])) == [[b"a", b"b"], [b"a", b"c", b"d"], [b"a.b"]]
+        assert [c[path] for c in _chunks(source, parquet, "ab", [0])] == [[b"ab"]]
 
 
 @pytest.mark.parametrize("bad", [b"", b"\x15", b"\0", b"\x1b\0\0", b"\x15" + b"\xff" * 12, b"\x1c" * 100, b"\x19\xf9" * 100, i32(2, -1) + i32(1, 1) + b"\0", i32(2, 1) + i32(1, -1) + b"\0", i32(2, 1 << 31) + i32(1, 1) + b"\0", i32(2, 5) + b"\0", b"\x18\xff\xff\xff\xff\x0f" + bytes(50), b"\x19\xf8\xff\xff\xff\xff\x0f" + bytes(99)])
@@ -118,11 +99,11 @@ def test_any_bytes_end_in_a_header_or_a_sentence(data):
         header, length = _header(io.BytesIO(data), FILE, 0)
     except DataError:
         return
-    assert 0 <= header[2] < 1 << 31
-    assert 0 <= header[3] < 1 << 31
+    assert 0 <= header[2, 5] < 1 << 31
+    assert 0 <= header[3, 5] < 1 << 31
     assert length <= len(data)
 
 
 def test_a_long_header_is_read_again(folder):
     long = i32(2, 70) + i32(1, 50) + b"\x18" + varint(5000) + bytes(5000) + b"\0"
-    assert _header(io.BytesIO(long + b"rest"), FILE, 0) == ({2: 70, 3: 50}, len(long))
+    assert _header(io.BytesIO(long + b"rest"), FILE, 0) == ({(2, 5): 70, (3, 5): 50, (4, 8): bytes(5000)}, len(long))
