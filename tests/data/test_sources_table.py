@@ -256,7 +256,7 @@ def test_damaged_parquet_is_a_data_error(tmp_path):
     data = path.read_bytes()
     for bad in (b"", b"PAR1", data[:-20], data[: len(data) // 2]):
         path.write_bytes(bad)
-        with pytest.raises(DataError, match=r"a\.parquet: cannot be read as Parquet"):
+        with pytest.raises(DataError, match=r"a\.parquet: not readable as Parquet"):
             open_source(path, Asked())
 
 

@@ -138,9 +138,9 @@ def test_extreme_shapes(folder, alcli, n, dim, strategy):
 
 
 def test_memory_does_not_grow_with_the_row_group(folder):
-    """A single row group of 72 MB adds less than half of that to what a pool of one block takes."""
+    """A single row group of 144 MB adds less than half of that to what a pool of one block takes: three blocks of 16 MiB are under way at a time."""
     peak = {}
-    for n in (2_000, 150_000):
+    for n in (2_000, 300_000):
         X_ND = np.random.default_rng(0).standard_normal((n, 120), np.float32)
         write_pool("pool.parquet", X_ND, pa.array(np.arange(n)))
         write_labels("labels.csv", {0: "a", 1: "b"})
@@ -153,4 +153,4 @@ def test_memory_does_not_grow_with_the_row_group(folder):
         code, kilobytes = done.stderr.split()[-2:]
         assert code == "0", done.stderr
         peak[n] = int(kilobytes) / 1024
-    assert peak[150_000] - peak[2_000] < 48, peak
+    assert peak[300_000] - peak[2_000] < 70, peak

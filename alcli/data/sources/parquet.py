@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from alcli.data import hive
 from alcli.data.files import DataFile
-from alcli.data.sources.base import opened
+from alcli.data.pages import check_pages
+from alcli.data.parquet import count_rows, open_parquet, reading
 from alcli.data.sources.columns import TRAVELLERS
-from alcli.errors import AlcliError, DataError, printable
+from alcli.errors import DataError, printable
 
 
 class ParquetReader:
@@ -24,18 +23,18 @@ class ParquetReader:
 
     def __init__(self, files: list[Path], use_hive: bool = False) -> None:
         self.files = files
-        named = [DataFile(str(path)) for path in files]
-        self._hive = [hive.values(file) if use_hive else {} for file in named]
-        self.notes = [] if use_hive else hive.note(named, ("id", *TRAVELLERS))
+        self._files = [DataFile(str(path)) for path in files]
+        self._hive = [hive.values(file) if use_hive else {} for file in self._files]
+        self.notes = [] if use_hive else hive.note(self._files, ("id", *TRAVELLERS))
         self._rows: list[int] = []
         self.schema = pa.schema([])
-        for path in files:
-            with _open(path) as file:
-                schema = file.schema_arrow
+        for file in self._files:
+            with reading(file), open_parquet(file) as parquet:
+                schema = parquet.schema_arrow
                 if self._rows and not schema.equals(self.schema):
-                    raise DataError(f"{printable(path)}: its columns differ from those of {printable(files[0])}")
+                    raise DataError(f"{file.name}: its columns differ from those of {printable(files[0])}")
                 self.schema = schema
-                self._rows.append(file.metadata.num_rows)
+                self._rows.append(count_rows(parquet, file))
         for key in dict.fromkeys(key for found in self._hive for key in found):
             if key in self.schema.names:
                 raise DataError(f"{printable(files[0])}: '{printable(key)}' is both a column and a partition folder, expected one of them")
@@ -65,14 +64,16 @@ class ParquetReader:
 
     def _tables(self, names: list[str], rows: int, skip: int) -> Iterator[pa.Table]:
         """Pieces of at most `rows` rows in order, without the first `skip`; whole row groups are skipped unread."""
-        for path, values in zip(self.files, self._hive):
-            with _open(path) as file:
-                stored = [name for name in names if name in file.schema_arrow.names] or file.schema_arrow.names[:1]
-                sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+        for file, values in zip(self._files, self._hive):
+            with reading(file), open_parquet(file) as parquet:
+                stored = [name for name in names if name in parquet.schema_arrow.names] or parquet.schema_arrow.names[:1]
+                sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.metadata.num_row_groups)]
                 wanted = list(range(len(sizes)))
                 while wanted and skip >= sizes[wanted[0]]:
                     skip -= sizes[wanted.pop(0)]
-                for batch in file.iter_batches(rows, row_groups=wanted, columns=stored, use_threads=False):
+                for name in stored:
+                    check_pages(file, parquet, name, wanted, None)
+                for batch in parquet.iter_batches(rows, row_groups=wanted, columns=stored, use_threads=False):
                     batch.validate(full=True)
                     passed = min(skip, len(batch))
                     skip -= passed
@@ -87,15 +88,3 @@ def _with_folders(table: pa.Table, values: dict[str, str | None], names: list[st
             table = table.append_column(name, pa.repeat(pa.scalar(values.get(name), pa.string()), len(table)))
     return table.select(names)
 
-
-@contextmanager
-def _open(path: Path) -> Iterator[pq.ParquetFile]:
-    """The file, closed again. What goes wrong inside the block is about this file: pyarrow raises several kinds on damaged ones."""
-    with opened(path) as file:
-        try:
-            with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20) as parquet:
-                yield parquet
-        except AlcliError:
-            raise
-        except Exception as error:
-            raise DataError(f"{printable(path)}: cannot be read as Parquet ({printable(error)})") from error
