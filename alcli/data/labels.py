@@ -176,21 +176,24 @@ def _warn_of_look_alikes(labels: Labels) -> None:
             labels.notes.append(f"the classes '{printable(other)}' and '{printable(name)}' differ only by spaces")
 
 
-def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, name: str, *, regression: bool | None = None) -> Labels:
-    """The labels that a pool itself carries, for `rows`; null means not labelled. regression: None makes one of a float column."""
-    kind = class_type_of(column.type, name)
+def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, where: str, *, regression: bool | None = None) -> Labels:
+    """The labels that a pool itself carries, for `rows`; null means not labelled. where: pool and column, for messages.
+
+    regression: None makes one of a float column.
+    """
+    kind = class_type_of(column.type, where)
     regression = kind == "float" if regression is None else regression
     labels, types = Labels(), set[str]()
     for id, row, value in zip(ids.arrow(rows).to_pylist(), rows.tolist(), column.take(pa.array(rows)).to_pylist()):
         if value is None or value == "":
             continue
-        where = f"column '{printable(name)}', row {row} (id '{printable(id)}')"
-        labels.by_id[id] = Said(to_target(value, where) if regression else to_class(value, where, types), 1.0, where)
+        at = f"{where}, row {row} (id '{printable(id)}')"
+        labels.by_id[id] = Said(to_target(value, at) if regression else to_class(value, at, types), 1.0, at)
     labels.class_type = types.pop() if len(types) == 1 else "string"
     return labels
 
 
-def class_type_of(kind: pa.DataType, name: str) -> str:
+def class_type_of(kind: pa.DataType, where: str) -> str:
     """string, integer, boolean (classification) or float (regression). Raises DataError for other types of a label column."""
     if pt.is_floating(kind) or pt.is_decimal(kind):
         return "float"
@@ -200,4 +203,4 @@ def class_type_of(kind: pa.DataType, name: str) -> str:
         return "integer"
     if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_null(kind):
         return "string"
-    raise DataError(f"column '{printable(name)}' is of type {kind}, expected classes (strings, integers, booleans) or numbers")
+    raise DataError(f"{where} is of type {kind}, expected classes (strings, integers, booleans) or numbers")

@@ -138,6 +138,11 @@ class Pool:
             self._require(self._columns.label)
         return self.column(self.label_column)
 
+    @property
+    def label_place(self) -> str:
+        """How messages call the label column."""
+        return f"{self.name}: column '{printable(self.label_column)}'"
+
     def _require(self, column: str) -> None:
         """Raise DataError for a file that has no such column."""
         for file in self._files:

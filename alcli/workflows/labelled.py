@@ -60,7 +60,7 @@ def usable(pool: Pool, labels: Labels, regression: bool) -> LabelledRows:
 def own_labels(pool: Pool, rows: Int64, *, regression: bool | None = None) -> Labels:
     """The labels that the pool itself carries for `rows`; none at all when it has no label column. regression: None follows its type."""
     column = pool.labels()
-    return Labels() if column is None else labels_of_column(column, pool.ids, rows, pool.label_column, regression=regression)
+    return Labels() if column is None else labels_of_column(column, pool.ids, rows, pool.label_place, regression=regression)
 
 
 def is_regression(pool: Pool, task: Task, head: str | None) -> bool:
@@ -70,7 +70,7 @@ def is_regression(pool: Pool, task: Task, head: str | None) -> bool:
     if task != "auto":
         return task == "regression"
     column = pool.labels()
-    floats = column is not None and class_type_of(column.type, pool.label_column) == "float"
+    floats = column is not None and class_type_of(column.type, pool.label_place) == "float"
     return floats and head in (None, "ridge", "mlp")
 
 

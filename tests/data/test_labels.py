@@ -12,6 +12,7 @@ from alcli.data.labels import class_type_of, labels_of_column, read_labels, sort
 from alcli.errors import DataError
 
 IDS = Ids(pa.array(["a", "b", "c", "d"], pa.large_string()))
+PLACE = "pool.parquet: column 'label'"
 ROWS = pa.array([0, 1, 2, 3]).to_numpy()
 
 
@@ -54,19 +55,19 @@ def test_targets(folder):
     (pa.nulls(4), "string", {}),
 ])  # fmt: skip
 def test_labels_of_a_column(column, kind, labels):
-    found = labels_of_column(column, IDS, ROWS, "label")
+    found = labels_of_column(column, IDS, ROWS, PLACE)
     assert {id: said.label for id, said in found.by_id.items()} == labels
     assert found.class_type == kind if labels else True
 
 
 def test_a_column_of_floats():
     column = pa.array([1.0, None, 2.0, 3.0])
-    assert labels_of_column(column, IDS, ROWS, "label").arrays(None)[0].tolist() == [1, 2, 3]
-    assert labels_of_column(column, IDS, ROWS, "label", regression=False).classes() == ("1", "2", "3")
-    with pytest.raises(DataError, match=r"column 'label', row 0 \(id 'a'\): .*finite"):
-        labels_of_column(pa.array([float("nan")] * 4), IDS, ROWS, "label")
-    with pytest.raises(DataError, match="expected classes"):
-        class_type_of(pa.list_(pa.int8()), "label")
+    assert labels_of_column(column, IDS, ROWS, PLACE).arrays(None)[0].tolist() == [1, 2, 3]
+    assert labels_of_column(column, IDS, ROWS, PLACE, regression=False).classes() == ("1", "2", "3")
+    with pytest.raises(DataError, match=r"pool\.parquet: column 'label', row 0 \(id 'a'\): .*finite"):
+        labels_of_column(pa.array([float("nan")] * 4), IDS, ROWS, PLACE)
+    with pytest.raises(DataError, match=r"pool\.parquet: column 'label' is of type list.*expected classes"):
+        class_type_of(pa.list_(pa.int8()), PLACE)
 
 
 def test_order_of_classes():

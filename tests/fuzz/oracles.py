@@ -27,7 +27,7 @@ def read_pool(path: Path) -> tuple[Any, ...]:
         raise DataError(f"{pool.name}: no column 'split'")
     ids = pool.ids.arrow(np.arange(pool.n)).to_pylist()
     column = pool.labels()
-    labels = {} if column is None else labels_of_column(column, pool.ids, np.arange(pool.n), "label").by_id
+    labels = {} if column is None else labels_of_column(column, pool.ids, np.arange(pool.n), pool.label_place).by_id
     split = pool.is_test
     groups = pool.groups
     blocks = [X_BD.copy() for _, X_BD in pool.blocks()]
