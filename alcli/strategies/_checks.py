@@ -25,6 +25,20 @@ def positive(**options: float) -> None:
             raise UsageError(f"parameter '{name.replace('_', '-')}' must be a positive number, got {value}")
 
 
+def auto_or_positive(**options: str) -> None:
+    """Raise UsageError for an option that is neither auto nor a positive number."""
+    for name, value in options.items():
+        try:
+            good = value == "auto" or 0.0 < float(value) < float("inf")
+        except ValueError:
+            good = False
+        if not good:
+            raise UsageError(f"parameter '{name.replace('_', '-')}' must be a positive number or auto, got '{value}'")
+
+
+AutoOrPositive = Annotated[str, auto_or_positive]
+
+
 def share(**options: float) -> None:
     """Raise UsageError for an option that is not a share above 0."""
     for name, value in options.items():

@@ -24,27 +24,17 @@ from alcli.arrays import Array, Float64
 from alcli.errors import UsageError
 from alcli.numerics.bait import choose
 from alcli.numerics.fisher import information, softmax_root, with_prior
-from alcli.strategies._checks import Count, at_least
+from alcli.strategies._checks import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._view import View
 
 MOST_FULL = 4096  # weights of a head whose full Fisher information is kept
 
 
-def _checked_prior(prior: str) -> None:
-    """Raise UsageError for what is neither auto nor a positive number."""
-    try:
-        good = prior == "auto" or 0.0 < float(prior) < float("inf")
-    except ValueError:
-        good = False
-    if not good:
-        raise UsageError(f"parameter 'prior' must be a positive number or auto, got '{prior}'")
-
-
 @batch(needs=["hidden", "log_probs", "labelled", "network"])
 def bait(
     view: View, k: int, *, likelihood: Literal["binary", "full"] = "binary", weight: Literal["binary", "trace", "top"] = "top",
-    top: Count = 5, prior: Annotated[str, _checked_prior] = "auto", forward: Annotated[float, partial(at_least, 1)] = 2.0,
+    top: Count = 5, prior: AutoOrPositive = "auto", forward: Annotated[float, partial(at_least, 1)] = 2.0,
 ) -> Selection:
     """Scores: by how much a pick lowered tr(M^-1 F) when it was added.
 
@@ -52,7 +42,7 @@ def bait(
     p (1 - p) of the predicted class; trace 1 - sum p^2; top the mean of |p - e_y|^2 over the `top` most probable labels. forward: picks
     before pruning, in units of K. Raises UsageError for a full likelihood of too many weights.
     """
-    _checked_prior(prior)
+    auto_or_positive(prior=prior)
     at_least(1, top=top, forward=forward)
     H_ND, log_probs_NC, X_LD = view.matrix("hidden"), view.matrix("log_probs"), view.labelled()
     C, D1 = log_probs_NC.shape[1], H_ND.shape[1] + 1

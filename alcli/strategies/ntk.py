@@ -9,7 +9,7 @@ Passes: one over the ids, one reading of N rows.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from alcli.numerics.kmeanspp import k_means_pp
 from alcli.numerics.ntk_acquisitions import eer, emoc, flip, mlmoc, mlmoc_sq
 from alcli.numerics.rows import Rows
 from alcli.numerics.simplex import project
-from alcli.strategies._checks import Count, at_least
+from alcli.strategies._checks import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._drawn import by_hash, left_out
 from alcli.strategies._tangent import Anchor, Kernel, LookAhead, Problem, look_at, posed, rows_of
@@ -31,23 +31,10 @@ Acquisition = Literal["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"]
 EER_ROWS = 1000  # rows whose entropy is expected
 
 
-def _checked_ridge(ridge: str) -> None:
-    """Raise UsageError for what is neither auto nor a positive number."""
-    try:
-        good = ridge == "auto" or 0.0 < float(ridge) < float("inf")
-    except ValueError:
-        good = False
-    if not good:
-        raise UsageError(f"parameter 'ridge' must be a positive number or auto, got '{ridge}'")
-
-
-Ridge = Annotated[str, _checked_ridge]
-
-
 @batch(needs=["features", "labelled", "labelled_targets", "network", "row_key"], random=True)
 def ntk(
     view: View, k: int, *, rng: np.random.Generator, acquisition: Acquisition = "mlmoc", kernel: Kernel = "sum-of-logits",
-    look_ahead: LookAhead = "ntk", anchor: Anchor = "auto", ridge: Ridge = "auto", candidates: Count = 4000,
+    look_ahead: LookAhead = "ntk", anchor: Anchor = "auto", ridge: AutoOrPositive = "auto", candidates: Count = 4000,
     batch: Literal["top", "impute"] = "top", diversify: Literal["none", "kmeanspp"] = "none",
 ) -> Selection:
     """Scores: the acquisition; with diversify the distance of a row's changes to those of the nearest picked row (the first: their size).
@@ -60,7 +47,7 @@ def ntk(
     Raises UsageError for options that do not go together, DataError for labels that are not known and kernels that are too large.
     """
     at_least(1, candidates=candidates)
-    _checked_ridge(ridge)
+    auto_or_positive(ridge=ridge)
     places_N, first_E, notes = _subset(view, max(candidates, k), rng)
     with workers():  # one thread for products that are not shared out in blocks
         problem = posed(view, places_N, kernel, anchor, None if ridge == "auto" else float(ridge))
