@@ -1,43 +1,47 @@
-"""From a view to a look ahead on single labels: candidates, the rows whose predictions matter, and the precision of the posterior."""
+"""Looking ahead on single labels of candidates, one after another: the rows whose predictions matter, and the precision of the posterior."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Float64, Int64
+from alcli.arrays import Float64, Floats
 from alcli.numerics.fisher import information, with_prior
-from alcli.numerics.label_ahead import LabelAhead, label_ahead
-from alcli.numerics.rows import Factor, Rows
-from alcli.strategies._contract import Selection, finite32
-from alcli.strategies._drawn import by_hash, left_out
+from alcli.numerics.label_ahead import LabelAhead
+from alcli.strategies._checks import at_least, count_or
+from alcli.strategies._contract import Selection
+from alcli.strategies._streamed import Best, Part
 from alcli.strategies._view import View
 
 
-def looked_ahead(view: View, rng: np.random.Generator, *, candidates: int, evaluation: int, labels: int) -> tuple[Int64, LabelAhead, tuple[str, ...]]:
-    """(places of the candidates that are looked at, the look, notes).
+def best_ahead(
+    view: View, k: int, score: Callable[[LabelAhead, Floats, Floats], Float64], *,
+    rng: np.random.Generator, candidates: str, evaluation: int, labels: int,
+) -> Selection:
+    """The k candidates of highest score(look, hidden_BM, log_probs_BC), all of them or so many at random; one pass, of which these are kept."""
+    at_least(1, evaluation=evaluation, labels=labels)
+    count_or("all", candidates=candidates)
+    most = view.n if candidates == "all" else max(int(candidates), k)
+    part, best, look = Part(view, most, rng), Best(k, view), _look(view, view.targets(evaluation, rng), labels)
+    for rows_B, H_BM, log_probs_BC in view.blocks("hidden", "log_probs"):
+        places = part(rows_B)
+        best.take(rows_B[places], score(look, H_BM[places], log_probs_BC[places]))
+    return best.selection(*part.notes)
+
+
+def _look(view: View, X_ED: Floats, labels: int) -> LabelAhead:
+    """At the predictions of these rows.
 
     The precision is lambda I + curvature sum phi phi^T over the labelled rows: the prior precision of the head, and the mean p (1 - p) at
     the rows that are looked at, which the head has not seen.
     """
-    places_M = np.sort(by_hash(view, rng)[:candidates])
-    X_ED, X_LD = view.targets(evaluation, rng), view.labelled()
-    H_ED, log_probs_EC = view.evaluate("hidden", X_ED), view.evaluate("log_probs", X_ED)
+    H_ED, log_probs_EC, X_LD = view.evaluate("hidden", X_ED), view.evaluate("log_probs", X_ED), view.labelled()
     curvature = float((np.exp(log_probs_EC) * -np.expm1(log_probs_EC)).mean())
     of_rows_DD = curvature * _gram(H_ED) / len(H_ED)
     of_labelled_DD = curvature * _gram(view.evaluate("hidden", X_LD)) if len(X_LD) else np.zeros_like(of_rows_DD)
-    precision_DD = with_prior(of_labelled_DD, view.network().prior_precision, of_rows_DD)
-    look = label_ahead(precision_DD, view.at("hidden", places_M), view.at("log_probs", places_M), H_ED, log_probs_EC, labels)
-    return places_M, look, left_out(view, candidates)
-
-
-def best(view: View, k: int, places_M: Int64, scores_M: Float64, notes: tuple[str, ...]) -> Selection:
-    """The k of highest score among some candidates; equal rows have equal scores."""
-    rows = Rows(Factor(view.at("hidden", places_M)), Factor(view.at("log_probs", places_M)))
-    scores32_M = finite32(rows.same_for_copies(scores_M))
-    picks_K = np.argsort(-scores32_M, kind="stable")[:k]
-    return Selection(view.rows[places_M[picks_K]], scores32_M[picks_K], notes=notes)
+    return LabelAhead(with_prior(of_labelled_DD, view.network().prior_precision, of_rows_DD), H_ED, log_probs_EC, labels)
 
 
 def _gram(H_BD: Any) -> Float64:

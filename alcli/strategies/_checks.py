@@ -39,6 +39,17 @@ def auto_or_positive(**options: str) -> None:
 AutoOrPositive = Annotated[str, auto_or_positive]
 
 
+def count_or(word: str, **options: str) -> None:
+    """Raise UsageError for an option that is neither this word nor a whole number of at least 1."""
+    for name, value in options.items():
+        if value != word and not (str(value).isdecimal() and int(value) >= 1):
+            raise UsageError(f"parameter '{name.replace('_', '-')}' must be {word} or a whole number of at least 1, got '{value}'")
+
+
+AllOrCount = Annotated[str, partial(count_or, "all")]
+AutoOrCount = Annotated[str, partial(count_or, "auto")]
+
+
 def share(**options: float) -> None:
     """Raise UsageError for an option that is not a share above 0."""
     for name, value in options.items():

@@ -5,19 +5,21 @@ last layer in closed form (numerics/label_ahead.py). `ntk` has the same by a reg
 whole.
 Source: Kaeding, Rodner, Freytag & Denzler 2016, "Active and continuous exploration with deep neural networks and expected model output
 changes", eq. 2, with the exact change in place of its gradient.
-Deviations: `labels` likeliest labels; `candidates` and `evaluation` random rows; a batch is the best rows, and near-copies come together.
+Deviations: `labels` likeliest labels; `evaluation` random rows; a batch is the best rows, and near-copies come together.
 Cost: M candidates, E evaluation rows, T labels: 2 M E D1 + (M + E + L) D1^2 + D1^3 / 3 flops; output=probs M E T C exponentials more;
-memory M E numbers beside the features.
-Passes: one over the ids, one reading of the rows.
+memory that of a block, and E (C + D1) numbers.
+Passes: 1.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from alcli.numerics.label_ahead import Output
-from alcli.strategies._ahead import best, looked_ahead
-from alcli.strategies._checks import Count, at_least
+from alcli.numerics.label_ahead import LabelAhead, Output
+from alcli.strategies._ahead import best_ahead
+from alcli.strategies._checks import AllOrCount, Count
 from alcli.strategies._contract import Selection, batch
 from alcli.strategies._view import View
 
@@ -25,9 +27,11 @@ from alcli.strategies._view import View
 @batch(needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True)
 def emoc(
     view: View, k: int, *, rng: np.random.Generator, output: Output = "probs",
-    candidates: Count = 1000, evaluation: Count = 1000, labels: Count = 3,
+    candidates: AllOrCount = "all", evaluation: Count = 1000, labels: Count = 3,
 ) -> Selection:
-    """Scores: the expected mean length of the change at the evaluation rows, of their probabilities or of their logits."""
-    at_least(1, candidates=candidates, evaluation=evaluation, labels=labels)
-    places_M, look, notes = looked_ahead(view, rng, candidates=max(candidates, k), evaluation=evaluation, labels=labels)
-    return best(view, k, places_M, look.change(output), notes)
+    """Scores: the expected mean length of the change at the evaluation rows, of their probabilities or of their logits.
+
+    candidates: all, or so many at random. evaluation: random rows, or those of -p targets=FILE. labels: the likeliest of a candidate.
+    """
+    change = partial(LabelAhead.change, output=output)
+    return best_ahead(view, k, change, rng=rng, candidates=candidates, evaluation=evaluation, labels=labels)

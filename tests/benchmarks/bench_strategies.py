@@ -33,7 +33,7 @@ from tests.benchmarks.timing import median_seconds, seconds_of, table
 from tests.helpers import view_of
 
 N, D, C, B, LABELLED = 50_000, 384, 77, 500, 500
-EVALUATION, PURITY, CLUSTERED = 5_000, 2_000, 10_000
+EVALUATION, PURITY, CLUSTERED, AHEAD = 5_000, 2_000, 10_000, 1_000
 LINKED = 4_000  # rows of the sample: more pairs than a cache holds
 K_MEANS = 12  # products of k-means: start, iterations, rows nearest to the centres
 
@@ -100,14 +100,14 @@ def herding(rates: Rates, n: float, m: float) -> float:
 
 
 def ahead(rates: Rates) -> float:
-    """1,000 candidates and 1,000 other rows: predictions, covariances, and 7 steps of the equation for each of 3 labels of a candidate."""
-    covariances = ((2000 + LABELLED) * D**2 + 2 * 1000 * 1000 * D) * rates.flop64
-    return 2000 * rates.predictions + covariances + 3 * 7 * 1000 * C * rates.omega
+    """All candidates and 1,000 other rows: predictions, covariances, and 7 steps of the equation for each of 3 labels of a candidate."""
+    covariances = ((N + AHEAD + LABELLED) * D**2 + 2 * N * AHEAD * D) * rates.flop64
+    return rates.head() + covariances + 3 * 7 * N * C * rates.omega
 
 
 def probabilities_ahead(rates: Rates, operations: int) -> float:
     """So many operations beside an exponential for every class of every other row after each label."""
-    return ahead(rates) + 3 * 1000 * 1000 * C * (rates.exponential64 + operations * rates.adding64)
+    return ahead(rates) + 3 * N * AHEAD * C * (rates.exponential64 + operations * rates.adding64)
 
 
 def refined(rates: Rates, chosen: Selection) -> float:

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from alcli.errors import UsageError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model, evidence_of
@@ -54,6 +55,13 @@ def test_a_subset_is_drawn_and_said():
     assert chosen.notes == ("looked at 20 random candidates, not at all of them (-p candidates)",)
     assert len(select(STRATEGY, view_of(X, head=random_head(4, 3)), 30, seed=0, options={"candidates": 20}).rows_K) == 30
     assert select(STRATEGY, view_of(X, head=random_head(4, 3)), 5, seed=0, options={}).notes == ()
+
+
+@pytest.mark.parametrize("candidates", ["0", "-3", "some", "2.5", ""])
+def test_candidates_are_all_or_a_number(candidates):
+    X = np.random.default_rng(0).standard_normal((9, 4)).astype(np.float32)
+    with pytest.raises(UsageError, match="'candidates' must be all or a whole number of at least 1"):
+        select(STRATEGY, view_of(X, head=random_head(4, 3)), 2, seed=0, options={"candidates": candidates})
 
 
 def test_only_the_named_targets_are_looked_at():
