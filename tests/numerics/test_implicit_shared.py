@@ -9,7 +9,7 @@ from alcli.numerics.implicit_shared import implicit_shared
 from alcli.numerics.logistic import one_hot, softmax
 
 
-@given(st.integers(0, 10_000), st.integers(2, 80), st.floats(-12, 8), st.floats(0, 4), st.floats(0.1, 5))
+@given(st.integers(0, 10_000), st.integers(2, 300), st.floats(-12, 10), st.floats(0, 4), st.floats(0.1, 5))
 def test_the_residual_solves_its_equation(seed, c, log_variance, log_scale, weight):
     rng = np.random.default_rng(seed)
     z, t = 10**log_scale * rng.standard_normal((4, c)), one_hot(rng.integers(c, size=4), c)
@@ -38,3 +38,13 @@ def test_rows_do_not_see_each_other():
     whole = implicit_shared(z, t, v)
     for i in range(5):
         assert implicit_shared(z[i : i + 1], t[i : i + 1], v[i : i + 1])[0] == pytest.approx(whole[i], abs=1e-13)
+
+
+@pytest.mark.parametrize("log_variance", [0.0, 2.0, 2.8, 4.0, 6.0])
+def test_many_classes_far_apart_are_solved(log_variance):
+    """Logits in the thousands, where a step that trusts the curvature goes astray."""
+    rng = np.random.default_rng(0)
+    z, t, v = 2000.0 * rng.standard_normal((200, 300)), one_hot(rng.integers(300, size=200), 300), np.full(200, 10.0**log_variance)
+    probs = t - implicit_shared(z, t, v)
+    logits = z + v[:, None] * (t - probs)
+    assert np.allclose(probs, softmax(logits), atol=1e-8)
