@@ -1,7 +1,7 @@
-"""Sums over the covariance of a kernel regression, tile by tile: it is symmetric, so half of the tiles do.
+"""Sums over the covariance of a kernel regression, tile by tile: it is symmetric, so half of the tiles do. And inner products of its columns.
 
 Source: none of its own. Cost: N^2 D1 flops for tiles on and above the diagonal; 4 N D1^2 for squares of factored ones. Memory: a few tiles;
-`held` N^2 numbers.
+`held` N^2 numbers, `columns` N^2 or N D1.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import scipy.linalg
 
 from alcli.arrays import Float64, Floats
 from alcli.numerics.blocks import BLOCK_ROWS, workers
@@ -37,16 +38,35 @@ def square_sums(covariance: Covariance, n: int) -> Float64:
     """sum over x of c(x, x_j)^2, [N]: for factored ones g_j^T (G^T G) g_j, 4 N D1^2 flops in float64."""
     if not isinstance(covariance, Factored):
         return _tile_sums(covariance, n, np.square)
-    G_NR = covariance.G_NR
-
-    def blocks() -> Iterator[Float64]:
-        return (G_NR[a : a + BLOCK_ROWS].astype(np.float64) for a in range(0, n, BLOCK_ROWS))
-
     with workers():
-        M_RR = np.zeros((G_NR.shape[1],) * 2)
-        for G_BR in blocks():
-            M_RR += G_BR.T @ G_BR
-        return np.concatenate([np.einsum("br,br->b", G_BR @ M_RR, G_BR) for G_BR in blocks()])
+        M_RR = _products(covariance.G_NR)
+        return np.concatenate([np.einsum("br,br->b", G_BR @ M_RR, G_BR) for G_BR in _float64_blocks(covariance.G_NR)])
+
+
+def columns(covariance: Covariance, n: int) -> Floats:
+    """Rows with the inner products of the columns of c: c itself, [N, N]; for c = G G^T the rows of G (G^T G)^1/2, [N, D1], 4 N D1^2 flops."""
+    if not isinstance(covariance, Factored):
+        return covariance.block(slice(None), slice(None))
+    G_NR = covariance.G_NR
+    with workers():
+        squares_R, V_RR = scipy.linalg.eigh(_products(G_NR), check_finite=False)
+        root_RR = V_RR * np.sqrt(np.maximum(squares_R, 0.0))
+        out_NR = np.empty_like(G_NR)
+        for i, G_BR in enumerate(_float64_blocks(G_NR)):
+            out_NR[i * BLOCK_ROWS : (i + 1) * BLOCK_ROWS] = G_BR @ root_RR
+    return out_NR
+
+
+def _products(G_NR: Floats) -> Float64:
+    """G^T G."""
+    M_RR = np.zeros((G_NR.shape[1],) * 2)
+    for G_BR in _float64_blocks(G_NR):
+        M_RR += G_BR.T @ G_BR
+    return M_RR
+
+
+def _float64_blocks(G_NR: Floats) -> Iterator[Float64]:
+    return (G_NR[a : a + BLOCK_ROWS].astype(np.float64) for a in range(0, len(G_NR), BLOCK_ROWS))
 
 
 def _tile_sums(covariance: Covariance, n: int, measure: Callable[..., Floats]) -> Float64:

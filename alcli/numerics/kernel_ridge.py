@@ -22,6 +22,7 @@ from alcli.numerics.kernel_covariance import Difference, Factored, row_squares
 from alcli.numerics.ntk_kernels import KernelRows, TangentRows
 from alcli.numerics.softmax_map import Rotated, rotate
 
+MOST_PRIMAL = 4096  # columns up to which a linear kernel is fitted by its weights, however few rows there are
 FLOOR = 1e-6  # times the mean kernel of a row with itself: the least prior
 
 
@@ -95,7 +96,7 @@ class Dual:
 
 def fit(rows_L: KernelRows, targets_LK: Float64, prior: float) -> Primal | Dual:
     """The regression at a prior > 0 (0 where the kernel matrix is regular): primal for a linear kernel with a prior of at most n or 4,096 columns."""
-    if isinstance(rows_L, TangentRows) and rows_L.is_linear and prior > 0.0 and rows_L.inputs[0].shape[1] < max(rows_L.n, 4096):
+    if isinstance(rows_L, TangentRows) and rows_L.is_linear and prior > 0.0 and rows_L.inputs[0].shape[1] < max(rows_L.n, MOST_PRIMAL):
         return primal(rows_L, targets_LK, prior)
     return dual(rows_L, targets_LK, prior)
 

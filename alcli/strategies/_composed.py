@@ -21,7 +21,7 @@ from alcli.numerics.lcmd import lcmd
 from alcli.numerics.rows import Factor, Rows, feature_rows
 from alcli.numerics.selectors import SELECTORS
 from alcli.strategies import _pairs
-from alcli.strategies._checks import Count, at_least
+from alcli.strategies._checks import AutoOrCount, count_or
 from alcli.strategies._contract import Selection, Strategy, finite32
 from alcli.strategies._view import View
 from alcli.strategies.acs_fw import coreset, expected_log_likelihood
@@ -60,8 +60,8 @@ def composed(name: str) -> Strategy:
     def run(view: View, k: int, *, rng: np.random.Generator) -> Selection:
         return _selected(view, k, rng, embed(view, k, rng), selector)
 
-    def run_on_changes(view: View, k: int, *, rng: np.random.Generator, candidates: Count = 4000) -> Selection:
-        at_least(1, candidates=candidates)
+    def run_on_changes(view: View, k: int, *, rng: np.random.Generator, candidates: AutoOrCount = "auto") -> Selection:
+        count_or("auto", candidates=candidates)
         return _selected(view, k, rng, _changes(view, k, rng, candidates), selector)
 
     if embedding == "delta":
@@ -120,8 +120,8 @@ def _deviations(view: View, k: int, rng: np.random.Generator) -> Embedded:
     return Embedded(stability_rows(view, rng))
 
 
-def _changes(view: View, k: int, rng: np.random.Generator, candidates: int = 4000) -> Embedded:
-    places_M, rows, notes = change_rows(view, max(candidates, k), rng)
+def _changes(view: View, k: int, rng: np.random.Generator, candidates: str = "auto") -> Embedded:
+    places_M, rows, notes = change_rows(view, k, candidates, rng)
     return Embedded(rows, places_M=places_M, notes=notes)
 
 

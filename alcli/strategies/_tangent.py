@@ -14,6 +14,7 @@ from alcli.arrays import Float64, Floats, Int64
 from alcli.errors import DataError, UsageError
 from alcli.numerics import kernel_ridge
 from alcli.numerics import ntk_look_ahead as ahead
+from alcli.numerics.covariance_sums import columns
 from alcli.numerics.kernel_covariance import Covariance
 from alcli.numerics.network import Network
 from alcli.numerics.ntk_kernels import KernelRows, TangentRows, gaussian_rows, infinite_rows, linear, tangent_rows
@@ -43,6 +44,11 @@ class Problem(NamedTuple):
     @property
     def coupled(self) -> bool:
         return self.rows.outputs > 1
+
+    @property
+    def factored(self) -> bool:
+        """Whether the covariance is held as a product of N x D1 numbers."""
+        return isinstance(self.fitted, kernel_ridge.Primal)
 
     def supposed(self, f_NK: Float64, covariance: Covariance | None = None) -> Float64:
         """R_NK: from the outputs to the label of the largest; in a regression E|y - f| for y of the predictive distribution.
@@ -110,5 +116,4 @@ def look_at(problem: Problem, look_ahead: LookAhead) -> ahead.Look:
 def rows_of(look: ahead.Look, R_NK: Float64) -> Rows:
     """The changes of all rows by each: columns of the covariance times residuals."""
     assert isinstance(look, ahead.RankOne)
-    everything = slice(None)
-    return Rows(Factor(look.covariance.block(everything, everything)), Factor(R_NK / look.d_N[:, None]))
+    return Rows(Factor(columns(look.covariance, len(R_NK))), Factor(R_NK / look.d_N[:, None]))

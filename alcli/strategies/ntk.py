@@ -17,6 +17,7 @@ from alcli.arrays import Float64, Floats, Int64
 from alcli.errors import UsageError
 from alcli.numerics import ntk_look_ahead as ahead
 from alcli.numerics.blocks import workers
+from alcli.numerics.kernel_ridge import MOST_PRIMAL
 from alcli.numerics.kmeanspp import k_means_pp
 from alcli.numerics.ntk_acquisitions import eer, emoc, flip, mlmoc, mlmoc_sq
 from alcli.numerics.rows import Rows
@@ -28,13 +29,14 @@ from alcli.strategies._tangent import Anchor, Kernel, LookAhead, Problem, look_a
 from alcli.strategies._view import View
 
 Acquisition = Literal["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"]
+FEW = 4000  # candidates, as published
 EER_ROWS = 1000  # rows whose entropy is expected
 
 
 @batch(needs=["features", "labelled", "labelled_targets", "network", "row_key"], random=True)
 def ntk(
     view: View, k: int, *, rng: np.random.Generator, acquisition: Acquisition = "mlmoc", kernel: Kernel = "sum-of-logits",
-    look_ahead: LookAhead = "ntk", anchor: Anchor = "auto", ridge: AutoOrPositive = "auto", candidates: Count = 4000,
+    look_ahead: LookAhead = "ntk", anchor: Anchor = "auto", ridge: AutoOrPositive = "auto", candidates: Count = FEW,
     batch: Literal["top", "impute"] = "top", diversify: Literal["none", "kmeanspp"] = "none",
 ) -> Selection:
     """Scores: the acquisition; with diversify the distance of a row's changes to those of the nearest picked row (the first: their size).
@@ -89,7 +91,8 @@ def _check(problem: Problem, acquisition: Acquisition, look_ahead: LookAhead, ba
         )
     if batch == "impute" and look_ahead != "ntk":
         raise UsageError("batch=impute needs look-ahead=ntk")
-    if diversify != "none" and problem.rows.n**2 > ahead.MOST_HELD:
+    factored = problem.factored and look_ahead == "ntk"
+    if diversify != "none" and not factored and problem.rows.n**2 > ahead.MOST_HELD:
         most = int(ahead.MOST_HELD**0.5)
         raise UsageError(
             f"diversify=kmeanspp keeps the changes of all pairs, of at most {most} candidates, not {problem.rows.n}",
@@ -134,12 +137,15 @@ def _spread_out(look: ahead.Look, R_NK: Float64, k: int, first: int, rng: np.ran
     return picks_K, finite32(distances_K)
 
 
-def change_rows(view: View, candidates: int, rng: np.random.Generator) -> tuple[Int64, Rows, tuple[str, ...]]:
-    """(places of at most `candidates` random candidates, how their labels would change the predictions of all of them, notes).
+def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -> tuple[Int64, Rows, tuple[str, ...]]:
+    """(places of the candidates that are looked at, how their labels would change the predictions of all of them, notes).
 
-    Under the options of `ntk` that it has unless told otherwise.
+    Under the options of `ntk` that it has unless told otherwise. candidates: auto looks at all where changes have the length of the
+    features, at `FEW` where they are as long as there are candidates: with hidden layers, or more columns than a primal fit takes.
     """
-    places_N, _, notes = _subset(view, candidates, rng)
+    wide = bool(view.network().layers) or view.dim >= MOST_PRIMAL
+    most = (FEW if wide else view.n) if candidates == "auto" else int(candidates)
+    places_N, _, notes = _subset(view, max(most, k), rng)
     with workers():
         problem = posed(view, places_N, "sum-of-logits", "auto", None)
         _check(problem, "mlmoc", "ntk", "top", "kmeanspp")

@@ -11,7 +11,7 @@ from alcli.heads._fitting import fit as fit_model
 from alcli.heads.ridge import ridge
 from alcli.numerics import ntk_look_ahead as ahead
 from alcli.numerics.blocks import thread_limit
-from alcli.numerics.covariance_sums import abs_sums, square_sums
+from alcli.numerics.covariance_sums import abs_sums, columns, square_sums
 from alcli.numerics.kernel_covariance import Difference, Factored
 from alcli.numerics.kernel_ridge import dual, fit, primal
 from alcli.numerics.network import Network
@@ -250,6 +250,17 @@ def test_sums_over_tiles_are_those_of_the_whole_at_any_number_of_threads(form, r
     assert answers[0][1] == pytest.approx((C**2).sum(axis=0), rel=1e-12)
     for answer in answers[1:]:
         assert all(np.array_equal(one, other) for one, other in zip(answers[0], answer, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(40, 6), (6, 40), (2500, 5)])
+@pytest.mark.parametrize("rank", [5, 2])
+def test_columns_have_the_products_of_those_of_the_whole(shape, rank, rng):
+    G = rng.standard_normal((shape[0], rank)) @ rng.standard_normal((rank, shape[1]))
+    C = G @ G.T
+    short = columns(Factored(G, np.diag(C)), len(G))
+    assert short.shape == G.shape
+    assert short @ short.T == pytest.approx(C @ C, rel=1e-9, abs=1e-9 * np.abs(C @ C).max())
+    assert columns(Difference(linear(G), np.ones((len(G), 1)), np.diag(C)), len(G)) == pytest.approx(C)
 
 
 @pytest.mark.parametrize("measure", ["flip", "eer", "norms"])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from alcli import plugins
 from alcli.errors import DataError, UsageError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
@@ -15,6 +16,7 @@ from alcli.strategies._arrays import ArraySource
 from alcli.strategies._contract import select, strategy_of
 from alcli.strategies._live import Live
 from alcli.strategies._view import View
+from alcli.strategies.ntk import FEW
 from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(ntk)
@@ -236,8 +238,25 @@ def test_options_that_do_not_go_together(options, message):
 def test_changes_of_too_many_pairs_are_not_kept(monkeypatch):
     monkeypatch.setattr("alcli.numerics.ntk_look_ahead.MOST_HELD", 100)
     with pytest.raises(UsageError, match="at most 10 candidates, not 53; use -p candidates=10"):
-        chosen(diversify="kmeanspp")
-    assert MOST_HELD >= 4000**2
+        chosen(diversify="kmeanspp", head=Hidden())
+    with pytest.raises(UsageError, match="at most 10 candidates, not 53; use -p candidates=10"):
+        chosen(diversify="kmeanspp", kernel="gp")
+    assert len(chosen(diversify="kmeanspp").rows_K) == 5  # the changes of a linear kernel are known by their factors
+    assert MOST_HELD >= FEW**2
+
+
+def test_changes_of_all_candidates_are_looked_at_where_they_are_short(monkeypatch):
+    monkeypatch.setattr("alcli.strategies.ntk.FEW", 20)
+
+    def chosen_by(head, **options):
+        return select(plugins.strategy("delta/kmeanspp"), view_of(X, labelled=LABELLED, labels=LABELS, head=head), 5, seed=0, options=options)
+
+    assert chosen_by(random_head(D, C)).notes == ()
+    assert chosen_by(Hidden()).notes == ("looked at 20 random candidates, not at all of them (-p candidates)",)
+    assert chosen_by(Hidden(), candidates="53").notes == ()
+    assert "30 random" in chosen_by(random_head(D, C), candidates="30").notes[0]
+    monkeypatch.setattr("alcli.strategies.ntk.MOST_PRIMAL", D)
+    assert "20 random" in chosen_by(random_head(D, C)).notes[0]
 
 
 def test_a_coupled_kernel_of_too_many_rows_is_refused(monkeypatch):
