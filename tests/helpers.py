@@ -8,6 +8,7 @@ from alcli import plugins
 from alcli.numerics.logistic import log_softmax
 from alcli.posteriors._contract import sample_noise
 from alcli.strategies._arrays import ArraySource
+from alcli.strategies._contract import select, strategy_of
 from alcli.strategies._view import View
 
 
@@ -71,6 +72,21 @@ def names_for_linear_heads():
 
 def random_head(D, C, seed=0, scale=1.0, **rest):
     return TableHead(np.random.default_rng(seed).standard_normal((C, D)) * scale, **rest)
+
+
+def normal_rows(n, D, seed=0):
+    """Independent normal numbers, float32."""
+    return np.random.default_rng(seed).standard_normal((n, D)).astype(np.float32)
+
+
+def chooser(module):
+    """What the strategy of a module selects of rows that a head is asked about, as a function."""
+    strategy = strategy_of(module)
+
+    def choose(X_ND, head, k, seed=0, **options):
+        return select(strategy, view_of(X_ND, head=head), k, seed=seed, options=options)
+
+    return choose
 
 
 def fresh(view):

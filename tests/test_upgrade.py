@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
@@ -15,9 +17,11 @@ import alcli as package
 from alcli import plugins
 from alcli.data.head_file import load_head
 from alcli.data.pool import open_pool
+from alcli.report.update_study import means
 from alcli.simulation.plan import Cell
+from alcli.simulation.study_updates import has_torch
 from alcli.workflows.simulation_folder import SimulationFolder, differences
-from tests.fixtures.make import ASK, ASK_NUMBERS, HEADS, HERE, ONLY_REFIT, REGRESSIONS, SIMULATE
+from tests.fixtures.make import ASK, ASK_NUMBERS, HEADS, HERE, ONLY_REFIT, REGRESSIONS, SIMULATE, STUDY
 from tests.shell import untouched
 
 VERSIONS = sorted(p.name for p in HERE.iterdir() if (p / "pool.parquet").exists())
@@ -34,9 +38,9 @@ def test_there_is_something_to_read():
     assert VERSIONS, "make it with python -m tests.fixtures.make"
 
 
-def close(a: list[dict], b: list[dict]) -> bool:
+def close(a: list[dict], b: list[dict], rel: float = 1e-5) -> bool:
     """The same items in the same order, scores to six digits."""
-    return len(a) == len(b) and all(x.keys() == y.keys() and all(v == (pytest.approx(y[k], rel=1e-5) if isinstance(v, float) else y[k]) for k, v in x.items()) for x, y in zip(a, b))
+    return len(a) == len(b) and all(x.keys() == y.keys() and all(v == (pytest.approx(y[k], rel=rel) if isinstance(v, float) else y[k]) for k, v in x.items()) for x, y in zip(a, b))
 
 
 @pytest.mark.parametrize("name", [*HEADS, "updated", *REGRESSIONS])
@@ -104,6 +108,37 @@ def test_simulations_are_read_and_of_this_version_continued(old, alcli):
         alcli(*SIMULATE).refused(73, f"version {old}, now {package.__version__}")
 
 
+def test_studies_of_updates_are_read_and_of_this_version_continued(old, alcli):
+    """As a simulation; what RAdam says in float32 is the same to three digits on another processor."""
+    said = pq.read_table("study/study.parquet").to_pylist()
+    rows, _ = SimulationFolder(Path("study")).load([Cell("updates", seed) for seed in (0, 1)])
+    assert rows == said
+    with open("study/summary.csv", newline="") as file:
+        summary = list(csv.DictReader(file))
+    now = means(rows)
+    assert summary == [{key: "" if mean[key] is None else str(mean[key]) for key in before} for before, mean in zip(summary, now, strict=True)]
+    if old != package.__version__ or not has_torch():
+        differs = f"version {old}, now {package.__version__}" if old != package.__version__ else "radam True, now False"
+        alcli(*STUDY).refused(73, differs)
+    else:
+        Path("study/runs/updates-1.json").unlink()
+        assert "1 of 2 seeds were there already" in alcli(*STUDY).done().err
+        assert close(untimed(pq.read_table("study/study.parquet")), untimed(pq.read_table(HERE / old / "study/study.parquet")), rel=1e-3)
+        before = files("study")
+        assert "2 of 2 seeds were there already" in alcli(*STUDY).done().err
+        assert files("study") == before
+
+
+def untimed(table: pa.Table) -> list[dict]:
+    """The rows of a study without their seconds."""
+    return table.drop_columns("seconds").to_pylist()
+
+
+def files(folder: str) -> dict[str, bytes]:
+    """What lies in a folder."""
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
 def rewritten(path: str, key: bytes = b"alcli") -> None:
     """The same Parquet file, said to be of a format that does not exist yet."""
     table = pq.read_table(path)
@@ -118,8 +153,8 @@ def test_newer_formats_are_refused(old, alcli):
     with safe_open("softmax-shared.safetensors", "numpy") as file:
         about = json.loads(file.metadata()["alcli"])
     save_file(tensors, "newer.safetensors", {"alcli": json.dumps(about | {"format": 99, "versions": {"alcli": "9.9"}})})
-    config = json.loads(Path("simulation/config.json").read_bytes())
-    Path("simulation/config.json").write_text(json.dumps(config | {"format": 99}))
+    for config in (Path("simulation/config.json"), Path("study/config.json")):
+        config.write_text(json.dumps(json.loads(config.read_bytes()) | {"format": 99}))
     with untouched(Path()):
         for command in (("query", "pool.parquet", "-s", "random", "-n", 3), ("fit-head", "pool.parquet", "-o", "new.safetensors"), ("update", "softmax-shared.safetensors", "-P", "pool.parquet", "-l", "more.csv"), SIMULATE):
             alcli(*command).refused(78, "pool.parquet", "99", "9.9")
@@ -130,4 +165,5 @@ def test_newer_formats_are_refused(old, alcli):
         alcli("query", "plain.parquet", "-s", "margin", "-n", 3, "-H", "newer.safetensors").refused(78, "newer.safetensors", "99", "9.9")
         alcli("update", "newer.safetensors", "-P", "plain.parquet", "-l", "more.csv").refused(78, "newer.safetensors", "99", "9.9")
     shutil.copy(HERE / old / "pool.parquet", "pool.parquet")
-    alcli(*SIMULATE).refused(78, "config.json", "99")
+    for command in (SIMULATE, STUDY):
+        alcli(*command).refused(78, "config.json", "99")

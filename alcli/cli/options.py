@@ -101,6 +101,13 @@ def size_in_bytes(text: str | None) -> int | None:
     return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
+def mix(text: str) -> str:
+    """Return the text of --mix. Raises UsageError for one without shares, which would name a single strategy."""
+    if ":" not in text:
+        raise UsageError(f"--mix takes NAME:SHARE,..., got '{text}'", hint="for instance margin:0.8,random:0.2; -s names one strategy")
+    return text
+
+
 def check_choice(value: str, choices: Sequence[str], option: str) -> str:
     """`value` if it is one of `choices`. Raises UsageError with the nearest."""
     if value not in choices:

@@ -66,7 +66,7 @@ def query(
 
     Every strategy takes -p prefilter=F, to choose among the share F of the candidates whose margin is smallest, and -p balance=predicted,
     to choose as many items of each predicted class. With -p cost-col=C items cost what column C of the pool says: N is what may be spent,
-    scores count per cost, and other strategies' picks are taken while they fit. --mix has several strategies choose a share each.
+    scores count per cost, and other strategies choose a batch that fits, then what the rest of N buys. --mix has several strategies choose a share each.
 
     With --stream each line {"id": ..., "label": ...} or {"id": ..., "skip": true} on stdin is absorbed at once and answered by the next
     item, until N items are labelled; a line that cannot be used is answered by {"error": ...}, and so is a class
@@ -81,7 +81,7 @@ def query(
             return _list(talk)
         if mix is not None and strategy is not None:
             raise UsageError("-s names one strategy, --mix several with their shares", hint="use one of the two")
-        strategy = (mix or "auto") if strategy is None else strategy
+        strategy = strategy if strategy is not None else "auto" if mix is None else o.mix(mix)
         if pool is None or n is None:
             raise UsageError(
                 f"query needs {'POOL' if pool is None else '-n N'}",
@@ -145,7 +145,7 @@ def _list(talk: Console) -> None:
     if talk.as_json:
         rows = [{"name": s.name, "summary": s.line, "needs": list(s.needs), "options": dict(s.options)} | {k.lower(): v for k, v in s.sections.items()} for s in found]
         rows.append({
-            "name": "EMBEDDING/SELECTOR", "summary": "Any embedding with any selector.", "selectors": dict(_pairs.SELECTORS),
+            "name": "EMBEDDING/SELECTOR", "summary": "Any embedding with any selector, but for those that are refused.", "selectors": dict(_pairs.SELECTORS),
             "embeddings": {name: {"needs": list(needs), "summary": line} for name, (needs, line) in _pairs.EMBEDDINGS.items()},
             "refused": ["/".join(pair) for pair in _pairs.REFUSED],
         })  # fmt: skip
@@ -154,7 +154,7 @@ def _list(talk: Console) -> None:
     for s in found:
         settings = "".join(f" -p {key}={value}" for key, value in s.options.items())
         lines.append(f"{s.name:18} {s.line}\n{'':18} needs {', '.join(s.needs)}{';' + settings if settings else ''}\n{'':18} {s.sections.get('Source', '')}\n")
-    lines.append("EMBEDDING/SELECTOR any of the first with any of the second, as -s grad/kmeanspp\n")
+    lines.append(f"EMBEDDING/SELECTOR any of the first with any of the second, as -s grad/kmeanspp; not {', '.join(map('/'.join, _pairs.REFUSED))}\n")
     lines += [f"  {name:16} {line}; needs {', '.join(needs)}\n" for name, (needs, line) in _pairs.EMBEDDINGS.items()]
     lines += [f"  /{name:15} {line}\n" for name, line in _pairs.SELECTORS.items()]
     lines.append("every strategy also takes -p prefilter=F -p balance=predicted -p impute=argmax|sample -p cost-col=C; --mix NAME:SHARE,... has several choose\n")

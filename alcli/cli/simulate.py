@@ -123,7 +123,11 @@ def _simulation(
 ) -> Simulation:
     from alcli.workflows.simulation_request import Simulation
 
-    names = [name.strip() for part in strategies for name in part.split(",") if name.strip()] + mixes
+    names = [name.strip() for part in strategies for name in part.split(",") if name.strip()]
+    for name in names:
+        if ":" in name:
+            raise UsageError(f"-s names strategies, '{name}' is of a mix", hint="give the mix by --mix, as --mix margin:0.8,random:0.2")
+    names += map(o.mix, mixes)
     return Simulation(names, n, rounds, initial, 3 if seeds is None else seeds, test_fraction, stratified, recipe, o.key_values(param), full_data)
 
 

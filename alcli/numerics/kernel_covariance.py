@@ -72,8 +72,8 @@ class Difference:
         return out
 
     def absorbed(self, j: int, prior: float) -> Difference:
-        column_N = self.block(slice(None), slice(j, j + 1))[:, 0] / np.sqrt(self.variance_N[j] + prior)
-        return Difference(self.rows, np.column_stack([self.V_NL, column_N]), np.maximum(self.variance_N - column_N**2, 0.0), self.scale)
+        v_N, variance_N = _fall(self, j, prior)
+        return Difference(self.rows, np.column_stack([self.V_NL, v_N]), variance_N, self.scale)
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,16 @@ class Held:
         return self.C_NN[rows][:, others].copy()  # type: ignore[no-any-return]
 
     def absorbed(self, j: int, prior: float) -> Held:
-        column_N = self.C_NN[:, j] / np.sqrt(self.variance_N[j] + prior)
-        for a in range(0, len(column_N), 64):  # pieces of the outer product that stay in a cache
-            self.C_NN[a : a + 64] -= np.outer(column_N[a : a + 64], column_N)
-        return Held(self.C_NN, np.maximum(self.variance_N - column_N**2, 0.0), self.scale)
+        v_N, variance_N = _fall(self, j, prior)
+        for a in range(0, len(v_N), 64):  # pieces of the outer product that stay in a cache
+            self.C_NN[a : a + 64] -= np.outer(v_N[a : a + 64], v_N)
+        return Held(self.C_NN, variance_N, self.scale)
+
+
+def _fall(c: Difference | Held, j: int, prior: float) -> tuple[Float64, Float64]:
+    """(v, variances): c becomes c - v v^T once row j has a label, and what the variances are then."""
+    v_N = c.block(slice(None), slice(j, j + 1))[:, 0] / np.sqrt(c.variance_N[j] + prior)
+    return v_N, np.maximum(c.variance_N - v_N**2, 0.0)
 
 
 def row_squares(V_NL: Floats) -> Float64:

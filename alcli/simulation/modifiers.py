@@ -13,6 +13,7 @@ from alcli.simulation.situation import Situation
 from alcli.strategies._checks import Count, at_least
 from alcli.strategies._contract import Selection
 from alcli.strategies._modifiers import joined
+from alcli.strategies._needs import HEAD_NEEDS
 
 Chooser = Callable[[Situation, int, int], Selection]
 
@@ -45,6 +46,8 @@ def update(inner: Chooser, situation: Situation, k: int, seed: int, *, update_ev
     return joined(parts)
 
 
+# Of what a head says, labels that are absorbed move all but what its hidden layers and its branch say.
+_MOVED = HEAD_NEEDS - {"hidden", "hidden_sq_norm", "predicted_loss"} | {"labelled", "labelled_distance"}
 MODIFIERS: Mapping[str, Modifier] = {
-    "update": Modifier(update, True, frozenset({"logits", "log_probs", "labelled"}), "looks at neither the head nor the labelled rows"),
+    "update": Modifier(update, True, _MOVED, "looks at neither the head nor the labelled rows"),
 }

@@ -26,11 +26,9 @@ from alcli.simulation.plan import FULL_DATA, MAX_JUDGES, Cell, Plan, initial_rng
 from alcli.simulation.results import CellResult, Pick, Point
 from alcli.simulation.situation import Situation
 from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_two_classes
-from alcli.strategies._contract import Selection
+from alcli.strategies._contract import NOTHING, Selection
 from alcli.strategies._grouping import Grouping, GroupSource
 from alcli.strategies._protocols import Source
-
-_NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
         seconds_evaluate = clock.lap()
         n_labels, cost = oracle.queries, bench.cost_of(oracle.answered)
         over = number == bench.plan.rounds or len(oracle.candidates) == 0
-        chosen = _NOTHING if over else _select(bench, cell, who, oracle, model, number)
+        chosen = NOTHING if over else _select(bench, cell, who, oracle, model, number)
         points.append(Point(number, n_labels, metrics, seconds_fit, clock.lap(), seconds_evaluate, cost))
         if len(chosen.rows_K) == 0:
             if number == 0 and not over and bench.costs_N is not None:

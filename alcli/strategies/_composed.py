@@ -53,9 +53,9 @@ class Embedded:
 def composed(name: str) -> Strategy:
     """The strategy EMBEDDING/SELECTOR. Raises UsageError as `_pairs.halves`."""
     embedding, selector = _pairs.halves(name)
-    needs = _pairs.EMBEDDINGS[embedding][0] + (("labelled",) if embedding == "feature" and selector in _FROM_LABELLED else ())
-
-    embed = _features_with_labelled if "labelled" in needs and embedding == "feature" else EMBED[embedding]
+    with_labelled = WITH_LABELLED.get(embedding) if selector in _FROM_LABELLED else None
+    needs = _pairs.EMBEDDINGS[embedding][0] + (("labelled",) if with_labelled else ())
+    embed = with_labelled or EMBED[embedding]
 
     def run(view: View, k: int, *, rng: np.random.Generator) -> Selection:
         return _selected(view, k, rng, embed(view, k, rng), selector)
@@ -111,6 +111,15 @@ def _probabilities(view: View, k: int, rng: np.random.Generator) -> Embedded:
     return Embedded(Rows(Factor(P_NC)), sums=lambda: GradientRows(P_NC), from_zero=False)
 
 
+def _probabilities_with_labelled(view: View, k: int, rng: np.random.Generator) -> Embedded:
+    if view.n_labelled == 0:
+        return _probabilities(view, k, rng)
+    P_NC = np.exp(view.matrix("log_probs"))
+    labelled_LC = np.exp(view.evaluate("log_probs", view.labelled())).astype(P_NC.dtype)
+    rows, centres = feature_rows(P_NC, labelled_LC)
+    return Embedded(rows, centres, from_zero=False)
+
+
 def _gradients(view: View, k: int, rng: np.random.Generator) -> Embedded:
     a_NC, H_ND = residuals(view.matrix("log_probs")), view.matrix("hidden")
     return Embedded(Rows(Factor(a_NC), Factor(H_ND, offset=1.0)), sums=lambda: GradientRows(a_NC, H_ND))
@@ -132,4 +141,7 @@ def _likelihoods(view: View, k: int, rng: np.random.Generator) -> Embedded:
 
 EMBED: Mapping[str, Callable[[View, int, np.random.Generator], Embedded]] = {
     "feature": _features, "prob": _probabilities, "grad": _gradients, "noise": _deviations, "delta": _changes, "samples": _likelihoods,
+}  # fmt: skip
+WITH_LABELLED: Mapping[str, Callable[[View, int, np.random.Generator], Embedded]] = {
+    "feature": _features_with_labelled, "prob": _probabilities_with_labelled,
 }  # fmt: skip

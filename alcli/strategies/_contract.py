@@ -36,7 +36,7 @@ class Selection:
 
     rows_K: int64 row numbers of the pool. scores_K: float32, what made each row win when it was picked.
     weights_K: float32 importance weights, where the method gives them. features_KD: of the rows, where they are at hand.
-    notes: what the user should know of how the batch came about. record: figures of the run, by kebab-case name.
+    notes: what the user should know of how the batch came about. record: facts of the run, by kebab-case name.
     """
 
     rows_K: Int64
@@ -44,7 +44,10 @@ class Selection:
     weights_K: Float32 | None = None
     features_KD: Floats | None = None
     notes: tuple[str, ...] = ()
-    record: Mapping[str, float] = field(default_factory=dict)
+    record: Mapping[str, float | str] = field(default_factory=dict)
+
+
+NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
     """Choose min(k, n) of the view's candidates. The same inputs give the same picks at any block size and thread count."""
     k = min(k, view.n)
     if k == 0:
-        return Selection(np.empty(0, np.int64), np.empty(0, np.float32))
+        return NOTHING
     if strategy.compound is not None:
         return strategy.compound(view, k, seed, options)
     options, strategy = dict(options), strategy.suited(view.regression)

@@ -12,10 +12,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from alcli.arrays import Array, Float32, Float64
-from alcli.errors import UsageError
 from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.gradient_rows import GradientRows, expected_distance
-from alcli.strategies._checks import at_least
+from alcli.strategies._checks import at_least, positive
 from alcli.strategies._view import View
 
 Kind: TypeAlias = Literal["gradient", "bayesian"]
@@ -117,12 +116,7 @@ def importance(weights_K: Float64) -> Float32:
 
 
 def not_negative(**options: float | None) -> None:
-    """Raise UsageError for an option that is given and below 0."""
-    at_least(0, **{name: value for name, value in options.items() if value is not None})
-
-
-def share(**options: float) -> None:
-    """Raise UsageError for an option that is not above 0 and at most 1."""
-    for name, value in options.items():
-        if not 0.0 < value <= 1.0:
-            raise UsageError(f"parameter '{name.replace('_', '-')}' must be above 0 and at most 1, got {value}")
+    """Raise UsageError for an option that is given and below 0, or infinite."""
+    given = {name: value for name, value in options.items() if value is not None}
+    at_least(0, **given)
+    positive(**{name: value for name, value in given.items() if value == np.inf})

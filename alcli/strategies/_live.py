@@ -20,13 +20,11 @@ from alcli.heads._contract import Training
 from alcli.heads._model import Model
 from alcli.numerics.blocks import workers
 from alcli.numerics.pool_logits import PoolLogits
-from alcli.strategies._contract import Selection, Strategy, select
+from alcli.strategies._contract import NOTHING, Selection, Strategy, select
 from alcli.strategies._held import HeldRows
 from alcli.strategies._now import FOLLOWED, Now, last_hidden
 from alcli.strategies._protocols import Source
 from alcli.strategies._ranking import Moment, Ranking, can_rank
-
-_NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 class Live:
@@ -71,7 +69,7 @@ class Live:
         """The min(k, n) rows that the strategy wants now. Changes nothing that can be seen."""
         k = min(k, self.n)
         if k == 0:
-            return _NOTHING
+            return NOTHING
         labelled = np.array(self._labelled, np.int64)
         if self._ranking is not None and (k == 1 or self._strategy.pointwise):
             return self._ranking.best(k, Moment(self._open_M, labelled, self.model))

@@ -1,5 +1,6 @@
 """Strategies made of others: one that chooses among the most uncertain rows, one that takes predicted classes in turn, a mix of several.
 
+Where fewer rows are asked for than there are predicted classes, the classes have their turn from batch to batch, by the number of labels.
 Each is a `Strategy` whose `compound` calls `select` on parts, with a view of fewer candidates, so that it goes wherever a strategy goes
 (a query, a stream, a simulation, under `+update`), and goes on top of any other: prefilter first, then balance, then the strategy.
 Cost: prefilter and balance one pass for the predictions beside the strategy's own; balance asks it once for each class.
@@ -40,7 +41,7 @@ def mixed(name: str, look_up: Callable[[str], Strategy]) -> Strategy:
     """The strategy NAME:SHARE,NAME:SHARE... that has each part choose its share of a batch, one after another. Raises UsageError."""
     parts, shares = [], []
     for text in name.split(","):
-        part, _, share = text.rpartition(":")
+        part, _, share = text.strip().rpartition(":")
         try:
             value = float(share)
         except ValueError:
@@ -52,11 +53,19 @@ def mixed(name: str, look_up: Callable[[str], Strategy]) -> Strategy:
     if abs(sum(shares) - 1.0) > 1e-6:
         raise UsageError(f"the shares of a mix sum to 1, those of '{name}' to {sum(shares):g}")
     strategies = [look_up(part) for part in parts]
+    choose = partial(_mixed, strategies, parts, np.array(shares))
+    needs_classes = any(one.needs_classes for one in strategies)
+    return replace(_together(strategies, choose), numbers=None if needs_classes else _together([one.suited(True) for one in strategies], choose))
+
+
+def _together(strategies: Sequence[Strategy], choose: Callable[..., Selection]) -> Strategy:
+    """What several strategies are as one: it needs what any of them does, and does without a head where all do."""
     return replace(
-        _around(strategies[0], partial(_mixed, strategies, parts, np.array(shares))),
+        _around(strategies[0], choose),
         needs=tuple(dict.fromkeys(need for one in strategies for need in one.needs)), random=any(one.random for one in strategies),
         posterior=next((one.posterior for one in strategies if one.needs_posterior), strategies[0].posterior), parts=tuple(strategies),
-    )
+        cold=all(one.cold or not one.needs_head for one in strategies),
+    )  # fmt: skip
 
 
 def _around(strategy: Strategy, compound: Callable[..., Selection]) -> Strategy:
@@ -66,7 +75,7 @@ def _around(strategy: Strategy, compound: Callable[..., Selection]) -> Strategy:
 
 
 def _prefiltered(strategy: Strategy, share: float, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
-    most = max(k, ceil(share * view.n))
+    most = max(k, ceil(round(share * view.n, 9)))
     kept = select(_MARGIN, view, most, seed=seed, options={}).rows_K
     chosen = select(strategy, view.among(kept), k, seed=seed, options=options)
     return replace(chosen, notes=(*chosen.notes, f"chose among the {most} of {view.n} candidates of smallest margin (prefilter={share:g})"))
@@ -77,7 +86,7 @@ def _balanced(strategy: Strategy, view: View, k: int, seed: int, options: Mappin
     found, sizes = np.unique(classes_N, return_counts=True)
     chosen = {
         f"class-{c}": select(strategy, view.among(view.rows[classes_N == c]), int(quota), seed=seed, options=options)
-        for c, quota in zip(found, equal_shares(sizes, k)) if quota
+        for c, quota in zip(found, equal_shares(sizes, k) if k >= len(found) else turns(len(found), k, view.n_labelled)) if quota
     }  # fmt: skip
     return in_turn(chosen, f"{len(chosen)} predicted classes in turn (balance=predicted)")
 
@@ -109,6 +118,13 @@ def equal_shares(sizes_C: Int64, k: int) -> Int64:
         else:
             by_room = np.argsort(-(sizes_C - quotas_C), kind="stable")
             quotas_C[by_room[:left]] += 1
+    return quotas_C
+
+
+def turns(n_classes: int, k: int, n_labelled: int) -> Int64:
+    """Which k < n_classes classes have a turn, 1 or 0 each: those that follow where the labels so far left off, so that all have their turn."""
+    quotas_C = np.zeros(n_classes, np.int64)
+    quotas_C[(n_labelled + np.arange(k)) % n_classes] = 1
     return quotas_C
 
 

@@ -15,10 +15,10 @@ EMBEDDINGS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "samples": (("sample_log_probs",), "expected log-likelihoods under draws of the posterior, as in acs-fw"),
 }
 SELECTORS: Mapping[str, str] = {
-    "kcenter": "farthest first; centres are labelled rows (feature) or the point 0 (grad, noise, delta, samples: nothing to learn)",
+    "kcenter": "farthest first; centres are labelled rows (feature, prob) or the point 0 (grad, noise, delta, samples: nothing to learn)",
     "kmeanspp": "D^2 sampling from the longest row on",
     "kmeans": "nearest to the centres of as many clusters",
-    "lcmd": "farthest in the largest cluster; labelled rows are centres (feature)",
+    "lcmd": "farthest in the largest cluster; labelled rows are centres (feature, prob)",
     "kdpp": "drawn by the determinant of their products",
     "maxdet": "greedily of largest determinant",
     "topnorm": "the longest rows",

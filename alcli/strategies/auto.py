@@ -2,7 +2,7 @@
 
 Without a head (no labels yet, or of one class) `maxherding`, then `uherding`; `margin` in place of it where there are more than 10 labels a
 class, so that coverage adds little, and so many rows that it would take minutes. Labels that are numbers: `lcmd`. The note of a batch says
-what was chosen and why.
+what was chosen and why, its record (`--json`) what.
 Source: own rule, from the measurements of tests/benchmarks/study_auto.py (docs/strategies.md), after Bae, Oliveira & Sutherland 2025,
 "Uncertainty herding: one active learning method for all label budgets".
 Cost: that of the strategy it chooses.
@@ -51,4 +51,4 @@ def choice(n_labelled: int, n_classes: int, n: int, dim: int) -> tuple[str, str]
 
 def _chosen(view: View, k: int, rng: np.random.Generator, name: str, why: str) -> Selection:
     found = select(_NAMED[name], view, k, seed=int(rng.integers(1 << 62)), options={})
-    return replace(found, notes=(f"auto took {name}: {why}", *found.notes))
+    return replace(found, notes=(f"auto took {name}: {why}", *found.notes), record={"chosen": name, **found.record})

@@ -8,8 +8,8 @@ Deviations: lambda is the prior precision that the head was fitted with, and eve
 made of (published: lambda = 1, labelled rows at n / (n + b), picks at b / (n + b)); F is a true mean. A row of the binary form weighs the
 mean of |p - e_y|^2 over its 5 likeliest labels (published: p (1 - p) of the likeliest, which prefers the surer of two rows where no class
 has half). docs/strategies.md compares them.
-Cost: binary 4 N D1 flops for each of 2 K picks, N D1^2 to begin with; memory N + 3 D1^2 numbers beside the features. full: C^2 times the
-flops of a pick, 3 (C D1)^2 + 3 N C^2 numbers.
+Cost: binary 4 N D1 flops for each of 2 K picks, N D1^2 to begin with; memory 30 N + 3 D1^2 numbers beside the features and
+class probabilities. full: C^2 times the flops of a pick, 3 (C D1)^2 + 3 N C^2 numbers.
 Passes: 1.
 """
 
@@ -23,6 +23,7 @@ import numpy as np
 from alcli.arrays import Array, Float64
 from alcli.errors import UsageError
 from alcli.numerics.bait import choose
+from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.fisher import information, softmax_root, with_prior
 from alcli.strategies._checks import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.strategies._contract import Selection, batch, finite32
@@ -57,13 +58,16 @@ def bait(
     F_PP = (of_pool_PP + of_labelled_PP) / (view.n + len(X_LD))
     prior_precision = view.network().prior_precision if prior == "auto" else float(prior)
     M_PP = with_prior(of_labelled_PP, prior_precision, F_PP)
-    picks_K, gains_K = choose(H_ND, R_NKQ, M_PP, F_PP, k, int(forward * k))
+    picks_K, gains_K = choose(H_ND, R_NKQ, M_PP, F_PP, k, int(min(forward * k, view.n)))
     return Selection(view.rows[picks_K], finite32(gains_K), record={"prior-precision": prior_precision})
 
 
 def _weight_root(log_probs_BC: Array, *, weight: str, top: int) -> Float64:
-    """sqrt of each row's weight, [B, 1, 1]."""
-    return np.sqrt(weights(log_probs_BC, weight, top))[:, None, None]  # type: ignore[no-any-return]
+    """sqrt of each row's weight, [B, 1, 1]. Memory: that of a block beside it."""
+    out_B11 = np.empty((len(log_probs_BC), 1, 1))
+    for a in range(0, len(log_probs_BC), BLOCK_ROWS):
+        out_B11[a : a + BLOCK_ROWS, 0, 0] = np.sqrt(weights(log_probs_BC[a : a + BLOCK_ROWS], weight, top))
+    return out_B11
 
 
 def weights(log_probs_BC: Array, weight: str, top: int) -> Float64:

@@ -33,20 +33,26 @@ def _linked(**options: int) -> None:
             raise UsageError(f"parameter '{name}' must be at least 1 and at most {_MOST:,}, as the distances of all pairs are held, got {value}")
 
 
+def _height(**options: float | None) -> None:
+    """Raise UsageError for an option that is given and not a positive number."""
+    positive(**{name: value for name, value in options.items() if value is not None})
+
+
 @batch(needs=["features", "log_probs"], random=True)
 def cluster_margin(
-    view: View, k: int, *, rng: np.random.Generator, factor: Annotated[float, positive] = 10.0, eps: float | None = None,
+    view: View, k: int, *, rng: np.random.Generator, factor: Annotated[float, positive] = 10.0, eps: Annotated[float | None, _height] = None,
     candidates: Annotated[int, _linked] = 10_000,
 ) -> Selection:
     """Scores: 1 - (p_1 - p_2). factor: so many times the batch are rows of small margin. eps: mean distance up to which clusters merge.
 
     candidates: rows that are clustered, at least those of small margin. Raises UsageError where these are too many.
     """
-    positive(factor=factor, **({} if eps is None else {"eps": eps}))
+    positive(factor=factor)
+    _height(eps=eps)
     _linked(candidates=candidates)
     scores_N = finite32(view.reduced(margin, "log_probs"))
     order_N = np.argsort(-scores_N, kind="stable")
-    small_M = order_N[: max(k, round(factor * k))]
+    small_M = order_N[: max(k, round(min(factor * k, view.n)))]
     if len(small_M) > _MOST:
         raise UsageError(f"{len(small_M):,} rows of small margin are too many to cluster (at most {_MOST:,})", hint="lower -p factor, or ask for fewer rows")
     others = rng.permutation(order_N[len(small_M) :])[: max(candidates - len(small_M), 0)]

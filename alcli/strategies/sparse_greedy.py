@@ -17,8 +17,9 @@ from typing import Annotated
 
 from alcli.numerics.sparse_approximation import greedy
 from alcli.numerics.sparse_problem import pose
+from alcli.strategies._checks import share
 from alcli.strategies._contract import Selection, batch
-from alcli.strategies._gradients import Kind, LabelDist, expected_rows, not_negative, share
+from alcli.strategies._gradients import Kind, LabelDist, expected_rows, not_negative
 from alcli.strategies._sparse import most_spread, selected
 from alcli.strategies._view import View
 

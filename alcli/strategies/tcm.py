@@ -10,6 +10,8 @@ Passes: about 10, or 1.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from alcli.strategies.typiclust import typiclust
 
 
 @batch(needs=["features", "labelled", "log_probs"], random=True, cold=True)
-def tcm(view: View, k: int, *, rng: np.random.Generator, rounds: int = 3) -> Selection:
+def tcm(view: View, k: int, *, rng: np.random.Generator, rounds: Annotated[int, partial(at_least, 0)] = 3) -> Selection:
     """Scores: typicality, or 1 - (p_1 - p_2). rounds: how many batches of labels TypiClust picks; labels at the start count as such."""
     at_least(0, rounds=rounds)
     if view.n_labelled < rounds * k or not view.has_head:

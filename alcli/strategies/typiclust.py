@@ -12,6 +12,8 @@ Passes: about 10.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 
@@ -27,7 +29,8 @@ from alcli.strategies._view import View
 
 @batch(needs=["features", "labelled"], random=True)
 def typiclust(
-    view: View, k: int, *, rng: np.random.Generator, neighbours: Count = 20, max_clusters: Count = 500, min_size: int = 5
+    view: View, k: int, *, rng: np.random.Generator, neighbours: Count = 20, max_clusters: Count = 500,
+    min_size: Annotated[int, partial(at_least, 0)] = 5,
 ) -> Selection:
     """Scores: typicality. neighbours: at most so many; max_clusters: of k-means; min_size: clusters up to it come last,
     or up to half the average size where that is less."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from alcli.data.pool import Pool
 from alcli.data.selection_file import Late, Table, deliver, encode, give_out, read_ledger
 from alcli.errors import DataError, UsageError
 from alcli.strategies._budget import select_within
-from alcli.strategies._contract import Selection, Strategy, select
+from alcli.strategies._contract import NOTHING, Selection, Strategy, select
 from alcli.strategies._live import Live
 from alcli.strategies._view import View
 from alcli.workflows.costs import costs_of
@@ -80,9 +80,9 @@ def _written_late(pool: Pool, late: Late) -> Answer:
 
 def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any]) -> Answer:
     now = situation(pool, ask, strategy, in_ledger)
-    items, head, labelled_rows, candidates, notes = now.items, now.head, now.labelled, now.candidates, now.notes
+    items, labelled_rows, candidates, notes = now.items, now.labelled, now.candidates, now.notes
     if ask.impute is None:
-        view = items.view(candidates, labelled_rows, None if head is None else head.model, targets=targets_of(pool, ask), labels=now.labels)
+        view = items.view(candidates, labelled_rows, None if now.head is None else now.head.model, targets=targets_of(pool, ask), labels=now.labels)
         selection, imputed = _selected(pool, items, ask, strategy, view, options), None
     else:
         selection, imputed = _imputed(pool, now, strategy, ask, options)
@@ -94,7 +94,7 @@ def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any],
     if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
         notes.append(f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a file with just the line id,label")
     report = {"pool": about_pool(pool), "candidates": len(candidates), "labelled": len(np.unique(items.of_rows(labelled_rows))), "selected": len(selection.rows_K)} | dict(selection.record)
-    table = _table(items, ask, selection, head)
+    table = _table(ask, selection, now)
     return Answer(table if imputed is None else table | {"imputed": imputed}, notes, report)
 
 
@@ -108,15 +108,17 @@ def _selected(pool: Pool, items: Items, ask: Query, strategy: Strategy, view: Vi
 def _imputed(pool: Pool, now: Situation, strategy: Strategy, ask: Query, options: dict[str, Any]) -> tuple[Selection, list[Any]]:
     """A batch chosen one by one under made-up labels, and these."""
     refuse_groups(pool, f"-p {IMPUTE} chooses rows one at a time")
-    head = now.head
-    if head is None or head.classes is None:
+    if now.predicts != "classes":
         raise UsageError(
-            f"-p {IMPUTE} makes up labels from class probabilities, {'there is no head' if head is None else 'the head is a regression'}",
+            f"-p {IMPUTE} makes up labels from class probabilities, {'there is no head' if now.predicts is None else 'the head is a regression'}",
             hint="give a classification head with -H",
         )
+    if now.head is None:
+        return NOTHING, []
+    head = now.head
     live = Live(pool, now.candidates, now.labelled, head.model, strategy, seed=ask.seed, options=options, labels=now.labels)
     selection, classes = impute_batch(live, ask.n, how=str(ask.impute), seed=ask.seed)
-    return selection, [typed_class(head.classes[c], head.class_type) for c in classes]
+    return selection, _named(head, classes)
 
 
 def note_shortage(selected: int, ask: Query, notes: list[str]) -> None:
@@ -128,21 +130,31 @@ def note_shortage(selected: int, ask: Query, notes: list[str]) -> None:
     notes.append(what)
 
 
-def _table(items: Items, ask: Query, selection: Selection, head: HeadFile | None) -> Table:
+def _table(ask: Query, selection: Selection, now: Situation) -> Table:
     table: Table = {
-        "id": items.ids.arrow(selection.rows_K).to_pylist(),
+        "id": now.items.ids.arrow(selection.rows_K).to_pylist(),
         "rank": list(range(len(selection.rows_K))),
         "score": [shortest(s) for s in selection.scores_K],
         "strategy": [ask.strategy] * len(selection.rows_K),
     }
     if selection.weights_K is not None:
         table["weight"] = [shortest(w) for w in selection.weights_K]
-    if head is not None and head.classes is not None:
-        log_probs = items.predictive(head.model, selection.rows_K, selection.features_KD)
-        best = log_probs.argmax(axis=1)
-        table["predicted"] = [typed_class(head.classes[c], head.class_type) for c in best]
-        table["confidence"] = [shortest(np.float32(np.exp(v))) for v in log_probs.max(axis=1)]
-    return table
+    return table | _predictions(selection, now) if now.predicts == "classes" else table
+
+
+def _predictions(selection: Selection, now: Situation) -> Table:
+    """What the head says of the chosen items; columns without rows where nothing was chosen and it need not be asked."""
+    if now.head is None or not len(selection.rows_K):
+        return {"predicted": [], "confidence": []}
+    log_probs_KC = now.items.predictive(now.head.model, selection.rows_K, selection.features_KD)
+    confidence = [shortest(np.float32(np.exp(v))) for v in log_probs_KC.max(axis=1)]
+    return {"predicted": _named(now.head, log_probs_KC.argmax(axis=1)), "confidence": confidence}
+
+
+def _named(head: HeadFile, classes: Iterable[int]) -> list[str | int | bool]:
+    """Class numbers of a classification head as their typed names."""
+    assert head.classes is not None
+    return [typed_class(head.classes[c], head.class_type) for c in classes]
 
 
 def shortest(value: Array | np.float32) -> float:

@@ -1,10 +1,14 @@
-"""What a query is answered from: the head, the labelled rows, and the items that may be chosen."""
+"""What a query is answered from: the head, the labelled rows, and the items that may be chosen.
+
+A head that is not given is fitted last, once it is known that there is something to ask it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,43 +29,68 @@ from alcli.workflows.labelled import LabelledRows, gather
 from alcli.workflows.query_request import Query
 from alcli.workflows.recipe import Recipe
 
+Predicts = Literal["classes", "numbers"]
 _CANDIDATE_STREAM = 1
 _LARGEST_POSTERIOR = 8192
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What a query is answered from. head: None where none is given or needed. labelled: rows. candidates: items.
+    """What a query is answered from. head: None where none is given or needed, or nothing is left to ask it. labelled: rows. candidates: items.
 
+    predicts: what the head says, or would say if it had been fitted; None where none is given or needed.
     labels: of the labelled rows, class numbers of the head or targets; None where the strategy does not look at them.
     notes: remarks for the user so far, to be added to.
     """
 
     items: Items
     head: HeadFile | None
+    predicts: Predicts | None
     labelled: Int64
     labels: Array | None
     candidates: Int64
     notes: list[str]
 
 
-def situation(pool: Pool, ask: Query, strategy: Strategy, in_ledger: Sequence[Any]) -> Situation:
-    """The head, the labelled rows and the items that may be chosen. in_ledger: ids that were given out before."""
+@dataclass(frozen=True)
+class _Known:
+    """What is known before a head is fitted. labelled: rows. fit_on: of the head to fit; None where one is given or none is needed."""
+
+    labelled: Int64
+    head: HeadFile | None = None
+    labels: Array | None = None
+    fit_on: LabelledRows | None = None
+
+    @property
+    def predicts(self) -> Predicts | None:
+        """What the head says, fitted or not; None without one."""
+        if self.fit_on is not None:
+            return "numbers" if self.fit_on.regression else "classes"
+        return None if self.head is None else "numbers" if self.head.classes is None else "classes"
+
+
+def situation(pool: Pool, ask: Query, strategy: Strategy, in_ledger: Sequence[Any], *, keeps_head: bool = False) -> Situation:
+    """The head, the labelled rows and the items that may be chosen. Raises what reading and fitting do.
+
+    in_ledger: ids that were given out before. keeps_head: the head is wanted for itself, even where nothing is left to ask it.
+    """
     if not ask.allow_empty:
         pool.require_rows()
     check_options(pool, ask.options)
     items = Items(pool)
     notes = list(pool.notes)
-    head, labelled_rows, labels = _head_and_labels(pool, ask, strategy, notes)
-    if head is not None and ask.head is not None and pool.n:
-        notes += check_pool(head, printable(ask.head), pool)
+    known = _gathered(pool, ask, strategy, notes) if ask.head is None else _loaded(pool, ask, ask.head, strategy, notes)
     if pool.is_bad.any():
         notes.append(f"{pool.is_bad.sum()} rows without a usable vector were left out")
-    notes += items.notes(labelled_rows)
+    notes += items.notes(known.labelled)
     closed_N = pool.is_test.copy()
-    closed_N[labelled_rows] = True
-    candidates = items.left(closed_N, _excluded(items, ask, in_ledger, notes))
-    return Situation(items, head, labelled_rows, labels, _reduced(items, candidates, ask, notes), notes)
+    closed_N[known.labelled] = True
+    left = items.left(closed_N, _excluded(items, ask, in_ledger, notes))
+    candidates = _reduced(items, left, ask, notes)
+    head, labels = known.head, known.labels
+    if known.fit_on is not None and (len(candidates) or keeps_head):
+        head, labels = _fitted_now(pool, ask, strategy, known.fit_on, notes)
+    return Situation(items, head, known.predicts, known.labelled, labels, candidates, notes)
 
 
 def targets_of(pool: Pool, ask: Query) -> Floats | None:
@@ -78,37 +107,20 @@ def targets_of(pool: Pool, ask: Query) -> Floats | None:
     return named.take(np.flatnonzero(~named.is_bad))
 
 
-def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> tuple[HeadFile | None, Int64, Array | None]:
-    """The head to ask, fitted now when none is given but needed; the rows that need no label any more, and their labels if looked at."""
-    head = load_head(ask.head, expect_sha256=ask.expect_sha256) if ask.head is not None else None
-    if head is None:
-        labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
-        notes.extend(labelled.notes)
-        if strategy.needs_head and not (strategy.cold and _too_few(labelled)):
-            head = _fitted_now(pool, ask, strategy, labelled, notes)
-            notes.append(f"fitted a {head.model.head.kind} head on {len(labelled.rows_L)} labels")
-        looked_at = head is not None and "labelled_targets" in strategy.needs
-        return head, labelled.rows_L, labelled.labels.arrays(labelled.classes)[0] if looked_at else None
-    if strategy.needs_classes and head.classes is None:
-        raise UsageError(
-            f"strategy '{ask.strategy}' needs class probabilities, the head {printable(ask.head)} is a regression",
-            hint=_without_head(),
-        )
-    if strategy.needs_posterior and head.model.posterior is None:
-        raise UsageError(
-            f"strategy '{ask.strategy}' looks at the posterior, the head {printable(ask.head)} has none",
-            hint="fit it with --posterior laplace",
-        )
-    if "predicted_loss" in strategy.needs and head.model.head.branch is None:
-        raise UsageError(
-            f"strategy '{ask.strategy}' looks at the loss-prediction branch, the head {printable(ask.head)} has none",
-            hint="fit it with --head mlp --aux-loss",
-        )
-    if ask.absorbs and (head.model.posterior is None or not head.model.posterior.absorbs):
-        raise UsageError(
-            f"the head {printable(ask.head)} has no posterior that absorbs labels one at a time",
-            hint="fit it with --posterior laplace",
-        )
+def _gathered(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> _Known:
+    """The rows that the user or the pool labels, and whether a head is to be fitted on them. Raises what speaks against a fit."""
+    labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
+    notes.extend(labelled.notes)
+    if not strategy.needs_head or (strategy.cold and _too_few(labelled)):
+        return _Known(labelled.rows_L)
+    _check_fit(ask, strategy, labelled)
+    return _Known(labelled.rows_L, fit_on=labelled)
+
+
+def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, notes: list[str]) -> _Known:
+    """The head that is given, the rows that it or a label file knows, and their labels if looked at. Raises where it does not suit."""
+    head = load_head(path, expect_sha256=ask.expect_sha256)
+    _check_suits(ask, head, path, strategy)
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
@@ -120,7 +132,33 @@ def _head_and_labels(pool: Pool, ask: Query, strategy: Strategy, notes: list[str
         if "labelled_targets" in strategy.needs:
             labels = np.concatenate([labels[before], said.arrays(head.classes)[0]])
         known = np.concatenate([known[before], said_rows])
-    return head, known, labels if "labelled_targets" in strategy.needs else None
+    if pool.n:
+        notes += check_pool(head, printable(path), pool)
+    return _Known(known, head, labels if "labelled_targets" in strategy.needs else None)
+
+
+def _check_suits(ask: Query, head: HeadFile, path: Path, strategy: Strategy) -> None:
+    """Raise UsageError where the strategy asks what the head of that file cannot say."""
+    if strategy.needs_classes and head.classes is None:
+        raise UsageError(
+            f"strategy '{ask.strategy}' needs class probabilities, the head {printable(path)} is a regression",
+            hint=_without_head(),
+        )
+    if strategy.needs_posterior and head.model.posterior is None:
+        raise UsageError(
+            f"strategy '{ask.strategy}' looks at the posterior, the head {printable(path)} has none",
+            hint="fit it with --posterior laplace",
+        )
+    if "predicted_loss" in strategy.needs and head.model.head.branch is None:
+        raise UsageError(
+            f"strategy '{ask.strategy}' looks at the loss-prediction branch, the head {printable(path)} has none",
+            hint="fit it with --head mlp --aux-loss",
+        )
+    if ask.absorbs and (head.model.posterior is None or not head.model.posterior.absorbs):
+        raise UsageError(
+            f"the head {printable(path)} has no posterior that absorbs labels one at a time",
+            hint="fit it with --posterior laplace",
+        )
 
 
 def _too_few(labelled: LabelledRows) -> bool:
@@ -128,7 +166,8 @@ def _too_few(labelled: LabelledRows) -> bool:
     return len(labelled.labels) == 0 or (not labelled.regression and len(labelled.labels.classes()) < 2)
 
 
-def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> HeadFile:
+def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
+    """Raise DataError or UsageError where no head that the strategy could ask can be fitted on the labels."""
     if not len(labelled.labels):
         raise DataError(
             f"strategy '{ask.strategy}' needs a head or labels, there are none",
@@ -141,11 +180,18 @@ def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRo
             f"strategy '{ask.strategy}' needs a head, and a head needs 2 classes; the {len(labelled.labels)} labels show one",
             hint=_without_head(),
         )
+
+
+def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> tuple[HeadFile, Array | None]:
+    """A head fitted on the labels, and these as it numbers them, if looked at."""
     calibrate = "temperature" if "trained_log_probs" in strategy.needs and not labelled.regression else "none"
-    if pool.dim <= _LARGEST_POSTERIOR or strategy.needs_posterior:
-        return fit_labelled(pool, labelled, Recipe(posterior="laplace" if ask.absorbs else strategy.posterior, calibrate=calibrate)).head
-    notes.append(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
-    return fit_labelled(pool, labelled, Recipe(posterior="none", calibrate=calibrate)).head
+    posterior = "laplace" if ask.absorbs else strategy.posterior
+    if pool.dim > _LARGEST_POSTERIOR and not strategy.needs_posterior:
+        notes.append(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
+        posterior = "none"
+    head = fit_labelled(pool, labelled, Recipe(posterior=posterior, calibrate=calibrate)).head
+    notes.append(f"fitted a {head.model.head.kind} head on {len(labelled.rows_L)} labels")
+    return head, labelled.labels.arrays(labelled.classes)[0] if "labelled_targets" in strategy.needs else None
 
 
 def _without_head() -> str:

@@ -72,7 +72,7 @@ def stream(
     for path in filter(None, (out, ask.ledger)):
         check_creatable(path, inputs=[*read, *(p for p in (out, ask.ledger) if p and p is not path)])
     with lock(out, ask.lock_timeout) if out is not None else nullcontext():
-        session = Session(pool, replace(ask, stream=True), emit, note, allow_new_classes)
+        session = Session(pool, replace(ask, stream=True), emit, note, allow_new_classes, saves=out is not None)
         with _saved(session, out, note):
             session.run(source)
 
@@ -98,13 +98,17 @@ def _saved(session: Session, out: Path | None, note: Note) -> Iterator[None]:
 class Session:
     """One stream: the live pool, what was asked, what was told.
 
-    head: that of the beginning. classes: of the moment; None in a regression and without a head.
-    answered: items asked for and labelled. asked: items written. told: labels absorbed, in their order.
+    head: that of the beginning; None where nothing needs one. classes: of the moment; None in a regression and without a head.
+    answered: items asked for and labelled. asked: items written. told: labels absorbed, in their order. saves: the head is wanted for
+    itself, so that one is fitted where none is given even if nothing is left to ask for.
     """
 
-    def __init__(self, pool: Pool, ask: Query, emit: Callable[[bytes], None], note: Note, allow_new_classes: bool = False) -> None:
+    def __init__(
+        self, pool: Pool, ask: Query, emit: Callable[[bytes], None], note: Note, allow_new_classes: bool = False, *, saves: bool = False
+    ) -> None:
         strategy, options = ask.checked()
-        now = situation(pool, ask, strategy, [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else [])
+        in_ledger = [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else []
+        now = situation(pool, ask, strategy, in_ledger, keeps_head=saves)
         for text in now.notes:
             note(text)
         self._pool, self._ask, self._emit, self._note, self._allow_new_classes = pool, ask, emit, note, allow_new_classes

@@ -22,6 +22,7 @@ from alcli.simulation.look_ahead import optimal_look_ahead
 from alcli.simulation.oracle import Oracle
 from alcli.simulation.situation import Situation
 from alcli.strategies._arrays import ArraySource
+from tests.benchmarks.rows import clustered_rows
 from tests.benchmarks.timing import median_seconds, table
 
 N, J, D, C, B, K, LABELLED = 10_000, 2_000, 384, 10, 2_000, 10, 100
@@ -34,10 +35,7 @@ def main(data: Path = Path()) -> None:
 
 
 def situation() -> Situation:
-    rng = np.random.default_rng(0)
-    y = rng.integers(C, size=LABELLED + J + N)
-    X = (rng.standard_normal((len(y), D)) + 1.5 * rng.standard_normal((C, D))[y]).astype(np.float32)
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    X, y, _ = clustered_rows(LABELLED + J + N, D, C, pull=1.5)
     first = np.arange(LABELLED)
     model = fit(Training(X[first], y[first], np.ones(LABELLED), C), FitSpec(softmax.head, LaplaceShared))
     oracle = Oracle(y, np.arange(len(y)))

@@ -26,6 +26,7 @@ from alcli.strategies import ntk
 from alcli.strategies._arrays import ArraySource
 from alcli.strategies._contract import select, strategy_of
 from alcli.strategies._view import View
+from tests.benchmarks.rows import clustered_rows
 from tests.benchmarks.timing import median_seconds, table
 
 N, LABELLED, D, C, REFITTED, BATCH = 4_000, 1_000, 384, 10, 50, 10
@@ -38,10 +39,7 @@ def main(data: Path = Path()) -> None:
 
 
 def view() -> View:
-    rng = np.random.default_rng(0)
-    y = rng.integers(C, size=LABELLED + N)
-    X = (rng.standard_normal((len(y), D)) + 1.5 * rng.standard_normal((C, D))[y]).astype(np.float32)
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    X, y, _ = clustered_rows(LABELLED + N, D, C, pull=1.5)
     model = Model(LinearHead("softmax", np.zeros((C, D + 1)), 1.0))
     return View(ArraySource(X, np.arange(len(y))), LABELLED + np.arange(N), np.arange(LABELLED), model, labels=y[:LABELLED])
 

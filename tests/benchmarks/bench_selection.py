@@ -21,6 +21,7 @@ from alcli.numerics.blocks import thread_limit
 from alcli.strategies._contract import Selection, select, strategy_of
 from alcli.strategies._view import View
 from alcli.workflows.simulation_request import CORE
+from tests.benchmarks.rows import clustered_rows
 from tests.benchmarks.timing import median_seconds, seconds_of, table
 from tests.helpers import TableHead, fresh, view_of
 
@@ -30,13 +31,8 @@ BATCH = ("badge", "coreset", "kmeans", "typiclust")
 
 def rows_and_head(n: int) -> tuple[np.ndarray, TableHead]:
     """Unit-norm float32 rows around C centres, and a head that knows the centres."""
-    rng = np.random.default_rng(0)
-    centres = rng.standard_normal((C, D), np.float32)
-    X_ND = np.empty((n, D), np.float32)
-    for i in range(0, n, 4096):
-        block = centres[rng.integers(C, size=len(X_ND[i : i + 4096]))] + rng.standard_normal((len(X_ND[i : i + 4096]), D), np.float32)
-        X_ND[i : i + 4096] = block / np.linalg.norm(block, axis=1, keepdims=True)
-    return X_ND, TableHead(6.0 * centres / np.linalg.norm(centres, axis=1, keepdims=True))
+    X_ND, _, centres_CD = clustered_rows(n, D, C, pull=1.0)
+    return X_ND, TableHead(6.0 * centres_CD / np.linalg.norm(centres_CD, axis=1, keepdims=True))
 
 
 def pick(name: str, view: View, k: int) -> Selection:
@@ -119,22 +115,16 @@ def banking(data: Path) -> tuple[np.ndarray, TableHead]:
 
 def beside_scikit_activeml(data: Path) -> None:
     """Badge and CoreSet of scikit-activeml on the same 10,000 rows with the same probabilities, batch 100."""
-    from skactiveml.base import SkactivemlClassifier
     from skactiveml.pool import Badge, CoreSet
 
-    class Given(SkactivemlClassifier):
-        def fit(self, X, y, sample_weight=None):
-            return self
-
-        def predict_proba(self, X):
-            return np.exp(head.log_probs(X))
+    from tests.benchmarks.skactiveml_peers import Given
 
     X_ND, head = rows_and_head(10_000)
     y_N = np.full(len(X_ND), np.nan)
     y_N[:C] = np.arange(C)
     view, rows = view_of(X_ND, labelled=np.arange(C), head=head), []
     peers = {
-        "badge": lambda: Badge(random_state=0).query(X_ND, y_N, Given(classes=range(C)), fit_clf=False, batch_size=100),
+        "badge": lambda: Badge(random_state=0).query(X_ND, y_N, Given(view, range(C)), fit_clf=False, batch_size=100),
         "coreset": lambda: CoreSet(random_state=0).query(X_ND, y_N, batch_size=100),
     }
     for name, peer in peers.items():

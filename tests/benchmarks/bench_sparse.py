@@ -24,6 +24,7 @@ from alcli.numerics.blocks import BLOCK_ROWS, workers
 from alcli.numerics.sparse_support import cheaper_form
 from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.badge import residuals
+from tests.benchmarks.rows import clustered_rows
 from tests.benchmarks.timing import table
 from tests.helpers import TableHead, view_of
 
@@ -46,13 +47,8 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def rows_and_head(n: int) -> tuple[np.ndarray, TableHead]:
     """Unit-norm float32 rows around C centres, and a calibrated head that knows the centres: it is sure of most rows."""
-    rng = np.random.default_rng(0)
-    centres = rng.standard_normal((C, D), np.float32)
-    X_ND = np.empty((n, D), np.float32)
-    for i in range(0, n, 4096):
-        block = 0.5 * centres[rng.integers(C, size=len(X_ND[i : i + 4096]))] + rng.standard_normal((len(X_ND[i : i + 4096]), D), np.float32)
-        X_ND[i : i + 4096] = block / np.linalg.norm(block, axis=1, keepdims=True)
-    return X_ND, TableHead(10.0 * centres / np.linalg.norm(centres, axis=1, keepdims=True), spread=0.3, temperature=TEMPERATURE)
+    X_ND, _, centres_CD = clustered_rows(n, D, C, pull=0.5)
+    return X_ND, TableHead(10.0 * centres_CD / np.linalg.norm(centres_CD, axis=1, keepdims=True), spread=0.3, temperature=TEMPERATURE)
 
 
 def main(data: Path, n: int = N, batches: tuple[int, ...] = BATCHES) -> None:

@@ -208,24 +208,15 @@ def select_once(case: int) -> None:
 
 def beside_scikit_activeml() -> None:
     """The same 10,000 rows with the same probabilities, batch 100, one label a class."""
-    from skactiveml.base import SkactivemlClassifier
     from skactiveml.pool import DropQuery, Falcun, ProbCover, TypiClust
 
-    class Given(SkactivemlClassifier):
-        def fit(self, X, y, sample_weight=None):
-            return self
-
-        def predict_proba(self, X):
-            return np.exp(model.log_probs(X.astype(np.float32)))
-
-        def predict(self, X):
-            return self.predict_proba(X).argmax(axis=1)
+    from tests.benchmarks.skactiveml_peers import Given
 
     X_ND, model, y_N = rows_and_model(10_000)
     first_C = np.unique(y_N, return_index=True)[1]
     X_ND = np.concatenate([X_ND[first_C], np.delete(X_ND, first_C, axis=0)])
     y_N = np.append(np.arange(C, dtype=np.float64), np.full(len(X_ND) - C, np.nan))
-    given = Given(classes=range(C))
+    given = Given(view_of(X_ND, head=model), range(C))
     peers: dict[str, Callable[[], Any]] = {
         "typiclust": lambda: TypiClust(random_state=0).query(X_ND, y_N, batch_size=100),
         "probcover": lambda: ProbCover(n_classes=C, random_state=0).query(X_ND, y_N, batch_size=100),

@@ -30,6 +30,8 @@ def test_a_mix_has_each_strategy_choose_its_share(tiny, alcli):
 def test_mix_and_strategy_are_two_ways_to_say_it(tiny, alcli):
     alcli("query", "pool.parquet", "-s", "margin", "--mix", "margin:1", "-n", 1).refused(2, "use one of the two")
     alcli("query", "pool.parquet", "--mix", "margin:0.4,random:0.4", "-n", 1).refused(2, "sum to 1")
+    alcli("query", "pool.parquet", "--mix", "margin", "-n", 1).refused(2, "--mix takes NAME:SHARE,..., got 'margin'")
+    alcli("query", "pool.parquet", "--mix", "", "-n", 1).refused(2, "--mix takes NAME:SHARE,..., got ''")
 
 
 def test_prefilter_and_balance_go_with_any_strategy(tiny, alcli):

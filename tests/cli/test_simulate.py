@@ -72,6 +72,8 @@ def test_json_is_one_object_on_stdout(tmp_path):
         (["-s", "margin+update", "-n", "5", "--rounds", "2", "-p", "update-every=0"], "parameter 'update-every' must be at least 1, got 0"),
         (["-s", "optimal-look-ahead", "-n", "5", "--rounds", "2", "-p", "batches=0"], "parameter 'batches' must be at least 1, got 0"),
         (["-s", "typiclust", "-n", "5", "--rounds", "2", "-p", "neighbours=-1"], "parameter 'neighbours' must be at least 1, got -1"),
+        (["-s", "margin:0.5,random:0.5", "-n", "5", "--rounds", "2"], "'margin:0.5' is of a mix; give the mix by --mix"),
+        (["--mix", "m=margin", "-n", "5", "--rounds", "2"], "--mix takes NAME:SHARE,..., got 'm=margin'"),
         (["--study", "update"], "did you mean 'updates'?"),
         (["--study", "updates", "-s", "margin"], "-s does not go with --study updates"),
         (["--study", "updates", "--full-data"], "--full-data does not go with --study updates"),

@@ -47,13 +47,8 @@ number = 3
 
 
 @pytest.fixture(autouse=True)
-def module(tmp_path, monkeypatch):
-    import sys
-
-    (tmp_path / "my_encoders.py").write_text(MODULE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "my_encoders", raising=False)
+def module(importable):
+    importable("my_encoders", MODULE)
 
 
 def encode(argument, items, kind="text", **options):

@@ -28,10 +28,15 @@ def trace(M, F):
     return float(np.trace(np.linalg.inv(M) @ F))
 
 
-@pytest.mark.parametrize("full", [False, True])
-def test_gains_and_losses_are_differences_of_the_trace(full):
-    H, R, M, F = problem(full=full)
-    V = written_out(H, R)
+@pytest.fixture(params=[False, True], ids=["one factor a row", "full"])
+def given(request):
+    """(H, R, M, F) of a problem, and V of its rows."""
+    H, R, M, F = problem(full=request.param)
+    return H, R, M, F, written_out(H, R)
+
+
+def test_gains_and_losses_are_differences_of_the_trace(given):
+    H, R, M, F, V = given
     with workers() as spread:
         design = Design.begin(H, R, M, F, spread)
         assert np.allclose(design.gains(), [trace(M, F) - trace(M + v @ v.T, F) for v in V], rtol=1e-10)
@@ -42,10 +47,8 @@ def test_gains_and_losses_are_differences_of_the_trace(full):
             assert np.isclose(design.losses()[j], trace(M3 - V[j] @ V[j].T, F) - trace(M3, F), rtol=1e-10)
 
 
-@pytest.mark.parametrize("full", [False, True])
-def test_what_is_maintained_is_what_would_be_recomputed(full):
-    H, R, M, F = problem(full=full)
-    V = written_out(H, R)
+def test_what_is_maintained_is_what_would_be_recomputed(given):
+    H, R, M, F, V = given
     with workers() as spread:
         design = Design.begin(H, R, M, F, spread)
         for j in (5, 6, 7, 30, 59, 5):
@@ -60,11 +63,10 @@ def test_what_is_maintained_is_what_would_be_recomputed(full):
     assert np.allclose(design.G_NQQ, afresh.G_NQQ, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize(("k", "ahead"), [(1, 1), (4, 8), (5, 5), (3, 60)])
-def test_choice_is_the_greedy_one_by_brute_force(full, k, ahead):
-    H, R, M, F = problem(full=full)
-    V = written_out(H, R)
+def test_choice_is_the_greedy_one_by_brute_force(given, k, ahead):
+    H, R, M, F, V = given
+    found, scores = choose(H, R, M, F, k, ahead)
     picks, gains = [], []
     for _ in range(ahead):
         after = [np.inf if j in picks else trace(M + v @ v.T, F) for j, v in enumerate(V)]
@@ -76,7 +78,6 @@ def test_choice_is_the_greedy_one_by_brute_force(full, k, ahead):
         worst = int(np.argmin(after))
         M = M - V[picks[worst]] @ V[picks[worst]].T
         del picks[worst], gains[worst]
-    found, scores = choose(H, R, *problem(full=full)[2:], k, ahead)
     assert found.tolist() == picks
     assert np.allclose(scores, gains, rtol=1e-9)
 

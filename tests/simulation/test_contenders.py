@@ -52,13 +52,21 @@ def by_hand(name, k, every):
 
 
 @pytest.mark.parametrize("every", [1, 2, 5])
-@pytest.mark.parametrize("name", ["margin", "badge", "entropy"])
+@pytest.mark.parametrize("name", ["margin", "badge", "entropy", "bald", "feature-margin", "predictive-variance"])
 def test_update_absorbs_each_label_before_the_next_pick(name, every):
     s = situation()
     picked = contender(f"{name}+update").choose(s, 5, 5, {"update_every": every}).rows_K
     if every == 1 or name != "badge":  # badge draws its later picks of a step
         assert picked.tolist() == by_hand(name, 5, every)
     assert s.oracle.labelled.tolist()[9:] == picked.tolist()
+
+
+@pytest.mark.parametrize("name", ["bald", "feature-margin", "predictive-variance", "noise-stability", "noise/topnorm", "samples/topnorm", "epig"])
+def test_update_goes_with_all_that_a_head_or_its_posterior_says(name):
+    now, later = situation(), situation()
+    later.absorb(np.arange(9))  # once more: the head has moved, the open rows are the same
+    first, second = (s.pick(contender(f"{name}+update").base, 5, 0, {}) for s in (now, later))
+    assert not np.array_equal(first.scores_K, second.scores_K)
 
 
 def test_update_every_a_whole_batch_is_the_strategy_alone():

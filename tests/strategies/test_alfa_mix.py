@@ -7,14 +7,10 @@ from alcli.numerics.unit_rows import unit_rows
 from alcli.strategies import alfa_mix
 from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.alfa_mix import _cap
-from tests.helpers import random_head, view_of
+from tests.helpers import normal_rows, random_head, view_of
 
 STRATEGY = strategy_of(alfa_mix)
 D, C = 6, 4
-
-
-def rows(n=300, seed=0):
-    return np.random.default_rng(seed).standard_normal((n, D)).astype(np.float32)
 
 
 def choose(X_ND, head, k, labelled=(), labels=(), seed=0, **options):
@@ -39,7 +35,7 @@ def changed_by_mixing(X, head, anchors, cap):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_candidates_are_those_that_the_published_mixing_changes(seed):
-    X, head, k = rows(seed=seed), random_head(D, C, seed), 7
+    X, head, k = normal_rows(300, D, seed), random_head(D, C, seed), 7
     labelled, labels = [4, 9, 60, 100, 230], [0, 0, 2, 3, 3]
     anchors = [X[[4, 9]].mean(0), X[60], X[[100, 230]].mean(0)]
     others = np.setdiff1d(np.arange(300), labelled)
@@ -61,13 +57,13 @@ def test_the_cap_rises_until_there_are_more_candidates_than_rows_asked_for():
 
 
 def test_without_labels_there_is_nothing_to_mix_with():
-    chosen = choose(rows(40), random_head(D, C), 5)
+    chosen = choose(normal_rows(40, D), random_head(D, C), 5)
     assert "only 0 candidates" in chosen.notes[0]
     assert len(set(chosen.rows_K.tolist())) == 5
 
 
 def test_labels_that_are_not_known_are_an_error():
-    view = view_of(rows(20), head=random_head(D, C), labelled=[1, 2])
+    view = view_of(normal_rows(20, D), head=random_head(D, C), labelled=[1, 2])
     with pytest.raises(DataError, match="labels"):
         select(STRATEGY, view, 3, seed=0, options={})
 
@@ -75,4 +71,4 @@ def test_labels_that_are_not_known_are_an_error():
 @pytest.mark.parametrize("step", [0.0, -1.0, 1.5])
 def test_steps_out_of_range_are_refused(step):
     with pytest.raises(UsageError, match="step"):
-        choose(rows(20), random_head(D, C), 3, step=step)
+        choose(normal_rows(20, D), random_head(D, C), 3, step=step)

@@ -34,6 +34,7 @@ def both(expected, **view):
 def test_it_is_the_strategy_that_its_note_names(expected, view, said):
     chosen, other = both(expected, **view)
     assert chosen.notes[0] == said
+    assert chosen.record == {"chosen": said.split()[2].rstrip(":"), **other.record}
     assert chosen.rows_K.tolist() == other.rows_K.tolist()
     assert chosen.scores_K.tobytes() == other.scores_K.tobytes()
 

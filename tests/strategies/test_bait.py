@@ -91,3 +91,10 @@ def test_pruning_changes_what_is_kept_but_not_how_much():
     pruned = select(STRATEGY, view_of(X, head=head), 20, seed=0, options={"forward": 3.0})
     assert len(set(plain.rows_K.tolist())) == len(set(pruned.rows_K.tolist())) == 20
     assert plain.rows_K.tolist() != pruned.rows_K.tolist()
+
+
+def test_any_number_of_picks_before_pruning_is_at_most_the_pool():
+    view = view_of(pool(), head=random_head(4, 3))
+    whole, more = (select(STRATEGY, view, 3, seed=0, options={"forward": forward}) for forward in (50 / 3, np.inf))
+    assert more.rows_K.tolist() == whole.rows_K.tolist()
+    assert select(STRATEGY, view, 3, seed=0, options={"forward": 1e308}).rows_K.tolist() == whole.rows_K.tolist()

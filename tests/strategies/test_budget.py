@@ -9,6 +9,7 @@ from alcli import plugins
 from alcli.errors import UsageError
 from alcli.strategies._budget import affordable, select_within
 from alcli.strategies._contract import select
+from alcli.strategies._modifiers import modified
 from tests.helpers import random_head, view_of
 
 N, D, C = 60, 4, 3
@@ -16,9 +17,12 @@ X = np.random.default_rng(0).standard_normal((N, D)).astype(np.float32)
 COSTS = np.random.default_rng(1).uniform(1.0, 5.0, N)
 
 
+def seen(**view):
+    return view_of(X, **{"labelled": range(5), "labels": np.zeros(5, int), "head": random_head(D, C), **view})
+
+
 def within(name, budget, costs=COSTS, **view):
-    view = {"labelled": range(5), "labels": np.zeros(5, int), "head": random_head(D, C), **view}
-    return select_within(plugins.strategy(name), name, view_of(X, **view), budget, costs, seed=0, options={})
+    return select_within(plugins.strategy(name), name, seen(**view), budget, costs, seed=0, options={})
 
 
 def test_scores_are_divided_by_costs_and_items_taken_while_they_fit():
@@ -44,6 +48,60 @@ def test_the_budget_is_kept_and_nothing_that_fits_is_left_unless_it_was_not_pick
     assert len(set(chosen.rows_K.tolist())) == len(chosen.rows_K)
     rest = np.setdiff1d(np.arange(5, N), chosen.rows_K)
     assert len(rest) == 0 or COSTS[rest].min() > budget - COSTS[chosen.rows_K].sum()
+
+
+@pytest.mark.parametrize("name", ["margin:0.5,random:0.5", "kmeans", "badge", "typiclust", "cluster-margin"])
+def test_the_batch_is_one_that_the_budget_buys_as_a_whole(name):
+    chosen = within(name, 40.0)
+    sizes = [k for k in range(1, N) if select(plugins.strategy(name), seen(), k, seed=0, options={}).rows_K.tolist() == chosen.rows_K[:k].tolist()]
+    assert sizes
+    whole = COSTS[chosen.rows_K[: max(sizes)]].sum()
+    assert 0.7 * 40.0 <= whole <= 40.0
+    added = len(chosen.rows_K) - max(sizes)
+    assert (f"items added to a batch of {max(sizes)} for what it left of the budget: {added}" in chosen.notes) == (added > 0)
+
+
+def test_parts_of_a_mix_keep_their_shares_where_a_dear_batch_has_to_shrink():
+    margins = select(plugins.strategy("margin"), seen(), N, seed=0, options={}).rows_K
+    costs = np.ones(N)
+    costs[margins[:20]] = 4.0  # what margin wants is dear
+    chosen = within("margin:0.5,random:0.5", 40.0, costs)
+    by_margin, by_random = (int(note.split(f" by {part}")[0].split()[-1]) for part in ("margin", "random") for note in chosen.notes if " by " in note)
+    assert abs(by_margin - by_random) <= 1
+    assert by_margin + by_random >= 10
+    assert set(margins[:by_margin]) <= set(chosen.rows_K)
+
+
+@pytest.mark.parametrize("name", ["kmeans", "badge", "margin:0.5,random:0.5", "auto", "margin", "random"])
+@pytest.mark.parametrize("budget", [1.2, 25.0])
+def test_what_is_bought_follows_the_ids_wherever_rows_lie(name, budget):
+    order, labelled = np.random.default_rng(2).permutation(N), np.arange(5)
+    moved = view_of(X[order], labelled=np.argsort(order)[labelled], labels=np.zeros(5, int), head=random_head(D, C), ids=order)
+    there = select_within(plugins.strategy(name), name, moved, budget, COSTS[order], seed=0, options={})
+    here = within(name, budget)
+    assert order[there.rows_K].tolist() == here.rows_K.tolist()
+    assert len(here.rows_K) > 0
+    assert there.notes == here.notes
+
+
+def test_a_budget_for_less_than_the_first_pick_still_says_how_the_batch_came_about():
+    chosen = within("auto", 1.2)
+    assert len(chosen.rows_K) == 1
+    assert chosen.notes[0].startswith("auto took")
+    assert chosen.record["chosen"] == "uherding"
+    assert chosen.notes[-1] == f"1 items cost {COSTS[chosen.rows_K[0]]:g} of 1.2"
+
+
+def test_modifiers_hold_within_a_budget():
+    for options, kept in (({"prefilter": 0.3}, 17), ({"balance": "predicted"}, 55)):
+        strategy, own = modified(plugins.strategy("random"), options)
+        chosen = select_within(strategy, "random", seen(), 12.0, COSTS, seed=0, options=own)
+        margins = select(plugins.strategy("margin"), seen(), kept, seed=0, options={}).rows_K
+        whole = next((int(note.split()[6]) for note in chosen.notes if note.startswith("items added")), len(chosen.rows_K))
+        assert whole >= 2
+        assert set(chosen.rows_K[:whole]) <= set(margins)
+        if "balance" in options:
+            assert np.bincount(random_head(D, C).log_probs(X[chosen.rows_K[:whole]]).argmax(1)).max() <= -(-whole // C)
 
 
 def test_equal_costs_are_a_count():

@@ -136,7 +136,23 @@ def test_tables_agree():
     assert len(PAIRS) == len(_pairs.EMBEDDINGS) * len(_pairs.SELECTORS) - len(_pairs.REFUSED)
 
 
-def test_only_features_need_the_labelled_rows_and_only_as_centres():
+@pytest.mark.parametrize("selector", ["kcenter", "lcmd"])
+def test_probabilities_of_labelled_rows_are_centres(selector):
+    X_ND, head = pool(), random_head(D, C)
+    P_NC = np.exp(head.log_probs(X_ND))
+    rest = np.setdiff1d(np.arange(len(X_ND)), LABELLED)
+    gaps = np.linalg.norm(P_NC[rest][:, None] - P_NC[LABELLED], axis=2)
+    if selector == "kcenter":
+        expected = rest[gaps.min(axis=1).argmax()]
+    else:
+        largest = np.bincount(gaps.argmin(axis=1), gaps.min(axis=1) ** 2).argmax()
+        expected = rest[np.where(gaps.argmin(axis=1) == largest, gaps.min(axis=1), -1.0).argmax()]
+    assert picked(f"prob/{selector}", X_ND, k=1).rows_K.tolist() == [expected]
+    assert "labelled" in composed(f"prob/{selector}").needs
+    assert picked(f"prob/{selector}", X_ND, k=1, labelled=[]).rows_K.tolist() == [int((P_NC**2).sum(axis=1).argmax())]
+
+
+def test_only_features_and_probabilities_need_the_labelled_rows_and_only_as_centres():
     assert "labelled" in composed("feature/kcenter").needs
     assert "labelled" in composed("feature/lcmd").needs
     assert composed("feature/kmeanspp").needs == ("features",)

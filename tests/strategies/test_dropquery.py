@@ -7,23 +7,14 @@ from alcli.numerics.hashing import hash_integers
 from alcli.numerics.kmeans import central_rows
 from alcli.numerics.unit_rows import unit_rows
 from alcli.strategies import dropquery
-from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.dropquery import _least_changes
-from tests.helpers import TableHead, random_head, view_of
+from tests.helpers import TableHead, chooser, normal_rows, random_head
 
-STRATEGY = strategy_of(dropquery)
-
-
-def choose(X_ND, head, k, seed=0, **options):
-    return select(STRATEGY, view_of(X_ND, head=head), k, seed=seed, options=options)
-
-
-def rows(n=300, D=8, seed=0):
-    return np.random.default_rng(seed).standard_normal((n, D)).astype(np.float32)
+choose = chooser(dropquery)
 
 
 def test_candidates_are_the_rows_that_change_and_one_of_each_cluster_is_picked():
-    X, head, k = rows(), random_head(8, 5), 6
+    X, head, k = normal_rows(300, 8), random_head(8, 5), 6
     rng = np.random.default_rng(np.random.SeedSequence(3))
     seed = int(rng.integers(1 << 62))
     masks = [kept(hash_integers(np.arange(300)), 8, 0.75, seed, s) for s in range(3)]
@@ -69,10 +60,10 @@ def test_too_few_candidates_are_filled_with_random_rows_and_said():
 
 
 def test_nothing_dropped_changes_nothing():
-    assert "only 0 candidates" in choose(rows(), random_head(8, 5), 4, rate=0.0).notes[0]
+    assert "only 0 candidates" in choose(normal_rows(300, 8), random_head(8, 5), 4, rate=0.0).notes[0]
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
 def test_rates_out_of_range_are_refused(rate):
     with pytest.raises(UsageError, match="rate"):
-        choose(rows(9), random_head(8, 2), 2, rate=rate)
+        choose(normal_rows(9, 8), random_head(8, 2), 2, rate=rate)

@@ -4,24 +4,15 @@ import pytest
 from alcli.errors import UsageError
 from alcli.numerics.falcun import falcun_draws
 from alcli.strategies import falcun
-from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.margin import margin
-from tests.helpers import TableHead, random_head, view_of
+from tests.helpers import TableHead, chooser, normal_rows, random_head
 
-STRATEGY = strategy_of(falcun)
-
-
-def choose(X_ND, head, k, seed=0, **options):
-    return select(STRATEGY, view_of(X_ND, head=head), k, seed=seed, options=options)
-
-
-def rows(n=200, D=5, seed=0):
-    return np.random.default_rng(seed).standard_normal((n, D)).astype(np.float32)
+choose = chooser(falcun)
 
 
 @pytest.mark.parametrize("form", ["paper", "official"])
 def test_draws_from_the_probabilities_and_margins_of_the_head(form):
-    X, head = rows(), random_head(5, 4)
+    X, head = normal_rows(200, 5), random_head(5, 4)
     log_probs = head.log_probs(X).astype(np.float32)
     rng = np.random.default_rng(np.random.SeedSequence(5))
     picks, scores = falcun_draws(np.exp(log_probs), margin(log_probs).astype(np.float64), 20, rng, gamma=4.0, form=form)
@@ -43,4 +34,4 @@ def test_a_batch_holds_each_kind_of_doubt():
 @pytest.mark.parametrize("gamma", [0.0, -1.0, float("inf")])
 def test_gamma_out_of_range_is_refused(gamma):
     with pytest.raises(UsageError, match="gamma"):
-        choose(rows(9), random_head(5, 2), 2, gamma=gamma)
+        choose(normal_rows(9, 5), random_head(5, 2), 2, gamma=gamma)

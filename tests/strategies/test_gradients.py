@@ -128,5 +128,5 @@ def test_checks_say_what_is_allowed():
     _gradients.not_negative(alpha=None, beta=0.0)
     with pytest.raises(UsageError, match="'alpha-rel' must be at least 0, got -1"):
         _gradients.not_negative(alpha_rel=-1)
-    with pytest.raises(UsageError, match="'eps' must be above 0 and at most 1, got 0"):
-        _gradients.share(eps=0)
+    with pytest.raises(UsageError, match="'beta' must be a positive number, got inf"):
+        _gradients.not_negative(alpha=None, beta=np.inf)

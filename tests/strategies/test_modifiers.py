@@ -71,6 +71,22 @@ def test_balance_takes_predicted_classes_evenly_and_each_by_the_strategy(name):
         assert chosen.rows_K[classes[chosen.rows_K] == c].tolist() == own.rows_K.tolist()
 
 
+def test_the_share_of_a_prefilter_is_not_rounded_up_by_the_last_bit():
+    fifty = np.setdiff1d(np.arange(N), LABELLED)[:50]
+    assert 0.14 * len(fifty) > 7
+    assert pick("coreset", 6, {"prefilter": 0.14}, candidates=fifty).notes[-1].startswith("chose among the 7 of 50 candidates")
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_balance_takes_classes_in_turn_where_there_are_fewer_rows_than_classes(k):
+    strategy, own = modified(plugins.strategy("random"), {"balance": "predicted"})
+    classes, labelled = random_head(D, C).log_probs(pool()).argmax(1), LABELLED.tolist()
+    for _ in range(12 // k):
+        now = view_of(pool(), labelled=labelled, labels=np.zeros(len(labelled), int), head=random_head(D, C))
+        labelled += select(strategy, now, k, seed=3, options=own).rows_K.tolist()
+    assert np.bincount(classes[labelled[len(LABELLED) :]], minlength=C).tolist() == [4, 4, 4]
+
+
 def test_prefilter_comes_before_balance():
     X = pool()
     chosen = pick("random", 9, {"prefilter": 0.3, "balance": "predicted"})
@@ -131,6 +147,35 @@ def test_a_mix_needs_what_its_parts_need_and_knows_their_options():
     assert len(set(chosen.rows_K.tolist())) == 8
 
 
+@pytest.mark.parametrize("name", ["auto:0.5,random:0.5", "tcm:0.5,probcover:0.5"])
+def test_a_mix_begins_without_a_head_where_its_parts_do(name):
+    mix, cold = plugins.strategy(name), view_of(pool())
+    assert mix.needs_head
+    assert mix.cold
+    assert len(set(select(mix, cold, 8, seed=0, options={}).rows_K.tolist())) == 8
+    assert not plugins.strategy("auto:0.5,margin:0.5").cold
+
+
+def test_a_mix_goes_with_labels_that_are_numbers_where_its_parts_do():
+    y = np.linspace(-1.0, 1.0, len(LABELLED))
+    model = fit(Training(pool()[LABELLED].astype(np.float64), y, np.ones(len(y)), None), Recipe(prior_precision=1.0).checked().spec(regression=True))
+    now = view_of(pool(), labelled=LABELLED, head=model, labels=y)
+    for first in ("badge", "auto"):
+        mix = plugins.strategy(f"{first}:0.5,coreset:0.5")
+        assert not mix.needs_classes
+        assert "log_probs" not in mix.suited(True).needs
+        mine = select(mix.suited(True), now, 8, seed=3, options={}).rows_K[:4]
+        assert mine.tolist() == select(plugins.strategy(first), now, 4, seed=3, options={}).rows_K.tolist()
+        live = Live(ArraySource(pool(), np.arange(N)), np.setdiff1d(np.arange(N), LABELLED), LABELLED, model, mix, seed=3, labels=y)
+        assert len(live.choose(3).rows_K) == 3
+    assert plugins.strategy("badge:0.5,margin:0.5").needs_classes
+
+
+def test_space_around_the_parts_of_a_mix_is_no_part_of_their_names():
+    spaced, plain = (select(plugins.strategy(name), view(), 10, seed=3, options={}) for name in ("margin:0.6, coreset:0.4", "margin:0.6,coreset:0.4"))
+    assert spaced.rows_K.tolist() == plain.rows_K.tolist()
+
+
 def test_a_mix_may_hold_pairs_and_one_row_at_a_time_follows_the_shares():
     assert len(select(plugins.strategy("grad/kcenter:0.5,margin:0.5"), view(), 4, seed=0, options={}).rows_K) == 4
     mix = plugins.strategy("margin:0.25,coreset:0.75")
@@ -148,10 +193,15 @@ def test_a_mix_that_makes_no_sense_is_refused(name, what):
         mixed(name, plugins.strategy)
 
 
-@pytest.mark.parametrize(("key", "text"), [("prefilter", "0"), ("prefilter", "1.5"), ("prefilter", "nan"), ("balance", "true")])
-def test_values_are_checked_before_data_is_read(key, text):
+@pytest.mark.parametrize(
+    ("name", "key", "text"),
+    [("margin", "prefilter", "0"), ("margin", "prefilter", "1.5"), ("margin", "prefilter", "nan"), ("margin", "balance", "true"),
+     ("typiclust", "min-size", "-1"), ("tcm", "rounds", "-1"), ("cluster-margin", "eps", "0"), ("cluster-margin", "eps", "inf"),
+     ("bait", "forward", "0.5"), ("acs-fw", "gamma-e", "inf"), ("sparse-iht", "beta-rel", "inf")],
+)  # fmt: skip
+def test_values_are_checked_before_data_is_read(name, key, text):
     with pytest.raises(UsageError, match=key):
-        plugins.parse_options(plugins.strategy("margin").declared, {key: text}, "strategy 'margin'")
+        plugins.parse_options(plugins.strategy(name).declared, {key: text}, f"strategy '{name}'")
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8), st.integers(0, 60))

@@ -4,17 +4,12 @@ import pytest
 from alcli import plugins
 from alcli.errors import UsageError
 from alcli.strategies import egl, sparse_greedy
-from alcli.strategies._contract import select, strategy_of
 from alcli.strategies._gradients import importance
 from tests.dense_sparse import Dense, dense_greedy, dense_of, pool
-from tests.helpers import TableHead, random_head, view_of
+from tests.helpers import TableHead, chooser, random_head
 
-STRATEGY = strategy_of(sparse_greedy)
+choose = chooser(sparse_greedy)
 C = 4
-
-
-def choose(X_ND, head, k, seed=0, **options):
-    return select(STRATEGY, view_of(X_ND, head=head), k, seed=seed, options=options)
 
 
 @pytest.mark.parametrize("label_dist", ["temp", "laplace", "pseudo", "mix"])
@@ -65,7 +60,7 @@ def test_the_bayesian_form_on_likelihoods_written_out():
 def test_where_nothing_is_left_to_approximate_it_is_expected_gradient_length_and_says_so():
     X, head = pool(), random_head(3, C, 2, spread=0.0)
     chosen = choose(X, head, 9)
-    longest = select(strategy_of(egl), view_of(X, head=head), 9, seed=0, options={})
+    longest = chooser(egl)(X, head, 9)
     assert chosen.rows_K.tolist() == longest.rows_K.tolist()
     assert np.allclose(chosen.scores_K, longest.scores_K, rtol=1e-5)
     assert chosen.weights_K.tolist() == [1.0] * 9
@@ -75,7 +70,7 @@ def test_where_nothing_is_left_to_approximate_it_is_expected_gradient_length_and
 
 def test_a_large_alpha_takes_the_largest_variances():
     X, head = pool(), random_head(3, C, 2, temperature=1.6)
-    longest = select(strategy_of(egl), view_of(X, head=head), 9, seed=0, options={})
+    longest = chooser(egl)(X, head, 9)
     assert sorted(choose(X, head, 9, alpha_rel=1e9).rows_K.tolist()) == sorted(longest.rows_K.tolist())
 
 
@@ -92,4 +87,4 @@ def test_heads_that_say_little(form, W):
 @pytest.mark.parametrize(("key", "text"), [("alpha", "-1"), ("tau", "-0.1"), ("eps", "0"), ("label-dist", "tmp"), ("form", "bayes")])
 def test_options_out_of_range_are_refused(key, text):
     with pytest.raises(UsageError, match=key):
-        plugins.parse_options(STRATEGY.run, {key: text}, "sparse-greedy")
+        plugins.parse_options(sparse_greedy.sparse_greedy, {key: text}, "sparse-greedy")

@@ -4,17 +4,12 @@ import pytest
 from alcli import plugins
 from alcli.errors import UsageError
 from alcli.strategies import egl, sparse_greedy, sparse_iht
-from alcli.strategies._contract import select, strategy_of
 from alcli.strategies._gradients import importance
 from tests.dense_sparse import dense_iht, dense_of, pool
-from tests.helpers import random_head, view_of
+from tests.helpers import chooser, random_head
 
-STRATEGY = strategy_of(sparse_iht)
+choose = chooser(sparse_iht)
 C = 4
-
-
-def choose(X_ND, head, k, seed=0, **options):
-    return select(STRATEGY, view_of(X_ND, head=head), k, seed=seed, options=options)
 
 
 @pytest.mark.parametrize("label_dist", ["temp", "laplace", "pseudo", "mix"])
@@ -44,7 +39,7 @@ def test_scaled_alpha_does_not_see_the_scale_of_the_features():
 def test_where_nothing_is_left_to_approximate_it_is_expected_gradient_length():
     X, head = pool(), random_head(3, C, 2, spread=0.0)
     chosen = choose(X, head, 9)
-    assert chosen.rows_K.tolist() == select(strategy_of(egl), view_of(X, head=head), 9, seed=0, options={}).rows_K.tolist()
+    assert chosen.rows_K.tolist() == chooser(egl)(X, head, 9).rows_K.tolist()
     assert "nothing to approximate" in chosen.notes[-1]
 
 
@@ -57,7 +52,7 @@ def test_one_row_by_hand():
 
 
 def test_it_takes_the_options_of_greedy_but_tau():
-    ours, theirs = (set(plugins.options_of(strategy_of(m).run)) for m in (sparse_iht, sparse_greedy))
+    ours, theirs = (set(plugins.options_of(one)) for one in (sparse_iht.sparse_iht, sparse_greedy.sparse_greedy))
     assert theirs - ours == {"tau"}
     assert ours - theirs == {"iterations", "tol", "prox-scaled"}
 
@@ -65,4 +60,4 @@ def test_it_takes_the_options_of_greedy_but_tau():
 @pytest.mark.parametrize(("key", "text"), [("iterations", "0"), ("tol", "-1"), ("beta-rel", "-0.1")])
 def test_options_out_of_range_are_refused(key, text):
     with pytest.raises(UsageError, match=key):
-        plugins.parse_options(STRATEGY.run, {key: text}, "sparse-iht")
+        plugins.parse_options(sparse_iht.sparse_iht, {key: text}, "sparse-iht")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +60,8 @@ def whole():
 
 
 @pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    (tmp_path / "embed_models.py").write_text(MODELS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "embed_models", raising=False)
+def models(importable):
+    importable("embed_models", MODELS)
 
 
 def texts(path, n=10, ids=True):

@@ -12,6 +12,7 @@ import pytest
 
 from alcli.data.head_file import load_head
 from alcli.numerics.logistic import softmax
+from alcli.workflows import query_situation
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 
 X_ND, Y_N = tiny_features()
@@ -49,6 +50,86 @@ def test_a_head_and_labels_add_up(head, alcli):
     assert sorted(left) == names(60)[30:]
     write_labels("new-class.csv", {"r040": "fox"})
     assert "r040" not in alcli("query", "pool.parquet", "-H", head, "-l", "new-class.csv", "-s", "margin", "-n", 60).done().lines
+
+
+@pytest.fixture
+def unfitted(tiny, monkeypatch) -> Path:
+    """Every row is labelled, in all.csv, and a head that is fitted all the same fails the test."""
+    write_labels("all.csv", {id: CLASSES[y] for id, y in zip(names(60), Y_N)})
+
+    def fit(*_: object) -> None:
+        pytest.fail("a head was fitted, with nothing to ask it")
+
+    monkeypatch.setattr(query_situation, "fit_labelled", fit)
+    return tiny
+
+
+NAMES = "id,rank,score,strategy"
+PREDICTED = f"{NAMES},predicted,confidence"
+
+
+@pytest.mark.parametrize(
+    ("more", "columns"),
+    [
+        ((), PREDICTED),
+        (("-s", "badge"), PREDICTED),
+        (("-s", "bait"), PREDICTED),
+        (("-s", "auto"), PREDICTED),
+        (("-s", "batchbald", "-p", "samples=5"), PREDICTED),
+        (("-p", "impute=argmax"), f"{PREDICTED},imputed"),
+        (("-p", "balance=predicted"), PREDICTED),
+        (("--candidates", 9), PREDICTED),
+        (("-s", "coreset"), NAMES),
+    ],
+)
+def test_nothing_is_fitted_where_nothing_is_left_and_the_columns_are_there(unfitted, alcli, more, columns):
+    done = alcli("query", "pool.parquet", "-l", "all.csv", "-s", "margin", "-n", 5, "--format", "csv", *more).done()
+    assert done.out.decode() == f"{columns}\n"
+    assert "nothing is left to select" in done.err
+    assert "fitted" not in done.err
+
+
+def test_what_was_given_out_before_counts_as_gone(unfitted, alcli):
+    """A cron job that has asked for everything costs no fit a night."""
+    Path("rest.txt").write_text("".join(f"{id}\n" for id in names(60)[20:]))
+    ask = ("query", "pool.parquet", "-l", "labels.csv", "-s", "margin", "-n", 5)
+    assert "nothing is left" in alcli(*ask, "--exclude", "rest.txt").done().err
+    alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 40, "--selections", "ledger.parquet").done()
+    report = json.loads(alcli(*ask, "--selections", "ledger.parquet", "--json").done().out)
+    assert (report["candidates"], report["selected"], report["selection"]) == (0, 0, [])
+
+
+def test_what_speaks_against_a_fit_is_said_all_the_same(unfitted, alcli):
+    write_labels("one.csv", dict.fromkeys(names(60), "cat"))
+    alcli("query", "pool.parquet", "-l", "one.csv", "-s", "margin", "-n", 3).refused(65, "2 classes", "coreset")
+    Path("everything.txt").write_text("".join(f"{id}\n" for id in names(60)))
+    alcli("query", "pool.parquet", "-s", "margin", "-n", 3, "--exclude", "everything.txt").refused(65, "needs a head or labels")
+    alcli("query", "pool.parquet", "-l", "all.csv", "-s", "margin", "-n", 5, "--strict").refused(65, "nothing is left", "--strict")
+    alcli("query", "pool.parquet", "-l", "all.csv", "-s", "coreset", "-n", 5, "-p", "impute=argmax").refused(2, "there is no head")
+    write_pool("pool.parquet", X_ND, label=X_ND[:, 0].astype(float).tolist())
+    alcli("query", "pool.parquet", "-s", "margin", "-n", 3).refused(2, "margin", "numbers")
+    ask = ("query", "pool.parquet", "-s", "predictive-variance", "-n", 5, "--format", "csv")
+    alcli(*ask, "-p", "impute=argmax").refused(2, "the head is a regression")
+    assert alcli(*ask).done().out.decode() == f"{NAMES}\n"
+
+
+@pytest.mark.parametrize("strategy", ["margin", "badge"])
+def test_with_costs_nothing_is_fitted_either(unfitted, alcli, strategy):
+    write_pool("pool.parquet", X_ND, price=[1.0 + i for i in range(60)])
+    done = alcli("query", "pool.parquet", "-l", "all.csv", "-s", strategy, "-n", 5, "-p", "cost-col=price", "--format", "csv").done()
+    assert done.out.decode() == f"{PREDICTED}\n"
+    assert "0 items cost 0 of 5" in done.err
+
+
+def test_a_given_head_says_what_is_gone_and_columns_are_those_of_a_fitted_one(tiny, alcli):
+    write_labels("all.csv", {id: CLASSES[y] for id, y in zip(names(60), Y_N)})
+    alcli("fit-head", "pool.parquet", "-l", "all.csv", "-o", "head.safetensors", "--prior-precision", "1").done()
+    for form in ("csv", "jsonl", "ids"):
+        by_head, by_labels = (
+            alcli("query", "pool.parquet", *given, "-s", "margin", "-n", 5, "--format", form).done() for given in (("-H", "head.safetensors"), ("-l", "all.csv"))
+        )
+        assert by_head.out == by_labels.out
+        assert "nothing is left to select" in by_head.err
 
 
 def test_what_is_left_out(tiny, alcli):

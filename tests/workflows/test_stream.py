@@ -13,8 +13,9 @@ import pytest
 from alcli.data.head_file import load_head
 from alcli.data.pool import open_pool
 from alcli.errors import DataError, UsageError
+from alcli.workflows import query_situation
 from alcli.workflows import stream as module
-from alcli.workflows.fit_head import fit_head
+from alcli.workflows.fit_head import fit_head, fit_labelled
 from alcli.workflows.query_request import Query
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.stream import stream
@@ -103,6 +104,19 @@ def test_without_a_head_one_is_fitted_on_the_labels_and_can_be_saved(tiny):
     talk = run(head=None, labels=["labels.csv"], out=NEW)
     assert any("fitted a softmax head on 20 labels" in note for note in talk.notes)
     assert len(load_head(NEW).absorbed.id_L) == 25
+
+
+@pytest.mark.parametrize("out", [None, NEW])
+def test_where_nothing_is_left_a_head_is_fitted_only_to_be_saved(tiny, monkeypatch, out):
+    fits = []
+    monkeypatch.setattr(query_situation, "fit_labelled", lambda *given: fits.append(given) or fit_labelled(*given))
+    write_labels("all.csv", dict(zip(names(60), CLASSES * 20)))
+    talk = run(head=None, labels=["all.csv"], out=out)
+    assert talk.written == []
+    assert "nothing is left to select" in talk.notes
+    assert talk.notes[-1].startswith("0 items asked for, 0 labelled; 0 labels absorbed")
+    assert len(fits) == (out is not None)
+    assert out is None or len(load_head(out).absorbed.id_L) == 60
 
 
 def test_without_any_head_labels_only_move_the_candidates(tiny):
