@@ -66,7 +66,8 @@ def query(
 
     Every strategy takes -p prefilter=F, to choose among the share F of the candidates whose margin is smallest, and -p balance=predicted,
     to choose as many items of each predicted class. With -p cost-col=C items cost what column C of the pool says: N is what may be spent,
-    scores count per cost, and other strategies choose a batch that fits, then what the rest of N buys. --mix has several strategies choose a share each.
+    scores count per cost; strategies that choose whole batches, as all do under prefilter and balance, choose one that fits, then what
+    the rest of N buys. --mix has several strategies choose a share each.
 
     With --stream each line {"id": ..., "label": ...} or {"id": ..., "skip": true} on stdin is absorbed at once and answered by the next
     item, until N items are labelled; a line that cannot be used is answered by {"error": ...}, and so is a class

@@ -22,6 +22,8 @@ from alcli.strategies import margin
 from alcli.strategies._contract import Selection, Strategy, select, strategy_of
 from alcli.strategies._view import View
 
+OF_PREDICTIONS = ("prefilter", "balance")  # options that look at class probabilities, whatever the strategy
+
 _MARGIN = strategy_of(margin)
 _NEEDS = ("log_probs",)
 

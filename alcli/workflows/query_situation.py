@@ -5,7 +5,7 @@ A head that is not given is fitted last, once it is known that there is somethin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from alcli.data.tables import read_ids
 from alcli.errors import DataError, UsageError, printable
 from alcli.numerics.hashing import uniforms
 from alcli.strategies._contract import Strategy
+from alcli.strategies._modifiers import OF_PREDICTIONS
 from alcli.strategies._needs import HEAD_NEEDS
 from alcli.workflows.fit_head import fit_labelled
 from alcli.workflows.items import Items, check_options
@@ -140,10 +141,8 @@ def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, notes: list[
 def _check_suits(ask: Query, head: HeadFile, path: Path, strategy: Strategy) -> None:
     """Raise UsageError where the strategy asks what the head of that file cannot say."""
     if strategy.needs_classes and head.classes is None:
-        raise UsageError(
-            f"strategy '{ask.strategy}' needs class probabilities, the head {printable(path)} is a regression",
-            hint=_without_head(),
-        )
+        who, hint = _who_asks(ask, lambda one: one.needs_classes)
+        raise UsageError(f"{who} needs class probabilities, the head {printable(path)} is a regression", hint=hint)
     if strategy.needs_posterior and head.model.posterior is None:
         raise UsageError(
             f"strategy '{ask.strategy}' looks at the posterior, the head {printable(path)} has none",
@@ -168,18 +167,15 @@ def _too_few(labelled: LabelledRows) -> bool:
 
 def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
     """Raise DataError or UsageError where no head that the strategy could ask can be fitted on the labels."""
+    who, hint = _who_asks(ask, lambda one: one.needs_head)
     if not len(labelled.labels):
-        raise DataError(
-            f"strategy '{ask.strategy}' needs a head or labels, there are none",
-            hint=f"give -H or -l; -s auto begins without labels; {_without_head()}",
-        )
+        raise DataError(f"{who} needs a head or labels, there are none", hint=f"give -H or -l; -s auto begins without labels; {hint}")
     if labelled.regression and strategy.needs_classes:
-        raise UsageError(f"strategy '{ask.strategy}' needs class probabilities, the labels are numbers", hint=_without_head())
+        who, hint = _who_asks(ask, lambda one: one.needs_classes)
+        raise UsageError(f"{who} needs class probabilities, the labels are numbers", hint=hint)
     if not labelled.regression and len(labelled.labels.classes()) < 2:
-        raise DataError(
-            f"strategy '{ask.strategy}' needs a head, and a head needs 2 classes; the {len(labelled.labels)} labels show one",
-            hint=_without_head(),
-        )
+        n = len(labelled.labels)
+        raise DataError(f"{who} needs a head, and a head needs 2 classes; {'the label shows' if n == 1 else f'the {n} labels show'} one", hint=hint)
 
 
 def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> tuple[HeadFile, Array | None]:
@@ -194,9 +190,12 @@ def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRo
     return head, labelled.labels.arrays(labelled.classes)[0] if "labelled_targets" in strategy.needs else None
 
 
-def _without_head() -> str:
-    names = [n for n in plugins.names("strategies") if not HEAD_NEEDS.intersection(plugins.summary("strategies", n).needs)]
-    return f"strategies that need no head: {', '.join(names)}"
+def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
+    """(what of a query asks a head, what to do where none can answer): the strategy, or else the options that look at predictions."""
+    if asks(plugins.strategy(ask.strategy)):
+        names = [n for n in plugins.names("strategies") if not HEAD_NEEDS.intersection(plugins.summary("strategies", n).needs)]
+        return f"strategy '{ask.strategy}'", f"strategies that need no head: {', '.join(names)}"
+    return " with ".join(f"-p {key}" for key in OF_PREDICTIONS if key in ask.options), "leave it out"
 
 
 def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], notes: list[str]) -> Int64:

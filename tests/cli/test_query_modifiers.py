@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pools import CLASSES, write_labels
+from tests.pools import CLASSES, tiny_features, write_labels, write_pool
 
 
 def chosen(alcli, *more, n=6):
@@ -42,6 +42,16 @@ def test_prefilter_and_balance_go_with_any_strategy(tiny, alcli):
     assert sorted(row["predicted"] for row in even) == sorted(CLASSES * 2)
     alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-p", "prefilter=0", "-n", 1).refused(2, "'prefilter' must be above 0")
     alcli("query", "pool.parquet", "-s", "coreset", "-p", "prefilter=0.5", "-n", 1).refused(65, "needs a head or labels", "-s auto begins without labels")
+
+
+def test_a_refusal_names_the_option_where_it_alone_looks_at_predictions(tiny, alcli):
+    alcli("query", "pool.parquet", "-s", "coreset", "-p", "prefilter=0.5", "-n", 1).refused(65, "-p prefilter needs a head or labels", "leave it out")
+    write_labels("one.csv", {"r000": CLASSES[0]})
+    modified = ["-s", "lcmd", "-p", "prefilter=0.5", "-p", "balance=predicted"]
+    alcli("query", "pool.parquet", "-l", "one.csv", *modified, "-n", 1).refused(65, "-p prefilter with -p balance needs a head", "the label shows one")
+    write_pool("numbers.parquet", tiny_features()[0], label=[i + 0.5 if i < 20 else None for i in range(60)])
+    alcli("query", "numbers.parquet", *modified, "-n", 1).refused(2, "-p prefilter with -p balance needs class probabilities", "leave it out")
+    alcli("query", "pool.parquet", "-l", "one.csv", "-s", "margin", "-p", "prefilter=0.5", "-n", 1).refused(65, "strategy 'margin' needs a head")
 
 
 def test_auto_begins_without_labels_and_goes_on_with_them(tiny, alcli):
