@@ -180,7 +180,8 @@ def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
 
 def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> tuple[HeadFile, Array | None]:
     """A head fitted on the labels, and these as it numbers them, if looked at."""
-    calibrate = "temperature" if "trained_log_probs" in strategy.needs and not labelled.regression else "none"
+    told_apart = {"trained_log_probs", "log_probs"}.issubset(strategy.needs)  # before the temperature and after it
+    calibrate = "temperature" if told_apart and not labelled.regression else "none"
     posterior = "laplace" if ask.absorbs else strategy.posterior
     if pool.dim > _LARGEST_POSTERIOR and not strategy.needs_posterior:
         notes.append(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")

@@ -188,3 +188,13 @@ def test_json_holds_the_selection(tiny, alcli):
     assert [r["rank"] for r in report["selection"]] == [0, 1, 2]
     assert report["candidates"] == 60
     assert len(Path("out.csv").read_text().splitlines()) == 4
+
+
+def test_only_a_strategy_that_asks_what_calibration_changes_is_given_a_calibrated_head(tiny, alcli):
+    def confidences(strategy):
+        found = rows(alcli("query", "pool.parquet", "-l", "labels.csv", "-s", strategy, "-n", 40, "--format", "jsonl"))
+        return {row["id"]: row["confidence"] for row in found}
+
+    plain = confidences("margin")
+    assert confidences("alfa-mix") == plain
+    assert confidences("sparse-greedy") != plain
