@@ -1,46 +1,51 @@
 """Greedy maximum coverage by balls: each pick is the row within whose radius lie most targets that no pick has covered.
 
 Source: Yehuda, Dekel, Hacohen & Weinshall 2022, "Active learning through a covering lens" (ProbCover), Alg. 1, and its rule of purity.
-Cost: 2 N M D flops for N rows and M targets; then every pair of a row and a target in its ball is looked at once. Memory: 8 bytes a pair,
-of which there are at most 2^24 (20 bytes while they are found): where there would be more, the radius is lowered until there are not.
+Cost: 2 N M D flops for N rows and M targets, half of that where the targets are the rows; then every pair of a row and a target in its ball is
+looked at once. Memory: 10 bytes a pair, of which there are at most 2^24 (16 bytes while they are found): where there would be more, the radius is
+lowered until there are not.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 from scipy import sparse
 
 from alcli.arrays import Array, Float64, Floats, Int64
-from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
+from alcli.numerics.blocks import BLOCK_ROWS, workers
 from alcli.numerics.kcenter import nearest_centre
+from alcli.numerics.near_pairs import CHUNK, Nearness, PairLists
 from alcli.numerics.rows import feature_rows, sq_norms
 
 MOST_PAIRS = 1 << 24
 _AT_ONCE = 4 * BLOCK_ROWS  # rows whose pairs are counted together
-_CHUNK = 512
 
 
 class Balls:
     """Which of M targets lie nearer than a radius to which of N rows.
 
+    targets_MD: X_ND itself (the same object, which halves the work) or other rows of its type.
     radius: what was asked for, or what it had to be lowered to. within_NM: sparse [N, M], one entry a pair.
     """
 
     def __init__(self, X_ND: Floats, targets_MD: Floats, radius: float) -> None:
-        counts, columns, sq_gaps, limit = np.zeros(len(X_ND), np.int64), np.empty(0, np.int32), np.empty(0, np.float32), np.float32(radius**2)
+        N, M = len(X_ND), len(targets_MD)
+        lists, nearness = PairLists(N), Nearness(X_ND, targets_MD)
+        asked = limit = float(X_ND.dtype.type(-(radius**2)))
         with workers() as spread:
-            for a in range(0, len(X_ND), _AT_ONCE):
-                more = _pairs(X_ND[a : a + _AT_ONCE], targets_MD, limit, spread)
-                counts[a : a + _AT_ONCE] = more[0]
-                columns, sq_gaps = np.append(columns, more[1]), np.append(sq_gaps, more[2])
-                if len(columns) > MOST_PAIRS:
-                    limit = np.partition(sq_gaps, MOST_PAIRS // 2)[MOST_PAIRS // 2]
-                    near = sq_gaps < limit
-                    counts = np.diff(np.append(0, np.cumsum(near))[np.append(0, np.cumsum(counts))])
-                    columns, sq_gaps = columns[near], sq_gaps[near]
-        self.radius = float(np.sqrt(limit)) if limit < np.float32(radius**2) else radius
-        starts = np.append(0, np.cumsum(counts))
-        self.within_NM = sparse.csr_array((np.ones(len(columns), np.int8), columns, starts), shape=(len(X_ND), len(targets_MD)))
+            limit = _that_fits(limit, nearness.sampled(spread)[1], MOST_PAIRS / (N * M))
+            for a in range(0, N, _AT_ONCE):
+                nearness.see_all(a, a + _AT_ONCE, spread, partial(_keep, lists, limit))
+                if len(lists) > MOST_PAIRS:
+                    limit = -float(np.partition(-lists.nearness(), MOST_PAIRS // 2)[MOST_PAIRS // 2])
+                    lists.keep_nearer(limit)
+        self.radius = radius if limit == asked else float(np.sqrt(max(-limit, 0.0)))
+        blocks = [(np.diff(starts), targets) for starts, targets, _ in lists.by_row()]
+        counts, targets = (np.concatenate(parts) for parts in zip(*blocks))
+        pairs = np.ones(len(targets), np.int8), targets, np.append(0, np.cumsum(counts))
+        self.within_NM = sparse.csr_array(pairs, shape=(N, M))
 
     def cover(self, k: int, is_covered_M: Array) -> tuple[Int64, Int64]:
         """At most k rows, each with how many targets it covered first; fewer once all that can be covered are. Ties go to the lowest row."""
@@ -61,30 +66,18 @@ class Balls:
         return np.array(picks, np.int64), np.array(covered, np.int64)
 
 
-def _pairs(X_ND: Floats, targets_MD: Floats, limit: np.float32, spread: Spread) -> tuple[Int64, Array, Array]:
-    """(pairs of each row, their targets in order of the rows, squared distances as float32) below the limit."""
-    sq_N, sq_M = sq_norms(X_ND), sq_norms(targets_MD).astype(X_ND.dtype)
-    found: dict[int, tuple[Array, Array, Array]] = {}
+def _that_fits(limit: float, near_NS: Floats, share: float) -> float:
+    """The limit, or where a sample has over twice the share of pairs above it, one that leaves that share: no block is to have far too many."""
+    if (near_NS > limit).mean() <= 2.0 * share:
+        return limit
+    place = int((1.0 - share) * near_NS.size)
+    return float(np.partition(near_NS, place, axis=None)[place])
 
-    def work(first: int, last: int) -> None:
-        for a in range(first, last, BLOCK_ROWS):
-            b = min(a + BLOCK_ROWS, last)
-            parts = []
-            for c in range(0, len(targets_MD), _CHUNK):
-                sq_BC = X_ND[a:b] @ targets_MD[c : c + _CHUNK].T
-                sq_BC *= -2.0
-                sq_BC += sq_N[a:b, None].astype(X_ND.dtype)
-                sq_BC += sq_M[c : c + _CHUNK]
-                places = np.flatnonzero(sq_BC.ravel() < limit)
-                rows, columns = np.divmod(places, sq_BC.shape[1])
-                parts.append((rows, (columns + c).astype(np.int32), np.maximum(sq_BC.ravel()[places], 0.0).astype(np.float32)))
-            rows, columns, sq_gaps = (np.concatenate(p) for p in zip(*parts))
-            order = np.argsort(rows, kind="stable")
-            found[a] = np.bincount(rows, minlength=b - a), columns[order], sq_gaps[order]
 
-    spread(len(X_ND), work)
-    counts, columns, sq_gaps = zip(*(found[a] for a in sorted(found)))
-    return np.concatenate(counts), np.concatenate(columns), np.concatenate(sq_gaps)
+def _keep(lists: PairLists, limit: float, a: int, c: int, near_BC: Floats, both: bool) -> None:
+    lists.add(a, c, near_BC, limit)
+    if both:
+        lists.add_mirrored(a, c, near_BC, limit)
 
 
 def are_within(targets_MD: Floats, centres_LD: Floats, radius: float) -> Array:
@@ -107,8 +100,8 @@ def pure_radius(X_ND: Floats, labels_N: Int64, sample_S: Int64, purity: float) -
     with workers() as spread:
 
         def work(first: int, last: int) -> None:
-            for s in range(first, last, _CHUNK):
-                part = slice(s, min(s + _CHUNK, last))
+            for s in range(first, last, CHUNK):
+                part = slice(s, min(s + CHUNK, last))
                 for a in range(0, len(X_ND), BLOCK_ROWS):
                     sq_PB = sq_S[part, None] + sq_N[a : a + BLOCK_ROWS] - 2.0 * (S_SD[part] @ X_ND[a : a + BLOCK_ROWS].T)
                     sq_PB[labels_S[part, None] == labels_N[a : a + BLOCK_ROWS]] = np.inf

@@ -2,26 +2,32 @@
 
 The kernel is k(x, y) = exp(-|x - y|^2 / h^2). With m_i the largest kernel of target i with a centre or a pick, a row j gains
 mean_i w_i max(k_ij - m_i, 0): facility location, monotone and submodular, so a gain computed earlier bounds the gain now, and rows
-whose bound is below the best gain found need not be looked at.
+whose bound is below the best gain found need not be looked at. Nor need pairs with k_ij <= m_i ever again, since m_i only rises: after n picks
+and centres about one pair in n + 1 is left, so the pairs of all rows are kept as soon as they fit, and from then on no kernel is computed.
 Source: Bae, Noh & Sutherland 2024, "Generalized coverage for more robust low-budget active learning" (MaxHerding); lazy greedy
 search by Minoux 1978, "Accelerated greedy algorithms for maximizing submodular set functions".
-Cost: 2 N M D flops and N M exponentials for the gains by M targets at the start (products float32 or as the rows are, sums float64), then
-for the rows that are looked at again; their kernels are kept, up to 256 MiB. The N x M kernel is never held. Memory beside that: O(N + M).
+Cost: 2 N M D flops for the gains by M targets at the start, half of that where the targets are the rows (products float32 or as the rows are,
+sums float64), and an exponential for each pair that gains. Where the pairs do not fit, as for want of centres, the same for the rows that are
+looked at again, and for all once these are a quarter of the rows. Memory: O(N + M), N^2 / 512 bytes where the targets are the rows, and
+at most 2^23 pairs of 8 bytes (16 while they are found).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
-from alcli.numerics.bounded import ROUND, best_rows
-from alcli.numerics.rows import Factor, Rows, sq_norms
+from alcli.numerics.bounded import ROUND
+from alcli.numerics.near_pairs import CHUNK, Nearness, PairLists
+from alcli.numerics.rows import Factor, Rows
 
-_CHUNK = 512  # targets at a time: a block of kernels stays in the cache
-_KEPT = 1 << 26  # numbers of kernels that are kept
+KEPT = 1 << 23  # pairs that are kept
+_DENSE = 16  # where more than one pair in so many gains, all kernels of a tile are computed
+_MANY = 4  # all gains are found anew once those of one row in so many were
 
 
 def max_herding(
@@ -29,7 +35,8 @@ def max_herding(
 ) -> tuple[Int64, Float64]:
     """Pick k <= N rows of X_ND one by one, each of the largest gain (as float32; the lowest of equals).
 
-    centres_LD: rows that cover already. weights_M: of the targets, 1 without. Returns picks int64 [k] and their gains, which never rise.
+    targets_MD: X_ND itself (the same object, which halves the work) or other rows of its type. centres_LD: rows that cover already.
+    weights_M: of the targets, 1 without. Returns picks int64 [k] and their gains, which never rise.
     Once no row gains anything, the lowest that are left follow with gain 0.
     """
     picks, gains = np.empty(k, np.int64), np.zeros(k)
@@ -38,31 +45,35 @@ def max_herding(
         coverage.add_all(centres_LD)
         bounds_N = coverage.all_gains()
         bounds_N[_copies(X_ND)] = 0.0  # once the first of equal rows is picked, the others gain nothing
-
-        def gain(rows_B: Int64) -> Float64:
-            bounds_N[rows_B] = np.minimum(coverage.gains(rows_B), bounds_N[rows_B])
-            return bounds_N[rows_B]  # type: ignore[no-any-return]
-
         for t in range(k):
             if bounds_N.max() <= 0.0:
                 picks[t:] = np.flatnonzero(bounds_N == 0.0)[: k - t]
                 break
-            picks[t], gains[t] = _best(bounds_N, gain)
+            picks[t] = _best(bounds_N, coverage)
+            gains[t] = bounds_N[picks[t]]
             coverage.add(picks[t])
             bounds_N[picks[t]] = -np.inf
     return picks, np.minimum.accumulate(gains)
 
 
-def _best(bounds_N: Float64, gain: Callable[[Int64], Float64]) -> tuple[int, float]:
-    """The row of largest gain and that gain, looked for among the rows of largest bounds first."""
-    width = ROUND
+def _best(bounds_N: Float64, coverage: _Coverage) -> int:
+    """The row of largest gain. bounds_N: gains of earlier; the largest are replaced by those of now, until the largest of all is one of now."""
+    old_N, found = np.ones(len(bounds_N), bool), np.float32(-1.0)
     while True:
-        cut = np.partition(bounds_N, len(bounds_N) - width)[len(bounds_N) - width] if width < len(bounds_N) else -np.inf
-        among = np.flatnonzero(bounds_N >= cut)
-        place, value, _ = best_rows(bounds_N[among], 1, lambda places, among=among: gain(among[places]))  # type: ignore[misc]
-        if width >= len(bounds_N) or value[0] > np.float32(cut):
-            return int(among[place[0]]), float(bounds_N[among[place[0]]])
-        width *= 8
+        values_N = bounds_N.astype(np.float32)
+        first = int(values_N.argmax())
+        if not old_N[first]:
+            return first
+        old_values_N = np.where(old_N, values_N, np.float32(-np.inf))
+        if found >= 0.0 and coverage.are_many(int(np.count_nonzero(old_values_N >= found))):
+            np.minimum(bounds_N, coverage.all_gains(), out=bounds_N)
+            old_N[:] = False
+            continue
+        rows = np.union1d(np.argpartition(-old_values_N, min(ROUND, len(old_N)) - 1)[:ROUND], first)
+        rows = rows[old_values_N[rows] >= found]
+        bounds_N[rows] = np.minimum(bounds_N[rows], coverage.gains(rows))
+        old_N[rows] = False
+        found = max(found, np.float32(bounds_N[rows].max()))
 
 
 def _copies(X_ND: Floats) -> Int64:
@@ -72,110 +83,146 @@ def _copies(X_ND: Floats) -> Int64:
 
 
 class _Coverage:
-    """Targets, how well each is covered, and what rows would add. Kernels of rows that were looked at lately are kept."""
+    """Targets, how well each is covered, and what rows would add. Pairs of rows and targets that gain are kept: of all rows, or of those
+    that were looked at lately."""
 
     def __init__(self, X_ND: Floats, targets_MD: Floats, weights_M: Float64 | None, bandwidth: float, spread: Spread) -> None:
-        self._X_ND, self._spread, self._scale = X_ND, spread, bandwidth**-2
-        M = len(targets_MD)
-        # The exponent -|x - y|^2 / h^2 is the product of [x, 1, -|x|^2 / h^2] and [2 y / h^2, -|y|^2 / h^2, 1].
-        self._T_MD2 = np.empty((M, X_ND.shape[1] + 2), X_ND.dtype)
-        self._T_MD2[:, :-2] = 2.0 * self._scale * targets_MD
-        self._T_MD2[:, -2] = -self._scale * sq_norms(targets_MD)
-        self._T_MD2[:, -1] = 1.0
-        self._weights_M = None if weights_M is None else weights_M.astype(X_ND.dtype)
-        self._covered_M = np.zeros(M, X_ND.dtype)
-        self._slots = max(ROUND, min(_KEPT // M, len(X_ND)))
-        self._kept_SM = np.empty((self._slots, M), X_ND.dtype)
-        self._slot_of: Int64 = np.full(len(X_ND), -1)
-        self._row_of: Int64 = np.full(self._slots, -1)
-        self._next = 0
-
-    def add(self, row: int) -> None:
-        np.maximum(self._covered_M, self._kernels(np.array([row]))[0], out=self._covered_M)
+        self._near, self._spread = Nearness(X_ND, targets_MD, bandwidth**-2), spread
+        self._n, self._type = len(X_ND), X_ND.dtype
+        self._weights_M = np.ones(len(targets_MD)) if weights_M is None else weights_M
+        self._covered_M = np.zeros(len(targets_MD))  # values of the type of the rows
+        self._of_all: list[tuple[Int64, Array, Floats]] = []
+        self._of_row: dict[int, tuple[Array, Floats]] = {}
+        self._n_kept = self._n_found = 0
 
     def add_all(self, centres_LD: Floats) -> None:
         """Cover the targets with centres that are no rows."""
+        if not len(centres_LD):
+            return
 
         def work(first: int, last: int) -> None:
-            for c in range(first, last, _CHUNK):
-                part = slice(c, min(c + _CHUNK, last))
-                for a in range(0, len(centres_LD), BLOCK_ROWS):
-                    K_BC = self._exponentials(self._extended(centres_LD[a : a + BLOCK_ROWS]), part)
-                    np.maximum(self._covered_M[part], K_BC.max(axis=0), out=self._covered_M[part])
+            for c in range(first, last, CHUNK):
+                part = slice(c, min(c + CHUNK, last))
+                np.maximum(self._covered_M[part], _kernels(self._near.nearest(centres_LD, part)), out=self._covered_M[part])
 
         self._spread(len(self._covered_M), work)
 
-    def all_gains(self) -> Float64:
-        """What every row would add, float64 [N]."""
-        gains_N = np.zeros(len(self._X_ND))
-
-        def work(first: int, last: int) -> None:
-            for a in range(first, last, BLOCK_ROWS):
-                A_BD2 = self._extended(self._X_ND[a : min(a + BLOCK_ROWS, last)])
-                for c in range(0, len(self._covered_M), _CHUNK):
-                    part = slice(c, c + _CHUNK)
-                    gains_N[a : a + len(A_BD2)] += self._added(self._exponentials(A_BD2, part), part)
-
-        self._spread(len(gains_N), work)
-        return gains_N
+    def add(self, row: int) -> None:
+        """Cover the targets with a row."""
+        ((targets, kernels),) = self._lists(np.array([row]))
+        self._covered_M[targets] = np.maximum(self._covered_M[targets], kernels)
 
     def gains(self, rows_B: Int64) -> Float64:
         """What a few rows would add."""
-        K_BM = self._kernels(rows_B)
-        gains_BC = np.zeros((len(rows_B), -(-len(self._covered_M) // _CHUNK)))
+        lists = self._lists(rows_B)
+        owners, targets = np.repeat(np.arange(len(lists)), [len(t) for t, _ in lists]), np.concatenate([t for t, _ in lists])
+        added = np.maximum(np.concatenate([kernels for _, kernels in lists]) - self._covered_M[targets], 0.0)
+        added *= self._weights_M[targets]
+        return np.bincount(owners, added, len(rows_B)) / len(self._covered_M)  # type: ignore[no-any-return]
+
+    def are_many(self, n_rows: int) -> bool:
+        """Whether so many rows, with those that were looked at one by one lately, are worth a look at all."""
+        return not self._of_all and (self._n_found + n_rows) * _MANY >= self._n
+
+    def all_gains(self) -> Float64:
+        """What every row would add, float64 [N]. The pairs of all are kept where they are few enough."""
+        self._n_found = 0
+        limits_M = self._limits()
+        some, near_NS = self._near.sampled(self._spread)
+        share = float((near_NS > limits_M[some]).mean())
+        del near_NS
+        if share * self._n * len(limits_M) > KEPT:
+            return self._sums(limits_M if share * _DENSE < 1 else None) / len(limits_M)
+        lists = PairLists(self._n)
+        self._of_row.clear()
+
+        def see(a: int, c: int, near_BC: Floats, both: bool) -> None:
+            lists.add(a, c, near_BC, limits_M[c : c + near_BC.shape[1]])
+            if both:
+                lists.add_mirrored(a, c, near_BC, limits_M[a : a + near_BC.shape[0]])
+
+        self._near.see_all(0, self._n, self._spread, see)
+        self._of_all = [(starts, targets, _kernels(near)) for starts, targets, near in lists.by_row()]
+        return np.concatenate([self.gains(np.arange(a, min(a + BLOCK_ROWS, self._n))) for a in range(0, self._n, BLOCK_ROWS)])
+
+    def _sums(self, limits_M: Floats | None) -> Float64:
+        """Sums over the targets of what every row would add, float64 [N]: of pairs above the limits, or of all. Each place has one writer."""
+        n_blocks = -(-self._n // BLOCK_ROWS)
+        sums_N, mirrored_DN = np.zeros(self._n), np.zeros((n_blocks // 2 + 1, self._n if self._near.are_rows else 0))
+        added = self._added if limits_M is None else partial(self._few_added, limits_M=limits_M)
+
+        def see(a: int, c: int, near_BC: Floats, both: bool) -> None:
+            B, C = (slice(first, first + n) for first, n in zip((a, c), near_BC.shape))
+            if limits_M is None:
+                _kernels(near_BC)
+            if both:
+                mirrored_DN[(c // BLOCK_ROWS - a // BLOCK_ROWS) % n_blocks, C] = added(near_BC, (B, None), 0)
+            sums_N[B] += added(near_BC, C, 1)
+
+        self._near.see_all(0, self._n, self._spread, see)
+        return sums_N + mirrored_DN.sum(axis=0) if self._near.are_rows else sums_N
+
+    def _added(self, kernels_BC: Floats, targets: Any, axis: int) -> Float64:
+        """Sums over the targets of a tile, which lie along an axis, of what its other axis would add."""
+        added_BC = kernels_BC - self._covered_M[targets].astype(self._type)
+        np.maximum(added_BC, 0.0, out=added_BC)
+        added_BC *= self._weights_M[targets].astype(self._type)
+        return added_BC.sum(axis=axis, dtype=np.float64)  # type: ignore[no-any-return]
+
+    def _few_added(self, near_BC: Floats, targets: Any, axis: int, limits_M: Floats) -> Float64:
+        """The same from the nearness, of the pairs above the limits."""
+        places = np.flatnonzero(near_BC > limits_M[targets])
+        along = np.divmod(places, near_BC.shape[1])
+        few = along[axis]
+        added = np.maximum(_kernels(near_BC.ravel()[places]) - self._covered_M[targets].ravel()[few], 0.0)
+        added *= self._weights_M[targets].ravel()[few]
+        return np.bincount(along[1 - axis], added, near_BC.shape[1 - axis])  # type: ignore[no-any-return, return-value]
+
+    def _limits(self) -> Floats:
+        """How near a row must be to add to each target, with room for what rounding hides."""
+        with np.errstate(divide="ignore"):
+            limits_M = np.log(self._covered_M) - 8 * np.finfo(self._type).eps
+        limits_M[self._weights_M == 0.0] = np.inf
+        return limits_M.astype(self._type)
+
+    def _lists(self, rows_B: Int64) -> list[tuple[Array, Floats]]:
+        """Targets, and kernels with them, of rows; at most a block of them. All pairs that gain are among these."""
+        if self._of_all:
+            return [self._kept(row) for row in rows_B.tolist()]
+        new = np.array([row for row in rows_B.tolist() if row not in self._of_row], np.int64)
+        if len(new):
+            self._find(new)
+        lists = [self._of_row[row] for row in rows_B.tolist()]
+        while self._n_kept > KEPT:
+            self._n_kept -= len(self._of_row.pop(next(iter(self._of_row)))[0])
+        return lists
+
+    def _kept(self, row: int) -> tuple[Array, Floats]:
+        starts, targets, kernels = self._of_all[row // BLOCK_ROWS]
+        part = slice(starts[row % BLOCK_ROWS], starts[row % BLOCK_ROWS + 1])
+        return targets[part], kernels[part]
+
+    def _find(self, rows_B: Int64) -> None:
+        """Keep the lists of a few rows."""
+        limits_M, lists = self._limits(), PairLists(len(rows_B))
 
         def work(first: int, last: int) -> None:
-            for c in range(first, last, _CHUNK):
-                part = slice(c, min(c + _CHUNK, last))
-                gains_BC[:, c // _CHUNK] = self._added(K_BM[:, part], part)
+            for c in range(first, last, CHUNK):
+                part = slice(c, min(c + CHUNK, last))
+                lists.add(0, c, self._near.between(rows_B, part), limits_M[part])
 
-        self._spread(len(self._covered_M), work)
-        return gains_BC.sum(axis=1)  # type: ignore[no-any-return]
+        self._spread(len(limits_M), work)
+        ((starts, targets, near),) = lists.by_row()
+        for row, targets_of_row, near_of_row in zip(rows_B.tolist(), np.split(targets, starts[1:-1]), np.split(near, starts[1:-1])):
+            self._of_row[row] = targets_of_row.copy(), _kernels(near_of_row.copy())
+        self._n_kept += len(targets)
+        self._n_found += len(rows_B)
 
-    def _kernels(self, rows_B: Int64) -> Floats:
-        """Kernels of at most ROUND rows with all targets, a new array [B, M]; the oldest of those kept make room for new ones."""
-        new = rows_B[self._slot_of[rows_B] < 0]
-        if len(new):
-            if self._next + len(new) > self._slots:
-                self._next = 0
-            slots = np.arange(self._next, self._next + len(new))
-            leaving = self._row_of[slots]
-            if np.isin(rows_B, leaving).any():  # a row that is asked for lies where the new ones would go
-                self._slot_of[self._row_of[self._row_of >= 0]] = -1
-                self._row_of[:] = -1
-                self._next = 0
-                return self._kernels(rows_B)
-            self._slot_of[leaving[leaving >= 0]] = -1
-            self._row_of[slots], self._slot_of[new] = new, slots
-            self._next += len(new)
-            A_BD2 = self._extended(self._X_ND[new])
 
-            def work(first: int, last: int) -> None:
-                for c in range(first, last, _CHUNK):
-                    part = slice(c, min(c + _CHUNK, last))
-                    self._kept_SM[slots[0] : slots[-1] + 1, part] = self._exponentials(A_BD2, part)
-
-            self._spread(len(self._covered_M), work)
-        return self._kept_SM[self._slot_of[rows_B]]
-
-    def _extended(self, X_BD: Floats) -> Floats:
-        sq_B = (-self._scale * sq_norms(X_BD)).astype(X_BD.dtype)
-        return np.column_stack([X_BD, np.ones_like(sq_B), sq_B])
-
-    def _exponentials(self, A_BD2: Floats, part: slice) -> Floats:
-        """Kernels of rows with some of the targets."""
-        K_BC = A_BD2 @ self._T_MD2[part].T
-        np.minimum(K_BC, 0.0, out=K_BC)
-        return np.exp(K_BC, out=K_BC)
-
-    def _added(self, K_BC: Floats, part: slice) -> Float64:
-        """Sums of what is above the coverage, weighted; K_BC is overwritten."""
-        K_BC -= self._covered_M[part]
-        np.maximum(K_BC, 0.0, out=K_BC)
-        if self._weights_M is not None:
-            K_BC *= self._weights_M[part]
-        sums_B: Float64 = K_BC.sum(axis=1, dtype=np.float64)
-        return sums_B / len(self._covered_M)
+def _kernels(near: Floats) -> Floats:
+    """exp of nearness, in its place."""
+    np.minimum(near, 0.0, out=near)
+    return np.exp(near, out=near)
 
 
 def smallest_distance(X_LD: Array) -> float:

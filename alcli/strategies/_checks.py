@@ -25,6 +25,18 @@ def positive(**options: float) -> None:
             raise UsageError(f"parameter '{name.replace('_', '-')}' must be a positive number, got {value}")
 
 
+def positive_where_given(**options: float | None) -> None:
+    """Raise UsageError for an option that is given and not a positive number."""
+    positive(**{name: value for name, value in options.items() if value is not None})
+
+
+def kernel_radius(**options: float) -> None:
+    """Raise UsageError for an option that is no radius among rows of length one, whose kernels are numbers."""
+    for name, value in options.items():
+        if not 1e-6 <= value <= 1e6:
+            raise UsageError(f"parameter '{name}' must be at least 1e-6 and at most 1e6, got {value}")
+
+
 def auto_or_positive(**options: str) -> None:
     """Raise UsageError for an option that is neither auto nor a positive number."""
     for name, value in options.items():

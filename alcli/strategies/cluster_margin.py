@@ -18,7 +18,7 @@ import numpy as np
 
 from alcli.errors import UsageError
 from alcli.numerics.linkage import average_clusters, in_turns
-from alcli.strategies._checks import positive
+from alcli.strategies._checks import positive, positive_where_given
 from alcli.strategies._contract import Selection, batch, finite32
 from alcli.strategies._view import View
 from alcli.strategies.margin import margin
@@ -33,14 +33,9 @@ def _linked(**options: int) -> None:
             raise UsageError(f"parameter '{name}' must be at least 1 and at most {_MOST:,}, as the distances of all pairs are held, got {value}")
 
 
-def _height(**options: float | None) -> None:
-    """Raise UsageError for an option that is given and not a positive number."""
-    positive(**{name: value for name, value in options.items() if value is not None})
-
-
 @batch(needs=["features", "log_probs"], random=True)
 def cluster_margin(
-    view: View, k: int, *, rng: np.random.Generator, factor: Annotated[float, positive] = 10.0, eps: Annotated[float | None, _height] = None,
+    view: View, k: int, *, rng: np.random.Generator, factor: Annotated[float, positive] = 10.0, eps: Annotated[float | None, positive_where_given] = None,
     candidates: Annotated[int, _linked] = 10_000,
 ) -> Selection:
     """Scores: 1 - (p_1 - p_2). factor: so many times the batch are rows of small margin. eps: mean distance up to which clusters merge.
@@ -48,7 +43,7 @@ def cluster_margin(
     candidates: rows that are clustered, at least those of small margin. Raises UsageError where these are too many.
     """
     positive(factor=factor)
-    _height(eps=eps)
+    positive_where_given(eps=eps)
     _linked(candidates=candidates)
     scores_N = finite32(view.reduced(margin, "log_probs"))
     order_N = np.argsort(-scores_N, kind="stable")

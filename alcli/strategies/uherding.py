@@ -5,7 +5,8 @@ The weight is 1 - (p_1 - p_2), p at the temperature of the head (`fit-head` find
 Source: Bae, Oliveira & Sutherland 2025, "Uncertainty herding: one active learning method for all label budgets" (UHerding).
 Deviations: h is fixed at 1 unless asked for; the radius of the published rule, the smallest distance between labelled rows, shrinks as
 labels come (docs/strategies.md compares them). The temperature maximises the likelihood of
-held-out labels in place of minimising their calibration error. Coverage is measured on `evaluation` random candidates where there are more.
+held-out labels in place of minimising their calibration error. Coverage is measured on `evaluation` random candidates where there are more
+(auto as in `maxherding`).
 Cost: that of `maxherding`, and the head's predictions for M rows; radius=published also L^2 D flops for L labelled rows.
 Passes: 1.
 """
@@ -18,29 +19,29 @@ import numpy as np
 
 from alcli.numerics.herding import max_herding, smallest_distance
 from alcli.numerics.unit_rows import unit_rows
-from alcli.strategies._checks import Count, at_least, positive
+from alcli.strategies._checks import AutoOrCount, count_or, kernel_radius
 from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._coverage import evaluation_places
+from alcli.strategies._coverage import at_places, evaluation_places, kernels_in_reach
 from alcli.strategies._view import View
 from alcli.strategies.margin import margin
 
 
 @batch(needs=["features", "labelled", "log_probs"])
 def uherding(
-    view: View, k: int, *, rng: np.random.Generator, radius: Literal["fixed", "published"] = "fixed", h: Annotated[float, positive] = 1.0,
-    evaluation: Count = 5000,
+    view: View, k: int, *, rng: np.random.Generator, radius: Literal["fixed", "published"] = "fixed", h: Annotated[float, kernel_radius] = 1.0,
+    evaluation: AutoOrCount = "auto",
 ) -> Selection:
     """Scores: the gain in weighted coverage, between 0 and 1. h: the radius, and that of radius=published while no two labelled rows differ.
 
     Draws only where there are more candidates than `evaluation`.
     """
-    positive(h=h)
-    at_least(1, evaluation=evaluation)
-    places_M, notes = evaluation_places(view, evaluation, rng)
+    kernel_radius(h=h)
+    count_or("auto", evaluation=evaluation)
     X_ND, labelled_LD = unit_rows(view.matrix("features")), unit_rows(view.labelled())
+    places_M, notes = evaluation_places(view, evaluation, rng, kernels_in_reach(len(labelled_LD)))
     if radius == "published":
         least = smallest_distance(labelled_LD)
         h = least if np.isfinite(least) else h
     weights_M = margin(view.at("log_probs", places_M).astype(np.float64))
-    picks_K, gains_K = max_herding(X_ND, k, X_ND[places_M], labelled_LD, bandwidth=h, weights_M=weights_M)
+    picks_K, gains_K = max_herding(X_ND, k, at_places(X_ND, places_M), labelled_LD, bandwidth=h, weights_M=weights_M)
     return Selection(view.rows[picks_K], finite32(gains_K), notes=notes, record={"radius": h})

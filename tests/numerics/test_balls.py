@@ -38,6 +38,15 @@ def test_covers_as_counting_anew_at_every_pick_does(n, M, radius):
     assert counts.tolist() == values
 
 
+def test_rows_that_are_the_targets_are_found_as_in_a_copy_of_them():
+    X = points(7000, 6, dtype=np.float32)
+    own, plain = Balls(X, X, 1.1), Balls(X, X.copy(), 1.1)
+    assert abs(own.within_NM - plain.within_NM).nnz <= 4  # of those on the border, which rounding decides
+    assert (own.within_NM != own.within_NM.T).nnz == 0
+    covered = np.zeros(7000, bool)
+    assert own.cover(30, covered)[0].tolist() == plain.cover(30, covered)[0].tolist()
+
+
 def test_the_last_rows_have_balls_too():
     # The published code drops the last n mod 500 rows.
     X = np.concatenate([10.0 * np.arange(500)[:, None], np.full((7, 1), -50.0)])
@@ -50,14 +59,19 @@ def test_nothing_is_picked_once_all_is_covered():
     assert len(Balls(X, X, 1.0).cover(5, np.ones(30, bool))[0]) == 0
 
 
-def test_a_radius_of_too_many_pairs_is_lowered_and_its_balls_are_whole(monkeypatch):
-    monkeypatch.setattr(balls, "MOST_PAIRS", 4000)
+@pytest.mark.parametrize("times", [1.5, 30.0])
+@pytest.mark.parametrize("own", [False, True])
+def test_a_radius_of_too_many_pairs_is_lowered_and_its_balls_are_whole(monkeypatch, own, times):
+    # So many times too many: 1.5 is found out on the way, 30 beforehand.
+    monkeypatch.setattr(balls, "MOST_PAIRS", 12_000)
     monkeypatch.setattr(balls, "_AT_ONCE", 2048)
     X = points(5000)
-    found = Balls(X, X[:300], 1.5)
-    within = gaps(X, X[:300])
-    assert found.radius < 1.5
-    assert found.within_NM.nnz <= 4000
+    targets = X if own else X[:300]
+    within = gaps(X, targets)
+    radius = np.quantile(within, times * 12_000 / within.size)
+    found = Balls(X, targets, radius)
+    assert found.radius < radius
+    assert 4000 <= found.within_NM.nnz <= 12_000
     sure = np.abs(within - found.radius) > 1e-6
     assert ((found.within_NM.toarray() > 0) == (within < found.radius))[sure].all()
 

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alcli.numerics import herding
-from alcli.numerics.blocks import thread_limit
+from alcli.numerics import blocks, herding
 from alcli.numerics.herding import max_herding, smallest_distance
 from alcli.numerics.unit_rows import unit_rows
 
@@ -74,23 +73,45 @@ def test_weights_of_zero_leave_the_order_of_the_rows():
     assert max_herding(points(30), 5, points(9), points(2), weights_M=np.zeros(9))[0].tolist() == [0, 1, 2, 3, 4]
 
 
-def test_few_kernels_kept_give_the_same_picks(monkeypatch):
-    X, targets = points(900, 4), points(60, 4, seed=1)
-    whole = max_herding(X, 60, targets, X[:0])
-    monkeypatch.setattr(herding, "_KEPT", 0)
-    few = max_herding(X, 60, targets, X[:0])
+@pytest.mark.parametrize("kept", [0, 2000, 20_000])
+@pytest.mark.parametrize("L", [0, 9])
+@pytest.mark.parametrize("own", [False, True])
+def test_few_pairs_kept_give_the_same_picks(monkeypatch, kept, L, own):
+    # 0: never those of all rows; 2,000: after many picks; 20,000: after a few.
+    X, centres, weights = points(900, 4), points(L, 4, seed=2), np.random.default_rng(3).random(900)
+    targets, weights = (X, weights) if own else (points(60, 4, seed=1), None)
+    whole = max_herding(X, 60, targets, centres, weights_M=weights)
+    monkeypatch.setattr(herding, "KEPT", kept)
+    few = max_herding(X, 60, targets, centres, weights_M=weights)
     assert whole[0].tolist() == few[0].tolist()
-    assert np.allclose(whole[1], few[1], rtol=1e-12)
+    assert np.allclose(whole[1], few[1], rtol=1e-12, atol=1e-15)
 
 
-def test_the_number_of_threads_does_not_change_a_bit():
-    X, targets = points(6000, 16, dtype=np.float32), points(5000, 16, seed=1, dtype=np.float32)
+@pytest.mark.parametrize(("kept", "dense"), [(0, 16), (0, 1), (herding.KEPT, 16)])
+@pytest.mark.parametrize("L", [0, 50])
+def test_rows_that_are_the_targets_are_covered_as_by_a_copy_of_them(monkeypatch, kept, dense, L):
+    # Four blocks of rows, the last one not whole: tiles serve their rows and their columns. dense=1: pairs one by one wherever all do not gain.
+    monkeypatch.setattr(herding, "KEPT", kept)
+    monkeypatch.setattr(herding, "_DENSE", dense)
+    X, weights = points(6500, 16, dtype=np.float32), np.random.default_rng(3).random(6500)
+    weights[::7] = 0.0
+    own = max_herding(X, 6, X, X[:L], weights_M=weights)
+    plain = max_herding(X, 6, X.copy(), X[:L], weights_M=weights)
+    assert own[0].tolist() == plain[0].tolist()
+    assert np.allclose(own[1], plain[1], rtol=1e-6, atol=0.0)
+
+
+@pytest.mark.parametrize(("kept", "L"), [(0, 0), (0, 300), (herding.KEPT, 300)])
+@pytest.mark.parametrize("own", [False, True])
+def test_the_number_of_threads_does_not_change_a_bit(monkeypatch, kept, L, own):
+    monkeypatch.setattr(herding, "KEPT", kept)
+    X, targets = points(6300, 16, dtype=np.float32), points(5000, 16, seed=1, dtype=np.float32)
     answers = []
-    for threads in (1, 2):
-        with thread_limit(threads):
-            picks, gains = max_herding(X, 20, targets, X[:7])
-            answers.append((picks.tobytes(), gains.tobytes()))
-    assert answers[0] == answers[1]
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(blocks, "n_threads", lambda threads=threads: threads)
+        picks, gains = max_herding(X, 6, X if own else targets, X[:L])
+        answers.append((picks.tobytes(), gains.tobytes()))
+    assert answers[0] == answers[1] == answers[2]
 
 
 def test_smallest_distance_above_zero():

@@ -4,7 +4,7 @@ import pytest
 from alcli.errors import UsageError
 from alcli.numerics.herding import max_herding
 from alcli.numerics.unit_rows import unit_rows
-from alcli.strategies import maxherding
+from alcli.strategies import _coverage, maxherding
 from alcli.strategies._contract import select, strategy_of
 from tests.helpers import view_of
 
@@ -45,6 +45,28 @@ def test_coverage_measured_on_some_rows_is_said_and_still_judges_every_candidate
     assert len(np.unique(np.concatenate([s.rows_K for s in some]))) > 6
 
 
+def test_auto_measures_on_as_many_rows_as_the_budget_allows(monkeypatch):
+    X = rows(400)
+    monkeypatch.setattr(_coverage, "FEWEST", 30)
+    for budget, said in ((400 * 400, ()), (400 * 160 - 1, "79 random rows of 400"), (400 * 400 - 1, "199 random rows of 400"), (400 * 10, "30 random rows of 400")):
+        monkeypatch.setattr(_coverage, "BUDGET", budget)
+        monkeypatch.setattr(_coverage, "KEPT", 1)
+        notes = choose(X, 6).notes
+        assert notes == said if not said else said in notes[0]
+        assert choose(X, 6).rows_K.tolist() == choose(X, 6, evaluation="auto").rows_K.tolist()
+    assert choose(X, 6, evaluation="400").notes == ()
+
+
+def test_auto_measures_on_more_rows_once_labelled_ones_leave_few_pairs_that_gain(monkeypatch):
+    X = rows(400)
+    for name, value in (("FEWEST", 10), ("BUDGET", 16_000), ("KEPT", 500), ("MOST", 36_000)):
+        monkeypatch.setattr(_coverage, name, value)
+    seen = {L: choose(X, 2, labelled=range(L)).notes[0] for L in (0, 59, 200)}
+    assert "20 random rows of 400" in seen[0]
+    assert f"{500 * 60 // (2 * 341)} random rows of 341" in seen[59]
+    assert f"{36_000 // (2 * 200)} random rows of 200" in seen[200]
+
+
 def test_coverage_measured_on_a_tenth_of_the_rows_loses_little_of_it():
     X = rows(600)
     U = unit_rows(X).astype(np.float64)
@@ -54,7 +76,12 @@ def test_coverage_measured_on_a_tenth_of_the_rows_loses_little_of_it():
         assert K[choose(X, 8, seed=seed, evaluation=60).rows_K].max(axis=0).mean() > 0.95 * whole
 
 
-@pytest.mark.parametrize(("options", "what"), [({"h": 0.0}, "'h'"), ({"h": float("nan")}, "'h'"), ({"evaluation": 0}, "evaluation")])
+@pytest.mark.parametrize(("options", "what"), [({"h": 0.0}, "'h'"), ({"h": 1e-300}, "'h'"), ({"h": float("inf")}, "'h'"), ({"h": float("nan")}, "'h'"), ({"evaluation": "0"}, "evaluation"), ({"evaluation": "few"}, "'evaluation' must be auto or a whole number")])
 def test_options_out_of_range_are_refused(options, what):
     with pytest.raises(UsageError, match=what):
         choose(rows(9), 2, **options)
+
+
+@pytest.mark.parametrize("h", [1e-6, 1e6])
+def test_at_the_ends_of_the_radius_all_rows_are_picked_once(h):
+    assert sorted(choose(rows(40), 40, h=h).rows_K.tolist()) == list(range(40))

@@ -4,7 +4,7 @@ import pytest
 from alcli.errors import UsageError
 from alcli.numerics import balls
 from alcli.numerics.unit_rows import unit_rows
-from alcli.strategies import probcover
+from alcli.strategies import _coverage, probcover
 from alcli.strategies._contract import select, strategy_of
 from tests.helpers import TableHead, random_head, view_of
 
@@ -93,7 +93,22 @@ def test_some_evaluation_rows_are_said():
     assert "50 random rows of 200" in choose(rows(), 3, evaluation=50).notes[0]
 
 
-@pytest.mark.parametrize(("options", "what"), [({"delta": -1.0}, "delta"), ({"purity": 0.0}, "purity"), ({"purity": 1.5}, "purity"), ({"classes": -1}, "classes")])
+def test_auto_measures_on_as_many_rows_as_the_budget_allows(monkeypatch):
+    monkeypatch.setattr(_coverage, "FEWEST", 10)
+    monkeypatch.setattr(_coverage, "BUDGET", 200 * 80)
+    assert "40 random rows of 200" in choose(rows(), 3).notes[0]
+    monkeypatch.setattr(_coverage, "BUDGET", 200 * 200)
+    assert choose(rows(), 3).rows_K.tolist() == choose(rows(), 3, evaluation="200").rows_K.tolist()
+
+
+@pytest.mark.parametrize(("options", "what"), [({"delta": -1.0}, "delta"), ({"delta": float("inf")}, "delta"), ({"purity": 0.0}, "purity"), ({"purity": 1.5}, "purity"), ({"classes": -1}, "classes"), ({"evaluation": "-1"}, "evaluation")])
 def test_options_out_of_range_are_refused(options, what):
     with pytest.raises(UsageError, match=what):
         choose(rows(9), 2, **options)
+
+
+def test_a_radius_beyond_all_distances_is_the_widest():
+    one, other = choose(rows(), 3, delta=1e308), choose(rows(), 3, delta=2.0)
+    assert one.record["radius"] == 2.0
+    assert one.rows_K.tolist() == other.rows_K.tolist()
+    assert one.scores_K[0] == 1.0

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from alcli.errors import UsageError
 from alcli.numerics.herding import max_herding
 from alcli.numerics.unit_rows import unit_rows
-from alcli.strategies import maxherding, uherding
+from alcli.strategies import _coverage, maxherding, uherding
 from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.margin import margin
 from tests.helpers import TableHead, random_head, view_of
@@ -67,3 +68,17 @@ def test_few_evaluation_rows_ask_the_head_about_these_alone():
     chosen = choose(X, head, 5, evaluation=20)
     assert sum(asked) == 20
     assert "20 random rows of 300" in chosen.notes[0]
+
+
+def test_auto_measures_on_as_many_rows_as_the_budget_of_maxherding_allows(monkeypatch):
+    X, head = rows(300), random_head(4, 5)
+    assert choose(X, head, 5).notes == ()
+    for name, value in (("FEWEST", 10), ("BUDGET", 300 * 40), ("KEPT", 1)):
+        monkeypatch.setattr(_coverage, name, value)
+    assert choose(X, head, 5).notes == select(strategy_of(maxherding), view_of(X), 5, seed=0, options={}).notes
+    assert "20 random rows of 300" in choose(X, head, 5).notes[0]
+
+
+def test_an_evaluation_of_no_rows_is_refused():
+    with pytest.raises(UsageError, match="'evaluation' must be auto or a whole number of at least 1, got '0'"):
+        choose(rows(9), random_head(4, 5), 2, evaluation="0")
