@@ -7,9 +7,10 @@ and centres about one pair in n + 1 is left, so the pairs of all rows are kept a
 Source: Bae, Noh & Sutherland 2024, "Generalized coverage for more robust low-budget active learning" (MaxHerding); lazy greedy
 search by Minoux 1978, "Accelerated greedy algorithms for maximizing submodular set functions".
 Cost: 2 N M D flops for the gains by M targets at the start, half of that where the targets are the rows (products float32 or as the rows are,
-sums float64), and an exponential for each pair that gains. Where the pairs do not fit, as for want of centres, the same for the rows that are
-looked at again, and for all once these are a quarter of the rows. Memory: O(N + M), N^2 / 512 bytes where the targets are the rows, and
-at most 2^23 pairs of 8 bytes (16 while they are found).
+sums float64), and an exponential for each pair that gains. Where the pairs do not fit, as for want of centres, what a pick takes from the
+gains of all rows follows from the targets that it covers better, which keeps the bounds tight: after n picks and centres about one target in
+n + 1, so M = 5,000 and 50,000 rows need some three passes more, and one to keep the pairs. Memory: O(N + M), N^2 / 512 bytes where the
+targets are the rows, and at most 2^23 pairs of 8 bytes (16 while they are found).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from alcli.numerics.rows import Factor, Rows
 
 KEPT = 1 << 23  # pairs that are kept
 _DENSE = 16  # where more than one pair in so many gains, all kernels of a tile are computed
-_MANY = 4  # all gains are found anew once those of one row in so many were
+_NOISE = 64  # times the rounding of the rows' type: more than kernels can differ by from one tile to another
 
 
 def max_herding(
@@ -51,28 +52,30 @@ def max_herding(
                 break
             picks[t] = _best(bounds_N, coverage)
             gains[t] = bounds_N[picks[t]]
-            coverage.add(picks[t])
+            risen = coverage.add(picks[t])
             bounds_N[picks[t]] = -np.inf
+            if coverage.keeps_all:
+                continue
+            if coverage.can_keep_all():
+                np.minimum(bounds_N, coverage.all_gains(), out=bounds_N)
+            elif t + 1 < k:
+                np.maximum(bounds_N - coverage.falls(*risen), 0.0, out=bounds_N, where=bounds_N > 0.0)
     return picks, np.minimum.accumulate(gains)
 
 
 def _best(bounds_N: Float64, coverage: _Coverage) -> int:
-    """The row of largest gain. bounds_N: gains of earlier; the largest are replaced by those of now, until the largest of all is one of now."""
-    old_N, found = np.ones(len(bounds_N), bool), np.float32(-1.0)
+    """The row of largest gain. bounds_N: no gain is larger; the largest are replaced by gains, until the largest of all is one."""
+    is_bound_N, found = np.ones(len(bounds_N), bool), np.float32(-1.0)
     while True:
         values_N = bounds_N.astype(np.float32)
         first = int(values_N.argmax())
-        if not old_N[first]:
+        if not is_bound_N[first]:
             return first
-        old_values_N = np.where(old_N, values_N, np.float32(-np.inf))
-        if found >= 0.0 and coverage.are_many(int(np.count_nonzero(old_values_N >= found))):
-            np.minimum(bounds_N, coverage.all_gains(), out=bounds_N)
-            old_N[:] = False
-            continue
-        rows = np.union1d(np.argpartition(-old_values_N, min(ROUND, len(old_N)) - 1)[:ROUND], first)
-        rows = rows[old_values_N[rows] >= found]
+        largest_N = np.where(is_bound_N, values_N, np.float32(-np.inf))
+        rows = np.union1d(np.argpartition(-largest_N, min(ROUND, len(largest_N)) - 1)[:ROUND], first)
+        rows = rows[largest_N[rows] >= found]
         bounds_N[rows] = np.minimum(bounds_N[rows], coverage.gains(rows))
-        old_N[rows] = False
+        is_bound_N[rows] = False
         found = max(found, np.float32(bounds_N[rows].max()))
 
 
@@ -93,10 +96,11 @@ class _Coverage:
         self._covered_M = np.zeros(len(targets_MD))  # values of the type of the rows
         self._of_all: list[tuple[Int64, Array, Floats]] = []
         self._of_row: dict[int, tuple[Array, Floats]] = {}
-        self._n_kept = self._n_found = 0
+        self._n_kept, self._n_covering, self._next_try = 0, 0, 0.0
 
     def add_all(self, centres_LD: Floats) -> None:
         """Cover the targets with centres that are no rows."""
+        self._n_covering = len(centres_LD)
         if not len(centres_LD):
             return
 
@@ -107,10 +111,13 @@ class _Coverage:
 
         self._spread(len(self._covered_M), work)
 
-    def add(self, row: int) -> None:
-        """Cover the targets with a row."""
+    def add(self, row: int) -> tuple[Int64, Float64]:
+        """Cover the targets with a row. Returns those that are covered better than before, and how well they were."""
         ((targets, kernels),) = self._lists(np.array([row]))
-        self._covered_M[targets] = np.maximum(self._covered_M[targets], kernels)
+        before, self._n_covering = self._covered_M[targets], self._n_covering + 1
+        self._covered_M[targets] = np.maximum(before, kernels)
+        has_risen = (kernels > before) & (self._weights_M[targets] > 0.0)
+        return targets[has_risen].astype(np.int64), before[has_risen]
 
     def gains(self, rows_B: Int64) -> Float64:
         """What a few rows would add."""
@@ -120,17 +127,41 @@ class _Coverage:
         added *= self._weights_M[targets]
         return np.bincount(owners, added, len(rows_B)) / len(self._covered_M)  # type: ignore[no-any-return]
 
-    def are_many(self, n_rows: int) -> bool:
-        """Whether so many rows, with those that were looked at one by one lately, are worth a look at all."""
-        return not self._of_all and (self._n_found + n_rows) * _MANY >= self._n
+    @property
+    def keeps_all(self) -> bool:
+        """Whether the pairs of all rows are kept, so that gains cost next to nothing."""
+        return bool(self._of_all)
+
+    def can_keep_all(self) -> bool:
+        """Whether pairs that gain are now few enough for that; looked at each time that half as many rows again cover the targets."""
+        if self._n_covering < self._next_try:
+            return False
+        self._next_try = 1.5 * self._n_covering
+        return self._share_that_gains(self._limits()) * self._n * len(self._covered_M) <= KEPT
+
+    def falls(self, targets_T: Int64, before_T: Float64) -> Float64:
+        """At least how much the gains of all rows have fallen, float64 [N], since these targets were covered like this: 2 N T D flops."""
+        falls_N, after_T = np.zeros(self._n), self._covered_M[targets_T]
+        share_T = self._weights_M[targets_T] / len(self._covered_M)
+        low_T, height_T, weights_T = (values_T.astype(self._type) for values_T in (before_T, after_T - before_T, share_T))
+
+        def work(first: int, last: int) -> None:
+            for a in range(first, last, BLOCK_ROWS):
+                rows = slice(a, min(a + BLOCK_ROWS, last))
+                for c in range(0, len(targets_T), CHUNK):
+                    part = slice(c, c + CHUNK)
+                    fell_BC = _kernels(self._near.between(rows, targets_T[part]))
+                    fell_BC -= low_T[part]
+                    np.minimum(np.maximum(fell_BC, 0.0, out=fell_BC), height_T[part], out=fell_BC)
+                    falls_N[rows] += fell_BC @ weights_T[part]
+
+        self._spread(self._n, work)
+        return falls_N - _NOISE * self._near.noise * share_T.sum()  # type: ignore[no-any-return]
 
     def all_gains(self) -> Float64:
         """What every row would add, float64 [N]. The pairs of all are kept where they are few enough."""
-        self._n_found = 0
         limits_M = self._limits()
-        some, near_NS = self._near.sampled(self._spread)
-        share = float((near_NS > limits_M[some]).mean())
-        del near_NS
+        share = self._share_that_gains(limits_M)
         if share * self._n * len(limits_M) > KEPT:
             return self._sums(limits_M if share * _DENSE < 1 else None) / len(limits_M)
         lists = PairLists(self._n)
@@ -178,6 +209,11 @@ class _Coverage:
         added *= self._weights_M[targets].ravel()[few]
         return np.bincount(along[1 - axis], added, near_BC.shape[1 - axis])  # type: ignore[no-any-return, return-value]
 
+    def _share_that_gains(self, limits_M: Floats) -> float:
+        """The share of pairs that gain, from a sample."""
+        some, near_NS = self._near.sampled(self._spread)
+        return float((near_NS > limits_M[some]).mean())
+
     def _limits(self) -> Floats:
         """How near a row must be to add to each target, with room for what rounding hides."""
         with np.errstate(divide="ignore"):
@@ -216,7 +252,6 @@ class _Coverage:
         for row, targets_of_row, near_of_row in zip(rows_B.tolist(), np.split(targets, starts[1:-1]), np.split(near, starts[1:-1])):
             self._of_row[row] = targets_of_row.copy(), _kernels(near_of_row.copy())
         self._n_kept += len(targets)
-        self._n_found += len(rows_B)
 
 
 def _kernels(near: Floats) -> Floats:

@@ -29,6 +29,7 @@ class Nearness:
     def __init__(self, X_ND: Floats, targets_MD: Floats, scale: float = 1.0) -> None:
         self._X_ND, self._T_MD, self._scale = X_ND, targets_MD, scale
         self.are_rows = targets_MD is X_ND
+        self.noise = float(np.finfo(X_ND.dtype).eps) * max(1.0, scale)  # of the nearness of rows of length one
         self._own_N = (-scale * sq_norms(X_ND)).astype(X_ND.dtype)
         self._own_M = self._own_N if self.are_rows else (-scale * sq_norms(targets_MD)).astype(X_ND.dtype)
 

@@ -7,7 +7,7 @@ Source: Bae, Noh & Sutherland 2024, "Generalized coverage for more robust low-bu
 Deviation: all candidates can be picked, and coverage is measured on `evaluation` random ones of them where there are more. auto: all of
 20,000 rows, from 300 labelled rows on all of 50,000, else as many as cost the same, at least 5,000.
 Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N, and an exponential for each pair whose kernel adds to the coverage;
-about ten times that without labels, as the first picks change all gains. Memory: at most 200 MiB beside the features for 50,000 rows.
+about five times that without labels, as the first picks change all gains. Memory: at most 200 MiB beside the features for 50,000 rows.
 Passes: 1.
 """
 
