@@ -40,8 +40,21 @@ def gather(pool: Pool, paths: Sequence[str], *, task: Task = "auto", head: str |
     """
     regression = is_regression(pool, task, head)
     if paths:
-        return usable(pool, read_labels(paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown, groups=pool.groups), regression)
+        labels = read_labels(paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown, groups=pool.groups)
+        if task == "auto" and not regression and _are_decimals(labels):
+            what = f"the labels look like numbers and are taken for {len(labels.classes())} classes: 'alcli fit-head --task regression' predicts them as numbers"
+            labels = replace(labels, notes=[*labels.notes, what])
+        return usable(pool, labels, regression)
     return usable(pool, own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression), regression)
+
+
+def _are_decimals(labels: Labels) -> bool:
+    """Whether all labels are numbers, and not whole ones alone."""
+    try:
+        numbers = [float(said.label) for said in labels.by_id.values()]
+    except ValueError:
+        return False
+    return not all(number.is_integer() for number in numbers)
 
 
 def usable(pool: Pool, labels: Labels, regression: bool) -> LabelledRows:

@@ -57,3 +57,14 @@ def test_nothing_to_learn_from(tiny):
     write_labels("labels.csv", {"r000": CLASSES[0]})
     with pytest.raises(DataError, match="2 classes, the 1 labels show one: 'cat'"):
         require_labels(gather(pool, ["labels.csv"]), pool, ["labels.csv"])
+
+
+@pytest.mark.parametrize(("labels", "task", "is_said"), [
+    (["0.5", "1.5", "2"], "auto", True), (["0.5", "1.5", "2"], "classification", False), (["1.0", "2.0", "3"], "auto", False),
+    (["0.5", "1.5", "cat"], "auto", False), (["-1e-3", "2", "2"], "auto", True),
+])  # fmt: skip
+def test_decimals_that_are_taken_for_classes_are_said(tiny, labels, task, is_said):
+    write_labels("labels.csv", dict(zip(["r000", "r001", "r002"], labels)))
+    pool = open_pool("pool.parquet")
+    notes = gather(pool, ["labels.csv"], task=task).notes
+    assert any("look like numbers" in note and f"{len(set(labels))} classes" in note for note in notes) == is_said
