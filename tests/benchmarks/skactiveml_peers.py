@@ -144,8 +144,7 @@ def _error_reduction(q: Question) -> Int64:
 class Pair:
     """A strategy of ours and the peer of the same name. options: of ours, as text. samples: draws of the posterior, of both.
 
-    theirs: what the peer is called there and how it is set. fewer_seeds: by data set, where a query takes them long. skipped: data sets that
-    they cannot be asked on, and why. same: the picks are equal.
+    theirs: what the peer is called there and how it is set. skipped: data sets that they cannot be asked on, and why. same: the picks are equal.
     """
 
     name: str
@@ -153,7 +152,6 @@ class Pair:
     ask: Callable[[Question], Int64]
     options: Mapping[str, str] = field(default_factory=dict)
     samples: int = 0
-    fewer_seeds: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     same: bool = False
 
@@ -182,7 +180,7 @@ PAIRS = (
     Pair("qbc", "QueryByCommittee(vote_entropy), our 5 draws", _committee(peers.QueryByCommittee, method="vote_entropy"), samples=5),
     Pair("kl=qbc", "QueryByCommittee(KL_divergence), our 5 draws", _committee(peers.QueryByCommittee), {"method": "kl"}, samples=5, same=True),
     Pair("variation-ratio", "QueryByCommittee(variation_ratios), our 100 draws", _committee(peers.QueryByCommittee, method="variation_ratios"), samples=100),
-    Pair("badge", "Badge", lambda q: q.put(peers.Badge(random_state=q.seed), q.head, fit_clf=False), fewer_seeds={"banking77": 4}),
+    Pair("badge", "Badge", lambda q: q.put(peers.Badge(random_state=q.seed), q.head, fit_clf=False)),
     Pair("coreset", "CoreSet", lambda q: q.put(peers.CoreSet(random_state=q.seed)), same=True),
     Pair("typiclust", "TypiClust(k=20)", lambda q: q.put(peers.TypiClust(k=20, random_state=q.seed))),
     Pair("probcover", "ProbCover(n_classes=C), unit rows", lambda q: q.put(peers.ProbCover(n_classes=len(q.classes), random_state=q.seed), X_MD=unit_rows(q.X_MD))),
@@ -190,6 +188,6 @@ PAIRS = (
     Pair("wide=maxherding", "MaxHerding, its own gamma 1/D", lambda q: q.put(peers.MaxHerding(random_state=q.seed))),
     Pair("dropquery", "DropQuery(n_dropout_samples=3)", lambda q: q.put(peers.DropQuery(n_dropout_samples=3, random_state=q.seed), q.head, fit_clf=False)),
     Pair("falcun", "Falcun", lambda q: q.put(peers.Falcun(random_state=q.seed), q.head, fit_clf=False)),
-    Pair("discriminative", "DiscriminativeAL, a softmax head", lambda q: q.put(peers.DiscriminativeAL(random_state=q.seed), Refitted()), fewer_seeds={"banking77": 4}),
-    Pair("eer", "MonteCarloEER(log_loss), the head refitted", _error_reduction, _EER, fewer_seeds={"digits": 5}, skipped=_REFITS),
+    Pair("discriminative", "DiscriminativeAL, a softmax head", lambda q: q.put(peers.DiscriminativeAL(random_state=q.seed), Refitted())),
+    Pair("eer", "MonteCarloEER(log_loss), the head refitted", _error_reduction, _EER, skipped=_REFITS),
 )  # fmt: skip
