@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from alcli.arrays import Float32, Float64, Floats, Int64
+from alcli.numerics.hashing import uniforms
 from alcli.numerics.topk import TopK
 from alcli.strategies._needs import CLASSIFICATION_NEEDS, FEATURE_NEEDS, HEAD_NEEDS, OF_IDS, POSTERIOR_NEEDS
 from alcli.strategies._options import GROUP_OPTIONS, aggregating, averaging, embedding, modifying, sampling
@@ -27,6 +28,7 @@ from alcli.strategies._view import View
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_TIES = 2  # stream of the draws of rows of equal score
 MOST_KEPT = 1 << 24  # numbers: features of the best rows are kept up to 64 MiB
 
 
@@ -58,6 +60,7 @@ class Strategy:
     samples: how many draws of the posterior it looks at unless the user says otherwise. posterior: of a head that is fitted for it.
     compound: of a strategy that is made of others (`_modifiers.py`), a function (view, k, seed, options) -> Selection, which takes the
     place of `run`; parts: these others. cold: it does without a head while there are not two classes of labels to fit one on.
+    ties_drawn: rows of equal score have equal chances, by a hash of seed and id; without, the lowest ids come first.
     """
 
     run: Callable[..., Any]
@@ -71,6 +74,7 @@ class Strategy:
     compound: Callable[[View, int, int, Mapping[str, Any]], Selection] | None = None
     parts: tuple[Strategy, ...] = ()
     cold: bool = False
+    ties_drawn: bool = False
 
     def suited(self, regression: bool) -> Strategy:
         """The strategy for class labels, or for numbers."""
@@ -115,13 +119,16 @@ class Strategy:
 
 
 def pointwise(
-    *, needs: Sequence[str], random: bool = False, samples: int = 0, posterior: str = "laplace", numbers: Callable[..., Any] | None = None
+    *, needs: Sequence[str], random: bool = False, samples: int = 0, posterior: str = "laplace", numbers: Callable[..., Any] | None = None,
+    ties_drawn: bool = False,
 ) -> Callable[[F], F]:
     """Declare a function of blocks, in the order of `needs`, to a float64 score per row. random: it takes `seed`.
 
-    numbers: a function declared for labels that are numbers, with the same options.
+    numbers: a function declared for labels that are numbers, with the same options. ties_drawn: see `Strategy`.
     """
-    return _declare(needs, pointwise=True, random=random, samples=samples, posterior=posterior, numbers=_declared_of(numbers))
+    return _declare(
+        needs, pointwise=True, random=random, samples=samples, posterior=posterior, numbers=_declared_of(numbers), ties_drawn=ties_drawn
+    )
 
 
 def batch(
@@ -183,10 +190,10 @@ def finite32(scores_K: Float64) -> Float32:
 
 
 def _best_scores(strategy: Strategy, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
-    """Stream the blocks, keep the k best by (score rounded to float32 descending, id ascending), and their features if they pass by."""
+    """Stream the blocks, keep the k best by (score rounded to float32 descending, id ascending, or drawn), and their features if they pass by."""
     extra = {"seed": seed} if strategy.random else {}
     passing = bool(FEATURE_NEEDS.intersection(strategy.needs)) and k * view.dim <= MOST_KEPT
-    best = TopK(k, view.sort_keys)
+    best = TopK(k, (lambda rows: uniforms(view.row_keys(rows), seed, _TIES)) if strategy.ties_drawn else view.sort_keys)
     for rows_B, scores_B, X_BD in view.scores(partial(strategy.run, **extra, **options), strategy.needs, features=passing):
         best.offer(rows_B, finite32(scores_B), X_BD)
     return Selection(*best.result(), features_KD=best.kept)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.arrays import Array, Float64, Floats, Int64, Keys
 from alcli.errors import DataError
 from alcli.numerics.logistic import one_hot
 from alcli.strategies._needs import OF_IDS, Answers
@@ -212,6 +212,10 @@ class View:
 
     def sort_keys(self, rows: Int64) -> Array:
         return self._source.sort_keys(rows)
+
+    def row_keys(self, rows: Int64) -> Keys:
+        """A 64-bit hash of each row's id."""
+        return self._answers.of("row_key", rows, None)  # type: ignore[no-any-return]
 
     def describe(self, row: int) -> str:
         return self._source.describe(row)

@@ -3,7 +3,8 @@
 Source: Seung, Opper & Sompolinsky 1992, "Query by committee"; vote-entropy: Dagan & Engelson 1995, "Committee-based sampling for
 training probabilistic classifiers", the entropy of the votes' shares; kl: McCallum & Nigam 1998, "Employing EM and pool-based active
 learning for text classification", the mean KL(P_m || mean), which is bald with the committee as its draws.
-Vote entropies of few members have few values: ties are many, and go by id.
+Vote entropies of few members have few values, so that ties are many. They are drawn, by a hash of seed and id: by id they would
+favour the classes that come first where ids lie by class (docs/strategies.md).
 Cost: 2 N D S C flops for S members and one pass over N S C numbers (kl: three); memory that of a block.
 Passes: 1.
 """
@@ -17,7 +18,7 @@ from alcli.numerics.committee import entropy, information, votes
 from alcli.strategies._contract import pointwise
 
 
-@pointwise(needs=["sample_log_probs"], samples=5, posterior="ensemble")
+@pointwise(needs=["sample_log_probs"], samples=5, posterior="ensemble", ties_drawn=True)
 def qbc(log_probs_BSC: Floats, *, method: Literal["vote-entropy", "kl"] = "vote-entropy") -> Float64:
     """Disagreement in nats, float64 [B], between 0 and log C."""
     if method == "kl":

@@ -106,12 +106,15 @@ def test_a_single_candidate_is_picked(strategy):
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.1])
 @pytest.mark.parametrize("labelled", [[], [3, 4]])
-def test_identical_rows_are_picked_in_the_order_of_their_ids_unless_random(strategy, value, labelled):
+def test_identical_rows_are_picked_in_the_order_of_their_ids_unless_drawn(strategy, value, labelled):
     ids = np.array([f"id{i}" for i in range(60)][::-1], object)
     chosen = picked(strategy, np.full((60, D), value, np.float32), k=20, ids=ids, labelled=labelled)
     names = ids[chosen.rows_K].tolist()
     assert len(set(names)) == 20
-    if not strategy.random:
+    if strategy.ties_drawn:
+        others = [picked(strategy, np.full((60, D), value, np.float32), k=20, ids=ids, labelled=labelled, seed=seed) for seed in (1, 2)]
+        assert len({frozenset(ids[one.rows_K]) for one in (chosen, *others)}) == 3
+    elif not strategy.random:
         assert names == sorted(np.delete(ids, labelled).tolist())[:20]
 
 
