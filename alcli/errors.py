@@ -77,3 +77,8 @@ class NewerFormatError(AlcliError):
 def printable(text: object) -> str:
     """`text` on one line, with control characters escaped, fit to stand in a message on a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in str(text))
+
+
+def counted(n: int, one: str, several: str = "") -> str:
+    """`n` and what there is so many of: `1 row is`, `2 rows are`. several: where it is not `one` with an s."""
+    return f"{n} {one if n == 1 else several or one + 's'}"

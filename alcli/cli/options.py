@@ -57,13 +57,19 @@ def sha256(text: str | None) -> str | None:
     return text
 
 
-def key_values(pairs: Sequence[str] | None) -> dict[str, str]:
-    """KEY=VALUE texts as a dictionary. Raises UsageError for one without '=' and for a key that stands twice."""
+def key_values(pairs: Sequence[str] | None, *, kebab: bool = False) -> dict[str, str]:
+    """KEY=VALUE texts as a dictionary. Raises UsageError for one without '=' and for a key that stands twice.
+
+    kebab: `cost_col` stands for `cost-col`, the owner of a key `OWNER.KEY` for itself.
+    """
     found: dict[str, str] = {}
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise UsageError(f"-p takes KEY=VALUE, got '{pair}'")
+        if kebab:
+            owner, dot, name = key.rpartition(".")
+            key = owner + dot + name.replace("_", "-")
         if key in found:
             raise UsageError(f"-p {key} is given twice")
         found[key] = value

@@ -92,7 +92,7 @@ def query(
         from alcli.workflows.query_request import Query
 
         ask = Query(
-            strategy, n, seed, o.key_values(param), labels or (), head, exclude or (), selections, candidates, strict, allow_empty, ignore_unknown, lock_timeout,
+            strategy, n, seed, o.key_values(param, kebab=True), labels or (), head, exclude or (), selections, candidates, strict, allow_empty, ignore_unknown, lock_timeout,
             expect_sha256=o.sha256(expect_sha256),
         )
         ask.checked()

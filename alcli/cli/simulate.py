@@ -128,7 +128,7 @@ def _simulation(
         if ":" in name:
             raise UsageError(f"-s names strategies, '{name}' is of a mix", hint="give the mix by --mix, as --mix margin:0.8,random:0.2")
     names += map(o.mix, mixes)
-    return Simulation(names, n, rounds, initial, 3 if seeds is None else seeds, test_fraction, stratified, recipe, o.key_values(param), full_data)
+    return Simulation(names, n, rounds, initial, 3 if seeds is None else seeds, test_fraction, stratified, recipe, o.key_values(param, kebab=True), full_data)
 
 
 def _preset(name: str | None) -> list[str]:

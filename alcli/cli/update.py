@@ -10,6 +10,7 @@ import typer
 from alcli.cli import options as o
 from alcli.cli.console import console
 from alcli.cli.reading import opened
+from alcli.errors import counted
 
 
 def update(
@@ -60,8 +61,8 @@ def update(
             talk.note(text)
         took = f" in {1e3 * done.report['seconds']:.1f} ms" if done.report["new_labels"] else ""
         if done.report["removed"]:
-            talk.say(f"{done.report['removed']} labels given back")
-        talk.say(f"{done.report['new_labels']} new labels absorbed{took}, {done.report['already_absorbed']} already known, {done.report['absorbed']} in all")
+            talk.say(f"{counted(done.report['removed'], 'label')} given back")
+        talk.say(f"{counted(done.report['new_labels'], 'new label')} absorbed{took}, {done.report['already_absorbed']} already known, {done.report['absorbed']} in all")
         if "effective_samples" in done.report:
             talk.say(f"effective samples: {done.report['effective_samples']:.1f} of {done.report['hypotheses']} hypotheses")
         talk.summary(done.report)

@@ -119,7 +119,7 @@ def _reported(path: Path) -> Iterator[None]:
 def check_creatable(path: Path, *, overwrite: bool = True, inputs: Iterable[str | Path] = ()) -> None:
     """Raise CannotCreateError now rather than after the work: no folder, no permission, a folder in the way, exists.
 
-    inputs: files that are read; UsageError when `path` is one of them.
+    inputs: files that are read, or are to be; UsageError when `path` is one of them.
     """
     if is_device(path):
         return
@@ -128,11 +128,10 @@ def check_creatable(path: Path, *, overwrite: bool = True, inputs: Iterable[str 
         raise CannotCreateError(f"{printable(path)}: is a directory, expected a file name")
     if not target.parent.is_dir():
         raise CannotCreateError(f"{printable(path)}: there is no folder '{printable(target.parent)}'", hint="create it first")
-    if target.exists():
-        if any(_is_same(target, other) for other in inputs):
-            raise UsageError(f"{printable(path)}: is read and cannot be the output too", hint="name another file with -o")
-        if not overwrite:
-            raise CannotCreateError(f"{printable(path)}: already exists", hint="use --force to replace it")
+    if any(_is_same(target, other) for other in inputs):
+        raise UsageError(f"{printable(path)}: is read and cannot be the output too", hint="name another file")
+    if target.exists() and not overwrite:
+        raise CannotCreateError(f"{printable(path)}: already exists", hint="use --force to replace it")
     _probe_folder(path, target.parent)
 
 
@@ -147,9 +146,12 @@ def is_device(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def _is_same(path: Path, other: str | Path) -> bool:
+def _is_same(target: Path, other: str | Path) -> bool:
+    """Whether a real path is that of another file, which need not be there yet, or a hard link to it."""
+    if os.path.realpath(other) == os.fspath(target):
+        return True
     with suppress(OSError):
-        return path.samefile(other)
+        return target.samefile(other)
     return False
 
 

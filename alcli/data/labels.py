@@ -15,7 +15,7 @@ from alcli.arrays import Array, Float64, Int64
 from alcli.data.groups import Groups, by_row, name_of
 from alcli.data.ids import Id, Ids
 from alcli.data.tables import Row, read_rows
-from alcli.errors import DataError, printable
+from alcli.errors import DataError, counted, printable
 
 K = TypeVar("K", bound=Hashable)
 Label = str | float
@@ -90,7 +90,7 @@ def _check_known(unknown: dict[str, Said], ignore: bool, labels: Labels) -> None
         id, said = next(iter(unknown.items()))
         raise DataError(f"{said.where}: the id '{printable(id)}' is not in the pool{more}", hint="leave such ids out with --ignore-unknown")
     if unknown:
-        labels.notes.append(f"{len(unknown)} labels of ids that are not in the pool were ignored")
+        labels.notes.append(f"{counted(len(unknown), 'label of an id that is not in the pool was', 'labels of ids that are not in the pool were')} ignored")
 
 
 def _one_file(path: str, ids: Ids, groups: Groups | None, regression: bool, labels: Labels, types: set[str]) -> tuple[dict[Id, Said], dict[str, Said]]:
@@ -124,9 +124,9 @@ def _said(path: str, rows: Iterable[Row], key: Callable[[Row], K], regression: b
         twice += before is not None
         found[id] = said
     if blank:
-        labels.notes.append(f"{printable(path)}: {blank} rows without a label were skipped")
+        labels.notes.append(f"{printable(path)}: {counted(blank, 'row without a label was', 'rows without a label were')} skipped")
     if twice:
-        labels.notes.append(f"{printable(path)}: {twice} rows repeat a label of the same file")
+        labels.notes.append(f"{printable(path)}: {counted(twice, 'row repeats', 'rows repeat')} a label of the same file")
     return found
 
 
@@ -141,7 +141,7 @@ def to_class(value: Any, where: str, types: set[str]) -> str:
     if isinstance(value, str):
         types.add("string")
         return value
-    raise DataError(f"{where}: the label {printable(repr(value))} is no class, expected a string, an integer or a boolean", hint="for a regression use --task regression")
+    raise DataError(f"{where}: the label {printable(repr(value))} is no class, expected a string, an integer or a boolean", hint="'alcli fit-head --task regression' makes a head for numbers")
 
 
 def to_target(value: Any, where: str) -> float:

@@ -89,10 +89,10 @@ class Pool:
         how = self._how
         return open_pool(spec, self._columns, bad_rows="skip" if how.skip_bad else "error", max_memory=how.max_memory, hive=how.hive, isolate=how.isolate)
 
-    def require_rows(self) -> None:
-        """Raise DataError for a pool of 0 rows."""
+    def require_rows(self, hint: str = "") -> None:
+        """Raise DataError for a pool of 0 rows. hint: what the user can do."""
         if self.n == 0:
-            raise DataError(f"{self.name}: the pool has 0 rows", hint="expected at least one item")
+            raise DataError(f"{self.name}: the pool has 0 rows, expected at least one", hint=hint)
 
     # -- small columns, whole -------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from alcli.arrays import Array, Floats
-from alcli.errors import DataError
+from alcli.errors import DataError, counted
 
 Where = Callable[[int], str]
 _SKIP = "leave such rows out with --bad-rows skip"
@@ -83,7 +83,7 @@ def check_finite(X_BD: Array, where: Where) -> None:
     if bad_B.any():
         row = int(np.flatnonzero(bad_B)[0])
         at = int(np.flatnonzero(~np.isfinite(X_BD[row]))[0])
-        more = f" (and {bad_B.sum() - 1} more rows of this block)" if bad_B.sum() > 1 else ""
+        more = f" (and {counted(int(bad_B.sum()) - 1, 'more row', 'more rows')} of this block)" if bad_B.sum() > 1 else ""
         raise DataError(f"{where(row)}: dimension {at} is {X_BD[row, at]}{more}, expected finite numbers", hint=_SKIP)
 
 

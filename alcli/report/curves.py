@@ -7,6 +7,7 @@ Cost: one drawing per format. The bytes of the SVG follow from the numbers and t
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
 _MARKERS = "osD^vPX"
+_WIDEST = 32  # letters of a line of a strategy's name: a mix has no end, a picture has
 _STYLE = {
     "svg.hashsalt": "alcli", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.7, "axes.axisbelow": True,
@@ -49,6 +51,13 @@ def rendered(make: Callable[[], Figure]) -> dict[str, bytes]:
 def colour_and_dash(i: int) -> tuple[str, Any]:
     """How the i-th line of a picture is drawn."""
     return _COLOURS[i % len(_COLOURS)], _DASHES[i // len(_COLOURS) % len(_DASHES)]
+
+
+def broken(strategy: str) -> str:
+    """The name of a strategy in lines that leave room for the axes; one that is short stays as it is."""
+    if len(strategy) <= _WIDEST:
+        return strategy
+    return "\n".join(textwrap.wrap(strategy.replace(",", ", "), _WIDEST, break_on_hyphens=False))
 
 
 def _encode(figure: Figure, format: str) -> bytes:
@@ -93,7 +102,7 @@ def _lines(axes: Axes, curves: Curves, values_SP: dict[str, Float64], flat: str 
             continue
         mean_P, half_P = _band(v_SP)
         axes.fill_between(x_P, mean_P - half_P, mean_P + half_P, color=colour, alpha=min(0.13, 0.6 / len(values_SP)), linewidth=0)
-        axes.plot(x_P, mean_P, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3.6, label=strategy)
+        axes.plot(x_P, mean_P, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3.6, label=broken(strategy))
 
 
 def _styles(strategies: list[str]) -> dict[str, tuple[str, Any, str]]:

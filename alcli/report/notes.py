@@ -14,11 +14,12 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
 @dataclass
 class _Group:
-    """Remarks of one strategy that are alike. texts: all different ones; rounds and seeds: where they were made."""
+    """Remarks of one strategy that are alike. texts: all different ones; rounds and seeds: where they were made; by_seed: each with its seed."""
 
     texts: dict[str, None] = field(default_factory=dict)
     rounds: set[int] = field(default_factory=set)
     seeds: set[int] = field(default_factory=set)
+    by_seed: set[tuple[int, str]] = field(default_factory=set)
 
 
 def folded(said: Iterable[tuple[str, int, int, str]], n_seeds: int) -> list[str]:
@@ -34,6 +35,7 @@ def folded(said: Iterable[tuple[str, int, int, str]], n_seeds: int) -> list[str]
         group.texts[text] = None
         group.rounds.add(number)
         group.seeds.add(seed)
+        group.by_seed.add((seed, text))
     return [f"{strategy}: {next(iter(group.texts))} ({_where(group, n_seeds)})" for (strategy, _), group in groups.items()]
 
 
@@ -42,8 +44,8 @@ def _where(group: _Group, n_seeds: int) -> str:
     rounds = sorted(group.rounds)
     if len(group.texts) == 1:
         where = _rounds(rounds)
-    elif len(rounds) == 1:
-        where = f"{_rounds(rounds)}, with other numbers in other seeds"
+    elif len(rounds) == 1:  # a batch is put together in parts under +update
+        where = f"{_rounds(rounds)}{', with other numbers in other seeds' if len(group.by_seed) == len(group.seeds) else '; likewise later in it'}"
     else:
         where = f"{_rounds(rounds[:1])}; likewise in {_rounds(rounds[1:])}"
     return where if len(group.seeds) == n_seeds else f"{where}; {len(group.seeds)} of {n_seeds} seeds"

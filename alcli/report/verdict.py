@@ -35,14 +35,17 @@ def _verdict(line: Line, base: Line, smaller_is_better: bool) -> str:
     assert line.difference is not None
     size = amount(line.metric, abs(line.difference))
     direction = "lower" if line.difference < 0 else "higher"
+    is_level = number(line.metric, abs(line.difference)) == number(line.metric, 0.0)
     if line.low is None or line.high is None:
-        return f"{line.strategy}: {size} {direction} than {base.strategy} on average over the curve (one seed, so no interval)"
+        where = f"{size} {direction} than {base.strategy}" if not is_level else f"the same as {base.strategy}"
+        return f"{line.strategy}: {where} on average over the curve (one seed, so no interval)"
     # The interval is told in the direction of an improvement, so that its signs match the words.
     sign = -1 if smaller_is_better else 1
-    low, high = sorted((sign * line.low, sign * line.high))
+    low, high = sorted((sign * line.low + 0.0, sign * line.high + 0.0))
     interval = f"95% CI {number(line.metric, low)} to {number(line.metric, high)}"
     if low <= 0 <= high:
-        return f"{line.strategy}: not distinguishable from {base.strategy} ({size} {direction} on average over the curve, {interval})"
+        where = f"{size} {direction}" if not is_level else "the same"
+        return f"{line.strategy}: not distinguishable from {base.strategy} ({where} on average over the curve, {interval})"
     if low > 0:
         return f"{line.strategy}: better than {base.strategy} by {size} on average over the curve ({interval}){_saving(line, base)}"
     low, high = -high, -low
@@ -77,5 +80,5 @@ def number(metric: str, value: float, *, sign: bool = False) -> str:
     """A value of a metric as people read it: shares in hundredths. sign: with a plus where it is positive."""
     plus = "+" if sign else ""
     if metric in _SHARES:
-        return f"{100 * value:{plus}.1f}"
+        return f"{round(100 * value, 1) + 0.0:{plus}.1f}"  # -0.0 + 0.0 is 0.0
     return f"{value:{plus},.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:{plus},.4g}"

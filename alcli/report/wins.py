@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alcli.arrays import Float64
-from alcli.report.curves import rendered
+from alcli.report.curves import broken, rendered
 from alcli.report.summary import Curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_NAME = 12  # letters of a name that the picture has room for as it is
+
 
 def wins(curves: Curves) -> Float64:
     """Entry [i, j]: how often strategy i is ahead of strategy j, between 0 and 1; [i, j] + [j, i] = 1. Shape [K, K], 1/2 on the diagonal."""
     values_KSP = np.stack([v_SP[:, 1:] for v_SP in curves.values_SP.values()]) * (-1 if curves.smaller_is_better else 1)
+    if values_KSP.shape[2] == 0:  # nothing was chosen, so all are level
+        return np.full((len(values_KSP), len(values_KSP)), 0.5)
     ahead_KK = np.array([[(mine > theirs).mean() + 0.5 * (mine == theirs).mean() for theirs in values_KSP] for mine in values_KSP])
     return ahead_KK
 
@@ -47,8 +51,10 @@ def _figure(curves: Curves, title: str) -> Figure:
     ahead_KK = wins(curves)
     order = np.argsort(-ahead_KK.sum(axis=1), kind="stable")
     names, ahead_KK = [list(curves.values_SP)[i] for i in order], ahead_KK[np.ix_(order, order)]
-    K = len(names)
-    figure = Figure(figsize=(2.6 + 0.52 * K, 1.9 + 0.42 * K), layout="constrained")
+    K, labels = len(names), [broken(name) for name in names]
+    width, lines = max(len(line) for label in labels for line in label.split("\n")), max(label.count("\n") + 1 for label in labels)
+    more = 0.08 * max(0, width - _NAME)  # inches, for names that are longer than most
+    figure = Figure(figsize=(2.6 + 1.8 * more + max(0.52, 0.26 * lines) * K, 1.9 + 0.7 * more + max(0.42, 0.16 * lines) * K), layout="constrained")
     axes = figure.subplots()
     axes.imshow(100 * ahead_KK, cmap="RdBu", vmin=0, vmax=100, aspect="auto")
     for i in range(K):
@@ -56,8 +62,8 @@ def _figure(curves: Curves, title: str) -> Figure:
             if i != j:
                 far = abs(ahead_KK[i, j] - 0.5) > 0.33
                 axes.text(j, i, f"{100 * ahead_KK[i, j]:.0f}", ha="center", va="center", fontsize=8, color="white" if far else "black")
-    axes.set_xticks(range(K), names, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(K), names)
+    axes.set_xticks(range(K), labels, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(K), labels)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

@@ -72,6 +72,14 @@ class Contender:
             kind = "none" if spec.posterior is None else spec.posterior.kind
             raise UsageError(f"'{self.name}' absorbs labels in closed form, which --posterior {kind} rules out", hint="use --posterior laplace")
 
+    def check_modifiers(self, options: Mapping[str, Any]) -> None:
+        """Raise UsageError for a modifier that changes nothing where the strategy has these options."""
+        base, _ = self.under(options)
+        for name, one in MODIFIERS.items():
+            if one in self.modifiers and not one.matters_to.intersection(base.needs):
+                first = self.name.rpartition("=")[2].partition("+")[0]
+                raise UsageError(f"'{self.name}': '{first}' {one.why}, so '+{name}' would change nothing", hint=f"use '{first}' alone")
+
     def check_budget(self) -> None:
         """Raise UsageError where a round of it cannot be what a budget buys."""
         what = next((f"+{name}" for name, one in MODIFIERS.items() if one in self.modifiers), self.name if self.is_oracle else None)
@@ -79,10 +87,14 @@ class Contender:
             why = "judges batches of so many rows" if self.is_oracle else "asks for a few labels at a time"
             raise UsageError(f"-p cost-col spends a budget on a batch, '{what}' {why}", hint="leave one of them out")
 
+    def under(self, options: Mapping[str, Any]) -> tuple[Strategy, dict[str, Any]]:
+        """The strategy that its options `prefilter` and `balance` make of it, and those that are left for this one."""
+        own = self._options_of(self._of_base, options)
+        return (self.base, own) if self.is_oracle else modified(self.base, own)
+
     def choose(self, situation: Situation, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
         """Choose min(k, what is left) rows, or those that k buys where items have costs, and ask the oracle for them."""
-        own = self._options_of(self._of_base, options)
-        base, own = (self.base, own) if self.is_oracle else modified(self.base, own)
+        base, own = self.under(options)
         chooser: Chooser = partial(_ask_at_once, self.name, base, own)
         for modifier in self.modifiers:
             chooser = partial(modifier.run, chooser, **self._options_of((modifier.run,), options))
@@ -113,7 +125,7 @@ def names() -> list[str]:
 
 
 def contender(name: str) -> Contender:
-    """Read [ALIAS=]STRATEGY[+MODIFIER]... Raises UsageError for a part that is unknown, stands twice, or changes nothing here."""
+    """Read [ALIAS=]STRATEGY[+MODIFIER]... Raises UsageError for a part that is unknown or stands twice."""
     alias, equals, what = name.rpartition("=")
     if equals and (not ALIAS.fullmatch(alias) or alias in names()):
         raise UsageError(f"'{name}': an alias is a word of letters, digits, - and _ that is no strategy's name")
@@ -124,8 +136,6 @@ def contender(name: str) -> Contender:
             raise UsageError(f"'{name}': no modifier is named '{other}'", hint=plugins.suggestion(other, MODIFIERS))
         if other in others[:i]:
             raise UsageError(f"'{name}': '+{other}' stands twice")
-        if not MODIFIERS[other].matters_to.intersection(base.needs):
-            raise UsageError(f"'{name}': '{first}' {MODIFIERS[other].why}, so '+{other}' would change nothing", hint=f"use '{first}' alone")
     return Contender(name, base, tuple(MODIFIERS[other] for other in others))
 
 

@@ -52,7 +52,7 @@ class Plan:
     def __post_init__(self) -> None:
         for name, value, least in (("-n", self.batch, 1), ("--rounds", self.rounds, 1), ("--seeds", self.n_seeds, 1), ("--initial", self.initial, 2)):
             if value < least:
-                raise UsageError(f"{name} must be at least {least}, got {value}")
+                raise UsageError(f"{name} must be at least {least}, got {value}", hint="it is -n where it is not given" if name == "--initial" else "")
         if not 0 < self.test_fraction < 1:
             raise UsageError(f"--test-fraction must be between 0 and 1, got {self.test_fraction:g}")
 

@@ -40,7 +40,7 @@ def select_within(
     else:
         chosen = _by_batches(partial(_asked, strategy, seed, options), view, budget, costs_N)
     spent = float(costs_N[chosen.rows_K].sum())
-    note = f"{len(chosen.rows_K)} items cost {spent:g} of {budget:g}"
+    note = f"spent {spent:g} of {budget:g}; items bought: {len(chosen.rows_K)}"
     return replace(chosen, notes=(*chosen.notes, note), record={**chosen.record, "cost": spent})
 
 

@@ -90,7 +90,7 @@ def _balanced(strategy: Strategy, view: View, k: int, seed: int, options: Mappin
         f"class-{c}": select(strategy, view.among(view.rows[classes_N == c]), int(quota), seed=seed, options=options)
         for c, quota in zip(found, equal_shares(sizes, k) if k >= len(found) else turns(len(found), k, view.n_labelled)) if quota
     }  # fmt: skip
-    return in_turn(chosen, f"{len(chosen)} predicted classes in turn (balance=predicted)")
+    return in_turn(chosen, f"predicted classes in turn: {len(chosen)} (balance=predicted)")
 
 
 def _mixed(

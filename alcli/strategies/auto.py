@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from alcli.errors import counted
 from alcli.strategies import lcmd, margin, maxherding, uherding
 from alcli.strategies._contract import Selection, batch, select, strategy_of
 from alcli.strategies._view import View
@@ -40,7 +41,7 @@ def auto(view: View, k: int, *, rng: np.random.Generator) -> Selection:
 def choice(n_labelled: int, n_classes: int, n: int, dim: int) -> tuple[str, str]:
     """(name, reason) for so many labels of so many classes (0: no head), and n candidates of `dim` features."""
     if n_classes == 0:
-        return "maxherding", "there is no head" if n_labelled == 0 else f"{n_labelled} labels show one class, and a head needs two"
+        return "maxherding", "there is no head" if n_labelled == 0 else f"{counted(n_labelled, 'label shows', 'labels show')} one class, and a head needs two"
     labels = f"{n_labelled} labels of {n_classes} classes are"
     if n_labelled <= FEW * n_classes:
         return "uherding", f"{labels} at most {FEW} a class"

@@ -12,7 +12,7 @@ from alcli.data.shards import WorkFolder
 from alcli.data.sources.base import Source
 from alcli.data.sources.opening import check_ids, open_source
 from alcli.embedders._contract import Embedder, Encoder, Request, embedder_of
-from alcli.errors import AlcliError, BusyError, DataError, UsageError, printable
+from alcli.errors import AlcliError, BusyError, DataError, UsageError, counted, printable
 from alcli.workflows._encoding import Settings, WindowEncoder
 from alcli.workflows.embed_options import EmbedOptions, EmbedReport, NoProgress, Progress, metadata_of, plan_of
 
@@ -118,7 +118,7 @@ def _assemble(output: PoolOutput, work: WorkFolder, source: Source, encoder: Enc
         notes.append(f"{underflow} values were too small for {options.dtype} and became 0")
     resumed = sum(info.rows for info in infos[:done])
     if resumed:
-        notes.append(f"{resumed} rows were taken over from the earlier run")
+        notes.append(f"{counted(resumed, 'row was', 'rows were')} taken over from the earlier run")
     return EmbedReport(
         str(options.output), written.rows, dim, options.dtype, written.files, resumed, skipped, written.fingerprint, tuple(notes)
     )
@@ -129,7 +129,7 @@ def _skipped_notes(skipped: tuple[tuple[str, str], ...]) -> list[str]:
         return []
     more = f", and {len(skipped) - _EXAMPLES} more" if len(skipped) > _EXAMPLES else ""
     examples = ", ".join(f"'{i}' ({why})" for i, why in skipped[:_EXAMPLES])
-    return [f"{len(skipped)} items could not be read and were left out: {examples}{more}"]
+    return [f"{counted(len(skipped), 'item could not be read and was', 'items could not be read and were')} left out: {examples}{more}"]
 
 
 def _keep_or_remove(work: WorkFolder, source: Source, options: EmbedOptions, error: BaseException) -> None:

@@ -14,6 +14,7 @@ from alcli.data.atomic import check_creatable
 from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.pool import Pool
+from alcli.errors import counted
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
@@ -73,7 +74,7 @@ def describe(pool: Pool, model: Model, data: Training, classes: Sequence[str] | 
     report |= dict(model.head.diagnostics)
     report |= {f"train_{k}": v for k, v in scores(model, data.X_LD, data.y_L).items()}
     rows, y, unknown = test_rows(pool, classes)
-    notes = [f"{unknown} test rows of classes that no label names were left out of the test figures"] if unknown else []
+    notes = [f"{counted(unknown, 'test row of a class that no label names was', 'test rows of classes that no label names were')} left out of the test figures"] if unknown else []
     if len(rows):
         report["n_test"] = len(rows)
         report |= {f"test_{k}": v for k, v in scores(model, pool.take(rows), y).items()}

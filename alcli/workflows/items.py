@@ -14,7 +14,7 @@ from alcli.arrays import Array, Floats, Int64
 from alcli.data.groups import NO_GROUPS, Groups
 from alcli.data.ids import Ids
 from alcli.data.pool import Pool
-from alcli.errors import UsageError, printable
+from alcli.errors import UsageError, counted, printable
 from alcli.heads._model import Model
 from alcli.strategies._grouping import GroupSource
 from alcli.strategies._groups import GroupedView
@@ -84,11 +84,12 @@ class Items:
         """What to say of groups. labelled: rows."""
         if self.groups is None:
             return []
-        found = [f"{self.pool.n} rows make {len(self.groups)} groups by column '{printable(self.groups.column)}', which are the items"]
+        found = [f"{counted(self.pool.n, 'row makes', 'rows make')} {counted(len(self.groups), 'group')} by column '{printable(self.groups.column)}', which are the items"]
         is_open_N = ~self.pool.is_bad & ~self.pool.is_test
         is_open_N[labelled] = False
         partly = np.intersect1d(self.of_rows(labelled), self.groups.of_N[is_open_N])
-        return [*found, f"{len(partly)} groups of which only some rows are labelled were left out"] if len(partly) else found
+        which = counted(len(partly), "group of which only some rows are labelled was", "groups of which only some rows are labelled were")
+        return [*found, f"{which} left out"] if len(partly) else found
 
     def view(self, candidates: Int64, labelled: Int64, model: Model | None, *, targets: Floats | None = None, labels: Array | None = None) -> View:
         """What a strategy sees. candidates: items; labelled, targets, labels: of rows."""

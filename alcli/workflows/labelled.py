@@ -12,7 +12,7 @@ from alcli.arrays import Array, Int64
 from alcli.data.head_file import Absorbed
 from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels
 from alcli.data.pool import Pool
-from alcli.errors import DataError, UsageError, printable
+from alcli.errors import DataError, UsageError, counted, printable
 from alcli.heads._contract import Training
 
 Task = Literal["auto", "classification", "regression"]
@@ -61,10 +61,11 @@ def usable(pool: Pool, labels: Labels, regression: bool) -> LabelledRows:
     """`labels` without those of test rows and of rows without a usable vector, which are noted."""
     rows_L = pool.ids.rows_of(list(labels.by_id))
     notes = list(labels.notes)
-    for mask, what in ((pool.is_test, "are test rows and were kept out of the fit"), (pool.is_bad, "have no usable vector and were left out")):
+    for mask, what in ((pool.is_test, ("is a test row and was", "are test rows and were", "kept out of the fit")), (pool.is_bad, ("has no usable vector and was", "have no usable vector and were", "left out"))):
         out_L = mask[rows_L]
         if out_L.any():
-            notes.append(f"{out_L.sum()} labelled rows {what}")
+            one, several, done = what
+            notes.append(f"{counted(int(out_L.sum()), f'labelled row {one}', f'labelled rows {several}')} {done}")
             labels = replace(labels, by_id={id: said for (id, said), out in zip(labels.by_id.items(), out_L) if not out})
             rows_L = rows_L[~out_L]
     return LabelledRows(rows_L, labels, regression, tuple(notes))
@@ -117,7 +118,7 @@ def require_labels(labelled: LabelledRows, pool: Pool, paths: Sequence[str]) -> 
         where = "the label files hold no label" if paths else f"{pool.name} has no labelled row in column '{pool.label_column}'"
         raise DataError(f"{where}, a head needs some", hint="give labels with -l FILE")
     if labelled.classes is not None and len(labelled.classes) == 1:
-        what = f"a head needs 2 classes, the {len(labelled.labels)} labels show one: '{printable(labelled.classes[0])}'"
+        what = f"a head needs 2 classes, {'the label is' if len(labelled.labels) == 1 else f'all {len(labelled.labels)} labels are'} '{printable(labelled.classes[0])}'"
         raise DataError(what, hint="label items of another class; query with a strategy that needs no head, such as coreset, finds some")
 
 

@@ -124,7 +124,7 @@ def _imputed(pool: Pool, now: Situation, strategy: Strategy, ask: Query, options
 def note_shortage(selected: int, ask: Query, notes: list[str]) -> None:
     if selected == ask.n:
         return
-    what = "nothing is left to select" if selected == 0 else f"only {selected} of {ask.n} items are left to select"
+    what = "nothing is left to select" if selected == 0 else f"only {selected} of {ask.n} items {'is' if selected == 1 else 'are'} left to select"
     if ask.strict:
         raise DataError(what, hint="without --strict what is left is returned")
     notes.append(what)

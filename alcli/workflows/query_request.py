@@ -64,7 +64,7 @@ class Query:
         strategy = plugins.strategy(self.strategy)
         ours = {IMPUTE, COST, TARGETS} if "targets" in strategy.needs else {IMPUTE, COST}
         own = {key: text for key, text in self.options.items() if key not in ours}
-        options = plugins.parse_options(strategy.declared, own, f"strategy '{self.strategy}'")
+        options = plugins.parse_options(strategy.declared, own, f"strategy '{self.strategy}'", also=sorted(ours))
         if self.impute is not None and self.impute not in HOW:
             raise UsageError(
                 f"parameter '{IMPUTE}' must be one of {', '.join(HOW)}, got '{self.impute}'",

@@ -19,7 +19,7 @@ from alcli.data.head_match import check_pool, rows_of_hashes
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
 from alcli.data.tables import read_ids
-from alcli.errors import DataError, UsageError, printable
+from alcli.errors import DataError, UsageError, counted, printable
 from alcli.numerics.hashing import uniforms
 from alcli.strategies._contract import Strategy
 from alcli.strategies._modifiers import OF_PREDICTIONS
@@ -76,13 +76,13 @@ def situation(pool: Pool, ask: Query, strategy: Strategy, in_ledger: Sequence[An
     in_ledger: ids that were given out before. keeps_head: the head is wanted for itself, even where nothing is left to ask it.
     """
     if not ask.allow_empty:
-        pool.require_rows()
+        pool.require_rows("--allow-empty accepts none")
     check_options(pool, ask.options)
     items = Items(pool)
     notes = list(pool.notes)
     known = _gathered(pool, ask, strategy, notes) if ask.head is None else _loaded(pool, ask, ask.head, strategy, notes)
     if pool.is_bad.any():
-        notes.append(f"{pool.is_bad.sum()} rows without a usable vector were left out")
+        notes.append(f"{counted(int(pool.is_bad.sum()), 'row without a usable vector was', 'rows without a usable vector were')} left out")
     notes += items.notes(known.labelled)
     closed_N = pool.is_test.copy()
     closed_N[known.labelled] = True
@@ -167,15 +167,23 @@ def _too_few(labelled: LabelledRows) -> bool:
 
 def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
     """Raise DataError or UsageError where no head that the strategy could ask can be fitted on the labels."""
-    who, hint = _who_asks(ask, lambda one: one.needs_head)
+    by_itself = _needs_head_now(plugins.strategy(ask.strategy))
+    who, hint = _who_asks(ask, _needs_head_now)
     if not len(labelled.labels):
-        raise DataError(f"{who} needs a head or labels, there are none", hint=f"give -H or -l; -s auto begins without labels; {hint}")
+        what = f"; {hint}" if by_itself else f", or {hint}"
+        auto = "" if any(key in ask.options for key in OF_PREDICTIONS) else "; -s auto begins without labels"
+        raise DataError(f"{who} needs a head or labels, there are none", hint=f"give -H or -l{auto}{what}")
     if labelled.regression and strategy.needs_classes:
         who, hint = _who_asks(ask, lambda one: one.needs_classes)
         raise UsageError(f"{who} needs class probabilities, the labels are numbers", hint=hint)
     if not labelled.regression and len(labelled.labels.classes()) < 2:
         n = len(labelled.labels)
         raise DataError(f"{who} needs a head, and a head needs 2 classes; {'the label shows' if n == 1 else f'the {n} labels show'} one", hint=hint)
+
+
+def _needs_head_now(strategy: Strategy) -> bool:
+    """Whether it cannot choose before there is a head."""
+    return strategy.needs_head and not strategy.cold
 
 
 def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> tuple[HeadFile, Array | None]:
@@ -187,7 +195,7 @@ def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRo
         notes.append(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
         posterior = "none"
     head = fit_labelled(pool, labelled, Recipe(posterior=posterior, calibrate=calibrate)).head
-    notes.append(f"fitted a {head.model.head.kind} head on {len(labelled.rows_L)} labels")
+    notes.append(f"fitted a {head.model.head.kind} head on {counted(len(labelled.rows_L), 'label')}")
     return head, labelled.labels.arrays(labelled.classes)[0] if "labelled_targets" in strategy.needs else None
 
 
@@ -196,7 +204,8 @@ def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
     if asks(plugins.strategy(ask.strategy)):
         names = [n for n in plugins.names("strategies") if not HEAD_NEEDS.intersection(plugins.summary("strategies", n).needs)]
         return f"strategy '{ask.strategy}'", f"strategies that need no head: {', '.join(names)}"
-    return " with ".join(f"-p {key}" for key in OF_PREDICTIONS if key in ask.options), "leave it out"
+    given = [f"-p {key}" for key in OF_PREDICTIONS if key in ask.options]
+    return " with ".join(given), "leave it out" if len(given) == 1 else "leave them out"
 
 
 def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], notes: list[str]) -> Int64:
@@ -204,7 +213,7 @@ def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], notes: list[st
     ids += [items.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)]
     found = items.ids.rows_of(ids)
     if (found < 0).any():
-        notes.append(f"{(found < 0).sum()} ids to leave out are not in the pool")
+        notes.append(f"{counted(int((found < 0).sum()), 'id to leave out is', 'ids to leave out are')} not in the pool")
     return found[found >= 0]
 
 
@@ -213,5 +222,5 @@ def _reduced(items: Items, candidates: Int64, ask: Query, notes: list[str]) -> I
     if ask.candidates is None or ask.candidates >= len(candidates):
         return candidates
     draws = uniforms(items.source.row_keys(candidates), ask.seed, _CANDIDATE_STREAM)
-    notes.append(f"chose among {ask.candidates} random candidates of {len(candidates)}")
+    notes.append(f"chose among {counted(ask.candidates, 'random candidate')} of {len(candidates)}")
     return np.sort(candidates[np.argsort(draws, kind="stable")[: ask.candidates]])

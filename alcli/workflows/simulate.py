@@ -15,13 +15,14 @@ from alcli import __version__, plugins
 from alcli.arrays import Float64
 from alcli.data.atomic import lock
 from alcli.data.pool import Pool
-from alcli.errors import CannotCreateError, DataError, UsageError, printable
+from alcli.errors import CannotCreateError, DataError, UsageError, counted, printable
 from alcli.report.summary import Line
 from alcli.report.verdict import agreement, verdicts
 from alcli.simulation.metrics import SMALLER_IS_BETTER, main_metric
 from alcli.simulation.parallel import run_cells
 from alcli.simulation.plan import BASELINE, Cell, Plan
 from alcli.simulation.shared import Matrix, Shared
+from alcli.strategies._modifiers import OF_PREDICTIONS
 from alcli.strategies._needs import CLASSIFICATION_NEEDS
 from alcli.workflows.costs import costs_of
 from alcli.workflows.items import Items, about_pool, check_options, refuse_groups
@@ -71,7 +72,7 @@ def simulate(pool: Pool, ask: Simulation, out: Path, *, jobs: int = 1, progress:
         found = write_outputs(folder, pool, plan, main_metric(truth.n_classes), ask.cost_column, every_label)
     notes += found.notes
     if resumed:
-        notes.append(f"{resumed} of {len(cells)} runs were there already")
+        notes.append(f"{resumed} of {counted(len(cells), 'run')} {'was' if resumed == 1 else 'were'} there already")
     oracles = [name for name, one in checked.contenders.items() if one.is_oracle]
     lines = found.lines
     said = verdicts(lines, BASELINE, smaller_is_better=lines[0].metric in SMALLER_IS_BETTER, oracles=oracles)
@@ -123,17 +124,22 @@ def _check_data(pool: Pool, ask: Simulation, plan: Plan, truth: Truth, checked: 
     for name, contender in checked.contenders.items():
         if contender.is_oracle:
             refuse_groups(pool, f"'{name}' judges rows one by one")
-        if truth.classes is None and contender.base.needs_classes:
-            raise UsageError(f"strategy '{name}' needs class probabilities, the labels of {pool.name} are numbers", hint=_for_regression())
+        if truth.classes is None and contender.under(plan.options[name])[0].needs_classes:
+            own = contender.base.needs_classes
+            given = [f"-p {key}" for key in OF_PREDICTIONS if key in plan.options[name]]
+            who, hint = (f"strategy '{name}'", _for_regression()) if own else (f"'{name}' with {' and '.join(given)}", f"leave {'it' if len(given) == 1 else 'them'} out")
+            raise UsageError(f"{who} needs class probabilities, the labels of {pool.name} are numbers", hint=hint)
     askable, what = truth.askable(plan.test_fraction), "rows" if truth.grouping is None else "groups"
     if plan.initial > askable:
-        raise DataError(f"{pool.name}: {askable} labelled {what} beside the test {what}, --initial asks for {plan.initial}")
+        raise DataError(f"{pool.name}: {counted(askable, f'labelled {what[:-1]}')} beside the test {what}, --initial asks for {plan.initial}")
     notes = Items(pool).notes(np.empty(0, np.int64))
     if len(truth.used) < pool.n:
-        notes.append(f"{pool.n - len(truth.used)} rows without a label or a usable vector were left out")
+        left_out = counted(pool.n - len(truth.used), "row without a label or a usable vector was", "rows without a label or a usable vector were")
+        notes.append(f"{left_out} left out")
     if ask.cost_column is None and plan.initial + plan.rounds * plan.batch > askable:
         rounds = -(-(askable - plan.initial) // plan.batch)
-        notes.append(f"the {askable} {what} to choose from are used up after round {rounds} of {plan.rounds}")
+        when = f"used up after round {rounds} of {plan.rounds}" if rounds else "labelled to start with, so nothing is left to choose"
+        notes.append(f"the {askable} {what} to choose from are {when}")
     return notes
 
 

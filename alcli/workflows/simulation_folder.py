@@ -7,6 +7,7 @@ since row numbers change when the files of a pool do. Merging follows the config
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import urllib.parse
@@ -26,6 +27,7 @@ from alcli.simulation.results import PHASES
 from alcli.workflows.recipe import Recipe
 
 FORMAT = 1
+_LONGEST_NAME = 160  # letters of a strategy in the name of a file, which has 255 with all that comes around it
 Json = dict[str, Any]
 _NOT_COMPARED = frozenset({"pool.name"})
 _DEFAULTS: Json = {"head": Recipe().as_json(), "stratified": False}  # what a configuration without a key means, since keys are added in time
@@ -48,8 +50,7 @@ class SimulationFolder:
         """Make the folder if there is none. Raises CannotCreateError when that fails or something else is in it."""
         try:
             self.runs.parent.mkdir(parents=True, exist_ok=True)
-            # A simulation that was killed before it wrote its configuration has left `runs` without a visible file.
-            strange = [p.name for p in self.path.iterdir() if not p.name.startswith(".") and (p != self.runs or any(self.runs.glob("[!.]*")))]
+            strange = self._visible()
             if strange and not (self.path / "config.json").exists():
                 raise CannotCreateError(
                     f"{printable(self.path)}: is not empty and holds no simulation ('{printable(min(strange))}' is there)",
@@ -59,10 +60,14 @@ class SimulationFolder:
         except OSError as error:
             raise CannotCreateError(f"{printable(self.path)}: cannot create the folder: {error.strerror}") from error
 
+    def _visible(self) -> list[str]:
+        """The names in the folder, without `runs` where it is empty: what a simulation leaves that was killed before it wrote its configuration."""
+        return [p.name for p in self.path.iterdir() if not p.name.startswith(".") and (p != self.runs or any(self.runs.glob("[!.]*")))]
+
     def claim(self, config: Json) -> None:
         """Write the configuration, or compare it with the one that is there. The caller holds the lock, so the scratch of a killed run can go.
 
-        Raises CannotCreateError saying what differs, NewerFormatError.
+        One that stands alone, as a simulation leaves it that ended before its first run did, is replaced. Raises CannotCreateError saying what differs, NewerFormatError.
         """
         self.scratch.unlink(missing_ok=True)
         file = self.path / "config.json"
@@ -70,19 +75,22 @@ class SimulationFolder:
             before = _read_json(file)
             if int(before.get("format", FORMAT)) > FORMAT:
                 raise NewerFormatError(f"{printable(file)}: written in format {before['format']}, this version reads up to {FORMAT}")
-            changed = differences(before, config)
-            if before.get("version") != config.get("version"):
-                raise CannotCreateError(
-                    f"{printable(self.path)}: holds a simulation of another version of alcli, whose results may differ: {changed[0]}",
-                    hint="choose another -o, or remove the folder",
-                )
-            if changed:
-                raise CannotCreateError(
-                    f"{printable(self.path)}: holds a simulation with another configuration: {'; '.join(changed)}",
-                    hint="choose another -o, or remove the folder",
-                )
-            return
+            if self._visible() != [file.name]:
+                return self._compare(before, config)
         _write(file, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+
+    def _compare(self, before: Json, config: Json) -> None:
+        changed = differences(before, config)
+        if before.get("version") != config.get("version"):
+            raise CannotCreateError(
+                f"{printable(self.path)}: holds a simulation of another version of alcli, whose results may differ: {changed[0]}",
+                hint="choose another -o, or remove the folder",
+            )
+        if changed:
+            raise CannotCreateError(
+                f"{printable(self.path)}: holds a simulation with another configuration: {'; '.join(changed)}",
+                hint="choose another -o, or remove the folder",
+            )
 
     def has(self, cell: Cell) -> bool:
         """Whether a cell is finished."""
@@ -145,7 +153,10 @@ class SimulationFolder:
         self.write_pictures(name, pictures)
 
     def _file(self, cell: Cell) -> Path:
-        return self.runs / f"{urllib.parse.quote(cell.strategy, safe='+')}-{cell.seed}.json"
+        name = urllib.parse.quote(cell.strategy, safe="+")
+        if len(name) > _LONGEST_NAME:
+            name = f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        return self.runs / f"{name}-{cell.seed}.json"
 
 
 def differences(before: Json, now: Json) -> list[str]:

@@ -12,11 +12,11 @@ HEAD = "head"
 Texts = dict[str, str]
 
 
-def assigned(options: Mapping[str, str], strategies: Mapping[str, Collection[str]], head: str | None) -> dict[str, Texts]:
+def assigned(options: Mapping[str, str], strategies: Mapping[str, Collection[str]], head: str | None, also: Collection[str] = ()) -> dict[str, Texts]:
     """The pairs that each strategy gets, and under the name `head` those of the head. strategies: names of options, by strategy.
 
-    A key `OWNER.KEY` is for that strategy or the head; a bare KEY is for all who know it. Raises UsageError for a key that nobody
-    knows or an owner that does not take part.
+    A key `OWNER.KEY` is for that strategy or the head; a bare KEY is for all who know it. also: keys that the user may mean, which are
+    taken elsewhere. Raises UsageError for a key that nobody knows or an owner that does not take part.
     """
     known = {name: set(options) for name, options in strategies.items()}
     known[HEAD] = set(plugins.options_of(family_of(plugins.load("heads", head or "softmax")).fit)) - {"prior-precision", "start"}
@@ -30,7 +30,7 @@ def assigned(options: Mapping[str, str], strategies: Mapping[str, Collection[str
         if not any(name in known[one] for one in owners):
             whom = f"'{owner}'" if dot else "no strategy of this simulation"
             verb = "has no" if dot else "has a"
-            everything = sorted(set().union(*(known[one] for one in owners or known)))
+            everything = sorted(set().union(*(known[one] for one in owners or known), () if dot else also))
             raise UsageError(f"{whom} {verb} parameter '{name}'", hint=plugins.suggestion(name, everything))
         for one in owners:
             texts[one][name] = text

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from alcli.errors import UsageError
 from alcli.simulation.contenders import Contender, contender, owner
 from alcli.simulation.plan import Plan, with_baseline
-from alcli.workflows.query_request import COST
+from alcli.workflows.query_request import COST, IMPUTE
 from alcli.workflows.recipe import POSTERIOR, Recipe
 from alcli.workflows.simulation_parameters import HEAD, assigned
 
 DEFAULT_TEST_FRACTION = 0.2
 CORE = ("margin", "entropy", "badge", "bait", "typiclust", "coreset", "dropquery", "maxherding", "uherding", "tcm", "auto")
+RESERVED = (HEAD, POSTERIOR.rstrip("."))  # no aliases: whose options `-p HEAD.KEY` and `-p POSTERIOR.KEY` are
 PRESETS: Mapping[str, Sequence[str]] = {"core": CORE}  # strategies to compare, beside the baseline
 
 
@@ -52,14 +53,20 @@ class Simulation:
                 raise UsageError(f"with -p {COST} -n is a budget, not a number of items", hint="say with --initial how many items to start with")
             for one in found.values():
                 one.check_budget()
+        taken = next((name for name in names if owner(name) in RESERVED), None)
+        if taken is not None:
+            raise UsageError(f"'{taken}': -p {owner(taken)}.KEY=VALUE is an option of the {owner(taken)}", hint="choose another alias")
+        _check_shared(self.options)
         posterior = {key: text for key, text in self.options.items() if key.startswith(POSTERIOR)}
         others = {key: text for key, text in self.options.items() if key not in posterior and key != COST}
         owners = {owner(name): name for name in names}
         if len(owners) < len(names):
             raise UsageError("two strategies have the same alias", hint=f"give each its own: {', '.join(names)}")
-        by_owner = assigned(others, {who: found[name].options for who, name in owners.items()}, self.recipe.head)
+        by_owner = assigned(others, {who: found[name].options for who, name in owners.items()}, self.recipe.head, also=(COST,))
         texts = {name: by_owner[who] for who, name in owners.items()}
         parsed = {name: one.parse(texts[name]) for name, one in found.items()}
+        for name, one in found.items():
+            one.check_modifiers(parsed[name])
         recipe = replace(self.recipe, options={**self.recipe.options, **posterior, **by_owner[HEAD]}).checked()
         initial = self.batch if self.initial is None else self.initial
         fraction = DEFAULT_TEST_FRACTION if self.test_fraction is None else self.test_fraction
@@ -82,3 +89,13 @@ class Checked:
     texts: Mapping[str, Mapping[str, str]]
     recipe: Recipe
     plan: Callable[[bool], Plan]
+
+
+def _check_shared(options: Mapping[str, str]) -> None:
+    """Raise UsageError for an option of `query` that no strategy of a simulation can have for itself."""
+    for key in options:
+        name = key.rpartition(".")[2].replace("_", "-")
+        if name == COST and key != COST:
+            raise UsageError(f"-p {key}: what items cost is the same for every strategy", hint=f"-p {COST}=COLUMN")
+        if name == IMPUTE:
+            raise UsageError(f"-p {key} makes up labels, a simulation knows them", hint="STRATEGY+update sees each label of a round at once")

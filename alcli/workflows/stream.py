@@ -23,7 +23,7 @@ from alcli.data.head_match import choose_anchors
 from alcli.data.labels import Label, to_class, to_target, to_weight
 from alcli.data.pool import Pool
 from alcli.data.selection_file import Table, append_to_ledger, deliver, format_of, read_ledger
-from alcli.errors import AlcliError, DataError, UsageError, printable
+from alcli.errors import AlcliError, DataError, UsageError, counted, printable
 from alcli.heads._model import Model
 from alcli.strategies._live import Live
 from alcli.workflows.items import refuse_groups
@@ -92,7 +92,7 @@ def _saved(session: Session, out: Path | None, note: Note) -> Iterator[None]:
             raise
         finally:
             where = "" if out is None or session.head is None else f", saved in {printable(out)}"
-            note(f"{session.asked} items asked for, {session.answered} labelled; {len(session.told)} labels absorbed{where}")
+            note(f"{counted(session.asked, 'item')} asked for, {session.answered} labelled; {counted(len(session.told), 'label')} absorbed{where}")
 
 
 class Session:

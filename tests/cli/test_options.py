@@ -24,6 +24,9 @@ def test_what_is_no_size(text):
 def test_pairs():
     assert o.key_values(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
     assert o.key_values(None) == {}
+    assert o.key_values(["cost_col=a_b", "x_1.h_2=3"], kebab=True) == {"cost-col": "a_b", "x_1.h-2": "3"}
+    with pytest.raises(UsageError, match="-p cost-col is given twice"):
+        o.key_values(["cost_col=a", "cost-col=b"], kebab=True)
     for bad in (["a"], ["=1"], ["a=1", "a=2"]):
         with pytest.raises(UsageError, match="-p"):
             o.key_values(bad)

@@ -173,7 +173,7 @@ def test_a_bad_line_is_answered_and_the_stream_goes_on(tool):
     stream.label(item)
     code, said = stream.end()
     assert code == 0
-    assert "1 labels absorbed" in said
+    assert "1 label absorbed" in said
     assert "Traceback" not in said
 
 
@@ -187,7 +187,7 @@ def test_labels_nobody_asked_for_are_absorbed_and_not_counted(tool):
     stream.label(item)
     code, said = stream.end()
     assert code == 0
-    assert "1 items asked for, 1 labelled; 2 labels absorbed" in said
+    assert "1 item asked for, 1 labelled; 2 labels absorbed" in said
 
 
 def test_a_new_class_is_learned_where_that_is_allowed(tool, head):
@@ -220,7 +220,7 @@ def test_end_of_input_saves_and_is_success(tool):
     assert "is not JSON" in stream.hear()["error"]
     code, said = stream.end()
     assert code == 0
-    assert "2 items asked for, 1 labelled; 1 labels absorbed, saved in new.safetensors" in said
+    assert "2 items asked for, 1 labelled; 1 label absorbed, saved in new.safetensors" in said
     assert process("query", "pool.parquet", "-H", "new.safetensors", "-s", "margin", "-n", 1).code == 0
 
 
@@ -231,7 +231,7 @@ def test_a_signal_saves_what_was_absorbed(tool, number, expected):
     stream.hear()
     code, said = stream.stop(number)
     assert code == expected
-    assert "1 labels absorbed, saved in new.safetensors" in said
+    assert "1 label absorbed, saved in new.safetensors" in said
     assert "Traceback" not in said
     assert process("query", "pool.parquet", "-H", "new.safetensors", "-s", "margin", "-n", 1).code == 0
 
@@ -259,7 +259,7 @@ def test_a_reader_that_leaves_ends_the_stream_and_the_head_is_saved(tool, head):
     child.stdout.close()
     _, said = child.communicate(json.dumps({"id": item["id"], "label": "cat"}).encode() + b"\n", WAIT)
     assert child.returncode == 0
-    assert b"1 labels absorbed" in said
+    assert b"1 label absorbed" in said
     assert b"Traceback" not in said
     assert head.read_bytes() != before
 

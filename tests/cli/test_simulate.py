@@ -213,7 +213,7 @@ def test_a_budget_in_the_units_of_a_column(tmp_path):
     code, _, err = alcli(*arguments, "--initial", "20", "-o", str(tmp_path / "out"))
     assert code == 0, err
     assert "cost to random's final" in err
-    assert re.search(r"^alcli: margin: \d+ items cost 12 of 12 \(round", err, re.MULTILINE)
+    assert re.search(r"^alcli: margin: spent 12 of 12; items bought: \d+ \(round", err, re.MULTILINE)
     rows = pq.read_table(tmp_path / "out" / "curves.parquet").to_pylist()
     assert [row["cost"] - first["cost"] for first, row in zip(rows[::3], rows[2::3])] == [24.0] * 4
     code, _, err = alcli(*arguments, "-o", str(tmp_path / "other"))

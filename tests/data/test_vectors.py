@@ -56,7 +56,7 @@ def test_messages_name_the_row_and_the_dimension():
         ([[1, 2], None], "row 1: the vector is null"),
         ([[1, 2], [3]], "row 1: the vector has 1 values, expected 2"),
         ([[1, 2], [3, None]], "row 1: dimension 1 is null"),
-        ([[1, 2], [3, 4], [np.nan, 4], [5, np.inf]], "row 2: dimension 0 is nan .and 1 more rows"),
+        ([[1, 2], [3, 4], [np.nan, 4], [5, np.inf]], "row 2: dimension 0 is nan .and 1 more row of"),
     ):
         with pytest.raises(DataError, match=message):
             to_matrix(pa.array(rows, pa.list_(pa.float32())), 2, where)

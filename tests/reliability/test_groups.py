@@ -75,7 +75,7 @@ def test_unknown_ids_of_labels(alcli):
     write_labels("items.csv", {"g000": "cat", "g001": "dog", "g999": "eel"})
     alcli("fit-head", "pool.parquet", "-l", "items.csv", "-o", "head.safetensors").refused(65, "items.csv: line 4: the id 'g999' is not in the pool")
     told = alcli("fit-head", "pool.parquet", "-l", "items.csv", "-o", "head.safetensors", "--ignore-unknown").done()
-    assert "1 labels of ids that are not in the pool were ignored" in told.err
+    assert "1 label of an id that is not in the pool was ignored" in told.err
 
 
 def test_ids_that_mean_a_row_and_a_group(alcli):

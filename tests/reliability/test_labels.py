@@ -229,10 +229,10 @@ def test_one_refusal_in_a_child_process(tiny):
 
 def test_repeated_and_unknown_rows_are_counted(tiny, alcli):
     done, _ = fitted(alcli, GOOD + "r000,cat\n")
-    assert "1 rows repeat a label" in done.err
+    assert "1 row repeats a label" in done.err
     (tiny / "given.csv").write_text(GOOD + "elsewhere,cat\n")
     done = alcli(*FIT, "--force", "-l", "given.csv", "--ignore-unknown").done()
-    assert "1 labels of ids that are not in the pool were ignored" in done.err
+    assert "1 label of an id that is not in the pool was ignored" in done.err
 
 
 def test_a_class_that_the_head_does_not_have(head, alcli):

@@ -43,6 +43,7 @@ def test_the_order_in_which_runs_finish_does_not_matter():
         ([(0, 3, "1 of 2.5")], "s: 1 of 2.5 (round 3)"),
         ([(0, 3, "1 of 2.5"), (0, 4, "7 of 1,000")], "s: 1 of 2.5 (round 3; likewise in round 4)"),
         ([(0, 3, "x 1e+20")], "s: x 1e+20 (round 3)"),
+        ([(0, 1, "11 of 106"), (0, 1, "11 of 105")], "s: 11 of 106 (round 1; likewise later in it)"),
     ],
 )
 def test_one_remark(said, line):
@@ -60,3 +61,8 @@ def test_nothing_said():
 
 def test_remarks_of_two_strategies_stay_apart():
     assert folded([("b", 0, 1, "x"), ("a", 0, 1, "x")], 1) == ["b: x (round 1)", "a: x (round 1)"]
+
+
+def test_other_numbers_of_a_round_are_those_of_other_seeds_or_of_its_later_parts():
+    assert folded([("s", 0, 1, "7 rows"), ("s", 1, 1, "8 rows")], 2) == ["s: 7 rows (round 1, with other numbers in other seeds)"]
+    assert folded([("s", 0, 1, "7 rows"), ("s", 0, 1, "6 rows"), ("s", 1, 1, "7 rows")], 2) == ["s: 7 rows (round 1; likewise later in it)"]

@@ -19,9 +19,10 @@ def line(strategy, difference=None, low=None, high=None, *, metric="accuracy", l
         (line("margin", -0.021, -0.030, -0.012), "margin: worse than random by 2.1 points of accuracy on average over the curve (95% CI 1.2 to 3.0)"),
         (line("margin", 0.004, -0.002, 0.010), "margin: not distinguishable from random (0.4 points of accuracy higher on average over the curve, 95% CI -0.2 to 1.0)"),
         (line("margin", 0.021), "margin: 2.1 points of accuracy higher than random on average over the curve (one seed, so no interval)"),
-        (line("margin", 0.0, 0.0, 0.0), "margin: not distinguishable from random (0.0 points of accuracy higher on average over the curve, 95% CI 0.0 to 0.0)"),
+        (line("margin", 0.0, 0.0, 0.0), "margin: not distinguishable from random (the same on average over the curve, 95% CI 0.0 to 0.0)"),
+        (line("margin", -1e-17), "margin: the same as random on average over the curve (one seed, so no interval)"),
     ],
-    ids=["better", "worse", "neither", "one seed", "the same"],
+    ids=["better", "worse", "neither", "one seed", "the same", "the same with one seed"],
 )
 def test_the_sentence_says_what_the_interval_says(found, sentence):
     assert verdicts([line("random"), found], "random", smaller_is_better=False) == [sentence]
@@ -33,6 +34,7 @@ def test_the_sentence_says_what_the_interval_says(found, sentence):
         (line("coreset", -1500.0, -2000.0, -1000.0, metric="rmse", labels=None), "better than random by 1,500 rmse on average over the curve (95% CI 1,000 to 2,000)"),
         (line("coreset", 1500.0, 1000.0, 2000.0, metric="rmse"), "worse than random by 1,500 rmse on average over the curve (95% CI 1,000 to 2,000)"),
         (line("coreset", 5.0, -10.0, 20.0, metric="rmse"), "not distinguishable from random (5 rmse higher on average over the curve, 95% CI -20 to 10)"),
+        (line("coreset", 0.0, 0.0, 0.0, metric="rmse"), "not distinguishable from random (the same on average over the curve, 95% CI 0 to 0)"),
     ],
 )
 def test_a_smaller_error_is_better(found, words):
@@ -46,6 +48,7 @@ def test_a_better_strategy_is_told_with_the_labels_it_saves():
 
 def test_signs_are_shown_on_demand():
     assert (number("accuracy", 0.0314, sign=True), number("rmse", -2.5, sign=True), number("accuracy", 0.5)) == ("+3.1", "-2.5", "50.0")
+    assert (number("accuracy", -1e-17, sign=True), number("accuracy", -0.0004), number("accuracy", -0.0006)) == ("+0.0", "0.0", "-0.1")
 
 
 @pytest.mark.parametrize(("value", "text"), [(37570.4, "37,570"), (9999.4, "9,999"), (0.01234567, "0.01235"), (-123456.7, "-123,457"), (2e20, "2e+20")])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alcli.report.curves import draw as draw_curves
 from alcli.report.summary import Curves
 from alcli.report.wins import draw, rows, wins
 
@@ -30,6 +31,20 @@ def test_the_columns_of_the_table():
     found = rows(curves())
     assert list(found[0]) == ["strategy", "mean", "random", "good", "bad"]
     assert [row["mean"] for row in found] == [pytest.approx(0.4375), pytest.approx(0.9375), pytest.approx(0.125)]
+
+
+def test_where_nothing_was_chosen_all_are_level():
+    start = curves({name: [[0.5], [0.6]] for name in "abc"})
+    assert wins(start).tolist() == [[0.5] * 3] * 3
+    assert {row["mean"] for row in rows(start)} == {0.5}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["predictive-variance:0.5,feature/kcenter:0.5", ",".join(f"{name}:0.1" for name in ["least-confident", "grad/kmeanspp"] * 5), "a" * 300])
+def test_a_long_name_leaves_room_for_the_matrix_and_for_curves(name):
+    both = curves({"random": VALUES["random"], name: VALUES["good"]})
+    assert draw(both, "title") == draw(both, "title")
+    assert draw_curves(both, "random", "title")["png"].startswith(b"\x89PNG")
 
 
 def test_the_picture_is_the_same_every_time_and_shows_the_winner_in_blue():

@@ -104,13 +104,21 @@ def test_what_is_left_is_taken_when_a_batch_is_larger(name):
         ("optimal-lookahead", "did you mean 'optimal-look-ahead'"),
         ("margin+updat", r"'margin\+updat': no modifier is named 'updat'; did you mean 'update'"),
         ("margin+update+update", r"'\+update' stands twice"),
-        ("random+update", r"'random' looks at neither the head nor the labelled rows, so '\+update' would change nothing"),
         ("margin+", r"no modifier is named ''"),
     ],
 )
 def test_a_senseless_name_is_refused_by_its_parts(name, words):
     with pytest.raises(UsageError, match=words):
         contender(name)
+
+
+@pytest.mark.parametrize("name", ["random+update", "a=random+update"])
+def test_a_modifier_that_changes_nothing_is_refused_unless_an_option_looks_at_the_head(name):
+    with pytest.raises(UsageError, match=r"'random' looks at neither the head nor the labelled rows, so '\+update' would change nothing; use 'random' alone"):
+        contender(name).check_modifiers({"prefilter": 1.0})
+    contender(name).check_modifiers({"prefilter": 0.3})
+    contender(name).check_modifiers({"balance": "predicted"})
+    contender("margin+update").check_modifiers({})
 
 
 def test_options_belong_to_both_parts():

@@ -89,7 +89,7 @@ def test_a_budget_for_less_than_the_first_pick_still_says_how_the_batch_came_abo
     assert len(chosen.rows_K) == 1
     assert chosen.notes[0].startswith("auto took")
     assert chosen.record["chosen"] == "uherding"
-    assert chosen.notes[-1] == f"1 items cost {COSTS[chosen.rows_K[0]]:g} of 1.2"
+    assert chosen.notes[-1] == f"spent {COSTS[chosen.rows_K[0]]:g} of 1.2; items bought: 1"
 
 
 def test_modifiers_hold_within_a_budget():
@@ -107,7 +107,7 @@ def test_modifiers_hold_within_a_budget():
 def test_equal_costs_are_a_count():
     chosen = within("coreset", 12.0, np.full(N, 2.0))
     assert chosen.rows_K.tolist() == select(plugins.strategy("coreset"), view_of(X, labelled=range(5)), 6, seed=0, options={}).rows_K.tolist()
-    assert chosen.notes == ("6 items cost 12 of 12",)
+    assert chosen.notes == ("spent 12 of 12; items bought: 6",)
 
 
 def test_no_candidates_and_a_budget_of_tenths():

@@ -22,7 +22,7 @@ def test_query_spends_n(tiny, alcli):
     rows = list(csv.DictReader(io.StringIO(done.out.decode())))
     spent = sum(1.0 + int(row["id"][1:]) % 4 for row in rows)
     assert spent <= 10
-    assert f"{len(rows)} items cost {spent:g} of 10" in done.err
+    assert f"spent {spent:g} of 10; items bought: {len(rows)}" in done.err
     report = json.loads(alcli("query", "priced.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 10, "-p", "cost-col=minutes", "--json").done().out)
     assert report["cost"] <= 10
 
@@ -51,4 +51,4 @@ def test_a_group_costs_what_its_rows_cost(tiny, alcli):
     pq.write_table(table, "grouped.parquet")
     done = alcli("query", "grouped.parquet", "-s", "coreset", "-n", 13, "-p", "cost-col=minutes").done()
     assert len(done.out.decode().split()) == 3
-    assert "3 items cost 12 of 13" in done.err
+    assert "spent 12 of 13; items bought: 3" in done.err

@@ -68,7 +68,7 @@ def test_bad_rows(tiny, alcli):
     write_pool("pool.parquet", X_bad)
     done = alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--bad-rows", "skip", "--json").done()
     assert json.loads(done.out)["n"] == 19
-    assert "1 labelled rows have no usable vector" in done.err
+    assert "1 labelled row has no usable vector" in done.err
 
 
 def test_a_report_for_people(tiny, alcli):

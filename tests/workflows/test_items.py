@@ -89,9 +89,10 @@ def test_a_group_is_left_out_for_any_of_its_rows(patch_pool, alcli):
     assert (report["candidates"], report["labelled"]) == (14, 3)
     assert f"{N} rows make {G} groups by column 'group'" in found.err
     partly = sum(len(rows_of(g)) > 1 for g in (4, 7))
-    assert f"{partly} groups of which only some rows are labelled were left out" in found.err
+    assert partly == 1
+    assert "1 group of which only some rows are labelled was left out" in found.err
     assert "only 14 of 99 items are left" in found.err
-    assert "1 ids to leave out are not in the pool" in found.err
+    assert "1 id to leave out is not in the pool" in found.err
 
 
 def test_a_ledger_of_groups_never_gives_one_twice(patch_pool, alcli):
@@ -204,7 +205,7 @@ def test_update_takes_groups_and_rows_each_once_and_gives_them_back(patch_head, 
 def test_test_rows_of_a_labelled_group_stay_out(patch_pool, alcli):
     write_pool("pool.parquet", X_ND, group=group_names(G_N), split=["test" if r == rows_of(6)[0] else "train" for r in ROWS])
     told = alcli("fit-head", "pool.parquet", "-l", "items.csv", "-o", "head.safetensors").done()
-    assert "1 labelled rows are test rows and were kept out of the fit" in told.err
+    assert "1 labelled row is a test row and was kept out of the fit" in told.err
     assert len(absorbed("head.safetensors")) == len(rows_of(*LABELLED)) - 1
 
 

@@ -55,7 +55,7 @@ def test_nothing_to_learn_from(tiny):
     with pytest.raises(DataError, match="label files hold no label"):
         require_labels(gather(pool, ["labels.csv"]), pool, ["labels.csv"])
     write_labels("labels.csv", {"r000": CLASSES[0]})
-    with pytest.raises(DataError, match="2 classes, the 1 labels show one: 'cat'"):
+    with pytest.raises(DataError, match="2 classes, the label is 'cat'; label items of another class"):
         require_labels(gather(pool, ["labels.csv"]), pool, ["labels.csv"])
 
 

@@ -118,7 +118,7 @@ def test_with_costs_nothing_is_fitted_either(unfitted, alcli, strategy):
     write_pool("pool.parquet", X_ND, price=[1.0 + i for i in range(60)])
     done = alcli("query", "pool.parquet", "-l", "all.csv", "-s", strategy, "-n", 5, "-p", "cost-col=price", "--format", "csv").done()
     assert done.out.decode() == f"{PREDICTED}\n"
-    assert "0 items cost 0 of 5" in done.err
+    assert "spent 0 of 5; items bought: 0" in done.err
 
 
 def test_a_given_head_says_what_is_gone_and_columns_are_those_of_a_fitted_one(tiny, alcli):
@@ -139,7 +139,7 @@ def test_what_is_left_out(tiny, alcli):
     ask = ("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 60)
     found = alcli(*ask, "--exclude", "done.txt", "--exclude", "done.parquet", "--exclude", "-", stdin=b"id,rank\nr025,0\n").done()
     assert sorted(found.lines) == names(60)[26:50]
-    assert "1 ids to leave out are not in the pool" in found.err
+    assert "1 id to leave out is not in the pool" in found.err
 
 
 @pytest.mark.parametrize("form", ["txt", "csv", "jsonl", "parquet"])
@@ -149,6 +149,13 @@ def test_a_selection_is_what_to_leave_out_next_time(tiny, alcli, form):
     assert alcli(*ask, "-o", f"picked.{form}").done().out == b""
     second = alcli(*ask, "--exclude", f"picked.{form}").done().lines
     assert not set(first) & set(second)
+
+
+@pytest.mark.parametrize("out", ["ledger.parquet", "./sub/../ledger.parquet"])
+def test_the_ledger_is_not_the_output_before_it_is_there_either(out, tiny, alcli):
+    Path("sub").mkdir()
+    alcli("query", "pool.parquet", "-s", "random", "-n", 2, "--selections", "ledger.parquet", "-o", out).refused(2, "is read and cannot be the output too")
+    assert not Path("ledger.parquet").exists()
 
 
 def test_the_ledger_is_left_out_and_grows(tiny, alcli):

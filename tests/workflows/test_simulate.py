@@ -205,6 +205,18 @@ def test_a_damaged_run_is_named(pool, tmp_path):
         run(pool, tmp_path / "out")
 
 
+def test_a_simulation_that_ended_before_its_first_run_did_leaves_its_folder_to_another(tmp_path, no_pictures):
+    pool = priced(tmp_path / "pool.parquet", prices=np.full(90, 5.0))
+    poor = {"options": {"cost-col": "minutes"}, "strategies": ["margin"]}
+    with pytest.raises(DataError, match="-n 4 buys nothing: the cheapest item costs 5; raise -n"):
+        run(pool, tmp_path / "out", batch=4, **poor)
+    done = run(pool, tmp_path / "out", batch=20, **poor)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["batch"] == 20
+    assert done.lines[0].strategy == "random"
+    with pytest.raises(CannotCreateError, match="another configuration: batch 20, now 25"):
+        run(pool, tmp_path / "out", batch=25, **poor)
+
+
 def test_a_folder_of_a_newer_version_is_refused(pool, tmp_path):
     run(pool, tmp_path / "out")
     config = tmp_path / "out" / "config.json"
@@ -228,6 +240,28 @@ def test_a_strategy_for_classes_is_refused_for_numbers(tmp_path):
     with pytest.raises(UsageError, match=r"'margin' needs class probabilities.*strategies for numbers: .*coreset"):
         run(pool, tmp_path / "out", recipe=Recipe())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["prefilter=0.5", "balance=predicted"])
+def test_options_that_look_at_classes_are_refused_for_numbers(option, tmp_path):
+    pool = write_pool(tmp_path / "pool.parquet", labels=lambda X, y: X[:, 0].tolist())
+    key, _, value = option.partition("=")
+    with pytest.raises(UsageError, match=rf"'coreset' with -p {key} needs class probabilities, the labels of .* are numbers; leave it out"):
+        run(pool, tmp_path / "out", strategies=["coreset"], options={key: value}, recipe=Recipe())
+    assert not (tmp_path / "out").exists()
+    run(pool, tmp_path / "out", strategies=["coreset"], options={"prefilter": "1.0", "balance": "none"}, recipe=Recipe())
+
+
+def test_a_name_longer_than_a_file_can_have_is_shortened_and_found_again(pool, tmp_path, no_pictures):
+    mixes = [",".join([f"{part}:0.05" for part in ["margin", "entropy", "coreset", "badge"] * 5][:-1] + [f"{last}:0.05"]) for last in ("bald", "egl")]
+    one = run(pool, tmp_path / "out", strategies=mixes)
+    names = sorted(p.name for p in (tmp_path / "out" / "runs").glob("*.json"))
+    assert len(names) == 3 * 2
+    assert max(map(len, names)) < 230, "a temporary name beside it is longer"
+    again = run(pool, tmp_path / "out", strategies=mixes)
+    assert "6 of 6 runs were there already" in again.notes
+    assert [line.strategy for line in again.lines] == ["random", *mixes]
+    assert [line.area for line in again.lines] == [line.area for line in one.lines]
 
 
 def test_rows_without_a_label_are_left_out_and_counted(tmp_path):
@@ -308,11 +342,25 @@ def test_a_strategy_takes_part_again_under_an_alias_with_other_options(pool, tmp
         (["margin=badge"], "an alias is a word"),
         (["=badge"], "an alias is a word"),
         (["a b=badge"], "an alias is a word"),
+        (["head=badge"], "-p head.KEY=VALUE is an option of the head; choose another alias"),
+        (["posterior=badge"], "-p posterior.KEY=VALUE is an option of the posterior; choose another alias"),
     ],
 )
 def test_a_poor_alias_is_refused(strategies, words):
     with pytest.raises(UsageError, match=words):
         ask(strategies=strategies).checked()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"margin.cost-col": "price"}, "-p margin.cost-col: what items cost is the same for every strategy; -p cost-col=COLUMN"),
+        ({"impute": "argmax"}, r"-p impute makes up labels, a simulation knows them; STRATEGY\+update sees"),
+    ],
+)
+def test_an_option_that_no_strategy_has_for_itself_is_refused(options, words):
+    with pytest.raises(UsageError, match=words):
+        ask(strategies=["margin"], options=options).checked()
 
 
 def test_every_strategy_of_a_preset_is_there():
@@ -502,7 +550,7 @@ def test_a_budget_is_not_a_number_of_items_to_start_with():
         ask(initial=None, options={"cost-col": "minutes"}).checked()
     with pytest.raises(UsageError, match=r"'\+update' asks for a few labels at a time"):
         ask(strategies=["margin+update"], options={"cost-col": "minutes"}).checked()
-    with pytest.raises(UsageError, match="'margin' has no parameter 'cost-col'"):
+    with pytest.raises(UsageError, match=r"-p margin\.cost-col: what items cost is the same for every strategy"):
         ask(options={"margin.cost-col": "minutes"}).checked()
 
 

@@ -280,7 +280,7 @@ def test_what_another_process_gave_out_meanwhile_is_not_asked(head):
     talk = run(reply, n=2, ledger=ledger)
     assert [item["id"] for item in talk.items] == expected[:1]
     assert expected[1] in taken
-    assert "only 1 of 2 items are left to select" in talk.notes
+    assert "only 1 of 2 items is left to select" in talk.notes
 
 
 @pytest.mark.parametrize("posterior", ["none", "ensemble", "dropout", "variational"])
