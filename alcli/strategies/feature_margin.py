@@ -12,17 +12,24 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Float64
+from alcli.errors import UsageError
 from alcli.strategies._contract import Selection, batch
 from alcli.strategies._streamed import Best
 from alcli.strategies._view import View
 
 
-@batch(needs=["trained_log_probs", "network"])
+@batch(needs=["features", "network"])
 def feature_margin(view: View, k: int) -> Selection:
-    """Scores: the negative distance, 0 on a boundary."""
-    best, gaps_CC = Best(k, view), class_gaps(view.network().W_CD1[:, :-1])
-    for rows_B, log_probs_BC in view.blocks("trained_log_probs"):  # which differ as the logits do
-        best.take(rows_B, -boundary_distances(log_probs_BC, gaps_CC))
+    """Scores: the negative distance, 0 on a boundary. Raises UsageError for a regression."""
+    head, best = view.network(), Best(k, view)
+    if len(head.W_CD1) == 1:
+        raise UsageError(
+            "strategy 'feature-margin' looks at boundaries between classes, the labels are numbers",
+            hint="use coreset or predictive-variance",
+        )
+    gaps_CC = class_gaps(head.W_CD1[:, :-1])
+    for rows_B, X_BD in view.blocks("features"):
+        best.take(rows_B, -boundary_distances(head.logits(X_BD), gaps_CC))
     return best.selection()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from alcli.errors import UsageError
 from alcli.strategies import feature_margin
 from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.feature_margin import boundary_distances, class_gaps
@@ -51,5 +52,6 @@ def test_classes_of_equal_weights_leave_no_boundary_and_rows_come_in_their_order
     assert np.isfinite(chosen.scores_K).all()
 
 
-def test_it_is_for_classes():
-    assert STRATEGY.needs_classes
+def test_a_regression_is_refused():
+    with pytest.raises(UsageError, match="boundaries between classes, the labels are numbers"):
+        select(STRATEGY, view_of(np.eye(3), head=TableHead(np.ones((1, 3)))), 3, seed=0, options={})
