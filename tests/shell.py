@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 SCRIPT = str(Path(sys.executable).parent / "alcli")
 ROOT = str(Path(__file__).parents[1])
 _PLAIN = {"NO_COLOR": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -178,3 +180,9 @@ def untouched(folder: Path):
 def _state(folder: Path) -> dict[str, tuple[object, ...]]:
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.endswith(".alcli.lock"))
     return {str(p): (p.read_bytes(), p.stat().st_ino, p.stat().st_mtime_ns) for p in files}
+
+
+def skip_if_ignored(number: int) -> None:
+    """Skip a test of a signal that this process, and so its children, were started to ignore, as by nohup."""
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip(f"signal {number} is ignored here, and stays so in what is started from here")

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.pools import tiny_features, write_pool
-from tests.shell import SCRIPT, process, untouched
+from tests.shell import SCRIPT, process, skip_if_ignored, untouched
 
 QUERY = ("query", "pool.parquet", "-l", "labels.csv", "-s", "margin", "-n", 5)
 FIT = ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "new.safetensors")
@@ -216,6 +216,7 @@ def slow_fit(**more: object) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signals_leave_nothing_behind(tiny, number, code):
+    skip_if_ignored(number)
     with untouched(tiny):
         child = slow_fit()
         assert any(".alcli-" in p.name for p in tiny.iterdir())
