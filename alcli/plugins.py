@@ -116,11 +116,14 @@ def options_of(*functions: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {p.name.replace("_", "-"): p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("rng", "seed")}
 
 
-def parse_options(functions: Callable[..., Any] | Iterable[Callable[..., Any]], pairs: Mapping[str, str], owner: str, also: Iterable[str] = ()) -> dict[str, Any]:
+def parse_options(
+    functions: Callable[..., Any] | Iterable[Callable[..., Any]], pairs: Mapping[str, str], owner: str, also: Iterable[str] = ()
+) -> dict[str, Any]:
     """Turn `-p KEY=VALUE` texts into keyword arguments of one or several functions, by their annotations.
 
-    An option of type Annotated[T, check, ...] is passed to each check, by its name. owner: how messages name the method. also: names that the user may mean, which are taken elsewhere. Raises
-    UsageError for an unknown key (with the nearest one) or a value of the wrong type, and what the checks raise.
+    An option of type Annotated[T, check, ...] is passed to each check, by its name. owner: how messages name the method.
+    also: names that the user may mean, which are taken elsewhere. Raises UsageError for an unknown key (with the nearest one) or a value of
+    the wrong type, and what the checks raise.
     """
     functions = [functions] if callable(functions) else list(functions)
     known = options_of(*functions)

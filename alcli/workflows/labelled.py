@@ -61,10 +61,12 @@ def usable(pool: Pool, labels: Labels, regression: bool) -> LabelledRows:
     """`labels` without those of test rows and of rows without a usable vector, which are noted."""
     rows_L = pool.ids.rows_of(list(labels.by_id))
     notes = list(labels.notes)
-    for mask, what in ((pool.is_test, ("is a test row and was", "are test rows and were", "kept out of the fit")), (pool.is_bad, ("has no usable vector and was", "have no usable vector and were", "left out"))):
+    for mask, one, several, done in (
+        (pool.is_test, "is a test row and was", "are test rows and were", "kept out of the fit"),
+        (pool.is_bad, "has no usable vector and was", "have no usable vector and were", "left out"),
+    ):
         out_L = mask[rows_L]
         if out_L.any():
-            one, several, done = what
             notes.append(f"{counted(int(out_L.sum()), f'labelled row {one}', f'labelled rows {several}')} {done}")
             labels = replace(labels, by_id={id: said for (id, said), out in zip(labels.by_id.items(), out_L) if not out})
             rows_L = rows_L[~out_L]

@@ -67,7 +67,8 @@ class SimulationFolder:
     def claim(self, config: Json) -> None:
         """Write the configuration, or compare it with the one that is there. The caller holds the lock, so the scratch of a killed run can go.
 
-        One that stands alone, as a simulation leaves it that ended before its first run did, is replaced. Raises CannotCreateError saying what differs, NewerFormatError.
+        One that stands alone, as a simulation leaves it that ended before its first run did, is replaced. Raises CannotCreateError saying
+        what differs, NewerFormatError.
         """
         self.scratch.unlink(missing_ok=True)
         file = self.path / "config.json"
