@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "alcli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 RANK = {
-    "errors": 0, "arrays": 0, "numerics": 1, "embedders": 2, "heads": 2, "posteriors": 2, "strategies": 2, "plugins": 3,
+    "errors": 0, "arrays": 0, "requirements": 0, "numerics": 1, "embedders": 2, "heads": 2, "posteriors": 2, "strategies": 2, "plugins": 3,
     "data": 4, "report": 4, "simulation": 4, "workflows": 5, "cli": 6, "__main__": 7,
 }  # fmt: skip
 FILE_LIBRARIES = {"pyarrow", "safetensors", "filelock", "fsspec", "csv"}

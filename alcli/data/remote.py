@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 from alcli.data.files import EXPECTED, SUFFIXES, DataFile, find_files, reason, shown
 from alcli.errors import AlcliError, InputError, UnavailableError, printable
+from alcli.requirements import install_hint
 
 T = TypeVar("T")
 PATIENCE = 15.0  # seconds for an answer, of which the first may need a look-up of names, of credentials and of a region
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
+_LIBRARIES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "fsspec", "https": "fsspec"}
 _DENIED = ("access denied", "access_denied", "forbidden", "permission", "unauthorized")
 
 
@@ -28,7 +29,7 @@ def find_at(uri: str) -> tuple[list[DataFile], list[str]]:
     from pyarrow.fs import LocalFileSystem
 
     scheme, rest = uri.split("://", 1)
-    if scheme.lower() in _EXTRAS and not rest.partition("/")[0]:
+    if scheme.lower() in _LIBRARIES and not rest.partition("/")[0]:
         raise InputError(f"{shown(uri)}: is no URI that can be read: it names no bucket or host")
     filesystem, path = _answered(uri, lambda: _filesystem(uri, scheme.lower(), rest))
     if isinstance(filesystem, LocalFileSystem):
@@ -55,7 +56,7 @@ def _listed(filesystem: Any, path: str) -> list[str] | None:
 
 
 def _filesystem(uri: str, scheme: str, rest: str) -> tuple[Any, str]:
-    """A filesystem for a URI, and the path in it. Raises UnavailableError, naming an extra, where no library knows the scheme."""
+    """A filesystem for a URI, and the path in it. Raises UnavailableError where no library that is installed knows the scheme."""
     import pyarrow as pa
     from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
@@ -73,7 +74,7 @@ def _filesystem(uri: str, scheme: str, rest: str) -> tuple[Any, str]:
             raise InputError(f"{shown(uri)}: unknown filesystem '{printable(scheme)}://'", hint="a local path has no ://")
         filesystem, path = fsspec.core.url_to_fs(f"{scheme}://{rest}")
     except ImportError as error:
-        hint = f"it needs the extra alcli[{_EXTRAS[scheme]}]: pip install 'alcli[{_EXTRAS[scheme]}]'" if scheme in _EXTRAS else _first_line(error)
+        hint = install_hint(_LIBRARIES[scheme]) if scheme in _LIBRARIES else _first_line(error)
         raise UnavailableError(f"{shown(uri)}: nothing that is installed reads {printable(scheme)}://", hint=hint) from error
     return PyFileSystem(FSSpecHandler(filesystem)), path
 

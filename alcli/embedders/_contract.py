@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from alcli.arrays import Array
 from alcli.errors import UnavailableError, UsageError
+from alcli.requirements import install_hint
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,15 +87,15 @@ def embedder_of(module: ModuleType) -> Embedder:
     return found
 
 
-def require(library: str, extra: str) -> ModuleType:
-    """Import an optional library. Raises UnavailableError (69) that names the extra which installs it."""
+def require(library: str) -> ModuleType:
+    """Import an optional library. Raises UnavailableError (69) that says which command installs it."""
     with _IMPORTING:
         if library not in _LIBRARIES:
             try:
                 _LIBRARIES[library] = importlib.import_module(library)
             except ImportError as error:
                 why = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be imported ({error})"
-                raise UnavailableError(f"the library '{library}' {why}", hint=f"pip install 'alcli[{extra}]'") from error
+                raise UnavailableError(f"the library '{library}' {why}", hint=install_hint(library)) from error
         return _LIBRARIES[library]
 
 

@@ -79,8 +79,8 @@ def array_reader(options: ImageOptions) -> Callable[[Any], Float32]:
 
 def picture_reader() -> Callable[[Any], Any]:
     """A function from bytes or a Path to a decoded Pillow image, upright by its EXIF tag. Raises DataError or InputError."""
-    pil = require("PIL.Image", "image")
-    operations = require("PIL.ImageOps", "image")
+    pil = require("PIL.Image")
+    operations = require("PIL.ImageOps")
     # Pillow would print a warning from half its own limit on; ours, below that, refuses with a sentence.
     warnings.filterwarnings("ignore", category=pil.DecompressionBombWarning)
 
@@ -106,7 +106,7 @@ def picture_reader() -> Callable[[Any], Any]:
 def in_mode(picture: Any, mode: Mode) -> Any:
     """The image in 8 bits a channel. Grey of 16 bits is scaled; Pillow's own conversion would clip it to white."""
     if picture.mode.startswith("I"):
-        pil = require("PIL.Image", "image")
+        pil = require("PIL.Image")
         picture = pil.fromarray((np.asarray(picture).astype(np.float64) / 257).clip(0, 255).round().astype(np.uint8))
     if picture.mode == "P" and "transparency" in picture.info:
         picture = picture.convert("RGBA")
@@ -117,10 +117,10 @@ def _resized(picture: Any, size: tuple[int, int], squash: bool) -> Any:
     height, width = size
     if (picture.height, picture.width) == size:
         return picture
-    bicubic = require("PIL.Image", "image").Resampling.BICUBIC
+    bicubic = require("PIL.Image").Resampling.BICUBIC
     if squash:
         return picture.resize((width, height), bicubic)
-    return require("PIL.ImageOps", "image").fit(picture, (width, height), bicubic)
+    return require("PIL.ImageOps").fit(picture, (width, height), bicubic)
 
 
 def _per_channel(name: str, text: str, owner: str) -> Float32:

@@ -13,9 +13,9 @@ from alcli.errors import DataError, UnavailableError, UsageError
 
 _LISTED = 10
 
-def torch_on(device: str, extra: str) -> tuple[ModuleType, Any]:
+def torch_on(device: str) -> tuple[ModuleType, Any]:
     """(torch, its device). "auto" is the GPU where there is one. Raises UsageError for no device, UnavailableError for an absent one."""
-    torch = require("torch", extra)
+    torch = require("torch")
     if device == "auto":
         return torch, torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

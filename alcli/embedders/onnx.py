@@ -62,7 +62,7 @@ def onnx(
 
 def _session(path: Path, request: Request, owner: str) -> tuple[Any, str]:
     """(session, name of the output to read)."""
-    runtime = require("onnxruntime", "onnx")
+    runtime = require("onnxruntime")
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
@@ -99,7 +99,7 @@ def _only(outputs: list[str], owner: str) -> str:
 
 def _with_output(path: Path, layer: str, owner: str) -> tuple[bytes, str]:
     """The model with an inner tensor as a further output, and the name of that tensor."""
-    library = require("onnx", "onnx")
+    library = require("onnx")
     model = library.load(str(path), load_external_data=False)
     tensors = {name: name for node in model.graph.node for name in node.output if name}
     tensors |= {node.name: node.output[0] for node in model.graph.node if node.name and node.name not in tensors}

@@ -27,10 +27,10 @@ def sentence_transformers(
     check_name(argument, owner)
     if max_length is not None and max_length < 1:
         raise UsageError(f"{owner}: parameter 'max-length' must be at least 1, got {max_length}")
-    library = require("sentence_transformers", "text")
-    torch, device = torch_on(request.device, "text")
+    library = require("sentence_transformers")
+    torch, device = torch_on(request.device)
     one_thread(torch)
-    silence(require("transformers", "text"))
+    silence(require("transformers"))
     try:
         options = {"use_safetensors": True}
         model = library.SentenceTransformer(argument, device=str(device), trust_remote_code=False, revision=revision, model_kwargs=options)

@@ -24,8 +24,8 @@ def timm(
     owner = f"timm:{argument}"
     if not argument:
         raise UsageError("timm: give the name of a model after the colon", hint="for example -m timm:resnet18.a1_in1k")
-    library = require("timm", "image")
-    torch, device = torch_on(request.device, "image")
+    library = require("timm")
+    torch, device = torch_on(request.device)
     one_thread(torch)
     if not pretrained:
         torch.manual_seed(0)
@@ -33,7 +33,7 @@ def timm(
         model = library.create_model(argument, pretrained=pretrained, num_classes=0).to(device).eval()
     except (RuntimeError, OSError, ValueError, KeyError) as error:
         raise InputError(f"{owner} cannot be loaded ({printable(error)[:300]})", hint="is the name right, and is the network there?") from error
-    data = require("timm.data", "image")
+    data = require("timm.data")
     transform = data.create_transform(**data.resolve_model_data_config(model), is_training=False)
     channels = model.pretrained_cfg.get("input_size", (3, 0, 0))[0]
     run, read = tapped(model, request.layer, owner), picture_reader()

@@ -43,7 +43,7 @@ def torch(
     owner = f"torch:{printable(Path(argument).name)}"
     path = model_file(argument, "torch", ".pt2 .ts")
     options = image_options(image_size, mode, mean, std, owner)
-    library, device = torch_on(request.device, "torch")
+    library, device = torch_on(request.device)
     one_thread(library)
     run, shape = _loaded(path, library, device, request.layer, owner)
     fixed = shape[0] if shape and isinstance(shape[0], int) else None

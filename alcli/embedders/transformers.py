@@ -26,8 +26,8 @@ def transformers(
     """`transformers:NAME_OR_PATH`. `--layer K` takes the hidden state after block K (0: the embeddings); default the last."""
     owner = "transformers"
     check_name(argument, owner)
-    library = require("transformers", "text")
-    torch, device = torch_on(request.device, "text")
+    library = require("transformers")
+    torch, device = torch_on(request.device)
     one_thread(torch)
     silence(library)
     try:

@@ -65,7 +65,7 @@ def train(data: Training, schedule: Schedule, *, held_out: Training | None = Non
     The same data, schedule and start give the same bits at any number of threads. Raises UnavailableError without torch, DataError
     where the weights do not stay finite.
     """
-    torch = require("torch", "torch")
+    torch = require("torch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -42,7 +42,7 @@ def vaal(
     units: of every hidden layer. code: numbers of a code. divergence, adversary: weights of the autoencoder's losses beside its error.
     Raises UnavailableError without torch.
     """
-    torch = require("torch", "torch")
+    torch = require("torch")
     how = Settings(steps, units, code, batch_size, learning_rate, divergence, adversary)
     X_ND, X_LD, threads = view.matrix("features"), view.labelled(), torch.get_num_threads()
     torch.set_num_threads(1)

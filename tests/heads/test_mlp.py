@@ -476,10 +476,10 @@ def test_cross_entropy_is_refused_for_a_regression():
         mlp(wave(20), loss="cross-entropy")
 
 
-def test_without_the_library_the_extra_is_named(monkeypatch):
+def test_without_the_library_its_package_is_named(monkeypatch):
     monkeypatch.setattr(optional, "_LIBRARIES", {})
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UnavailableError, match=r"'torch' is not installed; pip install 'alcli\[torch\]'"):
+    with pytest.raises(UnavailableError, match=r"'torch' is not installed; pip install 'torch>=2\.6,<3'"):
         mlp(xor(20))
 
 

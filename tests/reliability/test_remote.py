@@ -99,8 +99,8 @@ def test_what_is_no_pool_is_known_without_a_network(folder, offline, uri):
         forked("query", uri, *ASK, before=offline, timeout=20).refused(code, *words)
 
 
-@pytest.mark.parametrize("scheme", ["s3", "gs", "https"])
-def test_what_needs_an_extra(folder, scheme):
+@pytest.mark.parametrize(("scheme", "requirement"), [("s3", "s3fs"), ("gs", "gcsfs"), ("https", "fsspec[http]")])
+def test_what_needs_another_library(folder, scheme, requirement):
     """Where pyarrow was built without a filesystem and fsspec has no library for it."""
 
     def without() -> None:
@@ -119,21 +119,11 @@ def test_what_needs_an_extra(folder, scheme):
         pyarrow.fs.FileSystem = Without
         fsspec.core.url_to_fs = url_to_fs
 
-    extra = {"https": "http"}.get(scheme, scheme)
     Path(f"{scheme}:/bucket").mkdir(parents=True)
     write_pool("pool.parquet", X_ND[:3], names(3))
     os.rename("pool.parquet", f"{scheme}:/bucket/pool.parquet")  # which is no reason to take the URI for it
     with untouched(folder):
-        forked("query", f"{scheme}://bucket/pool.parquet", *ASK, before=without).refused(69, f"{scheme}://bucket/pool.parquet", f"needs the extra alcli[{extra}]")
-
-
-def test_extras_that_messages_name_exist():
-    import tomllib
-
-    from alcli.data.remote import _EXTRAS
-
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert set(_EXTRAS.values()) <= set(project["optional-dependencies"])
+        forked("query", f"{scheme}://bucket/pool.parquet", *ASK, before=without).refused(69, f"{scheme}://bucket/pool.parquet", f"pip install '{requirement}>=")
 
 
 def test_no_answer(folder):

@@ -95,8 +95,8 @@ def test_threads_of_torch_are_left_as_they_are_and_bad_options_refused():
         vaal._positive(learning_rate=0.0)
 
 
-def test_without_the_library_the_extra_is_named(monkeypatch):
+def test_without_the_library_its_package_is_named(monkeypatch):
     monkeypatch.setattr(optional, "_LIBRARIES", {})
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UnavailableError, match=r"'torch' is not installed; pip install 'alcli\[torch\]'"):
+    with pytest.raises(UnavailableError, match=r"'torch' is not installed; pip install 'torch>=2\.6,<3'"):
         chosen(np.eye(4), 1)
