@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench study fuzz clean
+.PHONY: demo test lint docs man dist bench study fuzz clean
 
 $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -16,12 +16,27 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)
 	PATH="$(abspath $(BIN)):$$PATH" sh sample_data/demo.sh demo
 
-test: lint
+test: lint docs
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# the site, in build/site; --quiet would hide warnings from the strict build too
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# the manual page build/alcli.1, and completion scripts for bash, zsh and fish beside it
+man: $(READY)
+	mkdir -p build
+	$(BIN)/python -m alcli.cli.manual > build/alcli.1
+	for shell in bash zsh fish; do _ALCLI_COMPLETE=source_$$shell $(BIN)/alcli > build/alcli.$$shell || exit 1; done
+
+# an sdist and a wheel, in dist/
+dist: man
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks --data $(DATA)
@@ -36,4 +51,4 @@ fuzz: $(READY)
 	ALCLI_THOROUGH=1 $(BIN)/python -m pytest tests/reliability
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
