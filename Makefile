@@ -24,11 +24,11 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks --data $(DATA)
+	$(BIN)/python -m benchmarks --data $(DATA)
 
 # learning curves on banking77: about five minutes
 study: $(READY)
-	$(BIN)/python -m tests.benchmarks.study_banking77 --data $(DATA)
+	$(BIN)/python -m benchmarks.study_banking77 --data $(DATA)
 
 # damaged files with a free seed for ten minutes, then a fault at every single step; MINUTES=60 goes on for longer
 fuzz: $(READY)
