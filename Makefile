@@ -39,11 +39,11 @@ dist: man
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks --data $(DATA)
+	$(BIN)/python -m benchmarks --data $(DATA)
 
 # learning curves on banking77: about five minutes
 study: $(READY)
-	$(BIN)/python -m tests.benchmarks.study_banking77 --data $(DATA)
+	$(BIN)/python -m benchmarks.study_banking77 --data $(DATA)
 
 # damaged files with a free seed for ten minutes, then a fault at every single step; MINUTES=60 goes on for longer
 fuzz: $(READY)

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from alcli.composition import pairs as _pairs
 from alcli.errors import UsageError
-from alcli.strategies import _pairs
 
 if TYPE_CHECKING:
-    from alcli.strategies._contract import Strategy
+    from alcli.selection.strategy import Strategy
 
 Family = Literal["strategies", "heads", "posteriors", "embedders"]
 
@@ -59,15 +59,15 @@ def strategy(name: str) -> Strategy:
     Raises UsageError with the nearest names when there is none, and for a pair that makes no sense.
     """
     if ":" in name:
-        from alcli.strategies._modifiers import mixed
+        from alcli.composition.modifiers import mixed
 
         return mixed(name, strategy)
     if "/" in name:
-        from alcli.strategies._composed import composed
+        from alcli.composition.halves import composed
 
         return composed(name)
     module = load("strategies", name)
-    from alcli.strategies._contract import strategy_of
+    from alcli.selection.strategy import strategy_of
 
     return strategy_of(module)
 

@@ -19,15 +19,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+# Products on several threads round differently; the command line asks for one thread before NumPy is loaded.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+import pyarrow.compute as pc  # noqa: E402
+import pyarrow.parquet as pq  # noqa: E402
 
-from alcli.cli.shell import run
+from alcli.cli.shell import run  # noqa: E402
 
 SAMPLE = Path(__file__).parents[1] / "sample_data"
 PAIRS = ("feature/kcenter", "prob/lcmd", "grad/kmeanspp", "grad/fw", "noise/kdpp", "delta/kmeanspp", "samples/fw", "feature/maxdet", "grad/topnorm", "prob/kmeans")

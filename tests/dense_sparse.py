@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alcli.numerics.gradient_rows import GradientRows
+from alcli.numerics.gradients.gradient_rows import GradientRows
 
 
 def instance(N=9, K=3, D=4, seed=0, size=1.0):

@@ -7,9 +7,10 @@ import numpy as np
 from alcli import plugins
 from alcli.numerics.logistic import log_softmax
 from alcli.posteriors._contract import sample_noise
-from alcli.strategies._arrays import ArraySource
-from alcli.strategies._contract import select, strategy_of
-from alcli.strategies._view import View
+from alcli.selection.select import select
+from alcli.selection.source import ArraySource
+from alcli.selection.strategy import strategy_of
+from alcli.selection.view import View
 
 
 class TableHead:

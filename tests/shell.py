@@ -68,7 +68,7 @@ def limit_addresses(size: int) -> None:
 
 _LIMITED = """
 import sys
-import pyarrow.parquet, alcli.workflows.query, alcli.strategies.coreset, alcli.strategies.kmeans
+import pyarrow.parquet, alcli.workflows.query.batch, alcli.strategies.coreset, alcli.strategies.kmeans
 from alcli.cli.shell import run
 from tests.shell import limit_addresses
 limit_addresses(int(sys.argv[1]))
@@ -84,7 +84,7 @@ def with_memory(size: int, *arguments: object) -> Outcome:
 
 _MEASURED = """
 import sys
-import pyarrow.parquet, alcli.workflows.query, alcli.strategies.coreset
+import pyarrow.parquet, alcli.workflows.query.batch, alcli.strategies.coreset
 from alcli.cli.shell import run
 def peak():
     with open("/proc/self/status") as file:

@@ -19,8 +19,8 @@ from alcli.data.head_file import load_head
 from alcli.data.pool import open_pool
 from alcli.report.update_study import means
 from alcli.simulation.plan import Cell
-from alcli.simulation.study_updates import has_torch
-from alcli.workflows.simulation_folder import SimulationFolder, differences
+from alcli.simulation.update_study import has_torch
+from alcli.workflows.simulate.folder import SimulationFolder, differences
 from tests.fixtures.make import ASK, ASK_NUMBERS, HEADS, HERE, ONLY_REFIT, REGRESSIONS, SIMULATE, STUDY
 from tests.shell import untouched
 

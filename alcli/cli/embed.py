@@ -91,8 +91,8 @@ def embed(
     Next: alcli query POOL -s random -n 10 chooses the first items to label.
     """
     from alcli.data.sources.base import Asked
-    from alcli.workflows.embed import embed as run
-    from alcli.workflows.embed_options import EmbedOptions
+    from alcli.workflows.embed.request import EmbedOptions
+    from alcli.workflows.embed.run import embed as run
 
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
         options = EmbedOptions(

@@ -16,7 +16,7 @@ from alcli.errors import UsageError
 
 if TYPE_CHECKING:
     from alcli.data.pool import Pool
-    from alcli.workflows.query_request import Query
+    from alcli.workflows.query.request import Query
 
 
 def query(
@@ -88,8 +88,8 @@ def query(
                 f"query needs {'POOL' if pool is None else '-n N'}",
                 hint="alcli query --list shows the strategies; alcli query --help an example",
             )
-        from alcli.workflows.query import query
-        from alcli.workflows.query_request import Query
+        from alcli.workflows.query.batch import query
+        from alcli.workflows.query.request import Query
 
         ask = Query(
             strategy, n, seed, o.key_values(param, kebab=True), labels or (), head, exclude or (), selections, candidates, strict, allow_empty, ignore_unknown, lock_timeout,
@@ -120,7 +120,7 @@ def query(
 
 
 def _check_stream(ask: Query, out: Path | None, format: str | None, json: bool) -> None:
-    from alcli.workflows.stream import check_stream
+    from alcli.workflows.query.stream import check_stream
 
     if json or format is not None:
         raise UsageError(f"--stream writes JSON Lines, {'--json' if json else '--format'} does not go with it")
@@ -129,7 +129,7 @@ def _check_stream(ask: Query, out: Path | None, format: str | None, json: bool) 
 
 def _stream(talk: Console, pool: Pool, ask: Query, out: Path | None, allow_new_classes: bool) -> None:
     """Items to stdout, labels from stdin."""
-    from alcli.workflows.stream import stream
+    from alcli.workflows.query.stream import stream
 
     talk.emit(b"")
     if sys.stdin.isatty():
@@ -140,7 +140,7 @@ def _stream(talk: Console, pool: Pool, ask: Query, out: Path | None, allow_new_c
 def _list(talk: Console) -> None:
     """The strategies as their files describe them."""
     from alcli import plugins
-    from alcli.strategies import _pairs
+    from alcli.composition import pairs as _pairs
 
     found = [plugins.summary("strategies", name) for name in plugins.names("strategies")]
     if talk.as_json:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from alcli.data.pool import Pool
     from alcli.report.summary import Line
     from alcli.workflows.recipe import Recipe
-    from alcli.workflows.simulate import Simulated
-    from alcli.workflows.simulation_request import Simulation
-    from alcli.workflows.study_updates import Studied, Study
+    from alcli.workflows.simulate.request import Simulation
+    from alcli.workflows.simulate.run import Simulated
+    from alcli.workflows.simulate.update_study import Studied, Study
 
 T = TypeVar("T")
 ORACLES = ("optimal-look-ahead",)  # said here too, so that completion need not load numpy
@@ -108,12 +108,12 @@ def simulate(
 
 
 def _run(talk: Console, source: Pool, ask: Simulation | Study, out: Path, jobs: int) -> None:
-    from alcli.workflows import simulate, study_updates
+    from alcli.workflows.simulate import run, update_study
 
     with talk.progress() as progress:
-        if isinstance(ask, study_updates.Study):
-            return _tell_study(talk, study_updates.study(source, ask, out, progress=progress))
-        done = simulate.simulate(source, ask, out, jobs=jobs, progress=progress)
+        if isinstance(ask, update_study.Study):
+            return _tell_study(talk, update_study.study(source, ask, out, progress=progress))
+        done = run.simulate(source, ask, out, jobs=jobs, progress=progress)
     _tell(talk, done)
 
 
@@ -121,7 +121,7 @@ def _simulation(
     strategies: list[str], mixes: list[str], n: int, rounds: int, initial: int | None, seeds: int | None, test_fraction: float | None, stratified: bool,
     recipe: Recipe, param: list[str] | None, full_data: bool,
 ) -> Simulation:
-    from alcli.workflows.simulation_request import Simulation
+    from alcli.workflows.simulate.request import Simulation
 
     names = [name.strip() for part in strategies for name in part.split(",") if name.strip()]
     for name in names:
@@ -135,14 +135,14 @@ def _preset(name: str | None) -> list[str]:
     """The strategies of a preset; none without one."""
     if name is None:
         return []
-    from alcli.workflows.simulation_request import PRESETS
+    from alcli.workflows.simulate.request import PRESETS
 
     o.check_choice(name, tuple(PRESETS), "--preset")
     return list(PRESETS[name])
 
 
 def _study(seeds: int | None, test_fraction: float | None, recipe: Recipe, param: list[str] | None) -> Study:
-    from alcli.workflows.study_updates import Study
+    from alcli.workflows.simulate.update_study import Study
 
     return Study(10 if seeds is None else seeds, test_fraction, recipe, o.key_values(param))
 

@@ -20,7 +20,7 @@ from alcli.arrays import Array, Int64
 from alcli.data.ids import Id, Ids, to_ids
 from alcli.data.tables import Row
 from alcli.errors import DataError, printable
-from alcli.strategies._grouping import Grouping
+from alcli.selection.group_source import Grouping
 
 T = TypeVar("T")
 NO_GROUPS = "none"  # the name of a column that stands for: every row is an item

@@ -18,8 +18,8 @@ import numpy as np
 
 from alcli import __version__, plugins
 from alcli.arrays import Array, Float64, Floats, Keys
-from alcli.data.atomic import replacing
-from alcli.data.files import check_readable, reason
+from alcli.data.reading.files import check_readable, reason
+from alcli.data.writing.atomic import replacing
 from alcli.errors import AlcliError, DataError, InputError, NewerFormatError, printable
 from alcli.heads._contract import family_of
 from alcli.heads._model import Model
@@ -168,7 +168,7 @@ def _header(data: bytes, shown: str) -> dict[str, Any]:
     if format > HEAD_FORMAT:
         what = f"{shown}: written in head format {format} by alcli {writer}, this is alcli {__version__} and reads up to {HEAD_FORMAT}"
         raise NewerFormatError(what, hint="upgrade alcli")
-    return about  # type: ignore[no-any-return]
+    return about
 
 
 class _DuplicateKeyError(ValueError):

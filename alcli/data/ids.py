@@ -36,7 +36,7 @@ class Ids:
         return len(self._column)
 
     def __getitem__(self, row: int) -> Id:
-        return self._column[int(row)].as_py()  # type: ignore[no-any-return]
+        return self._column[int(row)].as_py()
 
     def arrow(self, rows: Int64) -> pa.Array:
         """The ids of `rows` as an Arrow array."""

@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alcli.arrays import Array, Floats, Int64, Keys
-from alcli.data.files import shown
 from alcli.data.fingerprint import add, as_text, fingerprint
 from alcli.data.groups import NO_GROUPS, Groups, find_groups
 from alcli.data.ids import Ids, to_ids
-from alcli.data.isolate import check_unchanged, decode_alone
-from alcli.data.pool_files import PoolFile, check_id_types, common_dim, common_metadata, open_files
+from alcli.data.reading.files import shown
+from alcli.data.reading.isolate import check_unchanged, decode_alone
+from alcli.data.reading.pool_files import PoolFile, check_id_types, common_dim, common_metadata, open_files
+from alcli.data.reading.scratch import ahead, allocate
+from alcli.data.reading.vectors import bad_rows, to_matrix
 from alcli.data.schema import FEATURE_NAMES, Columns
-from alcli.data.scratch import ahead, allocate
-from alcli.data.vectors import bad_rows, to_matrix
 from alcli.errors import DataError, printable
 
 BLOCK_BYTES = 16 << 20
@@ -156,7 +156,7 @@ class Pool:
         octets = split is not None and (pa.types.is_binary(split.type) or pa.types.is_large_binary(split.type))  # how some writers store strings
         if not (text or octets):
             return np.zeros(self.n, bool)
-        return pc.equal(split, "test" if text else b"test").fill_null(False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+        return pc.equal(split, "test" if text else b"test").fill_null(False).to_numpy(zero_copy_only=False)
 
     @cached_property
     def is_bad(self) -> Array:

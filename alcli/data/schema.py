@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pt
 
-from alcli.data.vectors import is_vector, storage_type
+from alcli.data.reading.vectors import is_vector, storage_type
 from alcli.errors import DataError, NewerFormatError, printable
 
 FEATURE_NAMES = ("features", "embedding", "embeddings")
@@ -79,7 +79,7 @@ def pool_metadata(schema: pa.Schema, file: str) -> dict[str, Any]:
         raise DataError(f"{file}: its 'alcli' metadata cannot be read, expected a JSON object") from None
     if newer:
         raise NewerFormatError(f"{file}: written in format {found['format']} by alcli {printable(found.get('version', '?'))}, this version reads up to {POOL_FORMAT}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def same_features(ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:

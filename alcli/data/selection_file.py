@@ -16,12 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from alcli.data.atomic import drafted, is_device, publish_left, replacing
-from alcli.data.files import DataFile
 from alcli.data.ids import Id
-from alcli.data.parquet import open_parquet, reading
+from alcli.data.reading.files import DataFile
+from alcli.data.reading.parquet import open_parquet, reading
 from alcli.data.schema import pool_metadata
 from alcli.data.tables import read_rows
+from alcli.data.writing.atomic import drafted, is_device, publish_left, replacing
 from alcli.errors import DataError, OutputError, UsageError, printable
 
 FORMATS = ("ids", "csv", "jsonl", "parquet")

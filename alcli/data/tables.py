@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alcli.data.files import DataFile, check_readable, refusal
+from alcli.data.reading.files import DataFile, check_readable, refusal
 from alcli.errors import DataError, InputError, UsageError, printable
 
 _BLOCK = 1 << 16
@@ -153,7 +153,7 @@ def _json_rows(text: str, name: str, columns: Sequence[str], optional: Sequence[
 
 
 def _parquet_rows(path: str, name: str, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
-    from alcli.data.parquet import open_parquet, read_column, reading
+    from alcli.data.reading.parquet import open_parquet, read_column, reading
     from alcli.data.schema import pool_metadata, require
 
     if path == "-":

@@ -38,7 +38,7 @@ def one_thread(torch: ModuleType) -> None:
 def tapped(module: Any, layer: str | None, owner: str) -> Callable[[Any], Any]:
     """`module` as a function of one input that returns the output of its submodule `layer`; safe to call from several threads."""
     if layer is None:
-        return module  # type: ignore[no-any-return]
+        return module
     named = dict(module.named_modules())
     if layer not in named or not layer:
         raise no_such_layer(owner, layer, [n for n in named if n])

@@ -60,7 +60,7 @@ def _factory(argument: str) -> Callable[..., Any]:
     if not callable(found):
         what = "has no" if found is None else "has something that cannot be called as its"
         raise InputError(f"python: module '{module_name}' {what} '{name}'", hint="name a function that returns the encoding function")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _imported(name: str) -> Any:
@@ -84,7 +84,7 @@ def _called(factory: Callable[..., Any], values: dict[str, Any], owner: str) -> 
         raise InputError(f"{owner} failed with {type(error).__name__}: {printable(error)}") from error
     if not callable(run):
         raise UsageError(f"{owner} returned {type(run).__name__}, expected a function from a list of items to an array")
-    return run  # type: ignore[no-any-return]
+    return run
 
 
 def _value(text: str) -> Any:

@@ -42,7 +42,7 @@ def sentence_transformers(
 
     def encode(texts: list[Any]) -> Array:
         one_thread(torch)
-        return model.encode(texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False)  # type: ignore[no-any-return]
+        return model.encode(texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False)
 
     config = getattr(getattr(model[0], "auto_model", None), "config", None)
     return Encoder(encode, read_text, len, revision_of(argument, config), concurrent=device.type == "cpu")

@@ -49,7 +49,7 @@ def transformers(
         with torch.inference_mode():
             output = model(**batch, output_hidden_states=layer is not None)
             hidden = output.last_hidden_state if layer is None else output.hidden_states[layer]
-            return _pooled(hidden.float(), batch["attention_mask"], pooling).cpu().numpy()  # type: ignore[no-any-return]
+            return _pooled(hidden.float(), batch["attention_mask"], pooling).cpu().numpy()
 
     def length(item: Any) -> int:
         return len(item["input_ids"])

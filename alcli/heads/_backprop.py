@@ -192,7 +192,7 @@ class _Descent:
             assert self._target_scale is not None
             targets_LC = self._target_scale(data.y_L[:, None].astype(np.float64))
         arrays = self._scale(data.X_LD.astype(np.float64)), targets_LC, data.weights_L.astype(np.float64)
-        return tuple(self._torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)  # type: ignore[return-value]
+        return tuple(self._torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
 
     def _initial(self, data: Training) -> list[Layer]:
         gain = 1.0 if self._schedule.activation == "tanh" else 2.0

@@ -14,8 +14,8 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from alcli import stored
 from alcli.arrays import Array, Float64
-from alcli.numerics import stored
 
 Tap: TypeAlias = tuple[Float64, Float64]  # (W_UM, b_U)
 

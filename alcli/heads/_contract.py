@@ -14,9 +14,9 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
+from alcli import stored
 from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.heads._branch import Branch
-from alcli.numerics import stored
 from alcli.numerics.blocks import workers
 from alcli.posteriors._contract import Link
 

@@ -17,7 +17,7 @@ from alcli.heads._contract import Head, HeadFamily, Training
 from alcli.heads._model import Model, evidence_of
 from alcli.heads._tuning import EXACT, default_curvature, tune
 from alcli.numerics.folds import stratified_folds
-from alcli.numerics.temperature import fit_temperature
+from alcli.numerics.last_layer.temperature import fit_temperature
 from alcli.posteriors._contract import Posterior
 
 Calibration = Literal["none", "temperature"]

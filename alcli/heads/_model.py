@@ -15,10 +15,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from alcli import stored
 from alcli.arrays import Array, Float64, Floats
 from alcli.errors import DataError, UsageError
 from alcli.heads._contract import CACHED_ROWS, Head, HeadFamily, Training
-from alcli.numerics import stored
 from alcli.numerics.logistic import log_softmax, one_hot, softmax
 from alcli.numerics.network import Network
 from alcli.posteriors._contract import Evidence, Mode, Posterior

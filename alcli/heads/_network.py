@@ -14,10 +14,10 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from alcli import stored
 from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.heads._branch import Branch
 from alcli.heads._contract import CACHED_ROWS, LinearHead
-from alcli.numerics import stored
 from alcli.numerics.network import ACTIVATIONS
 from alcli.posteriors._contract import Link
 

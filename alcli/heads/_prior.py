@@ -19,8 +19,8 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import DataError
 from alcli.numerics.folds import stratified_folds
+from alcli.numerics.last_layer.softmax_map import Rotated, fit_map
 from alcli.numerics.logistic import log_softmax
-from alcli.numerics.softmax_map import Rotated, fit_map
 
 RELATIVE_DEFAULT = 0.005
 N_FOLDS = 5

@@ -2,7 +2,7 @@
 
 A new row meets the loss where the head does not know it yet, so its curvature is that of held-out predictions: those of a head fitted
 to four fifths of the labels, on the rest. There is no step size to tune: updates are exact given the curvature
-(numerics/implicit.py). The published pair, gamma 10 and curvature 1, overshoots; picking curvatures, or (curvature, gamma) pairs, by the
+(numerics/last_layer/implicit.py). The published pair, gamma 10 and curvature 1, overshoots; picking curvatures, or (curvature, gamma) pairs, by the
 training objective after absorbing a fifth of the labels takes them too small on many classes: it rewards fitting what was absorbed.
 Source: own; Huseljic et al. 2025 leave gamma to the user.
 Cost: one fit to 4/5 of the labels from the fitted weights. Nothing where the posterior has the curvature of the loss itself.

@@ -29,12 +29,12 @@ from alcli.heads._pair_loss import Auxiliary
 from alcli.heads._prior import default_prior
 from alcli.heads.ridge import ridge
 from alcli.heads.softmax import softmax
-from alcli.numerics import ridge as closed_form
 from alcli.numerics.blocks import workers
 from alcli.numerics.folds import stratified_folds
+from alcli.numerics.last_layer import ridge as closed_form
+from alcli.numerics.last_layer.softmax_map import rotate
+from alcli.numerics.last_layer.temperature import fit_temperature
 from alcli.numerics.logistic import one_hot
-from alcli.numerics.softmax_map import rotate
-from alcli.numerics.temperature import fit_temperature
 
 N_FOLDS = 5
 MIN_ROWS = 10

@@ -13,10 +13,10 @@ import numpy as np
 from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.heads._contract import LinearHead, Training, head
-from alcli.numerics import ridge as closed_form
+from alcli.numerics.last_layer import ridge as closed_form
+from alcli.numerics.last_layer.softmax_map import rotate
+from alcli.numerics.last_layer.temperature import fit_temperature
 from alcli.numerics.logistic import one_hot
-from alcli.numerics.softmax_map import rotate
-from alcli.numerics.temperature import fit_temperature
 
 
 @head(tasks={"classification", "regression"})

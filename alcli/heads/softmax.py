@@ -1,7 +1,7 @@
 """Softmax regression: the exact maximum a posteriori under a Gaussian prior on all weights, the bias included.
 
-Source: objective sum_n weight_n cross-entropy_n + prior_precision/2 |W|^2; solver in numerics/softmax_map.py.
-Cost: that of numerics/softmax_map.py for a given prior precision; `auto` adds the search of heads/_prior.py.
+Source: objective sum_n weight_n cross-entropy_n + prior_precision/2 |W|^2; solver in numerics/last_layer/softmax_map.py.
+Cost: that of numerics/last_layer/softmax_map.py for a given prior precision; `auto` adds the search of heads/_prior.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.heads._contract import LinearHead, Training, head
 from alcli.heads._prior import choose_prior
-from alcli.numerics.laplace_evidence import log_evidence
-from alcli.numerics.softmax_map import fit_map, rotate
+from alcli.numerics.last_layer.softmax_map import fit_map, log_evidence, rotate
 
 
 @head(tasks={"classification"})

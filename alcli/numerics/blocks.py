@@ -71,3 +71,17 @@ def _spread(pool: ThreadPoolExecutor, threads: int, n: int, work: Callable[[int,
         work(a, b)
     for other in others:
         other.result()
+
+
+# -- folded ------
+# Independent tasks over the threads of `blocks.workers`.
+
+
+def share(spread: Spread, n: int, task: Callable[[int], None]) -> None:
+    """Call task(0) .. task(n - 1), each in one thread: what a task computes cannot depend on how many threads there are."""
+
+    def work(first: int, last: int) -> None:
+        for i in range(first // BLOCK_ROWS, last // BLOCK_ROWS):
+            task(i)
+
+    spread(n * BLOCK_ROWS, work)

@@ -20,13 +20,13 @@ def factor(A_DD: Float64, what: str) -> Float64:
     L_DD, info = lapack.dpotrf(A_DD, lower=1, clean=1)
     if info != 0 or not np.isfinite(np.diag(L_DD)).all():
         raise DataError(f"{what} is not positive definite", hint="raise --prior-precision")
-    return L_DD  # type: ignore[no-any-return]
+    return L_DD
 
 
 def inverse(L_DD: Float64) -> Float64:
     """The lower triangle of (L L^T)^-1, in Fortran order."""
     out, _ = lapack.dpotri(L_DD, lower=1)
-    return out  # type: ignore[no-any-return]
+    return out
 
 
 def symmetric(lower_DD: Float64) -> Float64:
@@ -37,7 +37,7 @@ def symmetric(lower_DD: Float64) -> Float64:
 
 def solve_factor(L_DD: Float64, B_DM: Float64) -> Float64:
     """L^-1 B."""
-    return scipy.linalg.solve_triangular(L_DD, B_DM, lower=True, check_finite=False)  # type: ignore[no-any-return]
+    return scipy.linalg.solve_triangular(L_DD, B_DM, lower=True, check_finite=False)
 
 
 def add_product(A_CD: Float64, x_C: Float64, y_D: Float64, scale: float) -> None:
@@ -49,16 +49,16 @@ def add_gram(lower_DD: Float64, X_MD: Float64, scale: float) -> Float64:
     """lower + scale X^T X, a new matrix."""
     if len(X_MD) == 0:  # BLAS refuses a product over nothing
         return lower_DD.copy(order="F")
-    return blas.dsyrk(scale, X_MD, beta=1.0, c=lower_DD, trans=1, lower=1)  # type: ignore[no-any-return]
+    return blas.dsyrk(scale, X_MD, beta=1.0, c=lower_DD, trans=1, lower=1)
 
 
 def multiply(lower_DD: Float64, X_MD: Float64) -> Float64:
     """(A X^T)^T for the symmetric A of a lower triangle, shape [M, D]."""
     if len(X_MD) == 0:
         return np.empty_like(X_MD)
-    return blas.dsymm(1.0, lower_DD, X_MD.T, lower=1).T  # type: ignore[no-any-return]
+    return blas.dsymm(1.0, lower_DD, X_MD.T, lower=1).T
 
 
 def multiply_vector(lower_DD: Float64, x_D: Float64) -> Float64:
     """A x for the symmetric A of a lower triangle."""
-    return blas.dsymv(1.0, lower_DD, x_D, lower=1)  # type: ignore[no-any-return]
+    return blas.dsymv(1.0, lower_DD, x_D, lower=1)

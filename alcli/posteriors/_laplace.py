@@ -1,7 +1,7 @@
 """What the Laplace posteriors share: how rows are absorbed, their evidence, their scale, and what is refused.
 
 Rows are absorbed by the implicit rule (gamma None): the new mean is the exact mode of the new rows' likelihood under the
-Gaussian prior that the posterior is, numerics/implicit.py. With a number for gamma they are absorbed by the published linearised rule,
+Gaussian prior that the posterior is, numerics/last_layer/implicit.py. With a number for gamma they are absorbed by the published linearised rule,
 W += gamma covariance' gradient, where covariance' already holds the new rows at the curvature of the old mean. Under squared loss both are
 the exact refit at gamma 1. Then the precision takes the new rows in at the curvature of the NEW mean.
 Source: Huseljic et al. 2025, eq. 5 and 6, with precision and covariance advanced together; scale: MacKay, Bayesian Interpolation, 1992, eq. 4.6.
@@ -17,9 +17,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from alcli import stored
 from alcli.arrays import Float64
 from alcli.errors import DataError
-from alcli.numerics import stored
 from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence, Link, Mode, mean_of
 

@@ -19,9 +19,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 
+from alcli import stored
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError, UsageError
-from alcli.numerics import stored
 from alcli.posteriors._contract import Evidence, stream
 from alcli.posteriors._sampled import Sampled
 

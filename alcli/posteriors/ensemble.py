@@ -10,7 +10,7 @@ is quadratic, without a matrix over all weights. The scale of the noise is that 
 The mean stays the MAP of all rows: a member is kept as its difference to it, and moves with it.
 Source: Seung, Opper & Sompolinsky, Query by Committee, COLT 1992; Breiman, Bagging Predictors, 1996; Pearce et al., Uncertainty in Neural
 Networks: Approximately Bayesian Ensembling, AISTATS 2020.
-Cost: `members` fits that share one rotation of the rows and start at the MAP (numerics/members.py): 10 bootstrap members of 800 rows, 384
+Cost: `members` fits that share one rotation of the rows and start at the MAP (numerics/last_layer/members.py): 10 bootstrap members of 800 rows, 384
 features and 77 classes take 0.9 times one fit of a softmax head, a sixth of 10 fits of their own, and half of these for a ridge head; seeds
 2.7 times one fit, a third of 10 for ridge (`make bench`, posteriors). Then variance and predictive 2 M C D1 flops a row; memory M C D1 floats, in the head file as well.
 """
@@ -23,10 +23,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from alcli import stored
 from alcli.arrays import Array, Float64
 from alcli.errors import UsageError
-from alcli.numerics import stored
-from alcli.numerics.members import Members
+from alcli.numerics.last_layer.members import Members
 from alcli.posteriors._contract import Evidence, stream
 from alcli.posteriors._laplace import scale
 from alcli.posteriors._sampled import Sampled

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from alcli.arrays import Array, Float64
-from alcli.numerics.implicit import implicit_row, implicit_rows
-from alcli.numerics.precision import Precision, stored_factors
+from alcli.numerics.last_layer.implicit import implicit_row, implicit_rows
+from alcli.numerics.last_layer.precision import Precision, stored_factors
 from alcli.posteriors._contract import Evidence, sample_noise
 from alcli.posteriors._laplace import Laplace, class_curvatures, gradients, scalars, scale
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from alcli import stored
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError
-from alcli.numerics import stored
-from alcli.numerics.implicit import implicit_row, implicit_rows
+from alcli.numerics.last_layer.implicit import implicit_row, implicit_rows
 from alcli.posteriors._contract import Evidence, sample_noise
 from alcli.posteriors._laplace import Laplace, class_curvatures, gradients, scalars, scale
 

@@ -17,9 +17,9 @@ import scipy.linalg
 
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError
-from alcli.numerics.implicit import implicit_rows
+from alcli.numerics.last_layer.implicit import implicit_rows
+from alcli.numerics.last_layer.precision import Precision, stored_factors
 from alcli.numerics.logistic import softmax
-from alcli.numerics.precision import Precision, stored_factors
 from alcli.posteriors._contract import Evidence, sample_noise
 from alcli.posteriors._laplace import Laplace, gradients, scalars, scale
 

@@ -19,10 +19,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.linalg
 
+from alcli import stored
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError
-from alcli.numerics import stored
-from alcli.numerics.implicit import implicit_rows
+from alcli.numerics.last_layer.implicit import implicit_rows
 from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence, sample_noise
 from alcli.posteriors._laplace import Laplace, gradients, scalars, scale

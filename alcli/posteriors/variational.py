@@ -9,7 +9,7 @@ with 150 labels and 0.886 with 800; at the default temperature it is 2.43 and 0.
 the variances of laplace-diag.
 `elbo` of the report is the lower bound of log p(labels) at the prior of the head, whatever the temperature.
 Source: Kingma, Salimans & Welling, NeurIPS 2015; Opper & Archambeau 2009; Khan & Lin, AISTATS 2017. Method and sections:
-numerics/variational.py.
+numerics/last_layer/variational.py.
 Cost: fit as there, 1.4 s for 800 rows of 384 features and 77 classes; variance C D1 a row; memory C D1 floats, 10 MB of nodes while fitting.
 """
 
@@ -21,10 +21,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 
+from alcli import stored
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError, UsageError
-from alcli.numerics import stored
-from alcli.numerics.variational import MeanField, Nodes, divergence, fit_mean_field, squared_loss
+from alcli.numerics.last_layer.variational import MeanField, Nodes, divergence, fit_mean_field, squared_loss
 from alcli.posteriors._contract import Evidence, sample_noise, stream
 from alcli.posteriors._sampled import Sampled
 from alcli.posteriors.laplace_diag import LaplaceDiag

@@ -127,7 +127,7 @@ def _common_costs(costs_SKP: Sequence[Sequence[Sequence[float]]]) -> Float64:
 
 
 def _read(run: Sequence[Mapping[str, Any]], metric: str, costs_P: Float64) -> Float64:
-    return np.interp(costs_P, [row["cost"] for row in run], [row[metric] for row in run])  # type: ignore[no-any-return]
+    return np.interp(costs_P, [row["cost"] for row in run], [row[metric] for row in run])
 
 
 def summarise(curves: Curves, baseline: str, full_data: float | None = None) -> list[Line]:
@@ -181,7 +181,7 @@ def areas(curves: Curves, strategy: str) -> Float64:
     if len(x_P) == 1:
         return values_SP[:, 0]
     steps_P = np.diff(x_P)
-    return ((values_SP[:, 1:] + values_SP[:, :-1]) / 2) @ steps_P / steps_P.sum()  # type: ignore[no-any-return]
+    return ((values_SP[:, 1:] + values_SP[:, :-1]) / 2) @ steps_P / steps_P.sum()
 
 
 def paired_interval(differences_S: Float64) -> tuple[float, float | None, float | None]:

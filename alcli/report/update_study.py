@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alcli.report.curves import colour_and_dash, rendered
-from alcli.simulation.study_updates import GROWING, STAGES, STEP_SIZE
+from alcli.simulation.update_study import GROWING, STAGES, STEP_SIZE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

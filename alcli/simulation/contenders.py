@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from alcli import plugins
+from alcli.composition.modifiers import modified
 from alcli.errors import UsageError
 from alcli.heads._fitting import FitSpec
 from alcli.posteriors.laplace_shared import LaplaceShared
-from alcli.simulation.look_ahead import optimal_look_ahead
-from alcli.simulation.modifiers import MODIFIERS, Chooser, Modifier
+from alcli.selection.options import modifying
+from alcli.selection.strategy import Selection, Strategy
+from alcli.simulation.optimal_look_ahead import optimal_look_ahead
 from alcli.simulation.plan import BASELINE
-from alcli.simulation.situation import Situation
-from alcli.strategies._contract import Selection, Strategy
-from alcli.strategies._modifiers import modified
-from alcli.strategies._options import modifying
+from alcli.simulation.plus_update import MODIFIERS, Chooser, Modifier
+from alcli.simulation.round import Situation
 
 ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 ORACLES: Mapping[str, Callable[..., Selection]] = {"optimal-look-ahead": optimal_look_ahead}

@@ -20,9 +20,9 @@ from threadpoolctl import threadpool_limits
 
 from alcli.errors import AlcliError, MemoryLimitError
 from alcli.numerics.blocks import thread_limit
+from alcli.simulation.cell import Bench, run_cell
 from alcli.simulation.plan import Cell
 from alcli.simulation.results import CellResult
-from alcli.simulation.rounds import Bench, run_cell
 from alcli.simulation.shared import Shared
 
 
@@ -74,7 +74,7 @@ class _Worker:
             raise self._gone() from None
         if isinstance(answer, BaseException):
             raise answer
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def _gone(self) -> MemoryLimitError:
         self.process.join()

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.selection.group_source import Grouping
+from alcli.selection.source import ArraySource
+from alcli.simulation.cell import Bench
 from alcli.simulation.plan import Plan
-from alcli.simulation.rounds import Bench
-from alcli.strategies._arrays import ArraySource
-from alcli.strategies._grouping import Grouping
 
 
 @dataclass(frozen=True)

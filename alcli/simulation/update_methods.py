@@ -154,7 +154,7 @@ def _trained(X: torch.Tensor, y: torch.Tensor, n_classes: int, rate: float, gene
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(X), generator=generator).split(BATCH):
             optimiser.zero_grad()
-            torch.nn.functional.cross_entropy(layer(X[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
+            torch.nn.functional.cross_entropy(layer(X[rows]), y[rows]).backward()
             optimiser.step()
         schedule.step()
     return layer

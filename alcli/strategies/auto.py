@@ -3,7 +3,7 @@
 Without a head (no labels yet, or of one class) `maxherding`, then `uherding`; `margin` in place of it where there are more than 10 labels a
 class, so that coverage adds little, and so many rows that it would take minutes. Labels that are numbers: `lcmd`. The note of a batch says
 what was chosen and why, its record (`--json`) what.
-Source: own rule, from the measurements of tests/benchmarks/study_auto.py (docs/strategies.md), after Bae, Oliveira & Sutherland 2025,
+Source: own rule, from the measurements of benchmarks/study_auto.py (docs/strategies.md), after Bae, Oliveira & Sutherland 2025,
 "Uncertainty herding: one active learning method for all label budgets".
 Cost: that of the strategy it chooses.
 Passes: those of the strategy it chooses.
@@ -16,9 +16,10 @@ from dataclasses import replace
 import numpy as np
 
 from alcli.errors import counted
+from alcli.selection.select import select
+from alcli.selection.strategy import Selection, batch, strategy_of
+from alcli.selection.view import View
 from alcli.strategies import lcmd, margin, maxherding, uherding
-from alcli.strategies._contract import Selection, batch, select, strategy_of
-from alcli.strategies._view import View
 
 FEW = 10  # labels a class
 LARGE = 500_000_000  # features of all candidates: uherding takes about two minutes on one core

@@ -13,15 +13,15 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Array, Float64
-from alcli.numerics.kmeanspp import k_means_pp
+from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.rows import Factor, Rows
-from alcli.strategies._continuous import continuous
-from alcli.strategies._contract import Selection, batch, finite32, pointwise
-from alcli.strategies._view import View
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch, pointwise
+from alcli.selection.view import View
 
 
-@continuous(lambda l1_B, C, hidden_sq_norm_B: l1_B * np.sqrt(0.5 * (hidden_sq_norm_B + 1.0)))  # how far is the nearest corner; |p - q|_2 <= l1 / sqrt 2
-@pointwise(needs=["hidden_sq_norm", "log_probs"])
+# The modulus: the score holds the distance to the nearest corner of the simplex, and |p - q|_2 <= l1 / sqrt 2.
+@pointwise(needs=["hidden_sq_norm", "log_probs"], modulus=lambda l1_B, C, hidden_sq_norm_B: l1_B * np.sqrt(0.5 * (hidden_sq_norm_B + 1.0)))
 def largest_gradient(hidden_sq_norm_B: Float64, log_probs_BC: Float64) -> Float64:
     """The norm of each row's gradient, float64 [B]: the first pick is the largest."""
     residuals_BC = residuals(log_probs_BC)

@@ -15,20 +15,25 @@ Passes: 1.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Annotated, Literal
 
 import numpy as np
 
-from alcli.arrays import Array, Float64
+from alcli.arrays import Array, Float64, Floats, Int64, with_bias
 from alcli.errors import UsageError
-from alcli.numerics.bait import choose
-from alcli.numerics.blocks import BLOCK_ROWS
-from alcli.numerics.fisher import information, softmax_root, with_prior
-from alcli.strategies._checks import AutoOrPositive, Count, at_least, auto_or_positive
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._view import View
+from alcli.numerics import cholesky
+from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
+from alcli.numerics.gradients.fisher import information, softmax_root, with_prior
+from alcli.numerics.rows import Factor, Rows
+from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
 
+_PIECE = 256  # rows that are widened to float64 together, few enough for a cache
 MOST_FULL = 4096  # weights of a head whose full Fisher information is kept
 
 
@@ -75,11 +80,160 @@ def weights(log_probs_BC: Array, weight: str, top: int) -> Float64:
     log_probs_BC = log_probs_BC.astype(np.float64)
     p_BC, rest_BC = np.exp(log_probs_BC), -np.expm1(log_probs_BC)
     if weight == "trace":
-        return (p_BC * rest_BC).sum(axis=1)  # type: ignore[no-any-return]
+        return (p_BC * rest_BC).sum(axis=1)
     order_BT = np.argsort(-log_probs_BC, axis=1, kind="stable")[:, : 1 if weight == "binary" else top]
     p_BT, rest_BT = np.take_along_axis(p_BC, order_BT, axis=1), np.take_along_axis(rest_BC, order_BT, axis=1)
     if weight == "binary":
-        return (p_BT * rest_BT)[:, 0]  # type: ignore[no-any-return]
+        return (p_BT * rest_BT)[:, 0]
     others_BT = (p_BC**2).sum(axis=1, keepdims=True) - p_BT**2
     share_BT = p_BT / p_BT.sum(axis=1, keepdims=True)
-    return (share_BT * (rest_BT**2 + np.maximum(others_BT, 0.0))).sum(axis=1)  # type: ignore[no-any-return]
+    return (share_BT * (rest_BT**2 + np.maximum(others_BT, 0.0))).sum(axis=1)
+
+
+# -- folded ------
+# Rows that together leave least of tr(M^-1 F): a greedy choice that keeps what each row would gain up to date, and never recomputes it.
+#
+# Row x adds V_x V_x^T to M, with V_x = R_x (x) phi_x: R_x [K, Q] is the root of its curvature, phi_x [D1] its features. M and F are symmetric
+# of K D1 rows, class-major. Adding x lowers the trace by tr[(I + S_x)^-1 G_x], S_x = V_x^T M^-1 V_x, G_x = V_x^T M^-1 F M^-1 V_x; taking it
+# away raises it by tr[(I - S_x)^-1 G_x]. Once a row is added, S and G of all others follow from two products with it.
+# With K = 1, R_x = sqrt(w): S = w r, G = w q for r = phi^T M^-1 phi, q = phi^T M^-1 F M^-1 phi.
+# Source: Ash, Goel, Krishnamurthy & Kakade 2021, "Gone fishing: neural active learning with Fisher embeddings", Alg. 1.
+# Cost: a row added 4 N K Q D1 + 6 N K Q^2 flops and 4 (K D1)^2 Q; to begin with twice (K D1)^3 and 4 N (K D1)^2 Q (K = Q = 1: 4 N D1 a row).
+# Memory: N (D1 + K Q + 2 Q^2) + 3 (K D1)^2 numbers.
+
+
+def choose(H_ND: Floats, R_NKQ: Float64, M_PP: Float64, F_PP: Float64, k: int, ahead: int) -> tuple[Int64, Float64]:
+    """Add `ahead` >= k rows, each of the largest gain, then take away those whose loss is least until k are left.
+
+    H_ND: features without the bias column. Returns picks int64 [k] in the order they were added, and by how much each lowered the trace
+    then. Ties go to the lowest row, among picks to the last.
+    """
+    with workers() as spread:
+        design = Design.begin(H_ND, R_NKQ, M_PP, F_PP, spread)
+        picks: list[int] = []
+        gains: list[float] = []
+        for _ in range(min(ahead, design.n)):
+            gains_N = design.gains()
+            gains_N[picks] = -np.inf
+            picks.append(int(gains_N.argmax()))
+            gains.append(float(gains_N[picks[-1]]))
+            design.add(picks[-1])
+        design = design.at(np.array(picks, np.int64))
+        kept = np.ones(len(picks), bool)
+        for _ in range(len(picks) - k):
+            losses_M = np.where(kept, design.losses(), np.inf)
+            last = len(picks) - 1 - int(losses_M[::-1].argmin())
+            design.take_away(last)
+            kept[last] = False
+    return np.array(picks, np.int64)[kept], np.array(gains)[kept]
+
+
+@dataclass
+class Design:
+    """M^-1 of the rows that were added so far, and S, G [N, Q, Q] of all rows; see the module."""
+
+    H_ND: Floats
+    R_NKQ: Float64
+    F_PP: Float64
+    inverse_PP: Float64
+    spread: Spread
+    S_NQQ: Float64 = field(default_factory=lambda: np.empty(0))
+    G_NQQ: Float64 = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def begin(cls, H_ND: Floats, R_NKQ: Float64, M_PP: Float64, F_PP: Float64, spread: Spread) -> Design:
+        """The state before any row is added to M."""
+        inverse_PP = cholesky.symmetric(cholesky.inverse(cholesky.factor(np.asfortranarray(M_PP), "the information of the labelled rows")))
+        design = cls(H_ND, R_NKQ, F_PP, inverse_PP, spread)
+        design.S_NQQ = design._quadratic(inverse_PP)
+        design.G_NQQ = design._quadratic(inverse_PP @ F_PP @ inverse_PP)
+        return design
+
+    @property
+    def n(self) -> int:
+        return len(self.R_NKQ)
+
+    @cached_property
+    def _copies(self) -> Rows:
+        return Rows(Factor(self.H_ND), Factor(self.R_NKQ.reshape(self.n, -1)))
+
+    def at(self, rows_M: Int64) -> Design:
+        """The same state for some rows alone."""
+        return replace(self, H_ND=self.H_ND[rows_M], R_NKQ=self.R_NKQ[rows_M], S_NQQ=self.S_NQQ[rows_M], G_NQQ=self.G_NQQ[rows_M])
+
+    def gains(self) -> Float64:
+        """By how much adding each row would lower tr(M^-1 F), [N]."""
+        return _traces(np.eye(self.S_NQQ.shape[1]) + self.S_NQQ, self.G_NQQ)
+
+    def losses(self) -> Float64:
+        """By how much taking each row away, which was added, would raise tr(M^-1 F), [N]."""
+        return _traces(np.eye(self.S_NQQ.shape[1]) - self.S_NQQ, self.G_NQQ)
+
+    def add(self, j: int) -> None:
+        """M grows by row j."""
+        self._move(j, np.linalg.inv(np.eye(self.S_NQQ.shape[1]) + self.S_NQQ[j]))
+
+    def take_away(self, j: int) -> None:
+        """M shrinks by row j, which was added."""
+        self._move(j, -np.linalg.inv(np.eye(self.S_NQQ.shape[1]) - self.S_NQQ[j]))
+
+    def _move(self, j: int, C_QQ: Float64) -> None:
+        """M^-1 -= A C A^T with A = M^-1 V_j, and what follows for all rows."""
+        Q = self.R_NKQ.shape[2]
+        V_PQ = np.einsum("kq,d->kdq", self.R_NKQ[j], with_bias(self.H_ND[j : j + 1])[0]).reshape(-1, Q)
+        A_PQ = self.inverse_PP @ V_PQ
+        FA_PQ = self.F_PP @ A_PQ
+        T_NQ2 = self._products(np.hstack([A_PQ, self.inverse_PP @ FA_PQ]))
+        T_NQQ, Z_NQQ = T_NQ2[:, :, :Q], T_NQ2[:, :, Q:]
+        TC_NQQ = T_NQQ @ C_QQ
+        cross_NQQ = TC_NQQ @ Z_NQQ.transpose(0, 2, 1)
+        self.S_NQQ -= TC_NQQ @ T_NQQ.transpose(0, 2, 1)
+        self.G_NQQ += TC_NQQ @ (A_PQ.T @ FA_PQ) @ TC_NQQ.transpose(0, 2, 1)
+        self.G_NQQ -= cross_NQQ
+        self.G_NQQ -= cross_NQQ.transpose(0, 2, 1)
+        for values in (self.S_NQQ, self.G_NQQ):
+            self._copies.same_for_copies(values)
+        self.inverse_PP -= A_PQ @ C_QQ @ A_PQ.T
+
+    def _products(self, B_PM: Float64) -> Float64:
+        """V_x^T B for every row, [N, Q, M]."""
+        K, M = self.R_NKQ.shape[1], B_PM.shape[1]
+        B_DKM = B_PM.reshape(K, -1, M).transpose(1, 0, 2).reshape(-1, K * M)
+
+        def work(phi_BD1: Float64, R_BKQ: Float64) -> Float64:
+            out_BQM: Float64 = R_BKQ.transpose(0, 2, 1) @ (phi_BD1 @ B_DKM).reshape(len(phi_BD1), K, M)
+            return out_BQM
+
+        return self._by_pieces(work, M)
+
+    def _quadratic(self, B_PP: Float64) -> Float64:
+        """V_x^T B V_x for every row and a symmetric B, [N, Q, Q]."""
+        K, Q = self.R_NKQ.shape[1:]
+        D1 = len(B_PP) // K
+        B_D_KKD = B_PP.reshape(K, D1, K, D1).transpose(1, 0, 2, 3).reshape(D1, -1)
+
+        def work(phi_BD1: Float64, R_BKQ: Float64) -> Float64:
+            inner_BKK = np.einsum("bkld,bd->bkl", (phi_BD1 @ B_D_KKD).reshape(len(phi_BD1), K, K, D1), phi_BD1)
+            out_BQQ: Float64 = R_BKQ.transpose(0, 2, 1) @ inner_BKK @ R_BKQ
+            return out_BQQ
+
+        return self._by_pieces(work, Q)
+
+    def _by_pieces(self, work: Callable[[Float64, Float64], Float64], M: int) -> Float64:
+        out_NQM = np.empty((self.n, self.R_NKQ.shape[2], M))
+
+        def pieces(first: int, last: int) -> None:
+            for a in range(first, last, _PIECE):
+                b = min(a + _PIECE, last)
+                out_NQM[a:b] = work(with_bias(self.H_ND[a:b]), self.R_NKQ[a:b])
+
+        self.spread(self.n, pieces)
+        return self._copies.same_for_copies(out_NQM)
+
+
+def _traces(A_NQQ: Float64, G_NQQ: Float64) -> Float64:
+    """tr(A^-1 G) of each row."""
+    if A_NQQ.shape[1] == 1:
+        out_N: Float64 = G_NQQ[:, 0, 0] / np.maximum(A_NQQ[:, 0, 0], np.finfo(np.float64).eps)
+        return out_N
+    return np.trace(np.linalg.solve(A_NQQ, G_NQQ), axis1=1, axis2=2)

@@ -15,14 +15,21 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
+from scipy.cluster.hierarchy import linkage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import UsageError
-from alcli.numerics.linkage import average_clusters, in_turns
-from alcli.strategies._checks import positive, positive_where_given
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._view import View
+from alcli.numerics.blocks import workers
+from alcli.numerics.rows import safe_exponent
+from alcli.selection.options import positive, positive_where_given
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
 from alcli.strategies.margin import margin
 
+_ROWS, _OTHERS = 256, 2048  # rows, and others, whose distances are computed together
 _MOST = 20_000
 
 
@@ -54,3 +61,63 @@ def cluster_margin(
     labels = average_clusters(view.matrix("features")[np.append(small_M, others)], at_least=k, eps=eps)
     picks_K = small_M[in_turns(labels[: len(small_M)], k, rng)]
     return Selection(view.rows[picks_K], scores_N[picks_K], record={"clusters": int(labels.max()) + 1})
+
+
+# -- folded ------
+# Average-linkage clusters of a few thousand rows, and turns taken among them.
+#
+# Source: Citovsky et al. 2021, "Batch active learning at scale" (Cluster-Margin), Alg. 1 and 2; linkage by the nearest-neighbour chain (Murtagh 1983).
+# Cost: O(N^2 D) for the distances, O(N^2) for the chain. Memory: 8 N^2 bytes (two triangles of float64): 0.8 GB for 10,000 rows, 3.2 GB for 20,000.
+
+
+def average_clusters(X_ND: Floats, *, at_least: int, eps: float | None) -> Int64:
+    """Clusters of average linkage, int64 [N]: merged while their mean distance is at most eps and there are more than `at_least`.
+
+    eps: none merges until there are `at_least` (at most N) clusters.
+    """
+    N = len(X_ND)
+    if N == 1:
+        return np.zeros(1, np.int64)
+    exponent = safe_exponent(X_ND)
+    merges = linkage(_pair_distances(np.ldexp(X_ND.astype(np.float64), -exponent)), "average")
+    most = max(N - at_least, 0)
+    n_merges = most if eps is None else min(most, int(np.searchsorted(merges[:, 2], np.ldexp(eps, -exponent), side="right")))
+    parents = np.repeat(N + np.arange(n_merges), 2)
+    children = merges[:n_merges, :2].astype(np.int64).ravel()
+    links = coo_array((np.ones(2 * n_merges, bool), (parents, children)), shape=(2 * N, 2 * N))
+    labels: Array = connected_components(links, directed=False)[1][:N]
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _pair_distances(X_ND: Float64) -> Float64:
+    """Distances of all pairs, row after row of the upper triangle, float64 [N (N - 1) / 2]."""
+    N, sq_N = len(X_ND), np.square(X_ND).sum(axis=1)
+    before_N = np.append(0, np.cumsum(np.arange(N - 1, 0, -1))) - np.arange(N) - 1  # where the distance of row i to row 0 would be
+    out = np.empty(N * (N - 1) // 2)
+
+    def work(first: int, last: int) -> None:
+        for a in range(first, last, _ROWS):
+            b = min(a + _ROWS, last)
+            minus_twice_BD = -2.0 * X_ND[a:b]
+            for c in range(a, N, _OTHERS):
+                d = min(c + _OTHERS, N)
+                sq_BC = sq_N[a:b, None] + sq_N[c:d]
+                sq_BC += minus_twice_BD @ X_ND[c:d].T
+                np.sqrt(np.maximum(sq_BC, 0.0, out=sq_BC), out=sq_BC)
+                for i in range(a, min(b, d - 1)):
+                    from_ = max(c, i + 1)
+                    out[before_N[i] + from_ : before_N[i] + d] = sq_BC[i - a, from_ - c :]
+
+    with workers() as spread:
+        spread(N, work)
+    return out
+
+
+def in_turns(labels_M: Int64, k: int, rng: np.random.Generator) -> Int64:
+    """k <= M rows: one random row of each cluster in turn, small clusters first, round and round; a cluster that is empty is left out."""
+    order_M = rng.permutation(len(labels_M))
+    by_cluster_M = order_M[np.argsort(labels_M[order_M], kind="stable")]
+    sizes_C = np.bincount(labels_M)
+    round_M = np.empty(len(labels_M), np.int64)  # in which round a row's turn comes
+    round_M[by_cluster_M] = np.arange(len(labels_M)) - np.repeat(np.cumsum(sizes_C) - sizes_C, sizes_C)
+    return np.lexsort((labels_M, sizes_C[labels_M], round_M))[:k]

@@ -10,10 +10,11 @@ Passes: at most L/32 + K.
 from __future__ import annotations
 
 from alcli.arrays import Float64
-from alcli.numerics.kcenter import k_center
+from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.rows import feature_rows
-from alcli.strategies._contract import Selection, batch, finite32, pointwise
-from alcli.strategies._view import View
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch, pointwise
+from alcli.selection.view import View
 
 
 @pointwise(needs=["labelled_distance"])

@@ -17,11 +17,12 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.heads._prior import default_prior
 from alcli.numerics.blocks import workers
-from alcli.numerics.softmax_map import Rotated, fit_map, rotate
-from alcli.strategies._checks import Count, at_least
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._drawn import some_places
-from alcli.strategies._view import View
+from alcli.numerics.last_layer.softmax_map import Rotated, fit_map, rotate
+from alcli.selection.options import Count, at_least
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.subsets import some_places
+from alcli.selection.view import View
 
 LABELLED, UNLABELLED = 0, 1
 TOLERANCE = 1e-6

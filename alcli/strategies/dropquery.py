@@ -17,12 +17,15 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64, Keys
 from alcli.errors import UsageError
-from alcli.numerics.dropped import kept
-from alcli.strategies._central import central
-from alcli.strategies._checks import Count, at_least
-from alcli.strategies._contract import Selection, batch
-from alcli.strategies._view import View
+from alcli.numerics.diversity.kmeans import central_rows
+from alcli.numerics.hashing import splitmix64
+from alcli.numerics.rows import unit_rows
+from alcli.selection.options import Count, at_least
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
 
+_LEVELS = 1 << 16
 _ENOUGH = 25  # candidates for each row asked for
 
 
@@ -60,3 +63,42 @@ def _least_changes(changes_N: Array, masks: int, enough: int) -> int:
     while least > 1 and (changes_N >= least).sum() < enough:
         least -= 1
     return least
+
+
+# -- folded ------
+# A diverse batch of the candidates that a method has left: one row for each cluster of them.
+
+
+def central(view: View, places_M: Int64, k: int, rng: np.random.Generator, *, what: str) -> Selection:
+    """The rows nearest to the centres of k clusters of the candidates at places_M, in length-one features; scores: rows in the cluster.
+
+    Where there are fewer than k, all of them (score 1) and random others (score 0), and a note. what: how it calls them.
+    """
+    if len(places_M) >= k:
+        picks_K, sizes_K = central_rows(unit_rows(view.matrix("features")[places_M]), k, rng)
+        return Selection(view.rows[places_M[picks_K]], finite32(sizes_K))
+    others = np.setdiff1d(np.arange(view.n), places_M)
+    fill = rng.permutation(others)[: k - len(places_M)]
+    scores_K: Float64 = np.repeat([1.0, 0.0], [len(places_M), len(fill)])
+    note = f"only {len(places_M)} {what}; the other {len(fill)} picks are random rows"
+    return Selection(view.rows[np.append(places_M, fill)], finite32(scores_K), notes=(note,))
+
+
+# -- folded ------
+# Dropout masks that follow a key and a counter: the same for a row at any block size and in any order.
+#
+# Source: counter-based generators, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; the mixer is `numerics/hashing.splitmix64`.
+# Cost: one 64-bit hash for every four entries. Memory: that of the mask.
+
+
+def kept(keys_B: Keys, width: int, rate: float, seed: int, stream: int) -> Array:
+    """Which entries dropout keeps, bool [B, width]: each with probability 1 - rate, rounded to a multiple of 2^-16, on its own.
+
+    A pure function of (key, seed, stream, place).
+    """
+    salt = splitmix64(np.array([seed, stream], np.int64).view(np.uint64))
+    counters = splitmix64(np.arange(-(-width // 4), dtype=np.uint64) ^ salt[1])
+    mixed_BQ = splitmix64(splitmix64(keys_B ^ salt[0])[:, None] ^ counters)
+    levels_BW = mixed_BQ.astype("<u8", copy=False).view("<u2")
+    out_BW: Array = levels_BW[:, :width] < round(_LEVELS * (1.0 - rate)) if rate > 0.0 else np.ones((len(keys_B), width), bool)
+    return out_BW

@@ -1,7 +1,7 @@
 """Expected error reduction: rows whose label is expected to make the predictions of other rows surest.
 
 The label that a row will get is expected under the head's probabilities; what it would do to the head follows from the posterior of the
-last layer in closed form (numerics/label_ahead.py), not from a refit. The precision is that of the labelled rows.
+last layer in closed form (numerics/last_layer/one_label.py), not from a refit. The precision is that of the labelled rows.
 Source: Roy & McCallum 2001, "Toward optimal active learning through sampling estimation of error reduction", eq. 2-4: log loss, or 0/1 loss.
 Deviations: `labels` likeliest labels; `evaluation` random rows; a batch is the best rows, and near-copies come together.
 Cost: M candidates, E evaluation rows, T labels: M E T C exponentials and 2 M E D1 + (M + E + L) D1^2 + D1^3 / 3 flops (50,000 candidates, 1,000
@@ -11,15 +11,18 @@ Passes: 1.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
-from alcli.numerics.label_ahead import LabelAhead
-from alcli.strategies._ahead import best_ahead
-from alcli.strategies._checks import AllOrCount, Count
-from alcli.strategies._contract import Selection, batch
-from alcli.strategies._view import View
+from alcli.arrays import Float64, Floats
+from alcli.numerics.gradients.fisher import information, with_prior
+from alcli.numerics.last_layer.one_label import LabelAhead
+from alcli.selection.options import AllOrCount, Count, at_least, count_or
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.subsets import Best, Part
+from alcli.selection.view import View
 
 
 @batch(needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True)
@@ -33,3 +36,40 @@ def eer(
     """
     fall = LabelAhead.entropy_fall if loss == "entropy" else LabelAhead.error_fall
     return best_ahead(view, k, fall, rng=rng, candidates=candidates, evaluation=evaluation, labels=labels)
+
+
+# -- folded ------
+# Looking ahead on single labels of candidates, one after another: the rows whose predictions matter, and the precision of the posterior.
+
+
+def best_ahead(
+    view: View, k: int, score: Callable[[LabelAhead, Floats, Floats], Float64], *,
+    rng: np.random.Generator, candidates: str, evaluation: int, labels: int,
+) -> Selection:
+    """The k candidates of highest score(look, hidden_BM, log_probs_BC), all of them or so many at random; one pass, of which these are kept."""
+    at_least(1, evaluation=evaluation, labels=labels)
+    count_or("all", candidates=candidates)
+    most = view.n if candidates == "all" else max(int(candidates), k)
+    part, best, look = Part(view, most, rng), Best(k, view), _look(view, view.targets(evaluation, rng), labels)
+    for rows_B, H_BM, log_probs_BC in view.blocks("hidden", "log_probs"):
+        places = part(rows_B)
+        best.take(rows_B[places], score(look, H_BM[places], log_probs_BC[places]))
+    return best.selection(*part.notes)
+
+
+def _look(view: View, X_ED: Floats, labels: int) -> LabelAhead:
+    """At the predictions of these rows.
+
+    The precision is lambda I + curvature sum phi phi^T over the labelled rows: the prior precision of the head, and the mean p (1 - p) at
+    the rows that are looked at, which the head has not seen.
+    """
+    H_ED, log_probs_EC, X_LD = view.evaluate("hidden", X_ED), view.evaluate("log_probs", X_ED), view.labelled()
+    curvature = float((np.exp(log_probs_EC) * -np.expm1(log_probs_EC)).mean())
+    of_rows_DD = curvature * _gram(H_ED) / len(H_ED)
+    of_labelled_DD = curvature * _gram(view.evaluate("hidden", X_LD)) if len(X_LD) else np.zeros_like(of_rows_DD)
+    return LabelAhead(with_prior(of_labelled_DD, view.network().prior_precision, of_rows_DD), H_ED, log_probs_EC, labels)
+
+
+def _gram(H_BD: Any) -> Float64:
+    """sum of phi phi^T."""
+    return information(H_BD, np.ones((len(H_BD), 1, 1)))

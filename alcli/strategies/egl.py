@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Float64
-from alcli.numerics.gradient_rows import expected_distance
-from alcli.strategies._continuous import continuous
-from alcli.strategies._contract import pointwise
+from alcli.numerics.gradients.gradient_rows import expected_distance
+from alcli.selection.strategy import pointwise
 
 
 @pointwise(needs=["hidden_sq_norm", "label_variance"])
@@ -23,8 +22,11 @@ def of_numbers(hidden_sq_norm_B: Float64, label_variance_B: Float64) -> Float64:
 
 
 # Half of l1 moves among distances between 0 and sqrt 2, and every distance moves by |p - q|_2 <= l1 / sqrt 2 at most.
-@continuous(lambda l1_B, C, hidden_sq_norm_B: l1_B * np.sqrt(2.0 * (hidden_sq_norm_B + 1.0)))
-@pointwise(needs=["hidden_sq_norm", "log_probs"], numbers=of_numbers)
+@pointwise(
+    needs=["hidden_sq_norm", "log_probs"],
+    numbers=of_numbers,
+    modulus=lambda l1_B, C, hidden_sq_norm_B: l1_B * np.sqrt(2.0 * (hidden_sq_norm_B + 1.0)),
+)
 def egl(hidden_sq_norm_B: Float64, log_probs_BC: Float64) -> Float64:
     """The expected length, float64 [B]."""
     out_B: Float64 = np.sqrt(hidden_sq_norm_B + 1.0) * expected_distance(log_probs_BC)

@@ -1,7 +1,7 @@
 """Expected model output change: rows whose label is expected to move the outputs at other rows furthest.
 
 The label that a row will get is expected under the head's probabilities; what it would do to the head follows from the posterior of the
-last layer in closed form (numerics/label_ahead.py). `ntk` has the same by a regression on the labels, and for heads with hidden layers as a
+last layer in closed form (numerics/last_layer/one_label.py). `ntk` has the same by a regression on the labels, and for heads with hidden layers as a
 whole.
 Source: Kaeding, Rodner, Freytag & Denzler 2016, "Active and continuous exploration with deep neural networks and expected model output
 changes", eq. 2, with the exact change in place of its gradient.
@@ -17,11 +17,11 @@ from functools import partial
 
 import numpy as np
 
-from alcli.numerics.label_ahead import LabelAhead, Output
-from alcli.strategies._ahead import best_ahead
-from alcli.strategies._checks import AllOrCount, Count
-from alcli.strategies._contract import Selection, batch
-from alcli.strategies._view import View
+from alcli.numerics.last_layer.one_label import LabelAhead, Output
+from alcli.selection.options import AllOrCount, Count
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
+from alcli.strategies.eer import best_ahead
 
 
 @batch(needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True)

@@ -11,20 +11,18 @@ import numpy as np
 from scipy.special import xlog1py, xlogy
 
 from alcli.arrays import Float64
-from alcli.strategies._continuous import continuous
-from alcli.strategies._contract import pointwise
+from alcli.selection.strategy import pointwise
 
 
 def change(l1_B: Float64, C: int) -> Float64:
     """The largest change of the entropy at distance l1, float64 [B]: Audenaert 2007, "A sharp continuity estimate for the von Neumann entropy"."""
     t_B = np.minimum(0.5 * l1_B, 1.0 - 1.0 / C)
-    return t_B * np.log(max(C - 1, 1)) - xlogy(t_B, t_B) - xlog1py(1.0 - t_B, -t_B)  # type: ignore[no-any-return]
+    return t_B * np.log(max(C - 1, 1)) - xlogy(t_B, t_B) - xlog1py(1.0 - t_B, -t_B)
 
 
-@continuous(change)
-@pointwise(needs=["log_probs"])
+@pointwise(needs=["log_probs"], modulus=change)
 def entropy(log_probs_BC: Float64) -> Float64:
     """H(p) in nats, float64 [B], between 0 and log C."""
     # p log p is 0 at p = 0, where log p = -inf would make it NaN.
     finite_BC = np.maximum(log_probs_BC, np.finfo(np.float64).min / log_probs_BC.shape[1])
-    return -np.einsum("bc,bc->b", np.exp(finite_BC), finite_BC)  # type: ignore[no-any-return]
+    return -np.einsum("bc,bc->b", np.exp(finite_BC), finite_BC)

@@ -16,12 +16,12 @@ import numpy as np
 
 from alcli.arrays import Float64, Int64
 from alcli.numerics.blocks import workers
-from alcli.numerics.bounded import best_rows
-from alcli.numerics.pair_information import Targets
-from alcli.strategies._checks import Count, at_least
-from alcli.strategies._contract import Selection, batch
-from alcli.strategies._shortlist import Shortlist
-from alcli.strategies._view import View
+from alcli.numerics.information.pairs import Targets
+from alcli.numerics.lazy_best import best_rows
+from alcli.selection.options import Count, at_least
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.subsets import Shortlist
+from alcli.selection.view import View
 
 
 @batch(needs=["features", "sample_log_probs", "targets"], random=True, samples=100)

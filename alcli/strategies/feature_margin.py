@@ -13,9 +13,9 @@ import numpy as np
 
 from alcli.arrays import Float64
 from alcli.errors import UsageError
-from alcli.strategies._contract import Selection, batch
-from alcli.strategies._streamed import Best
-from alcli.strategies._view import View
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.subsets import Best
+from alcli.selection.view import View
 
 
 @batch(needs=["features", "network"])
@@ -46,4 +46,4 @@ def boundary_distances(logits_BC: Float64, gaps_CC: Float64) -> Float64:
     leads_BC = logits_BC[rows_B, top_B][:, None] - logits_BC
     gaps_BC = gaps_CC[top_B]
     distances_BC = np.divide(leads_BC, gaps_BC, out=np.full(leads_BC.shape, float(np.finfo(np.float32).max)), where=np.isfinite(gaps_BC))
-    return np.minimum(distances_BC.min(axis=1), np.finfo(np.float32).max)  # type: ignore[no-any-return]
+    return np.minimum(distances_BC.min(axis=1), np.finfo(np.float32).max)

@@ -5,7 +5,7 @@ The Gram matrix is that of the features as they are. No label is looked at.
 Source: Kulesza & Taskar 2012, "Determinantal point processes for machine learning", section 5; selection=map is the greedy search of
 Chen, Zhang & Zhou 2018, "Fast greedy MAP inference for determinantal point process", Alg. 1.
 Cost: sample N R^2 + R^3 + N K^2 flops with R = min(N, D) at most 4096, map N K^2 + 2 N D flops for each column asked for, in
-practice a fraction of K (`numerics/columns.py`); memory N K + R^2 numbers.
+practice a fraction of K (`numerics/diversity/columns.py`); memory N K + R^2 numbers.
 Passes: 1.
 """
 
@@ -15,11 +15,12 @@ from typing import Literal
 
 import numpy as np
 
-from alcli.numerics.kdpp import k_dpp
-from alcli.numerics.maxdet import max_det
+from alcli.numerics.diversity.kdpp import k_dpp
+from alcli.numerics.diversity.maxdet import max_det
 from alcli.numerics.rows import Factor, Rows
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._view import View
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
 
 
 @batch(needs=["features"], random=True)

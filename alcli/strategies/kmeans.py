@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from alcli.numerics.kmeans import central_rows
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._view import View
+from alcli.numerics.diversity.kmeans import central_rows
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
 
 
 @batch(needs=["features"], random=True)

@@ -11,10 +11,11 @@ Passes: at most L/32 + K.
 
 from __future__ import annotations
 
-from alcli.numerics.lcmd import lcmd as choose
+from alcli.numerics.diversity.lcmd import lcmd as choose
 from alcli.numerics.rows import feature_rows
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._view import View
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
 
 
 @batch(needs=["features", "labelled"])

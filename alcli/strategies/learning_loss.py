@@ -9,7 +9,7 @@ Passes: 1.
 from __future__ import annotations
 
 from alcli.arrays import Float64
-from alcli.strategies._contract import pointwise
+from alcli.selection.strategy import pointwise
 
 
 @pointwise(needs=["predicted_loss"])

@@ -14,11 +14,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from alcli.numerics.entropy_gradient import FeatureNorm, Norm
-from alcli.strategies._checks import Count
-from alcli.strategies._contract import Selection, batch
-from alcli.strategies._entropy_gradient import Fallback, longest_gradients
-from alcli.strategies._view import View
+from alcli.selection.options import Count
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
+from alcli.strategies.ent_gradnorm import Fallback, FeatureNorm, Norm, longest_gradients
 
 SAME = "so this is ent-gradnorm (fit-head and simulate take --head mlp --aux-loss)"
 LINEAR = f"aux: inactive; a linear head has no hidden layer for the loss-prediction branch to train, {SAME}"

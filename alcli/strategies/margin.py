@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Float64
-from alcli.strategies._continuous import continuous
-from alcli.strategies._contract import pointwise
+from alcli.selection.strategy import pointwise
 
 
-@continuous(lambda l1_B, C: l1_B)  # each of p_1 and p_2 moves on one side of the sum at most
-@pointwise(needs=["log_probs"])
+# The modulus: each of p_1 and p_2 moves on one side of the sum at most.
+@pointwise(needs=["log_probs"], modulus=lambda l1_B, C: l1_B)
 def margin(log_probs_BC: Float64) -> Float64:
     """1 - (p_1 - p_2), float64 [B], between 0 and 1; 1 where the two are equal."""
     if log_probs_BC.shape[1] == 1:
@@ -25,4 +24,4 @@ def margin(log_probs_BC: Float64) -> Float64:
     others_BC = log_probs_BC.copy()
     others_BC[rows_B, best_B] = -np.inf  # two maxima cost a fifth of a partial sort of 77 classes, and argmax half of max
     # (1 - p_1) + p_2: unlike 1 - (p_1 - p_2) it keeps the order among rows whose lead rounds to 1.
-    return np.exp(others_BC[rows_B, others_BC.argmax(axis=1)]) - np.expm1(first_B)  # type: ignore[no-any-return]
+    return np.exp(others_BC[rows_B, others_BC.argmax(axis=1)]) - np.expm1(first_B)

@@ -10,8 +10,8 @@ Passes: 1.
 from __future__ import annotations
 
 from alcli.arrays import Float64, Floats
-from alcli.numerics.committee import deviation
-from alcli.strategies._contract import pointwise
+from alcli.numerics.information.committee import deviation
+from alcli.selection.strategy import pointwise
 
 
 @pointwise(needs=["sample_log_probs"], samples=100)

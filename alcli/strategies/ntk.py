@@ -15,18 +15,19 @@ import numpy as np
 
 from alcli.arrays import Float64, Floats, Int64
 from alcli.errors import UsageError
-from alcli.numerics import ntk_look_ahead as ahead
 from alcli.numerics.blocks import workers
-from alcli.numerics.kernel_ridge import MOST_PRIMAL
-from alcli.numerics.kmeanspp import k_means_pp
-from alcli.numerics.ntk_acquisitions import eer, emoc, flip, mlmoc, mlmoc_sq
+from alcli.numerics.diversity.kmeanspp import k_means_pp
+from alcli.numerics.information.committee import entropy
 from alcli.numerics.rows import Rows
-from alcli.numerics.simplex import project
-from alcli.strategies._checks import AutoOrPositive, Count, at_least, auto_or_positive
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._drawn import by_hash, left_out
-from alcli.strategies._tangent import Anchor, Kernel, LookAhead, Problem, look_at, posed, rows_of
-from alcli.strategies._view import View
+from alcli.numerics.tangent import look_ahead as ahead
+from alcli.numerics.tangent.kernel_ridge import MOST_PRIMAL
+from alcli.numerics.tangent.look_ahead import Look, in_pieces
+from alcli.numerics.tangent.problem import Anchor, Kernel, LookAhead, Problem, look_at, posed, rows_of
+from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.subsets import by_hash, left_out
+from alcli.selection.view import View
 
 Acquisition = Literal["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"]
 FEW = 4000  # candidates, as published
@@ -52,7 +53,7 @@ def ntk(
     auto_or_positive(ridge=ridge)
     places_N, first_E, notes = _subset(view, max(candidates, k), rng)
     with workers():  # one thread for products that are not shared out in blocks
-        problem = posed(view, places_N, kernel, anchor, None if ridge == "auto" else float(ridge))
+        problem = _posed(view, places_N, kernel, anchor, None if ridge == "auto" else float(ridge))
         _check(problem, acquisition, look_ahead, batch, diversify)
         if batch == "impute":
             picks_K, scores_K = _in_turn(problem, k, acquisition, first_E)
@@ -74,6 +75,11 @@ def _subset(view: View, most: int, rng: np.random.Generator) -> tuple[Int64, Int
     places_N = np.sort(order_N[:most])
     first_E = np.searchsorted(places_N, np.sort(order_N[: min(most, EER_ROWS)]))
     return places_N, first_E, left_out(view, most)
+
+
+def _posed(view: View, places_N: Int64, kernel: Kernel, anchor: Anchor, prior: float | None) -> Problem:
+    """The kernel regression on the labelled rows of the view, at some of its candidates."""
+    return posed(view.network(), view.labelled(), view.labelled_targets(), view.features_at(places_N), kernel, anchor, prior)
 
 
 def _check(problem: Problem, acquisition: Acquisition, look_ahead: LookAhead, batch: str, diversify: str) -> None:
@@ -147,6 +153,92 @@ def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -
     most = (FEW if wide else view.n) if candidates == "auto" else int(candidates)
     places_N, _, notes = _subset(view, max(most, k), rng)
     with workers():
-        problem = posed(view, places_N, "sum-of-logits", "auto", None)
+        problem = _posed(view, places_N, "sum-of-logits", "auto", None)
         _check(problem, "mlmoc", "ntk", "top", "kmeanspp")
         return places_N, rows_of(look_at(problem, "ntk"), problem.supposed(problem.f_NK)), notes
+
+
+# -- folded ------
+# What is asked first when labels are taken for what they would change: acquisitions of a *look* (ntk_look_ahead.py), larger first.
+#
+# `mlmoc` sums the lengths of the changes; `mlmoc_sq` takes the root of the summed squares; `emoc` expects `mlmoc` over labels; `flip` counts
+# rows whose class changes; `eer` is minus the expected entropy of what is predicted afterwards.
+# Source: Mohamadi, Bae & Sutherland 2022, eq. 10-13; flip is the objective that its code runs.
+# Cost: that of the look's sums, for `emoc` as for `mlmoc`; `flip` N |E| (2 D1 + 3 K) flops, `eer` N |E| (2 D1 + 3 K log K) with 3 labels.
+# Memory: pieces; never N x |E|.
+
+
+def mlmoc(look: Look, R_NK: Float64) -> Float64:
+    """Summed lengths of the changes of all rows, [N]."""
+    return look.norms(R_NK)
+
+
+def mlmoc_sq(look: Look, R_NK: Float64) -> Float64:
+    """Root of the summed squares of the changes of all rows, [N]."""
+    return look.root_squares(R_NK)
+
+
+def emoc(look: Look, f_NK: Float64, q_NK: Float64) -> Float64:
+    """`mlmoc` in the mean over labels, which have probabilities q_NK, [N]."""
+    K = f_NK.shape[1]
+    out: Float64 = sum(q_NK[:, y] * look.norms(np.eye(K)[y] - f_NK) for y in range(K))  # type: ignore[assignment]
+    return out
+
+
+def flip(look: Look, f_NK: Float64, R_NK: Float64) -> Float64:
+    """How many rows change their class, the lowest of those with the largest output, [N]."""
+    out_N = np.empty(len(f_NK))
+
+    def count(rows_B: Int64) -> None:
+        after_BKE = look.changes(rows_B, R_NK[rows_B], slice(None))
+        f_KE = np.ascontiguousarray(f_NK.T, dtype=after_BKE.dtype)
+        after_BKE += f_KE
+        top_BE, class_BE = after_BKE[:, 0].copy(), np.zeros(after_BKE[:, 0].shape, np.int16)
+        for k in range(1, f_NK.shape[1]):
+            class_BE[after_BKE[:, k] > top_BE] = k
+            np.maximum(top_BE, after_BKE[:, k], out=top_BE)
+        out_N[rows_B] = (class_BE != f_KE.argmax(axis=0)).sum(axis=1)
+
+    in_pieces(len(f_NK), f_NK.size, count)
+    return out_N
+
+
+def eer(look: Look, f_NK: Float64, q_NK: Float64, rows_E: Int64, labels: int = 3) -> Float64:
+    """Minus the summed entropy of the classes of rows_E that is expected after the label is seen, [N].
+
+    Outputs become probabilities by projection on the simplex. Only the `labels` most probable labels are looked at.
+    """
+    K = f_NK.shape[1]
+    likely_NT = np.argsort(-q_NK, axis=1, kind="stable")[:, :labels]
+    share_NT = np.take_along_axis(q_NK, likely_NT, axis=1)
+    share_NT /= share_NT.sum(axis=1, keepdims=True)
+    out_N = np.zeros(len(f_NK))
+
+    def expect(rows_B: Int64) -> None:
+        for t in range(likely_NT.shape[1]):
+            after_BKE = f_NK[rows_E].T + look.changes(rows_B, np.eye(K)[likely_NT[rows_B, t]] - f_NK[rows_B], rows_E)
+            out_N[rows_B] -= share_NT[rows_B, t] * entropy(project(after_BKE.transpose(0, 2, 1))).sum(axis=1)
+
+    in_pieces(len(f_NK), 4 * K * len(rows_E), expect)
+    return out_N
+
+
+# -- folded ------
+# The nearest probabilities to rows of any numbers.
+#
+# Source: Held, Wolfe & Crowder 1974, "Validation of subgradient optimization", section 3 (by sorting).
+# Cost: one sort of each row.
+
+
+def project(values_BK: Floats) -> Float64:
+    """The point of the simplex that is nearest to each row (the last axis), float64, the shape of the input.
+
+    The same for rows that differ by a constant.
+    """
+    values_BK = values_BK - values_BK.max(axis=-1, keepdims=True).astype(np.float64)  # the result is near 1 at most, and so is what it is cut from
+    K = values_BK.shape[-1]
+    sorted_BK = -np.sort(-values_BK, axis=-1)
+    level_BK = (np.cumsum(sorted_BK, axis=-1) - 1.0) / np.arange(1, K + 1)
+    support_B1 = (sorted_BK > level_BK).sum(axis=-1, keepdims=True)
+    out: Float64 = np.maximum(values_BK - np.take_along_axis(level_BK, support_B1 - 1, axis=-1), 0.0)
+    return out

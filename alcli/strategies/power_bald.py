@@ -15,9 +15,9 @@ import numpy as np
 
 from alcli.arrays import Float64, Floats, Keys
 from alcli.errors import UsageError
-from alcli.numerics.committee import TINY, information
 from alcli.numerics.hashing import uniforms
-from alcli.strategies._contract import pointwise
+from alcli.numerics.information.committee import TINY, information
+from alcli.selection.strategy import pointwise
 
 _STREAM = 1  # of the noise: another than that of random
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Float64, Floats
-from alcli.strategies._contract import pointwise
+from alcli.selection.strategy import pointwise
 
 _LARGEST = float(np.finfo(np.float32).max)  # what a score is stored as
 

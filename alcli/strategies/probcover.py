@@ -20,15 +20,22 @@ from functools import partial
 from typing import Annotated
 
 import numpy as np
+from scipy import sparse
 
-from alcli.numerics.balls import Balls, are_within, pure_radius
-from alcli.numerics.kmeans import k_means
-from alcli.numerics.unit_rows import unit_rows
-from alcli.strategies._checks import AutoOrCount, at_least, count_or, positive_where_given, share
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._coverage import at_places, evaluation_places
-from alcli.strategies._view import View
+from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.numerics.blocks import BLOCK_ROWS, workers
+from alcli.numerics.diversity.kcenter import nearest_centre
+from alcli.numerics.diversity.kmeans import k_means
+from alcli.numerics.diversity.near_pairs import CHUNK, Nearness, PairLists
+from alcli.numerics.rows import feature_rows, sq_norms, unit_rows
+from alcli.selection.options import AutoOrCount, at_least, count_or, positive_where_given, share
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.subsets import at_places, evaluation_places
+from alcli.selection.view import View
 
+MOST_PAIRS = 1 << 24
+_AT_ONCE = 4 * BLOCK_ROWS  # rows whose pairs are counted together
 _PURITY_ROWS = 2000
 _WIDEST = 2.0  # no two rows of length one are farther apart
 
@@ -70,3 +77,101 @@ def probcover(
 def _known_classes(view: View) -> int:
     """How many classes the head has, 0 where there is no head or its labels are numbers."""
     return len(view.network().W_CD1) if view.has_head and not view.regression else 0
+
+
+# -- folded ------
+# Greedy maximum coverage by balls: each pick is the row within whose radius lie most targets that no pick has covered.
+#
+# Source: Yehuda, Dekel, Hacohen & Weinshall 2022, "Active learning through a covering lens" (ProbCover), Alg. 1, and its rule of purity.
+# Cost: 2 N M D flops for N rows and M targets, half of that where the targets are the rows; then every pair of a row and a target in its ball is
+# looked at once. Memory: 10 bytes a pair, of which there are at most 2^24 (16 bytes while they are found): where there would be more, the radius is
+# lowered until there are not.
+
+
+class Balls:
+    """Which of M targets lie nearer than a radius to which of N rows.
+
+    targets_MD: X_ND itself (the same object, which halves the work) or other rows of its type.
+    radius: what was asked for, or what it had to be lowered to. within_NM: sparse [N, M], one entry a pair.
+    """
+
+    def __init__(self, X_ND: Floats, targets_MD: Floats, radius: float) -> None:
+        N, M = len(X_ND), len(targets_MD)
+        lists, nearness = PairLists(N), Nearness(X_ND, targets_MD)
+        asked = limit = float(X_ND.dtype.type(-(radius**2)))
+        with workers() as spread:
+            limit = _that_fits(limit, nearness.sampled(spread)[1], MOST_PAIRS / (N * M))
+            for a in range(0, N, _AT_ONCE):
+                nearness.see_all(a, a + _AT_ONCE, spread, partial(_keep, lists, limit))
+                if len(lists) > MOST_PAIRS:
+                    limit = -float(np.partition(-lists.nearness(), MOST_PAIRS // 2)[MOST_PAIRS // 2])
+                    lists.keep_nearer(limit)
+        self.radius = radius if limit == asked else float(np.sqrt(max(-limit, 0.0)))
+        blocks = [(np.diff(starts), targets) for starts, targets, _ in lists.by_row()]
+        counts, targets = (np.concatenate(parts) for parts in zip(*blocks))
+        pairs = np.ones(len(targets), np.int8), targets, np.append(0, np.cumsum(counts))
+        self.within_NM = sparse.csr_array(pairs, shape=(N, M))
+
+    def cover(self, k: int, is_covered_M: Array) -> tuple[Int64, Int64]:
+        """At most k rows, each with how many targets it covered first; fewer once all that can be covered are. Ties go to the lowest row."""
+        rows_of = self.within_NM.tocsc()
+        left_M = ~is_covered_M
+        degrees_N = self.within_NM @ left_M.astype(np.int64)
+        picks: list[int] = []
+        covered: list[int] = []
+        while len(picks) < k and degrees_N.max(initial=0) > 0:
+            row = int(degrees_N.argmax())
+            picks.append(row)
+            covered.append(int(degrees_N[row]))
+            ball = self.within_NM.indices[self.within_NM.indptr[row] : self.within_NM.indptr[row + 1]]
+            new = ball[left_M[ball]]
+            left_M[new] = False
+            losers = [rows_of.indices[rows_of.indptr[i] : rows_of.indptr[i + 1]] for i in new]
+            degrees_N -= np.bincount(np.concatenate(losers), minlength=len(degrees_N))
+        return np.array(picks, np.int64), np.array(covered, np.int64)
+
+
+def _that_fits(limit: float, near_NS: Floats, share: float) -> float:
+    """The limit, or where a sample has over twice the share of pairs above it, one that leaves that share: no block is to have far too many."""
+    if (near_NS > limit).mean() <= 2.0 * share:
+        return limit
+    place = int((1.0 - share) * near_NS.size)
+    return float(np.partition(near_NS, place, axis=None)[place])
+
+
+def _keep(lists: PairLists, limit: float, a: int, c: int, near_BC: Floats, both: bool) -> None:
+    lists.add(a, c, near_BC, limit)
+    if both:
+        lists.add_mirrored(a, c, near_BC, limit)
+
+
+def are_within(targets_MD: Floats, centres_LD: Floats, radius: float) -> Array:
+    """Which targets lie nearer than the radius to any of the centres, a mask [M]."""
+    if not len(centres_LD):
+        return np.zeros(len(targets_MD), bool)
+    targets, centres = feature_rows(targets_MD, centres_LD)
+    with workers() as spread:
+        return np.sqrt(nearest_centre(targets, centres, spread)) * targets.scale < radius
+
+
+def pure_radius(X_ND: Floats, labels_N: Int64, sample_S: Int64, purity: float) -> float:
+    """The largest radius at which the balls of a share `purity` of the sampled rows hold rows of one cluster only; inf for one cluster.
+
+    A ball is pure up to the distance of the nearest row of another cluster, so this is a quantile of these distances. Cost: 2 N S D flops.
+    """
+    sq_N, sq_S = sq_norms(X_ND), sq_norms(X_ND[sample_S])
+    S_SD, labels_S = X_ND[sample_S], labels_N[sample_S]
+    nearest_S = np.full(len(sample_S), np.inf)
+    with workers() as spread:
+
+        def work(first: int, last: int) -> None:
+            for s in range(first, last, CHUNK):
+                part = slice(s, min(s + CHUNK, last))
+                for a in range(0, len(X_ND), BLOCK_ROWS):
+                    sq_PB = sq_S[part, None] + sq_N[a : a + BLOCK_ROWS] - 2.0 * (S_SD[part] @ X_ND[a : a + BLOCK_ROWS].T)
+                    sq_PB[labels_S[part, None] == labels_N[a : a + BLOCK_ROWS]] = np.inf
+                    np.minimum(nearest_S[part], sq_PB.min(axis=1), out=nearest_S[part])
+
+        spread(len(sample_S), work)
+    gaps_S: Float64 = np.sort(np.sqrt(np.maximum(nearest_S, 0.0)))[::-1]
+    return float(gaps_S[int(np.ceil(purity * len(gaps_S))) - 1])

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Literal
 
 from alcli.arrays import Float64, Floats
-from alcli.numerics.committee import entropy, information, votes
-from alcli.strategies._contract import pointwise
+from alcli.numerics.information.committee import entropy, information, votes
+from alcli.selection.strategy import pointwise
 
 
 @pointwise(needs=["sample_log_probs"], samples=5, posterior="ensemble", ties_drawn=True)

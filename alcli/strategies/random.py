@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from alcli.arrays import Float64, Keys
 from alcli.numerics.hashing import uniforms
-from alcli.strategies._contract import pointwise
+from alcli.selection.strategy import pointwise
 
 
 @pointwise(needs=["row_key"], random=True)

@@ -21,6 +21,10 @@ import numpy as np
 
 from alcli.arrays import Int64
 from alcli.errors import UsageError
+from alcli.selection.options import Count, at_least, share
+from alcli.selection.select import select
+from alcli.selection.strategy import Selection, batch, strategy_of
+from alcli.selection.view import View
 from alcli.strategies import (
     badge,
     coreset,
@@ -36,9 +40,6 @@ from alcli.strategies import (
     typiclust,
     uherding,
 )
-from alcli.strategies._checks import Count, at_least, share
-from alcli.strategies._contract import Selection, batch, select, strategy_of
-from alcli.strategies._view import View
 
 _FILTERS = {
     module.__name__.rpartition(".")[2].replace("_", "-"): strategy_of(module)

@@ -13,17 +13,29 @@ Passes: K; the Bayesian form 1.
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
 
-from alcli.numerics.sparse_approximation import greedy
-from alcli.numerics.sparse_problem import pose
-from alcli.strategies._checks import share
-from alcli.strategies._contract import Selection, batch
-from alcli.strategies._gradients import Kind, LabelDist, expected_rows, not_negative
-from alcli.strategies._sparse import most_spread, selected
-from alcli.strategies._view import View
+import numpy as np
 
+from alcli.arrays import Array, Float32, Float64
+from alcli.numerics.blocks import BLOCK_ROWS
+from alcli.numerics.gradients.gradient_rows import GradientRows, expected_distance
+from alcli.numerics.gradients.sparse_approximation import Batch, greedy, largest
+from alcli.numerics.gradients.sparse_problem import Problem, pose
+from alcli.selection.options import at_least, positive, share
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
 
+Kind: TypeAlias = Literal["gradient", "bayesian"]
+LabelDist: TypeAlias = Literal["temp", "laplace", "pseudo", "mix"]
+LEAST_WEIGHT = 0.01  # of the mean: a chosen row without weight still gets a label, and labels need a positive one
+_UNCALIBRATED = 0.02
+_FALLEN = (
+    f"the head's temperature is within {_UNCALIBRATED} of 1, so label-dist temp would expect next to no gradient; "
+    "took laplace, the probabilities averaged over the posterior"
+)
 @batch(needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100)
 def sparse_greedy(
     view: View, k: int, *, form: Kind = "gradient", label_dist: LabelDist = "temp", eps: Annotated[float, share] = 0.1,
@@ -40,3 +52,127 @@ def sparse_greedy(
     if problem is None:
         return most_spread(view, k, found)
     return selected(view, found, problem, greedy(problem, k, tau=tau))
+
+
+# -- folded ------
+# What the candidates would do to the head, as rows: expected gradients of the loss, or log-likelihoods under draws of its posterior.
+#
+# Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", general and Bayesian form; the
+# factors, the other label distributions and the fall-back are ours.
+
+
+@dataclass(frozen=True)
+class Expected:
+    """rows: E[g_j] of each candidate. sigma_N: E|g_j - E[g_j]| / N, in the units of the last layer's inputs."""
+
+    rows: GradientRows
+    sigma_N: Float64
+    notes: tuple[str, ...] = ()
+
+
+def expected_rows(view: View, kind: Kind, label_dist: LabelDist, eps: float) -> Expected:
+    """The rows of a form. Only what the form needs is read: samples of the posterior for the Bayesian one, inputs of the last layer for the other."""
+    if kind == "bayesian":
+        return _likelihood_rows(view)
+    trained_NC = view.matrix("trained_log_probs")
+    labels_NC, notes = _label_log_probs(view, trained_NC, label_dist, eps)
+    residuals_NC = np.empty_like(trained_NC)
+    expected_N = np.empty(view.n)
+    for i in range(0, view.n, BLOCK_ROWS):
+        block = slice(i, i + BLOCK_ROWS)
+        residuals_NC[block] = np.exp(trained_NC[block], dtype=np.float64) - np.exp(labels_NC[block], dtype=np.float64)
+        expected_N[block] = expected_distance(labels_NC[block])
+    sigma_N = np.sqrt(view.matrix("hidden_sq_norm") + 1.0) * expected_N / view.n
+    return Expected(GradientRows(residuals_NC, view.matrix("hidden")), sigma_N, notes)
+
+
+def _label_log_probs(view: View, trained_NC: Array, label_dist: LabelDist, eps: float) -> tuple[Array, tuple[str, ...]]:
+    """(log P of the labels that are expected, notes)."""
+    if label_dist == "pseudo":
+        one_hot_NC = np.full_like(trained_NC, -np.inf)
+        one_hot_NC[np.arange(view.n), trained_NC.argmax(axis=1)] = 0.0
+        return one_hot_NC, ()
+    if label_dist == "laplace":
+        return view.matrix("predictive"), ()
+    calibrated_NC = view.matrix("log_probs")
+    if label_dist == "mix":
+        return np.logaddexp(np.log1p(-eps) + calibrated_NC, np.log(eps / calibrated_NC.shape[1])).astype(calibrated_NC.dtype), ()
+    if abs(temperature(trained_NC, calibrated_NC) - 1.0) >= _UNCALIBRATED:
+        return calibrated_NC, ()
+    return view.matrix("predictive"), (_FALLEN,)
+
+
+def temperature(trained_NC: Array, calibrated_NC: Array) -> float:
+    """What logits are divided by for `calibrated_NC`, from two sets of log probabilities: the ratio of their spreads."""
+    squares = np.zeros(2)
+    for i in range(0, len(trained_NC), BLOCK_ROWS):
+        for which, log_probs_NC in enumerate((trained_NC, calibrated_NC)):
+            block = log_probs_NC[i : i + BLOCK_ROWS].astype(np.float64)
+            squares[which] += np.square(block - block.mean(axis=1, keepdims=True)).sum()
+    return float(np.sqrt(squares[0] / squares[1])) if squares[1] > 0.0 else 1.0
+
+
+def _likelihood_rows(view: View) -> Expected:
+    found = view.reduced(expected_and_spread, "sample_log_probs")
+    return Expected(GradientRows(np.ascontiguousarray(found[:, 1:])), found[:, 0].astype(np.float64) / view.n)
+
+
+def expected_and_spread(log_probs_BSC: Float64) -> Float32:
+    """Of each row [B, 1 + S]: sigma N, and the expected loss under each draw without its mean, over sqrt(S)."""
+    return moments(-log_probs_BSC, mean_probs(log_probs_BSC)).astype(np.float32)
+
+
+def mean_probs(log_probs_BSC: Float64) -> Float64:
+    """Probabilities averaged over the draws, [B, C]."""
+    P_BC: Float64 = np.exp(log_probs_BSC).mean(axis=1)
+    return P_BC
+
+
+def moments(losses_BSC: Float64, P_BC: Float64) -> Float64:
+    """[B, 1 + S]: sum_y P_y |g(y) - E[g]|, then E[g] = sum_y P_y g(y), where g(y)_s = (loss of y under draw s - its mean) / sqrt(S)."""
+    g_BSC = losses_BSC - losses_BSC.mean(axis=1, keepdims=True)
+    g_BSC /= np.sqrt(g_BSC.shape[1])
+    expected_BS = np.einsum("bsc,bc->bs", g_BSC, P_BC)
+    g_BSC -= expected_BS[:, :, None]
+    spread_B = np.einsum("bc,bc->b", P_BC, np.sqrt(np.einsum("bsc,bsc->bc", g_BSC, g_BSC)))
+    return np.column_stack([spread_B, expected_BS])
+
+
+def importance(weights_K: Float64) -> Float32:
+    """Weights as `fit-head` can use them: mean 1, so that b labels count as b, and positive. All 1 where all are 0."""
+    mean = float(weights_K.mean())
+    if not mean > 0.0:
+        return np.ones(len(weights_K), np.float32)
+    relative_K = np.maximum(weights_K / mean, LEAST_WEIGHT)
+    out_K: Float32 = (relative_K / relative_K.mean()).astype(np.float32)
+    return out_K
+
+
+def not_negative(**options: float | None) -> None:
+    """Raise UsageError for an option that is given and below 0, or infinite."""
+    given = {name: value for name, value in options.items() if value is not None}
+    at_least(0, **given)
+    positive(**{name: value for name, value in given.items() if value == np.inf})
+
+
+# -- folded ------
+# From the solution of a sparse approximation to a selection.
+
+
+def selected(view: View, found: Expected, problem: Problem, batch: Batch) -> Selection:
+    """A batch that solves the problem of these rows.
+
+    weights_K: the solution's, with mean 1 (`importance`). record: raw alpha and beta, and the mean of the weights before.
+    """
+    return Selection(
+        view.rows[batch.picks_K], finite32(batch.scores_K), importance(batch.weights_K), notes=found.notes,
+        record={"alpha": problem.alpha, "beta": problem.raw_beta, "mean-weight": float(batch.weights_K.mean())},
+    )
+
+
+def most_spread(view: View, k: int, found: Expected) -> Selection:
+    """Where the rows have mean 0 and pose no problem: the k of largest sigma, scores N sigma, weights 1."""
+    lengths_N = view.n * found.sigma_N
+    picks_K = largest(lengths_N, k)
+    note = "the expected gradients have mean 0, so there is nothing to approximate: took the largest expected gradient lengths"
+    return Selection(view.rows[picks_K], finite32(lengths_N[picks_K]), np.ones(k, np.float32), notes=(*found.notes, note))

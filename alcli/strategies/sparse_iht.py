@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from alcli.numerics.sparse_approximation import iht
-from alcli.numerics.sparse_problem import pose
-from alcli.strategies._checks import Count, share
-from alcli.strategies._contract import Selection, batch
-from alcli.strategies._gradients import Kind, LabelDist, expected_rows, not_negative
-from alcli.strategies._sparse import most_spread, selected
-from alcli.strategies._view import View
+from alcli.numerics.gradients.sparse_approximation import iht
+from alcli.numerics.gradients.sparse_problem import pose
+from alcli.selection.options import Count, share
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
+from alcli.strategies.sparse_greedy import Kind, LabelDist, expected_rows, most_spread, not_negative, selected
 
 
 @batch(needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100)

@@ -15,9 +15,10 @@ from typing import Annotated
 
 import numpy as np
 
-from alcli.strategies._checks import at_least
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._view import View
+from alcli.selection.options import at_least
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
 from alcli.strategies.margin import margin
 from alcli.strategies.typiclust import typiclust
 

@@ -17,12 +17,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from alcli.numerics.herding import max_herding, smallest_distance
-from alcli.numerics.unit_rows import unit_rows
-from alcli.strategies._checks import AutoOrCount, count_or, kernel_radius
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._coverage import at_places, evaluation_places, kernels_in_reach
-from alcli.strategies._view import View
+from alcli.numerics.diversity.herding import max_herding, smallest_distance
+from alcli.numerics.rows import unit_rows
+from alcli.selection.options import AutoOrCount, count_or, kernel_radius
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.subsets import at_places, evaluation_places, kernels_in_reach
+from alcli.selection.view import View
 from alcli.strategies.margin import margin
 
 

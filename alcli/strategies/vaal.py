@@ -2,24 +2,29 @@
 
 Needs torch. The method encodes images; on frozen features it is a roundabout way to tell labelled rows from the others, and is here to
 compare with; `discriminative` does so directly.
-Source: Sinha, Ebrahimi & Darrell 2019, "Variational adversarial active learning"; training in strategies/_adversary.py.
+Source: Sinha, Ebrahimi & Darrell 2019, "Variational adversarial active learning"; training in strategies/vaal.py.
 Cost: 24 B (D H + 2 H Z) flops a step, 100 steps of B = 64 rows a side; then 2 (D H + H Z) flops a row. Memory: the rows.
 Passes: 1.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from itertools import pairwise
+from types import ModuleType
+from typing import Annotated, Any
 
 import numpy as np
 
+from alcli.arrays import Float32, Float64, Floats, Int64
 from alcli.embedders._contract import require
 from alcli.errors import UsageError
-from alcli.strategies._adversary import Adversary, Settings, Standard
-from alcli.strategies._checks import Count, at_least
-from alcli.strategies._contract import Selection, batch, finite32
-from alcli.strategies._view import View
+from alcli.numerics.blocks import BLOCK_ROWS
+from alcli.selection.options import Count, at_least
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, batch
+from alcli.selection.view import View
 
 NOTHING = "nothing is labelled, so the discriminator has seen one side only and the order means little"
 
@@ -54,3 +59,116 @@ def vaal(
         torch.set_num_threads(threads)
     picks_K = np.argsort(-scores_N, kind="stable")[:k]
     return Selection(view.rows[picks_K], scores_K=scores_N[picks_K], notes=() if view.n_labelled else (NOTHING,))
+
+
+# -- folded ------
+# An autoencoder that learns to hide which rows are labelled, and a discriminator that learns to tell: the training of vaal, by torch.
+#
+# The encoder maps features to the mean and the log variance of a code; the decoder maps a code back. Both sides of a step are mini-batches,
+# one of labelled and one of unlabelled rows. The autoencoder descends on the squared error of what it rebuilds, the divergence of codes from
+# a standard normal, and on how far the discriminator is from taking all codes for labelled; then the discriminator descends on
+# telling them. Features are centred and divided by one scale.
+# Source: Sinha, Ebrahimi & Darrell 2019, "Variational adversarial active learning", eq. 1-4, with layers for vectors; the autoencoder is that
+# of Kingma & Welling 2014. Squared errors and divergences are means over numbers, not sums.
+# Cost: 24 B (D H + 2 H Z) flops a step for mini-batches of B rows, H units and codes of Z numbers, float32, on one core. Memory: the weights
+# four times beside the rows.
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. code: length of codes. divergence, adversary: weights beside the squared error."""
+
+    steps: int
+    units: int
+    code: int
+    batch_size: int
+    learning_rate: float
+    divergence: float
+    adversary: float
+
+
+class Standard:
+    """Features minus their mean, divided by the root of their mean variance, in float32."""
+
+    def __init__(self, X_ND: Floats) -> None:
+        self.mean_D = X_ND.mean(axis=0, dtype=np.float64)
+        blocks = (X_ND[i : i + BLOCK_ROWS] - self.mean_D for i in range(0, len(X_ND), BLOCK_ROWS))
+        variance = sum(float(np.vdot(block, block)) for block in blocks) / X_ND.size
+        self._divisor = float(np.sqrt(variance)) or 1.0
+
+    def __call__(self, X_BD: Floats) -> Float32:
+        out_BD: Float32 = ((X_BD - self.mean_D) / self._divisor).astype(np.float32)
+        return out_BD
+
+
+class Adversary:
+    """Autoencoder and discriminator while they are trained. rng: what first weights, mini-batches and noise are drawn from."""
+
+    def __init__(self, torch: ModuleType, D: int, how: Settings, rng: np.random.Generator) -> None:
+        self._torch, self._how, self._rng = torch, how, rng
+        self._encoder, self._decoder, self._judge = (
+            self._layers(*sizes) for sizes in ((D, how.units, 2 * how.code), (how.code, how.units, D), (how.code, how.units, 1))
+        )
+        self._by_autoencoder, self._by_judge = (
+            torch.optim.Adam([p for layer in layers for p in layer], lr=how.learning_rate, fused=True)
+            for layers in ([*self._encoder, *self._decoder], self._judge)
+        )
+
+    def train(self, X_ND: Floats, X_LD: Floats, standard: Standard) -> None:
+        """All steps. Without labelled rows the other side alone takes part."""
+        sides = [X for X in (X_ND, X_LD) if len(X)]
+        side = self._torch.repeat_interleave(self._torch.arange(len(sides), dtype=self._torch.float32), self._how.batch_size)
+        for _ in range(self._how.steps):
+            x = self._torch.from_numpy(standard(np.concatenate([X[self._drawn(len(X))] for X in sides])))
+            self._step(self._by_autoencoder, self._autoencoder_loss(x))
+            self._step(self._by_judge, self._taken_for(self._encoded(x)[0].detach(), side))
+
+    def labelled_logits(self, X_ND: Floats, standard: Standard) -> Float64:
+        """The log odds that the discriminator gives to a row's mean code of being labelled, [N]."""
+        out_N = np.empty(len(X_ND))
+        with self._torch.no_grad():
+            for i in range(0, len(X_ND), BLOCK_ROWS):
+                mean, _ = self._encoded(self._torch.from_numpy(standard(X_ND[i : i + BLOCK_ROWS])))
+                out_N[i : i + BLOCK_ROWS] = self._through(self._judge, mean)[:, 0].numpy()
+        return out_N
+
+    def _autoencoder_loss(self, x: Any) -> Any:
+        mean, log_variance = self._encoded(x)
+        noise = self._torch.from_numpy(self._rng.standard_normal(tuple(mean.shape), np.float32))
+        rebuilt = self._through(self._decoder, mean + noise * self._torch.exp(0.5 * log_variance))
+        return (
+            ((rebuilt - x) ** 2).mean()
+            + self._how.divergence * divergence(mean, log_variance)
+            + self._how.adversary * self._taken_for(mean, self._torch.ones(len(x)))
+        )
+
+    def _taken_for(self, code: Any, side: Any) -> Any:
+        """The discriminator's mean cross-entropy where rows are of these sides: 1 labelled, 0 not."""
+        return self._torch.nn.functional.binary_cross_entropy_with_logits(self._through(self._judge, code)[:, 0], side)
+
+    def _encoded(self, x: Any) -> tuple[Any, Any]:
+        """(means, log variances) of codes."""
+        both = self._through(self._encoder, x)
+        return both[:, : self._how.code], both[:, self._how.code :].clamp(-10.0, 10.0)
+
+    def _through(self, layers: list[tuple[Any, Any]], h: Any) -> Any:
+        for W, b in layers[:-1]:
+            h = self._torch.relu(h @ W.T + b)
+        return h @ layers[-1][0].T + layers[-1][1]
+
+    def _layers(self, *sizes: int) -> list[tuple[Any, Any]]:
+        drawn = [(self._rng.standard_normal((b, a), np.float32) * np.float32(np.sqrt(2.0 / a)), np.zeros(b, np.float32)) for a, b in pairwise(sizes)]
+        return [(self._torch.tensor(W, requires_grad=True), self._torch.tensor(b, requires_grad=True)) for W, b in drawn]
+
+    def _drawn(self, n: int) -> Int64:
+        return self._rng.integers(n, size=self._how.batch_size)
+
+    def _step(self, optimiser: Any, loss: Any) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+
+def divergence(mean: Any, log_variance: Any) -> Any:
+    """KL of a normal with these moments from a standard one, a mean over all numbers."""
+    return 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).mean()

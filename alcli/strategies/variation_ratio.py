@@ -11,8 +11,8 @@ Passes: 1.
 from __future__ import annotations
 
 from alcli.arrays import Float64, Floats
-from alcli.numerics.committee import votes
-from alcli.strategies._contract import pointwise
+from alcli.numerics.information.committee import votes
+from alcli.selection.strategy import pointwise
 
 
 @pointwise(needs=["sample_log_probs"], samples=100, ties_drawn=True)

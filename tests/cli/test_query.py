@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alcli import plugins
-from alcli.strategies import _pairs
+from alcli.composition import pairs as _pairs
 
 
 def test_list(alcli):

@@ -12,12 +12,12 @@ from hypothesis.extra.numpy import arrays
 
 from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
 from alcli.data.pool import open_pool
-from alcli.data.pool_writer import write_pool
 from alcli.data.selection_file import append_to_ledger, read_ledger
+from alcli.data.writing.pool_writer import write_pool
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
 from alcli.simulation.plan import Cell
-from alcli.workflows.simulation_folder import SimulationFolder
+from alcli.workflows.simulate.folder import SimulationFolder
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda t: t.strip() and "\0" not in t)
 int64 = st.integers(-(2**63), 2**63 - 1)

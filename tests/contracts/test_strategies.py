@@ -10,7 +10,8 @@ import pytest
 
 from alcli import plugins
 from alcli.numerics.blocks import thread_limit
-from alcli.strategies._contract import select, strategy_of
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from tests.helpers import TableHead, random_head, view_of
 
 NAMES = plugins.names("strategies")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import alcli.data.pool as module
 from alcli.data.fingerprint import as_text, fingerprint
 from alcli.data.pool import open_pool
-from alcli.data.pool_writer import write_pool as embed_pool
 from alcli.data.schema import Columns
+from alcli.data.writing.pool_writer import write_pool as embed_pool
 from alcli.errors import DataError
 from tests.pools import fixed, names, tiny_features, write_pool
 

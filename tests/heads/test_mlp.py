@@ -27,10 +27,10 @@ from alcli.heads.ridge import ridge
 from alcli.heads.softmax import softmax
 from alcli.numerics.blocks import thread_limit
 from alcli.numerics.folds import stratified_folds
+from alcli.numerics.last_layer.ridge import GRID
 from alcli.numerics.logistic import log_softmax, one_hot
 from alcli.numerics.logistic import softmax as probabilities
 from alcli.numerics.metrics import accuracy, nll
-from alcli.numerics.ridge import GRID
 from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.workflows.recipe import Recipe
 

@@ -8,8 +8,8 @@ from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
 from alcli.heads.ridge import ridge
+from alcli.numerics.last_layer.ridge import GRID
 from alcli.numerics.logistic import one_hot
-from alcli.numerics.ridge import GRID
 from alcli.posteriors.laplace_shared import LaplaceShared
 
 

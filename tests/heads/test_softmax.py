@@ -8,10 +8,9 @@ from alcli.arrays import with_bias
 from alcli.heads import _prior
 from alcli.heads._contract import Training
 from alcli.heads.softmax import softmax
-from alcli.numerics.laplace_evidence import log_evidence, mean_curvature
+from alcli.numerics.last_layer.softmax_map import fit_map, log_evidence, mean_curvature, rotate
 from alcli.numerics.logistic import log_softmax
 from alcli.numerics.metrics import accuracy, nll
-from alcli.numerics.softmax_map import fit_map, rotate
 
 
 def digits(n, scale, seed=0):

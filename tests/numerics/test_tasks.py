@@ -2,8 +2,7 @@ import threading
 
 import pytest
 
-from alcli.numerics.blocks import thread_limit, workers
-from alcli.numerics.tasks import share
+from alcli.numerics.blocks import share, thread_limit, workers
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7])

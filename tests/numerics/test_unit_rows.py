@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alcli.numerics.unit_rows import unit_rows
+from alcli.numerics.rows import unit_rows
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -7,8 +7,8 @@ import pytest
 
 from alcli.arrays import with_bias
 from alcli.errors import DataError
+from alcli.numerics.last_layer.softmax_map import fit_map, rotate
 from alcli.numerics.logistic import log_softmax, one_hot, softmax
-from alcli.numerics.softmax_map import fit_map, rotate
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_full import LaplaceFull
 from tests.evidence import check_update_is_ridge, problem

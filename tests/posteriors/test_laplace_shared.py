@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.numerics import updates
+from alcli.numerics.last_layer.precision import PENDING_ROWS
+from alcli.numerics.last_layer.softmax_map import fit_map, rotate
 from alcli.numerics.logistic import log_softmax, one_hot, softmax
-from alcli.numerics.precision import PENDING_ROWS
-from alcli.numerics.softmax_map import fit_map, rotate
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_shared import LaplaceShared
 

@@ -35,7 +35,7 @@ class Steps:
 
     def __call__(self) -> None:
         """To be called in the child."""
-        import alcli.data.atomic as atomic
+        import alcli.data.writing.atomic as atomic
 
         self._log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         self._n = 0

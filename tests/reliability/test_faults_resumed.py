@@ -123,7 +123,7 @@ def without_clock(folder: Path) -> dict[str, object]:
 @pytest.fixture
 def simulated(folder, monkeypatch) -> dict[str, object]:
     """What an undisturbed simulation writes; the folder is gone again. Pictures are small here: they are not what may break."""
-    import alcli.workflows.simulation_outputs as module
+    import alcli.workflows.simulate.outputs as module
 
     monkeypatch.setattr(module, "draw", lambda *a, **k: {"png": b"picture" * 3000, "svg": b"<svg/>"})
     monkeypatch.setattr(module.wins, "draw", lambda *a, **k: {"png": b"picture" * 3000, "svg": b"<svg/>"})

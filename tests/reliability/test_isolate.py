@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import alcli.data.isolate as isolate
+import alcli.data.reading.isolate as isolate
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 from tests.shell import forked, untouched
 
@@ -34,8 +34,8 @@ def crash(number: int, column: str = "features", name: str = "1.parquet") -> Cal
     """The reader gets a signal at a column of one file; where it is in this process that would be read, we do too."""
 
     def plant() -> None:
-        import alcli.data.parquet as parquet
-        import alcli.data.pool_files as pool_files
+        import alcli.data.reading.parquet as parquet
+        import alcli.data.reading.pool_files as pool_files
 
         read = parquet.read_column
 

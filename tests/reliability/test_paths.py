@@ -294,7 +294,7 @@ def test_parquet_on_standard_input(tiny):
 
 def test_a_file_that_changes_or_vanishes(folder, monkeypatch):
     """Between the footer and the data, and between two passes."""
-    import alcli.data.pool_files as module
+    import alcli.data.reading.pool_files as module
 
     write_pool("pool.parquet", X_ND, row_group_size=8)
     read = module.read_column

@@ -128,7 +128,7 @@ def test_what_needs_another_library(folder, scheme, requirement):
 
 def test_no_answer(folder):
     """A server that takes the connection and says nothing: a sentence in time, and an exit that does not wait for it either."""
-    import alcli.data.remote as remote
+    import alcli.data.reading.remote as remote
 
     def impatient() -> None:
         remote.PATIENCE = 1.0
@@ -138,7 +138,7 @@ def test_no_answer(folder):
         start = time.monotonic()
         with untouched(folder):
             forked("query", uri, *ASK, before=impatient, timeout=40).refused(69, "no answer within 1 seconds")
-        code = "import sys, alcli.data.remote as r; r.PATIENCE = 1.0; from alcli.__main__ import main; sys.exit(main())"
+        code = "import sys, alcli.data.reading.remote as r; r.PATIENCE = 1.0; from alcli.__main__ import main; sys.exit(main())"
         said = subprocess.run([sys.executable, "-c", code, "query", uri, "-s", "random", "-n", "3"], capture_output=True, timeout=60)
     assert said.returncode == 69
     assert b"secret" not in said.stderr, "what is in a URI to be kept from others is not in the mail of cron"

@@ -75,7 +75,7 @@ def test_help_shows_an_example(alcli, command):
 
 
 def test_a_bug_is_one_line_unless_debugging(tiny, alcli, monkeypatch):
-    import alcli.workflows.query_situation as workflow
+    import alcli.workflows.query.situation as workflow
 
     monkeypatch.setattr(workflow, "gather", lambda *a, **k: 1 / 0)
     alcli(*QUERY).refused(70, "ZeroDivisionError", "ALCLI_DEBUG")
@@ -87,7 +87,7 @@ def test_a_bug_is_one_line_unless_debugging(tiny, alcli, monkeypatch):
 
 @pytest.mark.parametrize(("error", "code"), [(MemoryError(), 71), (OSError(24, "Too many open files"), 71), (OSError(5, "Input/output error"), 74), (BrokenPipeError(), 0), (KeyboardInterrupt(), 130), (SystemExit(3), 3)])
 def test_exit_codes_of_what_the_system_raises(tiny, alcli, monkeypatch, error, code):
-    import alcli.workflows.query_situation as workflow
+    import alcli.workflows.query.situation as workflow
 
     def fail(*a: object, **k: object) -> None:
         raise error
@@ -100,7 +100,7 @@ def test_exit_codes_of_what_the_system_raises(tiny, alcli, monkeypatch, error, c
 
 NOISY = """
 import os, subprocess, sys
-import alcli.workflows.query as workflow
+import alcli.workflows.query.batch as workflow
 select = workflow.select
 def noisy(*a, **k):
     print("python chatter")

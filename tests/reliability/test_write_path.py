@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from alcli.data.atomic import lock, replacing
 from alcli.data.head_file import load_head
+from alcli.data.writing.atomic import lock, replacing
 from alcli.errors import BusyError
 from tests.pools import CLASSES, names, tiny_features, write_labels
 from tests.shell import process, start, untouched
@@ -228,7 +228,7 @@ def test_a_device_error_leaves_the_old_head(head, alcli, monkeypatch, call):
 
 
 def test_a_pool_that_changes_while_it_is_read(tiny, alcli, monkeypatch):
-    from alcli.data import pool_files
+    from alcli.data.reading import pool_files
 
     read = pool_files.read_column
 

@@ -11,12 +11,13 @@ from alcli.heads._fitting import FitSpec, fit
 from alcli.heads.softmax import softmax
 from alcli.posteriors.ensemble import Ensemble
 from alcli.posteriors.laplace_shared import LaplaceShared
+from alcli.selection.select import select
+from alcli.selection.source import ArraySource
+from alcli.selection.strategy import strategy_of
+from alcli.selection.view import View
 from alcli.simulation.contenders import contender, names
 from alcli.simulation.oracle import Oracle
-from alcli.simulation.situation import Situation
-from alcli.strategies._arrays import ArraySource
-from alcli.strategies._contract import select, strategy_of
-from alcli.strategies._view import View
+from alcli.simulation.round import Situation
 
 C, D, N = 3, 4, 50
 

@@ -3,12 +3,12 @@ import pytest
 
 from alcli import plugins
 from alcli.errors import UsageError
-from alcli.numerics.frank_wolfe import frank_wolfe
-from alcli.numerics.gradient_rows import GradientRows
+from alcli.numerics.gradients.gradient_rows import GradientRows
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import acs_fw
-from alcli.strategies._contract import select, strategy_of
-from alcli.strategies._gradients import importance
-from alcli.strategies.acs_fw import expected_log_likelihood
+from alcli.strategies.acs_fw import expected_log_likelihood, frank_wolfe
+from alcli.strategies.sparse_greedy import importance
 from tests.dense_sparse import pool
 from tests.helpers import TableHead, random_head, view_of
 

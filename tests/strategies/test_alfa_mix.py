@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from alcli.errors import DataError, UsageError
-from alcli.numerics.kmeans import central_rows
-from alcli.numerics.unit_rows import unit_rows
+from alcli.numerics.diversity.kmeans import central_rows
+from alcli.numerics.rows import unit_rows
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import alfa_mix
-from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.alfa_mix import _cap
 from tests.helpers import normal_rows, random_head, view_of
 

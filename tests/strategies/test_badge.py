@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from alcli.numerics.kmeanspp import k_means_pp
+from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.rows import Factor, Rows
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import badge
-from alcli.strategies._contract import select, strategy_of
 from tests.committees import fitted_numbers
 from tests.helpers import TableHead, random_head, view_of
 

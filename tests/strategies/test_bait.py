@@ -3,8 +3,9 @@ import pytest
 
 from alcli import plugins
 from alcli.errors import UsageError
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import bait
-from alcli.strategies._contract import select, strategy_of
 from tests.helpers import random_head, view_of
 
 STRATEGY = strategy_of(bait)

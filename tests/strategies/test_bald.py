@@ -2,8 +2,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import bald
-from alcli.strategies._contract import select, strategy_of
 from tests.committees import draws_of, fitted, information_by_entropies, members, of_probs
 
 STRATEGY = strategy_of(bald)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from alcli.errors import UsageError
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import bald, batchbald
-from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.batchbald import greedy
 from tests.committees import draws_of, fitted, information_by_entropies, members, of_probs
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from alcli.errors import UsageError
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import bemps
-from alcli.strategies._contract import select, strategy_of
 from tests.committees import draws_of, fitted
 from tests.helpers import TableHead, view_of
 

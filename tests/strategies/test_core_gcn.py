@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from alcli.errors import UsageError
-from alcli.numerics.graph_network import trained_hidden
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import core_gcn
-from alcli.strategies._contract import select, strategy_of
+from alcli.strategies.core_gcn import trained_hidden
 from tests.helpers import view_of
 
 STRATEGY = strategy_of(core_gcn)

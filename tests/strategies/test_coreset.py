@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import coreset
-from alcli.strategies._contract import select, strategy_of
 from tests.helpers import view_of
 
 STRATEGY = strategy_of(coreset)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from alcli.errors import DataError, UsageError
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import direct
-from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.direct import _shares
 from tests.helpers import TableHead, random_head, view_of
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import discriminative
-from alcli.strategies._contract import select, strategy_of
 from tests.helpers import view_of
 
 STRATEGY = strategy_of(discriminative)

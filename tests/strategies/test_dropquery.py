@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 
 from alcli.errors import UsageError
-from alcli.numerics.dropped import kept
+from alcli.numerics.diversity.kmeans import central_rows
 from alcli.numerics.hashing import hash_integers
-from alcli.numerics.kmeans import central_rows
-from alcli.numerics.unit_rows import unit_rows
+from alcli.numerics.rows import unit_rows
 from alcli.strategies import dropquery
-from alcli.strategies.dropquery import _least_changes
+from alcli.strategies.dropquery import _least_changes, kept
 from tests.helpers import TableHead, chooser, normal_rows, random_head
 
 choose = chooser(dropquery)

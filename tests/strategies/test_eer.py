@@ -8,8 +8,9 @@ from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model, evidence_of
 from alcli.posteriors.laplace_shared import LaplaceShared
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import eer
-from alcli.strategies._contract import select, strategy_of
 from alcli.workflows.recipe import Recipe
 from tests.helpers import random_head, view_of
 

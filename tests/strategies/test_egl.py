@@ -1,7 +1,8 @@
 import numpy as np
 
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import egl
-from alcli.strategies._contract import select, strategy_of
 from tests.committees import fitted_numbers
 from tests.helpers import TableHead, random_head, view_of
 

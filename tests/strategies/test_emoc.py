@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from alcli.heads._contract import Training
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import emoc
-from alcli.strategies._contract import select, strategy_of
 from tests.helpers import random_head, view_of
 from tests.strategies.test_eer import fitted
 

@@ -8,10 +8,11 @@ from alcli.errors import UsageError
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
 from alcli.heads._network import NetworkHead
-from alcli.numerics.entropy_gradient import norms
 from alcli.numerics.network import Network
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import ent_gradnorm, entropy
-from alcli.strategies._contract import select, strategy_of
+from alcli.strategies.ent_gradnorm import norms
 from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(ent_gradnorm)

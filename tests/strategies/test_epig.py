@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 
 from alcli.errors import UsageError
 from alcli.numerics.blocks import workers
-from alcli.numerics.committee import information
-from alcli.numerics.pair_information import Targets
+from alcli.numerics.information.committee import information
+from alcli.numerics.information.pairs import Targets
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import epig
-from alcli.strategies._contract import select, strategy_of
 from tests.committees import draws_of, fitted, members
 from tests.helpers import TableHead, view_of
 

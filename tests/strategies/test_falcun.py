@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from alcli.errors import UsageError
-from alcli.numerics.falcun import falcun_draws
 from alcli.strategies import falcun
+from alcli.strategies.falcun import falcun_draws
 from alcli.strategies.margin import margin
 from tests.helpers import TableHead, chooser, normal_rows, random_head
 

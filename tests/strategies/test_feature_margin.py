@@ -5,8 +5,9 @@ import pytest
 from scipy.optimize import minimize
 
 from alcli.errors import UsageError
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import feature_margin
-from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.feature_margin import boundary_distances, class_gaps
 from tests.helpers import TableHead, random_head, view_of
 

@@ -3,8 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import kdpp
-from alcli.strategies._contract import select, strategy_of
 from tests.helpers import view_of
 
 STRATEGY = strategy_of(kdpp)

@@ -1,7 +1,8 @@
 import numpy as np
 
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import kmeans
-from alcli.strategies._contract import select, strategy_of
 from tests.helpers import view_of
 
 STRATEGY = strategy_of(kmeans)

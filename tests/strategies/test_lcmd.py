@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-
-from alcli.strategies import lcmd
-from alcli.strategies._contract import select, strategy_of
-from tests.helpers import view_of
 from tests.numerics.test_lcmd import naive
+
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
+from alcli.strategies import lcmd
+from tests.helpers import view_of
 
 STRATEGY = strategy_of(lcmd)
 

@@ -8,10 +8,11 @@ from alcli.heads._branch import Branch
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
 from alcli.heads._network import NetworkHead
+from alcli.live.live import Live
+from alcli.selection.select import select
+from alcli.selection.source import ArraySource
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import learning_loss
-from alcli.strategies._arrays import ArraySource
-from alcli.strategies._contract import select, strategy_of
-from alcli.strategies._live import Live
 from tests.helpers import view_of
 
 STRATEGY = strategy_of(learning_loss)

@@ -7,8 +7,9 @@ from alcli.heads._branch import Branch
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
 from alcli.heads._network import NetworkHead
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import ent_gradnorm, lplgrad
-from alcli.strategies._contract import select, strategy_of
 from tests.helpers import random_head, view_of
 
 

@@ -10,13 +10,14 @@ from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
 from alcli.heads._network import NetworkHead
 from alcli.numerics.blocks import thread_limit, workers
-from alcli.numerics.deviations import deviation_rows, perturbations, perturbed_layers, softmax_deviation
+from alcli.numerics.gradients.deviations import deviation_rows, perturbations, perturbed_layers, softmax_deviation
 from alcli.numerics.logistic import log_softmax, softmax
 from alcli.numerics.network import Network
-from alcli.numerics.noise_kernel import jacobian_rows
 from alcli.posteriors._contract import sample_noise
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import noise_stability
-from alcli.strategies._contract import select, strategy_of
+from alcli.strategies.noise_stability import jacobian_rows
 from tests.helpers import view_of
 
 STRATEGY = strategy_of(noise_stability)

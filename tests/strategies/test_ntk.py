@@ -6,16 +6,17 @@ from alcli.errors import DataError, UsageError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads.ridge import ridge as ridge_head
-from alcli.numerics.ntk_look_ahead import MOST_HELD
+from alcli.live.live import Live
+from alcli.numerics.tangent.look_ahead import MOST_HELD
 from alcli.posteriors.laplace_shared import LaplaceShared
+from alcli.selection.select import select
+from alcli.selection.source import ArraySource
+from alcli.selection.strategy import strategy_of
+from alcli.selection.view import View
 from alcli.simulation.contenders import contender
 from alcli.simulation.oracle import Oracle
-from alcli.simulation.situation import Situation
+from alcli.simulation.round import Situation
 from alcli.strategies import ntk
-from alcli.strategies._arrays import ArraySource
-from alcli.strategies._contract import select, strategy_of
-from alcli.strategies._live import Live
-from alcli.strategies._view import View
 from alcli.strategies.ntk import FEW
 from tests.helpers import TableHead, random_head, view_of
 
@@ -236,7 +237,7 @@ def test_options_that_do_not_go_together(options, message):
 
 
 def test_changes_of_too_many_pairs_are_not_kept(monkeypatch):
-    monkeypatch.setattr("alcli.numerics.ntk_look_ahead.MOST_HELD", 100)
+    monkeypatch.setattr("alcli.numerics.tangent.look_ahead.MOST_HELD", 100)
     with pytest.raises(UsageError, match="at most 10 candidates, not 53; use -p candidates=10"):
         chosen(diversify="kmeanspp", head=Hidden())
     with pytest.raises(UsageError, match="at most 10 candidates, not 53; use -p candidates=10"):
@@ -260,7 +261,7 @@ def test_changes_of_all_candidates_are_looked_at_where_they_are_short(monkeypatc
 
 
 def test_a_coupled_kernel_of_too_many_rows_is_refused(monkeypatch):
-    monkeypatch.setattr("alcli.strategies._tangent.MOST_COUPLED", 7 * (7 + 53) * 9 - 1)
+    monkeypatch.setattr("alcli.numerics.tangent.problem.MOST_COUPLED", 7 * (7 + 53) * 9 - 1)
     with pytest.raises(DataError, match=r"too large for 7 labelled rows, 53 candidates and 3 classes .* use kernel=sum-of-logits"):
         chosen(kernel="empirical", head=Hidden())
     assert len(chosen(kernel="empirical").rows_K) == 5

@@ -3,8 +3,9 @@ import pytest
 
 from alcli.errors import UsageError
 from alcli.numerics.hashing import hash_integers, uniforms
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import power_bald
-from alcli.strategies._contract import select, strategy_of
 from alcli.strategies.bald import bald
 from tests.committees import draws_of, fitted, members
 

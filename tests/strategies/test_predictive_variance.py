@@ -8,8 +8,9 @@ from alcli.heads.ridge import ridge
 from alcli.heads.softmax import softmax
 from alcli.posteriors.laplace_block import LaplaceBlock
 from alcli.posteriors.laplace_shared import LaplaceShared
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import predictive_variance
-from alcli.strategies._contract import select, strategy_of
 from tests.committees import fitted
 from tests.helpers import view_of
 from tests.pools import tiny_features

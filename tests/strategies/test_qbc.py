@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alcli.numerics.hashing import uniforms
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import bald, qbc
-from alcli.strategies._contract import select, strategy_of
 from tests.committees import draws_of, fitted, members, of_probs
 
 

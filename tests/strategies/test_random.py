@@ -1,8 +1,9 @@
 import numpy as np
 
 from alcli.numerics.hashing import hash_integers, uniforms
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import random
-from alcli.strategies._contract import select, strategy_of
 from tests.helpers import view_of
 
 STRATEGY = strategy_of(random)

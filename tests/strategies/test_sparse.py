@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import sparse_greedy, sparse_iht
-from alcli.strategies._contract import select, strategy_of
 from tests.dense_sparse import pool
 from tests.helpers import random_head, view_of
 

@@ -4,7 +4,7 @@ import pytest
 from alcli import plugins
 from alcli.errors import UsageError
 from alcli.strategies import egl, sparse_greedy
-from alcli.strategies._gradients import importance
+from alcli.strategies.sparse_greedy import importance
 from tests.dense_sparse import Dense, dense_greedy, dense_of, pool
 from tests.helpers import TableHead, chooser, random_head
 

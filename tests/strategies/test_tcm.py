@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from alcli.errors import UsageError
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import margin, tcm, typiclust
-from alcli.strategies._contract import select, strategy_of
 from tests.helpers import random_head, view_of
 
 

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from alcli.errors import UsageError
-from alcli.numerics.herding import max_herding
-from alcli.numerics.unit_rows import unit_rows
-from alcli.strategies import _coverage, maxherding, uherding
-from alcli.strategies._contract import select, strategy_of
+from alcli.numerics.diversity.herding import max_herding
+from alcli.numerics.rows import unit_rows
+from alcli.selection import subsets as _coverage
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
+from alcli.strategies import maxherding, uherding
 from alcli.strategies.margin import margin
 from tests.helpers import TableHead, random_head, view_of
 

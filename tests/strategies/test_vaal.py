@@ -7,9 +7,10 @@ import pytest
 
 from alcli.embedders import _contract as optional
 from alcli.errors import UnavailableError, UsageError
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import vaal
-from alcli.strategies._adversary import Adversary, Settings, Standard, divergence
-from alcli.strategies._contract import select, strategy_of
+from alcli.strategies.vaal import Adversary, Settings, Standard, divergence
 from tests.helpers import view_of
 
 torch = pytest.importorskip("torch")

@@ -1,8 +1,9 @@
 import numpy as np
 
 from alcli.numerics.hashing import uniforms
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
 from alcli.strategies import variation_ratio
-from alcli.strategies._contract import select, strategy_of
 from tests.committees import draws_of, fitted, members, of_probs
 
 

@@ -257,7 +257,7 @@ def test_groups_of_one_row_are_simulated_as_rows(folder, alcli):
 
 
 def test_no_group_is_on_both_sides(labelled_pool, alcli, monkeypatch):
-    from alcli.simulation import rounds
+    from alcli.simulation import cell as rounds
 
     seen = []
     original = rounds._fit

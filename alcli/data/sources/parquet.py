@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from alcli.data import hive
-from alcli.data.files import DataFile
-from alcli.data.pages import check_pages
-from alcli.data.parquet import count_rows, open_parquet, reading
+from alcli.data.reading import hive
+from alcli.data.reading.files import DataFile
+from alcli.data.reading.pages import check_pages
+from alcli.data.reading.parquet import count_rows, open_parquet, reading
 from alcli.data.sources.columns import TRAVELLERS
 from alcli.errors import DataError, printable
 

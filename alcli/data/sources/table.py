@@ -111,7 +111,7 @@ class TableSource:
             return [None if v is None else np.asarray(v) for v in column.to_pylist()]
         values = column.to_pylist()
         if self.kind == "text":
-            return values  # type: ignore[no-any-return]
+            return values
         return [self._image(v) for v in values]
 
     def _image(self, value: Any) -> bytes | Path | None:

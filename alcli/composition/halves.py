@@ -1,0 +1,148 @@
+"""Strategies made of two halves: what a candidate looks like (an embedding), and how rows of it are chosen (a selector).
+
+A named strategy is one such pair: badge is grad/kmeanspp, coreset feature/kcenter, kmeans feature/kmeans, lcmd feature/lcmd, kdpp
+feature/kdpp, noise-stability noise/kcenter, acs-fw samples/fw; `ntk -p acquisition=mlmoc-sq -p diversify=kmeanspp` is delta/kmeanspp.
+Cost: that of the selector, on rows that are known by their inner products (numerics/rows.py) and written out for fw and samples alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from alcli.arrays import Float64, Floats, Int64
+from alcli.composition import pairs as _pairs
+from alcli.numerics.diversity.kcenter import k_center
+from alcli.numerics.diversity.kdpp import k_dpp
+from alcli.numerics.diversity.lcmd import lcmd
+from alcli.numerics.diversity.selectors import SELECTORS
+from alcli.numerics.gradients.gradient_rows import GradientRows
+from alcli.numerics.rows import Factor, Rows, feature_rows
+from alcli.selection.options import AutoOrCount, count_or
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection, Strategy
+from alcli.selection.view import View
+from alcli.strategies.acs_fw import coreset, expected_log_likelihood
+from alcli.strategies.badge import residuals
+from alcli.strategies.kdpp import rank_note
+from alcli.strategies.noise_stability import stability_rows
+from alcli.strategies.ntk import change_rows
+
+_SAMPLES = 100  # as in acs-fw
+_DRAWS = frozenset({"kmeanspp", "kmeans", "kdpp"})
+_FROM_LABELLED = frozenset({"kcenter", "lcmd"})
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Candidates as rows. centres: labelled rows of the same embedding. sums: rows that can be added up.
+
+    from_zero: a row at 0 has nothing to teach, so 0 counts as covered. places_M: of the rows among the candidates; None for all.
+    """
+
+    rows: Rows
+    centres: Rows | None = None
+    sums: Callable[[], GradientRows] | None = None
+    from_zero: bool = True
+    places_M: Int64 | None = None
+    notes: tuple[str, ...] = ()
+
+
+def composed(name: str) -> Strategy:
+    """The strategy EMBEDDING/SELECTOR. Raises UsageError as `_pairs.halves`."""
+    embedding, selector = _pairs.halves(name)
+    with_labelled = WITH_LABELLED.get(embedding) if selector in _FROM_LABELLED else None
+    needs = _pairs.EMBEDDINGS[embedding][0] + (("labelled",) if with_labelled else ())
+    embed = with_labelled or EMBED[embedding]
+
+    def run(view: View, k: int, *, rng: np.random.Generator) -> Selection:
+        return _selected(view, k, rng, embed(view, k, rng), selector)
+
+    def run_on_changes(view: View, k: int, *, rng: np.random.Generator, candidates: AutoOrCount = "auto") -> Selection:
+        count_or("auto", candidates=candidates)
+        return _selected(view, k, rng, _changes(view, k, rng, candidates), selector)
+
+    if embedding == "delta":
+        return Strategy(run_on_changes, needs, pointwise=False, random=True)
+    return Strategy(run, needs, pointwise=False, random=selector in _DRAWS, samples=_SAMPLES if embedding == "samples" else 0)
+
+
+def _selected(view: View, k: int, rng: np.random.Generator, embedded: Embedded, selector: str) -> Selection:
+    if selector == "fw":
+        assert embedded.sums is not None
+        picks_K, scores_K, weights_K, notes, record = coreset(embedded.sums(), k)
+        return Selection(view.rows[picks_K], finite32(scores_K), weights_K, notes=embedded.notes + notes, record=record)
+    picks_K, scores_K, notes = _select_rows(embedded, selector, k, rng)
+    rows_M = view.rows if embedded.places_M is None else view.rows[embedded.places_M]
+    return Selection(rows_M[picks_K], finite32(scores_K), notes=embedded.notes + notes)
+
+
+def _select_rows(embedded: Embedded, selector: str, k: int, rng: np.random.Generator) -> tuple[Int64, Float64, tuple[str, ...]]:
+    rows, centres = embedded.rows, embedded.centres
+    if selector == "kcenter":
+        start_N = rows.sq_norms if embedded.from_zero and centres is None else None
+        return *k_center(rows, k, centres, start_N=start_N), ()
+    if selector == "lcmd":
+        return *lcmd(rows, k, centres), ()
+    if selector == "kdpp":
+        picks_K, scores_K, rank = k_dpp(rows, k, rng)
+        return picks_K, scores_K, rank_note("the rows", rank, k)
+    picks_K, scores_K = SELECTORS[selector](rows, k, rng)
+    return picks_K, scores_K, rank_note("the rows", int(np.count_nonzero(scores_K)), k) if selector == "maxdet" else ()
+
+
+# -- embeddings: (view, k, rng) -> Embedded; k: how many rows will be wanted ------------------------------------------------------------
+
+
+def _features(view: View, k: int, rng: np.random.Generator) -> Embedded:
+    X_ND = view.matrix("features")
+    return Embedded(Rows(Factor(X_ND)), sums=lambda: GradientRows(X_ND), from_zero=False)
+
+
+def _features_with_labelled(view: View, k: int, rng: np.random.Generator) -> Embedded:
+    rows, centres = feature_rows(view.matrix("features"), view.labelled())
+    return Embedded(rows, centres, from_zero=False)
+
+
+def _probabilities(view: View, k: int, rng: np.random.Generator) -> Embedded:
+    P_NC = np.exp(view.matrix("log_probs"))
+    return Embedded(Rows(Factor(P_NC)), sums=lambda: GradientRows(P_NC), from_zero=False)
+
+
+def _probabilities_with_labelled(view: View, k: int, rng: np.random.Generator) -> Embedded:
+    if view.n_labelled == 0:
+        return _probabilities(view, k, rng)
+    P_NC = np.exp(view.matrix("log_probs"))
+    labelled_LC = np.exp(view.evaluate("log_probs", view.labelled())).astype(P_NC.dtype)
+    rows, centres = feature_rows(P_NC, labelled_LC)
+    return Embedded(rows, centres, from_zero=False)
+
+
+def _gradients(view: View, k: int, rng: np.random.Generator) -> Embedded:
+    a_NC, H_ND = residuals(view.matrix("log_probs")), view.matrix("hidden")
+    return Embedded(Rows(Factor(a_NC), Factor(H_ND, offset=1.0)), sums=lambda: GradientRows(a_NC, H_ND))
+
+
+def _deviations(view: View, k: int, rng: np.random.Generator) -> Embedded:
+    return Embedded(stability_rows(view, rng))
+
+
+def _changes(view: View, k: int, rng: np.random.Generator, candidates: str = "auto") -> Embedded:
+    places_M, rows, notes = change_rows(view, k, candidates, rng)
+    return Embedded(rows, places_M=places_M, notes=notes)
+
+
+def _likelihoods(view: View, k: int, rng: np.random.Generator) -> Embedded:
+    E_NS: Floats = view.reduced(partial(expected_log_likelihood, centre=True, gamma_e=0.0), "sample_log_probs")
+    return Embedded(Rows(Factor(E_NS)), sums=lambda: GradientRows(E_NS))
+
+
+EMBED: Mapping[str, Callable[[View, int, np.random.Generator], Embedded]] = {
+    "feature": _features, "prob": _probabilities, "grad": _gradients, "noise": _deviations, "delta": _changes, "samples": _likelihoods,
+}  # fmt: skip
+WITH_LABELLED: Mapping[str, Callable[[View, int, np.random.Generator], Embedded]] = {
+    "feature": _features_with_labelled, "prob": _probabilities_with_labelled,
+}  # fmt: skip

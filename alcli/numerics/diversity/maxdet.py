@@ -1,0 +1,90 @@
+"""Greedy maximisation of the determinant of a Gram matrix: each pick is the row farthest from the span of the picks so far.
+
+The same as a Cholesky factorisation with diagonal pivots, and as the greedy search for the mode of a k-DPP.
+Source: Chen, Zhang & Zhou 2018, "Fast greedy MAP inference for determinantal point process", Alg. 1; there the log-determinant.
+Cost: N k^2 flops for the factor and the columns of `Rows`, both for 32 likely picks at once; memory N k numbers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Int64
+from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
+from alcli.numerics.diversity.columns import batch_of, largest
+from alcli.numerics.diversity.kcenter import free_by_norm
+from alcli.numerics.rows import Rows
+
+_ROUNDINGS = 64  # of a column, in units of its precision: what is left of a row in the span
+
+
+class Pivots(NamedTuple):
+    """picks_R: int64. distances_R: of each to the span of the earlier ones. F_NR: factor with F F' = Gram matrix on the span, unscaled."""
+
+    picks_R: Int64
+    distances_R: Float64
+    F_NR: Array
+
+
+def max_det(rows: Rows, k: int) -> tuple[Int64, Float64]:
+    """Pick k <= N rows, int64, and the distance of each to the span of the earlier ones; ties go to the lowest row.
+
+    Once every row lies in the span, up to rounding, the rest come by norm, largest first, at distance 0.
+    """
+    picks_R, distances_R, _ = pivoted_cholesky(rows, k)
+    rest = free_by_norm(rows, picks_R)[: k - len(picks_R)]
+    return np.append(picks_R, rest).astype(np.int64), np.append(distances_R, np.zeros(len(rest)))
+
+
+def pivoted_cholesky(rows: Rows, k: int) -> Pivots:
+    """At most k pivots: fewer where the rows have a smaller rank, up to rounding of their products."""
+    left_N = rows.sq_norms.copy()
+    picks: list[int] = []
+    distances: list[float] = []
+    with workers() as spread:
+        left = _Left(rows, k, spread)
+        least = _ROUNDINGS * float(np.finfo(left.F_NK.dtype).eps) * float(left_N.max(initial=0.0))
+        while len(picks) < k and left_N.max() > least:
+            i = int(left_N.argmax())
+            picks.append(i)
+            distances.append(float(left_N[i]))
+            left_N -= np.square(left.append(i, left_N), dtype=np.float64)
+            left_N[i] = 0.0
+    F_NR = left.F_NK[:, : len(picks)]
+    return Pivots(np.array(picks, np.int64), np.sqrt(np.array(distances)) * rows.scale, F_NR)
+
+
+class _Left:
+    """The factor so far, and columns of what it leaves of the Gram matrix, for the 32 rows of which most is left."""
+
+    def __init__(self, rows: Rows, k: int, spread: Spread) -> None:
+        self._rows, self._spread = rows, spread
+        self._n, self._from = 0, 0  # columns of the factor now, and when those of the Gram matrix were made
+        self._make_columns(batch_of(int(rows.sq_norms.argmax()), largest(rows.sq_norms)))
+        self.F_NK: Array = np.empty((rows.n, k), self._left_NM.dtype)
+
+    def append(self, i: int, left_N: Float64) -> Array:
+        """The next column of the factor, with row i as the pivot."""
+        if i not in self._place:
+            self._make_columns(batch_of(i, largest(left_N)))
+        column_N: Array = self._left_NM[:, self._place[i]] - self.F_NK[:, self._from : self._n] @ self.F_NK[i, self._from : self._n]
+        column_N /= np.sqrt(max(column_N[i], np.finfo(column_N.dtype).tiny))
+        self.F_NK[:, self._n] = self._rows.same_for_copies(column_N)
+        self._n += 1
+        return column_N
+
+    def _make_columns(self, index_M: Int64) -> None:
+        self._left_NM: Array = self._rows.inner_with(self._rows, index_M, self._spread)
+        self._place: dict[int, int] = {int(row): m for m, row in enumerate(index_M)}
+        self._from = self._n
+        if self._n:
+            pivots_TM = np.ascontiguousarray(self.F_NK[index_M, : self._n].T)
+
+            def work(first: int, last: int) -> None:
+                for a in range(first, last, BLOCK_ROWS):
+                    b = min(a + BLOCK_ROWS, last)
+                    self._left_NM[a:b] -= self.F_NK[a:b, : self._n] @ pivots_TM
+
+            self._spread(self._rows.n, work)

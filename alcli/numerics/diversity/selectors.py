@@ -1,0 +1,58 @@
+"""Ways to choose k rows of an embedding that is known by its inner products: one table, by name.
+
+Each takes (rows, k, rng) and returns picks, int64 [k] in the order they were made, and what each pick scored then, float64 [k].
+Cost: that of the file of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from alcli.arrays import Float64, Int64
+from alcli.numerics.diversity.kcenter import free_by_norm, k_center
+from alcli.numerics.diversity.kdpp import k_dpp
+from alcli.numerics.diversity.kmeans import central_rows
+from alcli.numerics.diversity.kmeanspp import k_means_pp
+from alcli.numerics.diversity.lcmd import lcmd
+from alcli.numerics.diversity.maxdet import max_det, pivoted_cholesky
+from alcli.numerics.rows import Factor, Rows
+
+Selector: TypeAlias = Callable[[Rows, int, np.random.Generator], tuple[Int64, Float64]]
+
+_COORDINATES = 512
+
+
+def largest_first_kmeanspp(rows: Rows, k: int, rng: np.random.Generator) -> tuple[Int64, Float64]:
+    """D^2 sampling that starts with the row of largest norm."""
+    return k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng)
+
+
+def top_norm(rows: Rows, k: int) -> tuple[Int64, Float64]:
+    """The k rows of largest norm, and their norms; ties go to the lowest row."""
+    picks = free_by_norm(rows, np.empty(0, np.int64))[:k]
+    return picks, np.sqrt(rows.sq_norms[picks]) * rows.scale
+
+
+def nearest_to_means(rows: Rows, k: int, rng: np.random.Generator) -> tuple[Int64, Float64]:
+    """The rows nearest to the centres of k clusters, by the clusters' sizes, largest first; scores: rows in the cluster.
+
+    Rows that are products are clustered by their coordinates in the span of max(k, 512) of them, chosen by `pivoted_cholesky`: exact
+    where their rank is no larger. Memory: N times as many numbers.
+    """
+    is_plain = len(rows.factors) == 1 and isinstance(rows.factors[0], Factor)
+    X_ND = rows.factors[0].F_ND if is_plain else pivoted_cholesky(rows, min(rows.n, max(k, _COORDINATES))).F_NR
+    return central_rows(X_ND, k, rng)
+
+
+SELECTORS: Mapping[str, Selector] = {
+    "kcenter": lambda rows, k, rng: k_center(rows, k),
+    "kdpp": lambda rows, k, rng: k_dpp(rows, k, rng)[:2],
+    "kmeans": nearest_to_means,
+    "kmeanspp": largest_first_kmeanspp,
+    "lcmd": lambda rows, k, rng: lcmd(rows, k),
+    "maxdet": lambda rows, k, rng: max_det(rows, k),
+    "topnorm": lambda rows, k, rng: top_norm(rows, k),
+}

@@ -1,0 +1,232 @@
+"""The chosen rows of a sparse approximation, their weights, and how Phi_j fits Phi w - v, in two forms of equal answers.
+
+`Residuals` keeps the residual Phi w - v itself, a point of K D1 numbers; a product with all rows costs 2 N K D1 flops.
+`Columns` keeps inner products of the chosen rows with all others, float32 [|S|, N]; a column costs 2 N (K + D1) flops, and a
+combination of them 2 N |S|. It is the better one unless classes are few or the batch is large (`cheaper_form`).
+Both answer for some rows in float64 and for all rows with a known error, so that whoever decides by the former decides alike.
+Source: own; the problem is that of Shen et al. 2022 (sparse_problem.py).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from alcli.arrays import Float32, Float64, Int64
+from alcli.numerics.blocks import BLOCK_ROWS, Spread
+from alcli.numerics.gradients.gradient_rows import combine, correlate
+from alcli.numerics.gradients.sparse_problem import Problem, line_search, longest_step
+
+Form: TypeAlias = Literal["residuals", "columns"]
+
+MOST_COLUMN_BYTES = 1 << 29
+_ZERO = 1e-12  # weights are of order 1: what rounding leaves of one that fell to 0 must not block the next step
+_FLOPS_PER_READ = 6  # multiplications by a few columns in the time of reading one float32
+_FLOPS_PER_CHOSEN = 10  # products with the chosen rows: two of float64 by one thread, on half of the batch on average
+
+
+class Support(ABC):
+    """The set S with weights w >= 0. Room for b rows; factors of the chosen ones are kept in float64, b (K + D1) numbers."""
+
+    def __init__(self, problem: Problem, b: int, spread: Spread) -> None:
+        self.problem, self._spread = problem, spread
+        self.size = 0
+        self._S, self._w = np.empty(b, np.int64), np.zeros(b)
+        self._a, self._phi = np.empty((b, problem.rows.K)), np.empty((b, problem.rows.D1))
+        self.norms_N = np.sqrt(problem.sq_norms_N)
+
+    @property
+    def S(self) -> Int64:
+        return self._S[: self.size]
+
+    @property
+    def w(self) -> Float64:
+        return self._w[: self.size]
+
+    @property
+    def factors(self) -> tuple[Float64, Float64]:
+        """(a, phi) of the chosen rows."""
+        return self._a[: self.size], self._phi[: self.size]
+
+    def add(self, rows_M: Int64) -> None:
+        """Choose rows, with weight 0."""
+        new = slice(self.size, self.size + len(rows_M))
+        self._S[new] = rows_M
+        self._a[new], self._phi[new] = self.problem.rows.factors_at(rows_M)
+        self.size = new.stop
+        self._added(new)
+
+    def slope(self) -> Float64:
+        """Half the gradient of f1 on S."""
+        out_S: Float64 = self._fit() + self.problem.beta * (self.w - 1.0)
+        return out_S
+
+    def descend(self, u_S: Float64, slope_along: float) -> None:
+        """Go from w against u to the least f1, or to where the first weight reaches 0. slope_along: <slope, u>."""
+        image = self._image(u_S)
+        mu = line_search(slope_along, self._sq(image, u_S), float(u_S @ u_S), self.problem.beta)
+        mu = min(mu, longest_step(self.w, u_S))
+        self._move(image, mu)
+        self._w[: self.size] = np.maximum(self.w - mu * u_S, 0.0)  # rounding may leave less than 0
+
+    def de_bias(self) -> None:
+        """One safe step down the slope on S: weights of 0 that would fall stay, so f1 never rises."""
+        slope_S = self.slope()
+        u_S = np.where((self.w <= _ZERO) & (slope_S > 0.0), 0.0, slope_S)
+        self.descend(u_S, float(u_S @ slope_S))
+
+    def f(self) -> float:
+        """The objective."""
+        return self.problem.f(self.distance_sq(), self.w, self.S)
+
+    @abstractmethod
+    def distance_sq(self) -> float:
+        """|v - Phi w|^2."""
+
+    @abstractmethod
+    def fit_at(self, rows_M: Int64) -> Float64:
+        """Phi_j . (Phi w - v) for some rows, in float64."""
+
+    @abstractmethod
+    def fit_all(self) -> tuple[Float64, float]:
+        """(Phi_j . (Phi w - v) for all rows, its error in units of |Phi_j|)."""
+
+    @abstractmethod
+    def _added(self, new: slice) -> None: ...
+    @abstractmethod
+    def _fit(self) -> Float64:
+        """Phi_j . (Phi w - v) on S."""
+
+    @abstractmethod
+    def _image(self, u_S: Float64) -> Float64:
+        """What Phi u does, in the terms of the form."""
+
+    @abstractmethod
+    def _sq(self, image: Float64, u_S: Float64) -> float:
+        """|Phi u|^2."""
+
+    @abstractmethod
+    def _move(self, image: Float64, mu: float) -> None: ...
+
+
+class Residuals(Support):
+    """Keeps Phi w - v. Cost: `de_bias` 4 |S| K D1 flops, `fit_at` 2 K D1 a row, `fit_all` 2 N K D1. Memory: two points."""
+
+    def __init__(self, problem: Problem, b: int, spread: Spread) -> None:
+        super().__init__(problem, b, spread)
+        self.residual_KD1 = -problem.v_KD1
+
+    def distance_sq(self) -> float:
+        return float(np.vdot(self.residual_KD1, self.residual_KD1))
+
+    def fit_at(self, rows_M: Int64) -> Float64:
+        return self.problem.gain * self.problem.rows.correlate_at(self.residual_KD1, rows_M)
+
+    def fit_all(self) -> tuple[Float64, float]:
+        fit_N = self.problem.gain * self.problem.rows.correlate(self.residual_KD1, self._spread)
+        return fit_N, self.problem.rows.rounding * float(np.sqrt(self.distance_sq()))
+
+    def put(self, w_S: Float64) -> None:
+        """Set all weights at once."""
+        self._w[: self.size] = w_S
+        self.residual_KD1 = self._image(w_S) - self.problem.v_KD1
+
+    def _added(self, new: slice) -> None: ...
+
+    def _fit(self) -> Float64:
+        return self.problem.gain * correlate(*self.factors, self.residual_KD1)
+
+    def _image(self, u_S: Float64) -> Float64:
+        moved = np.flatnonzero(u_S)
+        a_SK, phi_SD1 = self.factors
+        if 2 * len(moved) < len(u_S):
+            a_SK, phi_SD1, u_S = a_SK[moved], phi_SD1[moved], u_S[moved]
+        return combine(a_SK, phi_SD1, self.problem.gain * u_S)
+
+    def _sq(self, image: Float64, u_S: Float64) -> float:
+        return float(np.vdot(image, image))
+
+    def _move(self, image: Float64, mu: float) -> None:
+        self.residual_KD1 = self.residual_KD1 - mu * image
+
+
+class Columns(Support):
+    """Keeps Phi^T Phi_S and Phi^T Phi w. Cost: `de_bias` 4 |S|^2 flops, `fit_at` 2 |S| (K + D1) a row, `fit_all` 2 N |S| and
+    2 N (K + D1) for each new column. Memory: 4 N b bytes, and 8 b^2."""
+
+    def __init__(self, problem: Problem, b: int, spread: Spread) -> None:
+        super().__init__(problem, b, spread)
+        rows = problem.rows
+        self._gram_SS, self._fit_S = np.empty((b, b)), np.empty(b)
+        # Phi^T v: in float64, since decisions rest on it
+        self._target_N = problem.gain * rows.correlate_at(problem.v_KD1, np.arange(rows.n))
+        self._columns_MN = np.empty((b, rows.n), np.float32)
+        self._n_columns = 0
+        self._known_S = np.zeros(b)  # the weights of `_fit_N`, and what its rounding adds up to
+        self._fit_N, self._error_sq = -self._target_N, 0.0
+
+    def distance_sq(self) -> float:
+        fit_S, target_S = self._fit(), self._target_N[self.S]
+        return max(0.0, float(self.w @ (fit_S - target_S)) + 1.0)
+
+    def fit_at(self, rows_M: Int64) -> Float64:
+        return self.problem.rows.once_each(rows_M, lambda rows: self._gram(rows) @ self.w - self._target_N[rows])
+
+    def fit_all(self) -> tuple[Float64, float]:
+        rows, new_S = self.problem.rows, self.S[self._n_columns :]
+        if len(new_S):
+            self._columns_MN[self._n_columns : self.size] = rows.inner_with(rows, new_S, self._spread).T
+            self._n_columns = self.size
+        change_S = self.w - self._known_S[: self.size]
+        scaled_S = (self.problem.gain**2 * change_S).astype(np.float32)
+        self._spread(rows.n, lambda first, last: self._add_product(first, last, scaled_S))
+        self._known_S[: self.size] = self.w
+        norms_S = self.problem.gain * np.sqrt(rows.sq_norms[self.S])
+        per_column = rows.rounding + 4.0 * float(np.finfo(np.float32).eps)
+        self._error_sq += float(np.square(per_column * change_S * norms_S).sum())
+        return self._fit_N, float(np.sqrt(self._error_sq))
+
+    def _add_product(self, first: int, last: int, scaled_S: Float32) -> None:
+        for i in range(first, last, BLOCK_ROWS):
+            rows = slice(i, min(i + BLOCK_ROWS, last))
+            self._fit_N[rows] += scaled_S @ self._columns_MN[: self.size, rows]
+
+    def _gram(self, rows_M: Int64) -> Float64:
+        """Phi_M^T Phi_S, float64 [M, |S|]."""
+        a_MK, phi_MD1 = self.problem.rows.factors_at(rows_M)
+        a_SK, phi_SD1 = self.factors
+        gram_MS: Float64 = (a_MK @ a_SK.T) * (phi_MD1 @ phi_SD1.T) * self.problem.gain**2
+        return gram_MS
+
+    def _added(self, new: slice) -> None:
+        gram_MS = self._gram(self.S[new])
+        self._gram_SS[new, : new.stop] = gram_MS
+        self._gram_SS[: new.stop, new] = gram_MS.T
+        self._fit_S[new] = gram_MS @ self.w - self._target_N[self.S[new]]
+
+    def _fit(self) -> Float64:
+        return self._fit_S[: self.size]
+
+    def _image(self, u_S: Float64) -> Float64:
+        moved = np.flatnonzero(u_S)
+        gram_SS = self._gram_SS[: self.size, : self.size]
+        image_S: Float64 = gram_SS @ u_S if 2 * len(moved) > len(u_S) else gram_SS[:, moved] @ u_S[moved]
+        return image_S
+
+    def _sq(self, image: Float64, u_S: Float64) -> float:
+        return max(0.0, float(u_S @ image))
+
+    def _move(self, image: Float64, mu: float) -> None:
+        self._fit_S[: self.size] -= mu * image
+
+
+def cheaper_form(n: int, K: int, D1: int, b: int) -> Form:
+    """The form of less time per pick whose memory is bounded. Columns are bound by reading, residuals by multiplying."""
+    residuals = 2 * n * K * D1 + _FLOPS_PER_CHOSEN * b * K * D1
+    columns = _FLOPS_PER_READ * n * (K + D1 + b / 2)
+    return "columns" if columns < residuals and 4 * n * b <= MOST_COLUMN_BYTES else "residuals"
+
+
+FORMS: dict[Form, type[Support]] = {"residuals": Residuals, "columns": Columns}

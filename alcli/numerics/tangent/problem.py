@@ -1,0 +1,117 @@
+"""From a view to the kernel regression on its labelled rows, and from this to what a label of each candidate would change.
+
+Source: Mohamadi, Bae & Sutherland 2022, with a ridge that is chosen by leave-one-out; kernels in numerics/tangent/kernels.py.
+Cost: the kernel between n labelled rows and N candidates, and a fit (numerics/tangent/kernel_ridge.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from alcli.arrays import Float64, Floats
+from alcli.errors import DataError, UsageError
+from alcli.numerics.network import Network
+from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.tangent import kernel_ridge
+from alcli.numerics.tangent import look_ahead as ahead
+from alcli.numerics.tangent.covariance import Covariance
+from alcli.numerics.tangent.covariance_sums import columns
+from alcli.numerics.tangent.kernels import KernelRows, TangentRows, gaussian_rows, infinite_rows, linear, tangent_rows
+
+Kernel = Literal["sum-of-logits", "first-logit", "empirical", "infinite", "gp"]
+LookAhead = Literal["ntk", "one-step", "refit"]
+Anchor = Literal["auto", "zero", "current"]
+MOST_COUPLED = 1 << 26  # numbers of a kernel matrix between the labelled rows and all rows, outputs side by side: 512 MiB
+
+
+class Problem(NamedTuple):
+    """What look-ahead is made of. f_NK: outputs of the regression. noise: its mean squared leave-one-out error."""
+
+    rows_L: KernelRows
+    residuals_LK: Float64
+    rows: KernelRows
+    fitted: kernel_ridge.Primal | kernel_ridge.Dual
+    f_NK: Float64
+    noise: float
+
+    @property
+    def classes(self) -> bool:
+        return int(self.f_NK.shape[1]) > 1
+
+    @property
+    def coupled(self) -> bool:
+        return self.rows.outputs > 1
+
+    @property
+    def factored(self) -> bool:
+        """Whether the covariance is held as a product of N x D1 numbers."""
+        return isinstance(self.fitted, kernel_ridge.Primal)
+
+    def supposed(self, f_NK: Float64, covariance: Covariance | None = None) -> Float64:
+        """R_NK: from the outputs to the label of the largest; in a regression E|y - f| for y of the predictive distribution.
+
+        covariance: of the outputs; without one, that of the fitted regression.
+        """
+        if self.classes:
+            return np.eye(f_NK.shape[1])[f_NK.argmax(axis=1)] - f_NK
+        covariance = self.fitted.covariance(self.rows) if covariance is None else covariance
+        in_noise_N = 1.0 + covariance.variance_N * covariance.scale**2 / self.fitted.prior
+        return np.sqrt(2.0 / np.pi * self.noise * in_noise_N)[:, None]
+
+
+def posed(head: Any, X_LD: Floats, Y_LK: Float64, X_ND: Floats, kernel: Kernel, anchor: Anchor, prior: float | None) -> Problem:
+    """The kernel regression on the labelled rows X_LD with targets Y_LK, at the candidates X_ND. prior: a ridge; None chooses it by leave-one-out."""
+    if anchor == "current" and head.link != "identity":
+        raise UsageError(
+            "anchor=current needs the outputs of a head that was trained by squared loss",
+            hint="use --head ridge, or anchor=zero",
+        )
+    current = anchor != "zero" and head.link == "identity"
+    if (current or head.layers) and X_ND.shape[1] != head.dim:
+        raise DataError(
+            f"the head takes features of length {head.dim}, these have {X_ND.shape[1]}",
+            hint="its outputs or hidden layers are looked at",
+        )
+    rows_L, rows = _kernel_rows(head, kernel, X_LD, X_ND)
+    if rows.outputs > 1 and rows_L.n * (rows_L.n + rows.n) * rows.outputs**2 > MOST_COUPLED:
+        what = f"kernel=empirical is too large for {rows_L.n} labelled rows, {rows.n} candidates and {rows.outputs} classes of a head with hidden layers"
+        raise DataError(what, hint="lower -p candidates, or use kernel=sum-of-logits")
+    scalar_L = rows_L if rows.outputs == 1 else _kernel_rows(head, "sum-of-logits", X_LD, X_LD[:0])[0]
+    prior, noise = kernel_ridge.left_out(scalar_L, Y_LK, prior)
+    residuals_LK = Y_LK - head.logits(X_LD) if current else Y_LK
+    fitted = kernel_ridge.fit(rows_L, residuals_LK, prior)
+    f_NK = fitted.predict(rows)
+    return Problem(rows_L, residuals_LK, rows, fitted, f_NK + head.logits(X_ND) if current else f_NK, noise)
+
+
+def _kernel_rows(head: Any, kernel: Kernel, X_LD: Floats, X_ND: Floats) -> tuple[KernelRows, KernelRows]:
+    """Labelled rows and candidates under the kernel. A linear head of infinite width is itself."""
+    if kernel == "gp":
+        both: KernelRows = gaussian_rows(np.concatenate([X_LD, X_ND]))
+        return both.at(slice(0, len(X_LD))), both.at(slice(len(X_LD), None))
+    if not head.layers:
+        return linear(X_LD), linear(X_ND)
+    if kernel == "infinite":
+        return infinite_rows(X_LD, head.activation), infinite_rows(X_ND, head.activation)
+    network = Network(head.layers, head.activation, head.W_CD1)
+    return tangent_rows(X_LD, network, kernel), tangent_rows(X_ND, network, kernel)
+
+
+def look_at(problem: Problem, look_ahead: LookAhead) -> ahead.Look:
+    """What a label of each candidate would change: in closed form, by a gradient step, or by refitting."""
+    fitted, rows = problem.fitted, problem.rows
+    if look_ahead == "refit":
+        return ahead.Refit(problem.rows_L, problem.residuals_LK, rows, fitted.prior)
+    if look_ahead == "one-step":
+        return ahead.gradient_look(rows, float(rows.diagonal().mean()))
+    if isinstance(fitted, kernel_ridge.Dual) and isinstance(rows, TangentRows) and problem.coupled:
+        return ahead.Coupled(fitted, rows)
+    return ahead.RankOne.after(fitted.covariance(rows), fitted.prior)
+
+
+def rows_of(look: ahead.Look, R_NK: Float64) -> Rows:
+    """The changes of all rows by each: columns of the covariance times residuals."""
+    assert isinstance(look, ahead.RankOne)
+    return Rows(Factor(columns(look.covariance, len(R_NK))), Factor(R_NK / look.d_N[:, None]))

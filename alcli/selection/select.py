@@ -1,0 +1,53 @@
+"""Run a strategy on a view: the one place where a batch is chosen.
+
+A pointwise strategy is streamed over the candidates and the best rows are kept, in the order of `order.py`. A batch strategy gets a view
+that refuses to read what the strategy does not declare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from alcli.selection.needs import FEATURE_NEEDS
+from alcli.selection.options import GROUP_OPTIONS
+from alcli.selection.order import TopK, finite32, tie_keys
+from alcli.selection.strategy import NOTHING, Selection, Strategy
+from alcli.selection.view import View
+
+MOST_KEPT = 1 << 24  # numbers: features of the best rows are kept up to 64 MiB
+
+
+def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mapping[str, Any]) -> Selection:
+    """Choose min(k, n) of the view's n candidates. The same inputs give the same picks at any block size and thread count.
+
+    options: values of the strategy's own options and of the common ones in `options.py`, by argument name.
+    """
+    k = min(k, view.n)
+    if k == 0:
+        return NOTHING
+    if strategy.compound is not None:
+        return strategy.compound(view, k, seed, options)
+    options, strategy = dict(options), strategy.suited(view.regression)
+    if strategy.samples:
+        view = view.sampling(options.pop("samples", strategy.samples), seed)
+    if combination := {name: options.pop(name) for name in GROUP_OPTIONS & options.keys()}:
+        view = view.combining(**combination)
+    if strategy.pointwise:
+        return _best_scores(strategy, view, k, seed, options)
+    view = view.restricted_to(strategy.needs)
+    extra = {"rng": np.random.default_rng(np.random.SeedSequence(seed))} if strategy.takes_rng else {}
+    return strategy.run(view, k, **extra, **options)
+
+
+def _best_scores(strategy: Strategy, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
+    """Stream the blocks and keep the k best rows, with their features where the blocks hold them."""
+    extra = {"seed": seed} if strategy.random else {}
+    with_features = bool(FEATURE_NEEDS.intersection(strategy.needs)) and k * view.dim <= MOST_KEPT
+    best = TopK(k, tie_keys(view, seed=seed, drawn=strategy.ties_drawn))
+    for rows_B, scores_B, X_BD in view.scores(partial(strategy.run, **extra, **options), strategy.needs, features=with_features):
+        best.offer(rows_B, finite32(scores_B), X_BD)
+    return Selection(*best.result(), features_KD=best.kept)

@@ -1,0 +1,118 @@
+"""Optimal look-ahead, an upper baseline: the batch, of many, after which the updated head does best on rows with known labels.
+
+It is told the true labels of its candidates and of rows that it judges by, so it is an oracle and no strategy for real work. The
+best of some thousand batches is better than one, not the best there is: where few labels make judging noisy, a good strategy can pass it. The
+judging rows are drawn once a seed from the rows that can be asked for, are never asked for, and are none of the reported test rows.
+Source: Huseljic et al. 2025, section 5.3 (2,000 random batches, accuracy); the mixed proposal of its published code: a third
+random, a third one row per k-means cluster, a third from the rows whose margin is uncertain above the mean.
+Cost: 2 J N D1 + 2 B J K C flops in float32 for B batches of K rows, J judging rows and N distinct candidates in the batches, after
+(J + N) D1^2 in float64; memory N J + (N + J) D1 floats.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Int64
+from alcli.errors import UsageError
+from alcli.numerics.diversity.kmeans import k_means
+from alcli.numerics.last_layer.implicit_shared import implicit_shared
+from alcli.numerics.last_layer.many_batches import Score, Step, batch_coefficients, judge, whitened
+from alcli.numerics.logistic import one_hot
+from alcli.posteriors._contract import Link, mean_of
+from alcli.posteriors.laplace_shared import LaplaceShared
+from alcli.selection.options import Count, at_least
+from alcli.selection.order import finite32
+from alcli.selection.strategy import Selection
+from alcli.simulation.round import Situation
+from alcli.strategies.margin import margin
+
+Proposal = Literal["random", "mixed"]
+Rng = np.random.Generator
+
+
+def optimal_look_ahead(
+    situation: Situation, k: int, *, rng: Rng, batches: Count = 2000, proposal: Proposal = "random", score: Score = "accuracy"
+) -> Selection:
+    """The best of `batches` batches of k candidates, or of all there are when these are fewer. Scores: that of the batch.
+
+    Rows without other candidates than judging rows left are taken at random.
+    """
+    at_least(1, batches=batches)
+    candidates = situation.oracle.candidates
+    open_N = situation.source.sorted_by_id(candidates[~np.isin(candidates, situation.judges)])
+    if len(open_N) <= k or len(situation.judges) == 0:
+        rows = open_N[:k] if len(open_N) >= k else np.concatenate([open_N, situation.judges[np.isin(situation.judges, candidates)]])[:k]
+        return Selection(rows, np.zeros(len(rows), np.float32))
+    drawn_BK = proposals(situation, open_N, k, batches, proposal, rng)
+    scores_B = score_batches(situation, open_N, drawn_BK, score)
+    best = int(scores_B.argmax())
+    return Selection(open_N[drawn_BK[best]], finite32(np.full(k, scores_B[best])))
+
+
+def score_batches(
+    situation: Situation, rows_N: Int64, batches_BK: Int64, score: Score, dtype: type[np.floating] = np.float32
+) -> Float64:
+    """What the head would score on the judging rows after absorbing each batch (indices into rows_N), one row after another."""
+    model, posterior = situation.model, shared_posterior(situation)
+    used, where = np.unique(batches_BK, return_inverse=True)
+    batches_BK = where.reshape(batches_BK.shape)
+    X_ND, X_JD = situation.source.take(rows_N[used]), situation.source.take(situation.judges)
+    root_ND, root_JD = (whitened(posterior.factor, model.head.last_layer(X), dtype) for X in (X_ND, X_JD))
+    y_N, y_J = situation.oracle.truth(rows_N[used]), situation.oracle.truth(situation.judges)
+    logits_NC, targets_NC = model.head.logits(X_ND), one_hot(y_N, model.head.W_CD1.shape[0])
+    roots_BKD = root_ND[batches_BK]
+    coefficients_BKC = batch_coefficients(
+        np.matmul(roots_BKD, roots_BKD.transpose(0, 2, 1)).astype(np.float64), logits_NC[batches_BK], targets_NC[batches_BK],
+        posterior.curvature, _step(model.head.link, model.gamma, posterior.curvature),
+    )
+    logits_CJ = np.ascontiguousarray(model.logits(X_JD).T, dtype=dtype)
+    return judge(batches_BK, coefficients_BKC / model.temperature, root_ND @ root_JD.T, logits_CJ, y_J, score)
+
+
+def proposals(situation: Situation, rows_N: Int64, k: int, n_batches: int, proposal: Proposal, rng: Rng) -> Int64:
+    """Batches to try, as indices into rows_N (ascending by id), shape [B, k]; all batches when there are no more than n_batches."""
+    n = len(rows_N)
+    if math.comb(n, k) <= n_batches:
+        return np.array(list(combinations(range(n), k)), np.int64)
+    if proposal == "random":
+        return _random_batches(np.arange(n), k, n_batches, rng)
+    X_ND = situation.source.take(rows_N)
+    clusters_N = k_means(X_ND, k, rng).labels_N
+    uncertainty_N = margin(situation.model.log_probs(X_ND))
+    uncertain = np.flatnonzero(uncertainty_N > uncertainty_N.mean())
+    uncertain = uncertain if len(uncertain) >= k else np.argsort(-uncertainty_N, kind="stable")[:k]
+    third = n_batches // 3
+    return np.concatenate([
+        _random_batches(np.arange(n), k, n_batches - 2 * third, rng),
+        _one_per_cluster(clusters_N, k, third, rng),
+        _random_batches(uncertain, k, third, rng),
+    ])  # fmt: skip
+
+
+def shared_posterior(situation: Situation) -> LaplaceShared:
+    """The posterior of the head. Raises UsageError for a form whose classes do not share one covariance."""
+    if not isinstance(situation.model.posterior, LaplaceShared):
+        raise UsageError("optimal-look-ahead needs one covariance for all classes", hint="use --posterior laplace --covariance shared")
+    return situation.model.posterior
+
+
+def _step(link: Link, gamma: float | None, curvature: float) -> Step:
+    """The rule by which `Model.update` moves the mean: implicit without a gamma, else linearised."""
+    if gamma is None and link == "softmax":
+        return implicit_shared
+    size = 1.0 if gamma is None else gamma
+    return lambda logits_BC, targets_BC, s_B: size * (targets_BC - mean_of(link, logits_BC)) / (1.0 + curvature * s_B[:, None])
+
+
+def _random_batches(pool: Int64, k: int, n_batches: int, rng: Rng) -> Int64:
+    return np.array([rng.choice(pool, k, replace=False, shuffle=False) for _ in range(n_batches)], np.int64).reshape(-1, k)
+
+
+def _one_per_cluster(clusters_N: Array, k: int, n_batches: int, rng: Rng) -> Int64:
+    members = [np.flatnonzero(clusters_N == cluster) for cluster in range(k)]
+    return np.stack([rng.choice(m, n_batches) for m in members], axis=1)

@@ -1,0 +1,71 @@
+"""What a batch is chosen in: the rows, the annotator, and the head of the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from alcli.arrays import Float64, Int64
+from alcli.composition.budget import select_within
+from alcli.heads._contract import Training
+from alcli.heads._model import Model
+from alcli.live.live import Live
+from alcli.selection.group_source import GroupSource
+from alcli.selection.group_view import GroupedView
+from alcli.selection.select import select
+from alcli.selection.source import Source
+from alcli.selection.strategy import Selection, Strategy
+from alcli.selection.view import View
+from alcli.simulation.oracle import Oracle
+
+
+class Situation:
+    """One round of one cell. model: the head, which moves when labels are absorbed. n_classes: None in a regression.
+
+    judges: rows set aside for oracles to judge batches by; never test rows. groups: of the rows; None where every row is an item.
+    costs_N: of items by their number, where a batch is what a budget buys.
+    """
+
+    def __init__(
+        self, source: Source, oracle: Oracle, model: Model, n_classes: int | None, judges: Int64, groups: GroupSource | None = None,
+        costs_N: Float64 | None = None,
+    ) -> None:
+        self.source, self.oracle, self.model, self.n_classes, self.judges = source, oracle, model, n_classes, judges
+        self.groups, self.costs_N = groups, costs_N
+        self._has_absorbed = False
+        self._live: Live | None = None
+
+    def pick(self, strategy: Strategy, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
+        """What the strategy selects now: as `alcli query` does, and once labels of rows were absorbed as `alcli query --stream` does."""
+        if self.groups is not None or not self._has_absorbed:
+            return select(strategy, self._view(), k, seed=seed, options=options)
+        if self._live is None:
+            open_rows, labelled, labels = self.oracle.candidates, self.oracle.labelled, self.oracle.labels()
+            self._live = Live(self.source, open_rows, labelled, self.model, strategy, seed=seed, options=options, labels=labels)
+        return self._live.choose(k)
+
+    def buy(self, name: str, strategy: Strategy, budget: float, seed: int, options: Mapping[str, Any]) -> Selection:
+        """What the strategy selects for so much money, as `alcli query -p cost-col=C` does. name: of the strategy, for messages."""
+        assert self.costs_N is not None
+        return select_within(strategy, name, self._view(), budget, self.costs_N, seed=seed, options=options)
+
+    def _view(self) -> View:
+        open_items, labelled, labels = self.oracle.candidates, self.oracle.labelled, self.oracle.labels()
+        if self.groups is not None:
+            return GroupedView(self.groups, open_items, labelled, self.model, labels=labels)
+        return View(self.source, open_items, labelled, self.model, labels=labels)
+
+    def absorb(self, items: Int64) -> None:
+        """Move the head by the labels of items that were asked for, one row after another, in closed form."""
+        rows = self.oracle.rows_of(items)
+        labels = self.oracle.labels_of(rows)
+        self._has_absorbed = True
+        if self._live is None:
+            self.model = self.model.update(Training(self.source.take(rows), labels, np.ones(len(rows)), self.n_classes))
+            return
+        for row, label in zip(rows, labels):
+            self._live.tell(int(row), label)
+        assert self._live.model is not None
+        self.model = self._live.model

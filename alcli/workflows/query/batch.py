@@ -1,0 +1,167 @@
+"""`alcli query`: choose which items of a pool to label next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alcli.arrays import Array
+from alcli.composition.budget import select_within
+from alcli.data.head_file import HeadFile
+from alcli.data.pool import Pool
+from alcli.data.selection_file import Late, Table, deliver, encode, give_out, read_ledger
+from alcli.data.writing.atomic import check_creatable, lock, replacing
+from alcli.errors import DataError, UsageError
+from alcli.live.live import Live
+from alcli.selection.select import select
+from alcli.selection.strategy import NOTHING, Selection, Strategy
+from alcli.selection.view import View
+from alcli.workflows.items import Items, about_pool, costs_of, refuse_groups
+from alcli.workflows.query.impute import impute_batch
+from alcli.workflows.query.request import IMPUTE, Query
+from alcli.workflows.query.situation import Situation, situation, targets_of
+
+
+@dataclass
+class Answer:
+    """The selection as a table, and what to tell the user."""
+
+    table: Table
+    notes: list[str]
+    report: dict[str, Any]
+
+
+def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callable[[bytes], None]) -> Answer:
+    """Select, write to `out` (or hand the bytes to `emit`), and append to the ledger under its lock. Raises every AlcliError.
+
+    An id is in the ledger before it can be read, and a batch that is there reaches `out` even when this process dies in between: by the next
+    query with the same ledger. If that has the same `out`, it is the answer.
+    """
+    strategy, options = ask.checked()
+    read: list[str | Path] = [*pool.paths, *ask.labels, *ask.exclude, *filter(None, [ask.head])]
+    if out is not None:
+        check_creatable(out, inputs=[*read, *filter(None, [ask.ledger])])
+    with ExitStack() as held:
+        if ask.ledger is not None:
+            check_creatable(ask.ledger, inputs=read)
+            held.enter_context(lock(ask.ledger, ask.lock_timeout))
+        before = read_ledger(ask.ledger) if ask.ledger is not None else []
+        late = deliver(ask.ledger, before) if ask.ledger is not None else None
+        if late is not None and out is not None and os.path.realpath(out) == os.path.realpath(late.out):
+            return _written_late(pool, late)
+        answer = _answer(pool, ask, strategy, options, [row["id"] for row in before])
+        if late is not None:
+            answer.notes.append(late.note)
+        about = {"format": 1, "strategy": ask.strategy, "seed": ask.seed, "options": dict(ask.options), "pool": answer.report["pool"]}
+        text_ids = Items(pool).ids.is_text
+        data = encode(answer.table, format, about, text_ids=text_ids)
+        if ask.ledger is not None and answer.table["id"]:
+            give_out(data, out, ask.ledger, before, answer.table, text_ids=text_ids)
+        elif out is not None:
+            with replacing(out) as file:
+                file.write(data)
+        if out is None:
+            emit(data)
+    return answer
+
+
+def _written_late(pool: Pool, late: Late) -> Answer:
+    """The batch that a stopped run owed to the file that was asked for now, as far as the ledger describes it."""
+    table = {name: [row.get(name) for row in late.rows] for name in ("id", "rank", "score", "strategy")}
+    notes = [f"{late.note}; none were chosen anew"]
+    return Answer(table, notes, {"pool": about_pool(pool), "candidates": 0, "labelled": 0, "selected": len(late.rows)})
+
+
+def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any]) -> Answer:
+    now = situation(pool, ask, strategy, in_ledger)
+    items, labelled_rows, candidates, notes = now.items, now.labelled, now.candidates, now.notes
+    if ask.impute is None:
+        view = items.view(candidates, labelled_rows, None if now.head is None else now.head.model, targets=targets_of(pool, ask), labels=now.labels)
+        selection, imputed = _selected(pool, items, ask, strategy, view, options), None
+    else:
+        selection, imputed = _imputed(pool, now, strategy, ask, options)
+        notes.append(f"the batch was chosen as if its items had the labels in column 'imputed', which the model made up (impute={ask.impute}); nobody gave them")
+    notes += selection.notes
+    notes.extend(note for note in pool.notes if note not in notes)  # what reading the features brought up
+    if ask.cost_column is None:
+        note_shortage(len(selection.rows_K), ask, notes)
+    if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
+        notes.append(f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a file with just the line id,label")
+    report = {"pool": about_pool(pool), "candidates": len(candidates), "labelled": len(np.unique(items.of_rows(labelled_rows))), "selected": len(selection.rows_K)} | dict(selection.record)
+    table = _table(ask, selection, now)
+    return Answer(table if imputed is None else table | {"imputed": imputed}, notes, report)
+
+
+def _selected(pool: Pool, items: Items, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:
+    """So many items, or what the budget buys."""
+    if ask.cost_column is None:
+        return select(strategy, view, ask.n, seed=ask.seed, options=options)
+    return select_within(strategy, ask.strategy, view, ask.n, costs_of(pool, items, ask.cost_column), seed=ask.seed, options=options)
+
+
+def _imputed(pool: Pool, now: Situation, strategy: Strategy, ask: Query, options: dict[str, Any]) -> tuple[Selection, list[Any]]:
+    """A batch chosen one by one under made-up labels, and these."""
+    refuse_groups(pool, f"-p {IMPUTE} chooses rows one at a time")
+    if now.predicts != "classes":
+        raise UsageError(
+            f"-p {IMPUTE} makes up labels from class probabilities, {'there is no head' if now.predicts is None else 'the head is a regression'}",
+            hint="give a classification head with -H",
+        )
+    if now.head is None:
+        return NOTHING, []
+    head = now.head
+    live = Live(pool, now.candidates, now.labelled, head.model, strategy, seed=ask.seed, options=options, labels=now.labels)
+    selection, classes = impute_batch(live, ask.n, how=str(ask.impute), seed=ask.seed)
+    return selection, _named(head, classes)
+
+
+def note_shortage(selected: int, ask: Query, notes: list[str]) -> None:
+    if selected == ask.n:
+        return
+    what = "nothing is left to select" if selected == 0 else f"only {selected} of {ask.n} items {'is' if selected == 1 else 'are'} left to select"
+    if ask.strict:
+        raise DataError(what, hint="without --strict what is left is returned")
+    notes.append(what)
+
+
+def _table(ask: Query, selection: Selection, now: Situation) -> Table:
+    table: Table = {
+        "id": now.items.ids.arrow(selection.rows_K).to_pylist(),
+        "rank": list(range(len(selection.rows_K))),
+        "score": [shortest(s) for s in selection.scores_K],
+        "strategy": [ask.strategy] * len(selection.rows_K),
+    }
+    if selection.weights_K is not None:
+        table["weight"] = [shortest(w) for w in selection.weights_K]
+    return table | _predictions(selection, now) if now.predicts == "classes" else table
+
+
+def _predictions(selection: Selection, now: Situation) -> Table:
+    """What the head says of the chosen items; columns without rows where nothing was chosen and it need not be asked."""
+    if now.head is None or not len(selection.rows_K):
+        return {"predicted": [], "confidence": []}
+    log_probs_KC = now.items.predictive(now.head.model, selection.rows_K, selection.features_KD)
+    confidence = [shortest(np.float32(np.exp(v))) for v in log_probs_KC.max(axis=1)]
+    return {"predicted": _named(now.head, log_probs_KC.argmax(axis=1)), "confidence": confidence}
+
+
+def _named(head: HeadFile, classes: Iterable[int]) -> list[str | int | bool]:
+    """Class numbers of a classification head as their typed names."""
+    assert head.classes is not None
+    return [typed_class(head.classes[c], head.class_type) for c in classes]
+
+
+def shortest(value: Array | np.float32) -> float:
+    """A float32 as the Python float with the shortest text that reads back to the same float32."""
+    return float(str(np.float32(value)))
+
+
+def typed_class(name: str, class_type: str) -> str | int | bool:
+    """A class as it is written in typed files."""
+    return int(name) if class_type == "integer" else name == "true" if class_type == "boolean" else name

@@ -1,0 +1,36 @@
+"""A batch built one item at a time without an annotator: each pick is absorbed under a label that the model makes up.
+
+What is chosen next then differs from what is chosen already, as it would with real labels, but nothing new is known; the model that
+has absorbed made-up labels is thrown away.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alcli.live.live import Live
+from alcli.numerics.hashing import uniforms
+from alcli.selection.strategy import Selection
+
+HOW = ("argmax", "sample")
+_STREAM = 2  # of draws by id; 0 is that of the strategies, 1 that of --candidates
+
+
+def impute_batch(live: Live, k: int, *, how: str, seed: int) -> tuple[Selection, list[int]]:
+    """Choose min(k, n) rows in turn, and the class that each was given before the next was chosen.
+
+    how: "argmax" takes the predicted class, "sample" a draw from the predictive distribution that follows from seed and id.
+    """
+    picks: list[tuple[int, float]] = []
+    classes: list[int] = []
+    while len(picks) < k and (pick := live.next()) is not None:
+        probs_C = np.exp(live.predictive(pick[0]))
+        draw = float(uniforms(live.row_keys(np.array([pick[0]])), seed, _STREAM)[0])
+        drawn = int(np.searchsorted(np.cumsum(probs_C), draw * probs_C.sum(), side="right"))
+        c = int(probs_C.argmax()) if how == "argmax" else min(drawn, len(probs_C) - 1)
+        picks.append(pick)
+        classes.append(c)
+        if len(picks) < k:
+            live.tell(pick[0], c)
+    rows, scores = zip(*picks) if picks else ((), ())
+    return Selection(np.array(rows, np.int64), np.array(scores, np.float32)), classes

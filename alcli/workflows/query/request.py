@@ -1,0 +1,93 @@
+"""What a user asks of a query, and the checks that need no data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alcli import plugins
+from alcli.composition.modifiers import modified
+from alcli.data.selection_file import check_ledger
+from alcli.errors import UsageError
+from alcli.selection.strategy import Strategy
+from alcli.workflows.query.impute import HOW
+
+IMPUTE = "impute"
+TARGETS = "targets"
+COST = "cost-col"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked: a strategy with its `-p` options as text, how many items, and what to leave out."""
+
+    strategy: str
+    n: int
+    seed: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Sequence[str] = ()
+    head: Path | None = None
+    exclude: Sequence[str] = ()
+    ledger: Path | None = None
+    candidates: int | None = None
+    strict: bool = False
+    allow_empty: bool = False
+    ignore_unknown: bool = False
+    lock_timeout: float = 0.0
+    stream: bool = False
+    expect_sha256: str | None = None
+
+    @property
+    def absorbs(self) -> bool:
+        """Whether the head takes labels in while items are being chosen."""
+        return self.stream or self.impute is not None
+
+    @property
+    def impute(self) -> str | None:
+        """How labels are made up between the picks of a batch; None to choose the batch at once. An option of every strategy."""
+        return self.options.get(IMPUTE)
+
+    @property
+    def targets(self) -> str | None:
+        """The pool of rows whose predictions matter, for strategies that ask for them; None for the candidates themselves."""
+        return self.options.get(TARGETS)
+
+    @property
+    def cost_column(self) -> str | None:
+        """The column of what items cost, in whose units n is; None to count items. An option of every strategy."""
+        return self.options.get(COST)
+
+    def checked(self) -> tuple[Strategy, dict[str, Any]]:
+        """The strategy and its parsed options. Raises UsageError before any data is read."""
+        strategy = plugins.strategy(self.strategy)
+        ours = {IMPUTE, COST, TARGETS} if "targets" in strategy.needs else {IMPUTE, COST}
+        own = {key: text for key, text in self.options.items() if key not in ours}
+        options = plugins.parse_options(strategy.declared, own, f"strategy '{self.strategy}'", also=sorted(ours))
+        if self.impute is not None and self.impute not in HOW:
+            raise UsageError(
+                f"parameter '{IMPUTE}' must be one of {', '.join(HOW)}, got '{self.impute}'",
+                hint=plugins.suggestion(self.impute, HOW),
+            )
+        if self.impute is not None and self.targets is not None:
+            raise UsageError(f"-p {TARGETS} does not go with -p {IMPUTE}", hint="choose the batch at once, without it")
+        if self.absorbs and self.cost_column is not None:
+            raise UsageError(
+                f"-p {COST} spends a budget on a batch, {'--stream' if self.stream else f'-p {IMPUTE}'} asks for one item at a time",
+                hint="leave one of them out",
+            )
+        if self.head is None and "predicted_loss" in strategy.needs:
+            what = f"strategy '{self.strategy}' looks at the loss-prediction branch of a head, and one that is fitted without -H has none"
+            raise UsageError(what, hint="alcli fit-head POOL -l LABELS --head mlp --aux-loss -o HEAD, then give -H HEAD")
+        if self.n < 1:
+            raise UsageError(f"-n must be at least 1, got {self.n}")
+        if self.candidates is not None and self.candidates < 1:
+            raise UsageError(f"--candidates must be at least 1, got {self.candidates}")
+        if [*self.labels, *self.exclude].count("-") > 1:
+            raise UsageError("'-' is given twice, standard input can be read once")
+        if self.expect_sha256 is not None and self.head is None:
+            raise UsageError("--expect-sha256 is about the head of -H, none is given")
+        if self.ledger is not None:
+            check_ledger(self.ledger)
+        return modified(strategy, options)

@@ -1,0 +1,226 @@
+"""What a query is answered from: the head, the labelled rows, and the items that may be chosen.
+
+A head that is not given is fitted last, once it is known that there is something to ask it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from alcli import plugins
+from alcli.arrays import Array, Floats, Int64
+from alcli.composition.modifiers import OF_PREDICTIONS
+from alcli.data.head_file import HeadFile, load_head
+from alcli.data.head_match import check_pool, rows_of_hashes
+from alcli.data.labels import read_labels
+from alcli.data.pool import Pool
+from alcli.data.tables import read_ids
+from alcli.errors import DataError, UsageError, counted, printable
+from alcli.numerics.hashing import uniforms
+from alcli.selection.needs import HEAD_NEEDS
+from alcli.selection.strategy import Strategy
+from alcli.workflows.fit_head import fit_labelled
+from alcli.workflows.items import Items, check_options
+from alcli.workflows.labelled import LabelledRows, gather
+from alcli.workflows.query.request import Query
+from alcli.workflows.recipe import Recipe
+
+Predicts = Literal["classes", "numbers"]
+_CANDIDATE_STREAM = 1
+_LARGEST_POSTERIOR = 8192
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a query is answered from. head: None where none is given or needed, or nothing is left to ask it. labelled: rows. candidates: items.
+
+    predicts: what the head says, or would say if it had been fitted; None where none is given or needed.
+    labels: of the labelled rows, class numbers of the head or targets; None where the strategy does not look at them.
+    notes: remarks for the user so far, to be added to.
+    """
+
+    items: Items
+    head: HeadFile | None
+    predicts: Predicts | None
+    labelled: Int64
+    labels: Array | None
+    candidates: Int64
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known before a head is fitted. labelled: rows. fit_on: of the head to fit; None where one is given or none is needed."""
+
+    labelled: Int64
+    head: HeadFile | None = None
+    labels: Array | None = None
+    fit_on: LabelledRows | None = None
+
+    @property
+    def predicts(self) -> Predicts | None:
+        """What the head says, fitted or not; None without one."""
+        if self.fit_on is not None:
+            return "numbers" if self.fit_on.regression else "classes"
+        return None if self.head is None else "numbers" if self.head.classes is None else "classes"
+
+
+def situation(pool: Pool, ask: Query, strategy: Strategy, in_ledger: Sequence[Any], *, keeps_head: bool = False) -> Situation:
+    """The head, the labelled rows and the items that may be chosen. Raises what reading and fitting do.
+
+    in_ledger: ids that were given out before. keeps_head: the head is wanted for itself, even where nothing is left to ask it.
+    """
+    if not ask.allow_empty:
+        pool.require_rows("--allow-empty accepts none")
+    check_options(pool, ask.options)
+    items = Items(pool)
+    notes = list(pool.notes)
+    known = _gathered(pool, ask, strategy, notes) if ask.head is None else _loaded(pool, ask, ask.head, strategy, notes)
+    if pool.is_bad.any():
+        notes.append(f"{counted(int(pool.is_bad.sum()), 'row without a usable vector was', 'rows without a usable vector were')} left out")
+    notes += items.notes(known.labelled)
+    closed_N = pool.is_test.copy()
+    closed_N[known.labelled] = True
+    left = items.left(closed_N, _excluded(items, ask, in_ledger, notes))
+    candidates = _reduced(items, left, ask, notes)
+    head, labels = known.head, known.labels
+    if known.fit_on is not None and (len(candidates) or keeps_head):
+        head, labels = _fitted_now(pool, ask, strategy, known.fit_on, notes)
+    return Situation(items, head, known.predicts, known.labelled, labels, candidates, notes)
+
+
+def targets_of(pool: Pool, ask: Query) -> Floats | None:
+    """The features of the rows that the user named as targets. Raises DataError when there are none, or of another length."""
+    if ask.targets is None:
+        return None
+    named = pool.read_alike(ask.targets)
+    named.require_rows()
+    if named.dim != pool.dim:
+        raise DataError(
+            f"{named.name}: its features have length {named.dim}, those of {pool.name} {pool.dim}",
+            hint="targets need features of the same model",
+        )
+    return named.take(np.flatnonzero(~named.is_bad))
+
+
+def _gathered(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> _Known:
+    """The rows that the user or the pool labels, and whether a head is to be fitted on them. Raises what speaks against a fit."""
+    labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
+    notes.extend(labelled.notes)
+    if not strategy.needs_head or (strategy.cold and _too_few(labelled)):
+        return _Known(labelled.rows_L)
+    _check_fit(ask, strategy, labelled)
+    return _Known(labelled.rows_L, fit_on=labelled)
+
+
+def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, notes: list[str]) -> _Known:
+    """The head that is given, the rows that it or a label file knows, and their labels if looked at. Raises where it does not suit."""
+    head = load_head(path, expect_sha256=ask.expect_sha256)
+    _check_suits(ask, head, path, strategy)
+    known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
+    in_pool = known >= 0
+    known, labels = known[in_pool], head.absorbed.label_L[in_pool]
+    if ask.labels:
+        said = read_labels(ask.labels, pool.ids, regression=head.classes is None, ignore_unknown=ask.ignore_unknown, groups=pool.groups)
+        notes.extend(said.notes)
+        said_rows = pool.ids.rows_of(list(said.by_id))
+        before = ~np.isin(known, said_rows)
+        if "labelled_targets" in strategy.needs:
+            labels = np.concatenate([labels[before], said.arrays(head.classes)[0]])
+        known = np.concatenate([known[before], said_rows])
+    if pool.n:
+        notes += check_pool(head, printable(path), pool)
+    return _Known(known, head, labels if "labelled_targets" in strategy.needs else None)
+
+
+def _check_suits(ask: Query, head: HeadFile, path: Path, strategy: Strategy) -> None:
+    """Raise UsageError where the strategy asks what the head of that file cannot say."""
+    if strategy.needs_classes and head.classes is None:
+        who, hint = _who_asks(ask, lambda one: one.needs_classes)
+        raise UsageError(f"{who} needs class probabilities, the head {printable(path)} is a regression", hint=hint)
+    if strategy.needs_posterior and head.model.posterior is None:
+        raise UsageError(
+            f"strategy '{ask.strategy}' looks at the posterior, the head {printable(path)} has none",
+            hint="fit it with --posterior laplace",
+        )
+    if "predicted_loss" in strategy.needs and head.model.head.branch is None:
+        raise UsageError(
+            f"strategy '{ask.strategy}' looks at the loss-prediction branch, the head {printable(path)} has none",
+            hint="fit it with --head mlp --aux-loss",
+        )
+    if ask.absorbs and (head.model.posterior is None or not head.model.posterior.absorbs):
+        raise UsageError(
+            f"the head {printable(path)} has no posterior that absorbs labels one at a time",
+            hint="fit it with --posterior laplace",
+        )
+
+
+def _too_few(labelled: LabelledRows) -> bool:
+    """Whether no head can be fitted yet."""
+    return len(labelled.labels) == 0 or (not labelled.regression and len(labelled.labels.classes()) < 2)
+
+
+def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
+    """Raise DataError or UsageError where no head that the strategy could ask can be fitted on the labels."""
+    by_itself = _needs_head_now(plugins.strategy(ask.strategy))
+    who, hint = _who_asks(ask, _needs_head_now)
+    if not len(labelled.labels):
+        what = f"; {hint}" if by_itself else f", or {hint}"
+        auto = "" if any(key in ask.options for key in OF_PREDICTIONS) else "; -s auto begins without labels"
+        raise DataError(f"{who} needs a head or labels, there are none", hint=f"give -H or -l{auto}{what}")
+    if labelled.regression and strategy.needs_classes:
+        who, hint = _who_asks(ask, lambda one: one.needs_classes)
+        raise UsageError(f"{who} needs class probabilities, the labels are numbers", hint=hint)
+    if not labelled.regression and len(labelled.labels.classes()) < 2:
+        n = len(labelled.labels)
+        raise DataError(f"{who} needs a head, and a head needs 2 classes; {'the label shows' if n == 1 else f'the {n} labels show'} one", hint=hint)
+
+
+def _needs_head_now(strategy: Strategy) -> bool:
+    """Whether it cannot choose before there is a head."""
+    return strategy.needs_head and not strategy.cold
+
+
+def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> tuple[HeadFile, Array | None]:
+    """A head fitted on the labels, and these as it numbers them, if looked at."""
+    told_apart = {"trained_log_probs", "log_probs"}.issubset(strategy.needs)  # before the temperature and after it
+    calibrate = "temperature" if told_apart and not labelled.regression else "none"
+    posterior = "laplace" if ask.absorbs else strategy.posterior
+    if pool.dim > _LARGEST_POSTERIOR and not strategy.needs_posterior:
+        notes.append(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
+        posterior = "none"
+    head = fit_labelled(pool, labelled, Recipe(posterior=posterior, calibrate=calibrate)).head
+    notes.append(f"fitted a {head.model.head.kind} head on {counted(len(labelled.rows_L), 'label')}")
+    return head, labelled.labels.arrays(labelled.classes)[0] if "labelled_targets" in strategy.needs else None
+
+
+def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
+    """(what of a query asks a head, what to do where none can answer): the strategy, or else the options that look at predictions."""
+    if asks(plugins.strategy(ask.strategy)):
+        names = [n for n in plugins.names("strategies") if not HEAD_NEEDS.intersection(plugins.summary("strategies", n).needs)]
+        return f"strategy '{ask.strategy}'", f"strategies that need no head: {', '.join(names)}"
+    given = [f"-p {key}" for key in OF_PREDICTIONS if key in ask.options]
+    return " with ".join(given), "leave it out" if len(given) == 1 else "leave them out"
+
+
+def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], notes: list[str]) -> Int64:
+    ids = [items.ids.parse(row.values["id"], row.where, from_text=row.from_text) for path in ask.exclude for row in read_ids(path)]
+    ids += [items.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)]
+    found = items.ids.rows_of(ids)
+    if (found < 0).any():
+        notes.append(f"{counted(int((found < 0).sum()), 'id to leave out is', 'ids to leave out are')} not in the pool")
+    return found[found >= 0]
+
+
+def _reduced(items: Items, candidates: Int64, ask: Query, notes: list[str]) -> Int64:
+    """At most --candidates of the items, drawn by a hash of seed and id, so that files and their order do not matter."""
+    if ask.candidates is None or ask.candidates >= len(candidates):
+        return candidates
+    draws = uniforms(items.source.row_keys(candidates), ask.seed, _CANDIDATE_STREAM)
+    notes.append(f"chose among {counted(ask.candidates, 'random candidate')} of {len(candidates)}")
+    return np.sort(candidates[np.argsort(draws, kind="stable")[: ask.candidates]])

@@ -1,0 +1,84 @@
+"""The labels of a pool as a simulation needs them: all known, to be given out one batch at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from alcli.arrays import Array, Int64
+from alcli.data.pool import Pool
+from alcli.errors import DataError, printable
+from alcli.selection.group_source import Grouping
+from alcli.workflows.labelled import is_regression, own_labels
+
+
+@dataclass(frozen=True)
+class Truth:
+    """y_N: int64 class numbers or float64 targets, of the rows `used`. used: rows with a label and a usable vector, in the order of
+    their ids. test: those of the test split, in the same order; empty where the pool has none. classes: None in a regression.
+    grouping: of the rows used, where they make groups.
+    """
+
+    y_N: Array
+    used: Int64
+    test: Int64
+    classes: tuple[str, ...] | None
+    grouping: Grouping | None = None
+
+    @property
+    def n_classes(self) -> int | None:
+        return None if self.classes is None else len(self.classes)
+
+    def askable(self, test_fraction: float) -> int:
+        """How many items can be asked for once the test items are set aside."""
+        n = self.n_items(self.used)
+        return n - (self.n_items(self.test) or min(max(1, round(test_fraction * n)), n - 1))
+
+    def n_items(self, rows: Int64) -> int:
+        """How many items rows make."""
+        return len(rows if self.grouping is None else self.grouping.of_rows(rows))
+
+    def digest(self, pool: Pool) -> str:
+        """SHA-256 over ids, labels, classes, split and groups, whatever the order of the rows."""
+        sha = hashlib.sha256(repr(self.classes).encode())
+        groups = [] if self.grouping is None else [self.grouping.keys_G[self.grouping.group_N[self.used]]]
+        for part in (pool.row_keys(self.used), self.y_N[self.used], np.isin(self.used, self.test), *groups):
+            sha.update(np.ascontiguousarray(part).tobytes())
+        return sha.hexdigest()
+
+
+def truth_of(pool: Pool, head: str | None) -> Truth:
+    """Read the labels of a pool. Raises DataError when there are none, or of one class only."""
+    regression = is_regression(pool, "auto", head)
+    labels = own_labels(pool, np.flatnonzero(~pool.is_bad), regression=regression)
+    if not len(labels):
+        raise DataError(
+            f"{pool.name}: no labels in column '{pool.label_column}', a simulation needs them to play the annotator",
+            hint="add a column of labels, or name it with --label-col",
+        )
+    classes = None if is_regression(pool, "auto", head) else labels.classes()
+    if classes is not None and len(classes) < 2:
+        raise DataError(f"{pool.name}: every label is '{classes[0]}', expected 2 classes or more")
+    y_L, _ = labels.arrays(classes)
+    rows = pool.ids.rows_of(list(labels.by_id))
+    y_N = np.zeros(pool.n, y_L.dtype)
+    y_N[rows] = y_L
+    used = pool.sorted_by_id(rows)
+    return Truth(y_N, used, used[pool.is_test[used]], classes, _grouping(pool, used))
+
+
+def _grouping(pool: Pool, used: Int64) -> Grouping | None:
+    """The groups of the rows used. Raises DataError for a group with test rows and others."""
+    if pool.groups is None:
+        return None
+    groups = pool.groups
+    left_out_N = np.ones(pool.n, bool)
+    left_out_N[used] = False
+    is_test = pool.is_test[used]
+    both = np.intersect1d(groups.of_N[used[is_test]], groups.of_N[used[~is_test]])
+    if len(both):
+        what = f"{pool.name}: group '{printable(groups.ids[int(both[0])])}' has rows whose split is test and others, expected one or the other"
+        raise DataError(what, hint="a group is measured on or learned from as a whole")
+    return groups.grouping(left_out_N)

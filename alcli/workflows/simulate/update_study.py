@@ -1,0 +1,160 @@
+"""`alcli simulate POOL --study updates`: ways to absorb labels, compared on any pool whose labels are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from alcli import __version__, plugins
+from alcli.data.pool import Pool
+from alcli.data.writing.atomic import lock
+from alcli.errors import DataError, UsageError
+from alcli.heads._contract import family_of
+from alcli.report.update_study import Table, draw, means, recovered, tables
+from alcli.simulation.plan import Cell
+from alcli.simulation.update_study import UpdateStudy, has_torch, run_seed, sizes
+from alcli.workflows.items import refuse_groups
+from alcli.workflows.recipe import Recipe
+from alcli.workflows.simulate.folder import FORMAT, SimulationFolder
+from alcli.workflows.simulate.request import DEFAULT_TEST_FRACTION
+from alcli.workflows.simulate.run import Progress
+from alcli.workflows.simulate.truth import Truth, truth_of
+
+NAME = "updates"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is asked of the study. options: `-p` pairs as text, those of `parameters` and of the head (`head.KEY`)."""
+
+    n_seeds: int = 10
+    test_fraction: float | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def checked(self) -> UpdateStudy:
+        """Everything that can be refused before any data is read. Raises UsageError."""
+        if self.n_seeds < 1:
+            raise UsageError(f"--seeds must be at least 1, got {self.n_seeds}")
+        if self.test_fraction is not None and not 0 < self.test_fraction < 1:
+            raise UsageError(f"--test-fraction must be between 0 and 1, got {self.test_fraction:g}")
+        spec = self._recipe().spec(regression=False)
+        if spec.posterior is None or not spec.posterior.absorbs:
+            what = "the study of updates needs a posterior that absorbs labels in closed form"
+            raise UsageError(f"{what}, which --posterior {self.recipe.posterior} is not", hint="use --posterior laplace")
+        own = {key: text for key, text in self.options.items() if not key.startswith("head.")}
+        return parameters(spec, self.n_seeds, self.test_fraction or DEFAULT_TEST_FRACTION, **plugins.parse_options(parameters, own, "the study of updates"))
+
+    def _recipe(self) -> Recipe:
+        head = {key.removeprefix("head."): text for key, text in self.options.items() if key.startswith("head.")}
+        known = set(plugins.options_of(family_of(plugins.load("heads", self.recipe.head or "softmax")).fit)) if head else set()
+        for key in head:
+            if key not in known:
+                raise UsageError(f"'head' has no parameter '{key}'", hint=plugins.suggestion(key, known))
+        return replace(self.recipe, options={**self.recipe.options, **head}).checked()
+
+
+def parameters(
+    spec: Any, n_seeds: int, test_fraction: float, *, initial: int = 100, new: str = "10..100", stages: str = "50,100,200,400",
+    stage_new: int = 10, mc_samples: int = 500, radam_rate: float = 0.1,
+) -> UpdateStudy:
+    """The options of the study. initial: old labels; new: sizes of the sets of new labels; stages: old labels of the learning stages,
+    each with stage_new new ones; mc_samples: hypotheses; radam_rate: learning rate of the paper's retraining (0.1 text, 0.01 images)."""
+    for name, value in (("initial", initial), ("stage-new", stage_new), ("mc-samples", mc_samples)):
+        if value < 2 - (name == "stage-new"):
+            raise UsageError(f"-p {name} is too small: {value}")
+    if not 0 < radam_rate < float("inf"):
+        raise UsageError(f"-p radam-rate must be a positive number, got {radam_rate}")
+    return UpdateStudy(spec, n_seeds, test_fraction, initial, sizes(new, "new"), sizes(stages, "stages"), stage_new, mc_samples, radam_rate)
+
+
+@dataclass(frozen=True)
+class Studied:
+    """What came out: tables, a verdict, remarks, and figures about the run."""
+
+    folder: Path
+    tables: list[Table]
+    verdict: str
+    notes: list[str]
+    report: dict[str, Any]
+
+
+def study(pool: Pool, ask: Study, out: Path, *, progress: Progress | None = None) -> Studied:
+    """Run every seed that `out` does not hold yet, then write tables and pictures. Raises every AlcliError.
+
+    Seeds run one after another, so that their seconds can be compared. Holds the lock of `out` from beginning to end.
+    """
+    asked = ask.checked()
+    refuse_groups(pool, "the study of updates takes rows one by one")
+    truth = truth_of(pool, ask.recipe.head)
+    _check_data(pool, ask, asked, truth)
+    folder = SimulationFolder(out)
+    folder.create()
+    with lock(folder.runs):
+        folder.claim(_config(pool, ask, asked, truth))
+        resumed = _run(pool, asked, truth, folder, progress)
+        rows, _ = folder.load(Cell(NAME, seed) for seed in range(asked.n_seeds))
+        found = means(rows)
+        folder.write_study(NAME, rows, found, draw(rows, _title(pool, asked)))
+    notes = [*pool.notes, *([] if has_torch() else ["the paper's retraining by RAdam is left out: torch is not installed"])]
+    if resumed:
+        notes.append(f"{resumed} of {asked.n_seeds} seeds were there already")
+    report = {"seeds": asked.n_seeds, "resumed": resumed, "recovered": recovered(found), "summary": found}
+    return Studied(out, tables(rows), _verdict(found), notes, report)
+
+
+def _run(pool: Pool, asked: UpdateStudy, truth: Truth, folder: SimulationFolder, progress: Progress | None) -> int:
+    """Run what is missing; returns how many seeds were there already."""
+    missing = [cell for cell in (Cell(NAME, seed) for seed in range(asked.n_seeds)) if not folder.has(cell)]
+    if progress is not None and missing:
+        progress.start(len(missing), "studying updates")
+    for cell in missing:
+        folder.save(cell, run_seed(asked, pool, truth.y_N, truth.used, truth.test if len(truth.test) else None, cell.seed), [])
+        if progress is not None:
+            progress.advance(1)
+    return asked.n_seeds - len(missing)
+
+
+def _check_data(pool: Pool, ask: Study, asked: UpdateStudy, truth: Truth) -> None:
+    if truth.classes is None:
+        raise UsageError(
+            f"the study of updates is for classes, the labels of {pool.name} are numbers",
+            hint="updates of a ridge head are exact",
+        )
+    if len(truth.test) and ask.test_fraction is not None:
+        raise UsageError(
+            f"--test-fraction holds rows out, but {pool.name} has {len(truth.test)} test rows",
+            hint="leave --test-fraction out",
+        )
+    askable = truth.askable(asked.test_fraction)
+    if asked.most > askable:
+        raise DataError(f"{pool.name}: {askable} labelled rows beside the test rows, the study takes {asked.most}",
+                        hint="make it smaller with -p initial=, -p new= and -p stages=")
+
+
+def _config(pool: Pool, ask: Study, asked: UpdateStudy, truth: Truth) -> dict[str, Any]:
+    """Everything that the results follow from."""
+    about = {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim}
+    return {
+        "format": FORMAT, "version": __version__, "study": NAME,
+        "pool": about | {"fingerprint": pool.fingerprint(), "labels": truth.digest(pool)},
+        "head": ask.recipe.as_json() | {"options": {**ask.recipe.options, **{k: v for k, v in ask.options.items() if k.startswith("head.")}}},
+        "initial": asked.initial, "new": list(asked.new), "stages": list(asked.stages), "stage_new": asked.stage_new,
+        "mc_samples": asked.mc_samples, "radam_rate": asked.radam_rate, "radam": has_torch(), "seeds": asked.n_seeds,
+        "test": "split" if len(truth.test) else asked.test_fraction,
+    }  # fmt: skip
+
+
+def _title(pool: Pool, asked: UpdateStudy) -> str:
+    return f"{Path(pool.name).name}: updates against retraining, mean of {asked.n_seeds} seed{'s' if asked.n_seeds > 1 else ''}"
+
+
+def _verdict(found: list[dict[str, Any]]) -> str:
+    share = recovered(found)
+    growing = [row for row in found if row["experiment"] == "growing"]
+    base = {row["n_new"]: row["accuracy"] for row in growing if row["method"] == "base"}
+    worse = [row["n_new"] for row in growing if row["method"] == "second-order auto" and row["accuracy"] < base[row["n_new"]]]
+    below = f"falls below the head before at +{', +'.join(map(str, worse))}" if worse else "is never below the head before"
+    return f"second-order auto recovers {100 * share['second-order auto']:.0f} % of what exact retraining gains, and {below}"

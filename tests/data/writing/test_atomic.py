@@ -1,0 +1,256 @@
+"""Files that are replaced whole, modes, devices, locks. What happens under kill -9 is in reliability/test_write_path."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import hashlib
+import os
+import signal
+import stat
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from alcli.data.writing.atomic import check_creatable, drafted, exchange, lock, publish_left, replacing, sweep
+from alcli.errors import BusyError, CannotCreateError, OutputError, UsageError
+
+
+def test_a_new_file_and_a_replaced_one(folder):
+    for content in (b"one", b"two"):
+        with replacing(Path("x")) as file:
+            file.write(content)
+        assert Path("x").read_bytes() == content
+    assert os.listdir() == ["x"]
+
+
+def test_the_old_content_is_there_until_the_end(folder):
+    Path("x").write_bytes(b"old")
+    with replacing(Path("x")) as file:
+        file.write(b"new")
+        file.flush()
+        assert Path("x").read_bytes() == b"old"
+
+
+def test_it_exists(folder):
+    Path("x").write_bytes(b"old")
+    with pytest.raises(CannotCreateError, match="--force"), replacing(Path("x"), overwrite=False):
+        pass
+    with pytest.raises(UsageError, match="is read"):
+        check_creatable(Path("x"), inputs=["./x"])
+    check_creatable(Path("x"), inputs=["y"])
+
+
+def test_links_are_followed(folder):
+    Path("real").write_bytes(b"old")
+    os.symlink("real", "link")
+    os.symlink("later", "dangling")
+    for name in ("link", "dangling"):
+        with replacing(Path(name)) as file:
+            file.write(b"new")
+        assert os.path.islink(name)
+        assert Path(name).read_bytes() == b"new"
+    assert Path("later").read_bytes() == b"new"
+
+
+def test_modes(folder):
+    umask = os.umask(0o027)
+    try:
+        with replacing(Path("new")):
+            pass
+    finally:
+        os.umask(umask)
+    assert os.stat("new").st_mode & 0o777 == 0o640
+    os.chmod("new", 0o604)
+    with replacing(Path("new")):
+        pass
+    assert os.stat("new").st_mode & 0o777 == 0o604
+
+
+def test_devices_are_written_to(folder):
+    with replacing(Path("/dev/null")) as file:
+        file.write(b"x")
+    with pytest.raises(OutputError, match="No space left"), replacing(Path("/dev/full")) as file:
+        file.write(b"x")
+
+
+def test_errors_of_writing(folder, monkeypatch):
+    def fail(number: int):
+        def call(*a: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return call
+
+    for number, kind in ((28, OutputError), (5, OutputError), (27, OutputError), (13, CannotCreateError)):
+        monkeypatch.setattr(os, "fsync", fail(number))
+        with pytest.raises(kind, match="x: cannot write"), replacing(Path("x")):
+            pass
+    assert os.listdir() == []
+
+
+def test_sweeping_keeps_to_its_own(folder):
+    """What is left of the target alone, and no file that only looks like it, or a link to one."""
+    Path("precious").touch()
+    kept = {".a1.alcli-aaaaaaaa.tmp", ".a[1].alcli-word.tmp", ".a[1].alcli-12345678.tmp.csv", "b.alcli-aaaaaaaa.tmp", ".a[1].alcli-embed"}
+    for name in (*kept, ".a[1].alcli-aaaaaaaa.tmp", ".a[1].alcli-0b_9zzzz.tmp"):
+        Path(name).touch()
+    os.symlink("precious", ".a[1].alcli-llllllll.tmp")
+    os.mkfifo(".a[1].alcli-ffffffff.tmp")
+    sweep(Path("a[1]").absolute())
+    assert set(os.listdir()) - {".a[1].alcli-ffffffff.tmp"} == kept | {"precious", ".a[1].alcli-llllllll.tmp"}
+
+
+def writer(folder: Path, said: int, *, container: bool) -> None:
+    """A child that stands still while it writes, perhaps with process numbers of its own. Says how it went and its number here."""
+    if container:
+        if ctypes.CDLL(None).unshare(0x20000000):  # CLONE_NEWPID
+            os.write(said, b"0")
+            os._exit(0)
+        if number := os.fork():
+            os.waitpid(number, 0)
+            os._exit(0)
+    with replacing(folder / "x") as file:
+        file.write(b"half")
+        file.flush()
+        os.write(said, Path("/proc/self").readlink().name.encode())
+        time.sleep(60)
+
+
+@pytest.mark.parametrize("container", [False, True], ids=["here", "in another container"])
+def test_a_living_writer_is_known_by_its_lock(folder, container):
+    """Not by its process number, which means nothing outside its container and is given to somebody else when it is dead."""
+    listen, said = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            writer(folder, said, container=container)
+        finally:
+            os._exit(1)
+    number = int(os.read(listen, 9))
+    if number == 0:
+        os.waitpid(child, 0)
+        pytest.skip("no right to a namespace")
+    (left,) = os.listdir()
+    try:
+        with replacing(Path("x")) as file:
+            file.write(b"whole")
+        assert sorted(os.listdir()) == sorted([left, "x"])
+    finally:
+        os.kill(number, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert Path(left).read_bytes() == b"half"
+    with replacing(Path("x")) as file:
+        file.write(b"again")
+    assert os.listdir() == ["x"]
+
+
+def test_a_writer_whose_file_is_swept_before_it_is_locked_takes_another(folder, monkeypatch):
+    make, made = tempfile.mkstemp, []
+
+    def make_and_sweep(**more: object) -> tuple[int, str]:
+        handle, name = make(**more)  # type: ignore[arg-type]
+        made.append(name)
+        if len(made) == 1:
+            sweep(Path("x").absolute())
+        if len(made) == 2:
+            fcntl.flock(os.open(name, os.O_RDWR), fcntl.LOCK_EX)  # about to be removed
+        return handle, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", make_and_sweep)
+    with replacing(Path("x")) as file:
+        file.write(b"whole")
+    assert Path("x").read_bytes() == b"whole"
+    assert len(made) == 3
+    assert os.path.exists(made[1]), "its sweeper removes it"
+
+
+def test_a_file_system_without_locks(folder, monkeypatch):
+    """Files are written all the same, and nothing is swept: nobody can tell what is left from what is being written."""
+
+    def none(*a: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    Path(".x.alcli-aaaaaaaa.tmp").touch()
+    monkeypatch.setattr(fcntl, "flock", none)
+    with replacing(Path("x")) as file:
+        file.write(b"whole")
+    assert sorted(os.listdir()) == [".x.alcli-aaaaaaaa.tmp", "x"]
+
+
+def test_a_kept_draft_is_published_by_another(folder):
+    """It is known by its content, and not while its writer lives."""
+    Path("x").write_bytes(b"old")
+    os.chmod("x", 0o640)
+    digest = hashlib.sha256(b"new").hexdigest()
+    with suppress(LookupError), drafted(Path("x")) as draft:
+        draft.file.write(b"new")
+        draft.finish()
+        assert not publish_left(Path("x").absolute(), digest)
+        draft.kept = True
+        raise LookupError
+    assert not publish_left(Path("x").absolute(), hashlib.sha256(b"other").hexdigest())
+    assert Path("x").read_bytes() == b"old"
+    assert publish_left(Path("x").absolute(), digest)
+    assert Path("x").read_bytes() == b"new"
+    assert os.stat("x").st_mode & 0o777 == 0o640
+    assert os.listdir() == ["x"]
+    assert not publish_left(Path("x").absolute(), digest)
+
+
+def test_two_folders_change_places(folder):
+    for name in ("a", "b"):
+        os.mkdir(name)
+        Path(name, name).touch()
+    if exchange(Path("a"), Path("b")):
+        assert (os.listdir("a"), os.listdir("b")) == (["b"], ["a"])
+    assert not exchange(Path("a"), Path("nowhere"))
+    assert sorted(os.listdir()) == ["a", "b"]
+
+
+def test_a_folder_that_cannot_be_synced(folder, monkeypatch):
+    """After the rename the new file is there, and the message says so; a file system without such a call is no error."""
+    fsync = os.fsync
+
+    def fail(number: int):
+        def call(handle: int) -> None:
+            if stat.S_ISDIR(os.fstat(handle).st_mode):
+                raise OSError(number, os.strerror(number))
+            fsync(handle)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", fail(22))
+    with replacing(Path("x")) as file:
+        file.write(b"one")
+    monkeypatch.setattr(os, "fsync", fail(5))
+    with pytest.raises(OutputError, match="x: was written"), replacing(Path("x")) as file:
+        file.write(b"two")
+    assert Path("x").read_bytes() == b"two"
+
+
+def test_limits_of_the_process_are_not_blamed_on_the_file(folder, monkeypatch):
+    """Too many open files: exit 71 for the shell to say, whatever the output is called."""
+
+    def fail(*a: object, **k: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(tempfile, "mkstemp", fail)
+    with pytest.raises(OSError, match="Too many open files"), replacing(Path("x")):
+        pass
+
+
+def test_locks(folder):
+    os.symlink("x", "link")
+    with lock(Path("x")):
+        for name in ("x", "link"):
+            with pytest.raises(BusyError), lock(Path(name), timeout=0.05):
+                pass
+        with lock(Path("y")):
+            pass
+    with lock(Path("link")):
+        pass
+    with pytest.raises(CannotCreateError, match="no folder"), lock(Path("nowhere/x")):
+        pass

@@ -1,0 +1,207 @@
+"""What a query leaves out, what it fits by itself, and what it tells."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from alcli.data.head_file import load_head
+from alcli.numerics.logistic import softmax
+from alcli.workflows.query.batch import situation as query_situation
+from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
+
+X_ND, Y_N = tiny_features()
+
+
+def rows(outcome) -> list[dict[str, object]]:
+    return [json.loads(line) for line in outcome.done().lines]
+
+
+def test_margin_against_a_sort(head, alcli):
+    found = rows(alcli("query", "pool.parquet", "-H", head, "-s", "margin", "-n", 7, "--format", "jsonl"))
+    model = load_head(head).model
+    probs = np.sort(np.exp(model.log_probs(X_ND[20:])), axis=1)
+    scores = (1 - (probs[:, -1] - probs[:, -2])).astype(np.float32)
+    order = np.lexsort((np.arange(40), -scores))[:7]
+    assert [r["id"] for r in found] == [f"r{20 + i:03d}" for i in order]
+    assert [r["rank"] for r in found] == list(range(7))
+    assert [np.float32(r["score"]) for r in found] == scores[order].tolist()
+    predictive = np.exp(model.predictive(X_ND[20:][order]))
+    assert [r["predicted"] for r in found] == [CLASSES[c] for c in predictive.argmax(axis=1)]
+    assert [r["confidence"] for r in found] == pytest.approx(predictive.max(axis=1), rel=1e-6)
+    assert np.allclose(softmax(model.logits(X_ND)), np.exp(model.log_probs(X_ND)))
+
+
+def test_a_head_and_the_labels_it_was_fitted_on_answer_alike(tiny, alcli):
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors").done()
+    by_head = alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "entropy", "-n", 9, "--format", "csv").done()
+    by_labels = alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "entropy", "-n", 9, "--format", "csv").done()
+    assert by_head.out == by_labels.out
+    assert "fitted a softmax head on 20 labels" in by_labels.err
+
+
+def test_a_head_and_labels_add_up(head, alcli):
+    left = alcli("query", "pool.parquet", "-H", head, "-l", "more.csv", "-s", "margin", "-n", 60).done().lines
+    assert sorted(left) == names(60)[30:]
+    write_labels("new-class.csv", {"r040": "fox"})
+    assert "r040" not in alcli("query", "pool.parquet", "-H", head, "-l", "new-class.csv", "-s", "margin", "-n", 60).done().lines
+
+
+@pytest.fixture
+def unfitted(tiny, monkeypatch) -> Path:
+    """Every row is labelled, in all.csv, and a head that is fitted all the same fails the test."""
+    write_labels("all.csv", {id: CLASSES[y] for id, y in zip(names(60), Y_N)})
+
+    def fit(*_: object) -> None:
+        pytest.fail("a head was fitted, with nothing to ask it")
+
+    monkeypatch.setattr(query_situation, "fit_labelled", fit)
+    return tiny
+
+
+NAMES = "id,rank,score,strategy"
+PREDICTED = f"{NAMES},predicted,confidence"
+
+
+@pytest.mark.parametrize(
+    ("more", "columns"),
+    [
+        ((), PREDICTED),
+        (("-s", "badge"), PREDICTED),
+        (("-s", "bait"), PREDICTED),
+        (("-s", "auto"), PREDICTED),
+        (("-s", "batchbald", "-p", "samples=5"), PREDICTED),
+        (("-p", "impute=argmax"), f"{PREDICTED},imputed"),
+        (("-p", "balance=predicted"), PREDICTED),
+        (("--candidates", 9), PREDICTED),
+        (("-s", "coreset"), NAMES),
+    ],
+)
+def test_nothing_is_fitted_where_nothing_is_left_and_the_columns_are_there(unfitted, alcli, more, columns):
+    done = alcli("query", "pool.parquet", "-l", "all.csv", "-s", "margin", "-n", 5, "--format", "csv", *more).done()
+    assert done.out.decode() == f"{columns}\n"
+    assert "nothing is left to select" in done.err
+    assert "fitted" not in done.err
+
+
+def test_what_was_given_out_before_counts_as_gone(unfitted, alcli):
+    """A cron job that has asked for everything costs no fit a night."""
+    Path("rest.txt").write_text("".join(f"{id}\n" for id in names(60)[20:]))
+    ask = ("query", "pool.parquet", "-l", "labels.csv", "-s", "margin", "-n", 5)
+    assert "nothing is left" in alcli(*ask, "--exclude", "rest.txt").done().err
+    alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 40, "--selections", "ledger.parquet").done()
+    report = json.loads(alcli(*ask, "--selections", "ledger.parquet", "--json").done().out)
+    assert (report["candidates"], report["selected"], report["selection"]) == (0, 0, [])
+
+
+def test_what_speaks_against_a_fit_is_said_all_the_same(unfitted, alcli):
+    write_labels("one.csv", dict.fromkeys(names(60), "cat"))
+    alcli("query", "pool.parquet", "-l", "one.csv", "-s", "margin", "-n", 3).refused(65, "2 classes", "coreset")
+    Path("everything.txt").write_text("".join(f"{id}\n" for id in names(60)))
+    alcli("query", "pool.parquet", "-s", "margin", "-n", 3, "--exclude", "everything.txt").refused(65, "needs a head or labels")
+    alcli("query", "pool.parquet", "-l", "all.csv", "-s", "margin", "-n", 5, "--strict").refused(65, "nothing is left", "--strict")
+    alcli("query", "pool.parquet", "-l", "all.csv", "-s", "coreset", "-n", 5, "-p", "impute=argmax").refused(2, "there is no head")
+    write_pool("pool.parquet", X_ND, label=X_ND[:, 0].astype(float).tolist())
+    alcli("query", "pool.parquet", "-s", "margin", "-n", 3).refused(2, "margin", "numbers")
+    ask = ("query", "pool.parquet", "-s", "predictive-variance", "-n", 5, "--format", "csv")
+    alcli(*ask, "-p", "impute=argmax").refused(2, "the head is a regression")
+    assert alcli(*ask).done().out.decode() == f"{NAMES}\n"
+
+
+@pytest.mark.parametrize("strategy", ["margin", "badge"])
+def test_with_costs_nothing_is_fitted_either(unfitted, alcli, strategy):
+    write_pool("pool.parquet", X_ND, price=[1.0 + i for i in range(60)])
+    done = alcli("query", "pool.parquet", "-l", "all.csv", "-s", strategy, "-n", 5, "-p", "cost-col=price", "--format", "csv").done()
+    assert done.out.decode() == f"{PREDICTED}\n"
+    assert "spent 0 of 5; items bought: 0" in done.err
+
+
+def test_a_given_head_says_what_is_gone_and_columns_are_those_of_a_fitted_one(tiny, alcli):
+    write_labels("all.csv", {id: CLASSES[y] for id, y in zip(names(60), Y_N)})
+    alcli("fit-head", "pool.parquet", "-l", "all.csv", "-o", "head.safetensors", "--prior-precision", "1").done()
+    for form in ("csv", "jsonl", "ids"):
+        by_head, by_labels = (
+            alcli("query", "pool.parquet", *given, "-s", "margin", "-n", 5, "--format", form).done() for given in (("-H", "head.safetensors"), ("-l", "all.csv"))
+        )
+        assert by_head.out == by_labels.out
+        assert "nothing is left to select" in by_head.err
+
+
+def test_what_is_left_out(tiny, alcli):
+    write_pool("pool.parquet", X_ND, split=["test" if i >= 50 else None for i in range(60)])
+    Path("done.txt").write_text("r020\nr021\nelsewhere\n")
+    pq.write_table(pq.read_table("pool.parquet", columns=["id"]).slice(22, 3), "done.parquet")
+    ask = ("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 60)
+    found = alcli(*ask, "--exclude", "done.txt", "--exclude", "done.parquet", "--exclude", "-", stdin=b"id,rank\nr025,0\n").done()
+    assert sorted(found.lines) == names(60)[26:50]
+    assert "1 id to leave out is not in the pool" in found.err
+
+
+@pytest.mark.parametrize("form", ["txt", "csv", "jsonl", "parquet"])
+def test_a_selection_is_what_to_leave_out_next_time(tiny, alcli, form):
+    ask = ("query", "pool.parquet", "-s", "coreset", "-n", 25)
+    first = alcli(*ask).done().lines
+    assert alcli(*ask, "-o", f"picked.{form}").done().out == b""
+    second = alcli(*ask, "--exclude", f"picked.{form}").done().lines
+    assert not set(first) & set(second)
+
+
+@pytest.mark.parametrize("out", ["ledger.parquet", "./sub/../ledger.parquet"])
+def test_the_ledger_is_not_the_output_before_it_is_there_either(out, tiny, alcli):
+    Path("sub").mkdir()
+    alcli("query", "pool.parquet", "-s", "random", "-n", 2, "--selections", "ledger.parquet", "-o", out).refused(2, "is read and cannot be the output too")
+    assert not Path("ledger.parquet").exists()
+
+
+def test_the_ledger_is_left_out_and_grows(tiny, alcli):
+    ask = ("query", "pool.parquet", "-s", "random", "-n", 25, "--selections", "ledger.parquet")
+    batches = [alcli(*ask).done().lines for _ in range(4)]
+    assert [len(b) for b in batches] == [25, 25, 10, 0]
+    ledger = pq.read_table("ledger.parquet").to_pylist()
+    assert [row["id"] for row in ledger] == [*chain(*batches)]
+    assert [row["rank"] for row in ledger] == [*range(25), *range(25), *range(10)]
+    assert {row["strategy"] for row in ledger} == {"random"}
+
+
+def test_a_ledger_that_cannot_be_written_gives_nothing_out(tiny, alcli, monkeypatch):
+    """The batch has its name only once the ledger has the batch."""
+    import alcli.data.selection_file as module
+
+    def fail(*a: object, **k: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "append_to_ledger", fail)
+    alcli("query", "pool.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet", "-o", "out.csv").refused(74)
+    assert not [p.name for p in tiny.iterdir() if "out.csv" in p.name]
+
+
+def test_a_regression_head(tiny, alcli):
+    write_pool("pool.parquet", X_ND, label=[float(x) + 0.5 if i < 20 else None for i, x in enumerate(X_ND[:, 0])])
+    alcli("fit-head", "pool.parquet", "-o", "head.safetensors").done()
+    alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "margin", "-n", 3).refused(2, "margin", "class probabilities", "head.safetensors", "coreset")
+    alcli("query", "pool.parquet", "-s", "margin", "-n", 3).refused(2, "margin", "numbers")
+    found = rows(alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "coreset", "-n", 3, "--format", "jsonl"))
+    assert "predicted" not in found[0]
+    assert not {r["id"] for r in found} & set(names(20))
+
+
+def test_json_holds_the_selection(tiny, alcli):
+    report = json.loads(alcli("query", "pool.parquet", "-s", "random", "-n", 3, "--json", "-o", "out.csv").done().out)
+    assert [r["rank"] for r in report["selection"]] == [0, 1, 2]
+    assert report["candidates"] == 60
+    assert len(Path("out.csv").read_text().splitlines()) == 4
+
+
+def test_only_a_strategy_that_asks_what_calibration_changes_is_given_a_calibrated_head(tiny, alcli):
+    def confidences(strategy):
+        found = rows(alcli("query", "pool.parquet", "-l", "labels.csv", "-s", strategy, "-n", 40, "--format", "jsonl"))
+        return {row["id"]: row["confidence"] for row in found}
+
+    plain = confidences("margin")
+    assert confidences("alfa-mix") == plain
+    assert confidences("sparse-greedy") != plain

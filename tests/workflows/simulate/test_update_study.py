@@ -1,0 +1,101 @@
+"""The study of updates in its folder: what is written, continued, refused."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from alcli.data.pool import open_pool
+from alcli.errors import CannotCreateError, DataError, UsageError
+from alcli.workflows.recipe import Recipe
+from alcli.workflows.simulate.run import update_study as module
+from alcli.workflows.simulate.update_study import Study, study
+
+SMALL = {"initial": "20", "new": "5,10", "stages": "15", "mc-samples": "10"}
+
+
+@pytest.fixture
+def pool(tmp_path) -> Path:
+    rng = np.random.default_rng(3)
+    y = np.arange(120) % 3
+    X = (rng.standard_normal((120, 4)) + np.eye(3, 4)[y]).astype(np.float32)
+    columns = {"id": np.arange(120), "label": y.astype(str), "features": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 4)}
+    pq.write_table(pa.table(columns), tmp_path / "pool.parquet")
+    return tmp_path / "pool.parquet"
+
+
+def run(pool, out, *, n_seeds=2, options=SMALL, **changes):
+    return study(open_pool(str(pool)), Study(n_seeds, options=options, **changes), out)
+
+
+def test_the_folder_holds_what_is_promised_and_a_stopped_study_goes_on(pool, tmp_path, monkeypatch):
+    original = module.run_seed
+
+    def stopping(*arguments):
+        if arguments[-1] == 1:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(module, "run_seed", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(pool, tmp_path / "out")
+    monkeypatch.setattr(module, "run_seed", original)
+    done = run(pool, tmp_path / "out")
+    assert done.report["resumed"] == 1
+    assert "1 of 2 seeds were there already" in done.notes
+    assert {p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")} == {
+        "config.json", "runs", "study.csv", "study.parquet", "summary.csv", "updates.png", "updates.svg",
+    }  # fmt: skip
+    table = pq.read_table(tmp_path / "out" / "study.parquet")
+    assert table.column_names == ["experiment", "seed", "n_labelled", "n_new", "method", "gamma", "accuracy", "nll", "seconds", "ess"]
+    with open(tmp_path / "out" / "study.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(table)
+    assert done.verdict.startswith("second-order auto recovers ")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.is_file()}
+    monkeypatch.setattr(module, "run_seed", None)
+    run(pool, tmp_path / "out")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.is_file()} == before
+
+
+def test_another_configuration_is_refused_with_what_differs(pool, tmp_path):
+    run(pool, tmp_path / "out", n_seeds=1)
+    with pytest.raises(CannotCreateError, match=r"another configuration: initial 20, now 21"):
+        run(pool, tmp_path / "out", n_seeds=1, options=SMALL | {"initial": "21"})
+
+
+def test_a_pool_too_small_is_refused_before_anything_is_written(pool, tmp_path):
+    with pytest.raises(DataError, match=r"96 labelled rows beside the test rows, the study takes 410; make it smaller"):
+        run(pool, tmp_path / "out", options={})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"n_seeds": 0}, "--seeds must be at least 1"),
+        ({"recipe": Recipe(posterior="none")}, "needs a posterior that absorbs labels in closed form, which --posterior none is not"),
+        ({"recipe": Recipe(posterior="variational")}, "which --posterior variational is not"),
+        ({"options": {"inital": "5"}}, "has no parameter 'inital'; did you mean 'initial'"),
+        ({"options": {"initial": "1"}}, "-p initial is too small: 1"),
+        ({"options": {"new": "9,3"}}, "-p new takes ascending sizes"),
+        ({"options": {"head.size": "3"}}, "'head' has no parameter 'size'"),
+        ({"options": {"radam-rate": "0"}}, "-p radam-rate must be a positive number"),
+        ({"test_fraction": 2.0}, "--test-fraction must be between 0 and 1"),
+    ],
+)
+def test_a_wrong_request_is_refused(changes, words):
+    with pytest.raises(UsageError, match=words):
+        Study(**changes).checked()
+
+
+def test_numbers_are_refused(tmp_path):
+    X = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    columns = {"id": np.arange(40), "label": X[:, 0], "features": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 3)}
+    pq.write_table(pa.table(columns), tmp_path / "numbers.parquet")
+    with pytest.raises(UsageError, match="is for classes"):
+        run(tmp_path / "numbers.parquet", tmp_path / "out")
