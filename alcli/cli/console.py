@@ -7,16 +7,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from alcli.errors import OutputError, printable
-
-
-class Progress(Protocol):
-    """How a workflow reports work done; `total` items in all, None when that is not known."""
-
-    def start(self, total: int | None, what: str) -> None: ...
-    def advance(self, n: int) -> None: ...
+from alcli.remarks import NoProgress, Progress
 
 
 class Console:
@@ -28,6 +22,7 @@ class Console:
         self.quiet = quiet
         self.verbose = verbose
         self.as_json = as_json
+        self._remarks: list[str] = []
 
     def emit(self, data: bytes) -> None:
         """Write data to stdout, whole. Nothing (b"") asks whether that is possible. Raises OutputError when stdout is closed or full,
@@ -42,12 +37,25 @@ class Console:
             raise OutputError(f"cannot write to standard output: {os.strerror(error.errno or 0)}", hint="name a file with -o") from error
 
     def note(self, text: str) -> None:
-        """A remark on stderr, unless quiet."""
+        """Write a remark to stderr at once, unless quiet."""
+        self.tell_remarks()
         if not self.quiet:
             tell(f"alcli: {printable(text)}")
 
+    def remark(self, text: str) -> None:
+        """Keep a remark until the command has something to report or has succeeded: a command that refuses says one line alone."""
+        if text not in self._remarks:
+            self._remarks.append(text)
+
+    def tell_remarks(self) -> None:
+        """Write the remarks kept so far to stderr, each once."""
+        remarks, self._remarks = self._remarks, []
+        for text in remarks:
+            self.note(text)
+
     def say(self, text: str) -> None:
-        """A plain line of a report on stderr, unless quiet."""
+        """Write a plain line of a report to stderr, unless quiet."""
+        self.tell_remarks()
         if not self.quiet:
             tell(text)
 
@@ -71,6 +79,7 @@ class Console:
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table on stderr; on a terminal with rules and colour, else plain aligned columns."""
+        self.tell_remarks()
         if self.quiet:
             return
         if is_fancy():
@@ -89,7 +98,7 @@ class Console:
     def progress(self) -> Iterator[Progress]:
         """A progress bar with rate and time left on a terminal; nothing elsewhere."""
         if self.quiet or not is_fancy():
-            yield _Silent()
+            yield NoProgress()
             return
         from rich.console import Console as Rich
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -98,14 +107,6 @@ class Console:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
         with Bar(*columns, console=Rich(stderr=True), transient=True) as bar:
             yield _Bar(bar)
-
-
-class _Silent:
-    def start(self, total: int | None, what: str) -> None:
-        return
-
-    def advance(self, n: int) -> None:
-        return
 
 
 class _Bar:
@@ -145,7 +146,9 @@ def console(*, quiet: bool = False, verbose: bool = False, as_json: bool = False
     data = os.dup(1)
     os.dup2(2, 1)
     try:
-        yield Console(data, quiet=quiet, verbose=verbose, as_json=as_json)
+        talk = Console(data, quiet=quiet, verbose=verbose, as_json=as_json)
+        yield talk
+        talk.tell_remarks()
     finally:
         try:
             sys.stdout.flush()

@@ -55,12 +55,12 @@ def fit_head(
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
         prior = o.auto_or_number(prior_precision, "--prior-precision")
         pairs, notes = o.with_aux_loss(param, aux_loss, head, "aux-loss")
+        for text in notes:
+            talk.remark(text)
         recipe = Recipe(head, posterior, covariance, prior, calibrate, seed, o.key_values(pairs), preset).checked()
         kind: Any = o.check_choice(task, ("auto", "classification", "regression"), "--task")
         from alcli.workflows.fit_head import fit_head as fit
 
         source = opened(talk, pool, features=features_col, id=id_col, label=label_col, group=group_col, bad_rows=bad_rows, max_memory=max_memory, hive=hive, isolate=isolate)
-        fitted = fit(source, labels or [], out, recipe, task=kind, force=force, ignore_unknown=ignore_unknown)
-        for text in [*notes, *fitted.notes]:
-            talk.note(text)
+        fitted = fit(source.pool, labels or [], out, recipe, task=kind, force=force, ignore_unknown=ignore_unknown, note=talk.remark)
         talk.report(fitted.report)

@@ -15,7 +15,7 @@ from alcli.cli.reading import opened
 from alcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from alcli.data.pool import Pool
+    from alcli.workflows.items import Items
     from alcli.workflows.query.request import Query
 
 
@@ -112,9 +112,8 @@ def query(
             return _stream(talk, source, ask, target, allow_new_classes)
         if json or target is None:
             talk.emit(b"")
-        answer = query(source, ask, out=target, format=shape, emit=(lambda data: None) if json else talk.emit)
-        for text in answer.notes:
-            talk.note(text)
+        answer = query(source, ask, out=target, format=shape, emit=(lambda data: None) if json else talk.emit, note=talk.remark)
+        talk.tell_remarks()
         talk.detail(f"seed {seed}, {answer.report['candidates']} candidates")
         talk.summary(answer.report | {"strategy": strategy, "seed": seed, "selection": [dict(zip(answer.table, v)) for v in zip(*answer.table.values())]})
 
@@ -127,14 +126,14 @@ def _check_stream(ask: Query, out: Path | None, format: str | None, json: bool) 
     check_stream(ask, out)
 
 
-def _stream(talk: Console, pool: Pool, ask: Query, out: Path | None, allow_new_classes: bool) -> None:
+def _stream(talk: Console, items: Items, ask: Query, out: Path | None, allow_new_classes: bool) -> None:
     """Items to stdout, labels from stdin."""
     from alcli.workflows.query.stream import stream
 
     talk.emit(b"")
     if sys.stdin.isatty():
         talk.note('for each item type {"id": ..., "label": ...} or {"id": ..., "skip": true}; Ctrl-D ends')
-    stream(pool, ask, out=out, source=sys.stdin.buffer, emit=talk.emit, note=talk.note, allow_new_classes=allow_new_classes)
+    stream(items, ask, out=out, source=sys.stdin.buffer, emit=talk.emit, note=talk.note, allow_new_classes=allow_new_classes)
 
 
 def _list(talk: Console) -> None:

@@ -14,8 +14,8 @@ from alcli.cli.reading import opened
 from alcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from alcli.data.pool import Pool
     from alcli.report.summary import Line
+    from alcli.workflows.items import Items
     from alcli.workflows.recipe import Recipe
     from alcli.workflows.simulate.request import Simulation
     from alcli.workflows.simulate.run import Simulated
@@ -102,18 +102,18 @@ def simulate(
             ask = _simulation(named if mix else _given(named or None, "-s"), mix or [], _given(n, "-n"), _given(rounds, "--rounds"), initial, seeds, test_fraction, stratified, recipe, param, full_data)
         ask.checked()
         for text in notes:
-            talk.note(text)
+            talk.remark(text)
         source = opened(talk, pool, features=features_col, id=id_col, label=label_col, group=group_col, bad_rows=bad_rows, max_memory=max_memory, hive=hive, isolate=isolate)
         _run(talk, source, ask, out, jobs)
 
 
-def _run(talk: Console, source: Pool, ask: Simulation | Study, out: Path, jobs: int) -> None:
+def _run(talk: Console, items: Items, ask: Simulation | Study, out: Path, jobs: int) -> None:
     from alcli.workflows.simulate import run, update_study
 
     with talk.progress() as progress:
         if isinstance(ask, update_study.Study):
-            return _tell_study(talk, update_study.study(source, ask, out, progress=progress))
-        done = run.simulate(source, ask, out, jobs=jobs, progress=progress)
+            return _tell_study(talk, update_study.study(items, ask, out, progress=progress, note=talk.remark))
+        done = run.simulate(items, ask, out, jobs=jobs, progress=progress, note=talk.remark)
     _tell(talk, done)
 
 
@@ -161,8 +161,6 @@ def _refuse_with_study(options: dict[str, object]) -> None:
 
 def _tell_study(talk: Console, done: Studied) -> None:
     """The tables, the verdict, and where the files are; with --json one object."""
-    for text in done.notes:
-        talk.note(text)
     if talk.as_json:
         return talk.summary(done.report | {"verdict": done.verdict, "out": str(done.folder)})
     for table in done.tables:
@@ -175,8 +173,6 @@ def _tell_study(talk: Console, done: Studied) -> None:
 
 def _tell(talk: Console, done: Simulated) -> None:
     """The table, a verdict per strategy, and where the files are; with --json one object."""
-    for text in done.notes:
-        talk.note(text)
     if talk.as_json:
         return talk.summary(done.report | {"verdicts": done.verdicts, "out": str(done.folder)})
     metric = done.lines[0].metric.replace("_", " ")

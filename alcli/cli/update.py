@@ -47,22 +47,20 @@ def update(
       alcli fit-head sample_data/digits-features.parquet -l sample_data/digits-labels.csv -o head.safetensors
       alcli update head.safetensors -P sample_data/digits-features.parquet -l sample_data/new-labels.csv
     """
-    from alcli.workflows.update import PAPER_GAMMA, How
+    from alcli.workflows.update import PAPER_GAMMA, UpdateRequest
     from alcli.workflows.update import update as absorb
 
     with console(quiet=quiet, verbose=verbose, as_json=json) as talk:
         step = o.auto_or_number(gamma, "--gamma")
         if o.check_choice(preset, ("none", "paper"), "--preset") == "paper" and step is None:
             step = PAPER_GAMMA
-        how = How(method, step, mode, ignore_unknown, lock_timeout, allow_new_classes, remove or (), o.sha256(expect_sha256)).checked()
+        ask = UpdateRequest(method, step, mode, ignore_unknown, lock_timeout, allow_new_classes, remove or (), o.sha256(expect_sha256)).checked()
         source = opened(talk, pool, features=features_col, id=id_col, group=group_col, max_memory=max_memory, hive=hive, isolate=isolate)
-        done = absorb(head, source, labels or [], how, out=out, force=force)
-        for text in done.notes:
-            talk.note(text)
-        took = f" in {1e3 * done.report['seconds']:.1f} ms" if done.report["new_labels"] else ""
-        if done.report["removed"]:
-            talk.say(f"{counted(done.report['removed'], 'label')} given back")
-        talk.say(f"{counted(done.report['new_labels'], 'new label')} absorbed{took}, {done.report['already_absorbed']} already known, {done.report['absorbed']} in all")
-        if "effective_samples" in done.report:
-            talk.say(f"effective samples: {done.report['effective_samples']:.1f} of {done.report['hypotheses']} hypotheses")
-        talk.summary(done.report)
+        done = absorb(head, source.pool, labels or [], ask, out=out, force=force, note=talk.remark)
+        took = f" in {1e3 * done['seconds']:.1f} ms" if done["new_labels"] else ""
+        if done["removed"]:
+            talk.say(f"{counted(done['removed'], 'label')} given back")
+        talk.say(f"{counted(done['new_labels'], 'new label')} absorbed{took}, {done['already_absorbed']} already known, {done['absorbed']} in all")
+        if "effective_samples" in done:
+            talk.say(f"effective samples: {done['effective_samples']:.1f} of {done['hypotheses']} hypotheses")
+        talk.summary(done)

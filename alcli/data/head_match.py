@@ -9,6 +9,7 @@ from alcli.data.head_file import HeadFile
 from alcli.data.pool import Pool
 from alcli.data.schema import same_features
 from alcli.errors import DataError
+from alcli.remarks import Note
 
 N_ANCHORS = 4
 ANCHOR_TOLERANCE = 0.05
@@ -20,10 +21,10 @@ def choose_anchors(ids: Keys, X_LD: Floats) -> tuple[Keys, Floats]:
     return ids[few], np.ascontiguousarray(X_LD[few])
 
 
-def check_pool(head: HeadFile, shown: str, pool: Pool) -> list[str]:
+def check_pool(head: HeadFile, shown: str, pool: Pool, note: Note) -> None:
     """Refuse a pool of another D, another embedding model, or other features of the ids that the head remembers.
 
-    Returns a note when there was nothing to compare but D. Reads the row groups that hold the remembered ids. Raises DataError.
+    Notes where there was nothing to compare but D. Reads the row groups that hold the remembered ids. Raises DataError.
     """
     if pool.dim != head.model.dim:
         hint = "use the pool that the head was fitted on, or fit a new head"
@@ -35,9 +36,8 @@ def check_pool(head: HeadFile, shown: str, pool: Pool) -> list[str]:
     rows = rows_of_hashes(head.anchor_id, pool.ids.hashes())
     present = np.flatnonzero(rows >= 0)
     _check_anchors(head, shown, pool, present, rows[present])
-    if len(present) or ("model" in pool.metadata and "model" in head.provenance):
-        return []
-    return [f"nothing shows that the features of {pool.name} come from the model that the head was fitted on: they share no id, and name no model"]
+    if not len(present) and not ("model" in pool.metadata and "model" in head.provenance):
+        note(f"nothing shows that the features of {pool.name} come from the model that the head was fitted on: they share no id, and name no model")
 
 
 def _check_anchors(head: HeadFile, shown: str, pool: Pool, present: Int64, rows: Int64) -> None:

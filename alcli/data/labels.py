@@ -16,6 +16,7 @@ from alcli.data.groups import Groups, by_row, name_of
 from alcli.data.ids import Id, Ids
 from alcli.data.tables import Row, read_rows
 from alcli.errors import DataError, counted, printable
+from alcli.remarks import Note, silence
 
 K = TypeVar("K", bound=Hashable)
 Label = str | float
@@ -36,7 +37,6 @@ class Labels:
 
     by_id: dict[Id, Said] = field(default_factory=dict)
     class_type: str = "string"  # how classes are written in a typed file: string, integer, boolean
-    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -62,7 +62,9 @@ def sorted_classes(found: Iterable[str], class_type: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=int if class_type == "integer" else str))
 
 
-def read_labels(paths: Sequence[str], ids: Ids, *, regression: bool, ignore_unknown: bool = False, groups: Groups | None = None) -> Labels:
+def read_labels(
+    paths: Sequence[str], ids: Ids, *, regression: bool, ignore_unknown: bool = False, groups: Groups | None = None, note: Note = silence
+) -> Labels:
     """Read label files with columns `id`, `label`, optional `weight`; a later file wins, within a file a contradiction is an error.
 
     ids: those of the pool, whose type the ids get. groups: of the pool; the label of one is that of its rows (see data/groups.py).
@@ -71,44 +73,44 @@ def read_labels(paths: Sequence[str], ids: Ids, *, regression: bool, ignore_unkn
     labels = Labels()
     types: set[str] = set()
     for path in paths:
-        in_file, unknown = _one_file(path, ids, groups, regression, labels, types)
-        _check_known(unknown, ignore_unknown, labels)
+        in_file, unknown = _one_file(path, ids, groups, regression, types, note)
+        _check_known(unknown, ignore_unknown, note)
         for id in in_file:
             labels.by_id.pop(id, None)
         labels.by_id.update(in_file)
     if len(types) == 1:
         labels.class_type = types.pop()
     if not regression:
-        _warn_of_look_alikes(labels)
+        _warn_of_look_alikes(labels, note)
     return labels
 
 
-def _check_known(unknown: dict[str, Said], ignore: bool, labels: Labels) -> None:
+def _check_known(unknown: dict[str, Said], ignore: bool, note: Note) -> None:
     """Note ids that the pool does not have, or refuse them."""
     if unknown and not ignore:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         id, said = next(iter(unknown.items()))
         raise DataError(f"{said.where}: the id '{printable(id)}' is not in the pool{more}", hint="leave such ids out with --ignore-unknown")
     if unknown:
-        labels.notes.append(f"{counted(len(unknown), 'label of an id that is not in the pool was', 'labels of ids that are not in the pool were')} ignored")
+        note(f"{counted(len(unknown), 'label of an id that is not in the pool was', 'labels of ids that are not in the pool were')} ignored")
 
 
-def _one_file(path: str, ids: Ids, groups: Groups | None, regression: bool, labels: Labels, types: set[str]) -> tuple[dict[Id, Said], dict[str, Said]]:
+def _one_file(path: str, ids: Ids, groups: Groups | None, regression: bool, types: set[str], note: Note) -> tuple[dict[Id, Said], dict[str, Said]]:
     """What a file says of the rows of the pool, and of ids that it does not have."""
     if groups is not None:
         rows = read_rows(path, ["label"], optional=["id", "group", "weight"])
-        named = _said(path, rows, lambda row: name_of(row, ids, groups), regression, labels, types)
+        named = _said(path, rows, lambda row: name_of(row, ids, groups), regression, types, note)
         of_rows, missing = by_row(named, lambda said: said.where, ids, groups)
         return of_rows, {str(name): named[name] for name in missing}
     rows = read_rows(path, ["id", "label"], optional=["weight"])
-    found = _said(path, rows, lambda row: ids.parse(row.values["id"], row.where, from_text=row.from_text), regression, labels, types)
+    found = _said(path, rows, lambda row: ids.parse(row.values["id"], row.where, from_text=row.from_text), regression, types, note)
     wanted = list(found)
     unknown = [wanted[i] for i in np.flatnonzero(ids.rows_of(wanted) < 0)]
     return found, {str(id): found.pop(id) for id in unknown}
 
 
-def _said(path: str, rows: Iterable[Row], key: Callable[[Row], K], regression: bool, labels: Labels, types: set[str]) -> dict[K, Said]:
-    """The labels of a file by what they are of. Remarks go to `labels`, types of classes to `types`."""
+def _said(path: str, rows: Iterable[Row], key: Callable[[Row], K], regression: bool, types: set[str], note: Note) -> dict[K, Said]:
+    """The labels of a file by what they are of. The types of classes are added to `types`."""
     found: dict[K, Said] = {}
     blank = twice = 0
     for row in rows:
@@ -124,9 +126,9 @@ def _said(path: str, rows: Iterable[Row], key: Callable[[Row], K], regression: b
         twice += before is not None
         found[id] = said
     if blank:
-        labels.notes.append(f"{printable(path)}: {counted(blank, 'row without a label was', 'rows without a label were')} skipped")
+        note(f"{printable(path)}: {counted(blank, 'row without a label was', 'rows without a label were')} skipped")
     if twice:
-        labels.notes.append(f"{printable(path)}: {counted(twice, 'row repeats', 'rows repeat')} a label of the same file")
+        note(f"{printable(path)}: {counted(twice, 'row repeats', 'rows repeat')} a label of the same file")
     return found
 
 
@@ -168,12 +170,12 @@ def to_weight(value: Any, where: str) -> float:
     return weight
 
 
-def _warn_of_look_alikes(labels: Labels) -> None:
+def _warn_of_look_alikes(labels: Labels, note: Note) -> None:
     plain: dict[str, str] = {}
     for name in sorted({str(s.label) for s in labels.by_id.values()}):
         other = plain.setdefault(name.strip(), name)
         if other != name:
-            labels.notes.append(f"the classes '{printable(other)}' and '{printable(name)}' differ only by spaces")
+            note(f"the classes '{printable(other)}' and '{printable(name)}' differ only by spaces")
 
 
 def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, where: str, *, regression: bool | None = None) -> Labels:

@@ -25,13 +25,15 @@ from alcli.data.reading.scratch import ahead, allocate
 from alcli.data.reading.vectors import bad_rows, to_matrix
 from alcli.data.schema import FEATURE_NAMES, Columns
 from alcli.errors import DataError, printable
+from alcli.remarks import Note, silence
 
 BLOCK_BYTES = 16 << 20
 LARGE = 1e18  # the squares of larger float32 numbers are infinite
 
 
 def open_pool(
-    spec: str, columns: Columns = Columns(), *, bad_rows: str = "error", max_memory: int | None = None, hive: bool = False, isolate: bool = False
+    spec: str, columns: Columns = Columns(), *, bad_rows: str = "error", max_memory: int | None = None, hive: bool = False, isolate: bool = False,
+    note: Note = silence,
 ) -> Pool:
     """Find the files of a pool and check their schemas; no row is read yet.
 
@@ -46,7 +48,9 @@ def open_pool(
     files, notes = open_files(spec, columns, use_hive=hive, limit=max_memory)
     if isolate:
         check_unchanged(files, seen)
-    return Pool(spec, files, columns, notes, how)
+    for text in notes:
+        note(text)
+    return Pool(spec, files, columns, how, note)
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,13 @@ class How:
 class Pool:
     """The rows of a pool by number, in the order of the files. Memory: the ids, and two blocks while reading.
 
-    `n` counts rows, `dim` is D, `dtype` float32 or float64, `metadata` what embed wrote, `notes` remarks for the user.
+    `n` counts rows, `dim` is D, `dtype` float32 or float64, `metadata` what embed wrote. note: told of what reading finds odd.
     """
 
-    def __init__(self, spec: str, files: list[PoolFile], columns: Columns, notes: list[str], how: How) -> None:
+    def __init__(self, spec: str, files: list[PoolFile], columns: Columns, how: How, note: Note = silence) -> None:
         self.name = shown(spec)
         self._spec = spec
-        self.notes = notes
+        self._note = note
         self._remarked = False
         self._files = files
         self._columns = columns
@@ -87,7 +91,7 @@ class Pool:
     def read_alike(self, spec: str) -> Pool:
         """Another pool, with the same names of columns and the same limits. Raises InputError, DataError, NewerFormatError."""
         how = self._how
-        return open_pool(spec, self._columns, bad_rows="skip" if how.skip_bad else "error", max_memory=how.max_memory, hive=how.hive, isolate=how.isolate)
+        return open_pool(spec, self._columns, bad_rows="skip" if how.skip_bad else "error", max_memory=how.max_memory, hive=how.hive, isolate=how.isolate, note=self._note)
 
     def require_rows(self, hint: str = "") -> None:
         """Raise DataError for a pool of 0 rows. hint: what the user can do."""
@@ -227,7 +231,7 @@ class Pool:
             return
         self._remarked = True
         row = int(np.flatnonzero((np.abs(X_BD) >= LARGE).any(axis=1))[0])
-        self.notes.append(f"{self.describe(first + row)}: features beyond {LARGE:g}; is their scale right?")
+        self._note(f"{self.describe(first + row)}: features beyond {LARGE:g}; is their scale right?")
 
     def _feature_columns(self, ordered: Int64 | None = None) -> Iterator[tuple[int, PoolFile, pa.Array]]:
         """(number of the first row, file, vectors) over all rows, or the row groups that hold one of `ordered` (ascending)."""

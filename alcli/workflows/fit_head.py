@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
 from alcli.numerics import metrics
+from alcli.remarks import Note, silence
 from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, require_labels, test_rows, training
 from alcli.workflows.recipe import Recipe
 
@@ -28,28 +29,28 @@ _PROVENANCE = ("model", "layer", "dim", "dtype", "normalized", "source", "finger
 
 @dataclass
 class Fitted:
-    """A fitted head and what to tell the user of it."""
+    """A fitted head, and its figures."""
 
     head: HeadFile
     report: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
 
 
 def fit_head(
-    pool: Pool, labels: Sequence[str], out: Path, recipe: Recipe, *, task: Task = "auto", force: bool = False, ignore_unknown: bool = False
+    pool: Pool, labels: Sequence[str], out: Path, recipe: Recipe, *, task: Task = "auto", force: bool = False, ignore_unknown: bool = False,
+    note: Note = silence,
 ) -> Fitted:
     """Fit a head to the labelled rows of a pool and write it to `out`. Raises every AlcliError; `out` is whole or untouched."""
     recipe.checked()
     check_creatable(out, overwrite=force, inputs=[*pool.paths, *labels])
     pool.require_rows()
-    labelled = gather(pool, labels, task=task, head=recipe.head, ignore_unknown=ignore_unknown)
+    labelled = gather(pool, labels, task=task, head=recipe.head, ignore_unknown=ignore_unknown, note=note)
     require_labels(labelled, pool, labels)
-    fitted = fit_labelled(pool, labelled, recipe)
+    fitted = fit_labelled(pool, labelled, recipe, note)
     save_head(out, fitted.head, overwrite=force)
     return fitted
 
 
-def fit_labelled(pool: Pool, labelled: LabelledRows, recipe: Recipe) -> Fitted:
+def fit_labelled(pool: Pool, labelled: LabelledRows, recipe: Recipe, note: Note = silence) -> Fitted:
     """Fit a head to `labelled` rows, without writing it."""
     classes = labelled.classes
     data = training(pool, labelled, classes)
@@ -57,8 +58,7 @@ def fit_labelled(pool: Pool, labelled: LabelledRows, recipe: Recipe) -> Fitted:
     known = absorbed(pool, labelled, data)
     anchor_id, anchors = choose_anchors(known.id_L, data.X_LD)
     head = HeadFile(model, classes, labelled.labels.class_type, provenance(pool), known, anchor_id, anchors, recipe.as_json())
-    report, notes = describe(pool, model, data, classes)
-    return Fitted(head, report, [*pool.notes, *labelled.notes, *notes])
+    return Fitted(head, describe(pool, model, data, classes, note))
 
 
 def provenance(pool: Pool) -> dict[str, Any]:
@@ -66,19 +66,20 @@ def provenance(pool: Pool) -> dict[str, Any]:
     return {"pool": Path(pool.name).name, "rows": pool.n} | {k: pool.metadata[k] for k in _PROVENANCE if k in pool.metadata}
 
 
-def describe(pool: Pool, model: Model, data: Training, classes: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
-    """The figures of a fit: sizes, prior, evidence, and how well it predicts training and test rows; and notes."""
+def describe(pool: Pool, model: Model, data: Training, classes: Sequence[str] | None, note: Note) -> dict[str, Any]:
+    """The figures of a fit: sizes, prior, evidence, and how well it predicts training and test rows."""
     report: dict[str, Any] = {"n": data.n, "kind": model.head.kind, "dim": model.dim, "prior_precision": model.head.prior_precision}
     if classes is not None:
         report |= {"classes": len(classes), "temperature": model.temperature}
     report |= dict(model.head.diagnostics)
     report |= {f"train_{k}": v for k, v in scores(model, data.X_LD, data.y_L).items()}
     rows, y, unknown = test_rows(pool, classes)
-    notes = [f"{counted(unknown, 'test row of a class that no label names was', 'test rows of classes that no label names were')} left out of the test figures"] if unknown else []
+    if unknown:
+        note(f"{counted(unknown, 'test row of a class that no label names was', 'test rows of classes that no label names were')} left out of the test figures")
     if len(rows):
         report["n_test"] = len(rows)
         report |= {f"test_{k}": v for k, v in scores(model, pool.take(rows), y).items()}
-    return report, notes
+    return report
 
 
 def scores(model: Model, X_ND: Floats, y_N: Array) -> dict[str, float]:

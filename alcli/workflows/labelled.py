@@ -14,18 +14,18 @@ from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labe
 from alcli.data.pool import Pool
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.heads._contract import Training
+from alcli.remarks import Note, silence
 
 Task = Literal["auto", "classification", "regression"]
 
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Labelled rows of a pool: their numbers, their labels, and remarks for the user."""
+    """Labelled rows of a pool: their numbers and their labels."""
 
     rows_L: Int64
     labels: Labels
     regression: bool
-    notes: tuple[str, ...]
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -33,19 +33,20 @@ class LabelledRows:
         return None if self.regression else self.labels.classes()
 
 
-def gather(pool: Pool, paths: Sequence[str], *, task: Task = "auto", head: str | None = None, ignore_unknown: bool = False) -> LabelledRows:
+def gather(
+    pool: Pool, paths: Sequence[str], *, task: Task = "auto", head: str | None = None, ignore_unknown: bool = False, note: Note = silence
+) -> LabelledRows:
     """The labelled rows: those of the label files, or without any file those of the pool's own label column.
 
     Rows whose split is test are left out, as are rows without a usable vector. Raises DataError, UsageError, InputError.
     """
     regression = is_regression(pool, task, head)
     if paths:
-        labels = read_labels(paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown, groups=pool.groups)
+        labels = read_labels(paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown, groups=pool.groups, note=note)
         if task == "auto" and not regression and _are_decimals(labels):
-            what = f"the labels look like numbers and are taken for {len(labels.classes())} classes: 'alcli fit-head --task regression' predicts them as numbers"
-            labels = replace(labels, notes=[*labels.notes, what])
-        return usable(pool, labels, regression)
-    return usable(pool, own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression), regression)
+            note(f"the labels look like numbers and are taken for {len(labels.classes())} classes: 'alcli fit-head --task regression' predicts them as numbers")
+        return usable(pool, labels, regression, note)
+    return usable(pool, own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression), regression, note)
 
 
 def _are_decimals(labels: Labels) -> bool:
@@ -57,20 +58,19 @@ def _are_decimals(labels: Labels) -> bool:
     return not all(number.is_integer() for number in numbers)
 
 
-def usable(pool: Pool, labels: Labels, regression: bool) -> LabelledRows:
-    """`labels` without those of test rows and of rows without a usable vector, which are noted."""
+def usable(pool: Pool, labels: Labels, regression: bool, note: Note) -> LabelledRows:
+    """Leave out the labels of test rows and of rows without a usable vector, with a note on each kind."""
     rows_L = pool.ids.rows_of(list(labels.by_id))
-    notes = list(labels.notes)
     for mask, one, several, done in (
         (pool.is_test, "is a test row and was", "are test rows and were", "kept out of the fit"),
         (pool.is_bad, "has no usable vector and was", "have no usable vector and were", "left out"),
     ):
         out_L = mask[rows_L]
         if out_L.any():
-            notes.append(f"{counted(int(out_L.sum()), f'labelled row {one}', f'labelled rows {several}')} {done}")
+            note(f"{counted(int(out_L.sum()), f'labelled row {one}', f'labelled rows {several}')} {done}")
             labels = replace(labels, by_id={id: said for (id, said), out in zip(labels.by_id.items(), out_L) if not out})
             rows_L = rows_L[~out_L]
-    return LabelledRows(rows_L, labels, regression, tuple(notes))
+    return LabelledRows(rows_L, labels, regression)
 
 
 def own_labels(pool: Pool, rows: Int64, *, regression: bool | None = None) -> Labels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from alcli.heads._comparators import first_order, reweight, stable_step
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
+from alcli.remarks import Note, silence
 from alcli.workflows.labelled import LabelledRows, absorbed, id_order, training, usable
 from alcli.workflows.recipe import Recipe
 
@@ -35,8 +36,8 @@ MODES = ("sequential", "batch")
 
 
 @dataclass(frozen=True)
-class How:
-    """How labels are absorbed.
+class UpdateRequest:
+    """What a user asks of an update.
 
     gamma: step size of the method; None is the head's own for second-order (the implicit update, which needs none), 1 / mean |phi|^2
     for first-order, 1 for mc. allow_new_classes: a label that the head has no class for adds one. remove: files of ids whose labels
@@ -52,7 +53,7 @@ class How:
     remove: Sequence[str] = ()
     expect_sha256: str | None = None
 
-    def checked(self) -> How:
+    def checked(self) -> UpdateRequest:
         """This, once its names and numbers are known to be good. Raises UsageError."""
         if self.method not in METHODS:
             raise UsageError(f"no update method '{self.method}'", hint=plugins.suggestion(self.method, METHODS))
@@ -63,60 +64,55 @@ class How:
         return self
 
 
-@dataclass
-class Updated:
-    """What became of the labels, and the figures of the new head."""
+def update(
+    path: Path, pool: Pool, labels: Sequence[str], ask: UpdateRequest, *, out: Path | None = None, force: bool = False, note: Note = silence
+) -> dict[str, Any]:
+    """Absorb the labels that the head at `path` has not yet absorbed, and replace the head, or write `out`. Return the figures of the update.
 
-    report: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
-
-
-def update(path: Path, pool: Pool, labels: Sequence[str], how: How, *, out: Path | None = None, force: bool = False) -> Updated:
-    """Absorb the labels that the head at `path` has not yet absorbed, and replace it (or write `out`). Raises every AlcliError.
-
-    Labels of `how.remove` are given back first. With nothing new and nothing to give back the head stays byte for byte as it is.
+    Labels of `ask.remove` are given back first. With nothing new and nothing to give back the head stays byte for byte as it is.
+    Raises every AlcliError.
     """
-    if not labels and not how.remove:
+    if not labels and not ask.remove:
         raise UsageError("update needs labels to absorb or to give back", hint="-l FILE, or --remove FILE")
-    how.checked()
+    ask.checked()
     target = path if out is None else out
     in_place = out is None or out.resolve() == path.resolve()
     check_readable(str(path))
-    check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *labels, *how.remove])
+    check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *labels, *ask.remove])
     pool.require_rows()
-    with lock(target, how.lock_timeout):
-        head = load_head(path, expect_sha256=how.expect_sha256)
-        notes = [*pool.notes, *check_pool(head, printable(path), pool)]
+    with lock(target, ask.lock_timeout):
+        head = load_head(path, expect_sha256=ask.expect_sha256)
+        check_pool(head, printable(path), pool, note)
         before = len(head.absorbed.id_L)
-        head = _without(pool, head, how, printable(path)) if how.remove else head
+        head = _without(pool, head, ask, printable(path)) if ask.remove else head
         n_removed = before - len(head.absorbed.id_L)
         regression = head.classes is None
-        given = usable(pool, read_labels(labels, pool.ids, regression=regression, ignore_unknown=how.ignore_unknown, groups=pool.groups), regression)
-        if how.allow_new_classes:
+        read = read_labels(labels, pool.ids, regression=regression, ignore_unknown=ask.ignore_unknown, groups=pool.groups, note=note)
+        given = usable(pool, read, regression, note)
+        if ask.allow_new_classes:
             head = _with_classes_of(head, given)
-        new, n_known = _only_new(pool, head, given, how)
-        notes.extend(new.notes)
+        new, n_known = _only_new(pool, head, given, ask)
         told: dict[str, Any] = {}
         if len(new.labels):
-            head, told = _absorb(pool, head, new, how, printable(path))
+            head, told = _absorb(pool, head, new, ask, printable(path))
         if len(new.labels) or n_removed or not in_place:
             save_head(target, head, overwrite=in_place or force)
-        counts = {"new_labels": len(new.labels), "already_absorbed": n_known, "removed": n_removed, "absorbed": len(head.absorbed.id_L), "method": how.method}
-        return Updated(counts | told, notes)
+        counts = {"new_labels": len(new.labels), "already_absorbed": n_known, "removed": n_removed, "absorbed": len(head.absorbed.id_L), "method": ask.method}
+        return counts | told
 
 
-def _without(pool: Pool, head: HeadFile, how: How, shown: str) -> HeadFile:
-    """The head without the labels of the ids in `how.remove`: by a downdate of the posterior where it allows that, else by a refit."""
+def _without(pool: Pool, head: HeadFile, ask: UpdateRequest, shown: str) -> HeadFile:
+    """The head without the labels of the ids in `ask.remove`: by a downdate of the posterior where it allows that, else by a refit."""
     place = {int(key): i for i, key in enumerate(head.absorbed.id_L)}
     found: dict[int, int] = {}
-    for id, where, rows in _to_remove(pool, how.remove):
+    for id, where, rows in _to_remove(pool, ask.remove):
         here = {int(row): place[int(key)] for row, key in zip(rows, pool.ids.hashes(rows)) if int(key) in place}
         if not here:
             raise DataError(f"{where}: the head has absorbed no label of the id '{printable(id)}', so it cannot give one back")
         found |= here
     rows_R, places = np.array(list(found), np.int64), np.array(list(found.values()), np.int64)
     left = head.absorbed.only(np.setdiff1d(np.arange(len(head.absorbed.id_L)), places))
-    if how.method == "refit":
+    if ask.method == "refit":
         return replace(head, model=_refitted(pool, head, left, shown), absorbed=left)
     gone = head.absorbed.only(places)
     n_classes = None if head.classes is None else len(head.classes)
@@ -144,7 +140,7 @@ def _with_classes_of(head: HeadFile, given: LabelledRows) -> HeadFile:
     return replace(head, model=head.model.with_new_classes(len(added)), classes=head.classes + added) if added else head
 
 
-def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, how: How) -> tuple[LabelledRows, int]:
+def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, ask: UpdateRequest) -> tuple[LabelledRows, int]:
     """The given labels without those already absorbed, and how many these are. A changed label is refused unless it is refitted."""
     y_L, _ = given.labels.arrays(head.classes)
     known = dict(zip(head.absorbed.id_L.tolist(), head.absorbed.label_L.tolist()))
@@ -156,7 +152,7 @@ def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, how: How) -> tupl
             continue
         if before == y_L[i]:
             is_new[i] = False
-        elif how.method != "refit":
+        elif ask.method != "refit":
             was = before if head.classes is None else f"'{printable(head.classes[int(before)])}'"
             what = f"{said.where}: the id '{printable(id)}' is labelled '{printable(said.label)}', the head has absorbed it as {was}"
             raise DataError(what, hint="use --method refit to change a label")
@@ -164,34 +160,34 @@ def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, how: How) -> tupl
     return replace(given, rows_L=given.rows_L[is_new], labels=labels), int((~is_new).sum())
 
 
-def _absorb(pool: Pool, head: HeadFile, new: LabelledRows, how: How, shown: str) -> tuple[HeadFile, dict[str, Any]]:
+def _absorb(pool: Pool, head: HeadFile, new: LabelledRows, ask: UpdateRequest, shown: str) -> tuple[HeadFile, dict[str, Any]]:
     """The head with the new labels absorbed, and what the method reports: the seconds of the arithmetic, its step size."""
     data = training(pool, new, head.classes)
     everything = head.absorbed.extended(absorbed(pool, new, data))
     told: dict[str, Any] = {}
     started = time.perf_counter()
-    if how.method == "refit":
+    if ask.method == "refit":
         model = _refitted(pool, head, everything, shown)
     else:
-        model, told = _moved(head.model, data, how)
+        model, told = _moved(head.model, data, ask)
     told["seconds"] = time.perf_counter() - started
     ids = np.concatenate([head.anchor_id, pool.ids.hashes(pool.sorted_by_id(new.rows_L))])
     anchor_id, anchors = choose_anchors(ids, np.concatenate([head.anchors, data.X_LD]))
     return replace(head, model=model, absorbed=everything, anchor_id=anchor_id, anchors=anchors), told
 
 
-def _moved(model: Model, data: Training, how: How) -> tuple[Model, dict[str, Any]]:
+def _moved(model: Model, data: Training, ask: UpdateRequest) -> tuple[Model, dict[str, Any]]:
     """The model after an update that looks at the new rows alone, and what is to be told of it."""
-    if how.method == "first-order":
-        gamma = stable_step(model, data) if how.gamma is None else how.gamma
+    if ask.method == "first-order":
+        gamma = stable_step(model, data) if ask.gamma is None else ask.gamma
         return first_order(model, data, gamma=gamma), {"gamma": gamma}
-    if how.method == "mc":
-        gamma = 1.0 if how.gamma is None else how.gamma
+    if ask.method == "mc":
+        gamma = 1.0 if ask.gamma is None else ask.gamma
         hypotheses = reweight(model, data, gamma=gamma, n_samples=MC_SAMPLES)
         return hypotheses.collapsed(), {"gamma": gamma, "hypotheses": len(hypotheses.weights_S), "effective_samples": hypotheses.effective_samples}
-    mode: Any = how.mode
-    step = how.gamma if how.gamma is not None else model.gamma
-    return model.update(data, gamma=how.gamma, mode=mode), {"gamma": "auto" if step is None else step}
+    mode: Any = ask.mode
+    step = ask.gamma if ask.gamma is not None else model.gamma
+    return model.update(data, gamma=ask.gamma, mode=mode), {"gamma": "auto" if step is None else step}
 
 
 def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> Model:

@@ -309,6 +309,6 @@ def test_a_regression_by_groups(patch_pool, alcli):
 def test_items_of_a_plain_pool_are_its_rows(patch_pool):
     items = Items(open_pool("pool.parquet"))
     assert items.groups is not None
-    assert len(items.left(np.zeros(N, bool), np.array([3]))) == G - 1
+    assert len(items.candidates(np.zeros(N, bool), np.array([3]))) == G - 1
     with open("rows.csv", newline="") as file:
         assert len(list(csv.reader(file))) == len(rows_of(*LABELLED)) + 1

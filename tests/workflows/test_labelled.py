@@ -66,5 +66,6 @@ def test_nothing_to_learn_from(tiny):
 def test_decimals_that_are_taken_for_classes_are_said(tiny, labels, task, is_said):
     write_labels("labels.csv", dict(zip(["r000", "r001", "r002"], labels)))
     pool = open_pool("pool.parquet")
-    notes = gather(pool, ["labels.csv"], task=task).notes
+    notes = []
+    gather(pool, ["labels.csv"], task=task, note=notes.append)
     assert any("look like numbers" in note and f"{len(set(labels))} classes" in note for note in notes) == is_said

@@ -6,28 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import alcli
 from alcli.data.sources.base import Asked, Source
 from alcli.embedders._contract import Encoder
-
-
-class Progress(Protocol):
-    """Told how far the work is."""
-
-    def start(self, total: int | None, what: str) -> None: ...
-    def advance(self, n: int) -> None: ...
-
-
-class NoProgress:
-    """Shows nothing."""
-
-    def start(self, total: int | None, what: str) -> None:
-        return
-
-    def advance(self, n: int) -> None:
-        return
 
 
 @dataclass(frozen=True)

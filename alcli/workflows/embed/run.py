@@ -13,14 +13,15 @@ from alcli.data.writing.pool_output import PoolOutput
 from alcli.data.writing.shards import WorkFolder
 from alcli.embedders._contract import Embedder, Encoder, Request, embedder_of
 from alcli.errors import AlcliError, BusyError, DataError, UsageError, counted, printable
+from alcli.remarks import NoProgress, Progress
 from alcli.workflows.embed.encoding import Settings, WindowEncoder
-from alcli.workflows.embed.request import EmbedOptions, EmbedReport, NoProgress, Progress, metadata_of, plan_of
+from alcli.workflows.embed.request import EmbedOptions, EmbedReport, metadata_of, plan_of
 
 _WINDOW = 1024
 _EXAMPLES = 5
 
 
-def embed(options: EmbedOptions, progress: Progress | None = None) -> EmbedReport:
+def embed(options: EmbedOptions, progress: Progress = NoProgress()) -> EmbedReport:
     """Encode the source and write the pool, whole or not at all.
 
     What is wrong with the command is said before anything is read, what is wrong with columns and ids before the model runs.
@@ -42,7 +43,7 @@ def embed(options: EmbedOptions, progress: Progress | None = None) -> EmbedRepor
         encoder = embedder.open(argument, request, **parameters)
         done = work.begin(plan_of(options, source, encoder), resume=options.resume, force=options.force)
         try:
-            _fill(work, done, source, encoder, options, progress or NoProgress())
+            _fill(work, done, source, encoder, options, progress)
             if source.stamp() != stamp:
                 raise BusyError(f"{printable(options.source)}: it changed while it was read", hint="run the command again")
             return _assemble(output, work, source, encoder, options, done)

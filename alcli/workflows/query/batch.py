@@ -14,15 +14,15 @@ import numpy as np
 from alcli.arrays import Array
 from alcli.composition.budget import select_within
 from alcli.data.head_file import HeadFile
-from alcli.data.pool import Pool
 from alcli.data.selection_file import Late, Table, deliver, encode, give_out, read_ledger
 from alcli.data.writing.atomic import check_creatable, lock, replacing
 from alcli.errors import DataError, UsageError
 from alcli.live.live import Live
+from alcli.remarks import Note, silence
 from alcli.selection.select import select
 from alcli.selection.strategy import NOTHING, Selection, Strategy
 from alcli.selection.view import View
-from alcli.workflows.items import Items, about_pool, costs_of, refuse_groups
+from alcli.workflows.items import Items
 from alcli.workflows.query.impute import impute_batch
 from alcli.workflows.query.request import IMPUTE, Query
 from alcli.workflows.query.situation import Situation, situation, targets_of
@@ -30,21 +30,22 @@ from alcli.workflows.query.situation import Situation, situation, targets_of
 
 @dataclass
 class Answer:
-    """The selection as a table, and what to tell the user."""
+    """The selection as a table, and the figures of the query."""
 
     table: Table
-    notes: list[str]
     report: dict[str, Any]
 
 
-def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callable[[bytes], None]) -> Answer:
+def query(
+    items: Items, ask: Query, *, out: Path | None, format: str, emit: Callable[[bytes], None], note: Note = silence
+) -> Answer:
     """Select, write to `out` (or hand the bytes to `emit`), and append to the ledger under its lock. Raises every AlcliError.
 
     An id is in the ledger before it can be read, and a batch that is there reaches `out` even when this process dies in between: by the next
     query with the same ledger. If that has the same `out`, it is the answer.
     """
     strategy, options = ask.checked()
-    read: list[str | Path] = [*pool.paths, *ask.labels, *ask.exclude, *filter(None, [ask.head])]
+    read: list[str | Path] = [*items.pool.paths, *ask.labels, *ask.exclude, *filter(None, [ask.head])]
     if out is not None:
         check_creatable(out, inputs=[*read, *filter(None, [ask.ledger])])
     with ExitStack() as held:
@@ -54,12 +55,12 @@ def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callab
         before = read_ledger(ask.ledger) if ask.ledger is not None else []
         late = deliver(ask.ledger, before) if ask.ledger is not None else None
         if late is not None and out is not None and os.path.realpath(out) == os.path.realpath(late.out):
-            return _written_late(pool, late)
-        answer = _answer(pool, ask, strategy, options, [row["id"] for row in before])
+            return _written_late(items, late, note)
+        answer = _answer(items, ask, strategy, options, [row["id"] for row in before], note)
         if late is not None:
-            answer.notes.append(late.note)
+            note(late.note)
         about = {"format": 1, "strategy": ask.strategy, "seed": ask.seed, "options": dict(ask.options), "pool": answer.report["pool"]}
-        text_ids = Items(pool).ids.is_text
+        text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
         if ask.ledger is not None and answer.table["id"]:
             give_out(data, out, ask.ledger, before, answer.table, text_ids=text_ids)
@@ -71,43 +72,43 @@ def query(pool: Pool, ask: Query, *, out: Path | None, format: str, emit: Callab
     return answer
 
 
-def _written_late(pool: Pool, late: Late) -> Answer:
+def _written_late(items: Items, late: Late, note: Note) -> Answer:
     """The batch that a stopped run owed to the file that was asked for now, as far as the ledger describes it."""
     table = {name: [row.get(name) for row in late.rows] for name in ("id", "rank", "score", "strategy")}
-    notes = [f"{late.note}; none were chosen anew"]
-    return Answer(table, notes, {"pool": about_pool(pool), "candidates": 0, "labelled": 0, "selected": len(late.rows)})
+    note(f"{late.note}; none were chosen anew")
+    return Answer(table, {"pool": items.about(), "candidates": 0, "labelled": 0, "selected": len(late.rows)})
 
 
-def _answer(pool: Pool, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any]) -> Answer:
-    now = situation(pool, ask, strategy, in_ledger)
-    items, labelled_rows, candidates, notes = now.items, now.labelled, now.candidates, now.notes
+def _answer(items: Items, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any], note: Note) -> Answer:
+    now, pool = situation(items, ask, strategy, in_ledger, note), items.pool
+    labelled_rows, candidates = now.labelled, now.candidates
     if ask.impute is None:
         view = items.view(candidates, labelled_rows, None if now.head is None else now.head.model, targets=targets_of(pool, ask), labels=now.labels)
-        selection, imputed = _selected(pool, items, ask, strategy, view, options), None
+        selection, imputed = _selected(items, ask, strategy, view, options), None
     else:
-        selection, imputed = _imputed(pool, now, strategy, ask, options)
-        notes.append(f"the batch was chosen as if its items had the labels in column 'imputed', which the model made up (impute={ask.impute}); nobody gave them")
-    notes += selection.notes
-    notes.extend(note for note in pool.notes if note not in notes)  # what reading the features brought up
+        selection, imputed = _imputed(now, strategy, ask, options)
+        note(f"the batch was chosen as if its items had the labels in column 'imputed', which the model made up (impute={ask.impute}); nobody gave them")
+    for text in selection.notes:
+        note(text)
     if ask.cost_column is None:
-        note_shortage(len(selection.rows_K), ask, notes)
+        remark_on_shortage(len(selection.rows_K), ask, note)
     if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
-        notes.append(f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a file with just the line id,label")
-    report = {"pool": about_pool(pool), "candidates": len(candidates), "labelled": len(np.unique(items.of_rows(labelled_rows))), "selected": len(selection.rows_K)} | dict(selection.record)
+        note(f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a file with just the line id,label")
+    report = {"pool": items.about(), "candidates": len(candidates), "labelled": len(np.unique(items.of_rows(labelled_rows))), "selected": len(selection.rows_K)} | dict(selection.record)
     table = _table(ask, selection, now)
-    return Answer(table if imputed is None else table | {"imputed": imputed}, notes, report)
+    return Answer(table if imputed is None else table | {"imputed": imputed}, report)
 
 
-def _selected(pool: Pool, items: Items, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:
+def _selected(items: Items, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:
     """So many items, or what the budget buys."""
     if ask.cost_column is None:
         return select(strategy, view, ask.n, seed=ask.seed, options=options)
-    return select_within(strategy, ask.strategy, view, ask.n, costs_of(pool, items, ask.cost_column), seed=ask.seed, options=options)
+    return select_within(strategy, ask.strategy, view, ask.n, items.costs(ask.cost_column), seed=ask.seed, options=options)
 
 
-def _imputed(pool: Pool, now: Situation, strategy: Strategy, ask: Query, options: dict[str, Any]) -> tuple[Selection, list[Any]]:
+def _imputed(now: Situation, strategy: Strategy, ask: Query, options: dict[str, Any]) -> tuple[Selection, list[Any]]:
     """A batch chosen one by one under made-up labels, and these."""
-    refuse_groups(pool, f"-p {IMPUTE} chooses rows one at a time")
+    now.items.refuse_groups(f"-p {IMPUTE} chooses rows one at a time")
     if now.predicts != "classes":
         raise UsageError(
             f"-p {IMPUTE} makes up labels from class probabilities, {'there is no head' if now.predicts is None else 'the head is a regression'}",
@@ -116,18 +117,19 @@ def _imputed(pool: Pool, now: Situation, strategy: Strategy, ask: Query, options
     if now.head is None:
         return NOTHING, []
     head = now.head
-    live = Live(pool, now.candidates, now.labelled, head.model, strategy, seed=ask.seed, options=options, labels=now.labels)
+    live = Live(now.items.pool, now.candidates, now.labelled, head.model, strategy, seed=ask.seed, options=options, labels=now.labels)
     selection, classes = impute_batch(live, ask.n, how=str(ask.impute), seed=ask.seed)
     return selection, _named(head, classes)
 
 
-def note_shortage(selected: int, ask: Query, notes: list[str]) -> None:
+def remark_on_shortage(selected: int, ask: Query, note: Note) -> None:
+    """Tell that fewer than ask.n items were left. Raises DataError where the user wants exactly as many (--strict)."""
     if selected == ask.n:
         return
     what = "nothing is left to select" if selected == 0 else f"only {selected} of {ask.n} items {'is' if selected == 1 else 'are'} left to select"
     if ask.strict:
         raise DataError(what, hint="without --strict what is left is returned")
-    notes.append(what)
+    note(what)
 
 
 def _table(ask: Query, selection: Selection, now: Situation) -> Table:

@@ -22,10 +22,11 @@ from alcli.data.pool import Pool
 from alcli.data.tables import read_ids
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.numerics.hashing import uniforms
+from alcli.remarks import Note
 from alcli.selection.needs import HEAD_NEEDS
 from alcli.selection.strategy import Strategy
 from alcli.workflows.fit_head import fit_labelled
-from alcli.workflows.items import Items, check_options
+from alcli.workflows.items import Items
 from alcli.workflows.labelled import LabelledRows, gather
 from alcli.workflows.query.request import Query
 from alcli.workflows.recipe import Recipe
@@ -37,11 +38,12 @@ _LARGEST_POSTERIOR = 8192
 
 @dataclass(frozen=True)
 class Situation:
-    """What a query is answered from. head: None where none is given or needed, or nothing is left to ask it. labelled: rows. candidates: items.
+    """Everything that a query is answered from.
 
-    predicts: what the head says, or would say if it had been fitted; None where none is given or needed.
-    labels: of the labelled rows, class numbers of the head or targets; None where the strategy does not look at them.
-    notes: remarks for the user so far, to be added to.
+    head: None where no head is given or needed, or where no candidate is left to ask it about. predicts: the kind of labels that the head
+    predicts, or would predict if it had been fitted; None where no head is given or needed. labelled: row numbers.
+    labels: of the labelled rows, class numbers of the head or targets; None where the strategy does not read labels.
+    candidates: item numbers.
     """
 
     items: Items
@@ -50,7 +52,6 @@ class Situation:
     labelled: Int64
     labels: Array | None
     candidates: Int64
-    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -70,28 +71,29 @@ class _Known:
         return None if self.head is None else "numbers" if self.head.classes is None else "classes"
 
 
-def situation(pool: Pool, ask: Query, strategy: Strategy, in_ledger: Sequence[Any], *, keeps_head: bool = False) -> Situation:
-    """The head, the labelled rows and the items that may be chosen. Raises what reading and fitting do.
+def situation(
+    items: Items, ask: Query, strategy: Strategy, in_ledger: Sequence[Any], note: Note, *, keeps_head: bool = False
+) -> Situation:
+    """Gather the head, the labelled rows and the candidates. Raises the errors of reading and of fitting.
 
-    in_ledger: ids that were given out before. keeps_head: the head is wanted for itself, even where nothing is left to ask it.
+    in_ledger: ids that were given out before. keeps_head: a head is fitted even where no candidate is left.
     """
+    pool = items.pool
     if not ask.allow_empty:
         pool.require_rows("--allow-empty accepts none")
-    check_options(pool, ask.options)
-    items = Items(pool)
-    notes = list(pool.notes)
-    known = _gathered(pool, ask, strategy, notes) if ask.head is None else _loaded(pool, ask, ask.head, strategy, notes)
+    items.check_options(ask.options)
+    known = _gathered(pool, ask, strategy, note) if ask.head is None else _loaded(pool, ask, ask.head, strategy, note)
     if pool.is_bad.any():
-        notes.append(f"{counted(int(pool.is_bad.sum()), 'row without a usable vector was', 'rows without a usable vector were')} left out")
-    notes += items.notes(known.labelled)
+        note(f"{counted(int(pool.is_bad.sum()), 'row without a usable vector was', 'rows without a usable vector were')} left out")
+    items.remark(known.labelled, note)
     closed_N = pool.is_test.copy()
     closed_N[known.labelled] = True
-    left = items.left(closed_N, _excluded(items, ask, in_ledger, notes))
-    candidates = _reduced(items, left, ask, notes)
+    left = items.candidates(closed_N, _excluded(items, ask, in_ledger, note))
+    candidates = _reduced(items, left, ask, note)
     head, labels = known.head, known.labels
     if known.fit_on is not None and (len(candidates) or keeps_head):
-        head, labels = _fitted_now(pool, ask, strategy, known.fit_on, notes)
-    return Situation(items, head, known.predicts, known.labelled, labels, candidates, notes)
+        head, labels = _fitted_now(pool, ask, strategy, known.fit_on, note)
+    return Situation(items, head, known.predicts, known.labelled, labels, candidates)
 
 
 def targets_of(pool: Pool, ask: Query) -> Floats | None:
@@ -108,17 +110,16 @@ def targets_of(pool: Pool, ask: Query) -> Floats | None:
     return named.take(np.flatnonzero(~named.is_bad))
 
 
-def _gathered(pool: Pool, ask: Query, strategy: Strategy, notes: list[str]) -> _Known:
+def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
     """The rows that the user or the pool labels, and whether a head is to be fitted on them. Raises what speaks against a fit."""
-    labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown)
-    notes.extend(labelled.notes)
+    labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown, note=note)
     if not strategy.needs_head or (strategy.cold and _too_few(labelled)):
         return _Known(labelled.rows_L)
     _check_fit(ask, strategy, labelled)
     return _Known(labelled.rows_L, fit_on=labelled)
 
 
-def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, notes: list[str]) -> _Known:
+def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, note: Note) -> _Known:
     """The head that is given, the rows that it or a label file knows, and their labels if looked at. Raises where it does not suit."""
     head = load_head(path, expect_sha256=ask.expect_sha256)
     _check_suits(ask, head, path, strategy)
@@ -126,15 +127,14 @@ def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, notes: list[
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
     if ask.labels:
-        said = read_labels(ask.labels, pool.ids, regression=head.classes is None, ignore_unknown=ask.ignore_unknown, groups=pool.groups)
-        notes.extend(said.notes)
+        said = read_labels(ask.labels, pool.ids, regression=head.classes is None, ignore_unknown=ask.ignore_unknown, groups=pool.groups, note=note)
         said_rows = pool.ids.rows_of(list(said.by_id))
         before = ~np.isin(known, said_rows)
         if "labelled_targets" in strategy.needs:
             labels = np.concatenate([labels[before], said.arrays(head.classes)[0]])
         known = np.concatenate([known[before], said_rows])
     if pool.n:
-        notes += check_pool(head, printable(path), pool)
+        check_pool(head, printable(path), pool, note)
     return _Known(known, head, labels if "labelled_targets" in strategy.needs else None)
 
 
@@ -186,16 +186,16 @@ def _needs_head_now(strategy: Strategy) -> bool:
     return strategy.needs_head and not strategy.cold
 
 
-def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, notes: list[str]) -> tuple[HeadFile, Array | None]:
+def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, note: Note) -> tuple[HeadFile, Array | None]:
     """A head fitted on the labels, and these as it numbers them, if looked at."""
     told_apart = {"trained_log_probs", "log_probs"}.issubset(strategy.needs)  # before the temperature and after it
     calibrate = "temperature" if told_apart and not labelled.regression else "none"
     posterior = "laplace" if ask.absorbs else strategy.posterior
     if pool.dim > _LARGEST_POSTERIOR and not strategy.needs_posterior:
-        notes.append(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
+        note(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
         posterior = "none"
     head = fit_labelled(pool, labelled, Recipe(posterior=posterior, calibrate=calibrate)).head
-    notes.append(f"fitted a {head.model.head.kind} head on {counted(len(labelled.rows_L), 'label')}")
+    note(f"fitted a {head.model.head.kind} head on {counted(len(labelled.rows_L), 'label')}")
     return head, labelled.labels.arrays(labelled.classes)[0] if "labelled_targets" in strategy.needs else None
 
 
@@ -208,19 +208,19 @@ def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
     return " with ".join(given), "leave it out" if len(given) == 1 else "leave them out"
 
 
-def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], notes: list[str]) -> Int64:
+def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], note: Note) -> Int64:
     ids = [items.ids.parse(row.values["id"], row.where, from_text=row.from_text) for path in ask.exclude for row in read_ids(path)]
     ids += [items.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)]
     found = items.ids.rows_of(ids)
     if (found < 0).any():
-        notes.append(f"{counted(int((found < 0).sum()), 'id to leave out is', 'ids to leave out are')} not in the pool")
+        note(f"{counted(int((found < 0).sum()), 'id to leave out is', 'ids to leave out are')} not in the pool")
     return found[found >= 0]
 
 
-def _reduced(items: Items, candidates: Int64, ask: Query, notes: list[str]) -> Int64:
+def _reduced(items: Items, candidates: Int64, ask: Query, note: Note) -> Int64:
     """At most --candidates of the items, drawn by a hash of seed and id, so that files and their order do not matter."""
     if ask.candidates is None or ask.candidates >= len(candidates):
         return candidates
     draws = uniforms(items.source.row_keys(candidates), ask.seed, _CANDIDATE_STREAM)
-    notes.append(f"chose among {counted(ask.candidates, 'random candidate')} of {len(candidates)}")
+    note(f"chose among {counted(ask.candidates, 'random candidate')} of {len(candidates)}")
     return np.sort(candidates[np.argsort(draws, kind="stable")[: ask.candidates]])

@@ -20,19 +20,17 @@ from alcli.arrays import Array
 from alcli.data.head_file import Absorbed, HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.labels import Label, to_class, to_target, to_weight
-from alcli.data.pool import Pool
 from alcli.data.selection_file import Table, append_to_ledger, deliver, format_of, read_ledger
 from alcli.data.writing.atomic import check_creatable, lock
 from alcli.errors import AlcliError, DataError, UsageError, counted, printable
 from alcli.heads._model import Model
 from alcli.live.live import Live
-from alcli.workflows.items import refuse_groups
-from alcli.workflows.query.batch import note_shortage, shortest, typed_class
+from alcli.remarks import Note
+from alcli.workflows.items import Items
+from alcli.workflows.query.batch import remark_on_shortage, shortest, typed_class
 from alcli.workflows.query.request import IMPUTE, Query
 from alcli.workflows.query.situation import situation
 from alcli.workflows.query.stream_lines import Reply, class_of, lines, reply
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -60,19 +58,19 @@ def check_stream(ask: Query, out: Path | None) -> None:
 
 
 def stream(
-    pool: Pool, ask: Query, *, out: Path | None, source: BinaryIO, emit: Callable[[bytes], None], note: Note, allow_new_classes: bool = False
+    items: Items, ask: Query, *, out: Path | None, source: BinaryIO, emit: Callable[[bytes], None], note: Note, allow_new_classes: bool = False
 ) -> None:
     """Ask for ask.n items. source: what is said of them. out: where the updated head goes. Raises every AlcliError.
 
     allow_new_classes: a label that the head has no class for adds one; otherwise it is answered by an error.
     """
     check_stream(ask, out)
-    refuse_groups(pool, "--stream asks for rows one at a time")
-    read: list[str | Path] = [*pool.paths, *ask.labels, *ask.exclude]
+    items.refuse_groups("--stream asks for rows one at a time")
+    read: list[str | Path] = [*items.pool.paths, *ask.labels, *ask.exclude]
     for path in filter(None, (out, ask.ledger)):
         check_creatable(path, inputs=[*read, *(p for p in (out, ask.ledger) if p and p is not path)])
     with lock(out, ask.lock_timeout) if out is not None else nullcontext():
-        session = Session(pool, replace(ask, stream=True), emit, note, allow_new_classes, saves=out is not None)
+        session = Session(items, replace(ask, stream=True), emit, note, allow_new_classes, saves=out is not None)
         with _saved(session, out, note):
             session.run(source)
 
@@ -104,13 +102,11 @@ class Session:
     """
 
     def __init__(
-        self, pool: Pool, ask: Query, emit: Callable[[bytes], None], note: Note, allow_new_classes: bool = False, *, saves: bool = False
+        self, items: Items, ask: Query, emit: Callable[[bytes], None], note: Note, allow_new_classes: bool = False, *, saves: bool = False
     ) -> None:
         strategy, options = ask.checked()
         in_ledger = [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else []
-        now = situation(pool, ask, strategy, in_ledger, keeps_head=saves)
-        for text in now.notes:
-            note(text)
+        now, pool = situation(items, ask, strategy, in_ledger, note, keeps_head=saves), items.pool
         self._pool, self._ask, self._emit, self._note, self._allow_new_classes = pool, ask, emit, note, allow_new_classes
         self.head = now.head
         self.classes = None if now.head is None else now.head.classes
@@ -169,10 +165,7 @@ class Session:
                 self.asked += 1
                 return True
             self._live.skip(pick[0])
-        shortage: list[str] = []
-        note_shortage(self.asked, self._ask, shortage)
-        for text in shortage:
-            self._note(text)
+        remark_on_shortage(self.asked, self._ask, self._note)
         return False
 
     def _given_out(self, row: int, score: float) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from alcli.data.pool import Pool
 from alcli.errors import printable
+from alcli.remarks import Note
 from alcli.report import wins
 from alcli.report.curves import draw
 from alcli.report.notes import folded
@@ -23,25 +24,31 @@ from alcli.workflows.simulate.folder import Json, SimulationFolder
 
 @dataclass(frozen=True)
 class Outputs:
-    """A line per strategy; what strategies and budgets gave cause to say; and of the fits to every label, where there are such, a report."""
+    """A line per strategy, and a report of the fits to every label, empty without such fits."""
 
     lines: list[Line]
-    notes: list[str]
     report: dict[str, Any]
 
 
-def write_outputs(folder: SimulationFolder, pool: Pool, plan: Plan, metric: str, cost_column: str | None, every_label: Sequence[Cell]) -> Outputs:
-    """Read all cells, each of which is finished, and write what they come to. every_label: the cells of fits to every label, if any."""
+def write_outputs(
+    folder: SimulationFolder, items: Items, plan: Plan, metric: str, cost_column: str | None, every_label: Sequence[Cell], note: Note
+) -> Outputs:
+    """Read all cells, which are finished, and write the tables and pictures; note what strategies and budgets give cause to say.
+
+    every_label: the cells of fits to every label, if any.
+    """
     cells = [Cell(strategy, seed) for strategy in plan.strategies for seed in range(plan.n_seeds)]
     rows, picks = folder.load(cells)
     full, _ = folder.load(every_label)
     curves = curves_of(rows, metric, smaller_is_better=metric in SMALLER_IS_BETTER)
     value = float(np.mean([row[metric] for row in full])) if full else None
     lines = summarise(curves, BASELINE, value)
-    folder.write_tables(rows, picks, lines, text_ids=Items(pool).ids.is_text)
-    _write_pictures(folder, pool, plan, curves, value, cost_column)
+    folder.write_tables(rows, picks, lines, text_ids=items.ids.is_text)
+    _write_pictures(folder, items.pool, plan, curves, value, cost_column)
     about = {"full_data": {metric: value, "labels": full[0]["n_labels"], "fits": len(full), **_reaches(lines)}} if full else {}
-    return Outputs(lines, [*folded(folder.notes(cells), plan.n_seeds), *_used_up(rows, plan)], about)
+    for text in [*folded(folder.notes(cells), plan.n_seeds), *_used_up(rows, plan)]:
+        note(text)
+    return Outputs(lines, about)
 
 
 def _write_pictures(folder: SimulationFolder, pool: Pool, plan: Plan, curves: Curves, full_data: float | None, cost_column: str | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.pool import Pool
 from alcli.data.writing.atomic import lock
 from alcli.errors import CannotCreateError, DataError, UsageError, counted, printable
+from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.summary import Line
 from alcli.report.verdict import agreement, verdicts
 from alcli.selection.needs import CLASSIFICATION_NEEDS
@@ -24,79 +25,71 @@ from alcli.simulation.metrics import SMALLER_IS_BETTER, main_metric
 from alcli.simulation.parallel import run_cells
 from alcli.simulation.plan import BASELINE, Cell, Plan
 from alcli.simulation.shared import Matrix, Shared
-from alcli.workflows.items import Items, about_pool, check_options, costs_of, refuse_groups
+from alcli.workflows.items import Items
 from alcli.workflows.simulate.folder import FORMAT, SimulationFolder
 from alcli.workflows.simulate.outputs import write_outputs
 from alcli.workflows.simulate.request import Checked, Simulation
 from alcli.workflows.simulate.truth import Truth, truth_of
 
 
-class Progress(Protocol):
-    """Told how many cells there are, and when one is finished."""
-
-    def start(self, total: int | None, what: str) -> None: ...
-    def advance(self, n: int) -> None: ...
-
-
 @dataclass(frozen=True)
 class Simulated:
-    """What came out: one line and one sentence per strategy, remarks, and figures about the run."""
+    """The outcome: one line and one sentence per strategy, and figures about the run."""
 
     folder: Path
     lines: list[Line]
     verdicts: list[str]
-    notes: list[str]
     report: dict[str, Any]
 
 
-def simulate(pool: Pool, ask: Simulation, out: Path, *, jobs: int = 1, progress: Progress | None = None) -> Simulated:
+def simulate(
+    items: Items, ask: Simulation, out: Path, *, jobs: int = 1, progress: Progress = NoProgress(), note: Note = silence
+) -> Simulated:
     """Run every cell that `out` does not hold yet, then write the tables and pictures. Raises every AlcliError.
 
     jobs: processes. Holds the lock of `out` from beginning to end.
     """
-    checked = ask.checked()
+    checked, pool = ask.checked(), items.pool
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
     truth = truth_of(pool, ask.recipe.head)
     plan = checked.plan(truth.classes is None)
-    notes = [*pool.notes, *_check_data(pool, ask, plan, truth, checked)]
-    costs_N = None if ask.cost_column is None else costs_of(pool, Items(pool), ask.cost_column)
+    _check_data(items, ask, plan, truth, checked, note)
+    costs_N = None if ask.cost_column is None else items.costs(ask.cost_column)
     every_label = list(plan.full_data(one_split=len(truth.test) > 0)) if ask.full_data else []
     cells = [*every_label, *plan.cells()]
     folder = SimulationFolder(out)
     folder.create()
     with lock(folder.runs):
-        folder.claim(_config(pool, checked, plan, truth) | _priced(ask.cost_column, costs_N, truth))
-        resumed = _run(pool, plan, truth, costs_N, cells, folder, jobs, progress)
-        found = write_outputs(folder, pool, plan, main_metric(truth.n_classes), ask.cost_column, every_label)
-    notes += found.notes
+        folder.claim(_config(items, checked, plan, truth) | _priced(ask.cost_column, costs_N, truth))
+        resumed = _run(items, plan, truth, costs_N, cells, folder, jobs, progress)
+        found = write_outputs(folder, items, plan, main_metric(truth.n_classes), ask.cost_column, every_label, note)
     if resumed:
-        notes.append(f"{resumed} of {counted(len(cells), 'run')} {'was' if resumed == 1 else 'were'} there already")
+        note(f"{resumed} of {counted(len(cells), 'run')} {'was' if resumed == 1 else 'were'} there already")
     oracles = [name for name, one in checked.contenders.items() if one.is_oracle]
     lines = found.lines
     said = verdicts(lines, BASELINE, smaller_is_better=lines[0].metric in SMALLER_IS_BETTER, oracles=oracles)
     said += [text for text in [agreement(lines)] if text]
-    return Simulated(out, lines, said, notes, _report(pool, plan, truth, lines, cells, resumed) | found.report)
+    return Simulated(out, lines, said, _report(items, plan, truth, lines, cells, resumed) | found.report)
 
 
 def _run(
-    pool: Pool, plan: Plan, truth: Truth, costs_N: Float64 | None, cells: Sequence[Cell], folder: SimulationFolder, jobs: int, progress: Progress | None
+    items: Items, plan: Plan, truth: Truth, costs_N: Float64 | None, cells: Sequence[Cell], folder: SimulationFolder, jobs: int, progress: Progress
 ) -> int:
     """Run what is missing; returns how many cells were there already."""
     missing = [cell for cell in cells if not folder.has(cell)]
     if not missing:
         return len(cells)
-    if progress is not None:
-        progress.start(len(missing), "simulating")
+    pool = items.pool
+    progress.start(len(missing), "simulating")
     with _features(pool, folder.scratch) as features:
         ids, test = pool.ids.keys(np.arange(pool.n)), truth.test if len(truth.test) else None
         shared = Shared(features, ids, truth.y_N, truth.used, test, truth.n_classes, plan, truth.grouping, costs_N)
         with closing(run_cells(shared, missing, jobs)) as results:
             for result in results:
-                picked = Items(pool).ids.arrow(np.array([pick.row for pick in result.picks], np.int64)).to_pylist()
+                picked = items.ids.arrow(np.array([pick.row for pick in result.picks], np.int64)).to_pylist()
                 folder.save(result.cell, result.curve_rows(), result.pick_rows(picked), result.notes)
-                if progress is not None:
-                    progress.advance(1)
+                progress.advance(1)
     return len(cells) - len(missing)
 
 
@@ -115,14 +108,15 @@ def _features(pool: Pool, path: Path) -> Iterator[Matrix]:
         path.unlink(missing_ok=True)
 
 
-def _check_data(pool: Pool, ask: Simulation, plan: Plan, truth: Truth, checked: Checked) -> list[str]:
-    """Raise UsageError or DataError when pool and plan do not go together; return remarks on what is merely odd."""
+def _check_data(items: Items, ask: Simulation, plan: Plan, truth: Truth, checked: Checked, note: Note) -> None:
+    """Raise UsageError or DataError when pool and plan do not go together; note what is merely odd."""
+    pool = items.pool
     if len(truth.test) and ask.test_fraction is not None:
         raise UsageError(f"--test-fraction holds rows out, but {pool.name} has {len(truth.test)} test rows", hint="leave --test-fraction out")
-    check_options(pool, ask.options)
+    items.check_options(ask.options)
     for name, contender in checked.contenders.items():
         if contender.is_oracle:
-            refuse_groups(pool, f"'{name}' judges rows one by one")
+            items.refuse_groups(f"'{name}' judges rows one by one")
         if truth.classes is None and contender.under(plan.options[name])[0].needs_classes:
             own = contender.base.needs_classes
             given = [f"-p {key}" for key in OF_PREDICTIONS if key in plan.options[name]]
@@ -131,15 +125,14 @@ def _check_data(pool: Pool, ask: Simulation, plan: Plan, truth: Truth, checked: 
     askable, what = truth.askable(plan.test_fraction), "rows" if truth.grouping is None else "groups"
     if plan.initial > askable:
         raise DataError(f"{pool.name}: {counted(askable, f'labelled {what[:-1]}')} beside the test {what}, --initial asks for {plan.initial}")
-    notes = Items(pool).notes(np.empty(0, np.int64))
+    items.remark(np.empty(0, np.int64), note)
     if len(truth.used) < pool.n:
         left_out = counted(pool.n - len(truth.used), "row without a label or a usable vector was", "rows without a label or a usable vector were")
-        notes.append(f"{left_out} left out")
+        note(f"{left_out} left out")
     if ask.cost_column is None and plan.initial + plan.rounds * plan.batch > askable:
         rounds = -(-(askable - plan.initial) // plan.batch)
         when = f"used up after round {rounds} of {plan.rounds}" if rounds else "labelled to start with, so nothing is left to choose"
-        notes.append(f"the {askable} {what} to choose from are {when}")
-    return notes
+        note(f"the {askable} {what} to choose from are {when}")
 
 
 def _for_regression() -> str:
@@ -147,13 +140,13 @@ def _for_regression() -> str:
     return f"strategies for numbers: {', '.join(s.name for s in summaries if s.numbers or not CLASSIFICATION_NEEDS.intersection(s.needs))}"
 
 
-def _config(pool: Pool, checked: Checked, plan: Plan, truth: Truth) -> dict[str, Any]:
+def _config(items: Items, checked: Checked, plan: Plan, truth: Truth) -> dict[str, Any]:
     """Everything that the results follow from."""
-    about = about_pool(pool)
+    pool = items.pool
     return {
         "format": FORMAT,
         "version": __version__,
-        "pool": about | {"fingerprint": pool.fingerprint(), "labels": truth.digest(pool)},
+        "pool": items.about() | {"fingerprint": pool.fingerprint(), "labels": truth.digest(pool)},
         "strategies": list(plan.strategies),
         "parameters": {name: dict(texts) for name, texts in checked.texts.items()},
         "head": checked.recipe.as_json(),
@@ -174,10 +167,10 @@ def _priced(column: str | None, costs_N: Float64 | None, truth: Truth) -> dict[s
     return {"cost": {"column": column, "digest": hashlib.sha256(costs_N[items].tobytes()).hexdigest()}}
 
 
-def _report(pool: Pool, plan: Plan, truth: Truth, lines: list[Line], cells: Sequence[Cell], resumed: int) -> dict[str, Any]:
+def _report(items: Items, plan: Plan, truth: Truth, lines: list[Line], cells: Sequence[Cell], resumed: int) -> dict[str, Any]:
     n_test = truth.n_items(truth.used) - truth.askable(plan.test_fraction)
     return {
-        "pool": about_pool(pool),
+        "pool": items.about(),
         "runs": len(cells),
         "resumed": resumed,
         "test_rows" if truth.grouping is None else "test_groups": n_test,

@@ -12,14 +12,14 @@ from alcli.data.pool import Pool
 from alcli.data.writing.atomic import lock
 from alcli.errors import DataError, UsageError
 from alcli.heads._contract import family_of
+from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.update_study import Table, draw, means, recovered, tables
 from alcli.simulation.plan import Cell
 from alcli.simulation.update_study import UpdateStudy, has_torch, run_seed, sizes
-from alcli.workflows.items import refuse_groups
+from alcli.workflows.items import Items
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate.folder import FORMAT, SimulationFolder
 from alcli.workflows.simulate.request import DEFAULT_TEST_FRACTION
-from alcli.workflows.simulate.run import Progress
 from alcli.workflows.simulate.truth import Truth, truth_of
 
 NAME = "updates"
@@ -72,22 +72,21 @@ def parameters(
 
 @dataclass(frozen=True)
 class Studied:
-    """What came out: tables, a verdict, remarks, and figures about the run."""
+    """The outcome: tables, a verdict, and figures about the run."""
 
     folder: Path
     tables: list[Table]
     verdict: str
-    notes: list[str]
     report: dict[str, Any]
 
 
-def study(pool: Pool, ask: Study, out: Path, *, progress: Progress | None = None) -> Studied:
+def study(items: Items, ask: Study, out: Path, *, progress: Progress = NoProgress(), note: Note = silence) -> Studied:
     """Run every seed that `out` does not hold yet, then write tables and pictures. Raises every AlcliError.
 
     Seeds run one after another, so that their seconds can be compared. Holds the lock of `out` from beginning to end.
     """
-    asked = ask.checked()
-    refuse_groups(pool, "the study of updates takes rows one by one")
+    asked, pool = ask.checked(), items.pool
+    items.refuse_groups("the study of updates takes rows one by one")
     truth = truth_of(pool, ask.recipe.head)
     _check_data(pool, ask, asked, truth)
     folder = SimulationFolder(out)
@@ -98,22 +97,22 @@ def study(pool: Pool, ask: Study, out: Path, *, progress: Progress | None = None
         rows, _ = folder.load(Cell(NAME, seed) for seed in range(asked.n_seeds))
         found = means(rows)
         folder.write_study(NAME, rows, found, draw(rows, _title(pool, asked)))
-    notes = [*pool.notes, *([] if has_torch() else ["the paper's retraining by RAdam is left out: torch is not installed"])]
+    if not has_torch():
+        note("the paper's retraining by RAdam is left out: torch is not installed")
     if resumed:
-        notes.append(f"{resumed} of {asked.n_seeds} seeds were there already")
+        note(f"{resumed} of {asked.n_seeds} seeds were there already")
     report = {"seeds": asked.n_seeds, "resumed": resumed, "recovered": recovered(found), "summary": found}
-    return Studied(out, tables(rows), _verdict(found), notes, report)
+    return Studied(out, tables(rows), _verdict(found), report)
 
 
-def _run(pool: Pool, asked: UpdateStudy, truth: Truth, folder: SimulationFolder, progress: Progress | None) -> int:
+def _run(pool: Pool, asked: UpdateStudy, truth: Truth, folder: SimulationFolder, progress: Progress) -> int:
     """Run what is missing; returns how many seeds were there already."""
     missing = [cell for cell in (Cell(NAME, seed) for seed in range(asked.n_seeds)) if not folder.has(cell)]
-    if progress is not None and missing:
+    if missing:
         progress.start(len(missing), "studying updates")
     for cell in missing:
         folder.save(cell, run_seed(asked, pool, truth.y_N, truth.used, truth.test if len(truth.test) else None, cell.seed), [])
-        if progress is not None:
-            progress.advance(1)
+        progress.advance(1)
     return asked.n_seeds - len(missing)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from alcli.data.head_file import load_head
 from alcli.numerics.logistic import softmax
-from alcli.workflows.query.batch import situation as query_situation
+from alcli.workflows.query import situation as query_situation
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 
 X_ND, Y_N = tiny_features()

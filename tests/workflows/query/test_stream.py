@@ -14,12 +14,13 @@ from alcli.data.head_file import load_head
 from alcli.data.pool import open_pool
 from alcli.errors import DataError, UsageError
 from alcli.workflows.fit_head import fit_head, fit_labelled
-from alcli.workflows.query.batch import situation as query_situation
-from alcli.workflows.query.batch import stream as module
+from alcli.workflows.items import Items
+from alcli.workflows.query import situation as query_situation
+from alcli.workflows.query import stream as module
 from alcli.workflows.query.request import Query
 from alcli.workflows.query.stream import stream
 from alcli.workflows.recipe import Recipe
-from alcli.workflows.update import How, update
+from alcli.workflows.update import UpdateRequest, update
 from tests.helpers import names_for_linear_heads
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 
@@ -58,7 +59,7 @@ def true(item):
 def run(reply=true, *, strategy="margin", n=5, out=None, head=HEAD, pool="pool.parquet", allow_new_classes=False, **more):
     talk = Talk(reply)
     ask = Query(strategy, n, head=head, **more)
-    stream(open_pool(pool), ask, out=out, source=talk, emit=talk.emit, note=talk.notes.append, allow_new_classes=allow_new_classes)
+    stream(Items(open_pool(pool, note=talk.notes.append)), ask, out=out, source=talk, emit=talk.emit, note=talk.notes.append, allow_new_classes=allow_new_classes)
     return talk
 
 
@@ -69,7 +70,7 @@ def test_the_head_equals_that_of_updates_in_the_same_order(head, kind):
     talk = run(n=12, out=NEW)
     for item in talk.items:
         write_labels("one.csv", {item["id"]: true(item)["label"]})
-        update(HEAD, open_pool("pool.parquet"), ["one.csv"], How(mode="sequential"))
+        update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest(mode="sequential"))
     one, other = load_head(NEW), load_head(HEAD)
     np.testing.assert_allclose(one.model.head.W_CD1, other.model.head.W_CD1, rtol=0, atol=1e-10)
     np.testing.assert_allclose(one.model.posterior.precision, other.model.posterior.precision, rtol=0, atol=1e-10)
@@ -86,7 +87,7 @@ def test_each_item_is_what_a_query_with_the_updated_head_would_give(head, alcli)
         for key in ("id", "score", "predicted", "confidence"):
             assert item[key] == pytest.approx(found[key], rel=1e-5) if isinstance(item[key], float) else item[key] == found[key]
         write_labels("one.csv", {item["id"]: true(item)["label"]})
-        update(HEAD, open_pool("pool.parquet"), ["one.csv"], How())
+        update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest())
 
 
 @pytest.mark.parametrize("strategy", names_for_linear_heads())
@@ -173,7 +174,7 @@ def test_new_classes_give_the_head_and_the_items_of_updates_and_queries(head, al
         assert (item["id"], item["predicted"]) == (found["id"], found["predicted"])
         assert item["confidence"] == pytest.approx(found["confidence"], rel=1e-5)
         write_labels("one.csv", {item["id"]: label})
-        update(HEAD, open_pool("pool.parquet"), ["one.csv"], How(allow_new_classes=True))
+        update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest(allow_new_classes=True))
     one, other = load_head(NEW), load_head(HEAD)
     assert one.classes == other.classes == (*CLASSES, "yak", "gnu")
     np.testing.assert_allclose(one.model.head.W_CD1, other.model.head.W_CD1, rtol=0, atol=1e-10)
@@ -206,7 +207,7 @@ def test_a_weight_counts_as_in_a_file(head):
     talk = run(lambda item: true(item) | {"weight": 2.5}, n=1, out=NEW)
     id = talk.items[0]["id"]
     Path("one.csv").write_text(f"id,label,weight\n{id},{true(talk.items[0])['label']},2.5\n")
-    update(HEAD, open_pool("pool.parquet"), ["one.csv"], How())
+    update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest())
     assert np.array_equal(load_head(NEW).model.head.W_CD1, load_head(HEAD).model.head.W_CD1)
     assert load_head(NEW).absorbed.weight_L[-1] == 2.5
 

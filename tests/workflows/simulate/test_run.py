@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,11 @@ from alcli.data.pool import open_pool
 from alcli.errors import BusyError, CannotCreateError, DataError, NewerFormatError, UsageError
 from alcli.simulation import contenders
 from alcli.simulation.plan import Cell
+from alcli.workflows.items import Items
 from alcli.workflows.recipe import Recipe
+from alcli.workflows.simulate import outputs as simulation_outputs
+from alcli.workflows.simulate import run as module
 from alcli.workflows.simulate.request import CORE, Simulation
-from alcli.workflows.simulate.run import outputs as simulation_outputs
-from alcli.workflows.simulate.run import run as module
 from alcli.workflows.simulate.run import simulate
 
 RECIPE = Recipe(prior_precision=1.0)
@@ -56,7 +58,11 @@ def ask(**changes):
 
 
 def run(pool, out, *, jobs=1, **changes):
-    return simulate(open_pool(str(pool)), ask(**changes), out, jobs=jobs)
+    """The outcome of a simulation, with its remarks as `notes`."""
+    notes = []
+    items = Items(open_pool(str(pool), note=notes.append))
+    done = simulate(items, ask(**changes), out, jobs=jobs, note=notes.append)
+    return SimpleNamespace(notes=notes, **vars(done))
 
 
 def without_seconds(out: Path) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,9 @@ import pytest
 
 from alcli.data.pool import open_pool
 from alcli.errors import CannotCreateError, DataError, UsageError
+from alcli.workflows.items import Items
 from alcli.workflows.recipe import Recipe
-from alcli.workflows.simulate.run import update_study as module
+from alcli.workflows.simulate import update_study as module
 from alcli.workflows.simulate.update_study import Study, study
 
 SMALL = {"initial": "20", "new": "5,10", "stages": "15", "mc-samples": "10"}
@@ -30,7 +32,10 @@ def pool(tmp_path) -> Path:
 
 
 def run(pool, out, *, n_seeds=2, options=SMALL, **changes):
-    return study(open_pool(str(pool)), Study(n_seeds, options=options, **changes), out)
+    """The outcome of a study, with its remarks as `notes`."""
+    notes = []
+    done = study(Items(open_pool(str(pool))), Study(n_seeds, options=options, **changes), out, note=notes.append)
+    return SimpleNamespace(notes=notes, **vars(done))
 
 
 def test_the_folder_holds_what_is_promised_and_a_stopped_study_goes_on(pool, tmp_path, monkeypatch):
