@@ -21,7 +21,7 @@ from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.selection.source import ArraySource
 from alcli.simulation.optimal_look_ahead import optimal_look_ahead
 from alcli.simulation.oracle import Oracle
-from alcli.simulation.round import Situation
+from alcli.simulation.round import RoundState
 from benchmarks.rows import clustered_rows
 from benchmarks.timing import median_seconds, table
 
@@ -34,13 +34,13 @@ def main(data: Path = Path()) -> None:
         run()
 
 
-def situation() -> Situation:
+def round_state() -> RoundState:
     X, y, _ = clustered_rows(LABELLED + J + N, D, C, pull=1.5)
     first = np.arange(LABELLED)
     model = fit(Training(X[first], y[first], np.ones(LABELLED), C), FitSpec(softmax.head, LaplaceShared))
     oracle = Oracle(y, np.arange(len(y)))
     oracle.ask(first)
-    return Situation(ArraySource(X, np.arange(len(y))), oracle, model, C, LABELLED + np.arange(J))
+    return RoundState(ArraySource(X, np.arange(len(y))), oracle, model, C, LABELLED + np.arange(J))
 
 
 def run() -> None:
@@ -49,7 +49,7 @@ def run() -> None:
     cross = median_seconds(lambda: A @ V.T, runs=3)
     rate = 2 * J * N * (D + 1) / cross
     flops = 2 * J * N * (D + 1) + 2 * B * J * K * C + (D + 1) ** 2 * (N + J)
-    floor, now = flops / rate, situation()
+    floor, now = flops / rate, round_state()
     rows: list[tuple[object, ...]] = [("counted flops at the rate of sgemm", f"{flops / 1e9:.1f}", floor, 1.0)]
     for proposal in ("random", "mixed"):
         for score in ("accuracy", "cross-entropy"):
@@ -60,7 +60,7 @@ def run() -> None:
     table((f"{B:,} batches of {K}, C={C}, D={D}, {J:,} judging rows", "GFLOP", "seconds", "ratio"), rows)
 
 
-def explicit(now: Situation) -> float:
+def explicit(now: RoundState) -> float:
     """Seconds a batch."""
     X, y = now.source.take(now.judges), now.oracle.truth(now.judges)
     start = time.perf_counter()

@@ -34,7 +34,7 @@ from alcli.simulation.contenders import contender
 from alcli.simulation.metrics import evaluate
 from alcli.simulation.oracle import Oracle
 from alcli.simulation.plan import BASELINE, Cell, initial_rng, selection_seed
-from alcli.simulation.round import Situation
+from alcli.simulation.round import RoundState
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate.truth import truth_of
 from benchmarks.studies import BANKING77, DIGITS, begin, compare, is_there
@@ -87,8 +87,8 @@ class Known:
         """What a strategy chooses next, as in `alcli simulate`."""
         oracle = Oracle(self.y_N, self.askable)
         oracle.ask(labelled)
-        situation = Situation(self.source, oracle, model, self.n_classes, np.empty(0, np.int64))
-        return contender(name).choose(situation, k, selection_seed(Cell(name, seed), len(labelled)), {}).rows_K
+        state = RoundState(self.source, oracle, model, self.n_classes, np.empty(0, np.int64))
+        return contender(name).choose(state, k, selection_seed(Cell(name, seed), len(labelled)), {}).rows_K
 
     def first_batch(self, name: str, candidates: Int64, k: int, seed: int) -> Int64:
         """What a strategy chooses without a label and without a head, as `alcli query` does."""

@@ -33,7 +33,7 @@ from alcli.simulation.contenders import Contender, contender
 from alcli.simulation.metrics import evaluate
 from alcli.simulation.oracle import Oracle
 from alcli.simulation.plan import Cell, Plan, selection_seed
-from alcli.simulation.round import Situation
+from alcli.simulation.round import RoundState
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate.truth import truth_of
 from benchmarks.skactiveml_peers import PAIRS, Pair
@@ -100,9 +100,9 @@ def play(bench: Bench, cell: Cell, who: Contender, options: Any, fits: Fits) -> 
         model, accuracy = fits.fit(oracle.labelled, model)
         accuracy_P.append(accuracy)
         if number < bench.plan.rounds:
-            situation = Situation(bench.source, oracle, model, bench.n_classes, judges=oracle.labelled[:0])
+            state = RoundState(bench.source, oracle, model, bench.n_classes, judges=oracle.labelled[:0])
             start = time.perf_counter()
-            chosen = who.choose(situation, bench.plan.batch, selection_seed(cell, number), options)
+            chosen = who.choose(state, bench.plan.batch, selection_seed(cell, number), options)
             seconds += (time.perf_counter() - start) / bench.plan.rounds
             rows.append(chosen.rows_K.tolist())
     return Run(accuracy_P, rows, seconds)

@@ -27,7 +27,7 @@ from alcli.simulation.metrics import evaluate
 from alcli.simulation.oracle import Oracle
 from alcli.simulation.plan import FULL_DATA, MAX_JUDGES, Cell, Plan, initial_rng, judges_rng, selection_seed, split_rng
 from alcli.simulation.results import CellResult, Pick, Point
-from alcli.simulation.round import Situation
+from alcli.simulation.round import RoundState
 from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_two_classes
 
 
@@ -162,10 +162,10 @@ def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, model: Mod
     """One round's batch; the oracle is asked for it. The head is tuned for updates where the contender makes some."""
     judges = bench.judges(cell.seed, bench.split(cell.seed)[1]) if who.is_oracle else np.empty(0, np.int64)
     model = _tuned(bench, cell, oracle, model) if who.updates else model
-    situation = Situation(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N)
+    state = RoundState(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N)
     seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})
     try:
-        return who.choose(situation, bench.plan.batch, seed, options)
+        return who.choose(state, bench.plan.batch, seed, options)
     except AlcliError as error:
         error.message = f"strategy {cell.strategy}, seed {cell.seed}, round {number + 1}: {error.message}"
         raise

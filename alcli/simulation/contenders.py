@@ -25,7 +25,7 @@ from alcli.selection.strategy import Selection, Strategy
 from alcli.simulation.optimal_look_ahead import optimal_look_ahead
 from alcli.simulation.plan import BASELINE
 from alcli.simulation.plus_update import MODIFIERS, Chooser, Modifier
-from alcli.simulation.round import Situation
+from alcli.simulation.round import RoundState
 
 ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 ORACLES: Mapping[str, Callable[..., Selection]] = {"optimal-look-ahead": optimal_look_ahead}
@@ -92,13 +92,13 @@ class Contender:
         own = self._options_of(self._of_base, options)
         return (self.base, own) if self.is_oracle else modified(self.base, own)
 
-    def choose(self, situation: Situation, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
+    def choose(self, state: RoundState, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
         """Choose min(k, what is left) rows, or those that k buys where items have costs, and ask the oracle for them."""
         base, own = self.under(options)
         chooser: Chooser = partial(_ask_at_once, self.name, base, own)
         for modifier in self.modifiers:
             chooser = partial(modifier.run, chooser, **self._options_of((modifier.run,), options))
-        return chooser(situation, k, seed)
+        return chooser(state, k, seed)
 
     @property
     def _functions(self) -> tuple[Callable[..., Any], ...]:
@@ -147,15 +147,15 @@ def _base(name: str) -> Strategy:
     return plugins.strategy(name)
 
 
-def _ask_at_once(name: str, base: Strategy, options: Mapping[str, Any], situation: Situation, k: int, seed: int) -> Selection:
+def _ask_at_once(name: str, base: Strategy, options: Mapping[str, Any], state: RoundState, k: int, seed: int) -> Selection:
     """Choose the whole batch before the first of its labels is seen."""
-    left = len(situation.oracle.candidates)
-    if situation.costs_N is not None:
-        chosen = situation.buy(name, base, k, seed, options)
+    left = len(state.oracle.candidates)
+    if state.costs_N is not None:
+        chosen = state.buy(name, base, k, seed, options)
     elif "truth" in base.needs:
-        rng = np.random.default_rng(np.random.SeedSequence([seed, situation.oracle.queries]))
-        chosen = base.run(situation, min(k, left), rng=rng, **options)
+        rng = np.random.default_rng(np.random.SeedSequence([seed, state.oracle.queries]))
+        chosen = base.run(state, min(k, left), rng=rng, **options)
     else:
-        chosen = situation.pick(base, min(k, left), seed, options)
-    situation.oracle.ask(chosen.rows_K)
+        chosen = state.pick(base, min(k, left), seed, options)
+    state.oracle.ask(chosen.rows_K)
     return chosen

@@ -28,7 +28,7 @@ from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.selection.options import Count, at_least
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection
-from alcli.simulation.round import Situation
+from alcli.simulation.round import RoundState
 from alcli.strategies.margin import margin
 
 Proposal = Literal["random", "mixed"]
@@ -36,34 +36,34 @@ Rng = np.random.Generator
 
 
 def optimal_look_ahead(
-    situation: Situation, k: int, *, rng: Rng, batches: Count = 2000, proposal: Proposal = "random", score: Score = "accuracy"
+    state: RoundState, k: int, *, rng: Rng, batches: Count = 2000, proposal: Proposal = "random", score: Score = "accuracy"
 ) -> Selection:
     """The best of `batches` batches of k candidates, or of all there are when these are fewer. Scores: that of the batch.
 
     Rows without other candidates than judging rows left are taken at random.
     """
     at_least(1, batches=batches)
-    candidates = situation.oracle.candidates
-    open_N = situation.source.sorted_by_id(candidates[~np.isin(candidates, situation.judges)])
-    if len(open_N) <= k or len(situation.judges) == 0:
-        rows = open_N[:k] if len(open_N) >= k else np.concatenate([open_N, situation.judges[np.isin(situation.judges, candidates)]])[:k]
+    candidates = state.oracle.candidates
+    open_N = state.source.sorted_by_id(candidates[~np.isin(candidates, state.judges)])
+    if len(open_N) <= k or len(state.judges) == 0:
+        rows = open_N[:k] if len(open_N) >= k else np.concatenate([open_N, state.judges[np.isin(state.judges, candidates)]])[:k]
         return Selection(rows, np.zeros(len(rows), np.float32))
-    drawn_BK = proposals(situation, open_N, k, batches, proposal, rng)
-    scores_B = score_batches(situation, open_N, drawn_BK, score)
+    drawn_BK = proposals(state, open_N, k, batches, proposal, rng)
+    scores_B = score_batches(state, open_N, drawn_BK, score)
     best = int(scores_B.argmax())
     return Selection(open_N[drawn_BK[best]], finite32(np.full(k, scores_B[best])))
 
 
 def score_batches(
-    situation: Situation, rows_N: Int64, batches_BK: Int64, score: Score, dtype: type[np.floating] = np.float32
+    state: RoundState, rows_N: Int64, batches_BK: Int64, score: Score, dtype: type[np.floating] = np.float32
 ) -> Float64:
     """What the head would score on the judging rows after absorbing each batch (indices into rows_N), one row after another."""
-    model, posterior = situation.model, shared_posterior(situation)
+    model, posterior = state.model, shared_posterior(state)
     used, where = np.unique(batches_BK, return_inverse=True)
     batches_BK = where.reshape(batches_BK.shape)
-    X_ND, X_JD = situation.source.take(rows_N[used]), situation.source.take(situation.judges)
+    X_ND, X_JD = state.source.take(rows_N[used]), state.source.take(state.judges)
     root_ND, root_JD = (whitened(posterior.factor, model.head.last_layer(X), dtype) for X in (X_ND, X_JD))
-    y_N, y_J = situation.oracle.truth(rows_N[used]), situation.oracle.truth(situation.judges)
+    y_N, y_J = state.oracle.truth(rows_N[used]), state.oracle.truth(state.judges)
     logits_NC, targets_NC = model.head.logits(X_ND), one_hot(y_N, model.head.W_CD1.shape[0])
     roots_BKD = root_ND[batches_BK]
     coefficients_BKC = batch_coefficients(
@@ -74,16 +74,16 @@ def score_batches(
     return judge(batches_BK, coefficients_BKC / model.temperature, root_ND @ root_JD.T, logits_CJ, y_J, score)
 
 
-def proposals(situation: Situation, rows_N: Int64, k: int, n_batches: int, proposal: Proposal, rng: Rng) -> Int64:
+def proposals(state: RoundState, rows_N: Int64, k: int, n_batches: int, proposal: Proposal, rng: Rng) -> Int64:
     """Batches to try, as indices into rows_N (ascending by id), shape [B, k]; all batches when there are no more than n_batches."""
     n = len(rows_N)
     if math.comb(n, k) <= n_batches:
         return np.array(list(combinations(range(n), k)), np.int64)
     if proposal == "random":
         return _random_batches(np.arange(n), k, n_batches, rng)
-    X_ND = situation.source.take(rows_N)
+    X_ND = state.source.take(rows_N)
     clusters_N = k_means(X_ND, k, rng).labels_N
-    uncertainty_N = margin(situation.model.log_probs(X_ND))
+    uncertainty_N = margin(state.model.log_probs(X_ND))
     uncertain = np.flatnonzero(uncertainty_N > uncertainty_N.mean())
     uncertain = uncertain if len(uncertain) >= k else np.argsort(-uncertainty_N, kind="stable")[:k]
     third = n_batches // 3
@@ -94,11 +94,11 @@ def proposals(situation: Situation, rows_N: Int64, k: int, n_batches: int, propo
     ])  # fmt: skip
 
 
-def shared_posterior(situation: Situation) -> LaplaceShared:
+def shared_posterior(state: RoundState) -> LaplaceShared:
     """The posterior of the head. Raises UsageError for a form whose classes do not share one covariance."""
-    if not isinstance(situation.model.posterior, LaplaceShared):
+    if not isinstance(state.model.posterior, LaplaceShared):
         raise UsageError("optimal-look-ahead needs one covariance for all classes", hint="use --posterior laplace --covariance shared")
-    return situation.model.posterior
+    return state.model.posterior
 
 
 def _step(link: Link, gamma: float | None, curvature: float) -> Step:

@@ -1,6 +1,6 @@
 """What can follow a strategy's name in a simulation: a modifier changes how its batch is put together, whatever the strategy.
 
-A modifier is a function (inner, situation, k, seed, *, options) to a selection; `inner` is the strategy, or the strategy with the
+A modifier is a function (inner, state, k, seed, *, options) to a selection; `inner` is the strategy, or the strategy with the
 modifiers that stand before this one, and it asks the oracle for what it picks.
 """
 
@@ -13,9 +13,9 @@ from alcli.composition.modifiers import joined
 from alcli.selection.needs import HEAD_NEEDS
 from alcli.selection.options import Count, at_least
 from alcli.selection.strategy import Selection
-from alcli.simulation.round import Situation
+from alcli.simulation.round import RoundState
 
-Chooser = Callable[[Situation, int, int], Selection]
+Chooser = Callable[[RoundState, int, int], Selection]
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Modifier:
     why: str
 
 
-def update(inner: Chooser, situation: Situation, k: int, seed: int, *, update_every: Count = 1) -> Selection:
+def update(inner: Chooser, state: RoundState, k: int, seed: int, *, update_every: Count = 1) -> Selection:
     """Pick `update_every` rows, see their labels, absorb them by the second-order rule, and pick again, until there are k.
 
     Source: Huseljic et al. 2025, section 5.2 (immediate utilisation of labels). Cost: k / update_every selections and k updates.
     """
     at_least(1, update_every=update_every)
-    parts = [inner(situation, min(update_every, k), seed)]
+    parts = [inner(state, min(update_every, k), seed)]
     for first in range(update_every, k, update_every):
-        if len(situation.oracle.candidates) == 0:
+        if len(state.oracle.candidates) == 0:
             break
-        situation.absorb(parts[-1].rows_K)
-        parts.append(inner(situation, min(update_every, k - first), seed))
+        state.absorb(parts[-1].rows_K)
+        parts.append(inner(state, min(update_every, k - first), seed))
     return joined(parts)
 
 

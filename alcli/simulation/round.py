@@ -21,7 +21,7 @@ from alcli.selection.view import View
 from alcli.simulation.oracle import Oracle
 
 
-class Situation:
+class RoundState:
     """One round of one cell. model: the head, which moves when labels are absorbed. n_classes: None in a regression.
 
     judges: rows set aside for oracles to judge batches by; never test rows. groups: of the rows; None where every row is an item.

@@ -17,7 +17,7 @@ from alcli.selection.source import ArraySource
 from alcli.selection.strategy import strategy_of
 from alcli.selection.view import View
 from alcli.simulation import cell as rounds
-from alcli.simulation import round as situation
+from alcli.simulation import round as round_module
 from alcli.simulation.cell import Bench, run_cell
 from alcli.simulation.plan import FULL_DATA, Cell, Plan, selection_seed
 from alcli.strategies import margin as margin_module
@@ -140,7 +140,7 @@ def test_an_error_in_a_round_says_where_it_happened(monkeypatch):
     def broken(*args, **kwargs):
         raise DataError("the score is not a finite number", hint="look")
 
-    monkeypatch.setattr(situation, "select", broken)
+    monkeypatch.setattr(round_module, "select", broken)
     with pytest.raises(DataError, match=r"^strategy margin, seed 1, round 1: the score is not a finite number; look$"):
         run_cell(bench(), Cell("margin", 1))
 

@@ -17,7 +17,7 @@ from alcli.selection.strategy import strategy_of
 from alcli.selection.view import View
 from alcli.simulation.contenders import contender, names
 from alcli.simulation.oracle import Oracle
-from alcli.simulation.round import Situation
+from alcli.simulation.round import RoundState
 
 C, D, N = 3, 4, 50
 
@@ -28,19 +28,19 @@ def problem():
     return rng.standard_normal((N, D)) + 1.5 * np.eye(C, D)[y], y
 
 
-def situation(y=None):
+def round_state(y=None):
     X, truth = problem()
     first = np.arange(9)
     model = fit(Training(X[first], truth[first], np.ones(9), C), FitSpec(softmax.head, LaplaceShared, prior_precision=0.5))
     oracle = Oracle(truth if y is None else y, np.arange(N))
     oracle.ask(first)
-    return Situation(ArraySource(X, np.arange(N)), oracle, model, C, np.empty(0, np.int64))
+    return RoundState(ArraySource(X, np.arange(N)), oracle, model, C, np.empty(0, np.int64))
 
 
 def by_hand(name, k, every):
     """Select, ask, absorb, select again: with the model's own update and nothing kept between the steps."""
     X, y = problem()
-    s = situation()
+    s = round_state()
     from alcli import plugins
 
     model, labelled = s.model, list(range(9))
@@ -55,7 +55,7 @@ def by_hand(name, k, every):
 @pytest.mark.parametrize("every", [1, 2, 5])
 @pytest.mark.parametrize("name", ["margin", "badge", "entropy", "bald", "feature-margin", "predictive-variance"])
 def test_update_absorbs_each_label_before_the_next_pick(name, every):
-    s = situation()
+    s = round_state()
     picked = contender(f"{name}+update").choose(s, 5, 5, {"update_every": every}).rows_K
     if every == 1 or name != "badge":  # badge draws its later picks of a step
         assert picked.tolist() == by_hand(name, 5, every)
@@ -64,7 +64,7 @@ def test_update_absorbs_each_label_before_the_next_pick(name, every):
 
 @pytest.mark.parametrize("name", ["bald", "feature-margin", "predictive-variance", "noise-stability", "noise/topnorm", "samples/topnorm", "epig"])
 def test_update_goes_with_all_that_a_head_or_its_posterior_says(name):
-    now, later = situation(), situation()
+    now, later = round_state(), round_state()
     later.absorb(np.arange(9))  # once more: the head has moved, the open rows are the same
     first, second = (s.pick(contender(f"{name}+update").base, 5, 0, {}) for s in (now, later))
     assert not np.array_equal(first.scores_K, second.scores_K)
@@ -72,27 +72,27 @@ def test_update_goes_with_all_that_a_head_or_its_posterior_says(name):
 
 def test_update_every_a_whole_batch_is_the_strategy_alone():
     for name in ("margin", "badge", "coreset"):
-        alone = contender(name).choose(situation(), 6, 3, {})
-        whole = contender(f"{name}+update").choose(situation(), 6, 3, {"update_every": 6})
+        alone = contender(name).choose(round_state(), 6, 3, {})
+        whole = contender(f"{name}+update").choose(round_state(), 6, 3, {"update_every": 6})
         assert np.array_equal(alone.rows_K, whole.rows_K)
         assert np.array_equal(alone.scores_K, whole.scores_K)
 
 
 def test_update_makes_a_difference_and_uses_only_labels_it_asked_for():
-    picks = contender("margin+update").choose(situation(), 8, 0, {}).rows_K
-    assert picks.tolist() != contender("margin").choose(situation(), 8, 0, {}).rows_K.tolist()
+    picks = contender("margin+update").choose(round_state(), 8, 0, {}).rows_K
+    assert picks.tolist() != contender("margin").choose(round_state(), 8, 0, {}).rows_K.tolist()
     _, y = problem()
     other = y.copy()
     rest = np.setdiff1d(np.arange(9, N), picks)
     other[rest] = (other[rest] + 1) % C
-    assert np.array_equal(contender("margin+update").choose(situation(other), 8, 0, {}).rows_K, picks)
+    assert np.array_equal(contender("margin+update").choose(round_state(other), 8, 0, {}).rows_K, picks)
     other[picks[0]] = (other[picks[0]] + 1) % C
-    assert not np.array_equal(contender("margin+update").choose(situation(other), 8, 0, {}).rows_K, picks)
+    assert not np.array_equal(contender("margin+update").choose(round_state(other), 8, 0, {}).rows_K, picks)
 
 
 @pytest.mark.parametrize("name", ["margin+update", "badge+update", "coreset+update"])
 def test_what_is_left_is_taken_when_a_batch_is_larger(name):
-    s = situation()
+    s = round_state()
     assert sorted(contender(name).choose(s, 99, 0, {"update_every": 3}).rows_K) == list(range(9, N))
     assert len(s.oracle.candidates) == 0
     assert len(contender(name).choose(s, 4, 0, {}).rows_K) == 0

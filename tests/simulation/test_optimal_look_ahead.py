@@ -16,12 +16,12 @@ from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.selection.source import ArraySource
 from alcli.simulation.optimal_look_ahead import optimal_look_ahead, proposals, score_batches
 from alcli.simulation.oracle import Oracle
-from alcli.simulation.round import Situation
+from alcli.simulation.round import RoundState
 
 C, D, N = 4, 5, 60
 
 
-def situation(head=softmax, *, gamma=0.7, curvature=0.5, calibrate="none"):
+def round_state(head=softmax, *, gamma=0.7, curvature=0.5, calibrate="none"):
     rng = np.random.default_rng(2)
     y = np.arange(N) % C
     X = rng.standard_normal((N, D)) + 1.5 * np.eye(C, D)[y]
@@ -30,7 +30,7 @@ def situation(head=softmax, *, gamma=0.7, curvature=0.5, calibrate="none"):
     model = replace(fit(Training(X[first], y[first], np.ones(12), C), spec, tune_update=False), gamma=gamma)
     oracle = Oracle(y, np.arange(N))
     oracle.ask(first)
-    return Situation(ArraySource(X, np.arange(N)), oracle, model, C, judges)
+    return RoundState(ArraySource(X, np.arange(N)), oracle, model, C, judges)
 
 
 def explicit(s, rows, score):
@@ -46,7 +46,7 @@ def explicit(s, rows, score):
     ids=["softmax", "gamma 10", "implicit", "ridge", "temperature"],
 )  # fmt: skip
 def test_the_dual_form_scores_as_the_updated_model_does(made, score):
-    s = situation(**made)
+    s = round_state(**made)
     rows, batches = np.arange(12, 40), np.random.default_rng(0).permuted(np.tile(np.arange(28), (9, 1)), axis=1)[:, :4]
     expected = [explicit(s, rows[batch], score) for batch in batches]
     assert np.abs(score_batches(s, rows, batches, score, np.float64) - expected).max() < 1e-10
@@ -56,7 +56,7 @@ def test_the_dual_form_scores_as_the_updated_model_does(made, score):
 
 @pytest.mark.parametrize("score", ["accuracy", "cross-entropy"])
 def test_where_all_batches_can_be_tried_the_best_of_all_is_taken(score):
-    s = situation()
+    s = round_state()
     s.oracle.ask(np.arange(20, 40))
     chosen = optimal_look_ahead(s, 3, rng=np.random.default_rng(0), batches=56, score=score)
     scores = {rows: explicit(s, np.array(rows), score) for rows in combinations(range(12, 20), 3)}
@@ -67,7 +67,7 @@ def test_where_all_batches_can_be_tried_the_best_of_all_is_taken(score):
 
 @pytest.mark.parametrize("proposal", ["random", "mixed"])
 def test_proposals_are_batches_of_different_open_rows(proposal):
-    s = situation()
+    s = round_state()
     rows = np.arange(12, 40)
     batches = proposals(s, rows, 5, 300, proposal, np.random.default_rng(0))
     assert batches.shape == (300, 5)
@@ -79,7 +79,7 @@ def test_the_mixed_proposal_has_uncertain_rows_and_one_row_of_each_cluster():
     from alcli.numerics.diversity.kmeans import k_means
     from alcli.strategies.margin import margin
 
-    s = situation()
+    s = round_state()
     rows = np.arange(12, 40)
     batches = proposals(s, rows, 5, 300, "mixed", np.random.default_rng(0))
     uncertainty = margin(s.model.log_probs(s.source.take(rows)))
@@ -89,7 +89,7 @@ def test_the_mixed_proposal_has_uncertain_rows_and_one_row_of_each_cluster():
 
 
 def test_judges_are_never_asked_for_while_there_are_others():
-    s = situation()
+    s = round_state()
     picked = optimal_look_ahead(s, 28, rng=np.random.default_rng(0)).rows_K
     assert sorted(picked) == list(range(12, 40))
     assert len(optimal_look_ahead(s, 40, rng=np.random.default_rng(0)).rows_K) == 40

@@ -15,7 +15,7 @@ from alcli.selection.strategy import strategy_of
 from alcli.selection.view import View
 from alcli.simulation.contenders import contender
 from alcli.simulation.oracle import Oracle
-from alcli.simulation.round import Situation
+from alcli.simulation.round import RoundState
 from alcli.strategies import ntk
 from alcli.strategies.ntk import FEW
 from tests.helpers import TableHead, random_head, view_of
@@ -321,7 +321,7 @@ def test_a_simulation_uses_each_label_at_once():
     oracle = Oracle(np.where(np.isin(np.arange(N), LABELLED), 0, y), np.arange(N))
     oracle.ask(LABELLED)
     model = fit(Training(X[:9], y[:9], np.ones(9), C), FitSpec(ridge_head.head, LaplaceShared))
-    chosen_at_once = contender("ntk+update").choose(Situation(source, oracle, model, C, np.empty(0, np.int64)), 4, 0, options)
+    chosen_at_once = contender("ntk+update").choose(RoundState(source, oracle, model, C, np.empty(0, np.int64)), 4, 0, options)
     told = LABELLED.tolist()
     for row, score in zip(chosen_at_once.rows_K.tolist(), chosen_at_once.scores_K, strict=True):
         view = View(source, np.setdiff1d(np.arange(N), told), np.array(told), model, labels=oracle.truth(np.array(told)))
