@@ -33,6 +33,12 @@ def _complete(incomplete: str) -> list[str]:
     return [f"{done}{comma}{n}" for n in names]
 
 
+def _complete_metric(incomplete: str) -> list[str]:
+    from alcli.numerics.metrics import METRICS
+
+    return [name for name in METRICS if name.startswith(incomplete)]
+
+
 def simulate(
     pool: o.PoolArgument,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for curves, selections, summary and pictures; a stopped simulation goes on there.", show_default=False)],
@@ -46,6 +52,7 @@ def simulate(
     stratified: Annotated[bool, typer.Option("--stratified", help="Take the classes in turn for the labels to start with.")] = False,
     seeds: Annotated[Optional[int], typer.Option("--seeds", metavar="S", help="Repetitions; each has its own split and labels to start with, the same for all strategies.  [default: 3; 10 for a study]", show_default=False)] = None,
     full_data: Annotated[bool, typer.Option("--full-data", help="Also fit the head to every label of the pool, and say with how many labels each strategy is at 80% and 90% of that, and what it saves against random.")] = False,
+    metric: Annotated[Optional[str], typer.Option("--metric", metavar="NAME", help="Compare by this metric of the test rows; a finished simulation can be shown by another metric without running again.  [default: accuracy; rmse for numbers]", autocompletion=_complete_metric, show_default=False)] = None,
     jobs: Annotated[int, typer.Option("--jobs", metavar="J", help="Processes; the results do not depend on it.")] = 1,
     test_fraction: Annotated[Optional[float], typer.Option("--test-fraction", metavar="F", help="Share of items to measure on.  [default: those whose split is test, else 0.2]", show_default=False)] = None,
     head: o.HeadKind = None,
@@ -95,11 +102,11 @@ def simulate(
         ask: Simulation | Study
         if study is not None:
             o.check_choice(study, ("updates",), "--study")
-            _refuse_with_study({"-s": strategy, "--preset": preset, "--mix": mix, "-n": n, "--rounds": rounds, "--initial": initial, "--stratified": stratified, "--full-data": full_data, "--jobs": jobs > 1, "--aux-loss": aux_loss})
+            _refuse_with_study({"-s": strategy, "--preset": preset, "--mix": mix, "-n": n, "--rounds": rounds, "--initial": initial, "--stratified": stratified, "--full-data": full_data, "--metric": metric, "--jobs": jobs > 1, "--aux-loss": aux_loss})
             ask = _study(seeds, test_fraction, recipe, param)
         else:
             named = [*_preset(preset), *(strategy or [])]
-            ask = _simulation(named if mix else _given(named or None, "-s"), mix or [], _given(n, "-n"), _given(rounds, "--rounds"), initial, seeds, test_fraction, stratified, recipe, param, full_data)
+            ask = _simulation(named if mix else _given(named or None, "-s"), mix or [], _given(n, "-n"), _given(rounds, "--rounds"), initial, seeds, test_fraction, stratified, recipe, param, full_data, metric)
         ask.checked()
         for text in notes:
             talk.remark(text)
@@ -119,7 +126,7 @@ def _run(talk: Console, items: Items, ask: Simulation | Study, out: Path, jobs: 
 
 def _simulation(
     strategies: list[str], mixes: list[str], n: int, rounds: int, initial: int | None, seeds: int | None, test_fraction: float | None, stratified: bool,
-    recipe: Recipe, param: list[str] | None, full_data: bool,
+    recipe: Recipe, param: list[str] | None, full_data: bool, metric: str | None,
 ) -> Simulation:
     from alcli.workflows.simulate.request import Simulation
 
@@ -128,7 +135,7 @@ def _simulation(
         if ":" in name:
             raise UsageError(f"-s names strategies, '{name}' is of a mix", hint="give the mix by --mix, as --mix margin:0.8,random:0.2")
     names += map(o.mix, mixes)
-    return Simulation(names, n, rounds, initial, 3 if seeds is None else seeds, test_fraction, stratified, recipe, o.key_values(param, kebab=True), full_data)
+    return Simulation(names, n, rounds, initial, 3 if seeds is None else seeds, test_fraction, stratified, recipe, o.key_values(param, kebab=True), full_data, metric)
 
 
 def _preset(name: str | None) -> list[str]:
@@ -175,8 +182,7 @@ def _tell(talk: Console, done: Simulated) -> None:
     """The table, a verdict per strategy, and where the files are; with --json one object."""
     if talk.as_json:
         return talk.summary(done.report | {"verdicts": done.verdicts, "out": str(done.folder)})
-    metric = done.lines[0].metric.replace("_", " ")
-    metric = f"{metric} %" if metric == "accuracy" else metric
+    metric = f"{done.lines[0].metric.words}{' %' if done.lines[0].metric.is_share else ''}"
     header = ("strategy", f"mean {metric}", "vs random", "95% interval", f"final {metric}", f"{done.lines[0].axis} to random's final", "mean rank", "s fit", "s select")
     talk.table(header, [_cells(line, done.lines[0]) for line in done.lines])
     _tell_full_data(talk, done)
@@ -187,14 +193,15 @@ def _tell(talk: Console, done: Simulated) -> None:
 
 def _tell_full_data(talk: Console, done: Simulated) -> None:
     """With --full-data a table: when each strategy is at shares of what every label gives, and what that saves against random."""
+    from alcli.report.summary import counts_from_zero
     from alcli.report.verdict import number
 
     base = done.lines[0]
     if base.full_data is None:
         return
-    value = f"{number(base.metric, base.full_data)}{' %' if base.metric == 'accuracy' else ''}"
-    of_it = "of it" if base.metric == "accuracy" else "of the way to it from random's first"
-    talk.say(f"every label ({done.report['full_data']['labels']:,}) gives {base.metric} {value}; {base.axis} to shares {of_it}, and what that saves against random:")
+    value = f"{number(base.metric, base.full_data)}{' %' if base.metric.is_share else ''}"
+    of_it = "of it" if counts_from_zero(base.metric) else "of the way to it from random's first"
+    talk.say(f"every label ({done.report['full_data']['labels']:,}) gives {base.metric.words} {value}; {base.axis} to shares {of_it}, and what that saves against random:")
     levels = [(f"{base.axis} to {one.share:.0%} ({number(base.metric, one.level)})", "saved") for one in base.reaches]
     talk.table(["strategy", *(title for pair in levels for title in pair)], [_reached(line) for line in done.lines])
 

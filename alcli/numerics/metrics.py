@@ -1,10 +1,14 @@
-"""How good predictions are: classification from labels and log-probabilities, regression from targets and means.
+"""Metrics of predictions: of classes from labels and log-probabilities, of numbers from targets and predicted means.
 
 Source: Brier 1950; Guo et al. 2017, section 2 (expected calibration error, bins of equal width on the confidence).
 Cost: one pass over [B, C].
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,17 +17,17 @@ from alcli.numerics.logistic import one_hot
 
 
 def accuracy(y_B: Array, predicted_B: Array) -> float:
-    """Fraction of rows whose class is predicted."""
+    """Compute the fraction of rows whose class is predicted correctly."""
     return float((y_B == predicted_B).mean())
 
 
 def balanced_accuracy(y_B: Array, predicted_B: Array) -> float:
-    """Mean over the classes that occur in y of the fraction predicted."""
+    """Compute the recall of each class that occurs in y, and return the mean over the classes."""
     return float(np.mean([(predicted_B[y_B == c] == c).mean() for c in np.unique(y_B)]))
 
 
 def macro_f1(y_B: Array, predicted_B: Array) -> float:
-    """Mean F1 over the classes that occur in y or are predicted."""
+    """Compute the mean F1 over the classes that occur in y or are predicted."""
     scores = []
     for c in np.union1d(y_B, predicted_B):
         hits = ((y_B == c) & (predicted_B == c)).sum()
@@ -32,18 +36,21 @@ def macro_f1(y_B: Array, predicted_B: Array) -> float:
 
 
 def nll(y_B: Array, log_probs_BC: Floats) -> float:
-    """Mean of -log p of the given class, in nats."""
+    """Compute the mean of -log p of the given class, in nats."""
     return -float(log_probs_BC[np.arange(len(y_B)), y_B].mean(dtype=np.float64))
 
 
 def brier(y_B: Array, log_probs_BC: Floats) -> float:
-    """Mean squared distance of the probabilities to the one-hot label, summed over classes: 0 to 2."""
+    """Compute the Brier score, 0 to 2: the squared distance of probabilities and one-hot label, mean over rows."""
     difference_BC = np.exp(log_probs_BC) - one_hot(y_B, log_probs_BC.shape[1])
     return float((difference_BC**2).sum(axis=1).mean())
 
 
 def ece(y_B: Array, log_probs_BC: Floats, n_bins: int = 15) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy over bins (lower, upper] of equal width."""
+    """Compute the expected calibration error: the mean gap between confidence and accuracy, weighted by rows in a bin.
+
+    The bins (lower, upper] of the confidence have equal width.
+    """
     confidence_B = np.exp(log_probs_BC.max(axis=1).astype(np.float64))
     bin_B = np.clip(np.ceil(confidence_B * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
     gap_B = (log_probs_BC.argmax(axis=1) == y_B) - confidence_B
@@ -51,39 +58,125 @@ def ece(y_B: Array, log_probs_BC: Floats, n_bins: int = 15) -> float:
 
 
 def mae(y_B: Floats, mean_B: Floats) -> float:
-    """Mean absolute error."""
+    """Compute the mean absolute error."""
     return float(np.abs(y_B - mean_B).mean())
 
 
 def rmse(y_B: Floats, mean_B: Floats) -> float:
-    """Root of the mean squared error."""
+    """Compute the root of the mean squared error."""
     return float(np.sqrt(((y_B - mean_B) ** 2).mean()))
 
 
 def r2(y_B: Floats, mean_B: Floats) -> float:
-    """Share of the variance explained; 0 where the targets do not vary and 1 where they are met exactly."""
+    """Compute the fraction of the variance that is explained.
+
+    Targets that do not vary give 1 if every prediction is exact, and 0 otherwise.
+    """
     unexplained, total = float(((y_B - mean_B) ** 2).sum()), float(((y_B - y_B.mean()) ** 2).sum())
     if total == 0.0:
         return 1.0 if unexplained == 0.0 else 0.0
     return 1.0 - unexplained / total
 
 
-def classification(y_B: Array, log_probs_BC: Float64) -> dict[str, float]:
-    """All metrics of a classification by name; ties of the prediction go to the lower class."""
-    predicted_B = log_probs_BC.argmax(axis=1)
-    return {
-        "accuracy": accuracy(y_B, predicted_B), "balanced_accuracy": balanced_accuracy(y_B, predicted_B),
-        "macro_f1": macro_f1(y_B, predicted_B), "nll": nll(y_B, log_probs_BC),
-        "brier": brier(y_B, log_probs_BC), "ece": ece(y_B, log_probs_BC),
-    }
-
-
 def nlpd(y_B: Floats, mean_B: Floats, variance_B: Floats) -> float:
-    """Mean negative log predictive density under a normal distribution, in nats."""
+    """Compute the mean negative log predictive density under a normal distribution, in nats."""
     safe_B = np.maximum(variance_B, np.finfo(np.float64).tiny)
     return float(0.5 * (np.log(2 * np.pi * safe_B) + (y_B - mean_B) ** 2 / safe_B).mean())
 
 
+# -- the table --------------------------------------------------------------------------------------------------------
+
+MetricTask = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure of how good predictions are, and all that tables, curves and sentences need to know of it.
+
+    name: the key in JSON and the name of the column. task: the kind of labels that the metric is for.
+    function: (y_B, log_probs_BC) -> float in a classification, with y_B int64 class numbers and log_probs_BC float64 [B, C];
+    (y_B, mean_B, variance_B) -> float in a regression, with three float64 arrays [B].
+    words: the name in tables and sentences. is_share: the value is a share of 1 and is shown in hundredths.
+    in_fit_report: `alcli fit-head` reports the metric.
+    """
+
+    name: str
+    task: MetricTask
+    larger_is_better: bool
+    function: Callable[..., float]
+    words: str
+    is_share: bool = False
+    in_fit_report: bool = True
+
+    def __call__(self, y_B: Array, *predictions: Floats) -> float:
+        """Compute the metric; the arguments are those of `function`."""
+        return self.function(y_B, *predictions)
+
+
+def metric(
+    *, larger_is_better: bool, task: MetricTask, words: str = "", is_share: bool = False
+) -> Callable[[Callable[..., float]], Metric]:
+    """Declare a function of your own as a metric, for `alcli simulate --metric FILE.py`. See `Metric` for the arguments.
+
+    The name of the metric is that of the function, and so are its words unless `words` is given. Raises ValueError for
+    another task.
+    """
+    if task not in get_args(MetricTask):
+        raise ValueError(f"task must be one of {', '.join(get_args(MetricTask))}, got '{task}'")
+
+    def declare(function: Callable[..., float]) -> Metric:
+        name = function.__name__
+        return Metric(name, task, larger_is_better, function, words or name.replace("_", " "), is_share)
+
+    return declare
+
+
+def _of_mean(function: Callable[[Floats, Floats], float]) -> Callable[[Floats, Floats, Floats], float]:
+    """The metric of a regression that looks at the predicted means alone."""
+    return lambda y_B, mean_B, variance_B: function(y_B, mean_B)
+
+
+def _of_class(function: Callable[[Array, Array], float]) -> Callable[[Array, Floats], float]:
+    """The metric of a classification that looks at the predicted class alone; ties go to the lower class."""
+    return lambda y_B, log_probs_BC: function(y_B, log_probs_BC.argmax(axis=1))
+
+
+_CLASSES: MetricTask = "classification"
+_NUMBERS: MetricTask = "regression"
+# A metric is added by its function above and by one row here. The order is that of the columns.
+_ROWS = (
+    Metric("accuracy", _CLASSES, True, _of_class(accuracy), "accuracy", is_share=True),
+    Metric(
+        "balanced_accuracy",
+        _CLASSES,
+        True,
+        _of_class(balanced_accuracy),
+        "balanced accuracy",
+        is_share=True,
+        in_fit_report=False,
+    ),
+    Metric("macro_f1", _CLASSES, True, _of_class(macro_f1), "macro F1", is_share=True, in_fit_report=False),
+    Metric("nll", _CLASSES, False, nll, "negative log-likelihood"),
+    Metric("brier", _CLASSES, False, brier, "Brier score", in_fit_report=False),
+    Metric("ece", _CLASSES, False, ece, "calibration error"),
+    Metric("mae", _NUMBERS, False, _of_mean(mae), "mean absolute error"),
+    Metric("rmse", _NUMBERS, False, _of_mean(rmse), "rmse"),
+    Metric("r2", _NUMBERS, True, _of_mean(r2), "R2"),
+    Metric("nlpd", _NUMBERS, False, nlpd, "negative log predictive density"),
+)
+METRICS: Mapping[str, Metric] = {row.name: row for row in _ROWS}
+
+
+def of_task(task: MetricTask) -> list[Metric]:
+    """The metrics of a task, in the order of the table."""
+    return [one for one in METRICS.values() if one.task == task]
+
+
+def classification(y_B: Array, log_probs_BC: Float64) -> dict[str, float]:
+    """Compute all metrics of a classification, by name."""
+    return {one.name: one(y_B, log_probs_BC) for one in of_task("classification")}
+
+
 def regression(y_B: Floats, mean_B: Floats, variance_B: Floats) -> dict[str, float]:
-    """All metrics of a regression by name; variance_B: of each label, as predicted."""
-    return {"mae": mae(y_B, mean_B), "rmse": rmse(y_B, mean_B), "r2": r2(y_B, mean_B), "nlpd": nlpd(y_B, mean_B, variance_B)}
+    """Compute all metrics of a regression, by name. variance_B: the predicted variance of each label."""
+    return {one.name: one(y_B, mean_B, variance_B) for one in of_task("regression")}

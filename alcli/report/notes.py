@@ -1,5 +1,6 @@
-"""What strategies said of their batches, told once: remarks that differ in numbers alone are one, with the rounds in which it was made.
+"""The remarks of strategies on their batches, each told once.
 
+Remarks of one strategy that differ in numbers alone count as one, with the rounds in which they were made.
 Cost: linear in the remarks.
 """
 
@@ -14,7 +15,11 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
 @dataclass
 class _Group:
-    """Remarks of one strategy that are alike. texts: all different ones; rounds and seeds: where they were made; by_seed: each with its seed."""
+    """Remarks of one strategy that differ in numbers alone.
+
+    texts: the different remarks, in the order of the rounds. rounds, seeds: the places where they were made.
+    by_seed: each remark with its seed.
+    """
 
     texts: dict[str, None] = field(default_factory=dict)
     rounds: set[int] = field(default_factory=set)
@@ -22,12 +27,13 @@ class _Group:
     by_seed: set[tuple[int, str]] = field(default_factory=set)
 
 
-def folded(said: Iterable[tuple[str, int, int, str]], n_seeds: int) -> list[str]:
-    """One line for each strategy and kind of remark, the first of which it quotes. said: (strategy, seed, round, text).
+def folded(remarks: Iterable[tuple[str, int, int, str]], n_seeds: int) -> list[str]:
+    """Return one line for each strategy and kind of remark; the line quotes the first remark of its kind.
 
-    Strategies come in the order of `said`, the kinds of each by the round (then the seed) in which they were first made.
+    remarks: (strategy, seed, round, text). Strategies come in the order of `remarks`. The kinds of a strategy are sorted by
+    the round, then the seed, in which they were first made.
     """
-    everything = list(said)
+    everything = list(remarks)
     order = {strategy: i for i, strategy in enumerate(dict.fromkeys(strategy for strategy, *_ in everything))}
     groups: dict[tuple[str, str], _Group] = {}
     for strategy, seed, number, text in sorted(everything, key=lambda one: (order[one[0]], one[2], one[1])):
@@ -36,23 +42,28 @@ def folded(said: Iterable[tuple[str, int, int, str]], n_seeds: int) -> list[str]
         group.rounds.add(number)
         group.seeds.add(seed)
         group.by_seed.add((seed, text))
-    return [f"{strategy}: {next(iter(group.texts))} ({_where(group, n_seeds)})" for (strategy, _), group in groups.items()]
+    return [
+        f"{strategy}: {next(iter(group.texts))} ({_where(group, n_seeds)})" for (strategy, _), group in groups.items()
+    ]
 
 
 def _where(group: _Group, n_seeds: int) -> str:
-    """`rounds 2 to 5`; of a remark whose numbers change, `round 2; likewise in rounds 3 to 5`."""
+    """Return `rounds 2 to 5`, or `round 2; likewise in rounds 3 to 5` for a remark whose numbers change."""
     rounds = sorted(group.rounds)
     if len(group.texts) == 1:
         where = _rounds(rounds)
-    elif len(rounds) == 1:  # a batch is put together in parts under +update
-        where = f"{_rounds(rounds)}{', with other numbers in other seeds' if len(group.by_seed) == len(group.seeds) else '; likewise later in it'}"
-    else:
+    elif len(rounds) > 1:
         where = f"{_rounds(rounds[:1])}; likewise in {_rounds(rounds[1:])}"
+    elif len(group.by_seed) == len(group.seeds):
+        where = f"{_rounds(rounds)}, with other numbers in other seeds"
+    else:
+        # With +update a batch is chosen in parts, and each part can make the remark.
+        where = f"{_rounds(rounds)}; likewise later in it"
     return where if len(group.seeds) == n_seeds else f"{where}; {len(group.seeds)} of {n_seeds} seeds"
 
 
 def _rounds(numbers: Sequence[int]) -> str:
-    """Ascending numbers, neighbours joined: `rounds 1 to 3, 5, 8 to 9`."""
+    """Return ascending numbers in words, with neighbours joined: `rounds 1 to 3, 5, 8 to 9`."""
     found: list[list[int]] = []
     for number in numbers:
         if found and number == found[-1][-1] + 1:

@@ -1,9 +1,11 @@
-"""From the rows of a simulation to one line per strategy: how good, how soon, and how sure against the baseline.
+"""One line per strategy from the rows of a simulation: the quality, the labels needed, and the difference to the baseline.
 
-Source: area under the learning curve by the trapezoid rule over the number of labels, divided by its width; the difference to the
-baseline is taken seed by seed, with Student's t interval over the seeds (the seeds share split and initial labels, so pairs are alike).
-Where items have costs, a curve runs over what its labels cost. Strategies spend a budget to different sums, so curves are then read, seed by seed,
-at equal costs: evenly from that of the initial labels to the least that a strategy has spent in the end, by straight lines between the rounds.
+Source: the area under the learning curve is taken by the trapezoid rule over the number of labels and divided by the
+width of the curve. The difference to the baseline is taken seed by seed, with Student's t interval over the seeds: all
+strategies share the split and the initial labels of a seed, so the areas of one seed are paired.
+Where items have costs, a curve runs over the cost of the labels. Strategies spend a budget to different sums, so the
+curves of a seed are read at equal costs, by straight lines between the rounds: evenly spaced from the cost of the
+initial labels to the smallest total that any strategy has spent in the end.
 Cost: linear in the rows.
 """
 
@@ -16,26 +18,29 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Array, Float64
+from alcli.numerics.metrics import Metric
 from alcli.report.ranks import rank
 from alcli.simulation.results import PHASES
 
 LEVELS = (0.8, 0.9, 1.0)
-SHARES = (0.8, 0.9)  # of the value that every label together gives
+# Shares of the value that every label together gives.
+SHARES = (0.8, 0.9)
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Learning curves of one metric. x_P: numbers of labels, or means over the seeds of what they cost, ascending; `axis` says which.
+    """Learning curves of one metric over P points and S seeds.
 
-    values_SP: per strategy, one row a seed.
+    x_P: the axis, ascending: int64 numbers of labels, or float64 costs of the labels, which are means over the seeds.
+    values_SP: per strategy, float64 [S, P]. seconds: per strategy and phase, the seconds of a whole run, mean over seeds.
+    axis: "labels" or "cost".
     """
 
-    metric: str
-    smaller_is_better: bool
+    metric: Metric
     x_P: Array
     values_SP: Mapping[str, Float64]
-    seconds: Mapping[str, Mapping[str, float]]  # per strategy and phase, the mean over seeds of a whole run
+    seconds: Mapping[str, Mapping[str, float]]
     axis: str = "labels"
 
     @property
@@ -45,10 +50,13 @@ class Curves:
 
 @dataclass(frozen=True)
 class Reach:
-    """When a strategy is at a share of the full-data value. level: that value. needed: labels (or their cost), None where it never is.
+    """The point at which a strategy reaches a share of the full-data value.
 
-    saved: the baseline's needed minus these, None where one of the two is never there, and for the baseline.
-    at_least: what is saved at least where the baseline is never there and the strategy is: up to the last label of the baseline.
+    level: the value to reach. needed: the labels, or their cost, at which the strategy reaches the level; None if it
+    never does. saved: `needed` of the baseline minus `needed` of the strategy; None for the baseline itself, and if one
+    of the two never reaches the level.
+    at_least: a lower bound on the saving where only the strategy reaches the level: the last label of the baseline minus
+    `needed`.
     """
 
     share: float
@@ -60,15 +68,19 @@ class Reach:
 
 @dataclass(frozen=True)
 class Line:
-    """One strategy. area: the mean height of its curve. labels_to: per level (in labels, or their cost), None where it is never reached.
+    """The summary of one strategy.
 
-    difference, low, high: area minus that of the baseline, None for the baseline; low and high need two seeds.
-    mean_rank, friedman, nemenyi: as in report/ranks.py; the p-values are None where there is no test.
-    full_data: the value that every label together gives, None where that was not asked for; reaches: one of each of `SHARES` of it.
+    area: the mean height of its curve. labels_to: for each of `LEVELS` the labels, or their cost, at which the strategy
+    reaches the level; None if it never does.
+    difference, low, high: the area minus the area of the baseline, and its interval. All three are None for the
+    baseline; low and high need two seeds.
+    mean_rank, friedman, nemenyi: see `report/ranks.py`. The p-values are None where there is no test.
+    full_data: the value that every label together gives; None unless the user asked for it. reaches: one `Reach` for
+    each of `SHARES`, empty without `full_data`.
     """
 
     strategy: str
-    metric: str
+    metric: Metric
     n_seeds: int
     area: float
     final: float
@@ -85,23 +97,29 @@ class Line:
     axis: str = "labels"
 
     def row(self) -> dict[str, Any]:
-        """The columns of summary.csv; with costs, those of labels are named after these."""
+        """Return the columns of summary.csv. With costs, `cost` takes the place of `labels` in their names."""
+        about = {"strategy": self.strategy, "metric": self.metric.name, "seeds": self.n_seeds}
+        quality = {"area": self.area, "final": self.final}
         levels = {f"{self.axis}_to_{round(100 * level)}": labels for level, labels in zip(LEVELS, self.labels_to)}
         full = {} if self.full_data is None else {"full_data": self.full_data} | self._reached()
         against = {"difference": self.difference, "difference_low": self.low, "difference_high": self.high}
-        about = {"strategy": self.strategy, "metric": self.metric, "seeds": self.n_seeds, "area": self.area, "final": self.final}
         ranked = {"mean_rank": self.mean_rank, "friedman_p": self.friedman, "nemenyi_p": self.nemenyi}
-        return {**about, **levels, **full, **against, **ranked, **self.seconds}
+        return {**about, **quality, **levels, **full, **against, **ranked, **self.seconds}
 
     def _reached(self) -> dict[str, Any]:
-        values = ((round(100 * one.share), one) for one in self.reaches)
-        return {key: value for percent, one in values for key, value in (
-            (f"{self.axis}_to_{percent}_of_full", one.needed), (f"{self.axis}_saved_at_{percent}_of_full", one.saved),
-        )}  # fmt: skip
+        columns: dict[str, Any] = {}
+        for one in self.reaches:
+            percent = round(100 * one.share)
+            columns[f"{self.axis}_to_{percent}_of_full"] = one.needed
+            columns[f"{self.axis}_saved_at_{percent}_of_full"] = one.saved
+        return columns
 
 
-def curves_of(rows: Sequence[Mapping[str, Any]], metric: str, *, smaller_is_better: bool) -> Curves:
-    """Collect one metric of tidy rows (strategy, seed, round, n_labels, cost where there is one, metrics, seconds), in the strategies' order of appearance."""
+def curves_of(rows: Sequence[Mapping[str, Any]], metric: Metric) -> Curves:
+    """Collect the learning curves of one metric from the tidy rows of `CellResult.curve_rows`.
+
+    Strategies keep the order in which they first appear, seeds are ascending.
+    """
     strategies = list(dict.fromkeys(row["strategy"] for row in rows))
     seeds = sorted({row["seed"] for row in rows})
     runs: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
@@ -111,61 +129,95 @@ def curves_of(rows: Sequence[Mapping[str, Any]], metric: str, *, smaller_is_bett
         for phase in PHASES:
             seconds[row["strategy"]][phase] += row[phase] / len(seeds)
     if "cost" in rows[0]:
-        costs_SP = _common_costs([[[row["cost"] for row in runs[strategy, seed]] for strategy in strategies] for seed in seeds])
-        values = {strategy: [_read(runs[strategy, seed], metric, costs_P) for seed, costs_P in zip(seeds, costs_SP)] for strategy in strategies}
+        costs_SP = _common_costs([[_column(runs[one, seed], "cost") for one in strategies] for seed in seeds])
+        values = {
+            one: [_value_at(runs[one, seed], metric, costs_P) for seed, costs_P in zip(seeds, costs_SP)]
+            for one in strategies
+        }
         x_P, axis = costs_SP.mean(axis=0), "cost"
     else:
-        values = {strategy: [np.array([row[metric] for row in runs[strategy, seed]]) for seed in seeds] for strategy in strategies}
-        x_P, axis = np.array([row["n_labels"] for row in runs[strategies[0], seeds[0]]], np.int64), "labels"
-    return Curves(metric, smaller_is_better, x_P, {strategy: np.stack(found) for strategy, found in values.items()}, seconds, axis)
+        values = {one: [np.array(_column(runs[one, seed], metric.name)) for seed in seeds] for one in strategies}
+        x_P, axis = np.array(_column(runs[strategies[0], seeds[0]], "n_labels"), np.int64), "labels"
+    return Curves(metric, x_P, {strategy: np.stack(found) for strategy, found in values.items()}, seconds, axis)
+
+
+def _column(run: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return [row[name] for row in run]
 
 
 def _common_costs(costs_SKP: Sequence[Sequence[Sequence[float]]]) -> Float64:
-    """Where to read the curves of each seed, shape [S, P]; as many points as the longest run has. costs_SKP: per seed and strategy."""
+    """Return the costs at which the curves of each seed are read, float64 [S, P].
+
+    costs_SKP: the costs of the rounds, per seed and strategy. P is the number of points of the longest run.
+    """
     points = max(len(costs_P) for costs_KP in costs_SKP for costs_P in costs_KP)
-    return np.stack([np.linspace(costs_KP[0][0], min(costs_P[-1] for costs_P in costs_KP), points) for costs_KP in costs_SKP])
+    return np.stack(
+        [np.linspace(costs_KP[0][0], min(costs_P[-1] for costs_P in costs_KP), points) for costs_KP in costs_SKP]
+    )
 
 
-def _read(run: Sequence[Mapping[str, Any]], metric: str, costs_P: Float64) -> Float64:
-    return np.interp(costs_P, [row["cost"] for row in run], [row[metric] for row in run])
+def _value_at(run: Sequence[Mapping[str, Any]], metric: Metric, costs_P: Float64) -> Float64:
+    return np.interp(costs_P, _column(run, "cost"), _column(run, metric.name))
 
 
 def summarise(curves: Curves, baseline: str, full_data: float | None = None) -> list[Line]:
-    """One line per strategy, in order. full_data: the value that every label together gives, where it is known.
+    """Return one line per strategy, in order. full_data: the value that every label together gives, where it is known.
 
-    The levels are shares of what the baseline gains from its first to its last point, so that they mean the same for every metric:
-    1.0 is the value the baseline ends with. Labels needed are read from the mean curve, between points by a straight line.
+    The levels are shares of what the baseline gains from its first to its last point, so that they mean the same for
+    every metric: 1.0 is the value that the baseline ends with. The labels needed are read from the mean curve, between
+    points by a straight line.
     """
     means = {strategy: values_SP.mean(axis=0) for strategy, values_SP in curves.values_SP.items()}
     base_P = means[baseline]
     targets = [base_P[0] + level * (base_P[-1] - base_P[0]) for level in LEVELS]
+    baseline_gains = _gains(curves, base_P[0], base_P[-1])
     areas_of = {strategy: areas(curves, strategy) for strategy in curves.values_SP}
-    ranks = rank(areas_of, baseline, smaller_is_better=curves.smaller_is_better)
+    base_S = areas_of[baseline]
+    ranks = rank(areas_of, baseline, larger_is_better=curves.metric.larger_is_better)
     lines = []
     for strategy, mean_P in means.items():
         areas_S = areas_of[strategy]
-        needed = tuple(_first_reach(curves, mean_P, target) if _gains(curves, base_P[0], base_P[-1]) else None for target in targets)
-        difference, low, high = (None, None, None) if strategy == baseline else paired_interval(areas_S - areas_of[baseline])
-        reaches = () if full_data is None else _reaches(curves, mean_P, base_P, full_data)
-        lines.append(
-            Line(strategy, curves.metric, curves.n_seeds, float(areas_S.mean()), float(mean_P[-1]), needed,
-                 difference, low, high, curves.seconds[strategy], ranks.mean[strategy], ranks.friedman, ranks.nemenyi.get(strategy),
-                 full_data, reaches, curves.axis)
-        )  # fmt: skip
+        needed = tuple(_first_reach(curves, mean_P, target) if baseline_gains else None for target in targets)
+        difference, low, high = (None, None, None) if strategy == baseline else paired_interval(areas_S - base_S)
+        line = Line(
+            strategy=strategy,
+            metric=curves.metric,
+            n_seeds=curves.n_seeds,
+            area=float(areas_S.mean()),
+            final=float(mean_P[-1]),
+            labels_to=needed,
+            difference=difference,
+            low=low,
+            high=high,
+            seconds=curves.seconds[strategy],
+            mean_rank=ranks.mean[strategy],
+            friedman=ranks.friedman,
+            nemenyi=ranks.nemenyi.get(strategy),
+            full_data=full_data,
+            reaches=() if full_data is None else _reaches(curves, mean_P, base_P, full_data),
+            axis=curves.axis,
+        )
+        lines.append(line)
     return lines
 
 
-def _reaches(curves: Curves, mean_P: Float64, base_P: Float64, full_data: float) -> tuple[Reach, ...]:
-    """When a mean curve is at the shares of the full-data value, and what that saves against the baseline, which may be the curve itself.
+def counts_from_zero(metric: Metric) -> bool:
+    """True for a metric that is 0 for a useless head, so that 80% of its value means something."""
+    return metric.is_share and metric.larger_is_better
 
-    Of an error, which falls, a share of the value would say nothing: it is of the way down to it from where all curves begin.
+
+def _reaches(curves: Curves, mean_P: Float64, base_P: Float64, full_data: float) -> tuple[Reach, ...]:
+    """Return when a mean curve reaches the shares of the full-data value, and what that saves against the baseline.
+
+    A share of an accuracy is taken from 0. Other metrics have no natural zero: their share is one of the way from the
+    first point of the baseline, where all curves begin, to the full-data value. mean_P may be base_P itself.
     """
+    first = 0.0 if counts_from_zero(curves.metric) else base_P[0]
+    reachable = _gains(curves, first, full_data)
     found = []
     for share in SHARES:
-        first = base_P[0] if curves.smaller_is_better else 0.0
         level = float(first + share * (full_data - first))
-        reached = _gains(curves, first, full_data)
-        needed, theirs = (_first_reach(curves, one_P, level) if reached else None for one_P in (mean_P, base_P))
+        needed, theirs = (_first_reach(curves, one_P, level) if reachable else None for one_P in (mean_P, base_P))
         if needed is None or mean_P is base_P:
             found.append(Reach(share, level, needed))
         elif theirs is None:
@@ -176,7 +228,7 @@ def _reaches(curves: Curves, mean_P: Float64, base_P: Float64, full_data: float)
 
 
 def areas(curves: Curves, strategy: str) -> Float64:
-    """The area under each seed's curve divided by its width, shape [S]."""
+    """Return the area under the curve of each seed divided by the width of the curve, float64 [S]."""
     values_SP, x_P = curves.values_SP[strategy], curves.x_P
     if len(x_P) == 1:
         return values_SP[:, 0]
@@ -185,7 +237,7 @@ def areas(curves: Curves, strategy: str) -> Float64:
 
 
 def paired_interval(differences_S: Float64) -> tuple[float, float | None, float | None]:
-    """(mean, low, high) of Student's t interval; low and high are None for one difference."""
+    """Return (mean, low, high) of Student's t interval. For a single difference low and high are None."""
     from scipy.special import stdtrit
 
     mean, n = float(differences_S.mean()), len(differences_S)
@@ -196,12 +248,13 @@ def paired_interval(differences_S: Float64) -> tuple[float, float | None, float 
 
 
 def _gains(curves: Curves, first: float, last: float) -> bool:
-    return bool(last < first if curves.smaller_is_better else last > first)
+    """True where `last` is better than `first`."""
+    return bool(last > first if curves.metric.larger_is_better else last < first)
 
 
 def _first_reach(curves: Curves, mean_P: Float64, target: float) -> float | None:
-    """The number of labels, or the cost, at which a curve first reaches `target`; None when it never does."""
-    short_P = (mean_P - target) * (1 if curves.smaller_is_better else -1)
+    """Return the number of labels, or the cost, at which a curve first reaches `target`; None if it never does."""
+    short_P = (mean_P - target) * (-1 if curves.metric.larger_is_better else 1)
     reached = np.flatnonzero(short_P <= 0)
     if not len(reached):
         return None
@@ -213,5 +266,5 @@ def _first_reach(curves: Curves, mean_P: Float64, target: float) -> float | None
 
 
 def _rounded(curves: Curves, value: float) -> float:
-    """Labels to a tenth, costs, whose unit may be large, to six digits."""
+    """Round labels to a tenth. Round costs to six digits, since their unit may be large."""
     return round(float(value), 1) if curves.axis == "labels" else float(f"{value:.6g}")

@@ -1,9 +1,10 @@
-"""The ways to absorb new labels that the study of updates compares, each from the same head fitted to the old labels.
+"""Ways to absorb new labels, as the study of updates compares them; each starts at the same head fitted to the old labels.
 
-Source: Huseljic et al. 2025, section 5.1. Retraining is the exact MAP of old and new labels, at the prior precision of the old head
-(what an update approximates) or with that chosen anew; from zero, or warm from the old weights. The paper's own baseline, 200 epochs
-of RAdam with cosine decay on batches of 64, is there where torch is.
-Cost: that of each method; what a method needs of the old labels alone (a tuned curvature, a step size) is made before its clock starts.
+Source: Huseljic et al. 2025, section 5.1. Retraining is the exact MAP of old and new labels, from zero or warm from the old
+weights. Its prior precision is the old one, which is what an update approximates, or is chosen anew. The paper's own
+baseline, 200 epochs of RAdam with cosine decay on batches of 64, takes part where torch is installed.
+Cost: that of each method. A method's preparation from the old labels alone, such as a tuned curvature or step size, is not
+timed.
 """
 
 from __future__ import annotations
@@ -24,21 +25,30 @@ from alcli.heads._model import Model, evidence_of
 from alcli.heads._tuning import objective
 from alcli.numerics.folds import stratified_folds
 from alcli.numerics.logistic import log_softmax
+from alcli.numerics.metrics import METRICS
 
 if TYPE_CHECKING:
     import torch
 
-FIRST_ORDER_GAMMAS = 10.0 ** np.arange(-3.0, 2.01, 0.25)  # divided by the mean squared norm of phi
+# Step sizes to try, in units of 1 / the mean squared norm of phi.
+FIRST_ORDER_GAMMAS = 10.0 ** np.arange(-3.0, 2.01, 0.25)
 EPOCHS, BATCH, WEIGHT_DECAY = 200, 64, 1e-4
 KEPT_MASS = 0.999
-_QUICK = 0.05  # seconds: what is faster is timed three times
+# Seconds. A faster call is timed three times.
+_QUICK = 0.05
+# The metrics of the study, which is for classes.
+MEASURES = (METRICS["accuracy"], METRICS["nll"])
 
 Predict = Callable[[Floats], Float64]
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What all methods start from: the old labels, and what was made of them. spec: its prior precision None means auto."""
+    """The old labels that all methods start from, and the heads fitted to them.
+
+    spec: the recipe of the head; its prior precision None chooses one from the labels. mc_samples: hypotheses of the
+    Monte-Carlo method. radam_rate: learning rate of the paper's retraining.
+    """
 
     old: Training
     spec: FitSpec
@@ -48,7 +58,7 @@ class Prior:
 
     @cached_property
     def base(self) -> Model:
-        """The head on the old labels as `fit-head` ships it: prior precision and curvature chosen from them."""
+        """The head that `fit-head` makes of the old labels, with prior precision and curvature chosen from them."""
         return fit(self.old, replace(self.spec, seed=self.seed))
 
     @cached_property
@@ -63,24 +73,32 @@ class Prior:
 
     @cached_property
     def first_order_gamma(self) -> float:
-        """The step size of first-order updates, found as the curvature of second-order ones is: on a fifth of the old labels."""
+        """The step size of first-order updates, tuned on a fifth of the old labels as the curvature is."""
         is_new_L = stratified_folds(self.old.y_L, 5, seed=self.seed) == 0
         before = fit(self.old.rows(~is_new_L), replace(self.fixed, posterior=None), start=self.base)
         everything, new = evidence_of(before.head, self.old), self.old.rows(is_new_L)
         square = float((everything.phi_LD1**2).sum(axis=1).mean())
-        tried = [(objective(first_order(before, new, gamma=g).head.W_CD1, everything, before.head.prior_precision), g) for g in FIRST_ORDER_GAMMAS / square]
-        return float(min(tried)[1])
+
+        def loss(gamma: float) -> float:
+            moved = first_order(before, new, gamma=gamma)
+            return objective(moved.head.W_CD1, everything, before.head.prior_precision)
+
+        return float(min((loss(gamma), gamma) for gamma in FIRST_ORDER_GAMMAS / square)[1])
 
     def joined(self, new: Training) -> Training:
-        """Old and new labels."""
+        """Return the old labels followed by the new labels."""
         both = (self.old, new)
-        X_LD, y_L, weights_L = (np.concatenate([getattr(d, name) for d in both]) for name in ("X_LD", "y_L", "weights_L"))
+        names = ("X_LD", "y_L", "weights_L")
+        X_LD, y_L, weights_L = (np.concatenate([getattr(d, name) for d in both]) for name in names)
         return Training(X_LD, y_L, weights_L, self.old.n_classes)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """predict: log class probabilities [B, C]. ess: effective number of hypotheses, where there are such."""
+    """The result of a method. predict: log class probabilities, float64 [B, C], of features [B, D].
+
+    ess: the effective number of hypotheses of the Monte-Carlo method, None for the others.
+    """
 
     predict: Predict
     seconds: float
@@ -89,13 +107,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Method:
-    """prepare: what is made of the old labels; absorb: what is timed. Both return anything `predict` of the result needs."""
+    """A way to absorb labels. absorb: the part that is timed. prepare: the work on the old labels alone."""
 
     absorb: Callable[[Prior, Training], Model | Reweighted]
     prepare: Callable[[Prior], object]
 
     def run(self, prior: Prior, new: Training) -> Outcome:
-        """Absorb `new`, and say how long that took."""
+        """Absorb the labels `new` and take the time."""
         self.prepare(prior)
         result, seconds = _timed(lambda: self.absorb(prior, new))
         if isinstance(result, Reweighted):
@@ -104,12 +122,15 @@ class Method:
 
 
 def second_order(gamma: float) -> Method:
-    """The paper's rule: curvature 1 and this step size."""
+    """Return the paper's rule: curvature 1 and the step size `gamma`."""
     return Method(lambda prior, new: prior.paper.update(new, gamma=gamma), lambda prior: prior.paper)
 
 
 def _refit(prior: Prior, new: Training, *, auto: bool = False, warm: bool = False) -> Model:
-    """The exact MAP without a posterior: the cheapest good answer that retraining has."""
+    """Fit the exact MAP without a posterior, which is the cheapest good result of retraining.
+
+    auto: choose the prior precision anew. warm: begin at the weights of the base.
+    """
     spec = replace(prior.spec if auto else prior.fixed, posterior=None)
     return fit(prior.joined(new), spec, start=prior.base if warm else None)
 
@@ -121,14 +142,20 @@ METHODS: dict[str, Method] = {
     "warm refit": Method(lambda prior, new: _refit(prior, new, warm=True), lambda prior: prior.fixed),
     "second-order auto": Method(lambda prior, new: prior.base.update(new), lambda prior: prior.base),
     **{f"second-order gamma {gamma}": second_order(float(gamma)) for gamma in (1, 5, 10, 30)},
-    "first-order": Method(lambda prior, new: first_order(prior.base, new, gamma=prior.first_order_gamma), lambda prior: prior.first_order_gamma),
-    "mc": Method(lambda prior, new: reweight(prior.base, new, gamma=1.0, n_samples=prior.mc_samples, seed=prior.seed), lambda prior: prior.base),
+    "first-order": Method(
+        lambda prior, new: first_order(prior.base, new, gamma=prior.first_order_gamma),
+        lambda prior: prior.first_order_gamma,
+    ),
+    "mc": Method(
+        lambda prior, new: reweight(prior.base, new, gamma=1.0, n_samples=prior.mc_samples, seed=prior.seed),
+        lambda prior: prior.base,
+    ),
 }
 RADAM = "retrain, 200 epochs of RAdam"
 
 
 def radam(prior: Prior, new: Training) -> Model:
-    """The paper's retraining, on one thread. Needs torch."""
+    """Retrain as the paper does, on one thread. Needs torch."""
     import torch
 
     data, threads = prior.joined(new), torch.get_num_threads()
@@ -143,7 +170,9 @@ def radam(prior: Prior, new: Training) -> Model:
     return replace(prior.base, head=prior.base.head.with_last_layer(W), posterior=None, temperature=1.0)
 
 
-def _trained(X: torch.Tensor, y: torch.Tensor, n_classes: int, rate: float, generator: torch.Generator) -> torch.nn.Linear:
+def _trained(
+    X: torch.Tensor, y: torch.Tensor, n_classes: int, rate: float, generator: torch.Generator
+) -> torch.nn.Linear:
     import torch
 
     layer = torch.nn.Linear(X.shape[1], n_classes)
@@ -161,7 +190,10 @@ def _trained(X: torch.Tensor, y: torch.Tensor, n_classes: int, rate: float, gene
 
 
 def _heaviest(found: Reweighted) -> Reweighted:
-    """The fewest hypotheses that hold KEPT_MASS of the weight: the rest would move no probability by more than what is left."""
+    """Keep the fewest hypotheses that hold KEPT_MASS of the weight.
+
+    The dropped hypotheses would move no class probability by more than 1 - KEPT_MASS.
+    """
     order_S = np.argsort(-found.weights_S, kind="stable")
     kept_S = np.cumsum(found.weights_S[order_S]) - found.weights_S[order_S] < KEPT_MASS
     weights_S = np.zeros_like(found.weights_S)
@@ -169,14 +201,14 @@ def _heaviest(found: Reweighted) -> Reweighted:
     return replace(found, weights_S=weights_S / weights_S.sum())
 
 
-def scores(outcome: Outcome, X_TD: Floats, y_T: np.ndarray) -> tuple[float, float]:
-    """(accuracy, mean negative log likelihood) on test rows."""
+def scores(outcome: Outcome, X_TD: Floats, y_T: np.ndarray) -> dict[str, float]:
+    """Compute `MEASURES` on T test rows, by name."""
     log_probs_TC = log_softmax(outcome.predict(X_TD))
-    return float((log_probs_TC.argmax(axis=1) == y_T).mean()), float(-log_probs_TC[np.arange(len(y_T)), y_T].mean())
+    return {measure.name: measure(y_T, log_probs_TC) for measure in MEASURES}
 
 
 def _timed(work: Callable[[], Model | Reweighted]) -> tuple[Model | Reweighted, float]:
-    """The result and its seconds, the least of three calls for what is quick."""
+    """Return the result of `work` and its seconds; the seconds of quick work are the least of three calls."""
     start = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - start

@@ -1,8 +1,9 @@
-"""The study of updates: how much of retraining's gain each way to absorb labels recovers, and at what price.
+"""The study of updates: the share of retraining's gain that each way to absorb labels recovers, and its price in time.
 
-Source: Huseljic et al. 2025, section 5: growing sets of new labels, learning stages, the step size, time against retraining.
-Cost: per seed a fit a stage, and for each method and size its own; Monte-Carlo reweighting dominates, with
-2 T S C D1 flops a prediction of T test rows from S hypotheses that still have weight.
+Source: Huseljic et al. 2025, section 5: growing sets of new labels, learning stages, the step size, time against
+retraining.
+Cost: per seed one fit for each learning stage, and for each method and size the cost of the method. Monte-Carlo reweighting
+dominates, with 2 T S C D1 flops for a prediction of T test rows from the S hypotheses that still have weight.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class UpdateStudy:
-    """The sizes of the study. initial: old labels; new: sizes of the sets of new ones. stages: old labels, each with stage_new new ones."""
+    """The sizes of the study.
+
+    initial: old labels; new: sizes of the sets of new labels. stages: numbers of old labels, each followed by stage_new new
+    labels. mc_samples, radam_rate: see `Prior`.
+    """
 
     spec: FitSpec
     n_seeds: int
@@ -45,15 +50,15 @@ class UpdateStudy:
 
     @property
     def most(self) -> int:
-        """How many labels it takes at most."""
+        """The largest number of labels that any part of the study takes."""
         return max(self.initial + max(self.new), max(self.stages) + self.stage_new)
 
 
 def sizes(text: str, name: str) -> tuple[int, ...]:
-    """`10,20,50`, or `10..100` for steps of the first number. Raises UsageError."""
+    """Read `10,20,50`, or `10..100` for steps of the first number. Raises UsageError."""
     try:
         first, dots, last = text.partition("..")
-        found = tuple(range(int(first), int(last) + 1, int(first))) if dots else tuple(int(part) for part in text.split(","))
+        found = tuple(range(int(first), int(last) + 1, int(first)) if dots else map(int, text.split(",")))
     except ValueError:
         found = ()
     if not found or min(found) < 1 or list(found) != sorted(set(found)):
@@ -62,23 +67,26 @@ def sizes(text: str, name: str) -> tuple[int, ...]:
 
 
 def has_torch() -> bool:
+    """True where torch is installed; torch is not imported."""
     return importlib.util.find_spec("torch") is not None
 
 
 def run_seed(study: UpdateStudy, source: Source, y_N: Array, usable: Int64, test: Int64 | None, seed: int) -> list[Row]:
-    """All rows of one seed: experiment, n_labelled, n_new, method, gamma, accuracy, nll, seconds, ess.
+    """Return all rows of one seed: experiment, seed, n_labelled, n_new, method, gamma, accuracy, nll, seconds, ess.
 
-    usable, test: rows in the order of their ids; test None holds some out. Old and new labels of all sizes are nested.
+    usable, test: row numbers in the order of their ids; test None holds some of the usable rows out. Smaller sets of labels
+    are part of the larger ones.
     """
     if test is None:
         test = held_out(y_N, usable, study.test_fraction, split_rng(seed), classes=True)
-    order = initial_rows(y_N, usable[~np.isin(usable, test)], study.most, initial_rng(seed), classes=True, stratified=False)
+    askable, rng = usable[~np.isin(usable, test)], initial_rng(seed)
+    order = initial_rows(y_N, askable, study.most, rng, classes=True, stratified=False)
     with threadpool_limits(1):
         return list(_Seed(study, source, y_N, test, order, seed).rows())
 
 
 class _Seed:
-    """One seed of the study. order: the rows in which labels arrive."""
+    """One seed of the study. order: the row numbers in the order in which their labels arrive."""
 
     def __init__(self, study: UpdateStudy, source: Source, y_N: Array, test: Int64, order: Int64, seed: int) -> None:
         self._study, self._source, self._y_N, self._order, self._seed = study, source, y_N, order, seed
@@ -109,8 +117,14 @@ class _Seed:
 
     def _row(self, experiment: str, prior: Prior, m: int, name: str, method: Method, gamma: float | None = None) -> Row:
         outcome = method.run(prior, self._labelled(prior.old.n, prior.old.n + m))
-        accuracy, nll = scores(outcome, self._X_TD, self._y_T)
         return {
-            "experiment": experiment, "seed": self._seed, "n_labelled": prior.old.n, "n_new": m, "method": name, "gamma": gamma,
-            "accuracy": accuracy, "nll": nll, "seconds": outcome.seconds, "ess": outcome.ess,
+            "experiment": experiment,
+            "seed": self._seed,
+            "n_labelled": prior.old.n,
+            "n_new": m,
+            "method": name,
+            "gamma": gamma,
+            **scores(outcome, self._X_TD, self._y_T),
+            "seconds": outcome.seconds,
+            "ess": outcome.ess,
         }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Array, Floats
+from alcli.arrays import Array, Float64, Floats
 from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.pool import Pool
@@ -18,7 +18,7 @@ from alcli.errors import counted
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
-from alcli.numerics import metrics
+from alcli.numerics.metrics import MetricTask, of_task
 from alcli.remarks import Note, silence
 from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, require_labels, test_rows, training
 from alcli.workflows.recipe import Recipe
@@ -83,11 +83,15 @@ def describe(pool: Pool, model: Model, data: Training, classes: Sequence[str] | 
 
 
 def scores(model: Model, X_ND: Floats, y_N: Array) -> dict[str, float]:
-    """Accuracy, NLL and ECE of the predictive distribution; MAE, RMSE, R2 and NLPD in a regression. In blocks of constant memory."""
-    starts = range(0, len(X_ND), _BLOCK)
+    """Compute the metrics that a fit reports, by name, from predictions in blocks of constant memory.
+
+    The metrics are the rows of the table `METRICS` that are for the task and `in_fit_report`.
+    """
+    blocks = [X_ND[i : i + _BLOCK] for i in range(0, len(X_ND), _BLOCK)]
+    predictions: list[Float64]
     if model.n_classes is None:
-        mean_N, variance_N = np.concatenate([[model.mean(X_ND[i : i + _BLOCK]), model.label_variance(X_ND[i : i + _BLOCK])] for i in starts], axis=1)
-        return metrics.regression(y_N, mean_N, variance_N)
-    log_probs = np.concatenate([model.predictive(X_ND[i : i + _BLOCK]) for i in starts])
-    found = metrics.classification(y_N, log_probs)
-    return {name: found[name] for name in ("accuracy", "nll", "ece")}
+        predictions = [np.concatenate([predict(X) for X in blocks]) for predict in (model.mean, model.label_variance)]
+    else:
+        predictions = [np.concatenate([model.predictive(X) for X in blocks])]
+    task: MetricTask = "regression" if model.n_classes is None else "classification"
+    return {one.name: one(y_N, *predictions) for one in of_task(task) if one.in_fit_report}

@@ -197,10 +197,11 @@ def test_labels_to_shares_of_what_every_label_gives(tmp_path):
 
 def test_where_random_is_never_there_a_lower_bound_is_told():
     from alcli.cli.simulate import _reached
+    from alcli.numerics.metrics import METRICS
     from alcli.report.summary import Line, Reach
 
     reaches = (Reach(0.8, 0.7, 60.0, saved=-12.4), Reach(0.9, 0.8, 90.5, at_least=109.5))
-    line = Line("badge", "accuracy", 3, 0.6, 0.8, (None, None, None), None, None, None, {}, 1.0, None, None, 0.9, reaches)
+    line = Line("badge", METRICS["accuracy"], 3, 0.6, 0.8, (None, None, None), None, None, None, {}, 1.0, None, None, 0.9, reaches)
     assert _reached(line) == ["badge", "60", "-12", "90", "> 109"]
     assert _reached(replace(line, axis="cost")) == ["badge", "60", "-12.4", "90.5", "> 109.5"]
     assert _reached(replace(line, reaches=(Reach(0.8, 0.7, None),))) == ["badge", "not reached", ""]

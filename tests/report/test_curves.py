@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alcli.numerics.metrics import METRICS
 from alcli.report.curves import draw
 from alcli.report.summary import Curves
 
@@ -17,7 +18,7 @@ NAMES = ("random", "margin", "badge", "coreset")
 def curves(names=NAMES, n_seeds=4, smaller=False):
     rng = np.random.default_rng(0)
     values = {name: 0.5 + 0.1 * i + np.linspace(0, 0.2, 6) + 0.01 * rng.standard_normal((n_seeds, 6)) for i, name in enumerate(names)}
-    return Curves("rmse" if smaller else "accuracy", smaller, np.arange(6) * 10 + 5, values, {})
+    return Curves(METRICS["rmse" if smaller else "accuracy"], np.arange(6) * 10 + 5, values, {})
 
 
 def test_the_same_curves_give_the_same_bytes_and_no_date():

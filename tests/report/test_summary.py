@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from alcli.numerics.metrics import METRICS
 from alcli.report.summary import curves_of, paired_interval, summarise
 
+ACCURACY = METRICS["accuracy"]
 LABELS = [10, 20, 40]
 RANDOM = {0: [0.5, 0.6, 0.7], 1: [0.3, 0.4, 0.5]}  # mean 0.4, 0.5, 0.6
 MARGIN = {0: [0.5, 0.7, 0.8], 1: [0.3, 0.6, 0.6]}  # mean 0.4, 0.65, 0.7
@@ -22,7 +26,7 @@ def rows(curves, metric="accuracy"):
 
 
 def lines(curves, *, smaller=False):
-    return {line.strategy: line for line in summarise(curves_of(rows(curves), "accuracy", smaller_is_better=smaller), "random")}
+    return {line.strategy: line for line in summarise(curves_of(rows(curves), replace(ACCURACY, larger_is_better=not smaller)), "random")}
 
 
 def test_the_area_is_the_mean_height_over_labels():
@@ -95,14 +99,14 @@ def test_the_interval_agrees_with_scipys_t_test():
 
 def test_rows_can_come_in_any_order():
     shuffled = rows({"random": RANDOM, "margin": MARGIN})
-    first = curves_of(shuffled, "accuracy", smaller_is_better=False)
-    second = curves_of(shuffled[:1] + shuffled[1:][::-1], "accuracy", smaller_is_better=False)
+    first = curves_of(shuffled, ACCURACY)
+    second = curves_of(shuffled[:1] + shuffled[1:][::-1], ACCURACY)
     assert first.x_P.tolist() == second.x_P.tolist() == LABELS
     assert all(np.array_equal(first.values_SP[s], second.values_SP[s]) for s in ("random", "margin"))
 
 
 def full(curves, value, *, smaller=False):
-    found = curves_of(rows(curves), "accuracy", smaller_is_better=smaller)
+    found = curves_of(rows(curves), replace(ACCURACY, larger_is_better=not smaller))
     return {line.strategy: line for line in summarise(found, "random", value)}
 
 
@@ -149,7 +153,7 @@ def costly():
 
 
 def test_with_costs_curves_are_read_at_equal_costs():
-    found = curves_of(costly(), "accuracy", smaller_is_better=False)
+    found = curves_of(costly(), ACCURACY)
     # Up to what thrifty has spent: 4, 7, 10 in seed 0 and 2, 5, 8 in seed 1, where random is halfway through its first round, then at its end.
     assert found.axis == "cost"
     assert found.x_P.tolist() == [3.0, 6.0, 9.0]
@@ -165,7 +169,7 @@ def test_with_costs_curves_are_read_at_equal_costs():
 
 def test_a_run_that_ends_early_shortens_the_costs_and_not_the_others():
     short = [row for row in costly() if row["round"] < 2 or row["strategy"] == "random"]
-    found = curves_of(short, "accuracy", smaller_is_better=False)
+    found = curves_of(short, ACCURACY)
     assert found.x_P.tolist() == [3.0, 4.5, 6.0]
     assert found.values_SP["thrifty"][:, -1].tolist() == [0.7, 0.6]
 
@@ -173,6 +177,6 @@ def test_a_run_that_ends_early_shortens_the_costs_and_not_the_others():
 def test_equal_costs_are_labels():
     even = [row | {"n_labels": 10 + 10 * row["round"]} for row in rows({"random": RANDOM, "margin": MARGIN})]
     priced = [row | {"cost": 0.25 * row["n_labels"]} for row in even]
-    by_cost, by_labels = (summarise(curves_of(some, "accuracy", smaller_is_better=False), "random")[1] for some in (priced, even))
+    by_cost, by_labels = (summarise(curves_of(some, ACCURACY), "random")[1] for some in (priced, even))
     assert by_cost.area == pytest.approx(by_labels.area)
     assert by_cost.labels_to == pytest.approx([0.25 * labels for labels in by_labels.labels_to])

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from alcli.numerics.metrics import METRICS
 from alcli.report.summary import Line
 from alcli.report.verdict import agreement, number, verdicts
 
 
 def line(strategy, difference=None, low=None, high=None, *, metric="accuracy", labels=100.0, friedman=None, nemenyi=None):
-    return Line(strategy, metric, 5, 0.7, 0.8, (None, None, labels), difference, low, high, {}, 1.0, friedman, nemenyi)
+    return Line(strategy, METRICS[metric], 5, 0.7, 0.8, (None, None, labels), difference, low, high, {}, 1.0, friedman, nemenyi)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def line(strategy, difference=None, low=None, high=None, *, metric="accuracy", l
     ids=["better", "worse", "neither", "one seed", "the same", "the same with one seed"],
 )
 def test_the_sentence_says_what_the_interval_says(found, sentence):
-    assert verdicts([line("random"), found], "random", smaller_is_better=False) == [sentence]
+    assert verdicts([line("random"), found], "random") == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -38,27 +39,27 @@ def test_the_sentence_says_what_the_interval_says(found, sentence):
     ],
 )
 def test_a_smaller_error_is_better(found, words):
-    assert verdicts([line("random", metric="rmse"), found], "random", smaller_is_better=True) == [f"coreset: {words}"]
+    assert verdicts([line("random", metric="rmse"), found], "random") == [f"coreset: {words}"]
 
 
 def test_a_better_strategy_is_told_with_the_labels_it_saves():
-    said = verdicts([line("random", labels=1077.0), line("badge", 0.03, 0.02, 0.04, labels=607.4)], "random", smaller_is_better=False)
+    said = verdicts([line("random", labels=1077.0), line("badge", 0.03, 0.02, 0.04, labels=607.4)], "random")
     assert said[0].endswith("; reaches what random ends with at 607 labels instead of 1,077")
 
 
 def test_signs_are_shown_on_demand():
-    assert (number("accuracy", 0.0314, sign=True), number("rmse", -2.5, sign=True), number("accuracy", 0.5)) == ("+3.1", "-2.5", "50.0")
-    assert (number("accuracy", -1e-17, sign=True), number("accuracy", -0.0004), number("accuracy", -0.0006)) == ("+0.0", "0.0", "-0.1")
+    assert (number(METRICS["accuracy"], 0.0314, sign=True), number(METRICS["rmse"], -2.5, sign=True), number(METRICS["accuracy"], 0.5)) == ("+3.1", "-2.5", "50.0")
+    assert (number(METRICS["accuracy"], -1e-17, sign=True), number(METRICS["accuracy"], -0.0004), number(METRICS["accuracy"], -0.0006)) == ("+0.0", "0.0", "-0.1")
 
 
 @pytest.mark.parametrize(("value", "text"), [(37570.4, "37,570"), (9999.4, "9,999"), (0.01234567, "0.01235"), (-123456.7, "-123,457"), (2e20, "2e+20")])
 def test_numbers_of_any_size_are_read_at_a_glance(value, text):
-    assert number("rmse", value) == text
+    assert number(METRICS["rmse"], value) == text
 
 
 def test_of_an_oracle_it_is_said_that_it_is_one():
     found = [line("random"), line("margin", 0.021), line("optimal", 0.021)]
-    plain, oracle = verdicts(found, "random", smaller_is_better=False, oracles=["optimal"])
+    plain, oracle = verdicts(found, "random", oracles=["optimal"])
     assert "oracle" not in plain
     assert oracle.endswith("; an oracle: it is told true labels, so it is no strategy to use")
 
@@ -80,5 +81,5 @@ def test_one_sentence_for_all(friedman, nemenyi, sentence):
 
 def test_costs_are_told_as_costs():
     base, ours = (replace(one, axis="cost") for one in (line("random", labels=1077.25), line("badge", 0.03, 0.02, 0.04, labels=60.741)))
-    said = verdicts([base, ours], "random", smaller_is_better=False)
+    said = verdicts([base, ours], "random")
     assert said[0].endswith("; reaches what random ends with at a cost of 60.74 instead of 1,077")

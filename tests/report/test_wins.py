@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alcli.numerics.metrics import METRICS
 from alcli.report.curves import draw as draw_curves
 from alcli.report.summary import Curves
 from alcli.report.wins import draw, rows, wins
@@ -12,7 +13,7 @@ VALUES = {"random": [[0.5, 0.6, 0.7], [0.5, 0.6, 0.7]], "good": [[0.5, 0.7, 0.8]
 
 
 def curves(values=VALUES, smaller=False):
-    return Curves("rmse" if smaller else "accuracy", smaller, np.arange(3), {name: np.array(v) for name, v in values.items()}, {})
+    return Curves(METRICS["rmse" if smaller else "accuracy"], np.arange(3), {name: np.array(v) for name, v in values.items()}, {})
 
 
 def test_by_hand():

@@ -1,4 +1,4 @@
-"""What a user asks of a simulation, and the checks that need no data."""
+"""A simulation as the user asks for it, and the checks that need no data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from alcli import plugins
 from alcli.errors import UsageError
 from alcli.heads._contract import family_of
+from alcli.numerics.metrics import Metric
 from alcli.simulation.contenders import Contender, contender, owner
+from alcli.simulation.metrics import metric_named
 from alcli.simulation.plan import Plan, with_baseline
 from alcli.workflows.query.request import COST, IMPUTE
 from alcli.workflows.recipe import POSTERIOR, Recipe
@@ -16,19 +18,37 @@ from alcli.workflows.recipe import POSTERIOR, Recipe
 HEAD = "head"
 Texts = dict[str, str]
 DEFAULT_TEST_FRACTION = 0.2
-CORE = ("margin", "entropy", "badge", "bait", "typiclust", "coreset", "dropquery", "maxherding", "uherding", "tcm", "auto")
-RESERVED = (HEAD, POSTERIOR.rstrip("."))  # no aliases: whose options `-p HEAD.KEY` and `-p POSTERIOR.KEY` are
-PRESETS: Mapping[str, Sequence[str]] = {"core": CORE}  # strategies to compare, beside the baseline
+CORE = (
+    "margin",
+    "entropy",
+    "badge",
+    "bait",
+    "typiclust",
+    "coreset",
+    "dropquery",
+    "maxherding",
+    "uherding",
+    "tcm",
+    "auto",
+)
+# Not allowed as aliases, since `-p head.KEY` and `-p posterior.KEY` are options of the head and the posterior.
+RESERVED = (HEAD, POSTERIOR.rstrip("."))
+# Strategies to compare beside the baseline, by the name of `--preset`.
+PRESETS: Mapping[str, Sequence[str]] = {"core": CORE}
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What is simulated. strategies: names with their modifiers, as `margin+update`. options: `-p` pairs as text; `STRATEGY.KEY`, `head.KEY` and `posterior.KEY` mean one,
-    a bare KEY all strategies that know it, and the head.
+    """The simulation that a user asks for.
 
-    initial: None takes as many as a batch. test_fraction: None takes the pool's test split, or 0.2 where it has none.
-    full_data: fit the head to every label too, and say when strategies are at shares of what that gives.
-    With the option `cost-col` items cost what that column says, and `batch` is what a round may spend; `initial` stays a number of items.
+    strategies: names with their modifiers, as `margin+update`. batch: items to label per round; with the option `cost-col`
+    a budget per round, in the units of that column, while `initial` stays a number of items.
+    initial: None takes as many items as a batch has. test_fraction: None takes the pool's test split, or 0.2 of the items
+    where the pool has none.
+    options: `-p` pairs as text. `STRATEGY.KEY`, `head.KEY` and `posterior.KEY` are for one method; a bare KEY is for every
+    strategy that knows it, and for the head.
+    full_data: also fit the head to every label, and report when strategies reach shares of the value that this gives.
+    metric: the name of the metric that compares strategies; None takes accuracy, or rmse in a regression.
     """
 
     strategies: Sequence[str]
@@ -41,32 +61,25 @@ class Simulation:
     recipe: Recipe = field(default_factory=Recipe)
     options: Mapping[str, str] = field(default_factory=dict)
     full_data: bool = False
+    metric: str | None = None
 
     @property
     def cost_column(self) -> str | None:
-        """The column of what items cost; None where a round is a number of items."""
+        """The column of the costs of items; None where a round is a number of items."""
         return self.options.get(COST)
 
     def checked(self) -> Checked:
-        """Everything that can be refused before any data is read. Raises UsageError."""
+        """Check everything that can be checked before data is read. Raises UsageError."""
         names = with_baseline(self.strategies)
         found = {name: contender(name) for name in names}
-        if self.cost_column is not None:
-            if self.initial is None:
-                raise UsageError(f"with -p {COST} -n is a budget, not a number of items", hint="say with --initial how many items to start with")
-            for one in found.values():
-                one.check_budget()
-        taken = next((name for name in names if owner(name) in RESERVED), None)
-        if taken is not None:
-            raise UsageError(f"'{taken}': -p {owner(taken)}.KEY=VALUE is an option of the {owner(taken)}", hint="choose another alias")
+        self._check_names(names)
+        self._check_budget(found)
         _check_shared(self.options)
         posterior = {key: text for key, text in self.options.items() if key.startswith(POSTERIOR)}
         others = {key: text for key, text in self.options.items() if key not in posterior and key != COST}
-        owners = {owner(name): name for name in names}
-        if len(owners) < len(names):
-            raise UsageError("two strategies have the same alias", hint=f"give each its own: {', '.join(names)}")
-        by_owner = assigned(others, {who: found[name].options for who, name in owners.items()}, self.recipe.head, also=(COST,))
-        texts = {name: by_owner[who] for who, name in owners.items()}
+        known = {owner(name): one.options for name, one in found.items()}
+        by_owner = assigned(others, known, self.recipe.head, also=(COST,))
+        texts = {name: by_owner[owner(name)] for name in names}
         parsed = {name: one.parse(texts[name]) for name, one in found.items()}
         for name, one in found.items():
             one.check_modifiers(parsed[name])
@@ -78,56 +91,89 @@ class Simulation:
             spec = recipe.spec(regression=regression)
             for one in found.values():
                 one.check(spec)
-            return Plan(names, self.n_seeds, self.batch, self.rounds, initial, spec, fraction, self.stratified, parsed)
+            return Plan(
+                names, self.n_seeds, self.batch, self.rounds, initial, spec, fraction, self.stratified, parsed
+            )
 
         plan(regression=False)
-        return Checked(found, {name: texts[name] for name in names if texts[name]}, recipe, plan)
+        metric = None if self.metric is None else metric_named(self.metric)
+        return Checked(found, {name: texts[name] for name in names if texts[name]}, recipe, plan, metric)
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        taken = next((name for name in names if owner(name) in RESERVED), None)
+        if taken is not None:
+            what = f"'{taken}': -p {owner(taken)}.KEY=VALUE is an option of the {owner(taken)}"
+            raise UsageError(what, hint="choose another alias")
+        if len({owner(name) for name in names}) < len(names):
+            raise UsageError("two strategies have the same alias", hint=f"give each its own: {', '.join(names)}")
+
+    def _check_budget(self, contenders: Mapping[str, Contender]) -> None:
+        if self.cost_column is None:
+            return
+        if self.initial is None:
+            what = f"with -p {COST} -n is a budget, not a number of items"
+            raise UsageError(what, hint="say with --initial how many items to start with")
+        for one in contenders.values():
+            one.check_budget()
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A simulation whose names and values are known to be good. texts: the parameters of each strategy that has any."""
+    """A simulation whose names and values are valid.
+
+    texts: the options of each strategy that has any, as text. plan(regression): the plan, once the kind of labels is known.
+    metric: None where the user names no metric.
+    """
 
     contenders: Mapping[str, Contender]
     texts: Mapping[str, Mapping[str, str]]
     recipe: Recipe
     plan: Callable[[bool], Plan]
+    metric: Metric | None
 
 
 def _check_shared(options: Mapping[str, str]) -> None:
-    """Raise UsageError for an option of `query` that no strategy of a simulation can have for itself."""
+    """Raise UsageError for an option of `query` that a single strategy of a simulation cannot have."""
     for key in options:
         name = key.rpartition(".")[2].replace("_", "-")
         if name == COST and key != COST:
-            raise UsageError(f"-p {key}: what items cost is the same for every strategy", hint=f"-p {COST}=COLUMN")
+            what = f"-p {key}: what items cost is the same for every strategy"
+            raise UsageError(what, hint=f"-p {COST}=COLUMN")
         if name == IMPUTE:
-            raise UsageError(f"-p {key} makes up labels, a simulation knows them", hint="STRATEGY+update sees each label of a round at once")
+            what = f"-p {key} makes up labels, a simulation knows them"
+            raise UsageError(what, hint="STRATEGY+update sees each label of a round at once")
 
 
-# -- folded ------
-# Which strategy a `-p` pair of a simulation is meant for.
+def assigned(
+    options: Mapping[str, str], strategies: Mapping[str, Collection[str]], head: str | None, also: Collection[str] = ()
+) -> dict[str, Texts]:
+    """Return the `-p` pairs of each strategy, and those of the head under the name `head`.
 
-
-def assigned(options: Mapping[str, str], strategies: Mapping[str, Collection[str]], head: str | None, also: Collection[str] = ()) -> dict[str, Texts]:
-    """The pairs that each strategy gets, and under the name `head` those of the head. strategies: names of options, by strategy.
-
-    A key `OWNER.KEY` is for that strategy or the head; a bare KEY is for all who know it. also: keys that the user may mean, which are
-    taken elsewhere. Raises UsageError for a key that nobody knows or an owner that does not take part.
+    strategies: the names of the options of each strategy, by what `OWNER.KEY` calls it. also: keys that are handled
+    elsewhere, which a misspelt key may have meant. Raises UsageError for a key that nobody knows, and for an owner that
+    takes no part.
     """
     known = {name: set(options) for name, options in strategies.items()}
-    known[HEAD] = set(plugins.options_of(family_of(plugins.load("heads", head or "softmax")).fit)) - {"prior-precision", "start"}
+    known[HEAD] = _head_options(head)
     texts: dict[str, Texts] = {name: {} for name in known}
     for key, text in options.items():
         owner, dot, name = key.rpartition(".")
         name = name.replace("_", "-")
         if dot and owner not in known:
-            raise UsageError(f"-p {key}: '{owner}' takes no part in this simulation", hint=plugins.suggestion(owner, known))
+            raise UsageError(
+                f"-p {key}: '{owner}' takes no part in this simulation", hint=plugins.suggestion(owner, known)
+            )
         owners = [owner] if dot else [one for one in known if name in known[one]]
         if not any(name in known[one] for one in owners):
-            whom = f"'{owner}'" if dot else "no strategy of this simulation"
-            verb = "has no" if dot else "has a"
+            whom, verb = (f"'{owner}'", "has no") if dot else ("no strategy of this simulation", "has a")
             everything = sorted(set().union(*(known[one] for one in owners or known), () if dot else also))
             raise UsageError(f"{whom} {verb} parameter '{name}'", hint=plugins.suggestion(name, everything))
         for one in owners:
             texts[one][name] = text
     return texts
+
+
+def _head_options(head: str | None) -> set[str]:
+    """The options of a kind of head that `-p head.KEY` can give; --prior-precision has an option of its own."""
+    family = family_of(plugins.load("heads", head or "softmax"))
+    return set(plugins.options_of(family.fit)) - {"prior-precision", "start"}

@@ -1,4 +1,4 @@
-"""`alcli simulate`: play active learning on a pool whose labels are known, and say which strategy pays off."""
+"""`alcli simulate`: run active learning on a pool whose labels are known, and report which strategy pays off."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.summary import Line
 from alcli.report.verdict import agreement, verdicts
 from alcli.selection.needs import CLASSIFICATION_NEEDS
-from alcli.simulation.metrics import SMALLER_IS_BETTER, main_metric
+from alcli.simulation.contenders import Contender
+from alcli.simulation.metrics import check_task, default_metric
 from alcli.simulation.parallel import run_cells
 from alcli.simulation.plan import BASELINE, Cell, Plan
 from alcli.simulation.shared import Matrix, Shared
@@ -34,7 +35,7 @@ from alcli.workflows.simulate.truth import Truth, truth_of
 
 @dataclass(frozen=True)
 class Simulated:
-    """The outcome: one line and one sentence per strategy, and figures about the run."""
+    """The outcome of a simulation: one line and one sentence per strategy, and figures about the run."""
 
     folder: Path
     lines: list[Line]
@@ -45,15 +46,17 @@ class Simulated:
 def simulate(
     items: Items, ask: Simulation, out: Path, *, jobs: int = 1, progress: Progress = NoProgress(), note: Note = silence
 ) -> Simulated:
-    """Run every cell that `out` does not hold yet, then write the tables and pictures. Raises every AlcliError.
+    """Run every cell that the folder `out` does not hold yet, then write the tables and pictures. Raises every AlcliError.
 
-    jobs: processes. Holds the lock of `out` from beginning to end.
+    jobs: the number of processes; the results do not depend on it. The lock of `out` is held from beginning to end.
     """
     checked, pool = ask.checked(), items.pool
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
     truth = truth_of(pool, ask.recipe.head)
     plan = checked.plan(truth.classes is None)
+    metric = default_metric(truth.n_classes) if checked.metric is None else checked.metric
+    check_task(metric, truth.n_classes, pool.name)
     _check_data(items, ask, plan, truth, checked, note)
     costs_N = None if ask.cost_column is None else items.costs(ask.cost_column)
     every_label = list(plan.full_data(one_split=len(truth.test) > 0)) if ask.full_data else []
@@ -63,20 +66,27 @@ def simulate(
     with lock(folder.runs):
         folder.claim(_config(items, checked, plan, truth) | _priced(ask.cost_column, costs_N, truth))
         resumed = _run(items, plan, truth, costs_N, cells, folder, jobs, progress)
-        found = write_outputs(folder, items, plan, main_metric(truth.n_classes), ask.cost_column, every_label, note)
+        written = write_outputs(folder, items, plan, metric, ask.cost_column, every_label, note)
     if resumed:
         note(f"{resumed} of {counted(len(cells), 'run')} {'was' if resumed == 1 else 'were'} there already")
     oracles = [name for name, one in checked.contenders.items() if one.is_oracle]
-    lines = found.lines
-    said = verdicts(lines, BASELINE, smaller_is_better=lines[0].metric in SMALLER_IS_BETTER, oracles=oracles)
-    said += [text for text in [agreement(lines)] if text]
-    return Simulated(out, lines, said, _report(items, plan, truth, lines, cells, resumed) | found.report)
+    sentences = verdicts(written.lines, BASELINE, oracles=oracles)
+    sentences += [text for text in [agreement(written.lines)] if text]
+    report = _report(items, plan, truth, written.lines, cells, resumed)
+    return Simulated(out, written.lines, sentences, report | written.report)
 
 
 def _run(
-    items: Items, plan: Plan, truth: Truth, costs_N: Float64 | None, cells: Sequence[Cell], folder: SimulationFolder, jobs: int, progress: Progress
+    items: Items,
+    plan: Plan,
+    truth: Truth,
+    costs_N: Float64 | None,
+    cells: Sequence[Cell],
+    folder: SimulationFolder,
+    jobs: int,
+    progress: Progress,
 ) -> int:
-    """Run what is missing; returns how many cells were there already."""
+    """Run the cells that the folder does not hold, and return the number of cells that it held already."""
     missing = [cell for cell in cells if not folder.has(cell)]
     if not missing:
         return len(cells)
@@ -95,7 +105,7 @@ def _run(
 
 @contextmanager
 def _features(pool: Pool, path: Path) -> Iterator[Matrix]:
-    """The pool's features as a file of raw numbers, for as long as the block runs. One pass over the pool."""
+    """Write the features of the pool to a file of raw numbers, which is removed at the end. One pass over the pool."""
     try:
         try:
             with open(path, "wb") as file:
@@ -109,35 +119,46 @@ def _features(pool: Pool, path: Path) -> Iterator[Matrix]:
 
 
 def _check_data(items: Items, ask: Simulation, plan: Plan, truth: Truth, checked: Checked, note: Note) -> None:
-    """Raise UsageError or DataError when pool and plan do not go together; note what is merely odd."""
+    """Raise UsageError or DataError where the pool does not allow the plan; note everything that is merely odd."""
     pool = items.pool
     if len(truth.test) and ask.test_fraction is not None:
-        raise UsageError(f"--test-fraction holds rows out, but {pool.name} has {len(truth.test)} test rows", hint="leave --test-fraction out")
+        what = f"--test-fraction holds rows out, but {pool.name} has {len(truth.test)} test rows"
+        raise UsageError(what, hint="leave --test-fraction out")
     items.check_options(ask.options)
     for name, contender in checked.contenders.items():
         if contender.is_oracle:
             items.refuse_groups(f"'{name}' judges rows one by one")
         if truth.classes is None and contender.under(plan.options[name])[0].needs_classes:
-            own = contender.base.needs_classes
-            given = [f"-p {key}" for key in OF_PREDICTIONS if key in plan.options[name]]
-            who, hint = (f"strategy '{name}'", _for_regression()) if own else (f"'{name}' with {' and '.join(given)}", f"leave {'it' if len(given) == 1 else 'them'} out")
-            raise UsageError(f"{who} needs class probabilities, the labels of {pool.name} are numbers", hint=hint)
+            raise _needs_classes(name, contender, plan, pool)
     askable, what = truth.askable(plan.test_fraction), "rows" if truth.grouping is None else "groups"
     if plan.initial > askable:
-        raise DataError(f"{pool.name}: {counted(askable, f'labelled {what[:-1]}')} beside the test {what}, --initial asks for {plan.initial}")
+        there = counted(askable, f"labelled {what[:-1]}")
+        raise DataError(f"{pool.name}: {there} beside the test {what}, --initial asks for {plan.initial}")
     items.remark(np.empty(0, np.int64), note)
-    if len(truth.used) < pool.n:
-        left_out = counted(pool.n - len(truth.used), "row without a label or a usable vector was", "rows without a label or a usable vector were")
-        note(f"{left_out} left out")
+    left_out, usable = pool.n - len(truth.used), "without a label or a usable vector"
+    if left_out:
+        note(f"{counted(left_out, f'row {usable} was', f'rows {usable} were')} left out")
     if ask.cost_column is None and plan.initial + plan.rounds * plan.batch > askable:
         rounds = -(-(askable - plan.initial) // plan.batch)
-        when = f"used up after round {rounds} of {plan.rounds}" if rounds else "labelled to start with, so nothing is left to choose"
-        note(f"the {askable} {what} to choose from are {when}")
+        used_up, none_left = f"used up after round {rounds} of {plan.rounds}", "labelled to start with, so none is left"
+        note(f"the {askable} {what} to choose from are {used_up if rounds else f'{none_left} to choose'}")
+
+
+def _needs_classes(name: str, contender: Contender, plan: Plan, pool: Pool) -> UsageError:
+    """The refusal of a strategy that needs classes where labels are numbers: by itself, or by an option that it has."""
+    if contender.base.needs_classes:
+        who, hint = f"strategy '{name}'", _for_regression()
+    else:
+        given = [f"-p {key}" for key in OF_PREDICTIONS if key in plan.options[name]]
+        who = f"'{name}' with {' and '.join(given)}"
+        hint = f"leave {'it' if len(given) == 1 else 'them'} out"
+    return UsageError(f"{who} needs class probabilities, the labels of {pool.name} are numbers", hint=hint)
 
 
 def _for_regression() -> str:
     summaries = [plugins.summary("strategies", name) for name in plugins.names("strategies")]
-    return f"strategies for numbers: {', '.join(s.name for s in summaries if s.numbers or not CLASSIFICATION_NEEDS.intersection(s.needs))}"
+    suited = [one.name for one in summaries if one.numbers or not CLASSIFICATION_NEEDS.intersection(one.needs)]
+    return f"strategies for numbers: {', '.join(suited)}"
 
 
 def _config(items: Items, checked: Checked, plan: Plan, truth: Truth) -> dict[str, Any]:
@@ -160,17 +181,23 @@ def _config(items: Items, checked: Checked, plan: Plan, truth: Truth) -> dict[st
 
 
 def _priced(column: str | None, costs_N: Float64 | None, truth: Truth) -> dict[str, Any]:
-    """What a configuration says of costs: nothing where there are none. The digest is over those of the items used, whatever the order of the rows."""
+    """The part of the configuration about costs; empty without costs.
+
+    The digest is over the costs of the items used, in the order of their ids.
+    """
     if column is None or costs_N is None:
         return {}
     items = truth.used if truth.grouping is None else truth.grouping.of_rows(truth.used)
     return {"cost": {"column": column, "digest": hashlib.sha256(costs_N[items].tobytes()).hexdigest()}}
 
 
-def _report(items: Items, plan: Plan, truth: Truth, lines: list[Line], cells: Sequence[Cell], resumed: int) -> dict[str, Any]:
+def _report(
+    items: Items, plan: Plan, truth: Truth, lines: list[Line], cells: Sequence[Cell], resumed: int
+) -> dict[str, Any]:
     n_test = truth.n_items(truth.used) - truth.askable(plan.test_fraction)
     return {
         "pool": items.about(),
+        "metric": lines[0].metric.name,
         "runs": len(cells),
         "resumed": resumed,
         "test_rows" if truth.grouping is None else "test_groups": n_test,
