@@ -94,8 +94,8 @@ class Metric:
     """A measure of how good predictions are, and all that tables, curves and sentences need to know of it.
 
     name: the key in JSON and the name of the column. task: the kind of labels that the metric is for.
-    function: (y_B, log_probs_BC) -> float in a classification, with y_B int64 class numbers and log_probs_BC float64 [B, C];
-    (y_B, mean_B, variance_B) -> float in a regression, with three float64 arrays [B].
+    function: (y_B, log_probs_BC) -> float in a classification, with y_B int64 class numbers and log_probs_BC float64
+    [B, C]; (y_B, mean_B, variance_B) -> float in a regression, with three float64 arrays [B].
     words: the name in tables and sentences. is_share: the value is a share of 1 and is shown in hundredths.
     in_fit_report: `alcli fit-head` reports the metric.
     """
@@ -116,7 +116,7 @@ class Metric:
 def metric(
     *, larger_is_better: bool, task: MetricTask, words: str = "", is_share: bool = False
 ) -> Callable[[Callable[..., float]], Metric]:
-    """Declare a function of your own as a metric, for `alcli simulate --metric FILE.py`. See `Metric` for the arguments.
+    """Declare a function of your own as a metric for `alcli simulate --metric FILE.py`. Arguments: see `Metric`.
 
     The name of the metric is that of the function, and so are its words unless `words` is given. Raises ValueError for
     another task.

@@ -44,8 +44,8 @@ def draw(
 ) -> dict[str, bytes]:
     """Return the picture as the bytes of a PNG and of an SVG file, by format.
 
-    unit: the unit of costs, where the curves run over costs. full_data: the value that every label together gives, drawn
-    as a line.
+    unit: the unit of costs, where the curves run over costs. full_data: the value that every label together gives,
+    drawn as a line.
     """
     return rendered(lambda: _figure(curves, baseline, title, unit, full_data))
 

@@ -30,8 +30,8 @@ class _Group:
 def folded(remarks: Iterable[tuple[str, int, int, str]], n_seeds: int) -> list[str]:
     """Return one line for each strategy and kind of remark; the line quotes the first remark of its kind.
 
-    remarks: (strategy, seed, round, text). Strategies come in the order of `remarks`. The kinds of a strategy are sorted by
-    the round, then the seed, in which they were first made.
+    remarks: (strategy, seed, round, text). Strategies come in the order of `remarks`. The kinds of a strategy are
+    sorted by the round, then the seed, in which they were first made.
     """
     everything = list(remarks)
     order = {strategy: i for i, strategy in enumerate(dict.fromkeys(strategy for strategy, *_ in everything))}

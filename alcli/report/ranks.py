@@ -1,8 +1,8 @@
 """Tests of the difference between strategies: Friedman's test over the seeds, then Nemenyi's test against the baseline.
 
 Each seed ranks the strategies by the area under their curves. Friedman's test finds out if these rankings agree more
-than chance allows. Nemenyi's test finds out if the mean rank of a strategy differs from that of the baseline, at a level
-that holds for all pairs of strategies together.
+than chance allows. Nemenyi's test finds out if the mean rank of a strategy differs from that of the baseline, at a
+level that holds for all pairs of strategies together.
 Source: Demsar 2006, "Statistical comparisons of classifiers over multiple data sets", section 3.2.2. Areas that are
 equal in a seed share the mean of their ranks.
 Cost: one sort per seed.

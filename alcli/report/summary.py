@@ -1,4 +1,4 @@
-"""One line per strategy from the rows of a simulation: the quality, the labels needed, and the difference to the baseline.
+"""The summary of a simulation, one line per strategy: its quality, the labels it needs, its gain over the baseline.
 
 Source: the area under the learning curve is taken by the trapezoid rule over the number of labels and divided by the
 width of the curve. The difference to the baseline is taken seed by seed, with Student's t interval over the seeds: all
@@ -33,7 +33,8 @@ class Curves:
     """Learning curves of one metric over P points and S seeds.
 
     x_P: the axis, ascending: int64 numbers of labels, or float64 costs of the labels, which are means over the seeds.
-    values_SP: per strategy, float64 [S, P]. seconds: per strategy and phase, the seconds of a whole run, mean over seeds.
+    values_SP: per strategy, float64 [S, P]. seconds: per strategy and phase, the seconds of a whole run, mean over
+    seeds.
     axis: "labels" or "cost".
     """
 
@@ -55,8 +56,8 @@ class Reach:
     level: the value to reach. needed: the labels, or their cost, at which the strategy reaches the level; None if it
     never does. saved: `needed` of the baseline minus `needed` of the strategy; None for the baseline itself, and if one
     of the two never reaches the level.
-    at_least: a lower bound on the saving where only the strategy reaches the level: the last label of the baseline minus
-    `needed`.
+    at_least: a lower bound on the saving where only the strategy reaches the level: the last label of the baseline
+    minus `needed`.
     """
 
     share: float

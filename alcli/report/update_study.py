@@ -1,6 +1,7 @@
 """The study of updates as tables and as one picture of four panels.
 
-Source: the figures of Huseljic et al. 2025, section 5: step size, growing sets of new labels, learning stages, speed-up.
+Source: the figures of Huseljic et al. 2025, section 5: step size, growing sets of new labels, learning stages,
+speed-up.
 Cost: one drawing per format.
 """
 

@@ -1,8 +1,8 @@
 """The win rates of strategies: how often one strategy is ahead of another, as numbers and as a picture.
 
-Source: pairwise comparison of learning curves as in Ash et al. 2020, section 4. They use a t test for each pair; here the
-entries are plain fractions of seeds and rounds, as Huseljic et al. 2025 report them. The first point, which all strategies
-share, does not count. A tie is half a win for each.
+Source: pairwise comparison of learning curves as in Ash et al. 2020, section 4. They use a t test for each pair; here
+the entries are plain fractions of seeds and rounds, as Huseljic et al. 2025 report them. The first point, which all
+strategies share, does not count. A tie is half a win for each.
 Cost: K^2 comparisons of S x P numbers for K strategies, S seeds and P points.
 """
 
@@ -38,7 +38,7 @@ def wins(curves: Curves) -> Float64:
 
 
 def rows(curves: Curves) -> list[dict[str, Any]]:
-    """Return the columns of wins.csv: a strategy, its mean over the others, and its rate against each, to four digits."""
+    """Return the rows of wins.csv: a strategy, its mean rate over the others, its rate against each; to four digits."""
     names, ahead_KK = list(curves.values_SP), wins(curves)
     means_K = (ahead_KK.sum(axis=1) - 0.5) / max(len(names) - 1, 1)
     found = []
@@ -49,7 +49,7 @@ def rows(curves: Curves) -> list[dict[str, Any]]:
 
 
 def draw(curves: Curves, title: str) -> dict[str, bytes]:
-    """Return the matrix as the bytes of a PNG and of an SVG file, by format; the strategy that wins most comes first."""
+    """Return the matrix as the bytes of a PNG and of an SVG file, by format; the best strategy comes first."""
     return rendered(lambda: _figure(curves, title))
 
 

@@ -1,9 +1,11 @@
-"""One cell of a simulation: fit, evaluate, select, reveal, and again.
+"""One cell of a simulation: fit a head, evaluate it, select items, reveal their labels, and repeat.
 
 Source: the pool-based protocol of Settles, Active Learning Literature Survey, 2009, section 2.3.
-Cost: per round one warm-started fit, one pass over the test rows, one selection; memory one copy of the candidates' features.
-The round's selection is `alcli.selection.strategy.select`, the function that `alcli query` calls; modifiers call it in parts.
-Every round is measured on an exact fit that no modifier has touched, so curves differ by what was selected and by nothing else.
+Cost: per round one warm-started fit, one pass over the test rows and one selection. Memory: one copy of the candidates'
+features.
+The selection of a round is `alcli.selection.select.select`, the function that `alcli query` calls; a modifier calls
+it for parts of the batch. Every round is evaluated on an exact fit that no modifier has touched, so that curves
+differ only by the items that were selected.
 """
 
 from __future__ import annotations
@@ -33,12 +35,13 @@ from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_
 
 @dataclass(frozen=True)
 class Bench:
-    """What all cells share: the rows, their true labels, and the rules.
+    """The part of a simulation that all cells share: the rows, their true labels, and the plan.
 
-    y_N: int64 class numbers or float64 targets, of the rows that are used. usable: the row numbers of these, in the order of their
-    ids. test: those of them to evaluate on, in the order of their ids; None holds some out. n_classes: None in a regression.
-    grouping: of the used rows, which are then asked for, and set aside for testing, by the group; None where every row is an item.
-    costs_N: what items cost, by their number; None where a round is a number of items.
+    y_N: int64 class numbers or float64 targets; the entries of rows that are not usable have no meaning.
+    usable: the numbers of the rows that take part, in the order of their ids. test: the usable rows to evaluate on,
+    in the same order; None holds some out. n_classes: None in a regression.
+    grouping: the groups of the usable rows, which are asked for and held out whole; None where every row is an item.
+    costs_N: the costs of items, by item number; None where a round is a number of items.
     """
 
     source: Source
@@ -52,6 +55,7 @@ class Bench:
 
     @property
     def classes(self) -> bool:
+        """True where labels are classes, not numbers."""
         return self.n_classes is not None
 
     @cached_property
@@ -59,7 +63,7 @@ class Bench:
         return None if self.grouping is None else GroupSource(self.source, self.grouping)
 
     def split(self, seed: int) -> tuple[Int64, Int64]:
-        """(test rows, items that can be asked for) of a seed, in the order of their ids; the same for every strategy."""
+        """Return (test rows, items to ask for) of a seed, in the order of their ids; the same for every strategy."""
         y, items = self._classes_of_items
         if self.test is not None:
             test = self.test if self.grouping is None else self.grouping.of_rows(self.test)
@@ -68,20 +72,20 @@ class Bench:
         return self.rows_of(test), items[~np.isin(items, test)]
 
     def initial(self, seed: int, askable: Int64) -> Int64:
-        """The items labelled at the start; the same for every strategy."""
-        y, rng = self._classes_of_items[0], initial_rng(seed)
-        chosen = initial_rows(y, askable, self.plan.initial, rng, classes=self.classes, stratified=self.plan.stratified)
+        """Return the items labelled at the start of a seed; the same for every strategy."""
+        y, rng, plan = self._classes_of_items[0], initial_rng(seed), self.plan
+        chosen = initial_rows(y, askable, plan.initial, rng, classes=self.classes, stratified=plan.stratified)
         if self.grouping is None or not self.classes:
             return chosen
         return with_two_classes(chosen, askable, lambda items: self.y_N[self.rows_of(items)], rng)
 
     def rows_of(self, items: Int64) -> Int64:
-        """The rows of items; those of a group in the order of their ids."""
+        """Return the rows of items; the rows of a group come in the order of their ids."""
         return items if self.groups is None else self.groups.rows_of(items)
 
     @cached_property
     def _classes_of_items(self) -> tuple[Array, Int64]:
-        """(labels by the number of an item, items in the order of their ids). The label of a group is its most frequent class."""
+        """(label by item number, items in the order of their ids). The label of a group is its most frequent class."""
         if self.grouping is None:
             return self.y_N, self.usable
         groups_U = self.grouping.group_N[self.usable]
@@ -89,17 +93,24 @@ class Bench:
         return most_frequent(y_U, groups_U, self.grouping.n), np.unique(groups_U)
 
     def cost_of(self, items: Int64) -> float | None:
-        """What items cost together; None where they have no costs."""
+        """Return the cost of items together; None where items have no costs."""
         return None if self.costs_N is None else float(self.costs_N[items].sum())
 
     def judges(self, seed: int, askable: Int64) -> Int64:
-        """Rows that oracles judge batches by: a third of those that can be asked for and are not labelled at the start, at most 2,000."""
+        """Return the rows by which oracles judge batches, in random order.
+
+        The rows are a third, and at most 2,000, of the rows that can be asked for and are not labelled at the start.
+        """
         left = askable[~np.isin(askable, self.initial(seed, askable))]
         return judges_rng(seed).permutation(left)[: min(MAX_JUDGES, len(left) // 3)]
 
 
 def run_cell(bench: Bench, cell: Cell) -> CellResult:
-    """All rounds of one cell. A pool of which nothing is left, or nothing that a round can buy, ends it early. Deterministic but for the seconds."""
+    """Run all rounds of one cell; the result is deterministic but for the seconds.
+
+    The cell ends early once no item is left, or no item that a round can pay for. Raises DataError if the first round
+    cannot pay for any item, and what strategies raise.
+    """
     if cell.strategy == FULL_DATA:
         return _full_data(bench, cell)
     who = contender(cell.strategy)
@@ -122,32 +133,41 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
         chosen = NOTHING if over else _select(bench, cell, who, oracle, model, number)
         points.append(Point(number, n_labels, metrics, seconds_fit, clock.lap(), seconds_evaluate, cost))
         if len(chosen.rows_K) == 0:
-            if number == 0 and not over and bench.costs_N is not None:
-                cheapest = bench.costs_N[oracle.candidates].min()
-                raise DataError(f"-n {bench.plan.batch} buys nothing: the cheapest item costs {cheapest:g}", hint="raise -n")
+            if number == 0 and not over:
+                _refuse_small_budget(bench, oracle)
             break
-        picks += [Pick(number + 1, rank, int(row), float(score)) for rank, (row, score) in enumerate(zip(chosen.rows_K, chosen.scores_K))]
+        ranked = enumerate(zip(chosen.rows_K, chosen.scores_K))
+        picks += [Pick(number + 1, rank, int(row), float(score)) for rank, (row, score) in ranked]
         notes += [(number + 1, text) for text in chosen.notes]
     return CellResult(cell, tuple(points), tuple(picks), tuple(notes))
 
 
+def _refuse_small_budget(bench: Bench, oracle: Oracle) -> None:
+    """Raise DataError where the budget of a round is below the cost of every item."""
+    if bench.costs_N is not None:
+        cheapest = bench.costs_N[oracle.candidates].min()
+        raise DataError(f"-n {bench.plan.batch} buys nothing: the cheapest item costs {cheapest:g}", hint="raise -n")
+
+
 def _full_data(bench: Bench, cell: Cell) -> CellResult:
-    """One point: the head fitted to every label that could be asked for."""
+    """Return a single point: the head fitted to every label that can be asked for."""
     test, askable = bench.split(cell.seed)
     oracle, clock = Oracle(bench.y_N, askable, bench.rows_of), _Clock()
     oracle.ask(askable)
     model = _fit(bench, cell, oracle, None)
     seconds_fit = clock.lap()
     metrics = evaluate(model, bench.source.take(test), bench.y_N[test])
-    return CellResult(cell, (Point(0, oracle.queries, metrics, seconds_fit, 0.0, clock.lap(), bench.cost_of(askable)),), ())
+    point = Point(0, oracle.queries, metrics, seconds_fit, 0.0, clock.lap(), bench.cost_of(askable))
+    return CellResult(cell, (point,), ())
 
 
 def _fit(bench: Bench, cell: Cell, oracle: Oracle, start: Model | None) -> Model:
-    return fit(_labelled(bench, oracle), replace(bench.plan.spec, seed=cell.seed), start=start, tune_update=False)
+    spec = replace(bench.plan.spec, seed=cell.seed)
+    return fit(_labelled(bench, oracle), spec, start=start, tune_update=False)
 
 
 def _tuned(bench: Bench, cell: Cell, oracle: Oracle, model: Model) -> Model:
-    """The same weights with curvature and step size found from the labels at hand."""
+    """Return the head with the same weights, its curvature and step size tuned on the labels given so far."""
     spec = replace(bench.plan.spec, seed=cell.seed, prior_precision=model.head.prior_precision)
     return fit(_labelled(bench, oracle), spec, start=model)
 
@@ -159,7 +179,10 @@ def _labelled(bench: Bench, oracle: Oracle) -> Training:
 
 
 def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, model: Model, number: int) -> Selection:
-    """One round's batch; the oracle is asked for it. The head is tuned for updates where the contender makes some."""
+    """Choose the batch of one round and ask the oracle for it.
+
+    A contender that makes updates gets the head with a tuned curvature and step size.
+    """
     judges = bench.judges(cell.seed, bench.split(cell.seed)[1]) if who.is_oracle else np.empty(0, np.int64)
     model = _tuned(bench, cell, oracle, model) if who.updates else model
     state = RoundState(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N)
@@ -172,11 +195,12 @@ def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, model: Mod
 
 
 class _Clock:
-    """Seconds between laps."""
+    """A stopwatch. Wall-clock seconds between laps."""
 
     def __init__(self) -> None:
         self._last = time.perf_counter()
 
     def lap(self) -> float:
+        """Return the seconds since the last lap."""
         last, self._last = self._last, time.perf_counter()
         return self._last - last

@@ -2,7 +2,8 @@
 
 `ALIAS=STRATEGY` lets the same strategy take part more than once, with other options: `-p ALIAS.KEY=VALUE`.
 
-The one place where such a name is read. Modifiers apply from left to right and know nothing of the strategy but what it needs.
+The one place where such a name is read. Modifiers apply from left to right and know nothing of the strategy but what
+it needs.
 """
 
 from __future__ import annotations
@@ -63,14 +64,26 @@ class Contender:
     def check(self, spec: FitSpec) -> None:
         """Raise UsageError when the head that is to be fitted cannot serve it."""
         if self.is_oracle and spec.posterior is not LaplaceShared:
-            raise UsageError(f"'{self.name}' needs one covariance for all classes", hint="use --posterior laplace --covariance shared")
+            raise UsageError(
+                f"'{self.name}' needs one covariance for all classes",
+                hint="use --posterior laplace --covariance shared",
+            )
         if self.base.needs_posterior and spec.posterior is None:
-            raise UsageError(f"'{self.name}' looks at the posterior, which --posterior none rules out", hint="use --posterior laplace")
+            raise UsageError(
+                f"'{self.name}' looks at the posterior, which --posterior none rules out",
+                hint="use --posterior laplace",
+            )
         if "predicted_loss" in self.base.needs and not spec.predicts_losses:
-            raise UsageError(f"'{self.name}' looks at the loss-prediction branch, and the heads of this simulation have none", hint="use --head mlp --aux-loss")
+            raise UsageError(
+                f"'{self.name}' looks at the loss-prediction branch, and the heads of this simulation have none",
+                hint="use --head mlp --aux-loss",
+            )
         if self.updates and (spec.posterior is None or not spec.posterior.absorbs):
             kind = "none" if spec.posterior is None else spec.posterior.kind
-            raise UsageError(f"'{self.name}' absorbs labels in closed form, which --posterior {kind} rules out", hint="use --posterior laplace")
+            raise UsageError(
+                f"'{self.name}' absorbs labels in closed form, which --posterior {kind} rules out",
+                hint="use --posterior laplace",
+            )
 
     def check_modifiers(self, options: Mapping[str, Any]) -> None:
         """Raise UsageError for a modifier that changes nothing where the strategy has these options."""
@@ -78,11 +91,17 @@ class Contender:
         for name, one in MODIFIERS.items():
             if one in self.modifiers and not one.matters_to.intersection(base.needs):
                 first = self.name.rpartition("=")[2].partition("+")[0]
-                raise UsageError(f"'{self.name}': '{first}' {one.why}, so '+{name}' would change nothing", hint=f"use '{first}' alone")
+                raise UsageError(
+                    f"'{self.name}': '{first}' {one.why}, so '+{name}' would change nothing",
+                    hint=f"use '{first}' alone",
+                )
 
     def check_budget(self) -> None:
         """Raise UsageError where a round of it cannot be what a budget buys."""
-        what = next((f"+{name}" for name, one in MODIFIERS.items() if one in self.modifiers), self.name if self.is_oracle else None)
+        what = next(
+            (f"+{name}" for name, one in MODIFIERS.items() if one in self.modifiers),
+            self.name if self.is_oracle else None,
+        )
         if what is not None:
             why = "judges batches of so many rows" if self.is_oracle else "asks for a few labels at a time"
             raise UsageError(f"-p cost-col spends a budget on a batch, '{what}' {why}", hint="leave one of them out")
@@ -147,7 +166,9 @@ def _base(name: str) -> Strategy:
     return plugins.strategy(name)
 
 
-def _ask_at_once(name: str, base: Strategy, options: Mapping[str, Any], state: RoundState, k: int, seed: int) -> Selection:
+def _ask_at_once(
+    name: str, base: Strategy, options: Mapping[str, Any], state: RoundState, k: int, seed: int
+) -> Selection:
     """Choose the whole batch before the first of its labels is seen."""
     left = len(state.oracle.candidates)
     if state.costs_N is not None:

@@ -1,4 +1,4 @@
-"""The annotator of a simulation: knows every label, tells those it is asked for, and keeps count."""
+"""The annotator of a simulation: it knows every label, gives the labels it is asked for, and counts them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from alcli.arrays import Array, Int64
 
 
 class Oracle:
-    """Labels behind a counter. y_N: labels of all rows. askable: items that may be asked for, each once.
+    """Labels behind a counter.
 
-    rows_of: the rows of items, whose labels are given together; None where every row is an item.
+    y_N: the labels of all rows. askable: the numbers of the items that may be asked for, each once. rows_of(items): the
+    rows of items, whose labels are given together; None where every row is an item.
     """
 
     def __init__(self, y_N: Array, askable: Int64, rows_of: Callable[[Int64], Int64] | None = None) -> None:
@@ -24,7 +25,7 @@ class Oracle:
 
     @property
     def queries(self) -> int:
-        """How many items have been labelled."""
+        """The number of items that have been labelled."""
         return sum(len(items) for items in self._answered)
 
     @property
@@ -43,22 +44,22 @@ class Oracle:
         return np.flatnonzero(self._open_N)
 
     def ask(self, items: Int64) -> None:
-        """Give the labels of `items`. Raises LookupError for an item that is not askable or was asked before."""
+        """Give the labels of `items`. Raises LookupError for an item that is not askable or was asked for before."""
         if len(np.unique(items)) < len(items) or not self._open_N[items].all():
             raise LookupError("a strategy picked a row twice, or one that is not a candidate")
         self._open_N[items] = False
         self._answered.append(np.asarray(items, np.int64))
 
     def labels(self) -> Array:
-        """The labels given so far, in the order of `labelled`."""
+        """Return the labels given so far, in the order of `labelled`."""
         return self._y_N[self.labelled]
 
     def labels_of(self, rows: Int64) -> Array:
-        """The labels of rows that were asked for. Raises LookupError for another row."""
+        """Return the labels of rows that were asked for. Raises LookupError for another row."""
         if not np.isin(rows, self.labelled).all():
             raise LookupError("a label was read that was not asked for")
         return self._y_N[rows]
 
     def truth(self, rows: Int64) -> Array:
-        """The labels of any rows, for baselines that are told the answers; not counted."""
+        """Return the labels of any rows, for baselines that are told the answers; the labels are not counted."""
         return self._y_N[rows]

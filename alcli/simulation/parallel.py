@@ -1,6 +1,7 @@
-"""Cells in several processes that share one memory-mapped feature matrix, one thread of linear algebra each.
+"""Cells in several processes, with one thread of linear algebra each, that share one memory-mapped feature matrix.
 
-Every process waits for cells on a pipe of its own, and watches this process: when it ends, however it does, so do they.
+Every process waits for cells on a pipe of its own. It also watches its parent, and ends when the parent ends, however
+that happens.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from alcli.simulation.shared import Shared
 
 
 def run_cells(shared: Shared, cells: Sequence[Cell], jobs: int) -> Generator[CellResult, None, None]:
-    """The results of `cells`, each as soon as it is there. One job runs here, more run in as many processes.
+    """Yield the results of `cells`, each as soon as it is ready. One job runs in this process, more in child processes.
 
-    An error in a cell ends the others and is raised here. Raises MemoryLimitError when a worker is killed.
+    An error in a cell ends the other processes and is raised here. Raises MemoryLimitError when a process is killed.
     """
     if min(jobs, len(cells)) <= 1:
         bench = shared.bench()
@@ -49,7 +50,7 @@ def run_cells(shared: Shared, cells: Sequence[Cell], jobs: int) -> Generator[Cel
 
 
 class _Worker:
-    """A process and this end of its pipe."""
+    """A child process, and the parent's end of its pipe."""
 
     def __init__(self, shared: Shared) -> None:
         # Not fork: threads of the parent (BLAS, faiss, the reader of a pool) may hold locks at that moment.
@@ -60,14 +61,14 @@ class _Worker:
         theirs.close()
 
     def give(self, cell: Cell) -> None:
-        """Ask for a cell. Raises MemoryLimitError when the process is gone."""
+        """Send a cell to the process. Raises MemoryLimitError when the process has ended."""
         try:
             self.pipe.send(cell)
         except OSError:
             raise self._gone() from None
 
     def receive(self) -> CellResult:
-        """Wait for the answer; raise the error that it may be."""
+        """Wait for the answer and return it. An answer that is an error is raised."""
         try:
             answer = self.pipe.recv()
         except (EOFError, OSError):
@@ -80,7 +81,9 @@ class _Worker:
         self.process.join()
         code = self.process.exitcode or 0
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return MemoryLimitError(f"a worker process {how}, perhaps for want of memory", hint="use fewer --jobs; what is finished is kept")
+        return MemoryLimitError(
+            f"a worker process {how}, perhaps for want of memory", hint="use fewer --jobs; what is finished is kept"
+        )
 
     def stop(self) -> None:
         self.pipe.close()
@@ -89,7 +92,7 @@ class _Worker:
 
 
 def _hand_out(workers: list[_Worker], cells: list[Cell]) -> Generator[CellResult, None, None]:
-    """Give every free worker the next cell until all are answered."""
+    """Give every free worker the next cell until all cells are answered."""
     waiting = iter(cells)
     by_pipe: dict[Any, _Worker] = {}
     for worker, cell in zip(workers, waiting):
@@ -108,12 +111,16 @@ def _hand_out(workers: list[_Worker], cells: list[Cell]) -> Generator[CellResult
 
 
 def _serve(pipe: Connection, shared: Shared) -> None:
-    """A worker's life. Ctrl-C reaches the whole group of processes; the parent decides when workers end."""
+    """Answer cells until the pipe is closed; the body of a child process.
+
+    Ctrl-C reaches the whole group of processes, so the child ignores it: the parent decides when its children end.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Read by libraries that are loaded later, when a strategy first needs them.
+    # Libraries that a strategy loads later read these variables.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)  # as in the parent
+    # The parent ignores the same warnings.
+    warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     bench = shared.bench()
     with thread_limit(1), threadpool_limits(1):
@@ -129,6 +136,7 @@ def _serve(pipe: Connection, shared: Shared) -> None:
 
 
 def _leave_with_parent() -> None:
+    """Wait for the end of the parent process, and end this process then."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -136,9 +144,10 @@ def _leave_with_parent() -> None:
 
 
 def _answer(bench: Bench, cell: Cell) -> CellResult | Exception:
+    """Run a cell; return its result or its error. An unexpected error becomes text, since it may not survive a pipe."""
     try:
         return run_cell(bench, cell)
     except (AlcliError, MemoryError) as error:
         return error
-    except Exception:  # sent to the parent as text: the original may not survive the pipe
+    except Exception:
         return RuntimeError(f"strategy {cell.strategy}, seed {cell.seed}:\n{traceback.format_exc()}")

@@ -1,7 +1,7 @@
-"""What can follow a strategy's name in a simulation: a modifier changes how its batch is put together, whatever the strategy.
+"""The modifiers that can follow the name of a strategy, as in `margin+update`: they change how a batch is chosen.
 
-A modifier is a function (inner, state, k, seed, *, options) to a selection; `inner` is the strategy, or the strategy with the
-modifiers that stand before this one, and it asks the oracle for what it picks.
+A modifier is a function (inner, state, k, seed, *, options) -> Selection. `inner` is the strategy, together with the
+modifiers that stand before this one. It chooses items and asks the oracle for them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ Chooser = Callable[[RoundState, int, int], Selection]
 
 @dataclass(frozen=True)
 class Modifier:
-    """run: the function; its keyword-only arguments are options. updates: it absorbs labels in closed form, so it needs a posterior.
+    """A modifier and what it declares.
 
-    matters_to: what a strategy must look at for the modifier to change anything, in the words of a strategy's `needs`.
+    run: the function; its keyword-only arguments are options. updates: it absorbs labels in closed form, so it needs a
+    posterior. matters_to: the modifier changes something only if the strategy has one of these needs.
+    why: the reason that the modifier changes nothing for other strategies, for the message.
     """
 
     run: Callable[..., Selection]
@@ -32,9 +34,10 @@ class Modifier:
 
 
 def update(inner: Chooser, state: RoundState, k: int, seed: int, *, update_every: Count = 1) -> Selection:
-    """Pick `update_every` rows, see their labels, absorb them by the second-order rule, and pick again, until there are k.
+    """Choose `update_every` items, absorb their labels by the second-order rule, and repeat until k are chosen.
 
-    Source: Huseljic et al. 2025, section 5.2 (immediate utilisation of labels). Cost: k / update_every selections and k updates.
+    Source: Huseljic et al. 2025, section 5.2 (immediate utilisation of labels).
+    Cost: k / update_every selections and k updates.
     """
     at_least(1, update_every=update_every)
     parts = [inner(state, min(update_every, k), seed)]
@@ -46,8 +49,8 @@ def update(inner: Chooser, state: RoundState, k: int, seed: int, *, update_every
     return joined(parts)
 
 
-# Of what a head says, labels that are absorbed move all but what its hidden layers and its branch say.
-_MOVED = HEAD_NEEDS - {"hidden", "hidden_sq_norm", "predicted_loss"} | {"labelled", "labelled_distance"}
+# The needs whose values change when labels are absorbed: not those of hidden layers and the loss-prediction branch.
+_CHANGED = HEAD_NEEDS - {"hidden", "hidden_sq_norm", "predicted_loss"} | {"labelled", "labelled_distance"}
 MODIFIERS: Mapping[str, Modifier] = {
-    "update": Modifier(update, True, _MOVED, "looks at neither the head nor the labelled rows"),
+    "update": Modifier(update, True, _CHANGED, "looks at neither the head nor the labelled rows"),
 }

@@ -1,4 +1,4 @@
-"""What a simulation returns: tidy rows, one per round and one per pick."""
+"""The results of a simulation as tidy rows: one row per round and one per pick."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ PHASES = ("seconds_fit", "seconds_select", "seconds_evaluate")
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a learning curve: round 0 has the initial labels. metrics: by name, on the test rows.
+    """One point of a learning curve: round 0 has the initial labels.
 
-    cost: what all labels up to here cost together; None where items have no costs.
+    metrics: the metrics on the test rows, by name. cost: the cost of all labels up to this round; None where items
+    have no costs.
     """
 
     round: int
@@ -27,7 +28,7 @@ class Point:
     cost: float | None = None
 
     def row(self) -> dict[str, Any]:
-        """Flat, the metrics beside the rest."""
+        """Return the point as a flat dictionary, the metrics beside the other values."""
         times = {phase: getattr(self, phase) for phase in PHASES}
         spent = {} if self.cost is None else {"cost": self.cost}
         return {"round": self.round, "n_labels": self.n_labels, **spent, **self.metrics, **times}
@@ -35,7 +36,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Pick:
-    """One row chosen in `round`, row being its number in the pool."""
+    """One item chosen in `round`. row: the number of the item, which is its row number where rows make no groups."""
 
     round: int
     rank: int
@@ -45,7 +46,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class CellResult:
-    """A finished cell. notes: (round, text), what its strategy said of its batches, as they came."""
+    """A finished cell. notes: the remarks of the strategy on its batches, as (round, text) in the order they came."""
 
     cell: Cell
     points: tuple[Point, ...]
@@ -53,11 +54,11 @@ class CellResult:
     notes: tuple[tuple[int, str], ...] = ()
 
     def curve_rows(self) -> list[dict[str, Any]]:
-        """One row a point: strategy, seed, round, n_labels, metrics, seconds; the cost where items have costs."""
+        """Return one row per point: strategy, seed, round, n_labels, cost where items have costs, metrics, seconds."""
         return [{**asdict(self.cell), **point.row()} for point in self.points]
 
     def pick_rows(self, ids: Sequence[Any]) -> list[dict[str, Any]]:
-        """One row a pick: strategy, seed, round, rank, id, score. ids: of the picks, in their order."""
+        """Return one row per pick: strategy, seed, round, rank, id, score. ids: of the picks, in their order."""
         return [
             {**asdict(self.cell), "round": pick.round, "rank": pick.rank, "id": id, "score": pick.score}
             for pick, id in zip(self.picks, ids, strict=True)

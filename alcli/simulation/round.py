@@ -1,4 +1,4 @@
-"""What a batch is chosen in: the rows, the annotator, and the head of the moment."""
+"""The state of a round that a batch is chosen in: the rows, the annotator, and the current head."""
 
 from __future__ import annotations
 
@@ -22,14 +22,21 @@ from alcli.simulation.oracle import Oracle
 
 
 class RoundState:
-    """One round of one cell. model: the head, which moves when labels are absorbed. n_classes: None in a regression.
+    """One round of one cell.
 
-    judges: rows set aside for oracles to judge batches by; never test rows. groups: of the rows; None where every row is an item.
-    costs_N: of items by their number, where a batch is what a budget buys.
+    model: the head, which changes as labels are absorbed. n_classes: None in a regression.
+    judges: rows by which oracles judge batches; never test rows. groups: the groups of rows; None where every row is an
+    item. costs_N: the costs of items, by item number, where a batch is chosen within a budget.
     """
 
     def __init__(
-        self, source: Source, oracle: Oracle, model: Model, n_classes: int | None, judges: Int64, groups: GroupSource | None = None,
+        self,
+        source: Source,
+        oracle: Oracle,
+        model: Model,
+        n_classes: int | None,
+        judges: Int64,
+        groups: GroupSource | None = None,
         costs_N: Float64 | None = None,
     ) -> None:
         self.source, self.oracle, self.model, self.n_classes, self.judges = source, oracle, model, n_classes, judges
@@ -38,16 +45,18 @@ class RoundState:
         self._live: Live | None = None
 
     def pick(self, strategy: Strategy, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
-        """What the strategy selects now: as `alcli query` does, and once labels of rows were absorbed as `alcli query --stream` does."""
+        """Select k items as `alcli query` does; once rows were absorbed, as `alcli query --stream` does."""
         if self.groups is not None or not self._has_absorbed:
             return select(strategy, self._view(), k, seed=seed, options=options)
         if self._live is None:
             open_rows, labelled, labels = self.oracle.candidates, self.oracle.labelled, self.oracle.labels()
-            self._live = Live(self.source, open_rows, labelled, self.model, strategy, seed=seed, options=options, labels=labels)
+            self._live = Live(
+                self.source, open_rows, labelled, self.model, strategy, seed=seed, options=options, labels=labels
+            )
         return self._live.choose(k)
 
     def buy(self, name: str, strategy: Strategy, budget: float, seed: int, options: Mapping[str, Any]) -> Selection:
-        """What the strategy selects for so much money, as `alcli query -p cost-col=C` does. name: of the strategy, for messages."""
+        """Select items within a budget as `alcli query -p cost-col=C` does. name: the strategy's, for messages."""
         assert self.costs_N is not None
         return select_within(strategy, name, self._view(), budget, self.costs_N, seed=seed, options=options)
 
@@ -58,7 +67,7 @@ class RoundState:
         return View(self.source, open_items, labelled, self.model, labels=labels)
 
     def absorb(self, items: Int64) -> None:
-        """Move the head by the labels of items that were asked for, one row after another, in closed form."""
+        """Update the head by the labels of items that were asked for, one row after another, in closed form."""
         rows = self.oracle.rows_of(items)
         labels = self.oracle.labels_of(rows)
         self._has_absorbed = True

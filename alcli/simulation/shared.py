@@ -1,4 +1,4 @@
-"""The rows of a simulation in a form that several processes can share: the features stay in one memory-mapped file."""
+"""The rows of a simulation in a form that several processes share: the features stay in one memory-mapped file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Matrix:
     shape: tuple[int, int]
 
     def open(self) -> Floats:
-        """The matrix as a read-only memory map."""
+        """Open the matrix as a read-only memory map."""
         return np.memmap(self.path, self.dtype, "r", shape=self.shape)
 
 
@@ -42,5 +42,6 @@ class Shared:
     costs_N: Float64 | None = None
 
     def bench(self) -> Bench:
+        """Open the features, and return the bench."""
         source = ArraySource(self.features.open(), self.ids)
         return Bench(source, self.y_N, self.usable, self.test, self.n_classes, self.plan, self.grouping, self.costs_N)

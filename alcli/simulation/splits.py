@@ -1,6 +1,6 @@
-"""Which rows of a seed are for testing, and which are labelled at the start.
+"""The split of a seed: the items held out for testing, and the items labelled at the start.
 
-Rows are given in the order of their ids, so the draws follow the ids however the files are laid out.
+Items are given in the order of their ids, so that the draws follow the ids, whatever the layout of the files.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from alcli.arrays import Array, Int64
 
 
 def held_out(y_N: Array, rows: Int64, fraction: float, rng: np.random.Generator, *, classes: bool) -> Int64:
-    """A random `fraction` of `rows`, in their order; of every class its share where there are classes.
+    """Draw a random `fraction` of `rows`, and return it in the order of `rows`. With classes, draw it from each class.
 
-    At least one row is held out and one is left. Shares are rounded down, and what is missing then comes from
-    the classes with the largest remainders. A class with a single row is never held out.
+    At least one row is held out, and at least one is not. The shares of the classes are rounded down; the rows missing
+    from the total then come from the classes with the largest remainders. A class with a single row is never held out.
     """
     target = min(max(1, round(fraction * len(rows))), len(rows) - 1)
     if not classes:
@@ -31,10 +31,12 @@ def held_out(y_N: Array, rows: Int64, fraction: float, rng: np.random.Generator,
     return np.asarray(rows[np.sort(np.concatenate(chosen))])
 
 
-def initial_rows(y_N: Array, rows: Int64, m: int, rng: np.random.Generator, *, classes: bool, stratified: bool) -> Int64:
-    """m of `rows` at random. With classes at least two are among them (if rows has two and m > 1).
+def initial_rows(
+    y_N: Array, rows: Int64, m: int, rng: np.random.Generator, *, classes: bool, stratified: bool
+) -> Int64:
+    """Draw m of `rows` at random. With classes, at least two classes are among them if `rows` has two and m > 1.
 
-    stratified: the classes are taken in turn, the order of the turns drawn too.
+    stratified: take the classes in turn; the order of the turns is random too.
     """
     order = rng.permutation(rows)
     if classes and stratified:
@@ -46,8 +48,15 @@ def initial_rows(y_N: Array, rows: Int64, m: int, rng: np.random.Generator, *, c
     return chosen
 
 
-def with_two_classes(chosen: Int64, items: Int64, labels_of: Callable[[Int64], Array], rng: np.random.Generator) -> Int64:
-    """The chosen items, the last replaced by a random one of `items` that shows another class where they all show one and one does."""
+def with_two_classes(
+    chosen: Int64, items: Int64, labels_of: Callable[[Int64], Array], rng: np.random.Generator
+) -> Int64:
+    """Return `chosen` with two classes among its labels, if two classes can be had.
+
+    Where all chosen items show one class, the last one makes room for a random item of `items` that shows another
+    class.
+    labels_of(items): the labels of the rows of items.
+    """
     labels = labels_of(chosen)
     if len(chosen) < 2 or (labels != labels[0]).any():
         return chosen
@@ -58,7 +67,10 @@ def with_two_classes(chosen: Int64, items: Int64, labels_of: Callable[[Int64], A
 
 
 def most_frequent(labels_R: Int64, groups_R: Int64, n_groups: int) -> Int64:
-    """The most frequent label of each group, the smallest of several, shape [n_groups]; 0 for groups without rows."""
+    """Return the most frequent label of each group, int64 [n_groups], from the label and the group of R rows.
+
+    Ties go to the smallest label. A group without rows gets 0.
+    """
     C = labels_R.max(initial=0) + 1
     pairs, counts = np.unique(groups_R * C + labels_R, return_counts=True)
     order = np.lexsort((pairs, -counts, pairs // C))
@@ -69,7 +81,7 @@ def most_frequent(labels_R: Int64, groups_R: Int64, n_groups: int) -> Int64:
 
 
 def _turns(labels_N: Array) -> Int64:
-    """For every entry, how many of its class come before it."""
+    """Return for every entry the number of entries of the same class before it."""
     order = np.argsort(labels_N, kind="stable")
     _, starts, counts = np.unique(labels_N[order], return_index=True, return_counts=True)
     turns = np.empty(len(labels_N), np.int64)

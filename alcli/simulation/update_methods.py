@@ -1,10 +1,10 @@
-"""Ways to absorb new labels, as the study of updates compares them; each starts at the same head fitted to the old labels.
+"""The ways to absorb new labels that the study of updates compares, each from the same head fitted to old labels.
 
-Source: Huseljic et al. 2025, section 5.1. Retraining is the exact MAP of old and new labels, from zero or warm from the old
-weights. Its prior precision is the old one, which is what an update approximates, or is chosen anew. The paper's own
-baseline, 200 epochs of RAdam with cosine decay on batches of 64, takes part where torch is installed.
-Cost: that of each method. A method's preparation from the old labels alone, such as a tuned curvature or step size, is not
-timed.
+Source: Huseljic et al. 2025, section 5.1. Retraining is the exact MAP of old and new labels, from zero or warm from
+the old weights. Its prior precision is the old one, which is what an update approximates, or is chosen anew. The
+paper's own baseline, 200 epochs of RAdam with cosine decay on batches of 64, takes part where torch is installed.
+Cost: that of each method. A method's preparation from the old labels alone, such as a tuned curvature or step size,
+is not timed.
 """
 
 from __future__ import annotations

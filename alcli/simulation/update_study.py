@@ -2,8 +2,9 @@
 
 Source: Huseljic et al. 2025, section 5: growing sets of new labels, learning stages, the step size, time against
 retraining.
-Cost: per seed one fit for each learning stage, and for each method and size the cost of the method. Monte-Carlo reweighting
-dominates, with 2 T S C D1 flops for a prediction of T test rows from the S hypotheses that still have weight.
+Cost: per seed one fit for each learning stage, and for each method and size the cost of the method. Monte-Carlo
+reweighting dominates, with 2 T S C D1 flops for a prediction of T test rows from the S hypotheses that still have
+weight.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ Row = dict[str, Any]
 class UpdateStudy:
     """The sizes of the study.
 
-    initial: old labels; new: sizes of the sets of new labels. stages: numbers of old labels, each followed by stage_new new
-    labels. mc_samples, radam_rate: see `Prior`.
+    initial: old labels; new: sizes of the sets of new labels. stages: numbers of old labels, each followed by
+    stage_new new labels. mc_samples, radam_rate: see `Prior`.
     """
 
     spec: FitSpec
@@ -74,8 +75,8 @@ def has_torch() -> bool:
 def run_seed(study: UpdateStudy, source: Source, y_N: Array, usable: Int64, test: Int64 | None, seed: int) -> list[Row]:
     """Return all rows of one seed: experiment, seed, n_labelled, n_new, method, gamma, accuracy, nll, seconds, ess.
 
-    usable, test: row numbers in the order of their ids; test None holds some of the usable rows out. Smaller sets of labels
-    are part of the larger ones.
+    usable, test: row numbers in the order of their ids; test None holds some of the usable rows out. Smaller sets of
+    labels are part of the larger ones.
     """
     if test is None:
         test = held_out(y_N, usable, study.test_fraction, split_rng(seed), classes=True)

@@ -1,4 +1,4 @@
-"""`alcli fit-head`: learn a head with its uncertainty from labelled rows of a pool, report how good it is, write it."""
+"""`alcli fit-head`: fit a head with its uncertainty to labelled rows of a pool, report its quality, and write it."""
 
 from __future__ import annotations
 
@@ -29,17 +29,27 @@ _PROVENANCE = ("model", "layer", "dim", "dtype", "normalized", "source", "finger
 
 @dataclass
 class Fitted:
-    """A fitted head, and its figures."""
+    """A fitted head, and the figures about it."""
 
     head: HeadFile
     report: dict[str, Any]
 
 
 def fit_head(
-    pool: Pool, labels: Sequence[str], out: Path, recipe: Recipe, *, task: Task = "auto", force: bool = False, ignore_unknown: bool = False,
+    pool: Pool,
+    labels: Sequence[str],
+    out: Path,
+    recipe: Recipe,
+    *,
+    task: Task = "auto",
+    force: bool = False,
+    ignore_unknown: bool = False,
     note: Note = silence,
 ) -> Fitted:
-    """Fit a head to the labelled rows of a pool and write it to `out`. Raises every AlcliError; `out` is whole or untouched."""
+    """Fit a head to the labelled rows of a pool and write it to `out`, which is whole or untouched.
+
+    labels: label files; without any, the label column of the pool is used. Raises every AlcliError.
+    """
     recipe.checked()
     check_creatable(out, overwrite=force, inputs=[*pool.paths, *labels])
     pool.require_rows()
@@ -57,25 +67,34 @@ def fit_labelled(pool: Pool, labelled: LabelledRows, recipe: Recipe, note: Note 
     model = fit(data, recipe.spec(regression=classes is None))
     known = absorbed(pool, labelled, data)
     anchor_id, anchors = choose_anchors(known.id_L, data.X_LD)
-    head = HeadFile(model, classes, labelled.labels.class_type, provenance(pool), known, anchor_id, anchors, recipe.as_json())
+    class_type = labelled.labels.class_type
+    head = HeadFile(model, classes, class_type, provenance(pool), known, anchor_id, anchors, recipe.as_json())
     return Fitted(head, describe(pool, model, data, classes, note))
 
 
 def provenance(pool: Pool) -> dict[str, Any]:
-    """Where the features of a head came from, as far as the pool says."""
-    return {"pool": Path(pool.name).name, "rows": pool.n} | {k: pool.metadata[k] for k in _PROVENANCE if k in pool.metadata}
+    """Return the origin of the features of a head, as far as the pool records it."""
+    return {"pool": Path(pool.name).name, "rows": pool.n} | {
+        k: pool.metadata[k] for k in _PROVENANCE if k in pool.metadata
+    }
 
 
 def describe(pool: Pool, model: Model, data: Training, classes: Sequence[str] | None, note: Note) -> dict[str, Any]:
-    """The figures of a fit: sizes, prior, evidence, and how well it predicts training and test rows."""
-    report: dict[str, Any] = {"n": data.n, "kind": model.head.kind, "dim": model.dim, "prior_precision": model.head.prior_precision}
+    """Return the figures of a fit: sizes, prior precision, evidence, and the metrics on training and test rows."""
+    report: dict[str, Any] = {
+        "n": data.n,
+        "kind": model.head.kind,
+        "dim": model.dim,
+        "prior_precision": model.head.prior_precision,
+    }
     if classes is not None:
         report |= {"classes": len(classes), "temperature": model.temperature}
     report |= dict(model.head.diagnostics)
     report |= {f"train_{k}": v for k, v in scores(model, data.X_LD, data.y_L).items()}
     rows, y, unknown = test_rows(pool, classes)
     if unknown:
-        note(f"{counted(unknown, 'test row of a class that no label names was', 'test rows of classes that no label names were')} left out of the test figures")
+        one, several = "test row of a class that no label names was", "test rows of classes that no label names were"
+        note(f"{counted(unknown, one, several)} left out of the test figures")
     if len(rows):
         report["n_test"] = len(rows)
         report |= {f"test_{k}": v for k, v in scores(model, pool.take(rows), y).items()}

@@ -1,4 +1,4 @@
-"""From a pool and label files to the labelled rows that a head learns from."""
+"""The labelled rows that a head learns from, gathered from a pool and label files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Task = Literal["auto", "classification", "regression"]
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Labelled rows of a pool: their numbers and their labels."""
+    """Labelled rows of a pool: rows_L their numbers, labels their labels in the same order."""
 
     rows_L: Int64
     labels: Labels
@@ -34,23 +34,36 @@ class LabelledRows:
 
 
 def gather(
-    pool: Pool, paths: Sequence[str], *, task: Task = "auto", head: str | None = None, ignore_unknown: bool = False, note: Note = silence
+    pool: Pool,
+    paths: Sequence[str],
+    *,
+    task: Task = "auto",
+    head: str | None = None,
+    ignore_unknown: bool = False,
+    note: Note = silence,
 ) -> LabelledRows:
-    """The labelled rows: those of the label files, or without any file those of the pool's own label column.
+    """Return the rows labelled by the label files or, without any file, by the pool's own label column.
 
-    Rows whose split is test are left out, as are rows without a usable vector. Raises DataError, UsageError, InputError.
+    Rows whose split is test are left out, and so are rows without a usable vector. Raises DataError, UsageError,
+    InputError.
     """
     regression = is_regression(pool, task, head)
-    if paths:
-        labels = read_labels(paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown, groups=pool.groups, note=note)
-        if task == "auto" and not regression and _are_decimals(labels):
-            note(f"the labels look like numbers and are taken for {len(labels.classes())} classes: 'alcli fit-head --task regression' predicts them as numbers")
-        return usable(pool, labels, regression, note)
-    return usable(pool, own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression), regression, note)
+    if not paths:
+        own = own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression)
+        return usable(pool, own, regression, note)
+    labels = read_labels(
+        paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown, groups=pool.groups, note=note
+    )
+    if task == "auto" and not regression and _are_decimals(labels):
+        note(
+            f"the labels look like numbers and are taken for {len(labels.classes())} classes: "
+            "'alcli fit-head --task regression' predicts them as numbers"
+        )
+    return usable(pool, labels, regression, note)
 
 
 def _are_decimals(labels: Labels) -> bool:
-    """Whether all labels are numbers, and not whole ones alone."""
+    """True where all labels are numbers and at least one of them is not whole."""
     try:
         numbers = [float(said.label) for said in labels.by_id.values()]
     except ValueError:
@@ -68,19 +81,25 @@ def usable(pool: Pool, labels: Labels, regression: bool, note: Note) -> Labelled
         out_L = mask[rows_L]
         if out_L.any():
             note(f"{counted(int(out_L.sum()), f'labelled row {one}', f'labelled rows {several}')} {done}")
-            labels = replace(labels, by_id={id: said for (id, said), out in zip(labels.by_id.items(), out_L) if not out})
+            kept = {id: said for (id, said), out in zip(labels.by_id.items(), out_L) if not out}
+            labels = replace(labels, by_id=kept)
             rows_L = rows_L[~out_L]
     return LabelledRows(rows_L, labels, regression)
 
 
 def own_labels(pool: Pool, rows: Int64, *, regression: bool | None = None) -> Labels:
-    """The labels that the pool itself carries for `rows`; none at all when it has no label column. regression: None follows its type."""
+    """Return the labels that the pool itself carries for `rows`; no labels when it has no label column.
+
+    regression: None follows the type of the column.
+    """
     column = pool.labels()
-    return Labels() if column is None else labels_of_column(column, pool.ids, rows, pool.label_place, regression=regression)
+    if column is None:
+        return Labels()
+    return labels_of_column(column, pool.ids, rows, pool.label_place, regression=regression)
 
 
 def is_regression(pool: Pool, task: Task, head: str | None) -> bool:
-    """Whether labels are numbers to predict: as the user says, else as the type of the pool's label column says."""
+    """True where labels are numbers to predict: as `task` says; with auto, as the type of the label column says."""
     if task not in ("auto", "classification", "regression"):
         raise UsageError(f"the task must be auto, classification or regression, got '{task}'")
     if task != "auto":
@@ -91,20 +110,27 @@ def is_regression(pool: Pool, task: Task, head: str | None) -> bool:
 
 
 def training(pool: Pool, labelled: LabelledRows, classes: Sequence[str] | None) -> Training:
-    """Features and labels of labelled rows, in the order of the ids, so that their order in the files does not matter."""
+    """Return the features and labels of labelled rows, in the order of the ids.
+
+    The order of the labels in the files therefore does not matter.
+    """
     y_L, weights_L = labelled.labels.arrays(classes)
     order = id_order(pool, labelled.rows_L)
-    return Training(pool.take(labelled.rows_L[order]), y_L[order], weights_L[order], None if classes is None else len(classes))
+    n_classes = None if classes is None else len(classes)
+    return Training(pool.take(labelled.rows_L[order]), y_L[order], weights_L[order], n_classes)
 
 
 def absorbed(pool: Pool, labelled: LabelledRows, data: Training) -> Absorbed:
-    """What a head remembers of `data`, made by `training` from the same rows."""
+    """Return the record that a head keeps of `data`, made by `training` from the same rows."""
     rows_L = labelled.rows_L[id_order(pool, labelled.rows_L)]
     return Absorbed(pool.ids.hashes(rows_L), data.y_L, data.weights_L)
 
 
 def test_rows(pool: Pool, classes: Sequence[str] | None) -> tuple[Int64, Array, int]:
-    """(rows, labels, how many were left out) of the labelled test split; a class unknown to the head leaves its rows out."""
+    """Return (rows, labels, number of rows left out) of the labelled test split.
+
+    Rows of a class that the head does not know are left out.
+    """
     labels = own_labels(pool, np.flatnonzero(pool.is_test & ~pool.is_bad), regression=classes is None)
     before = len(labels)
     if classes is not None:
@@ -115,17 +141,22 @@ def test_rows(pool: Pool, classes: Sequence[str] | None) -> tuple[Int64, Array, 
 
 
 def require_labels(labelled: LabelledRows, pool: Pool, paths: Sequence[str]) -> None:
-    """Raise DataError when there is nothing to learn from: no label at all, or one class."""
+    """Raise DataError when there is nothing to learn from: no label at all, or labels of one class only."""
     if not len(labelled.labels):
-        where = "the label files hold no label" if paths else f"{pool.name} has no labelled row in column '{pool.label_column}'"
+        column = f"{pool.name} has no labelled row in column '{pool.label_column}'"
+        where = "the label files hold no label" if paths else column
         raise DataError(f"{where}, a head needs some", hint="give labels with -l FILE")
     if labelled.classes is not None and len(labelled.classes) == 1:
-        what = f"a head needs 2 classes, {'the label is' if len(labelled.labels) == 1 else f'all {len(labelled.labels)} labels are'} '{printable(labelled.classes[0])}'"
-        raise DataError(what, hint="label items of another class; query with a strategy that needs no head, such as coreset, finds some")
+        n = len(labelled.labels)
+        there = "the label is" if n == 1 else f"all {n} labels are"
+        raise DataError(
+            f"a head needs 2 classes, {there} '{printable(labelled.classes[0])}'",
+            hint="label items of another class; query with a strategy that needs no head, such as coreset, finds some",
+        )
 
 
 def id_order(pool: Pool, rows: Int64) -> Int64:
-    """The permutation that puts `rows` in the order of their ids."""
+    """Return the permutation that puts `rows` in the order of their ids."""
     by_id = pool.sorted_by_id(rows)
     place = {int(row): i for i, row in enumerate(rows)}
     return np.array([place[int(row)] for row in by_id], np.int64)

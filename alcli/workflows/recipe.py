@@ -1,4 +1,7 @@
-"""How a head is fitted: the options of `fit-head`, as `query` takes them by default, `update` repeats and `simulate` shares them."""
+"""The recipe of a head: the options of `fit-head`.
+
+`query` fits a head by the default recipe, `update` repeats the recipe of a head, and `simulate` has the same options.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,22 @@ from alcli.posteriors._contract import Posterior, posterior_of
 CALIBRATIONS = ("none", "temperature")
 COVARIANCES = ("shared", "shared-cat", "block", "kron", "diag", "full")
 
-PRESETS = {"none": (None, None), "paper": (1.0, 10.0)}  # (curvature, gamma); None chooses from the data
-POSTERIOR = "posterior."  # what keys of `-p` that go to the posterior begin with
+# (curvature, gamma) by the name of `--preset`; None chooses from the data.
+PRESETS = {"none": (None, None), "paper": (1.0, 10.0)}
+# The beginning of the `-p` keys that are for the posterior.
+POSTERIOR = "posterior."
+# Every posterior gets these from the fit, so they are no options for the user.
 _FROM_THE_FIT = ("prior-precision", "curvature", "noise-variance")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Names and numbers only, so it can be written to JSON. head: None takes softmax for classes and ridge for a regression.
+    """Names and numbers only, so that the recipe can be written to JSON.
 
-    prior_precision: None chooses it from the data. options: `-p KEY=VALUE` of the head, as text; `posterior.KEY` goes to the posterior.
-    covariance: of laplace alone. preset: "paper" takes curvature 1 and updates with gamma 10, as Huseljic et al. 2025 publish them.
+    head: the kind of head; None takes softmax for classes and ridge for a regression.
+    covariance: the form of the Laplace covariance, for `posterior` laplace alone. prior_precision: None chooses it
+    from the data. options: `-p KEY=VALUE` of the head, as text; `posterior.KEY` is for the posterior.
+    preset: "paper" takes curvature 1 and updates with gamma 10, as Huseljic et al. 2025 publish them.
     """
 
     head: str | None = None
@@ -38,41 +46,53 @@ class Recipe:
     preset: str = "none"
 
     def checked(self) -> Recipe:
-        """This recipe, once every name and value in it is known to be good. Raises UsageError with the nearest name."""
+        """Return this recipe after every name and value in it is checked. Raises UsageError with the nearest name."""
         posterior = self._posterior()
         self._posterior_options(posterior)
         if posterior is not None and not posterior.absorbs:
-            for option, value, default in (("--covariance", self.covariance, "shared"), ("--preset", self.preset, "none")):
+            for option, value, default in (
+                ("--covariance", self.covariance, "shared"),
+                ("--preset", self.preset, "none"),
+            ):
                 if value != default:
-                    raise UsageError(f"{option} {value} is for --posterior laplace, not for {self.posterior}", hint="leave one of them out")
+                    what = f"{option} {value} is for --posterior laplace, not for {self.posterior}"
+                    raise UsageError(what, hint="leave one of them out")
         for head in [self.head] if self.head is not None else ["softmax", "ridge"]:
             self._head_options(head)
         if self.preset not in PRESETS:
             raise UsageError(f"no preset '{self.preset}'", hint=plugins.suggestion(self.preset, list(PRESETS)))
         if self.calibrate not in CALIBRATIONS:
-            raise UsageError(f"no calibration '{self.calibrate}'", hint=plugins.suggestion(self.calibrate, CALIBRATIONS))
+            hint = plugins.suggestion(self.calibrate, CALIBRATIONS)
+            raise UsageError(f"no calibration '{self.calibrate}'", hint=hint)
         if self.prior_precision is not None and not 0 < self.prior_precision < float("inf"):
             raise UsageError(f"the prior precision must be a positive number or auto, got {self.prior_precision}")
         return self
 
     def spec(self, *, regression: bool) -> FitSpec:
-        """What `fit` takes: the same with the modules loaded."""
+        """Return the argument of `fit`: the same choices with their modules loaded."""
         name = self.head or ("ridge" if regression else "softmax")
         calibrate: Any = self.calibrate
         posterior = self._posterior()
         curvature, gamma = (None, None) if regression else PRESETS[self.preset]
         return FitSpec(
-            _family(name), posterior, self.prior_precision, calibrate, self.seed, self._head_options(name),
-            curvature=curvature, gamma=gamma, posterior_options=self._posterior_options(posterior),
-        )  # fmt: skip
+            _family(name),
+            posterior,
+            self.prior_precision,
+            calibrate,
+            self.seed,
+            self._head_options(name),
+            curvature=curvature,
+            gamma=gamma,
+            posterior_options=self._posterior_options(posterior),
+        )
 
     def _head_options(self, name: str) -> dict[str, Any]:
         own = {key: value for key, value in self.options.items() if not key.startswith(POSTERIOR)}
         return plugins.parse_options(_family(name).fit, own, f"head '{name}'")
 
     def _posterior_options(self, posterior: type[Posterior] | None) -> dict[str, Any]:
-        """The options of the posterior's own; those that every posterior gets from the fit are not for the user."""
-        own = {key.removeprefix(POSTERIOR): value for key, value in self.options.items() if key.startswith(POSTERIOR)}
+        """Return the parsed options that belong to the posterior alone. Raises UsageError for an unknown one."""
+        own = {k.removeprefix(POSTERIOR): value for k, value in self.options.items() if k.startswith(POSTERIOR)}
         known = [] if posterior is None else [k for k in plugins.options_of(posterior.fit) if k not in _FROM_THE_FIT]
         for key in own:
             if key.replace("_", "-") not in known:
@@ -81,12 +101,12 @@ class Recipe:
         return {} if posterior is None else plugins.parse_options(posterior.fit, own, f"posterior '{self.posterior}'")
 
     def as_json(self) -> dict[str, Any]:
-        """What `from_json` takes."""
+        """Return the recipe as the values that `from_json` takes."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], where: str) -> Recipe:
-        """The recipe that a head file holds. Raises DataError when it is not one."""
+        """Return the recipe that the head file `where` holds. Raises DataError when its values are no recipe."""
         try:
             return cls(**values).checked()
         except (UsageError, TypeError, ValueError, AttributeError) as error:
@@ -97,7 +117,8 @@ class Recipe:
             return None
         if self.posterior == "laplace":
             if self.covariance not in COVARIANCES:
-                raise UsageError(f"no covariance '{self.covariance}'", hint=plugins.suggestion(self.covariance, COVARIANCES))
+                hint = plugins.suggestion(self.covariance, COVARIANCES)
+                raise UsageError(f"no covariance '{self.covariance}'", hint=hint)
             return _load_posterior(f"laplace-{self.covariance}")
         return _load_posterior(self.posterior)
 

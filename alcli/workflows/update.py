@@ -1,4 +1,4 @@
-"""`alcli update`: let a head absorb new labels, in place, in milliseconds, each label once."""
+"""`alcli update`: absorb new labels into a head, in place, in milliseconds, each label once."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ MODES = ("sequential", "batch")
 
 @dataclass(frozen=True)
 class UpdateRequest:
-    """What a user asks of an update.
+    """The update that a user asks for.
 
-    gamma: step size of the method; None is the head's own for second-order (the implicit update, which needs none), 1 / mean |phi|^2
-    for first-order, 1 for mc. allow_new_classes: a label that the head has no class for adds one. remove: files of ids whose labels
-    are to be given back. expect_sha256: of the head's file as it is now.
+    gamma: the step size of the method. None takes the head's own for second-order, which may be the implicit update
+    without a step size; 1 / the mean of |phi|^2 for first-order; 1 for mc.
+    allow_new_classes: a label of an unknown class adds the class to the head. remove: files of the ids whose labels
+    are to be given back. expect_sha256: the SHA-256 that the file of the head must have.
     """
 
     method: str = "second-order"
@@ -54,7 +55,7 @@ class UpdateRequest:
     expect_sha256: str | None = None
 
     def checked(self) -> UpdateRequest:
-        """This, once its names and numbers are known to be good. Raises UsageError."""
+        """Return this request after its names and numbers are checked. Raises UsageError."""
         if self.method not in METHODS:
             raise UsageError(f"no update method '{self.method}'", hint=plugins.suggestion(self.method, METHODS))
         if self.mode not in MODES:
@@ -65,12 +66,19 @@ class UpdateRequest:
 
 
 def update(
-    path: Path, pool: Pool, labels: Sequence[str], ask: UpdateRequest, *, out: Path | None = None, force: bool = False, note: Note = silence
+    path: Path,
+    pool: Pool,
+    labels: Sequence[str],
+    ask: UpdateRequest,
+    *,
+    out: Path | None = None,
+    force: bool = False,
+    note: Note = silence,
 ) -> dict[str, Any]:
-    """Absorb the labels that the head at `path` has not yet absorbed, and replace the head, or write `out`. Return the figures of the update.
+    """Absorb the labels that the head at `path` has not absorbed yet, and return the figures of the update.
 
-    Labels of `ask.remove` are given back first. With nothing new and nothing to give back the head stays byte for byte as it is.
-    Raises every AlcliError.
+    The head is written to `out`; None replaces it. Labels of `ask.remove` are given back first. With nothing new and
+    nothing to give back, the head in place stays byte for byte as it is. Raises every AlcliError.
     """
     if not labels and not ask.remove:
         raise UsageError("update needs labels to absorb or to give back", hint="-l FILE, or --remove FILE")
@@ -86,29 +94,47 @@ def update(
         before = len(head.absorbed.id_L)
         head = _without(pool, head, ask, printable(path)) if ask.remove else head
         n_removed = before - len(head.absorbed.id_L)
-        regression = head.classes is None
-        read = read_labels(labels, pool.ids, regression=regression, ignore_unknown=ask.ignore_unknown, groups=pool.groups, note=note)
-        given = usable(pool, read, regression, note)
+        given = _given(pool, labels, head, ask, note)
         if ask.allow_new_classes:
             head = _with_classes_of(head, given)
         new, n_known = _only_new(pool, head, given, ask)
-        told: dict[str, Any] = {}
+        figures: dict[str, Any] = {}
         if len(new.labels):
-            head, told = _absorb(pool, head, new, ask, printable(path))
+            head, figures = _absorb(pool, head, new, ask, printable(path))
         if len(new.labels) or n_removed or not in_place:
             save_head(target, head, overwrite=in_place or force)
-        counts = {"new_labels": len(new.labels), "already_absorbed": n_known, "removed": n_removed, "absorbed": len(head.absorbed.id_L), "method": ask.method}
-        return counts | told
+        counts = {
+            "new_labels": len(new.labels),
+            "already_absorbed": n_known,
+            "removed": n_removed,
+            "absorbed": len(head.absorbed.id_L),
+            "method": ask.method,
+        }
+        return counts | figures
+
+
+def _given(pool: Pool, labels: Sequence[str], head: HeadFile, ask: UpdateRequest, note: Note) -> LabelledRows:
+    """Read the label files, without the labels of test rows and of rows without a usable vector."""
+    regression = head.classes is None
+    read = read_labels(
+        labels, pool.ids, regression=regression, ignore_unknown=ask.ignore_unknown, groups=pool.groups, note=note
+    )
+    return usable(pool, read, regression, note)
 
 
 def _without(pool: Pool, head: HeadFile, ask: UpdateRequest, shown: str) -> HeadFile:
-    """The head without the labels of the ids in `ask.remove`: by a downdate of the posterior where it allows that, else by a refit."""
+    """Return the head without the labels of the ids in `ask.remove`.
+
+    The posterior is downdated; with the method refit the head is fitted again. Raises DataError for an id without an
+    absorbed label. shown: the path of the head, for messages.
+    """
     place = {int(key): i for i, key in enumerate(head.absorbed.id_L)}
     found: dict[int, int] = {}
     for id, where, rows in _to_remove(pool, ask.remove):
         here = {int(row): place[int(key)] for row, key in zip(rows, pool.ids.hashes(rows)) if int(key) in place}
         if not here:
-            raise DataError(f"{where}: the head has absorbed no label of the id '{printable(id)}', so it cannot give one back")
+            what = f"{where}: the head has absorbed no label of the id '{printable(id)}', so it cannot give one back"
+            raise DataError(what)
         found |= here
     rows_R, places = np.array(list(found), np.int64), np.array(list(found.values()), np.int64)
     left = head.absorbed.only(np.setdiff1d(np.arange(len(head.absorbed.id_L)), places))
@@ -121,11 +147,12 @@ def _without(pool: Pool, head: HeadFile, ask: UpdateRequest, shown: str) -> Head
 
 
 def _to_remove(pool: Pool, paths: Sequence[str]) -> Iterator[tuple[str, str, Int64]]:
-    """(id, where it stands, its rows) of every id in the files: one row, all rows of a group, or none."""
+    """Yield (id, its place in the file, its rows) of every id in the files: one row, all rows of a group, or none."""
     given = [row for path in paths for row in read_ids(path)]
     if pool.groups is not None:
         names = {name_of(row, pool.ids, pool.groups): row.where for row in given}
-        yield from ((str(name), where, rows) for (name, where), (rows, _) in zip(names.items(), rows_named(names, pool.ids, pool.groups)))
+        named = rows_named(names, pool.ids, pool.groups)
+        yield from ((str(name), where, rows) for (name, where), (rows, _) in zip(names.items(), named))
         return
     ids = {pool.ids.parse(row.values["id"], row.where, from_text=row.from_text): row.where for row in given}
     rows = pool.ids.rows_of(list(ids))
@@ -133,15 +160,20 @@ def _to_remove(pool: Pool, paths: Sequence[str]) -> Iterator[tuple[str, str, Int
 
 
 def _with_classes_of(head: HeadFile, given: LabelledRows) -> HeadFile:
-    """The head with a class more, of zero weights, for every label that has none."""
+    """Return the head with the classes of the labels that it does not know yet; their weights are zero."""
     if head.classes is None:
         return head
     added = tuple(c for c in given.labels.classes() if c not in head.classes)
-    return replace(head, model=head.model.with_new_classes(len(added)), classes=head.classes + added) if added else head
+    if not added:
+        return head
+    return replace(head, model=head.model.with_new_classes(len(added)), classes=head.classes + added)
 
 
 def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, ask: UpdateRequest) -> tuple[LabelledRows, int]:
-    """The given labels without those already absorbed, and how many these are. A changed label is refused unless it is refitted."""
+    """Return the given labels that the head has not absorbed, and the number of the others.
+
+    Raises DataError for a label that differs from the absorbed one, unless the head is refitted.
+    """
     y_L, _ = given.labels.arrays(head.classes)
     known = dict(zip(head.absorbed.id_L.tolist(), head.absorbed.label_L.tolist()))
     keys_L = pool.ids.hashes(given.rows_L).tolist()
@@ -154,44 +186,54 @@ def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, ask: UpdateReques
             is_new[i] = False
         elif ask.method != "refit":
             was = before if head.classes is None else f"'{printable(head.classes[int(before)])}'"
-            what = f"{said.where}: the id '{printable(id)}' is labelled '{printable(said.label)}', the head has absorbed it as {was}"
-            raise DataError(what, hint="use --method refit to change a label")
-    labels = replace(given.labels, by_id={id: said for (id, said), new in zip(given.labels.by_id.items(), is_new) if new})
-    return replace(given, rows_L=given.rows_L[is_new], labels=labels), int((~is_new).sum())
+            raise DataError(
+                f"{said.where}: the id '{printable(id)}' is labelled '{printable(said.label)}', "
+                f"the head has absorbed it as {was}",
+                hint="use --method refit to change a label",
+            )
+    kept = {id: said for (id, said), new in zip(given.labels.by_id.items(), is_new) if new}
+    return replace(given, rows_L=given.rows_L[is_new], labels=replace(given.labels, by_id=kept)), int((~is_new).sum())
 
 
-def _absorb(pool: Pool, head: HeadFile, new: LabelledRows, ask: UpdateRequest, shown: str) -> tuple[HeadFile, dict[str, Any]]:
-    """The head with the new labels absorbed, and what the method reports: the seconds of the arithmetic, its step size."""
+def _absorb(
+    pool: Pool, head: HeadFile, new: LabelledRows, ask: UpdateRequest, shown: str
+) -> tuple[HeadFile, dict[str, Any]]:
+    """Return the head with the new labels absorbed, and the figures: those of the method, and its seconds."""
     data = training(pool, new, head.classes)
     everything = head.absorbed.extended(absorbed(pool, new, data))
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     started = time.perf_counter()
     if ask.method == "refit":
         model = _refitted(pool, head, everything, shown)
     else:
-        model, told = _moved(head.model, data, ask)
-    told["seconds"] = time.perf_counter() - started
+        model, figures = _moved(head.model, data, ask)
+    figures["seconds"] = time.perf_counter() - started
     ids = np.concatenate([head.anchor_id, pool.ids.hashes(pool.sorted_by_id(new.rows_L))])
     anchor_id, anchors = choose_anchors(ids, np.concatenate([head.anchors, data.X_LD]))
-    return replace(head, model=model, absorbed=everything, anchor_id=anchor_id, anchors=anchors), told
+    return replace(head, model=model, absorbed=everything, anchor_id=anchor_id, anchors=anchors), figures
 
 
 def _moved(model: Model, data: Training, ask: UpdateRequest) -> tuple[Model, dict[str, Any]]:
-    """The model after an update that looks at the new rows alone, and what is to be told of it."""
+    """Return the model after an update that looks at the new rows alone, and the figures of the method."""
     if ask.method == "first-order":
         gamma = stable_step(model, data) if ask.gamma is None else ask.gamma
         return first_order(model, data, gamma=gamma), {"gamma": gamma}
     if ask.method == "mc":
         gamma = 1.0 if ask.gamma is None else ask.gamma
         hypotheses = reweight(model, data, gamma=gamma, n_samples=MC_SAMPLES)
-        return hypotheses.collapsed(), {"gamma": gamma, "hypotheses": len(hypotheses.weights_S), "effective_samples": hypotheses.effective_samples}
+        effective = hypotheses.effective_samples
+        figures = {"gamma": gamma, "hypotheses": len(hypotheses.weights_S), "effective_samples": effective}
+        return hypotheses.collapsed(), figures
     mode: Any = ask.mode
     step = ask.gamma if ask.gamma is not None else model.gamma
     return model.update(data, gamma=ask.gamma, mode=mode), {"gamma": "auto" if step is None else step}
 
 
 def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> Model:
-    """The exact fit to all labels, old and new, begun at the present weights. The head knows its old labels by the hash of their ids."""
+    """Fit the head exactly to all labels, old and new, from its present weights.
+
+    The head knows its old labels by the hash of their ids. Raises DataError where the pool lacks a labelled item.
+    """
     rows_L = rows_of_hashes(everything.id_L, pool.ids.hashes())
     if (rows_L < 0).any():
         raise DataError(
@@ -203,4 +245,3 @@ def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> M
     n_classes = None if head.classes is None else len(head.classes)
     data = Training(pool.take(rows_L[order]), y_L, everything.weight_L[order], n_classes)
     return fit(data, Recipe.from_json(head.recipe, shown).spec(regression=n_classes is None), start=head.model)
-

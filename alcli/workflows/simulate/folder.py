@@ -1,14 +1,13 @@
 """The folder of a simulation: its configuration, one file per finished cell, and the tables and pictures made of them.
 
-A finished cell is a JSON file that appears whole, so a simulation that was stopped goes on from there. Cells name items by id,
-since row numbers change when the files of a pool do. Merging follows the configuration, not the order in which cells were finished.
+A finished cell is a JSON file that appears whole, so a simulation that was stopped goes on from there. Cells name
+items by id, since row numbers change when the files of a pool do. Tables follow the order of the configuration, not
+the order in which the cells were finished.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,26 +15,34 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from alcli import __version__
 from alcli.data.writing.atomic import replacing
 from alcli.errors import CannotCreateError, DataError, NewerFormatError, printable
 from alcli.report.summary import Line
 from alcli.simulation.plan import Cell
 from alcli.simulation.results import PHASES
 from alcli.workflows.recipe import Recipe
+from alcli.workflows.simulate.tables import FORMAT, csv_bytes, parquet_bytes
 
-FORMAT = 1
-_LONGEST_NAME = 160  # letters of a strategy in the name of a file, which has 255 with all that comes around it
+# Letters of a strategy in the name of a file. A file name has at most 255, with all that comes around the strategy.
+_LONGEST_NAME = 160
 Json = dict[str, Any]
 _NOT_COMPARED = frozenset({"pool.name"})
-_DEFAULTS: Json = {"head": Recipe().as_json(), "stratified": False}  # what a configuration without a key means, since keys are added in time
-_KINDS = {"strategy": pa.string(), "seed": pa.int64(), "round": pa.int32(), "rank": pa.int32(), "n_labels": pa.int64(), "score": pa.float32(), "cost": pa.float64()}
+# The meaning of a configuration that lacks a key, since keys were added over time.
+_DEFAULTS: Json = {"head": Recipe().as_json(), "stratified": False}
+_KINDS = {
+    "strategy": pa.string(),
+    "seed": pa.int64(),
+    "round": pa.int32(),
+    "rank": pa.int32(),
+    "n_labels": pa.int64(),
+    "score": pa.float32(),
+    "cost": pa.float64(),
+}
 
 
 class SimulationFolder:
-    """Reads and writes the files of one simulation under `path`."""
+    """The files of one simulation under `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,39 +50,41 @@ class SimulationFolder:
 
     @property
     def scratch(self) -> Path:
-        """Where the feature matrix lies while a simulation runs."""
+        """The file of the feature matrix, which exists while a simulation runs."""
         return self.path / ".features"
 
     def create(self) -> None:
-        """Make the folder if there is none. Raises CannotCreateError when that fails or something else is in it."""
+        """Make the folder if there is none. Raises CannotCreateError if that fails or the folder holds something else."""
         try:
             self.runs.parent.mkdir(parents=True, exist_ok=True)
             strange = self._visible()
             if strange and not (self.path / "config.json").exists():
-                raise CannotCreateError(
-                    f"{printable(self.path)}: is not empty and holds no simulation ('{printable(min(strange))}' is there)",
-                    hint="choose another -o",
-                )
+                what = f"is not empty and holds no simulation ('{printable(min(strange))}' is there)"
+                raise CannotCreateError(f"{printable(self.path)}: {what}", hint="choose another -o")
             self.runs.mkdir(exist_ok=True)
         except OSError as error:
             raise CannotCreateError(f"{printable(self.path)}: cannot create the folder: {error.strerror}") from error
 
     def _visible(self) -> list[str]:
-        """The names in the folder, without `runs` where it is empty: what a simulation leaves that was killed before it wrote its configuration."""
-        return [p.name for p in self.path.iterdir() if not p.name.startswith(".") and (p != self.runs or any(self.runs.glob("[!.]*")))]
+        """The names in the folder. An empty `runs`, as a killed simulation leaves it, does not count."""
+        has_runs = any(self.runs.glob("[!.]*"))
+        return [p.name for p in self.path.iterdir() if not p.name.startswith(".") and (p != self.runs or has_runs)]
 
     def claim(self, config: Json) -> None:
-        """Write the configuration, or compare it with the one that is there. The caller holds the lock, so the scratch of a killed run can go.
+        """Write the configuration, or compare it with the configuration in the folder.
 
-        One that stands alone, as a simulation leaves it that ended before its first run did, is replaced. Raises CannotCreateError saying
-        what differs, NewerFormatError.
+        The caller holds the lock, so the scratch file of a killed simulation can go. A configuration without anything
+        else, which a simulation leaves that ended before its first run, is replaced.
+        Raises CannotCreateError that names the difference, and NewerFormatError.
         """
         self.scratch.unlink(missing_ok=True)
         file = self.path / "config.json"
         if file.exists():
             before = _read_json(file)
             if int(before.get("format", FORMAT)) > FORMAT:
-                raise NewerFormatError(f"{printable(file)}: written in format {before['format']}, this version reads up to {FORMAT}")
+                raise NewerFormatError(
+                    f"{printable(file)}: written in format {before['format']}, this version reads up to {FORMAT}"
+                )
             if self._visible() != [file.name]:
                 return self._compare(before, config)
         _write(file, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
@@ -84,7 +93,8 @@ class SimulationFolder:
         changed = differences(before, config)
         if before.get("version") != config.get("version"):
             raise CannotCreateError(
-                f"{printable(self.path)}: holds a simulation of another version of alcli, whose results may differ: {changed[0]}",
+                f"{printable(self.path)}: holds a simulation of another version of alcli, whose results may differ: "
+                f"{changed[0]}",
                 hint="choose another -o, or remove the folder",
             )
         if changed:
@@ -94,16 +104,18 @@ class SimulationFolder:
             )
 
     def has(self, cell: Cell) -> bool:
-        """Whether a cell is finished."""
+        """True for a finished cell."""
         return self._file(cell).exists()
 
-    def save(self, cell: Cell, curve: Sequence[Json], picks: Sequence[Json], notes: Sequence[tuple[int, str]] = ()) -> None:
-        """Keep a finished cell."""
-        said = {"notes": notes} if notes else {}
-        _write(self._file(cell), json.dumps({"curve": curve, "picks": picks, **said}, indent=0).encode())
+    def save(
+        self, cell: Cell, curve: Sequence[Json], picks: Sequence[Json], notes: Sequence[tuple[int, str]] = ()
+    ) -> None:
+        """Keep a finished cell. notes: the remarks of its strategy as (round, text)."""
+        remarks = {"notes": notes} if notes else {}
+        _write(self._file(cell), json.dumps({"curve": curve, "picks": picks, **remarks}, indent=0).encode())
 
     def load(self, cells: Iterable[Cell]) -> tuple[list[Json], list[Json]]:
-        """The rows of curves and of picks of finished cells. Raises DataError for a file that is damaged."""
+        """Return the rows of curves and the rows of picks of finished cells. Raises DataError for a damaged file."""
         curves: list[Json] = []
         picks: list[Json] = []
         for cell in cells:
@@ -116,41 +128,48 @@ class SimulationFolder:
         return curves, picks
 
     def notes(self, cells: Iterable[Cell]) -> list[tuple[str, int, int, str]]:
-        """(strategy, seed, round, text) of what was said in finished cells; earlier versions kept none. Raises DataError for a file that is damaged."""
-        said = []
+        """Return the remarks of strategies in finished cells as (strategy, seed, round, text).
+
+        Earlier versions kept no remarks. Raises DataError for a damaged file.
+        """
+        remarks = []
         for cell in cells:
             try:
-                said += [(cell.strategy, cell.seed, int(number), str(text)) for number, text in _read_json(self._file(cell)).get("notes", ())]
+                for number, text in _read_json(self._file(cell)).get("notes", ()):
+                    remarks.append((cell.strategy, cell.seed, int(number), str(text)))
             except (TypeError, ValueError):
                 raise _damaged(self._file(cell)) from None
-        return said
+        return remarks
 
     def write_tables(self, curves: list[Json], picks: list[Json], lines: Sequence[Line], *, text_ids: bool) -> None:
-        """curves.parquet, selections.parquet and summary.csv."""
-        metrics = [name for name in curves[0] if name not in _KINDS and name not in PHASES]
-        kinds = _KINDS | dict.fromkeys([*metrics, *PHASES], pa.float64()) | {"id": pa.string() if text_ids else pa.int64()}
-        _write(self.path / "curves.parquet", _parquet(curves, list(curves[0]), kinds, "curves"))
+        """Write curves.parquet, selections.parquet and summary.csv. text_ids: ids are strings, not integers."""
+        names = list(curves[0])
+        metrics = [name for name in names if name not in _KINDS and name not in PHASES]
+        ids = {"id": pa.string() if text_ids else pa.int64()}
+        kinds = _KINDS | dict.fromkeys([*metrics, *PHASES], pa.float64()) | ids
+        _write(self.path / "curves.parquet", parquet_bytes(curves, names, kinds, "curves"))
         names = ["strategy", "seed", "round", "rank", "id", "score"]
-        _write(self.path / "selections.parquet", _parquet(picks, names, kinds, "selections"))
-        _write(self.path / "summary.csv", _csv([line.row() for line in lines]))
+        _write(self.path / "selections.parquet", parquet_bytes(picks, names, kinds, "selections"))
+        _write(self.path / "summary.csv", csv_bytes([line.row() for line in lines]))
 
     def write_wins(self, rows: list[Json], pictures: Mapping[str, bytes]) -> None:
-        """wins.csv, and its pictures."""
-        _write(self.path / "wins.csv", _csv(rows))
+        """Write wins.csv and its pictures."""
+        _write(self.path / "wins.csv", csv_bytes(rows))
         self.write_pictures("wins", pictures)
 
     def write_pictures(self, name: str, pictures: Mapping[str, bytes]) -> None:
-        """A picture in all its formats, NAME.png and NAME.svg."""
+        """Write a picture in all its formats, as NAME.png and NAME.svg."""
         for format, data in pictures.items():
             _write(self.path / f"{name}.{format}", data)
 
     def write_study(self, name: str, rows: list[Json], means: list[Json], pictures: Mapping[str, bytes]) -> None:
-        """study.csv and study.parquet, one row a measurement; summary.csv, their means; the pictures under `name`."""
-        texts, whole = ("experiment", "method"), ("seed", "n_labelled", "n_new")
-        kinds = {key: pa.string() if key in texts else pa.int64() if key in whole else pa.float64() for key in rows[0]}
-        _write(self.path / "study.parquet", _parquet(rows, list(rows[0]), kinds, "study"))
-        _write(self.path / "study.csv", _csv(rows))
-        _write(self.path / "summary.csv", _csv(means))
+        """Write study.csv and study.parquet (one row a measurement), summary.csv (their means) and the pictures `name`."""
+        kinds = dict.fromkeys(rows[0], pa.float64())
+        kinds |= dict.fromkeys(("experiment", "method"), pa.string())
+        kinds |= dict.fromkeys(("seed", "n_labelled", "n_new"), pa.int64())
+        _write(self.path / "study.parquet", parquet_bytes(rows, list(rows[0]), kinds, "study"))
+        _write(self.path / "study.csv", csv_bytes(rows))
+        _write(self.path / "summary.csv", csv_bytes(means))
         self.write_pictures(name, pictures)
 
     def _file(self, cell: Cell) -> Path:
@@ -161,7 +180,10 @@ class SimulationFolder:
 
 
 def differences(before: Json, now: Json) -> list[str]:
-    """What two configurations differ in, as "rounds 10, now 5", the version first. A key that one of them lacks has its default."""
+    """Return the differences of two configurations, as "rounds 10, now 5", the version first.
+
+    A key that one of them lacks has its default.
+    """
     old, new = ({**_flat(_DEFAULTS), **_flat(one)} for one in (before, now))
     everything = dict.fromkeys(["version", *_flat(now), *_flat(before)])
     keys = [key for key in everything if key not in _NOT_COMPARED and old.get(key) != new.get(key)]
@@ -192,25 +214,10 @@ def _read_json(file: Path) -> Json:
 
 
 def _damaged(file: Path) -> DataError:
-    return DataError(f"{printable(file)}: is damaged, expected what a simulation wrote", hint="remove it and run again")
+    what = f"{printable(file)}: is damaged, expected what a simulation wrote"
+    return DataError(what, hint="remove it and run again")
 
 
 def _write(file: Path, data: bytes) -> None:
     with replacing(file) as out:
         out.write(data)
-
-
-def _parquet(rows: list[Json], names: list[str], kinds: Mapping[str, pa.DataType], what: str) -> bytes:
-    table = pa.table({name: pa.array([row[name] for row in rows], kinds[name]) for name in names})
-    about = {"format": FORMAT, "kind": what, "version": __version__}
-    out = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({"alcli": json.dumps(about, sort_keys=True)}), out, compression="zstd", write_page_checksum=True)
-    return out.getvalue()
-
-
-def _csv(rows: list[Json]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -41,12 +41,12 @@ PRESETS: Mapping[str, Sequence[str]] = {"core": CORE}
 class Simulation:
     """The simulation that a user asks for.
 
-    strategies: names with their modifiers, as `margin+update`. batch: items to label per round; with the option `cost-col`
-    a budget per round, in the units of that column, while `initial` stays a number of items.
-    initial: None takes as many items as a batch has. test_fraction: None takes the pool's test split, or 0.2 of the items
-    where the pool has none.
-    options: `-p` pairs as text. `STRATEGY.KEY`, `head.KEY` and `posterior.KEY` are for one method; a bare KEY is for every
-    strategy that knows it, and for the head.
+    strategies: names with their modifiers, as `margin+update`. batch: items to label per round; with the option
+    `cost-col` a budget per round, in the units of that column, while `initial` stays a number of items.
+    initial: None takes as many items as a batch has. test_fraction: None takes the pool's test split, or 0.2 of the
+    items where the pool has none.
+    options: `-p` pairs as text. `STRATEGY.KEY`, `head.KEY` and `posterior.KEY` are for one method; a bare KEY is for
+    every strategy that knows it, and for the head.
     full_data: also fit the head to every label, and report when strategies reach shares of the value that this gives.
     metric: the name of the metric that compares strategies; None takes accuracy, or rmse in a regression.
     """
@@ -91,9 +91,7 @@ class Simulation:
             spec = recipe.spec(regression=regression)
             for one in found.values():
                 one.check(spec)
-            return Plan(
-                names, self.n_seeds, self.batch, self.rounds, initial, spec, fraction, self.stratified, parsed
-            )
+            return Plan(names, self.n_seeds, self.batch, self.rounds, initial, spec, fraction, self.stratified, parsed)
 
         plan(regression=False)
         metric = None if self.metric is None else metric_named(self.metric)
@@ -121,7 +119,8 @@ class Simulation:
 class Checked:
     """A simulation whose names and values are valid.
 
-    texts: the options of each strategy that has any, as text. plan(regression): the plan, once the kind of labels is known.
+    texts: the options of each strategy that has any, as text. plan(regression): the plan, once the kind of labels is
+    known.
     metric: None where the user names no metric.
     """
 

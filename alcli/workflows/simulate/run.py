@@ -27,9 +27,10 @@ from alcli.simulation.parallel import run_cells
 from alcli.simulation.plan import BASELINE, Cell, Plan
 from alcli.simulation.shared import Matrix, Shared
 from alcli.workflows.items import Items
-from alcli.workflows.simulate.folder import FORMAT, SimulationFolder
+from alcli.workflows.simulate.folder import SimulationFolder
 from alcli.workflows.simulate.outputs import write_outputs
 from alcli.workflows.simulate.request import Checked, Simulation
+from alcli.workflows.simulate.tables import FORMAT
 from alcli.workflows.simulate.truth import Truth, truth_of
 
 
@@ -46,9 +47,9 @@ class Simulated:
 def simulate(
     items: Items, ask: Simulation, out: Path, *, jobs: int = 1, progress: Progress = NoProgress(), note: Note = silence
 ) -> Simulated:
-    """Run every cell that the folder `out` does not hold yet, then write the tables and pictures. Raises every AlcliError.
+    """Run every cell that the folder `out` does not hold yet, then write the tables and pictures.
 
-    jobs: the number of processes; the results do not depend on it. The lock of `out` is held from beginning to end.
+    Raises every AlcliError. jobs: the number of processes; the results do not depend on it. The lock of `out` is held from beginning to end.
     """
     checked, pool = ask.checked(), items.pool
     if jobs < 1:

@@ -16,9 +16,13 @@ from alcli.workflows.labelled import is_regression, own_labels
 
 @dataclass(frozen=True)
 class Truth:
-    """y_N: int64 class numbers or float64 targets, of the rows `used`. used: rows with a label and a usable vector, in the order of
-    their ids. test: those of the test split, in the same order; empty where the pool has none. classes: None in a regression.
-    grouping: of the rows used, where they make groups.
+    """The labels of the rows that take part.
+
+    y_N: int64 class numbers or float64 targets; only the entries of `used` rows have a meaning.
+    used: the numbers of the rows with a label and a usable vector, in the order of their ids.
+    test: the used rows of the test split, in the same order; empty where the pool has no test split.
+    classes: the names of the classes; None in a regression. grouping: the groups of the used rows; None where every
+    row is an item.
     """
 
     y_N: Array
@@ -32,16 +36,16 @@ class Truth:
         return None if self.classes is None else len(self.classes)
 
     def askable(self, test_fraction: float) -> int:
-        """How many items can be asked for once the test items are set aside."""
+        """Return the number of items that can be asked for once the test items are set aside."""
         n = self.n_items(self.used)
         return n - (self.n_items(self.test) or min(max(1, round(test_fraction * n)), n - 1))
 
     def n_items(self, rows: Int64) -> int:
-        """How many items rows make."""
+        """Return the number of items that the rows make."""
         return len(rows if self.grouping is None else self.grouping.of_rows(rows))
 
     def digest(self, pool: Pool) -> str:
-        """SHA-256 over ids, labels, classes, split and groups, whatever the order of the rows."""
+        """Return the SHA-256 of ids, labels, classes, split and groups in hexadecimal. The order of rows does not matter."""
         sha = hashlib.sha256(repr(self.classes).encode())
         groups = [] if self.grouping is None else [self.grouping.keys_G[self.grouping.group_N[self.used]]]
         for part in (pool.row_keys(self.used), self.y_N[self.used], np.isin(self.used, self.test), *groups):
@@ -50,7 +54,7 @@ class Truth:
 
 
 def truth_of(pool: Pool, head: str | None) -> Truth:
-    """Read the labels of a pool. Raises DataError when there are none, or of one class only."""
+    """Read the labels of a pool. Raises DataError when there are none, or when all labels are of one class."""
     regression = is_regression(pool, "auto", head)
     labels = own_labels(pool, np.flatnonzero(~pool.is_bad), regression=regression)
     if not len(labels):
@@ -58,7 +62,7 @@ def truth_of(pool: Pool, head: str | None) -> Truth:
             f"{pool.name}: no labels in column '{pool.label_column}', a simulation needs them to play the annotator",
             hint="add a column of labels, or name it with --label-col",
         )
-    classes = None if is_regression(pool, "auto", head) else labels.classes()
+    classes = None if regression else labels.classes()
     if classes is not None and len(classes) < 2:
         raise DataError(f"{pool.name}: every label is '{classes[0]}', expected 2 classes or more")
     y_L, _ = labels.arrays(classes)
@@ -70,7 +74,7 @@ def truth_of(pool: Pool, head: str | None) -> Truth:
 
 
 def _grouping(pool: Pool, used: Int64) -> Grouping | None:
-    """The groups of the rows used. Raises DataError for a group with test rows and others."""
+    """Return the groups of the used rows. Raises DataError for a group with both test rows and other rows."""
     if pool.groups is None:
         return None
     groups = pool.groups
@@ -79,6 +83,7 @@ def _grouping(pool: Pool, used: Int64) -> Grouping | None:
     is_test = pool.is_test[used]
     both = np.intersect1d(groups.of_N[used[is_test]], groups.of_N[used[~is_test]])
     if len(both):
-        what = f"{pool.name}: group '{printable(groups.ids[int(both[0])])}' has rows whose split is test and others, expected one or the other"
+        group = printable(groups.ids[int(both[0])])
+        what = f"{pool.name}: group '{group}' has rows whose split is test and others, expected one or the other"
         raise DataError(what, hint="a group is measured on or learned from as a whole")
     return groups.grouping(left_out_N)

@@ -18,8 +18,9 @@ from alcli.simulation.plan import Cell
 from alcli.simulation.update_study import UpdateStudy, has_torch, run_seed, sizes
 from alcli.workflows.items import Items
 from alcli.workflows.recipe import Recipe
-from alcli.workflows.simulate.folder import FORMAT, SimulationFolder
+from alcli.workflows.simulate.folder import SimulationFolder
 from alcli.workflows.simulate.request import DEFAULT_TEST_FRACTION
+from alcli.workflows.simulate.tables import FORMAT
 from alcli.workflows.simulate.truth import Truth, truth_of
 
 NAME = "updates"
@@ -27,7 +28,10 @@ NAME = "updates"
 
 @dataclass(frozen=True)
 class Study:
-    """What is asked of the study. options: `-p` pairs as text, those of `parameters` and of the head (`head.KEY`)."""
+    """The study that a user asks for.
+
+    options: `-p` pairs as text; `head.KEY` is for the head, other keys are arguments of `parameters`.
+    """
 
     n_seeds: int = 10
     test_fraction: float | None = None
@@ -35,7 +39,7 @@ class Study:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def checked(self) -> UpdateStudy:
-        """Everything that can be refused before any data is read. Raises UsageError."""
+        """Check everything that can be checked before data is read. Raises UsageError."""
         if self.n_seeds < 1:
             raise UsageError(f"--seeds must be at least 1, got {self.n_seeds}")
         if self.test_fraction is not None and not 0 < self.test_fraction < 1:
@@ -43,13 +47,16 @@ class Study:
         spec = self._recipe().spec(regression=False)
         if spec.posterior is None or not spec.posterior.absorbs:
             what = "the study of updates needs a posterior that absorbs labels in closed form"
-            raise UsageError(f"{what}, which --posterior {self.recipe.posterior} is not", hint="use --posterior laplace")
+            which = f"which --posterior {self.recipe.posterior} is not"
+            raise UsageError(f"{what}, {which}", hint="use --posterior laplace")
         own = {key: text for key, text in self.options.items() if not key.startswith("head.")}
-        return parameters(spec, self.n_seeds, self.test_fraction or DEFAULT_TEST_FRACTION, **plugins.parse_options(parameters, own, "the study of updates"))
+        values = plugins.parse_options(parameters, own, "the study of updates")
+        return parameters(spec, self.n_seeds, self.test_fraction or DEFAULT_TEST_FRACTION, **values)
 
     def _recipe(self) -> Recipe:
         head = {key.removeprefix("head."): text for key, text in self.options.items() if key.startswith("head.")}
-        known = set(plugins.options_of(family_of(plugins.load("heads", self.recipe.head or "softmax")).fit)) if head else set()
+        family = family_of(plugins.load("heads", self.recipe.head or "softmax"))
+        known = set(plugins.options_of(family.fit)) if head else set()
         for key in head:
             if key not in known:
                 raise UsageError(f"'head' has no parameter '{key}'", hint=plugins.suggestion(key, known))
@@ -57,22 +64,35 @@ class Study:
 
 
 def parameters(
-    spec: Any, n_seeds: int, test_fraction: float, *, initial: int = 100, new: str = "10..100", stages: str = "50,100,200,400",
-    stage_new: int = 10, mc_samples: int = 500, radam_rate: float = 0.1,
+    spec: Any,
+    n_seeds: int,
+    test_fraction: float,
+    *,
+    initial: int = 100,
+    new: str = "10..100",
+    stages: str = "50,100,200,400",
+    stage_new: int = 10,
+    mc_samples: int = 500,
+    radam_rate: float = 0.1,
 ) -> UpdateStudy:
-    """The options of the study. initial: old labels; new: sizes of the sets of new labels; stages: old labels of the learning stages,
-    each with stage_new new ones; mc_samples: hypotheses; radam_rate: learning rate of the paper's retraining (0.1 text, 0.01 images)."""
+    """Make the study of its options, which are the keyword arguments. Raises UsageError.
+
+    initial: old labels. new: sizes of the sets of new labels. stages: numbers of old labels, each followed by
+    `stage_new` new labels. mc_samples: hypotheses of Monte-Carlo reweighting. radam_rate: the learning rate of the
+    paper's retraining, 0.1 for text and 0.01 for images.
+    """
     for name, value in (("initial", initial), ("stage-new", stage_new), ("mc-samples", mc_samples)):
         if value < 2 - (name == "stage-new"):
             raise UsageError(f"-p {name} is too small: {value}")
     if not 0 < radam_rate < float("inf"):
         raise UsageError(f"-p radam-rate must be a positive number, got {radam_rate}")
-    return UpdateStudy(spec, n_seeds, test_fraction, initial, sizes(new, "new"), sizes(stages, "stages"), stage_new, mc_samples, radam_rate)
+    new_sizes, stage_sizes = sizes(new, "new"), sizes(stages, "stages")
+    return UpdateStudy(spec, n_seeds, test_fraction, initial, new_sizes, stage_sizes, stage_new, mc_samples, radam_rate)
 
 
 @dataclass(frozen=True)
 class Studied:
-    """The outcome: tables, a verdict, and figures about the run."""
+    """The outcome of the study: tables, a verdict, and figures about the run."""
 
     folder: Path
     tables: list[Table]
@@ -81,9 +101,9 @@ class Studied:
 
 
 def study(items: Items, ask: Study, out: Path, *, progress: Progress = NoProgress(), note: Note = silence) -> Studied:
-    """Run every seed that `out` does not hold yet, then write tables and pictures. Raises every AlcliError.
+    """Run every seed that the folder `out` does not hold yet, then write tables and pictures. Raises every AlcliError.
 
-    Seeds run one after another, so that their seconds can be compared. Holds the lock of `out` from beginning to end.
+    Seeds run one after another, so that their seconds can be compared. The lock of `out` is held from beginning to end.
     """
     asked, pool = ask.checked(), items.pool
     items.refuse_groups("the study of updates takes rows one by one")
@@ -106,17 +126,19 @@ def study(items: Items, ask: Study, out: Path, *, progress: Progress = NoProgres
 
 
 def _run(pool: Pool, asked: UpdateStudy, truth: Truth, folder: SimulationFolder, progress: Progress) -> int:
-    """Run what is missing; returns how many seeds were there already."""
+    """Run the seeds that the folder does not hold, and return the number of seeds that it held already."""
     missing = [cell for cell in (Cell(NAME, seed) for seed in range(asked.n_seeds)) if not folder.has(cell)]
     if missing:
         progress.start(len(missing), "studying updates")
+    test = truth.test if len(truth.test) else None
     for cell in missing:
-        folder.save(cell, run_seed(asked, pool, truth.y_N, truth.used, truth.test if len(truth.test) else None, cell.seed), [])
+        folder.save(cell, run_seed(asked, pool, truth.y_N, truth.used, test, cell.seed), [])
         progress.advance(1)
     return asked.n_seeds - len(missing)
 
 
 def _check_data(pool: Pool, ask: Study, asked: UpdateStudy, truth: Truth) -> None:
+    """Raise UsageError or DataError where the pool does not allow the study."""
     if truth.classes is None:
         raise UsageError(
             f"the study of updates is for classes, the labels of {pool.name} are numbers",
@@ -129,31 +151,48 @@ def _check_data(pool: Pool, ask: Study, asked: UpdateStudy, truth: Truth) -> Non
         )
     askable = truth.askable(asked.test_fraction)
     if asked.most > askable:
-        raise DataError(f"{pool.name}: {askable} labelled rows beside the test rows, the study takes {asked.most}",
-                        hint="make it smaller with -p initial=, -p new= and -p stages=")
+        raise DataError(
+            f"{pool.name}: {askable} labelled rows beside the test rows, the study takes {asked.most}",
+            hint="make it smaller with -p initial=, -p new= and -p stages=",
+        )
 
 
 def _config(pool: Pool, ask: Study, asked: UpdateStudy, truth: Truth) -> dict[str, Any]:
     """Everything that the results follow from."""
     about = {"name": Path(pool.name).name, "rows": pool.n, "dim": pool.dim}
+    options = {**ask.recipe.options, **{k: v for k, v in ask.options.items() if k.startswith("head.")}}
     return {
-        "format": FORMAT, "version": __version__, "study": NAME,
+        "format": FORMAT,
+        "version": __version__,
+        "study": NAME,
         "pool": about | {"fingerprint": pool.fingerprint(), "labels": truth.digest(pool)},
-        "head": ask.recipe.as_json() | {"options": {**ask.recipe.options, **{k: v for k, v in ask.options.items() if k.startswith("head.")}}},
-        "initial": asked.initial, "new": list(asked.new), "stages": list(asked.stages), "stage_new": asked.stage_new,
-        "mc_samples": asked.mc_samples, "radam_rate": asked.radam_rate, "radam": has_torch(), "seeds": asked.n_seeds,
+        "head": ask.recipe.as_json() | {"options": options},
+        "initial": asked.initial,
+        "new": list(asked.new),
+        "stages": list(asked.stages),
+        "stage_new": asked.stage_new,
+        "mc_samples": asked.mc_samples,
+        "radam_rate": asked.radam_rate,
+        "radam": has_torch(),
+        "seeds": asked.n_seeds,
         "test": "split" if len(truth.test) else asked.test_fraction,
-    }  # fmt: skip
+    }
 
 
 def _title(pool: Pool, asked: UpdateStudy) -> str:
-    return f"{Path(pool.name).name}: updates against retraining, mean of {asked.n_seeds} seed{'s' if asked.n_seeds > 1 else ''}"
+    seeds = f"{asked.n_seeds} seed{'s' if asked.n_seeds > 1 else ''}"
+    return f"{Path(pool.name).name}: updates against retraining, mean of {seeds}"
 
 
 def _verdict(found: list[dict[str, Any]]) -> str:
+    """Say in a sentence which share of retraining's gain the default update recovers. found: the rows of `means`."""
     share = recovered(found)
     growing = [row for row in found if row["experiment"] == "growing"]
     base = {row["n_new"]: row["accuracy"] for row in growing if row["method"] == "base"}
-    worse = [row["n_new"] for row in growing if row["method"] == "second-order auto" and row["accuracy"] < base[row["n_new"]]]
-    below = f"falls below the head before at +{', +'.join(map(str, worse))}" if worse else "is never below the head before"
-    return f"second-order auto recovers {100 * share['second-order auto']:.0f} % of what exact retraining gains, and {below}"
+    auto = [row for row in growing if row["method"] == "second-order auto"]
+    worse = [row["n_new"] for row in auto if row["accuracy"] < base[row["n_new"]]]
+    below = (
+        f"falls below the head before at +{', +'.join(map(str, worse))}" if worse else "is never below the head before"
+    )
+    gain = f"{100 * share['second-order auto']:.0f} % of what exact retraining gains"
+    return f"second-order auto recovers {gain}, and {below}"

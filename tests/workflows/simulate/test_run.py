@@ -236,7 +236,7 @@ def test_numbers_are_simulated_with_a_ridge_head(tmp_path):
     done = run(pool, tmp_path / "out", strategies=["coreset"], recipe=Recipe())
     curves = pq.read_table(tmp_path / "out" / "curves.parquet")
     assert {"mae", "rmse", "r2"} < set(curves.column_names)
-    assert done.lines[0].metric == "rmse"
+    assert done.lines[0].metric.name == "rmse"
     last = [row for row in curves.to_pylist() if row["round"] == 3]
     assert all(row["r2"] > 0.9 for row in last), "four weights are found from 21 rows"
 
