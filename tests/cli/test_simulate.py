@@ -76,6 +76,8 @@ def test_json_is_one_object_on_stdout(tmp_path):
         (["--mix", "m=margin", "-n", "5", "--rounds", "2"], "--mix takes NAME:SHARE,..., got 'm=margin'"),
         (["--study", "update"], "did you mean 'updates'?"),
         (["--study", "updates", "-s", "margin"], "-s does not go with --study updates"),
+        (["-s", "margin", "-n", "5", "--rounds", "2", "--metric", "macro-f1"], "no metric is named 'macro-f1'; did you mean 'macro_f1'?"),
+        (["--study", "updates", "--metric", "nll"], "--metric does not go with --study updates"),
         (["--study", "updates", "--full-data"], "--full-data does not go with --study updates"),
         (["-s", "optimal-look-ahead", "-n", "5", "--rounds", "2", "--initial", "9", "-p", "cost-col=x"], "'optimal-look-ahead' judges batches of so many rows"),
         (["--study", "updates", "-p", "nw=3"], "has no parameter 'nw'; did you mean 'new'?"),
@@ -87,6 +89,17 @@ def test_a_wrong_command_line_is_refused_before_any_data_is_read(tmp_path, argum
     assert words in err
     assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
+
+
+def test_another_metric_heads_the_table_and_is_named_in_json(tmp_path):
+    code, _, err = alcli(*SMALL, "-o", str(tmp_path / "out"), "--metric", "nll", "--full-data")
+    assert code == 0, err
+    assert re.match(r"strategy +mean negative log-likelihood +vs random .* final negative log-likelihood ", err)
+    assert "gives negative log-likelihood" in err
+    assert "labels to shares of the way to it from random's first" in err
+    code, out, _ = alcli(*SMALL, "-o", str(tmp_path / "out"), "--metric", "macro_f1", "--json")
+    found = json.loads(out)
+    assert (code, found["metric"], found["resumed"], {row["metric"] for row in found["summary"]}) == (0, "macro_f1", 4, {"macro_f1"})
 
 
 def test_strategies_come_repeated_or_with_commas(tmp_path):

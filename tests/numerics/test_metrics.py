@@ -66,3 +66,27 @@ def test_float32_log_probabilities_are_summed_in_float64():
     y = np.zeros(1000, np.int64)
     for name, value in metrics.classification(y, log_probs.astype(np.float32)).items():
         assert value == pytest.approx(metrics.classification(y, log_probs)[name], abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", metrics.METRICS.values(), ids=lambda one: one.name)
+def test_the_direction_of_every_metric_is_that_of_better_predictions(metric):
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 3, 60)
+    if metric.task == "classification":
+        good, bad = ((np.log(0.02 + 0.94 * np.eye(3)[given]),) for given in (y, (y + 1) % 3))
+    else:
+        good, bad = ((y + error * rng.standard_normal(60), np.full(60, 0.01)) for error in (0.1, 2.0))
+    better, worse = metric(y, *good), metric(y, *bad)
+    assert (better > worse) if metric.larger_is_better else (better < worse)
+    assert not metric.is_share or 0 <= worse <= better <= 1
+
+
+def test_a_metric_of_ones_own_has_the_name_of_its_function():
+    @metrics.metric(larger_is_better=False, task="regression")
+    def largest_error(y_N, mean_N, variance_N):
+        return float(np.abs(y_N - mean_N).max())
+
+    assert (largest_error.name, largest_error.words, largest_error.is_share) == ("largest_error", "largest error", False)
+    assert largest_error(np.array([1.0, 2.0]), np.array([1.0, 5.0]), np.ones(2)) == 3.0
+    with pytest.raises(ValueError, match="task must be one of classification, regression, got 'ranking'"):
+        metrics.metric(larger_is_better=True, task="ranking")

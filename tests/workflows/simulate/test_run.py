@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -13,71 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from alcli import __version__
-from alcli.data.pool import open_pool
 from alcli.errors import BusyError, CannotCreateError, DataError, NewerFormatError, UsageError
 from alcli.simulation import contenders
 from alcli.simulation.plan import Cell
-from alcli.workflows.items import Items
 from alcli.workflows.recipe import Recipe
-from alcli.workflows.simulate import outputs as simulation_outputs
 from alcli.workflows.simulate import run as module
-from alcli.workflows.simulate.request import CORE, Simulation
-from alcli.workflows.simulate.run import simulate
-
-RECIPE = Recipe(prior_precision=1.0)
-
-
-def write_pool(path: Path, *, labels=None, split=True, order=None, n=90) -> Path:
-    rng = np.random.default_rng(3)
-    y = np.arange(n) % 3
-    X = (rng.standard_normal((n, 4)) + 2 * np.eye(3, 4)[y]).astype(np.float32)
-    labels = [f"class {v}" for v in y] if labels is None else labels(X, y)
-    columns = {"id": [f"item-{i:03d}" for i in range(n)], "label": pa.array(labels), "features": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 4)}
-    if split:
-        columns["split"] = ["test" if i % 4 == 0 else "train" for i in range(n)]
-    table = pa.table(columns)
-    pq.write_table(table if order is None else table.take(order), path, row_group_size=32)
-    return path
-
-
-@pytest.fixture
-def pool(tmp_path):
-    return write_pool(tmp_path / "pool.parquet")
-
-
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """Drawing takes most of the time of a small simulation."""
-    for where in (simulation_outputs, simulation_outputs.wins):
-        monkeypatch.setattr(where, "draw", lambda *_, **__: {"png": b"", "svg": b""})
-
-
-def ask(**changes):
-    values = dict(strategies=["margin", "coreset"], batch=5, rounds=3, initial=6, n_seeds=2, recipe=RECIPE)
-    return Simulation(**(values | changes))
-
-
-def run(pool, out, *, jobs=1, **changes):
-    """The outcome of a simulation, with its remarks as `notes`."""
-    notes = []
-    items = Items(open_pool(str(pool), note=notes.append))
-    done = simulate(items, ask(**changes), out, jobs=jobs, note=notes.append)
-    return SimpleNamespace(notes=notes, **vars(done))
-
-
-def without_seconds(out: Path) -> dict[str, object]:
-    """Everything in the folder that does not come from a clock."""
-    curves = pq.read_table(out / "curves.parquet")
-    with open(out / "summary.csv", newline="") as file:
-        summary = [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in csv.DictReader(file)]
-    return {
-        "curves": curves.select([c for c in curves.column_names if not c.startswith("seconds")]).to_pylist(),
-        "selections": (out / "selections.parquet").read_bytes(),
-        "summary": summary,
-        "config": (out / "config.json").read_bytes(),
-        "png": (out / "curves.png").read_bytes(),
-        "svg": (out / "curves.svg").read_bytes(),
-    }
+from alcli.workflows.simulate.request import CORE
+from tests.workflows.simulate.runs import ask, run, summary, without_seconds, write_pool
 
 
 def test_the_folder_holds_what_is_promised(pool, tmp_path):
@@ -372,11 +312,6 @@ def test_an_option_that_no_strategy_has_for_itself_is_refused(options, words):
 def test_every_strategy_of_a_preset_is_there():
     assert set(CORE) <= set(contenders.names())
     assert ask(strategies=CORE).checked().plan(False).strategies == ("random", *CORE)
-
-
-def summary(out: Path) -> list[dict[str, str]]:
-    with open(out / "summary.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_every_label_is_fitted_once_where_all_seeds_share_the_test_rows(pool, tmp_path, no_pictures):
