@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from alcli import plugins
 from alcli.arrays import Array
 from alcli.composition.budget import select_within
 from alcli.data.head_file import HeadFile
@@ -60,6 +61,7 @@ def query(
         if late is not None:
             note(late.note)
         about = {"format": 1, "strategy": ask.strategy, "seed": ask.seed, "options": dict(ask.options), "pool": answer.report["pool"]}
+        about |= {"origins": origins} if (origins := plugins.origins(ask.strategy)) else {}
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
         if ask.ledger is not None and answer.table["id"]:
@@ -137,7 +139,7 @@ def _table(ask: Query, selection: Selection, now: Situation) -> Table:
         "id": now.items.ids.arrow(selection.rows_K).to_pylist(),
         "rank": list(range(len(selection.rows_K))),
         "score": [shortest(s) for s in selection.scores_K],
-        "strategy": [ask.strategy] * len(selection.rows_K),
+        "strategy": [plugins.label(ask.strategy)] * len(selection.rows_K),
     }
     if selection.weights_K is not None:
         table["weight"] = [shortest(w) for w in selection.weights_K]

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from alcli import plugins
 from alcli.arrays import Array
 from alcli.data.head_file import Absorbed, HeadFile, save_head
 from alcli.data.head_match import choose_anchors
@@ -179,7 +180,7 @@ class Session:
                 self._note(late.note)
             if any(entry["id"] == ids[row] for entry in before):
                 return False
-            entry: Table = {"id": [ids[row]], "rank": [self.asked], "score": [shortest(np.float32(score))], "strategy": [self._ask.strategy]}
+            entry: Table = {"id": [ids[row]], "rank": [self.asked], "score": [shortest(np.float32(score))], "strategy": [plugins.label(self._ask.strategy)]}
             append_to_ledger(path, before, entry, text_ids=ids.is_text)
         return True
 
