@@ -76,8 +76,14 @@ class Posterior(Protocol):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
     ) -> tuple[Float64, Self]:
         """(mean, posterior) of labelled rows whose MAP is W_CD1. The mean is W_CD1 itself where the posterior stands around the MAP.
 
@@ -120,8 +126,7 @@ class Posterior(Protocol):
 def posterior_of(module: ModuleType) -> type[Posterior]:
     """The class that a module of this folder holds."""
     stem = module.__name__.rpartition(".")[2]
-    found: type[Posterior] = getattr(module, "".join(part.title() for part in stem.split("_")))
-    return found
+    return getattr(module, "".join(part.title() for part in stem.split("_")))
 
 
 def stream(seed: int, number: int) -> np.random.Generator:

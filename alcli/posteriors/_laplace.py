@@ -85,14 +85,20 @@ class Laplace(ABC):
 
     def settings(self) -> dict[str, Any]:
         return {
-            "kind": self.kind, "prior_precision": self.prior_precision,
-            "curvature": self.curvature, "noise_variance": self.noise_variance,
+            "kind": self.kind,
+            "prior_precision": self.prior_precision,
+            "curvature": self.curvature,
+            "noise_variance": self.noise_variance,
         }
 
 
 def scalars(settings: Mapping[str, Any]) -> tuple[float, float, float]:
     """prior_precision, curvature and noise_variance of stored settings."""
-    return stored.number(settings, "prior_precision"), stored.number(settings, "curvature"), stored.number(settings, "noise_variance")
+    return (
+        stored.number(settings, "prior_precision"),
+        stored.number(settings, "curvature"),
+        stored.number(settings, "noise_variance"),
+    )
 
 
 def scale(W_CD1: Float64, prior_precision: float, trace: float) -> float:

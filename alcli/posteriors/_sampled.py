@@ -42,9 +42,14 @@ class Sampled:
         self, W_CD1: Float64, data: Evidence, *, gamma: float | None = None, mode: Mode = "sequential"
     ) -> tuple[Float64, Self]:
         """Refused, see the module."""
-        raise DataError(f"the posterior '{self.kind}' cannot absorb labels in closed form",
-                        hint="fit the head with --posterior laplace, or let update --method refit fit it again")
+        raise DataError(
+            f"the posterior '{self.kind}' cannot absorb labels in closed form",
+            hint="fit the head with --posterior laplace, or let update --method refit fit it again",
+        )
 
     def remove(self, W_CD1: Float64, data: Evidence) -> tuple[Float64, Self]:
         """Refused, see the module."""
-        raise DataError(f"the posterior '{self.kind}' cannot give labels back", hint="let update --method refit fit the head without them")
+        raise DataError(
+            f"the posterior '{self.kind}' cannot give labels back",
+            hint="let update --method refit fit the head without them",
+        )

@@ -31,8 +31,14 @@ class Single(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum the precision over all rows, exactly and once."""
         r_L = curvature * data.weights_L * cls.row_curvatures(data, W_CD1)
@@ -68,8 +74,7 @@ class Single(Laplace):
         """W + E L^-1 with E standard normal: rows have covariance noise_variance P^-1, and all rows of the pool share them."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         deviations_SCD = self.state.spread(E_SCD.reshape(-1, W_CD1.shape[1])).reshape(E_SCD.shape)
-        out: Float64 = W_CD1 + self.noise_variance**0.5 * deviations_SCD
-        return out
+        return W_CD1 + self.noise_variance**0.5 * deviations_SCD
 
     def log_det(self, C: int) -> float:
         return C * self.state.log_det
@@ -84,7 +89,9 @@ class Single(Laplace):
         if gamma is None:
             step_C = implicit_row(logits_C, data.targets_LC[0], variance, weight)
         else:
-            step_C = gamma * gradients(data, logits_C[None])[0] / (1.0 + self.scaled_curvatures(data, W_CD1)[0] * variance)
+            step_C = (
+                gamma * gradients(data, logits_C[None])[0] / (1.0 + self.scaled_curvatures(data, W_CD1)[0] * variance)
+            )
         cholesky.add_product(W_CD1, step_C, t_D, 1.0)
         return replace(self, state=self.state.with_row(phi_D, t_D, float(self.scaled_curvatures(data, W_CD1)[0])))
 

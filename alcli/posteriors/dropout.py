@@ -29,7 +29,9 @@ from alcli.posteriors._sampled import Sampled
 def between_0_and_1(*, rate: float) -> None:
     """Raise UsageError for a rate that drops nothing or everything."""
     if not 0.0 < rate < 1.0:
-        raise UsageError(f"the dropout rate must be between 0 and 1, both excluded, got {rate:g}", hint="use -p posterior.rate=0.25")
+        raise UsageError(
+            f"the dropout rate must be between 0 and 1, both excluded, got {rate:g}", hint="use -p posterior.rate=0.25"
+        )
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,22 @@ class Dropout(Sampled):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None,
-        seed: int = 0, rate: Annotated[float, between_0_and_1] = 0.25,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
+        rate: Annotated[float, between_0_and_1] = 0.25,
     ) -> tuple[Float64, Self]:
         """Nothing to fit: the rate is all there is."""
         return W_CD1, cls(rate)
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """rate / (1 - rate) sum_d W_cd^2 h_d^2, shape [B, C]."""
-        out: Float64 = self.rate / (1.0 - self.rate) * (phi_BD1[:, :-1] ** 2 @ (W_CD1[:, :-1] ** 2).T)
-        return out
+        return self.rate / (1.0 - self.rate) * (phi_BD1[:, :-1] ** 2 @ (W_CD1[:, :-1] ** 2).T)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """W with the features of a mask, those that are left scaled by 1 / (1 - rate)."""

@@ -51,8 +51,16 @@ class Ensemble(Sampled):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None,
-        seed: int = 0, members: Annotated[int, two_or_more] = 10, resample: Resample = "bootstrap",
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
+        members: Annotated[int, two_or_more] = 10,
+        resample: Resample = "bootstrap",
     ) -> tuple[Float64, Self]:
         """Fit the members; member i depends on (seed, i) alone, so fewer members are the first of more.
 
@@ -87,8 +95,7 @@ class Ensemble(Sampled):
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Sample i is member i mod `distinct`, whatever the seed."""
-        out: Float64 = W_CD1 + self.deviations_MCD1[np.arange(first, first + n_samples) % self.distinct]
-        return out
+        return W_CD1 + self.deviations_MCD1[np.arange(first, first + n_samples) % self.distinct]
 
     def with_new_classes(self, n: int) -> Self:
         """A new class deviates as another does in the member before: as much as the classes that are known, and in step with none of them."""
@@ -118,14 +125,15 @@ def bootstrap_weights(data: Evidence, rng: np.random.Generator) -> Float64:
     lost = seen_C[classes] == 0
     counts_L[order_L[first[lost]]] = 1
     weights_L = counts_L * data.weights_L
-    out: Float64 = weights_L * (data.weights_L.sum() / weights_L.sum())
-    return out
+    return weights_L * (data.weights_L.sum() / weights_L.sum())
 
 
 def _randomised(shared: Members, noise: float, rng: np.random.Generator) -> Float64:
     """The MAP under a draw from the prior and a draw of label noise, both scaled by the noise variance."""
     anchor_CD1 = np.sqrt(noise / shared.prior_precision) * rng.standard_normal(shared.W_CD1.shape)
-    return shared.perturbed(np.sqrt(noise) * shared.label_noise(rng.standard_normal(shared.targets_LC.shape)), anchor_CD1)
+    return shared.perturbed(
+        np.sqrt(noise) * shared.label_noise(rng.standard_normal(shared.targets_LC.shape)), anchor_CD1
+    )
 
 
 def _scale(shared: Members) -> float:

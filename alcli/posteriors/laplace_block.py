@@ -30,8 +30,14 @@ class LaplaceBlock(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum the precisions over all rows at the mean W_CD1."""
         roots_CL = np.sqrt(curvature * _curvatures(data, W_CD1)).T
@@ -42,15 +48,13 @@ class LaplaceBlock(Laplace):
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """noise_variance phi^T P_k^-1 phi, shape [B, C]."""
         out_CB = [np.einsum("bd,bd->b", state.times(phi_BD1), phi_BD1) for state in self.states]
-        out: Float64 = self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
-        return out
+        return self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """W_k + E_k L_k^-1 with E standard normal."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         deviations_SCD = np.stack([state.spread(E_SCD[:, k]) for k, state in enumerate(self.states)], axis=1)
-        out: Float64 = W_CD1 + self.noise_variance**0.5 * deviations_SCD
-        return out
+        return W_CD1 + self.noise_variance**0.5 * deviations_SCD
 
     def log_det(self, C: int) -> float:
         return sum(state.log_det for state in self.states)
@@ -64,14 +68,18 @@ class LaplaceBlock(Laplace):
         logits_MC = data.phi_LD1 @ W_CD1.T
         if data.n == 1:
             t_CD = np.stack([state.times_vector(data.phi_LD1[0]) for state in self.states])
-            return implicit_row(logits_MC[0], data.targets_LC[0], t_CD @ data.phi_LD1[0], float(data.weights_L[0]))[:, None] * t_CD
+            return (
+                implicit_row(logits_MC[0], data.targets_LC[0], t_CD @ data.phi_LD1[0], float(data.weights_L[0]))[
+                    :, None
+                ]
+                * t_CD
+            )
         Q_CMD = np.stack([state.times(data.phi_LD1) for state in self.states])
         gram_CMM = data.phi_LD1 @ Q_CMD.transpose(0, 2, 1)
         residual_MC = implicit_rows(
             logits_MC, data.targets_LC, data.weights_L, lambda a_MC: (gram_CMM @ a_MC.T[:, :, None])[:, :, 0].T
         )
-        out: Float64 = np.einsum("mc,cmd->cd", residual_MC, Q_CMD)
-        return out
+        return np.einsum("mc,cmd->cd", residual_MC, Q_CMD)
 
     def _explicit(self, W_CD1: Float64, data: Evidence) -> Float64:
         pull_CD = gradients(data, data.phi_LD1 @ W_CD1.T).T @ data.phi_LD1

@@ -32,8 +32,14 @@ class LaplaceDiag(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum the precisions over all rows at the mean W_CD1."""
         precision_CD1 = prior_precision + curvature * _squares(data, W_CD1)
@@ -93,5 +99,4 @@ class LaplaceDiag(Laplace):
 def _squares(data: Evidence, W_CD1: Float64) -> Float64:
     """sum_n weight_n p_nk (1 - p_nk) phi_nd^2, [C, D1]."""
     curvatures_LC = class_curvatures(data.link, data.phi_LD1 @ W_CD1.T) * data.weights_L[:, None]
-    out: Float64 = curvatures_LC.T @ data.phi_LD1**2
-    return out
+    return curvatures_LC.T @ data.phi_LD1**2

@@ -37,8 +37,15 @@ class LaplaceFull(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0, max_parameters: int = MAX_PARAMETERS,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
+        max_parameters: int = MAX_PARAMETERS,
     ) -> tuple[Float64, Self]:
         """Sum the precision over all rows at the mean W_CD1. Raises DataError above max_parameters weights."""
         if W_CD1.size > max_parameters:
@@ -56,15 +63,13 @@ class LaplaceFull(Laplace):
         """noise_variance times the diagonal of the covariance of the logits, shape [B, C]."""
         blocks = self._blocks(self.state.covariance)
         out_CB = [np.einsum("bd,bd->b", phi_BD1 @ block_DD, phi_BD1) for block_DD in blocks]
-        out: Float64 = self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
-        return out
+        return self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """W + L^-T E with E standard normal."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         deviations_SCD = self.state.spread(E_SCD.reshape(n_samples, W_CD1.size)).reshape(E_SCD.shape)
-        out: Float64 = W_CD1 + self.noise_variance**0.5 * deviations_SCD
-        return out
+        return W_CD1 + self.noise_variance**0.5 * deviations_SCD
 
     def log_det(self, C: int) -> float:
         return self.state.log_det
@@ -104,7 +109,9 @@ class LaplaceFull(Laplace):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
         """Rebuild from the stored factor, [C D1, C D1]."""
-        return cls(*scalars(settings), C, Precision.from_factor(stored_factors(arrays, "precision_factor", (C * D1, C * D1))))
+        return cls(
+            *scalars(settings), C, Precision.from_factor(stored_factors(arrays, "precision_factor", (C * D1, C * D1)))
+        )
 
 
 def _rows(data: Evidence, W_CD1: Float64, curvature: float) -> Float64:

@@ -40,8 +40,14 @@ class LaplaceKron(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum both factors over all rows at the mean W_CD1."""
         C, D1 = W_CD1.shape
@@ -62,21 +68,18 @@ class LaplaceKron(Laplace):
     def _times(self, X_CD1: Float64) -> Float64:
         """P^-1 vec X, as a matrix."""
         U_CC, V_DD, S_CD1 = self.eigen
-        out: Float64 = U_CC @ ((U_CC.T @ X_CD1 @ V_DD) / S_CD1) @ V_DD.T
-        return out
+        return U_CC @ ((U_CC.T @ X_CD1 @ V_DD) / S_CD1) @ V_DD.T
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """noise_variance (e_k (x) phi)^T P^-1 (e_k (x) phi), shape [B, C]."""
         U_CC, V_DD, S_CD1 = self.eigen
-        out: Float64 = self.noise_variance * ((phi_BD1 @ V_DD) ** 2 @ (1.0 / S_CD1).T @ (U_CC**2).T)
-        return out
+        return self.noise_variance * ((phi_BD1 @ V_DD) ** 2 @ (1.0 / S_CD1).T @ (U_CC**2).T)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """W + U (E / sqrt S) V^T with E standard normal."""
         U_CC, V_DD, S_CD1 = self.eigen
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
-        out: Float64 = W_CD1 + self.noise_variance**0.5 * (U_CC @ (E_SCD / np.sqrt(S_CD1)) @ V_DD.T)
-        return out
+        return W_CD1 + self.noise_variance**0.5 * (U_CC @ (E_SCD / np.sqrt(S_CD1)) @ V_DD.T)
 
     def log_det(self, C: int) -> float:
         return float(np.log(self.eigen[2]).sum())
@@ -94,8 +97,7 @@ class LaplaceKron(Laplace):
         U_CC, _, S_CD1 = self.eigen
 
         def multiply(a_MC: Float64) -> Float64:
-            out: Float64 = rows_MD @ (((a_MC @ U_CC).T @ rows_MD) / S_CD1).T @ U_CC.T
-            return out
+            return rows_MD @ (((a_MC @ U_CC).T @ rows_MD) / S_CD1).T @ U_CC.T
 
         return implicit_rows(logits_MC, data.targets_LC, data.weights_L, multiply)
 
@@ -103,7 +105,9 @@ class LaplaceKron(Laplace):
         classes_CC = self.classes_CC + _class_curvature(data, W_CD1)
         features_DD = self.features_DD + (data.phi_LD1 * data.weights_L[:, None]).T @ data.phi_LD1
         weight_sum = self.weight_sum + float(data.weights_L.sum())
-        return replace(self, classes_CC=_symmetrised(classes_CC), features_DD=_symmetrised(features_DD), weight_sum=weight_sum)
+        return replace(
+            self, classes_CC=_symmetrised(classes_CC), features_DD=_symmetrised(features_DD), weight_sum=weight_sum
+        )
 
     def with_new_classes(self, n: int) -> Self:
         """New classes are independent of the others and as curved as they are on the average."""
@@ -136,8 +140,7 @@ def _class_curvature(data: Evidence, W_CD1: Float64) -> Float64:
         return np.diag(np.full(len(W_CD1), float(data.weights_L.sum())))
     probs_LC = softmax(data.phi_LD1 @ W_CD1.T)
     weighted_LC = probs_LC * data.weights_L[:, None]
-    out: Float64 = np.diag(weighted_LC.sum(axis=0)) - weighted_LC.T @ probs_LC
-    return out
+    return np.diag(weighted_LC.sum(axis=0)) - weighted_LC.T @ probs_LC
 
 
 def _symmetrised(A: Float64) -> Float64:

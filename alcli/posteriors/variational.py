@@ -50,18 +50,29 @@ class Variational(Sampled):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None,
-        seed: int = 0, temperature: Annotated[float | None, positive_or_none] = None,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
+        temperature: Annotated[float | None, positive_or_none] = None,
     ) -> tuple[Float64, Self]:
         """(mean of q, q). seed: of the nodes. Raises UsageError for a temperature under squared loss, DataError without convergence."""
         rows = data.phi_LD1, data.targets_LC, data.weights_L
         if data.link == "identity":
             if temperature is not None:
-                raise UsageError("the posterior of a ridge head takes no temperature: its scale is the noise of the targets")
+                raise UsageError(
+                    "the posterior of a ridge head takes no temperature: its scale is the noise of the targets"
+                )
             noise = 1.0 if noise_variance is None else noise_variance
             found, prior = squared_loss(*rows, W_CD1, prior_precision, noise), prior_precision / noise
         else:
-            _, start = LaplaceDiag.fit(W_CD1, data, prior_precision=prior_precision, noise_variance=temperature or noise_variance)
+            _, start = LaplaceDiag.fit(
+                W_CD1, data, prior_precision=prior_precision, noise_variance=temperature or noise_variance
+            )
             found, prior = _fitted(W_CD1, data, start, prior_precision, seed), prior_precision
         elbo = found.expected_log_likelihood - divergence(found.mean_CD1, found.variance_CD1, prior)
         return found.mean_CD1, cls(found.variance_CD1, elbo, float(found.steps))
@@ -73,8 +84,7 @@ class Variational(Sampled):
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """sum_d variance_kd phi_d^2, shape [B, C]."""
-        out: Float64 = phi_BD1**2 @ self.variance_CD1.T
-        return out
+        return phi_BD1**2 @ self.variance_CD1.T
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """W + E sqrt(variance) with E standard normal."""
@@ -104,5 +114,11 @@ def _fitted(W_CD1: Float64, data: Evidence, start: LaplaceDiag, prior_precision:
     nodes = Nodes.drawn(stream(seed, 0), PAIRS, NODE_ROWS, len(W_CD1))
     temperature = start.noise_variance
     return fit_mean_field(
-        data.phi_LD1, data.targets_LC, data.weights_L, (W_CD1, temperature / start.precision_CD1), prior_precision, nodes, temperature=temperature
+        data.phi_LD1,
+        data.targets_LC,
+        data.weights_L,
+        (W_CD1, temperature / start.precision_CD1),
+        prior_precision,
+        nodes,
+        temperature=temperature,
     )
