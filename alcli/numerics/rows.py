@@ -1,8 +1,8 @@
 """Rows of an embedding that is a Kronecker product of factors, represented by inner products.
 
 The inner product of rows i and j is the product over the factors F of (F_i . F_j + offset). Plain features are one
-factor. Features with a bias column are one factor with offset 1. The gradient of a linear layer, (p - e) (x) [h;
-1], has two factors, and its rows need not be written out. Distances follow from inner products:
+factor. Features with a bias column are one factor with offset 1. The gradient of a linear layer has two factors,
+(p - e) (x) [h; 1], and its rows need not be written out. Distances follow from inner products:
 |i - j|^2 = |i|^2 + |j|^2 - 2 i.j.
 
 Letters: M rows that others are multiplied with, R numbers in a row that is written out.
@@ -28,7 +28,7 @@ _SAFE_EXPONENT = 20
 
 
 class AnyFactor(Protocol):
-    """A factor of rows, as `Rows` uses it. Inner products are those of the values divided by 2^exponent.
+    """A factor of rows, as `Rows` uses it. Inner products are computed from the values divided by 2^exponent.
 
     width: the length of a row of the factor when it is written out; infinity for a factor that cannot be written out.
     """

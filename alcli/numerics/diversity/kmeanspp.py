@@ -48,8 +48,8 @@ def k_means_pp(rows: Rows, k: int, first: int, rng: np.random.Generator) -> tupl
 def greedy_k_means_pp(rows: Rows, k: int, rng: np.random.Generator) -> Int64:
     """Pick k <= N distinct rows, each the best of 2 + ln k draws: the one with the smallest sum of squared distances.
 
-    The first pick is drawn uniformly. The distances are those of all rows to the nearest pick. k-means that starts at
-    these picks ends nearer to its optimum.
+    The first pick is drawn uniformly. The sum runs over the distances of all rows to their nearest pick. k-means that
+    starts at the picks ends nearer to its optimum.
     Source: the greedy variant in the last section of the paper.
     Cost: 2 N D (2 + ln k) flops a pick; O(N ln k) memory.
     """
