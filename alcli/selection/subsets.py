@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alcli.arrays import Float32, Float64, Floats, Int64
-from alcli.numerics.diversity.herding import KEPT
+from alcli.numerics.diversity.coverage import KEPT
 from alcli.numerics.hashing import uniforms
 from alcli.numerics.information.committee import information
 from alcli.selection.order import TopK, finite32
