@@ -39,7 +39,9 @@ class SumRows(Rows):
         return sum(term.width for term in self.terms)
 
     def written_out(self, first: int, last: int) -> Float64:
-        return np.hstack([math.sqrt(share) * term.written_out(first, last) for share, term in zip(self._shares, self.terms)])
+        return np.hstack(
+            [math.sqrt(share) * term.written_out(first, last) for share, term in zip(self._shares, self.terms)]
+        )
 
 
 class ScaledRows(Rows):
@@ -50,7 +52,9 @@ class ScaledRows(Rows):
         self._rows = rows
         exponent = safe_exponent(np.sqrt(rows.sq_norms) * factors_N)
         self._factors_N = np.ldexp(factors_N, -exponent)
-        self._know(rows.sq_norms * np.square(self._factors_N), rows.marks.imag * self._factors_N, rows.scale * 2.0**exponent)
+        self._know(
+            rows.sq_norms * np.square(self._factors_N), rows.marks.imag * self._factors_N, rows.scale * 2.0**exponent
+        )
 
     def inner_with(self, others: Rows, index_M: Sequence[int] | Int64, spread: Spread) -> Array:
         assert isinstance(others, ScaledRows)

@@ -32,7 +32,9 @@ def perturbed_layers(network: Network, output: Output, *, bias: bool) -> list[Fl
     return [W if bias else W[:, :-1] for W in (layers[:-1] if output == "hidden" else layers)]
 
 
-def perturbations(noise_Sn: Float64, weights: Sequence[Float64], zeta: float, scaling: Scaling) -> tuple[list[Float64], float]:
+def perturbations(
+    noise_Sn: Float64, weights: Sequence[Float64], zeta: float, scaling: Scaling
+) -> tuple[list[Float64], float]:
     """Standard normal noise, n numbers a sample, as steps [S, M, D] for each layer; and what a deviation is multiplied by.
 
     global: one direction over all weights, of length zeta |weights|. layer: one for each layer, of length zeta |layer|. The mean
@@ -47,7 +49,9 @@ def perturbations(noise_Sn: Float64, weights: Sequence[Float64], zeta: float, sc
     else:
         lengths = [zeta * _norm(W) / np.linalg.norm(part, axis=1) for W, part in zip(weights, parts)]
         factor = 1.0 / (zeta * np.sqrt(S))
-    return [(part * length[:, None]).reshape(S, *W.shape) for part, length, W in zip(parts, lengths, weights)], float(factor)
+    return [(part * length[:, None]).reshape(S, *W.shape) for part, length, W in zip(parts, lengths, weights)], float(
+        factor
+    )
 
 
 def deviation_rows(network: Network, X_ND: Floats, perturbed: tuple[list[Float64], float], output: Output) -> Rows:

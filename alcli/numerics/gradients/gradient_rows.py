@@ -110,7 +110,11 @@ class GradientRows(Rows):
 def correlate(a_MK: Float64, phi_MD1: Float64, point_KD1: Float64) -> Float64:
     """Inner products of rows a (x) phi with a point, [M]."""
     by_class = a_MK.shape[1] <= phi_MD1.shape[1]
-    out_M: Float64 = np.einsum("mk,mk->m", a_MK, phi_MD1 @ point_KD1.T) if by_class else np.einsum("md,md->m", phi_MD1, a_MK @ point_KD1)
+    out_M: Float64 = (
+        np.einsum("mk,mk->m", a_MK, phi_MD1 @ point_KD1.T)
+        if by_class
+        else np.einsum("md,md->m", phi_MD1, a_MK @ point_KD1)
+    )
     return out_M
 
 

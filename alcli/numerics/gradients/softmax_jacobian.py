@@ -96,7 +96,9 @@ def about_top(log_probs_BC: Floats) -> tuple[Float64, Int64]:
     rows_B = np.flatnonzero(s_BC[np.arange(len(s_BC)), top_B] > 0.5)
     at = rows_B, top_B[rows_B]
     s_BC[at] = 0.0
-    s_BC[at] = -s_BC[rows_B].sum(axis=1)  # from the others: the logarithm of a p that is nearly 1 has lost its digits in float32
+    s_BC[at] = -s_BC[rows_B].sum(
+        axis=1
+    )  # from the others: the logarithm of a p that is nearly 1 has lost its digits in float32
     sure = np.zeros(len(s_BC), bool)
     sure[rows_B] = True
     return s_BC, np.where(sure, top_B, s_BC.shape[1])

@@ -22,7 +22,9 @@ from alcli.numerics.gradients.sparse_support import FORMS, Form, Residuals, Supp
 
 _TINY = float(np.finfo(np.float64).tiny)
 
-Rule: TypeAlias = Callable[[Float64, Array | slice], Float64]  # (fit of rows to the residual, which rows) -> how good they are
+Rule: TypeAlias = Callable[
+    [Float64, Array | slice], Float64
+]  # (fit of rows to the residual, which rows) -> how good they are
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,9 @@ def iht(problem: Problem, b: int, *, iterations: int = 100, tol: float = 1e-5, p
             w_before_N, before = w_N, residual
             w_N, residual = np.zeros(problem.rows.n), support.residual_KD1
             w_N[S] = support.w
-            if np.array_equal(np.sort(S), S_before) and abs(objectives[-1] - objectives[-2]) <= tol * max(1.0, abs(best_f)):
+            if np.array_equal(np.sort(S), S_before) and abs(objectives[-1] - objectives[-2]) <= tol * max(
+                1.0, abs(best_f)
+            ):
                 break
             S_before = np.sort(S)
             z_N, z_residual = momentum(problem, w_N, w_before_N, residual, before)
@@ -137,7 +141,9 @@ def largest(values_N: Float64, b: int) -> Int64:
     return places[np.argsort(-values_N[places], kind="stable")[:b]]
 
 
-def momentum(problem: Problem, w_N: Float64, before_N: Float64, residual: Float64, residual_before: Float64) -> tuple[Float64, Float64]:
+def momentum(
+    problem: Problem, w_N: Float64, before_N: Float64, residual: Float64, residual_before: Float64
+) -> tuple[Float64, Float64]:
     """(z, Phi z - v) of least f1 on the line through w and the iterate before."""
     u_N, image = w_N - before_N, residual - residual_before
     slope_along = float(np.vdot(residual, image)) + problem.beta * float((w_N - 1.0) @ u_N)

@@ -57,8 +57,14 @@ class Problem:
 
 
 def pose(
-    rows: GradientRows, sigma_N: Float64, b: int, *, alpha: float | None = None, beta: float | None = None,
-    alpha_rel: float = 1.0, beta_rel: float = 0.01,
+    rows: GradientRows,
+    sigma_N: Float64,
+    b: int,
+    *,
+    alpha: float | None = None,
+    beta: float | None = None,
+    alpha_rel: float = 1.0,
+    beta_rel: float = 0.01,
 ) -> Problem | None:
     """The problem for a batch of b; None where the rows have mean 0, so that only sigma can choose.
 

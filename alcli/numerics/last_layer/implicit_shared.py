@@ -18,11 +18,16 @@ from alcli.numerics.logistic import softmax
 
 TOLERANCE = 1e-13
 MAX_STEPS = 60
-BENDS = 0.3, 2.0  # how much longer and shorter than a step of Newton one of Halley may be: far away the curvature misleads
+BENDS = (
+    0.3,
+    2.0,
+)  # how much longer and shorter than a step of Newton one of Halley may be: far away the curvature misleads
 SMALLEST = 1e-100  # a variance below it moves nothing, and would leave no room for small probabilities
 
 
-def implicit_shared(logits_BC: Float64, targets_BC: Float64, variances_B: Float64, weights_B: Float64 | float = 1.0) -> Float64:
+def implicit_shared(
+    logits_BC: Float64, targets_BC: Float64, variances_B: Float64, weights_B: Float64 | float = 1.0
+) -> Float64:
     """residual = weight (target - softmax(logits + variance residual)), for B rows, each absorbed alone, [B, C]. Targets sum to 1."""
     weights_B1 = np.broadcast_to(np.asarray(weights_B, np.float64), variances_B.shape)[:, None]
     v_B1 = np.maximum(variances_B[:, None] * weights_B1, SMALLEST)
@@ -40,7 +45,9 @@ def implicit_shared(logits_BC: Float64, targets_BC: Float64, variances_B: Float6
         slope_B1 = slopes_BC.sum(axis=1, keepdims=True)
         newton_B1 = excess_B1 / slope_B1
         bend_B1 = 1.0 - newton_B1 * (slopes_BC * less_BC * less_BC).sum(axis=1, keepdims=True) / (2.0 * slope_B1)
-        lowest_B1 = np.where(excess_B1 > 0.0, level_B1 + newton_B1, lowest_B1)  # a sum that is convex: Newton's step does not overshoot
+        lowest_B1 = np.where(
+            excess_B1 > 0.0, level_B1 + newton_B1, lowest_B1
+        )  # a sum that is convex: Newton's step does not overshoot
         level_B1 = np.maximum(lowest_B1, level_B1 + newton_B1 / np.minimum(np.maximum(bend_B1, BENDS[0]), BENDS[1]))
     out: Float64 = weights_B1 * (targets_BC - omega_BC / omega_BC.sum(axis=1, keepdims=True))
     return out

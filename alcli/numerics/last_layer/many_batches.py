@@ -21,7 +21,9 @@ Score = Literal["accuracy", "cross-entropy"]
 _BYTES = 2 << 20  # logits of the batches that are judged side by side: what a cache holds
 
 
-def batch_coefficients(gram_BKK: Float64, logits_BKC: Float64, targets_BKC: Float64, curvature: float, step: Step) -> Float64:
+def batch_coefficients(
+    gram_BKK: Float64, logits_BKC: Float64, targets_BKC: Float64, curvature: float, step: Step
+) -> Float64:
     """Absorb every batch, its rows one after another: coefficients [B, K, C] by which products with its rows change logits.
 
     gram_BKK: products phi^T covariance phi' within each batch. step: how far one row of each batch moves the outputs, [B, C], per

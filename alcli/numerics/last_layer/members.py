@@ -34,7 +34,13 @@ class Members:
 
     @classmethod
     def of(
-        cls, phi_LD1: Float64, targets_LC: Float64, weights_L: Float64, W_CD1: Float64, prior_precision: float, link: Literal["softmax", "identity"]
+        cls,
+        phi_LD1: Float64,
+        targets_LC: Float64,
+        weights_L: Float64,
+        W_CD1: Float64,
+        prior_precision: float,
+        link: Literal["softmax", "identity"],
     ) -> Members:
         """Rotate the rows. targets_LC: one-hot under a softmax."""
         rows = rotate(phi_LD1, targets_LC.argmax(axis=1), weights_L, targets_LC.shape[1])
@@ -60,9 +66,13 @@ class Members:
     def _softmax(self, rows: Rotated, targets_LC: Float64, anchor_CR: Float64) -> Float64:
         """The optimum from the weights of all rows on, until little is left of the gradient there."""
         start_CR, prior = self._start, self.prior_precision
-        pull_CR = ((softmax(rows.Z_LR @ start_CR.T) - targets_LC) * rows.weights_L[:, None]).T @ rows.Z_LR + prior * (start_CR - anchor_CR)
+        pull_CR = ((softmax(rows.Z_LR @ start_CR.T) - targets_LC) * rows.weights_L[:, None]).T @ rows.Z_LR + prior * (
+            start_CR - anchor_CR
+        )
         tolerance = max(TOLERANCE * float(np.linalg.norm(pull_CR)) / rows.scale(), GRADIENT_TOLERANCE)
-        return fit_map(rows, prior, start_CR=start_CR, tolerance=tolerance, targets_LC=targets_LC, anchor_CR=anchor_CR).W_CR
+        return fit_map(
+            rows, prior, start_CR=start_CR, tolerance=tolerance, targets_LC=targets_LC, anchor_CR=anchor_CR
+        ).W_CR
 
     def label_noise(self, noise_LC: Float64) -> Float64:
         """Standard normal noise, given the covariance of each row's label over its weight: diag p - p p^T, or I under squared loss."""

@@ -111,7 +111,9 @@ class PoolLogits:
 
     def add_classes(self, n: int) -> None:
         """The last layer has n rows of zeros more, behind the others."""
-        self.Z_NC = np.concatenate([self.Z_NC, np.repeat(-self._shift_N[:, None], n, axis=1).astype(self.Z_NC.dtype)], axis=1)
+        self.Z_NC = np.concatenate(
+            [self.Z_NC, np.repeat(-self._shift_N[:, None], n, axis=1).astype(self.Z_NC.dtype)], axis=1
+        )
         self._ones_C = np.ones(self.Z_NC.shape[1], self.Z_NC.dtype)
         self._moves = [(np.pad(A_CR, ((0, n), (0, 0))), B_RD1) for A_CR, B_RD1 in self._moves]
         if self.drift is not None:

@@ -106,7 +106,9 @@ class Precision:
 
     def spread(self, noise_SD: Float64) -> Float64:
         """Rows of standard normal noise turned into rows that have the covariance: noise L^-1."""
-        out: Float64 = scipy.linalg.solve_triangular(self.factor, noise_SD.T, lower=True, trans="T", check_finite=False).T
+        out: Float64 = scipy.linalg.solve_triangular(
+            self.factor, noise_SD.T, lower=True, trans="T", check_finite=False
+        ).T
         return out
 
     def with_row(self, x_D: Float64, t_D: Float64, curvature: float) -> Self:
@@ -127,8 +129,10 @@ class Precision:
         given_MD = cholesky.solve_factor(cholesky.factor(inner_MM, "the posterior without these rows"), Q_MD)
         summed = self._summed()
         return type(self)(
-            cholesky.add_gram(summed.precision_DD, rows_MD, -1.0), cholesky.add_gram(summed.covariance_DD, given_MD, 1.0),
-            summed.added_JD, summed.taken_JD,
+            cholesky.add_gram(summed.precision_DD, rows_MD, -1.0),
+            cholesky.add_gram(summed.covariance_DD, given_MD, 1.0),
+            summed.added_JD,
+            summed.taken_JD,
         )
 
     def _advanced(self, added_MD: Float64, taken_MD: Float64) -> Self:
@@ -139,7 +143,9 @@ class Precision:
     def _summed(self) -> Self:
         nothing_JD = self.added_JD[:0]
         precision_DD = cholesky.add_gram(self.precision_DD, self.added_JD, 1.0)
-        return type(self)(precision_DD, cholesky.add_gram(self.covariance_DD, self.taken_JD, -1.0), nothing_JD, nothing_JD)
+        return type(self)(
+            precision_DD, cholesky.add_gram(self.covariance_DD, self.taken_JD, -1.0), nothing_JD, nothing_JD
+        )
 
 
 def stored_factors(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...]) -> Float64:

@@ -71,8 +71,13 @@ def rotate(phi_LD1: Float64, y_L: Array, weights_L: Float64, n_classes: int) -> 
 
 
 def fit_map(
-    rows: Rotated, prior_precision: float, *, start_CR: Float64 | None = None, tolerance: float = GRADIENT_TOLERANCE,
-    targets_LC: Float64 | None = None, anchor_CR: Float64 | None = None,
+    rows: Rotated,
+    prior_precision: float,
+    *,
+    start_CR: Float64 | None = None,
+    tolerance: float = GRADIENT_TOLERANCE,
+    targets_LC: Float64 | None = None,
+    anchor_CR: Float64 | None = None,
 ) -> MapFit:
     """Minimise the objective until the gradient norm is `tolerance` times `rows.scale()`.
 
@@ -86,14 +91,24 @@ def fit_map(
     goal, norms = tolerance * rows.scale(), []
     for iteration in range(MAX_NEWTON + 1):
         probs_LC = softmax(logits_LC)
-        gradient_CR = ((probs_LC - targets_LC) * rows.weights_L[:, None]).T @ rows.Z_LR + prior_precision * (W_CR - anchor_CR)
+        gradient_CR = ((probs_LC - targets_LC) * rows.weights_L[:, None]).T @ rows.Z_LR + prior_precision * (
+            W_CR - anchor_CR
+        )
         norms.append(float(np.linalg.norm(gradient_CR)))
         if norms[-1] <= goal:
-            return MapFit(W_CR, probs_LC, -soft_cross_entropy(logits_LC, targets_LC, rows.weights_L), iteration, norms[-1])
+            return MapFit(
+                W_CR, probs_LC, -soft_cross_entropy(logits_LC, targets_LC, rows.weights_L), iteration, norms[-1]
+            )
         forcing = min(FORCING[0], max(FORCING[1], (norms[-1] / norms[0]) ** 0.5))
         step_CR = newton_direction(rows, probs_LC, gradient_CR, prior_precision, forcing)
         step_LC = rows.Z_LR @ step_CR.T
-        length = _line_search((targets_LC, rows.weights_L), prior_precision, (W_CR - anchor_CR, logits_LC), (step_CR, step_LC), gradient_CR)
+        length = _line_search(
+            (targets_LC, rows.weights_L),
+            prior_precision,
+            (W_CR - anchor_CR, logits_LC),
+            (step_CR, step_LC),
+            gradient_CR,
+        )
         if length == 0.0:
             break
         W_CR += length * step_CR
@@ -110,7 +125,9 @@ def newton_direction(rows: Rotated, probs_LC: Float64, gradient_CR: Float64, pri
     """Solve Hessian step = -gradient by preconditioned conjugate gradients to the relative residual `forcing`."""
     well_conditioned = float(rows.gram_R.max()) < FLOAT32_CONDITION * prior
     real = np.dtype(np.float32 if well_conditioned else np.float64)
-    unit = float(2.0 ** np.round(0.5 * np.log2(max(float(rows.gram_R.max()), prior))))  # squares of large features do not fit into float32
+    unit = float(
+        2.0 ** np.round(0.5 * np.log2(max(float(rows.gram_R.max()), prior)))
+    )  # squares of large features do not fit into float32
     Z_LR, prior, gram_R = (rows.Z_LR / unit).astype(real), prior / unit**2, rows.gram_R / unit**2
     P_LC, w_LC = probs_LC.astype(real), (probs_LC * rows.weights_L[:, None]).astype(real)
     curvature_C = (w_LC * (1 - P_LC)).sum(axis=0) / rows.weights_L.sum()
@@ -137,7 +154,11 @@ def newton_direction(rows: Rotated, probs_LC: Float64, gradient_CR: Float64, pri
 
 
 def _line_search(
-    labels: tuple[Float64, Float64], prior: float, at: tuple[Float64, Float64], step: tuple[Float64, Float64], gradient_CR: Float64
+    labels: tuple[Float64, Float64],
+    prior: float,
+    at: tuple[Float64, Float64],
+    step: tuple[Float64, Float64],
+    gradient_CR: Float64,
 ) -> float:
     """Halve the step until the objective falls by 1e-4 of what its slope promises; 0 when rounding hides every decrease.
 

@@ -75,8 +75,14 @@ class _OfMean:
     def step(self, mean_CR: Float64, now: Moments, gradient_CR: Float64) -> Float64:
         """A Newton direction, as long as the objective falls along it by 1e-4 of what the slope promises."""
         direction_CR = newton_direction(self.rows, now.probs_LC, gradient_CR, self.prior_precision, FORCING)
-        weights_L, change_LC, slope = self.rows.weights_L, self.rows.Z_LR @ direction_CR.T, float(np.vdot(gradient_CR, direction_CR))
-        linear = self.prior_precision * float(np.vdot(mean_CR, direction_CR)) - float(weights_L @ (self.targets_LC * change_LC).sum(axis=1))
+        weights_L, change_LC, slope = (
+            self.rows.weights_L,
+            self.rows.Z_LR @ direction_CR.T,
+            float(np.vdot(gradient_CR, direction_CR)),
+        )
+        linear = self.prior_precision * float(np.vdot(mean_CR, direction_CR)) - float(
+            weights_L @ (self.targets_LC * change_LC).sum(axis=1)
+        )
         square = self.prior_precision * float(np.vdot(direction_CR, direction_CR))
         length = 1.0
         while length > SHORTEST:
@@ -122,7 +128,12 @@ def divergence(mean_CD1: Float64, variance_CD1: Float64, prior_precision: float)
 
 
 def squared_loss(
-    phi_LD1: Float64, targets_LC: Float64, weights_L: Float64, W_CD1: Float64, prior_precision: float, noise_variance: float
+    phi_LD1: Float64,
+    targets_LC: Float64,
+    weights_L: Float64,
+    W_CD1: Float64,
+    prior_precision: float,
+    noise_variance: float,
 ) -> MeanField:
     """q of a linear model with Gaussian noise, in closed form: the mean is the ridge solution W, variances are noise_variance / P_dd.
 
@@ -131,14 +142,23 @@ def squared_loss(
     squares_LD1 = phi_LD1**2
     variance_D1 = noise_variance / (prior_precision + weights_L @ squares_LD1)
     square_LC = (targets_LC - phi_LD1 @ W_CD1.T) ** 2 + (squares_LD1 @ variance_D1)[:, None]
-    constant = targets_LC.size * np.log(2 * np.pi * noise_variance) - targets_LC.shape[1] * float(np.log(weights_L).sum())
+    constant = targets_LC.size * np.log(2 * np.pi * noise_variance) - targets_LC.shape[1] * float(
+        np.log(weights_L).sum()
+    )
     likelihood = -0.5 * (constant + float(weights_L @ square_LC.sum(axis=1)) / noise_variance)
     return MeanField(W_CD1, np.broadcast_to(variance_D1, W_CD1.shape).copy(), float(likelihood), 0)
 
 
 def fit_mean_field(
-    phi_LD1: Float64, targets_LC: Float64, weights_L: Float64, start: tuple[Float64, Float64], prior_precision: float, nodes: Nodes, *,
-    temperature: float = 1.0, tolerance: float = TOLERANCE,
+    phi_LD1: Float64,
+    targets_LC: Float64,
+    weights_L: Float64,
+    start: tuple[Float64, Float64],
+    prior_precision: float,
+    nodes: Nodes,
+    *,
+    temperature: float = 1.0,
+    tolerance: float = TOLERANCE,
 ) -> MeanField:
     """Fit q from start: (mean, variance), both [C, D1].
 
@@ -162,5 +182,7 @@ def fit_mean_field(
         mean_CR = mean_CR + objective.step(mean_CR, now, gradient_CR)
         damping, previous = damping if gap < previous_gap else max(0.5 * damping, SMALLEST_DAMPING), gap
         log_precision_CD1 += damping * missing_CD1
-    raise DataError(f"the variational posterior did not converge in {MAX_STEPS} steps",
-                    hint=f"raise --prior-precision (now {prior_precision:.3g}), normalise the features, or use --posterior laplace")
+    raise DataError(
+        f"the variational posterior did not converge in {MAX_STEPS} steps",
+        hint=f"raise --prior-precision (now {prior_precision:.3g}), normalise the features, or use --posterior laplace",
+    )

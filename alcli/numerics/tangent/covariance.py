@@ -29,6 +29,7 @@ class Covariance(Protocol):
     def variance_N(self) -> Float64: ...
     def block(self, rows: Any, others: Any) -> Floats:
         """c of some rows with others, by slices or numbers; a new array."""
+
     def absorbed(self, j: int, prior: float) -> Covariance:
         """The covariance once row j has a label."""
 

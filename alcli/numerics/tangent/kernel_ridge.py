@@ -50,7 +50,9 @@ class Primal:
         def work(first: int, last: int) -> None:
             for a in range(first, last, BLOCK_ROWS):
                 part = slice(a, min(a + BLOCK_ROWS, last))
-                root_DB = scipy.linalg.solve_triangular(self.factor_DD, with_bias(X_ND[part]).T, lower=True, check_finite=False)
+                root_DB = scipy.linalg.solve_triangular(
+                    self.factor_DD, with_bias(X_ND[part]).T, lower=True, check_finite=False
+                )
                 root_DB *= root
                 variance_N[part] = np.einsum("db,db->b", root_DB, root_DB)
                 G_NR[part] = _flushed(root_DB, dtype).T
@@ -72,13 +74,18 @@ class Dual:
     def predict(self, rows: KernelRows) -> Float64:
         """Outputs for rows under the same kernel, [N, K]."""
         shape = (-1, self.coefficients.shape[1] * self.rows_L.outputs)
-        parts = [rows.at(slice(a, a + BLOCK_ROWS)).gram(self.rows_L) @ self.coefficients for a in range(0, max(1, rows.n), BLOCK_ROWS)]
+        parts = [
+            rows.at(slice(a, a + BLOCK_ROWS)).gram(self.rows_L) @ self.coefficients
+            for a in range(0, max(1, rows.n), BLOCK_ROWS)
+        ]
         return np.concatenate([part.reshape(shape) for part in parts])
 
     def whitened(self, rows: KernelRows) -> Float64:
         """v of every row, [N P, n P]."""
         cross = self.rows_L.gram(rows)
-        return np.ascontiguousarray(scipy.linalg.solve_triangular(self.factor_LL, cross, lower=True, check_finite=False).T)
+        return np.ascontiguousarray(
+            scipy.linalg.solve_triangular(self.factor_LL, cross, lower=True, check_finite=False).T
+        )
 
     def covariance(self, rows: KernelRows) -> Difference:
         """c of the rows, for a scalar kernel."""
@@ -96,7 +103,12 @@ class Dual:
 
 def fit(rows_L: KernelRows, targets_LK: Float64, prior: float) -> Primal | Dual:
     """The regression at a prior > 0 (0 where the kernel matrix is regular): primal for a linear kernel with a prior of at most n or 4,096 columns."""
-    if isinstance(rows_L, TangentRows) and rows_L.is_linear and prior > 0.0 and rows_L.inputs[0].shape[1] < max(rows_L.n, MOST_PRIMAL):
+    if (
+        isinstance(rows_L, TangentRows)
+        and rows_L.is_linear
+        and prior > 0.0
+        and rows_L.inputs[0].shape[1] < max(rows_L.n, MOST_PRIMAL)
+    ):
         return primal(rows_L, targets_LK, prior)
     return dual(rows_L, targets_LK, prior)
 

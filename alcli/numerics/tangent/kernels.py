@@ -35,10 +35,13 @@ class KernelRows(Protocol):
     def outputs(self) -> int: ...
     def at(self, index: Any) -> Self:
         """The rows of an index: a slice, a mask or numbers."""
+
     def joined(self, others: Self) -> Self:
         """These rows and then others."""
+
     def gram(self, others: Self) -> Float64:
         """Kernel of all pairs, float64 [N P, N' P'], the outputs of one row side by side."""
+
     def diagonal(self) -> Float64:
         """The kernel of each row with itself: [N] for a scalar kernel, [N, P, P] for others."""
 
@@ -66,17 +69,23 @@ class TangentRows:
 
     def at(self, index: Any) -> TangentRows:
         return TangentRows(
-            tuple(H[index] for H in self.inputs), tuple(None if S is None else S[index] for S in self.signals), self.outputs
+            tuple(H[index] for H in self.inputs),
+            tuple(None if S is None else S[index] for S in self.signals),
+            self.outputs,
         )
 
     def joined(self, others: TangentRows) -> TangentRows:
         inputs = tuple(np.concatenate(pair) for pair in zip(self.inputs, others.inputs))
-        signals = tuple(None if a is None or b is None else np.concatenate([a, b]) for a, b in zip(self.signals, others.signals))
+        signals = tuple(
+            None if a is None or b is None else np.concatenate([a, b]) for a, b in zip(self.signals, others.signals)
+        )
         return TangentRows(inputs, signals, self.outputs)
 
     def along(self, R_NP: Float64) -> TangentRows:
         """The same rows of the kernel of one output, sum_p R_p output_p, another one for each row: `gram` with them is K R."""
-        return TangentRows(self.inputs, tuple(None if S is None else np.einsum("npm,np->nm", S, R_NP)[:, None] for S in self.signals))
+        return TangentRows(
+            self.inputs, tuple(None if S is None else np.einsum("npm,np->nm", S, R_NP)[:, None] for S in self.signals)
+        )
 
     def gram(self, others: TangentRows) -> Float64:
         out = np.zeros((self.n, self.outputs, others.n, others.outputs))
@@ -154,13 +163,17 @@ class InfiniteRows(_ScalarRows):
     def gram(self, others: InfiniteRows) -> Float64:
         inner = self.X_ND.astype(np.float64) @ others.X_ND.astype(np.float64).T + 1.0
         norms = np.outer(*(np.sqrt(_sq_norms(X) + 1.0) for X in (self.X_ND, others.X_ND)))
-        return self._kernel(inner, norms, (self.values_NT[:, None], self.slopes_NT[:, None]), (others.values_NT, others.slopes_NT))
+        return self._kernel(
+            inner, norms, (self.values_NT[:, None], self.slopes_NT[:, None]), (others.values_NT, others.slopes_NT)
+        )
 
     def diagonal(self) -> Float64:
         square_N = _sq_norms(self.X_ND) + 1.0
         return self._kernel(square_N, square_N, (self.values_NT, self.slopes_NT), (self.values_NT, self.slopes_NT))
 
-    def _kernel(self, inner: Float64, norms: Float64, mine: tuple[Float64, Float64], theirs: tuple[Float64, Float64]) -> Float64:
+    def _kernel(
+        self, inner: Float64, norms: Float64, mine: tuple[Float64, Float64], theirs: tuple[Float64, Float64]
+    ) -> Float64:
         """By the inner products of [x; 1] and the products of their norms. mine, theirs: coefficients, the terms on the last axis."""
         rho, inner = np.clip(inner / norms, -1.0, 1.0), inner / (self.X_ND.shape[1] + 1)
         if self.activation == "relu":

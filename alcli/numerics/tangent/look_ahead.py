@@ -32,8 +32,10 @@ class Look(Protocol):
 
     def changes(self, rows_B: Array, R_BK: Float64, rows_E: Any) -> Floats:
         """[B, K, E]: by adding row rows_B[b] with its output plus R_BK[b] for a label, at rows_E."""
+
     def norms(self, R_NK: Float64) -> Float64:
         """sum over x of |change at x|, [N]."""
+
     def root_squares(self, R_NK: Float64) -> Float64:
         """sqrt of the sum over x of |change at x|^2, [N]."""
 
@@ -85,7 +87,9 @@ class Coupled:
         shares_BK = np.einsum("bkl,bl->bk", self._inverse_NPP[rows_B], R_BK)
         along, at = self._rows.at(rows_B).along(shares_BK), self._rows.at(rows_E)
         V_EKL = self._V.reshape(self._rows.n, self._rows.outputs, -1)[rows_E].reshape(-1, self._V.shape[1])
-        out_EKB = at.gram(along) - V_EKL @ np.einsum("bkl,bk->lb", self._V.reshape(*self._inverse_NPP.shape[:2], -1)[rows_B], shares_BK)
+        out_EKB = at.gram(along) - V_EKL @ np.einsum(
+            "bkl,bk->lb", self._V.reshape(*self._inverse_NPP.shape[:2], -1)[rows_B], shares_BK
+        )
         out: Float64 = out_EKB.reshape(at.n, -1, len(rows_B)).transpose(2, 1, 0)
         return out
 
@@ -169,7 +173,9 @@ def _norms(look: Look, R_NK: Float64) -> Float64:
     out_N = np.empty(len(R_NK))
 
     def work(rows_B: Int64) -> None:
-        out_N[rows_B] = np.sqrt((look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=1)).sum(axis=1)
+        out_N[rows_B] = np.sqrt(
+            (look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=1)
+        ).sum(axis=1)
 
     in_pieces(len(R_NK), R_NK.size, work)
     return out_N
@@ -179,7 +185,9 @@ def _root_squares(look: Look, R_NK: Float64) -> Float64:
     out_N = np.empty(len(R_NK))
 
     def work(rows_B: Int64) -> None:
-        out_N[rows_B] = np.sqrt((look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=(1, 2)))
+        out_N[rows_B] = np.sqrt(
+            (look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=(1, 2))
+        )
 
     in_pieces(len(R_NK), R_NK.size, work)
     return out_N

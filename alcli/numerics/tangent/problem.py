@@ -23,7 +23,9 @@ from alcli.numerics.tangent.kernels import KernelRows, TangentRows, gaussian_row
 Kernel = Literal["sum-of-logits", "first-logit", "empirical", "infinite", "gp"]
 LookAhead = Literal["ntk", "one-step", "refit"]
 Anchor = Literal["auto", "zero", "current"]
-MOST_COUPLED = 1 << 26  # numbers of a kernel matrix between the labelled rows and all rows, outputs side by side: 512 MiB
+MOST_COUPLED = (
+    1 << 26
+)  # numbers of a kernel matrix between the labelled rows and all rows, outputs side by side: 512 MiB
 
 
 class Problem(NamedTuple):
@@ -61,7 +63,9 @@ class Problem(NamedTuple):
         return np.sqrt(2.0 / np.pi * self.noise * in_noise_N)[:, None]
 
 
-def posed(head: Any, X_LD: Floats, Y_LK: Float64, X_ND: Floats, kernel: Kernel, anchor: Anchor, prior: float | None) -> Problem:
+def posed(
+    head: Any, X_LD: Floats, Y_LK: Float64, X_ND: Floats, kernel: Kernel, anchor: Anchor, prior: float | None
+) -> Problem:
     """The kernel regression on the labelled rows X_LD with targets Y_LK, at the candidates X_ND. prior: a ridge; None chooses it by leave-one-out."""
     if anchor == "current" and head.link != "identity":
         raise UsageError(
