@@ -1,6 +1,6 @@
-"""Rows made of other rows: their direct sum, and the same rows at other lengths. They serve wherever `Rows` do.
+"""Rows made of other rows: a weighted direct sum, and the same rows at other lengths. They serve wherever `Rows` serve.
 
-Cost: that of the rows they are made of, and one pass over [N, M] for each.
+Cost: the cost of the rows they are made of, and one pass over [N, M] for each of them, where M rows are asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from alcli.numerics.rows import Rows, safe_exponent
 
 
 class SumRows(Rows):
-    """Rows (sqrt(w_1) E_1, sqrt(w_2) E_2, ...): inner products are the weighted sums of those of the terms."""
+    """The direct sum (sqrt(w_1) E_1, sqrt(w_2) E_2, ...) of several embeddings of the same N rows.
+
+    Its inner products are the weighted sums of the inner products of the terms. weights: w >= 0, one for each term.
+    """
 
     def __init__(self, terms: Sequence[Rows], weights: Sequence[float]) -> None:
         self.factors = ()
@@ -45,7 +48,7 @@ class SumRows(Rows):
 
 
 class ScaledRows(Rows):
-    """Each row times a number of its own, factors_N >= 0."""
+    """Each row multiplied by a number of its own, factors_N >= 0, float64 [N]."""
 
     def __init__(self, rows: Rows, factors_N: Float64) -> None:
         self.factors = ()
@@ -71,12 +74,13 @@ class ScaledRows(Rows):
 
 
 def unit_rows(rows: Rows) -> Rows:
-    """Rows divided by their norms; rows of norm 0 stay."""
+    """Divide rows by their norms. Rows of norm 0 stay as they are."""
     out = ScaledRows(rows, inverse(np.sqrt(rows.sq_norms)) / rows.scale)
-    out.sq_norms = np.where(rows.sq_norms > 0.0, out.scale**-2.0, 0.0)  # without rounding: they tie
+    # Squared norms are set without rounding, so that no row looks longer than another.
+    out.sq_norms = np.where(rows.sq_norms > 0.0, out.scale**-2.0, 0.0)
     return out
 
 
 def inverse(values_N: Float64) -> Float64:
-    """1 / values, 0 where they are 0."""
+    """Return 1 / values, and 0 where a value is 0, float64 [N]."""
     return np.divide(1.0, values_N, out=np.zeros_like(values_N), where=values_N > 0.0)
