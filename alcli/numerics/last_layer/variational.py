@@ -1,9 +1,9 @@
 """The mean-field variational posterior of a last layer: the nearest Gaussian q with independent weights.
 
 Under a softmax, q minimises E_q[summed cross-entropy + prior_precision/2 |W|^2] - temperature entropy(q). At
-temperature 1 this is minus the evidence lower bound. Since weights are independent, the logits of a row are independent Gaussians.
-So expectations are taken over logits (local reparametrisation). They use fixed sample points, so the objective is one
-deterministic function. At its optimum
+temperature 1 this is minus the evidence lower bound. Since weights are independent, the logits of a row are independent
+Gaussians. So expectations are taken over logits (local reparametrisation). They use fixed sample points, so the
+objective is one deterministic function. At its optimum
     gradient of the mean:  sum_n weight_n (E p_n - target_n) phi_n^T + prior_precision mean = 0,
     precision_cd         = (prior_precision + sum_n weight_n E[p_nc (1 - p_nc)] phi_nd^2) / temperature.
 The second equation follows from Price's theorem: twice the derivative with respect to the variance is the expected
