@@ -1,6 +1,6 @@
 """Rows made of other rows: a weighted direct sum, and the same rows at other lengths. They serve wherever `Rows` serve.
 
-Cost: the cost of the rows they are made of, and one pass over [N, M] for each of them, where M rows are asked for.
+Cost: the cost of the rows they are made of, and one pass over [N, M] for each of them, with M rows on the right side.
 """
 
 from __future__ import annotations

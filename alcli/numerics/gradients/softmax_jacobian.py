@@ -2,7 +2,7 @@
 
 The textbook form p_i.p_j - p_i.p_j^2 - p_i^2.p_j + (p_i.p_j)^2 subtracts numbers of order 1, while the result may be
 as small as (1 - max p)^2. So a row whose largest probability p_m exceeds 1/2 is written as p = e_m + s, with a
-precise s, and A = diag(s) - e_m s^T - s e_m^T - s s^T. Other rows keep s = p.
+precise s. Then A = diag(s) - e_m s^T - s e_m^T - s s^T. Other rows keep s = p.
 Every term is then of order |s_i| |s_j|, so float32 is precise enough for confident rows too.
 M is the number of rows on the right side of a product. In comments s belongs to the left row, t to the right row.
 Source: the Jacobian of a softmax; the form above is our own.

@@ -46,10 +46,12 @@ class Support(ABC):
 
     @property
     def S(self) -> Int64:
+        """The chosen rows, in the order they were added, [|S|]."""
         return self._S[: self.size]
 
     @property
     def w(self) -> Float64:
+        """The weights of the rows of S, [|S|]."""
         return self._w[: self.size]
 
     @property

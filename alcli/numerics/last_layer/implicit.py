@@ -111,7 +111,7 @@ def implicit_rows(
 def _newton_step(gap_MC: Float64, probs_MC: Float64, w_M1: Float64, multiply: Callable[[Float64], Float64]) -> Float64:
     """Solve (I + A K) step = gap, where A = weight (diag p - p p^T) in each row is the curvature of the loss.
 
-    With the root R of A, A = R R^T and R = diag sqrt(weight p) - p sqrt(weight p)^T, the step is
+    A has the root R = diag sqrt(weight p) - p sqrt(weight p)^T, A = R R^T. So the step is
     gap - R (I + R^T K R)^-1 R^T K gap. The inner system is solved by conjugate gradients.
     """
     root_MC = np.sqrt(w_M1 * probs_MC)

@@ -1,8 +1,8 @@
 """Scores of many batches with known labels: accuracy or loss on judging rows after each batch is absorbed.
 
-Each of the B batches has K rows with given labels, and each is absorbed by the same last layer as it was at first. The
-labels of the judging rows are given too. (one_label.py looks ahead by a single label that is not known, and takes an
-expectation.)
+Each of the B batches has K rows with given labels. Every batch is absorbed on its own, from the same last layer, and is
+scored on J judging rows, whose labels are given too. (one_label.py looks ahead by a single label that is not known, and
+takes an expectation.)
 A batch changes the logits of judging rows by cross^T coefficients. The coefficients follow from the K x K products
 within the batch alone, so no weight matrix is formed. All batches share one matrix of products between candidates and
 judging rows.

@@ -68,7 +68,7 @@ class Members:
             W_CR = ridge.solve_anchored(self.rows, targets_LC, self.prior_precision, anchor_CR)
         else:
             W_CR = self._softmax(self.rows, targets_LC, anchor_CR)
-        # In directions that no row spans, the weights are those of the anchor.
+        # In directions that no row spans, the weights stay at the anchor.
         return anchor_CD1 + self._whole(W_CR - anchor_CR)
 
     def _softmax(self, rows: Rotated, targets_LC: Float64, anchor_CR: Float64) -> Float64:

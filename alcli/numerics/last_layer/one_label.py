@@ -1,8 +1,8 @@
 """Expected change of the predictions at other rows by one more label that is not yet known, for many candidates.
 
-There are M candidates, and E rows whose predictions matter. A candidate's label is unknown, so changes are
-averaged over its T likeliest labels, weighted by their probabilities. No true label is needed. (many_batches.py takes
-whole batches with known labels, and scores them on rows with known labels.)
+There are M candidates, and E rows whose predictions matter. A candidate's label is unknown, so changes are averaged
+over its T likeliest labels, weighted by their probabilities. No true label is needed. (many_batches.py takes whole
+batches with known labels, and scores them on rows with known labels.)
 A label y of row x moves the logits at x' by c(x', x) a_y(x), without a refit. c = phi'^T P^-1 phi is the covariance,
 the same for all classes; P is the precision. With z the logits at x and s = c(x, x), the step a_y(x) solves
 a_y = e_y - softmax(z + s a_y). This is the implicit step of `alcli update`: z moves to the exact mode of the label's

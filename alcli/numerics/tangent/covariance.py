@@ -100,7 +100,7 @@ class Held:
 
 
 def _fall(c: Difference | Held, j: int, prior: float) -> tuple[Float64, Float64]:
-    """Return (v, variances), both [N]: once row j has a label, c becomes c - v v^T and has these variances."""
+    """Return (v, variances), both [N]: once row j has a label, c becomes c - v v^T with these variances."""
     v_N = c.block(slice(None), slice(j, j + 1))[:, 0] / np.sqrt(c.variance_N[j] + prior)
     return v_N, np.maximum(c.variance_N - v_N**2, 0.0)
 

@@ -50,7 +50,7 @@ def square_sums(covariance: Covariance, n: int) -> Float64:
 
 
 def columns(covariance: Covariance, n: int) -> Floats:
-    """Return N vectors whose inner products are those of the columns of c.
+    """Return N vectors with the same inner products as the columns of c.
 
     They are c itself, [N, N]; for c = G G^T, the rows of G (G^T G)^1/2, [N, D1], at 4 N D1^2 flops.
     """

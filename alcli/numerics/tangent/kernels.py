@@ -206,7 +206,7 @@ class InfiniteRows(_ScalarRows):
 def infinite_rows(X_ND: Floats, activation: str) -> InfiniteRows:
     """Rows under the kernel of infinite width. activation: relu, tanh or gelu.
 
-    The coefficients are those of act(sqrt(q) u) as a function of a standard normal u, with q = (x.x + 1) / D1.
+    The coefficients expand act(sqrt(q) u) and its slope as functions of a standard normal u, with q = (x.x + 1) / D1.
     """
     if activation == "relu":
         return InfiniteRows(X_ND, np.empty((len(X_ND), 0)), np.empty((len(X_ND), 0)), activation)
