@@ -22,7 +22,7 @@ from alcli.numerics.rows import Rows
 from alcli.numerics.tangent import look_ahead as ahead
 from alcli.numerics.tangent.kernel_ridge import MOST_PRIMAL
 from alcli.numerics.tangent.look_ahead import Look, in_pieces
-from alcli.numerics.tangent.problem import Anchor, Kernel, LookAhead, Problem, look_at, posed, rows_of
+from alcli.numerics.tangent.regression import Anchor, Kernel, LookAhead, TangentRegression, look_at, posed, rows_of
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
@@ -77,12 +77,12 @@ def _subset(view: View, most: int, rng: np.random.Generator) -> tuple[Int64, Int
     return places_N, first_E, left_out(view, most)
 
 
-def _posed(view: View, places_N: Int64, kernel: Kernel, anchor: Anchor, prior: float | None) -> Problem:
+def _posed(view: View, places_N: Int64, kernel: Kernel, anchor: Anchor, prior: float | None) -> TangentRegression:
     """The kernel regression on the labelled rows of the view, at some of its candidates."""
     return posed(view.network(), view.labelled(), view.labelled_targets(), view.features_at(places_N), kernel, anchor, prior)
 
 
-def _check(problem: Problem, acquisition: Acquisition, look_ahead: LookAhead, batch: str, diversify: str) -> None:
+def _check(problem: TangentRegression, acquisition: Acquisition, look_ahead: LookAhead, batch: str, diversify: str) -> None:
     """Raise UsageError for options that do not go together."""
     if acquisition in ("flip", "eer") and not problem.classes:
         raise UsageError(f"acquisition={acquisition} looks at classes, the labels are numbers", hint="use acquisition=mlmoc")
@@ -119,7 +119,7 @@ def _scores(acquisition: Acquisition, look: ahead.Look, f_NK: Float64, R_NK: Flo
     return eer(look, f_NK, project(f_NK), first_E)
 
 
-def _in_turn(problem: Problem, k: int, acquisition: Acquisition, first_E: Int64) -> tuple[Int64, Floats]:
+def _in_turn(problem: TangentRegression, k: int, acquisition: Acquisition, first_E: Int64) -> tuple[Int64, Floats]:
     """Pick the best row, suppose its predicted label, and pick again."""
     fitted = problem.fitted
     regression = ahead.Sequential(fitted.covariance(problem.rows), fitted.prior, problem.f_NK)

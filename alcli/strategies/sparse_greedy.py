@@ -22,7 +22,7 @@ from alcli.arrays import Array, Float32, Float64
 from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.gradients.gradient_rows import GradientRows, expected_distance
 from alcli.numerics.gradients.sparse_approximation import Batch, greedy, largest
-from alcli.numerics.gradients.sparse_problem import Problem, pose
+from alcli.numerics.gradients.sparse_problem import SparseProblem, pose
 from alcli.selection.options import at_least, positive, share
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
@@ -159,7 +159,7 @@ def not_negative(**options: float | None) -> None:
 # From the solution of a sparse approximation to a selection.
 
 
-def selected(view: View, found: Expected, problem: Problem, batch: Batch) -> Selection:
+def selected(view: View, found: Expected, problem: SparseProblem, batch: Batch) -> Selection:
     """A batch that solves the problem of these rows.
 
     weights_K: the solution's, with mean 1 (`importance`). record: raw alpha and beta, and the mean of the weights before.
