@@ -1,7 +1,7 @@
 """Rows whose class changes when mixed with a class average.
 
-One such row is picked for each of K clusters of them. A row h, the M inputs of the last layer, becomes h +
-alpha o (a - h) for the mean a of each labelled class; o multiplies entry by entry. With the alpha of the
+One such row is picked for each of K clusters of them. A row h, the M inputs of the last layer, becomes
+h + alpha o (a - h) for the mean a of each labelled class; o multiplies entry by entry. With the alpha of the
 paper this is h + eps |a - h| g / |g|, where g is the gradient by h of the loss at the predicted class. That
 alpha divides by a - h, which cancels: the length |a - h| alone remains, and only the farthest mean matters.
 The last layer is linear, so the class changes where eps max_a |a - h| exceeds a distance in closed form

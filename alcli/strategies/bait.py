@@ -2,23 +2,23 @@
 
 The batch minimises tr(M^-1 F). F is the mean Fisher information of all rows, M the prior precision plus the
 information of the labelled and the picked rows. M^-1 is thus the covariance of the weights once the picks
-have labels, and the trace is the mean variance of the predictions. Rows are added greedily, more than K of
+have labels, and the trace is the mean variance of the predictions. Rows are added greedily, by default 2 K of
 them, and then pruned to K.
 
 Row x adds V_x V_x^T to M, where V_x = R_x (x) phi_x, phi_x = [h; 1] are its features and R_x is the root of
 its curvature. Adding x lowers the trace by tr[(I + S_x)^-1 G_x], with S_x = V_x^T M^-1 V_x and G_x = V_x^T
 M^-1 F M^-1 V_x; taking it away raises the trace by tr[(I - S_x)^-1 G_x]. Once a row is added, S and G of all
-rows follow from two products with that row, and are never recomputed. Where R_x = sqrt(w) is one number: S =
-w r and G = w q for r = phi^T M^-1 phi and q = phi^T M^-1 F M^-1 phi.
+rows follow from two products with that row, and are never recomputed. Where R_x = sqrt(w) is one number:
+S = w r and G = w q for r = phi^T M^-1 phi and q = phi^T M^-1 F M^-1 phi.
 
 Source: Ash, Goel, Krishnamurthy & Kakade 2021, "Gone fishing: neural active learning with Fisher embeddings",
 Alg. 1. The form with one matrix for all classes: Huseljic et al. 2024, "Fast fishing: approximating BAIT for
 efficient and scalable deep active image classification".
 Deviations: lambda is the prior precision that the head was fitted with, and every row counts once in M, so
-that M is the precision of the posterior (published: lambda = 1, and for a batch of b labelled rows at n / (n
-+ b), picks at b / (n + b)). F is a true mean. A row of the binary form weighs the mean of |p - e_y|^2 over
-its 5 likeliest labels (published: p (1 - p) of the likeliest label, which prefers the surer of two rows where
-no class has half). docs/strategies.md compares the variants.
+that M is the precision of the posterior (published: lambda = 1; labelled rows count n / (n + b) and picks
+b / (n + b), for n labelled rows and a batch of b). F is a true mean. A row of the binary form weighs the mean
+of |p - e_y|^2 over its 5 likeliest labels (published: p (1 - p) of the likeliest label, which prefers the
+surer of two rows where no class has half). docs/strategies.md compares the variants.
 Cost: binary 4 N D1 flops for each of 2 K picks, N D1^2 to begin with; memory 30 N + 3 D1^2 numbers beside the
 features and class probabilities. full: C^2 times the flops of a pick, 3 (C D1)^2 + 3 N C^2 numbers.
 Passes: 1.

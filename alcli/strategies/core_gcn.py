@@ -2,11 +2,12 @@
 
 A graph network of two layers learns to tell labelled rows from the others; then k-centre (core-set) picks
 rows by its H hidden units. The graph joins every row to every other by the cosine of their features. Edges
-weigh (1 + cosine) / 2, without loops, are normalised by the roots of both degrees, and every row is joined to
-itself once: A = S (W - diag W) S + I. The graph is dense, but W has the rank of the features plus one, so A v
-costs as much as two products with the features, and A is never written out. The outputs are A (h w) + b for h
-= relu(A X V + c), with dropout on h in training, by Adam. Every step still reads all rows, so a random part
-of a larger pool takes part (`candidates`).
+have the weight W = (1 + cosine) / 2, without loops, and are divided by the roots of both degrees (1 over the
+root is in the diagonal matrix S). Every row is joined to itself once: A = S (W - diag W) S + I. The graph is
+dense, but W has the rank of the features plus one, so A v costs as much as two products with the features,
+and A is never written out. The outputs are A (h w) + b for h = relu(A X V + c), with dropout on h in
+training, by Adam. Every step still reads all rows, so a random part of a larger pool takes part
+(`candidates`).
 
 Source: Caramalau, Bhattarai & Kim 2021, "Sequential graph convolutional network for active learning"
 (CoreGCN), eq. 1-3, on frozen features, and its published code for the loss; layers after Kipf & Welling 2017;

@@ -9,9 +9,9 @@ Source: Roy & McCallum 2001, "Toward optimal active learning through sampling es
 eq. 2-4: log loss, or 0/1 loss.
 Deviations: only the `labels` likeliest labels of a candidate are looked at, and the `evaluation` rows are
 random rows. A batch is the best rows, so near-copies come together.
-Cost: M candidates, E evaluation rows, T labels: M E T C exponentials and 2 M E D1 + (M + E + L) D1^2 + D1^3 /
-3 flops (50,000 candidates, 1,000 rows, 3 labels, 10 classes: 1.5 billion exponentials); memory that of a
-block, and E (C + D1) numbers.
+Cost: M candidates, E evaluation rows, T labels: M E T C exponentials and 2 M E D1 + (M + E + L)
+D1^2 + D1^3 / 3 flops (50,000 candidates, 1,000 rows, 3 labels, 10 classes: 1.5 billion exponentials); memory
+that of a block, and E (C + D1) numbers.
 Passes: 1.
 
 Options:

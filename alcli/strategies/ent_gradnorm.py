@@ -6,10 +6,10 @@ largest at p = 0.824. A head that hardly knows its classes thus makes the method
 says so, and fallback=entropy then takes the most uncertain rows. The score grows with the length of the
 features, in a linear head in proportion to it; feature-norm=l2 removes the length.
 
-No gradient is written out. The gradient of H by the outputs z of a softmax is g = -p o (log p + H) = -p o (z
-- p^T z); o multiplies entry by entry, and g sums to 0. The gradient by the weights of a layer is the outer
-product of the layer's signal and its inputs, so its norm is the product of their norms. Signals go back
-through the layers as in back-propagation.
+No gradient is written out. The gradient of H by the outputs z of a softmax is g = -p o (log
+p + H) = -p o (z - p^T z); o multiplies entry by entry, and g sums to 0. The gradient by the weights of a
+layer is the outer product of the layer's signal and its inputs, so its norm is the product of their norms.
+Signals go back through the layers as in back-propagation.
 
 The features are the inputs of the first layer, so a head without hidden layers takes long rows first.
 feature-norm=l2 measures the weights of the first layer in units of the row's length: a row x counts there as
@@ -52,6 +52,8 @@ from alcli.selection.subsets import Best, Part
 from alcli.selection.view import View
 from alcli.strategies.entropy import entropy
 
+Norm: TypeAlias = Literal["fro", "sum", "weights"]
+FeatureNorm: TypeAlias = Literal["none", "l2"]
 Fallback = Literal["none", "entropy"]
 NEARLY_UNIFORM = 0.95  # share of log C
 VAGUE = (
@@ -59,8 +61,6 @@ VAGUE = (
 )
 SURER_FIRST = "the surer rows come first; fallback=entropy takes the most uncertain ones"
 FALLEN = "took the highest entropies instead (fallback=entropy)"
-Norm: TypeAlias = Literal["fro", "sum", "weights"]
-FeatureNorm: TypeAlias = Literal["none", "l2"]
 # Logits are clamped here, relative to the largest: p log p is 0 below, and exp gives no denormal number.
 LEAST_LOG = -700.0
 _CACHED_ROWS = 512

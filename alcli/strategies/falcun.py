@@ -1,7 +1,7 @@
 """Uncertain rows whose predictions differ from each other.
 
-Rows are drawn with probability proportional to relevance^gamma. The relevance of a row is its uncertainty, 1
-- margin, plus its distance to the nearest drawn row. Distances are city-block distances of class
+Rows are drawn with probability proportional to relevance^gamma. The relevance of a row is its uncertainty,
+1 - (p_1 - p_2), plus its distance to the nearest drawn row. Distances are city-block distances of class
 probabilities; they start as the uncertainty, and form=paper scales them to [0, 1] over the rows that are not
 drawn yet.
 

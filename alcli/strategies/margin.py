@@ -1,7 +1,7 @@
 """Smallest lead of the most likely class over the second.
 
-Source: Scheffer, Decomain & Wrobel 2001, "Active hidden Markov models for information extraction"; score 1 -
-(p_1 - p_2).
+Source: Scheffer, Decomain & Wrobel 2001, "Active hidden Markov models for information extraction"; score
+1 - (p_1 - p_2).
 Cost: O(N C) time, O(B C) memory beyond the logits.
 Passes: 1.
 """
