@@ -2,16 +2,16 @@
 
 A Bayesian coreset: rows with weights w >= 0 whose expected log-likelihoods sum to nearly the sum over the
 whole pool. Row j is the vector phi_j of its expected log-likelihoods under S draws of the posterior, L = sum
-phi_j the sum over all rows, and L_w = sum w_j phi_j the weighted sum. The Frank-Wolfe algorithm minimises |L
-- L_w|^2 over w >= 0 with sum w_j |phi_j| <= sum |phi_j|: a polytope with one vertex for each row and one at
-the origin, where it starts.
+phi_j the sum over all rows, and L_w = sum w_j phi_j the weighted sum. The Frank-Wolfe algorithm minimises the
+length of L - L_w over w >= 0 with sum w_j |phi_j| <= sum |phi_j|: a polytope with one vertex for each row and
+one at the origin, where it starts.
 
 Source: Pinsler et al. 2019, "Bayesian batch active learning as sparse subset approximation", Algorithm 1,
 projected on draws of the posterior (section 4). Labels are expected under the probabilities averaged over the
-draws. The steps are those of Campbell & Broderick 2019, "Automated scalable Bayesian inference via Hilbert
+draws. Frank-Wolfe steps as in Campbell & Broderick 2019, "Automated scalable Bayesian inference via Hilbert
 coresets", Algorithm 2.
 Deviations: log-likelihoods are centred over the draws, because their mean would dominate them. Steps go on, 5
-K at most, until K rows have weight, and rows of the best scores fill the rest of the batch.
+K at most, until K rows have weight; rows of the best scores then fill the batch.
 Cost: N S C for the rows, then 2 N S flops per step; memory N S.
 Passes: 1.
 
@@ -45,8 +45,8 @@ STEPS_PER_PICK = 5
 def acs_fw(view: View, k: int, *, centre: bool = True, gamma_e: Annotated[float, not_negative] = 0.0) -> Selection:
     """Pick a coreset of k rows.
 
-    Scores: the alignment of a row with L - L_w when the row was picked. Weights: those of the coreset, with
-    mean 1.
+    Scores: the alignment of a row with L - L_w when the row was picked. Weights: the weights of the coreset,
+    with mean 1.
     """
     rows = GradientRows(
         view.reduced(partial(expected_log_likelihood, centre=centre, gamma_e=gamma_e), "sample_log_probs")
@@ -79,7 +79,7 @@ def coreset(rows: GradientRows, k: int) -> tuple[Int64, Float64, Float32, tuple[
     free_N = found.left_N.copy()
     free_N[found.picks_M] = -np.inf
     rest = largest(free_N, k - len(found.picks_M)) if len(found.picks_M) < k else found.picks_M[:0]
-    notes = ("the coreset has fewer rows than were asked for; those of the best scores follow",) if len(rest) else ()
+    notes = ("the coreset has fewer rows than were asked for; rows of the best scores follow",) if len(rest) else ()
     weights_K = importance(np.append(found.weights_M, np.zeros(len(rest))))
     scores_K = np.append(found.scores_M, free_N[rest]) * rows.scale
     return np.append(found.picks_M, rest), scores_K, weights_K, notes, {"coreset-rows": len(found.picks_M)}

@@ -1,6 +1,6 @@
 """Rows whose class changes when mixed with a class average.
 
-One such row is picked for each of K clusters of them. A row h, the M inputs of the last layer, becomes
+One such row is picked from each of K clusters of such rows. A row h, the M inputs of the last layer, becomes
 h + alpha o (a - h) for the mean a of each labelled class; o multiplies entry by entry. With the alpha of the
 paper this is h + eps |a - h| g / |g|, where g is the gradient by h of the loss at the predicted class. That
 alpha divides by a - h, which cancels: the length |a - h| alone remains, and only the farthest mean matters.

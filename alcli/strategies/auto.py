@@ -7,10 +7,11 @@
 - Labels that are numbers: `lcmd`.
 
 The note of a batch says which strategy was chosen and why; its record (`--json`) holds the name.
+
 Source: own rule, from the measurements of benchmarks/study_auto.py (docs/strategies.md), after Bae, Oliveira
 & Sutherland 2025, "Uncertainty herding: one active learning method for all label budgets".
 Cost: that of the strategy it chooses.
-Passes: those of the strategy it chooses.
+Passes: as many as the strategy it chooses makes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def for_numbers(view: View, k: int, *, rng: np.random.Generator) -> Selection:
 
 @batch(needs=["features", "log_probs", "labelled", "network"], numbers=for_numbers, cold=True)
 def auto(view: View, k: int, *, rng: np.random.Generator) -> Selection:
-    """Pick k rows by the strategy that suits. Scores: those of the strategy, which the note names."""
+    """Pick k rows by the strategy that suits. Scores: the scores of the strategy, which the note names."""
     n_classes = len(view.network().W_CD1) if view.has_head else 0
     return _chosen(view, k, rng, *choice(view.n_labelled, n_classes, view.n, view.dim))
 

@@ -1,8 +1,8 @@
 """Uncertain and varied rows: k-means++ on loss gradients.
 
 The gradient of the last layer's loss at the predicted label is long where the head is unsure. k-means++ draws
-rows by the squared distance of their gradients to those of the rows drawn before, beginning with the longest
-gradient.
+rows by the squared distance of their gradients to the nearest gradient drawn before, beginning with the
+longest gradient.
 
 Source: Ash et al. 2020, "Deep batch active learning by diverse, uncertain gradient lower bounds", Alg. 1. The
 gradient is (p - e_argmax) (x) [h; 1], where h are the inputs of the last layer and 1 is for the bias; it is

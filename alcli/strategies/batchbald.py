@@ -22,8 +22,8 @@ Source: Kirsch, van Amersfoort & Gal 2019, "BatchBALD: efficient and diverse bat
 Bayesian active learning", section 3.3 and Alg. 1, from S joint draws. The brackets are ours, equal in the
 exact case.
 Cost: bald once; then per pick at most 2 M J S C flops and M J C logarithms for M candidates and J
-configurations (0.7 s on one core of 50 GFLOP/s for 2,000, 10,000, 50 draws, 10 classes), of which (a) often
-saves nine tenths. Memory M S C + J S floats.
+configurations, of which (a) often saves nine tenths. The most is 0.7 s on one core of 50 GFLOP/s for 2,000
+candidates, 10,000 configurations, 50 draws and 10 classes. Memory M S C + J S floats.
 Passes: 1, and the rows of highest BALD.
 
 Options:

@@ -12,14 +12,14 @@ nearest to each centre is picked. For K = 1 the row of the best score is picked.
 CoreMSE in time linear in the rows: let D_sc = P_sc - p_c be the deviations of the S draws from their mean p,
 and K_x = sum_c D_c D_c^T, an S x S matrix, for a row x. The label of x moves the prediction of x' by the
 squared distance <G_x, K_x'> / S^2 on average, where G_x = sum_c D_c D_c^T / p_c. Over all rows x' only the
-sum of their K_x' counts.
+sum of K_x' counts.
 
 Source: Tan, Du & Buntine 2021, "Diversity enhanced active learning with strictly proper scoring rules"
 (BEMPS), section 3 and Alg. 1 and 3. The linear form of CoreMSE is ours, equal to the last digits.
 Deviations: the published code sums |P_m - q|^2 over members, which is S times the number above plus a
-constant, in N N' S C^2 floats for N' evaluation rows, where the linear form needs N S^2 C steps. Its CoreLog
-has p (p / q) where p log(p / q) is meant, and it fills the batch up at random where a row is nearest to two
-centres.
+constant. It takes N N' S C^2 floats for N' evaluation rows, where the linear form needs N S^2 C steps. Its
+CoreLog has p (p / q) where p log(p / q) is meant, and it fills the batch up at random where a row is nearest
+to two centres.
 Cost: mse 4 N S^2 C flops beside twice the draws. log at most N E (2 S C^2 flops and C^2 logarithms) for E
 evaluation rows: rows are looked at in descending order of BALD, which bounds CoreLog, until no other row can
 be among the best. Then k-means over at most `candidates` vectors. Memory S^2 E + M E floats for M vectors.

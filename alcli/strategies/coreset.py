@@ -6,7 +6,7 @@ labels the first pick is the row of largest norm.
 Source: Sener & Savarese 2018, "Active learning for convolutional neural networks: a core-set approach", Alg.
 1.
 Cost: at most 2 N D (L + K) flops, in practice about half a GEMV pass per pick; O(N) memory beside the
-features. One pick at a time: a GEMV pass for each row that was labelled since.
+features. Asked for one row at a time: a GEMV pass for each row that was labelled since.
 Passes: at most L/32 + K.
 """
 

@@ -8,7 +8,7 @@ agree with, equally many rows for each class.
 Source: Nuggehalli, Zhang, Jain & Nowak 2025, "Improved algorithm for deep active learning under imbalance via
 optimal separation" (DIRECT), for annotators who label the whole batch at once: no label is known before the
 batch is complete, so the open stretch is reduced once a query.
-Deviation: the first half goes to as many of the rarest classes as get `per_class` rows each; the condition in
+Deviation: the first half goes to as many of the rarest classes as get `per-class` rows each; the condition in
 the published code is the reverse.
 Cost: a sort of N rows for each class that is asked about, the head's predictions; memory 4 N C numbers.
 Passes: 1.

@@ -1,4 +1,4 @@
-"""Rows expected to change the predictions of others most.
+"""Rows whose label should change the other predictions most.
 
 Expected model output change: the score of a candidate is the expected mean length of the change, once its
 label is known, of the outputs at E evaluation rows. The label is expected under the head's probabilities. The

@@ -6,18 +6,18 @@ largest at p = 0.824. A head that hardly knows its classes thus makes the method
 says so, and fallback=entropy then takes the most uncertain rows. The score grows with the length of the
 features, in a linear head in proportion to it; feature-norm=l2 removes the length.
 
-No gradient is written out. The gradient of H by the outputs z of a softmax is g = -p o (log
-p + H) = -p o (z - p^T z); o multiplies entry by entry, and g sums to 0. The gradient by the weights of a
-layer is the outer product of the layer's signal and its inputs, so its norm is the product of their norms.
-Signals go back through the layers as in back-propagation.
+No gradient is written out. The gradient of H by the outputs z of a softmax is g = -p o (log p + H), equal to
+-p o (z - p^T z); o multiplies entry by entry, and g sums to 0. The gradient by the weights of a layer is the
+outer product of the layer's signal and its inputs, so its norm is the product of their norms. Signals go back
+through the layers as in back-propagation.
 
 The features are the inputs of the first layer, so a head without hidden layers takes long rows first.
 feature-norm=l2 measures the weights of the first layer in units of the row's length: a row x counts there as
-x / |x|. Predictions, signals and hidden layers stay those of the head. The result does not depend on the unit
-of the features. To divide the features by their lengths before the head sees them would be something else:
-the head was not fitted on such rows, and is unsure of all of them if its own rows were long. The outputs of
-hidden layers keep their lengths; training scales the features, so their unit does not reach the hidden
-layers.
+x / |x|. Predictions, signals and hidden layers stay as the head has them. The result does not depend on the
+unit of the features. To divide the features by their lengths before the head sees them would be something
+else: the head was not fitted on such rows, and is unsure of all of them if its own rows were long. The
+outputs of hidden layers keep their lengths; training scales the features, so their unit does not reach the
+hidden layers.
 
 Source: Gul, Elmahallawy, Madria & Tripathy 2024, "LPLgrad", eq. 8 (`fro`), without its branch; norm=sum is
 the number that its published code adds up. The closed forms and l2 are ours. Wang et al. 2022 ("expected
@@ -101,8 +101,8 @@ def longest_gradients(
 ) -> Selection:
     """Pick the k candidates of largest norm, for `ent_gradnorm` and `lplgrad`; only they are kept in the one pass.
 
-    The probabilities are those that training saw. notes: remarks that follow the one on random candidates.
-    Needs features, network and row_key; with a fall-back log_probs.
+    The probabilities are at the temperature that the head was trained at. notes: remarks that follow the one
+    on random candidates. Needs features, network and row_key; with a fall-back log_probs.
     """
     at_least(1, candidates=candidates)
     head = view.network()

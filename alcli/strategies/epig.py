@@ -1,8 +1,8 @@
 """Rows whose label says most about the labels of target rows.
 
 Source: Bickford Smith et al. 2023, "Prediction-oriented Bayesian active learning", eq. 6. EPIG(x) is the mean
-over targets of the mutual information I(y; y_target), from S joint draws. Targets are the rows that -p
-targets=FILE names, else random candidates. A label passes through the weights on its way to the label of a
+over targets of the mutual information I(y; y_target), from S joint draws. Targets are the rows that
+-p targets=FILE names, else random candidates. A label passes through the weights on its way to the label of a
 target, so EPIG(x) <= BALD(x) (data processing). Rows are looked at by descending BALD until the k-th best
 EPIG exceeds the next BALD; no later row can win. Of a large pool the `candidates` rows of highest BALD are
 looked at. A row whose EPIG exceeds the highest BALD left out is a pick of the whole pool; a note counts such

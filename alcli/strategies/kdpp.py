@@ -1,7 +1,8 @@
 """Long feature vectors that point in different directions.
 
-The batch is drawn with probability proportional to the determinant of its Gram matrix, or it is the likeliest
-such batch. The Gram matrix is made of the features as they are. No label is looked at.
+The batch is drawn with probability proportional to the determinant of its Gram matrix. With selection=map a
+greedy search looks for the likeliest batch instead. The Gram matrix is made of the features as they are. No
+label is looked at.
 
 Source: Kulesza & Taskar 2012, "Determinantal point processes for machine learning", section 5; selection=map
 is the greedy search of Chen, Zhang & Zhou 2018, "Fast greedy MAP inference for determinantal point process",

@@ -1,4 +1,4 @@
-"""As ent-gradnorm, of a head that learnt to predict its losses.
+"""As ent-gradnorm, with a head trained to predict its losses.
 
 The head is fitted by `fit-head --head mlp --aux-loss`. Its loss-prediction branch moves the hidden layers in
 training and plays no part in the score, which is that of ent-gradnorm. A linear head has no layer that the

@@ -1,8 +1,8 @@
 """Rows whose predictions move most under noise in the weights.
 
 The deviations of a row's output under many perturbations of the weights make a vector. Greedy k-centre picks
-rows by these vectors: the point 0 is the first centre, and labelled rows are none. So picked rows move much,
-and in different ways. Only the head is perturbed, because the backbone is not available.
+rows by these vectors: the point 0 is the first centre, and labelled rows are no centres. So picked rows move
+much, and in different ways. Only the head is perturbed, because the backbone is not available.
 
 Inner products of the vectors of infinitely many perturbations are inner products of rows of the Jacobian of
 the output by the weights. For a linear head they are known, (h_i.h_j) <A_i, A_j> with A = diag(p) - p p^T, so
@@ -21,7 +21,7 @@ are perturbed, else 0.
 
 Source: Li, Yang, Gu, Zhan, Wang, Xu & Xu 2024, "Deep active learning with noise stability", eq. 1-2 and 6;
 the limit of many perturbations and its closed forms are ours. As in the published code, biases are perturbed
-only when asked for; that code also divides by the norm of the prediction (norm-output) and scales noise by
+only when asked for. The code also divides by the norm of the prediction (norm-output) and scales noise by
 layer.
 Cost: kernel 2 N (D + 3 C) flops for each column asked for, in practice a fraction of K columns
 (`numerics/diversity/columns.py`), and N (D + C) numbers. A hidden layer adds 2 N (D + C M) flops and N C M
@@ -37,11 +37,11 @@ Options:
         distance, kdpp draws by determinant, topnorm takes the longest, direction is k-centre on deviations of
         length 1.
     estimator: source of the deviations; kernel is the closed form (linear heads, or one hidden layer),
-        sampled draws noise, auto takes the closed form for linear heads.
+        sampled draws noise, auto takes the closed form for linear heads, else noise.
     samples: number of draws of noise with estimator=sampled.
     zeta: length of the noise relative to the length of the weights, with estimator=sampled.
-    scaling: length of the noise; global gives all weights together one direction, layer one direction to each
-        layer.
+    scaling: directions of the noise; global draws one direction over all weights, layer one direction for
+        each layer.
     perturb-bias: perturb the biases too, if true.
     norm-output: divide each row's deviations by the norm of its output, if true.
 """

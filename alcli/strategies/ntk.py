@@ -1,17 +1,17 @@
-"""Rows that change all predictions most, by a tangent kernel.
+"""Largest change of predictions, by a neural tangent kernel.
 
-Look-ahead: a kernel regression on the labelled rows stands for the head, by the head's neural tangent kernel.
-In closed form it says how the predictions of all N candidates would change by one more label. A *look*
-(numerics/tangent/look_ahead.py) holds these changes, for residuals R_NK of supposed labels; f_NK are the
-outputs of the regression, K of them, one a class. Labels count once, whatever their weight. In a regression
-the length of a supposed label's residual is its expectation under the predictive distribution.
+Look-ahead: the score of a row is the change, by its label, of the predictions of all N candidates. A kernel
+regression on the labelled rows stands for the head, by the head's neural tangent kernel, and gives the change
+in closed form. A *look* (numerics/tangent/look_ahead.py) holds these changes, for residuals R_NK of supposed
+labels; f_NK are the outputs of the regression, K of them, one a class. Labels count once, whatever their
+weight. In a regression the length of a supposed label's residual is its expectation under the predictive
+distribution.
 
 Source: Mohamadi, Bae & Sutherland 2022, "Making look-ahead active learning strategies feasible with neural
 tangent kernels", eq. 10-13, with the inverse that the printed v lacks. As a linear kernel has rank D1, there
-is a ridge, chosen by leave-one-out. Squared loss on one-hot labels. acquisition=flip and kernel=sum-of-logits
-are those of the published code, mlmoc and first-logit those of the paper. A linear head has one kernel.
-Projection on the simplex: Held, Wolfe & Crowder 1974, "Validation of subgradient optimization", section 3 (by
-sorting).
+is a ridge, chosen by leave-one-out. Squared loss on one-hot labels. The published code runs acquisition=flip
+and kernel=sum-of-logits, the paper says mlmoc and first-logit. A linear head has one kernel. Projection on
+the simplex: Held, Wolfe & Crowder 1974, "Validation of subgradient optimization", section 3 (by sorting).
 Cost: for N = 4000 candidates, and changes at the same rows, N^2 D1 flops (dual: N^2 (D + n) for n labelled
 rows); mlmoc-sq 4 N D1^2; emoc as mlmoc; flip N E (2 D1 + 3 K) and eer N E (2 D1 + 3 K log K) for E rows with
 3 labels; see numerics/tangent. Memory: pieces; never N x E.
@@ -34,8 +34,8 @@ Options:
         batch size.
     batch: choice of several rows; top takes the best scores, impute one row after another under the label
         that the regression predicts.
-    diversify: spread of a batch; none leaves it to chance, kmeanspp draws rows by the squared distance of
-        their changes.
+    diversify: remedy for near-copies in a batch; none does nothing, kmeanspp draws rows by the squared
+        distance of their changes.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def ntk(
 ) -> Selection:
     """Pick k rows by look-ahead.
 
-    Scores: the acquisition; with diversify the distance of a row's changes to those of the nearest picked row
-    (the first: their size). Raises UsageError for options that do not go together, DataError for labels that
-    are not known and kernels that are too large.
+    Scores: the acquisition; with diversify the distance of a row's changes to the changes of the nearest
+    picked row (the first: their size). Raises UsageError for options that do not go together, DataError for
+    labels that are not known and kernels that are too large.
     """
     at_least(1, candidates=candidates)
     auto_or_positive(ridge=ridge)

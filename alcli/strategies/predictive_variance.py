@@ -1,6 +1,6 @@
 """Largest posterior variance of the head's outputs.
 
-It serves regressions too. The labels so far matter only by the features of their rows.
+It serves regressions too. There the values of the labels matter only by the fitted noise and prior precision.
 
 Source: MacKay 1992, "Information-based objective functions for active data selection", section 4; score phi^T
 covariance phi for phi = [h; 1], mean over classes where each class has its own covariance. Under a Gaussian

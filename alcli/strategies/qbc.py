@@ -1,6 +1,6 @@
 """Rows on which the members of a committee disagree most.
 
-The members are those of an ensemble, or draws of another posterior.
+The committee is an ensemble, or draws of another posterior.
 
 Source: Seung, Opper & Sompolinsky 1992, "Query by committee"; vote-entropy: Dagan & Engelson 1995,
 "Committee-based sampling for training probabilistic classifiers"; kl: McCallum & Nigam 1998, "Employing EM

@@ -84,12 +84,12 @@ def refine(
     alpha: Annotated[float, share] = 0.4,
     candidates: Count = 5000,
 ) -> Selection:
-    """Pick k of the rows that remain after filtering. Scores: those of `uherding`."""
+    """Pick k of the rows that remain after filtering. Scores: as in `uherding`."""
     at_least(1, rounds=rounds, batches=batches, candidates=candidates)
     _known(filters=filters)
     share(alpha=alpha)
     rows, size, record = view.rows, max(k, candidates), {}
-    # All parts share these matrices, so they are computed once here.
+    # All parts share the features and the probabilities, which are computed once here.
     for need in ("features", "log_probs"):
         view.matrix(need)
     for i in range(rounds):

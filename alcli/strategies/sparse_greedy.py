@@ -10,8 +10,8 @@ Source: Shen et al. 2022, "Batch active learning from the perspective of sparse 
 in its general and its Bayesian form. The factors, the label distributions other than temp, and the fall-back
 are ours.
 Deviations: a row is chosen by the true decrease of the objective unless tau is given. Weights stay positive
-by shorter steps, not by clipping. alpha and beta default to alpha-rel |v|^2 / sum of the K largest sigma^2
-and beta-rel |v|^2 / K, where v is the mean gradient and sigma is E|g - E[g]| / N of each row.
+by shorter steps, not by clipping. alpha defaults to alpha-rel |v|^2 / sum of the K largest sigma^2, and beta
+to beta-rel |v|^2 / K. v is the mean gradient, and sigma is E|g - E[g]| / N of each row.
 Cost: per pick 2 N (D + C + K/2) flops, or 2 N D C where that is less; Bayesian 2 N S, after N S C for the
 rows.
 Memory: N (D + C), and 4 N K bytes up to 512 MiB; Bayesian 2 N S.
@@ -28,8 +28,8 @@ Options:
     beta: weight of the pull of the batch's weights to 1; none follows from beta-rel.
     alpha-rel: relative alpha, in units of |v|^2 / sum of the K largest sigma^2.
     beta-rel: relative beta, in units of |v|^2 / K.
-    tau: weight of the gradient in the rule of the paper that chooses a row; none chooses by the true
-        decrease.
+    tau: weight of the gradient in the paper's rule for choosing a row; none chooses by the true decrease of
+        the objective.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def sparse_greedy(
 ) -> Selection:
     """Pick k rows one by one.
 
-    Scores: the decrease of the objective when picked, in units of |v|^2. Weights: those of the gradients in
-    the sum, with mean 1.
+    Scores: the decrease of the objective when picked, in units of |v|^2. Weights: the weights of the
+    gradients in the sum, with mean 1.
     """
     found = expected_rows(view, form, label_dist, eps)
     problem = pose(found.rows, found.sigma_N, k, alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel)

@@ -60,8 +60,8 @@ def sparse_iht(
 ) -> Selection:
     """Pick k rows together.
 
-    Scores: max(s, 0)^2 / 2 + alpha sigma^2 at the best iterate. Weights: those of the gradients in the sum,
-    with mean 1.
+    Scores: max(s, 0)^2 / 2 + alpha sigma^2 at the best iterate. Weights: the weights of the gradients in the
+    sum, with mean 1.
     """
     found = expected_rows(view, form, label_dist, eps)
     problem = pose(found.rows, found.sigma_N, k, alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel)

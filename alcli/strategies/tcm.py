@@ -10,7 +10,7 @@ Cost: that of `typiclust`, or of `margin`.
 Passes: about 10, or 1.
 
 Options:
-    rounds: number of batches that TypiClust picks; labels at the start count as such.
+    rounds: number of batches that TypiClust picks; labels at the start count too.
 """
 
 from __future__ import annotations

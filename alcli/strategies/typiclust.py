@@ -1,7 +1,7 @@
 """Typical rows, one a cluster; clusters without labels first.
 
 k-means divides the rows into min(labelled + batch, `max-clusters`) clusters. Clusters are visited in rounds,
-those with the fewest labelled rows first, then the largest first, and clusters of at most `min-size` rows
+clusters with the fewest labelled rows first, then the largest first, and clusters of at most `min-size` rows
 last. Each visit picks the most typical unlabelled row. The typicality of a row is 1 / (mean squared distance
 to its nearest neighbours + 1e-5), where neighbours are the unlabelled rows of the cluster that are not picked
 yet: `neighbours` of them, or half of all of them where that is less.
@@ -9,8 +9,8 @@ yet: `neighbours` of them, or half of all of them where that is less.
 Source: Hacohen, Dekel & Weinshall 2022, "Active learning on a budget: opposite strategies suit high and low
 budgets", section 3.2 and Alg. 1, with the semantics of the published code: 500 clusters at most, clusters of
 at most 5 rows left out, 20 neighbours.
-Deviations: full k-means in place of mini-batches. Where clusters hold few rows on average, only those of at
-most half the average are left out, since the published limit would leave out most of a small pool. A batch
+Deviations: full k-means in place of mini-batches. Where clusters hold few rows on average, only clusters of
+at most half the average are left out, since the published limit would leave out most of a small pool. A batch
 that exhausts the clusters goes on with the small ones.
 Cost: k-means (about 10 iterations of 2 N D 500 flops), then O(m^2 D) per visited cluster of m rows.
 Passes: about 10.

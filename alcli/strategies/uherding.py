@@ -6,8 +6,8 @@ temperature of the head (`fit-head` finds it on held-out labels when asked to).
 Source: Bae, Oliveira & Sutherland 2025, "Uncertainty herding: one active learning method for all label
 budgets" (UHerding).
 Deviations: h is fixed at 1 unless asked for; the radius of the published rule, the smallest distance between
-labelled rows, shrinks as labels come (docs/strategies.md compares them). The temperature maximises the
-likelihood of held-out labels in place of minimising their calibration error. Coverage is measured on
+labelled rows, shrinks as labels come (docs/strategies.md compares the two rules). The temperature maximises
+the likelihood of held-out labels in place of minimising their calibration error. Coverage is measured on
 `evaluation` random candidates where there are more.
 Cost: that of `maxherding`, and the head's predictions for M rows; radius=published also L^2 D flops.
 Passes: 1.
