@@ -112,8 +112,8 @@ def open_stretch(signs_N: Int64) -> tuple[int, int]:
     """The (first, last) places between which the threshold may lie, however noisy the labels are.
 
     The first is the last row labelled with the class before any row labelled otherwise. The last is the first
-    row labelled otherwise behind all rows labelled with the class. Without such a row it is the end of the
-    order. Cost: O(N).
+    row labelled otherwise behind all rows labelled with the class. Without such a row it is the respective
+    end of the order. Cost: O(N).
     """
     of_class, others = np.flatnonzero(signs_N > 0), np.flatnonzero(signs_N < 0)
     sure_in = of_class[of_class < others[0]] if len(others) else of_class
