@@ -73,7 +73,7 @@ def installed(kind: Kind) -> list[str]:
 
 
 def provenance(kind: Kind, name: str) -> dict[str, str] | None:
-    """Where the code of a method comes from: file and SHA-256, or package and version; None for a method of alcli itself."""
+    """Tell the origin of the code of a method: file and SHA-256, or package and version; None for a method of alcli itself."""
     if is_file(name):
         path, _ = _parts(name)
         return {"file": path.name, "sha256": hashlib.sha256(_source(path)).hexdigest()}
