@@ -52,7 +52,9 @@ def _by_score(
     """The best scores per cost that fit."""
     ranked = select(strategy, view, view.n, seed=seed, options=options)
     if (ranked.scores_K < 0.0).any():
-        raise UsageError(f"scores of '{name}' can be negative, so a score per cost says nothing", hint="leave out -p cost-col")
+        raise UsageError(
+            f"scores of '{name}' can be negative, so a score per cost says nothing", hint="leave out -p cost-col"
+        )
     per_cost_K = finite32(ranked.scores_K.astype(np.float64) / costs_N[ranked.rows_K])
     order_K = np.argsort(-per_cost_K, kind="stable")
     rows_K = ranked.rows_K[order_K]
@@ -67,7 +69,11 @@ def _asked(strategy: Strategy, seed: int, options: Mapping[str, Any], view: View
 def _by_batches(choose: Choose, view: View, budget: float, costs_N: Float64) -> Selection:
     """A batch that fits as a whole; then what fits of one twice as large, and of batches of what is cheap enough for the rest."""
     whole = _largest_batch(choose, view, budget, costs_N)
-    parts, wanted, within = [whole], 2 * len(whole.rows_K) + 1, view  # a greedy choice goes on from its earlier picks in a larger batch
+    parts, wanted, within = (
+        [whole],
+        2 * len(whole.rows_K) + 1,
+        view,
+    )  # a greedy choice goes on from its earlier picks in a larger batch
     while True:
         taken = np.concatenate([part.rows_K for part in parts])
         left, others = budget - float(costs_N[taken].sum()), view.rows[~np.isin(view.rows, taken)]
@@ -86,7 +92,10 @@ def _by_batches(choose: Choose, view: View, budget: float, costs_N: Float64) -> 
 
 def _largest_batch(choose: Choose, view: View, budget: float, costs_N: Float64) -> Selection:
     """A batch that costs at most the budget, about as large as can be: sizes are tried that would spend it at the last one's prices."""
-    best, least = Selection(np.empty(0, np.int64), np.empty(0, np.float32)), view.n + 1  # least: a size that costs too much
+    best, least = (
+        Selection(np.empty(0, np.int64), np.empty(0, np.float32)),
+        view.n + 1,
+    )  # least: a size that costs too much
     k = min(view.n, int(np.ceil(budget / costs_N[view.rows].mean()))) if view.n else 0
     for _ in range(_TRIES):
         if not len(best.rows_K) < k < least:
@@ -106,7 +115,9 @@ def _fitting(batch: Selection, taken: Int64, budget: float, costs_N: Float64) ->
     is_new_K = ~np.isin(batch.rows_K, taken)
     is_new_K[is_new_K] = affordable(costs_N[batch.rows_K[is_new_K]], budget)
     weights_K = None if batch.weights_K is None else batch.weights_K[is_new_K]
-    return replace(batch, rows_K=batch.rows_K[is_new_K], scores_K=batch.scores_K[is_new_K], weights_K=weights_K, features_KD=None)
+    return replace(
+        batch, rows_K=batch.rows_K[is_new_K], scores_K=batch.scores_K[is_new_K], weights_K=weights_K, features_KD=None
+    )
 
 
 def affordable(costs_K: Float64, budget: float) -> Array:

@@ -67,7 +67,9 @@ def composed(name: str) -> Strategy:
 
     if embedding == "delta":
         return Strategy(run_on_changes, needs, pointwise=False, random=True)
-    return Strategy(run, needs, pointwise=False, random=selector in _DRAWS, samples=_SAMPLES if embedding == "samples" else 0)
+    return Strategy(
+        run, needs, pointwise=False, random=selector in _DRAWS, samples=_SAMPLES if embedding == "samples" else 0
+    )
 
 
 def _selected(view: View, k: int, rng: np.random.Generator, embedded: Embedded, selector: str) -> Selection:
@@ -80,7 +82,9 @@ def _selected(view: View, k: int, rng: np.random.Generator, embedded: Embedded, 
     return Selection(rows_M[picks_K], finite32(scores_K), notes=embedded.notes + notes)
 
 
-def _select_rows(embedded: Embedded, selector: str, k: int, rng: np.random.Generator) -> tuple[Int64, Float64, tuple[str, ...]]:
+def _select_rows(
+    embedded: Embedded, selector: str, k: int, rng: np.random.Generator
+) -> tuple[Int64, Float64, tuple[str, ...]]:
     rows, centres = embedded.rows, embedded.centres
     if selector == "kcenter":
         start_N = rows.sq_norms if embedded.from_zero and centres is None else None
@@ -141,8 +145,14 @@ def _likelihoods(view: View, k: int, rng: np.random.Generator) -> Embedded:
 
 
 EMBED: Mapping[str, Callable[[View, int, np.random.Generator], Embedded]] = {
-    "feature": _features, "prob": _probabilities, "grad": _gradients, "noise": _deviations, "delta": _changes, "samples": _likelihoods,
-}  # fmt: skip
+    "feature": _features,
+    "prob": _probabilities,
+    "grad": _gradients,
+    "noise": _deviations,
+    "delta": _changes,
+    "samples": _likelihoods,
+}
 WITH_LABELLED: Mapping[str, Callable[[View, int, np.random.Generator], Embedded]] = {
-    "feature": _features_with_labelled, "prob": _probabilities_with_labelled,
-}  # fmt: skip
+    "feature": _features_with_labelled,
+    "prob": _probabilities_with_labelled,
+}

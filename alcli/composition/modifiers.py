@@ -50,7 +50,10 @@ def mixed(name: str, look_up: Callable[[str], Strategy]) -> Strategy:
         except ValueError:
             value = np.nan
         if not part or not 0.0 < value < np.inf:
-            raise UsageError(f"a mix is made of NAME:SHARE with positive shares, got '{text}'", hint="for instance margin:0.8,random:0.2")
+            raise UsageError(
+                f"a mix is made of NAME:SHARE with positive shares, got '{text}'",
+                hint="for instance margin:0.8,random:0.2",
+            )
         parts.append(part)
         shares.append(value)
     if abs(sum(shares) - 1.0) > 1e-6:
@@ -58,30 +61,53 @@ def mixed(name: str, look_up: Callable[[str], Strategy]) -> Strategy:
     strategies = [look_up(part) for part in parts]
     choose = partial(_mixed, strategies, parts, np.array(shares))
     needs_classes = any(one.needs_classes for one in strategies)
-    return replace(_together(strategies, choose), numbers=None if needs_classes else _together([one.suited(True) for one in strategies], choose))
+    return replace(
+        _together(strategies, choose),
+        numbers=None if needs_classes else _together([one.suited(True) for one in strategies], choose),
+    )
 
 
 def _together(strategies: Sequence[Strategy], choose: Callable[..., Selection]) -> Strategy:
     """What several strategies are as one: it needs what any of them does, and does without a head where all do."""
     return replace(
         _around(strategies[0], choose),
-        needs=tuple(dict.fromkeys(need for one in strategies for need in one.needs)), random=any(one.random for one in strategies),
-        posterior=next((one.posterior for one in strategies if one.needs_posterior), strategies[0].posterior), parts=tuple(strategies),
+        needs=tuple(dict.fromkeys(need for one in strategies for need in one.needs)),
+        random=any(one.random for one in strategies),
+        posterior=next((one.posterior for one in strategies if one.needs_posterior), strategies[0].posterior),
+        parts=tuple(strategies),
         cold=all(one.cold or not one.needs_head for one in strategies),
-    )  # fmt: skip
+    )
 
 
 def _around(strategy: Strategy, compound: Callable[..., Selection]) -> Strategy:
     """A strategy that chooses by `compound`, with the head that this one and its predictions need."""
     needs = tuple(dict.fromkeys([*strategy.needs, *_NEEDS]))
-    return replace(strategy, needs=needs, pointwise=False, single=None, samples=0, numbers=None, compound=compound, parts=(strategy,), cold=False)
+    return replace(
+        strategy,
+        needs=needs,
+        pointwise=False,
+        single=None,
+        samples=0,
+        numbers=None,
+        compound=compound,
+        parts=(strategy,),
+        cold=False,
+    )
 
 
-def _prefiltered(strategy: Strategy, share: float, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
+def _prefiltered(
+    strategy: Strategy, share: float, view: View, k: int, seed: int, options: Mapping[str, Any]
+) -> Selection:
     most = max(k, ceil(round(share * view.n, 9)))
     kept = select(_MARGIN, view, most, seed=seed, options={}).rows_K
     chosen = select(strategy, view.among(kept), k, seed=seed, options=options)
-    return replace(chosen, notes=(*chosen.notes, f"chose among the {most} of {view.n} candidates of smallest margin (prefilter={share:g})"))
+    return replace(
+        chosen,
+        notes=(
+            *chosen.notes,
+            f"chose among the {most} of {view.n} candidates of smallest margin (prefilter={share:g})",
+        ),
+    )
 
 
 def _balanced(strategy: Strategy, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
@@ -89,13 +115,20 @@ def _balanced(strategy: Strategy, view: View, k: int, seed: int, options: Mappin
     found, sizes = np.unique(classes_N, return_counts=True)
     chosen = {
         f"class-{c}": select(strategy, view.among(view.rows[classes_N == c]), int(quota), seed=seed, options=options)
-        for c, quota in zip(found, equal_shares(sizes, k) if k >= len(found) else turns(len(found), k, view.n_labelled)) if quota
-    }  # fmt: skip
+        for c, quota in zip(found, equal_shares(sizes, k) if k >= len(found) else turns(len(found), k, view.n_labelled))
+        if quota
+    }
     return in_turn(chosen, f"predicted classes in turn: {len(chosen)} (balance=predicted)")
 
 
 def _mixed(
-    strategies: Sequence[Strategy], names: Sequence[str], shares_P: Array, view: View, k: int, seed: int, options: Mapping[str, Any]
+    strategies: Sequence[Strategy],
+    names: Sequence[str],
+    shares_P: Array,
+    view: View,
+    k: int,
+    seed: int,
+    options: Mapping[str, Any],
 ) -> Selection:
     draw = float(np.random.default_rng(np.random.SeedSequence([seed, view.n_labelled])).random())
     left, chosen, took, said = view.rows, [], [], []

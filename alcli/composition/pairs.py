@@ -10,8 +10,14 @@ EMBEDDINGS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "feature": (("features",), "the features"),
     "prob": (("log_probs",), "class probabilities"),
     "grad": (("hidden", "log_probs"), "gradients of the loss at the predicted labels, as in badge"),
-    "noise": (("features", "network"), "deviations of the predictions under noise on the weights, as in noise-stability"),
-    "delta": (("features", "labelled", "labelled_targets", "network", "row_key"), "changes of all predictions by a row's label, as in ntk"),
+    "noise": (
+        ("features", "network"),
+        "deviations of the predictions under noise on the weights, as in noise-stability",
+    ),
+    "delta": (
+        ("features", "labelled", "labelled_targets", "network", "row_key"),
+        "changes of all predictions by a row's label, as in ntk",
+    ),
     "samples": (("sample_log_probs",), "expected log-likelihoods under draws of the posterior, as in acs-fw"),
 }
 SELECTORS: Mapping[str, str] = {
@@ -26,7 +32,10 @@ SELECTORS: Mapping[str, str] = {
 }
 _BY_PRODUCTS = "{} rows are known by their inner products alone, and fw adds rows up"
 REFUSED: Mapping[tuple[str, str], tuple[str, str]] = {
-    ("prob", "topnorm"): ("the longest vector of probabilities is that of the surest row, whose label teaches least", "for the least sure use -s margin"),
+    ("prob", "topnorm"): (
+        "the longest vector of probabilities is that of the surest row, whose label teaches least",
+        "for the least sure use -s margin",
+    ),
     ("noise", "fw"): (_BY_PRODUCTS.format("noise"), "use grad/fw or samples/fw"),
     ("delta", "fw"): (_BY_PRODUCTS.format("delta"), "use grad/fw or samples/fw"),
 }
@@ -45,5 +54,7 @@ def halves(name: str) -> tuple[str, str]:
             raise UsageError(f"'{name}': no {kind} is named '{half}'", hint=f"{kind}s: {', '.join(known)}")
     if (embedding, selector) in REFUSED:
         why, instead = REFUSED[embedding, selector]
-        raise UsageError(f"'{name}': embedding '{embedding}' does not go with selector '{selector}': {why}", hint=instead)
+        raise UsageError(
+            f"'{name}': embedding '{embedding}' does not go with selector '{selector}': {why}", hint=instead
+        )
     return embedding, selector

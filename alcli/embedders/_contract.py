@@ -94,7 +94,9 @@ def require(library: str, extra: str) -> ModuleType:
                 _LIBRARIES[library] = importlib.import_module(library)
             except ImportError as error:
                 why = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be imported ({error})"
-                raise UnavailableError(f"the library '{library}' {why}", hint=f"pip install 'alcli[{extra}]'") from error
+                raise UnavailableError(
+                    f"the library '{library}' {why}", hint=f"pip install 'alcli[{extra}]'"
+                ) from error
         return _LIBRARIES[library]
 
 
@@ -107,4 +109,6 @@ def refuse_layer(request: Request, owner: str) -> None:
 def refuse_device(request: Request, owner: str) -> None:
     """Raise UsageError when a device is asked of a model that runs on the processor alone."""
     if request.device not in ("auto", "cpu"):
-        raise UsageError(f"{owner} runs on the processor, so there is no --device {request.device}", hint="leave --device out")
+        raise UsageError(
+            f"{owner} runs on the processor, so there is no --device {request.device}", hint="leave --device out"
+        )

@@ -13,7 +13,9 @@ from alcli.errors import AlcliError, InputError, UsageError, printable
 def check_name(argument: str, owner: str) -> None:
     """Raise UsageError without a name, InputError when it looks like a path and is none."""
     if not argument:
-        raise UsageError(f"{owner}: give a model name or a folder after the colon", hint=f"for example -m {owner}:./my-model")
+        raise UsageError(
+            f"{owner}: give a model name or a folder after the colon", hint=f"for example -m {owner}:./my-model"
+        )
     if argument.startswith((".", "/", "~")) and not Path(argument).is_dir():
         raise InputError(f"{printable(argument)}: there is no such model folder", hint=f"-m {owner}:NAME_OR_PATH")
 
@@ -22,7 +24,11 @@ def cannot_load(argument: str, owner: str, error: Exception) -> AlcliError:
     """What to say when loading failed: the first line of the library's reason, and that it may be offline."""
     reason = printable(next(iter(str(error).strip().splitlines()), type(error).__name__))[:300]
     offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
-    hint = "HF_HUB_OFFLINE is set, so only folders and models downloaded before can be used" if offline else "is the name right?"
+    hint = (
+        "HF_HUB_OFFLINE is set, so only folders and models downloaded before can be used"
+        if offline
+        else "is the name right?"
+    )
     return InputError(f"{owner}: '{printable(argument)}' cannot be loaded ({reason})", hint=hint)
 
 

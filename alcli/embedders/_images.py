@@ -40,7 +40,9 @@ def image_options(size: str | None, mode: Mode, mean: str, std: str, owner: str)
     """Options from their texts on the command line, before the model is loaded; a `!` after the size means squash. Raises UsageError."""
     match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?(!?)", size or "1")
     if not match:
-        raise UsageError(f"{owner}: parameter 'image-size' must look like 224, 224x320 (height x width) or 224! (change proportions), got '{size}'")
+        raise UsageError(
+            f"{owner}: parameter 'image-size' must look like 224, 224x320 (height x width) or 224! (change proportions), got '{size}'"
+        )
     chosen = (int(match[1]), int(match[2] or match[1])) if size else None
     means, stds = (_per_channel(name, text, owner) for name, text in (("mean", mean), ("std", std)))
     if (stds <= 0).any():
@@ -50,11 +52,16 @@ def image_options(size: str | None, mode: Mode, mean: str, std: str, owner: str)
 
 def fitted_to(options: ImageOptions, shape_CHW: Sequence[Any], owner: str) -> ImageOptions:
     """`options` with what was left open taken from the input shape of the model, whose entries are integers where they are fixed."""
-    channels, *size = [n if isinstance(n, int) else None for n in shape_CHW] if len(shape_CHW) == 3 else [None, None, None]
+    channels, *size = (
+        [n if isinstance(n, int) else None for n in shape_CHW] if len(shape_CHW) == 3 else [None, None, None]
+    )
     mode: Mode = options.mode if options.mode != "auto" else "L" if channels == 1 else "RGB"
     expected = len(mode)  # one letter a channel
     if channels not in (None, expected):
-        raise UsageError(f"{owner} takes images of {channels} channels, mode {mode} has {expected}", hint="set -p mode=L or -p mode=RGB")
+        raise UsageError(
+            f"{owner} takes images of {channels} channels, mode {mode} has {expected}",
+            hint="set -p mode=L or -p mode=RGB",
+        )
     wrong = {len(values) for values in (options.mean, options.std)} - {1, expected}
     if wrong:
         raise UsageError(f"{owner}: mean and std must be one number or {expected}, one for each channel of mode {mode}")
@@ -90,7 +97,9 @@ def picture_reader() -> Callable[[Any], Any]:
         try:
             with pil.open(item if isinstance(item, Path) else io.BytesIO(item)) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
-                    what = f"the image has {picture.width} x {picture.height} pixels, more than the limit of {MAX_PIXELS}"
+                    what = (
+                        f"the image has {picture.width} x {picture.height} pixels, more than the limit of {MAX_PIXELS}"
+                    )
                     raise DataError(what, hint="scale it down first")
                 return operations.exif_transpose(picture)
         except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:

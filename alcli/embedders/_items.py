@@ -22,7 +22,9 @@ def read_text(item: Any) -> str:
     try:
         return item.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"the file is not UTF-8 ({error.reason} at byte {error.start})", hint="convert it to UTF-8") from error
+        raise DataError(
+            f"the file is not UTF-8 ({error.reason} at byte {error.start})", hint="convert it to UTF-8"
+        ) from error
     except OSError as error:
         raise InputError(f"the file '{printable(item)}' cannot be opened ({error.strerror})") from error
 
@@ -77,7 +79,9 @@ def in_pieces(run: Callable[[Array], Array], batch: Array, size: int | None, poo
     """Rows [n, D] of a model that takes `size` items at a time, None for any number. run: its output for one piece. Raises as `as_rows`."""
     step = size or len(batch)
     pieces = (batch[first : first + step] for first in range(0, len(batch), step))
-    return np.concatenate([as_rows(run(padded_to(piece, size)), size or len(piece), pool, owner)[: len(piece)] for piece in pieces])
+    return np.concatenate(
+        [as_rows(run(padded_to(piece, size)), size or len(piece), pool, owner)[: len(piece)] for piece in pieces]
+    )
 
 
 def digest_of(path: Path) -> str:
@@ -96,7 +100,10 @@ def digest_of(path: Path) -> str:
 def model_file(argument: str, owner: str, suffixes: str) -> Path:
     """The file a model is in. Raises UsageError without a name, InputError without a file."""
     if not argument:
-        raise UsageError(f"{owner}: name a file ({suffixes}) after the colon", hint=f"for example -m {owner}:model{suffixes.split()[0]}")
+        raise UsageError(
+            f"{owner}: name a file ({suffixes}) after the colon",
+            hint=f"for example -m {owner}:model{suffixes.split()[0]}",
+        )
     path = Path(argument)
     if not path.is_file():
         raise InputError(f"{printable(argument)}: there is no such model file", hint=f"-m {owner}:FILE takes a path")

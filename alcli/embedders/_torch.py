@@ -13,6 +13,7 @@ from alcli.errors import DataError, UnavailableError, UsageError
 
 _LISTED = 10
 
+
 def torch_on(device: str, extra: str) -> tuple[ModuleType, Any]:
     """(torch, its device). "auto" is the GPU where there is one. Raises UsageError for no device, UnavailableError for an absent one."""
     torch = require("torch", extra)
@@ -25,7 +26,9 @@ def torch_on(device: str, extra: str) -> tuple[ModuleType, Any]:
     try:
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UnavailableError(f"--device {device} cannot be used ({str(error).splitlines()[0]})", hint="use --device cpu") from error
+        raise UnavailableError(
+            f"--device {device} cannot be used ({str(error).splitlines()[0]})", hint="use --device cpu"
+        ) from error
     return torch, chosen
 
 
@@ -72,7 +75,11 @@ def as_array(output: Any, owner: str) -> Any:
     if isinstance(output, (tuple, list)) and len(output) == 1:
         output = output[0]
     if not hasattr(output, "detach"):
-        found = f"a {type(output).__name__} of {len(output)}" if isinstance(output, (tuple, list, dict)) else f"a {type(output).__name__}"
+        found = (
+            f"a {type(output).__name__} of {len(output)}"
+            if isinstance(output, (tuple, list, dict))
+            else f"a {type(output).__name__}"
+        )
         raise DataError(f"{owner} returned {found}, expected one tensor", hint="choose the tensor by --layer MODULE")
     output = output.detach().cpu()
     return (output if output.dtype.itemsize > 2 else output.float()).numpy()

@@ -26,7 +26,9 @@ _LARGEST = 1 << 20
 
 
 @embedder(takes={"text"})
-def hashing(argument: str, request: Request, *, lowercase: bool = True, words: bool = True, ngrams: str = "3-5") -> Encoder:
+def hashing(
+    argument: str, request: Request, *, lowercase: bool = True, words: bool = True, ngrams: str = "3-5"
+) -> Encoder:
     """`hashing:DIM`: D = DIM. lowercase: fold case. words: count whole words. ngrams: lengths of character n-grams, as 3-5, or none."""
     refuse_layer(request, "hashing")
     refuse_device(request, "hashing")
@@ -69,7 +71,9 @@ def _hash_piece(texts: list[str], dim: int, words: bool, lengths: range) -> Floa
     rows, keys = (packed >> np.uint64(48)).astype(np.int64), splitmix64(packed & np.uint64(0xFFFFFFFFFFFF))
     sign = np.where(keys >> np.uint64(63), 1.0, -1.0)
     column = ((keys & np.uint64(0xFFFFFFFF)) % np.uint64(dim)).astype(np.int64)
-    sums = np.bincount(rows * dim + column, sign * (1.0 + np.log(counts)), minlength=len(texts) * dim).reshape(len(texts), dim)
+    sums = np.bincount(rows * dim + column, sign * (1.0 + np.log(counts)), minlength=len(texts) * dim).reshape(
+        len(texts), dim
+    )
     norms = np.sqrt(np.einsum("bd,bd->b", sums, sums))
     return (sums / np.where(norms > 0, norms, 1.0)[:, None]).astype(np.float32)
 
@@ -96,7 +100,9 @@ def _words(texts: list[str]) -> tuple[Int64, Keys]:
 
 def _dimension(argument: str) -> int:
     if not argument.isdecimal() or not 1 <= int(argument) <= _LARGEST:
-        raise UsageError(f"hashing: expected a dimension of 1 to {_LARGEST}, got '{argument}'", hint="for example -m hashing:512")
+        raise UsageError(
+            f"hashing: expected a dimension of 1 to {_LARGEST}, got '{argument}'", hint="for example -m hashing:512"
+        )
     return int(argument)
 
 
@@ -107,5 +113,3 @@ def _lengths(text: str) -> range:
     if not match or int(match[2] or match[1]) < int(match[1]):
         raise UsageError(f"hashing: parameter 'ngrams' must look like 3-5, 3 or none, got '{text}'")
     return range(int(match[1]), int(match[2] or match[1]) + 1)
-
-

@@ -17,7 +17,13 @@ from alcli.embedders._images import Mode, array_reader, fitted_to, image_options
 from alcli.embedders._items import digest_of, in_pieces, model_file, read_array, read_text, stacked
 from alcli.errors import DataError, UnavailableError, UsageError, printable
 
-_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(int64)": "int64", "tensor(int32)": "int32"}
+_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+}
 
 
 @embedder(takes={"text", "image", "array"})
@@ -53,10 +59,18 @@ def onnx(
         batch = np.array(items, object) if request.kind == "text" else stacked(items).astype(_TYPES[kind])
         if request.kind == "image" and channels_last:
             batch = batch.transpose(0, 2, 3, 1)
-        return in_pieces(lambda piece: np.asarray(session.run([output_name], {name: np.ascontiguousarray(piece)})[0]), batch, fixed, pool, owner)
+        return in_pieces(
+            lambda piece: np.asarray(session.run([output_name], {name: np.ascontiguousarray(piece)})[0]),
+            batch,
+            fixed,
+            pool,
+            owner,
+        )
 
     shape_CHW = [*shape[3:], *shape[1:3]] if channels_last else shape[1:]
-    prepare = {"text": read_text, "array": read_array}.get(request.kind) or array_reader(fitted_to(options, shape_CHW, owner))
+    prepare = {"text": read_text, "array": read_array}.get(request.kind) or array_reader(
+        fitted_to(options, shape_CHW, owner)
+    )
     return Encoder(encode, prepare=prepare, revision=digest_of(path), concurrent=request.device in ("auto", "cpu"))
 
 
@@ -82,7 +96,9 @@ def _session(path: Path, request: Request, owner: str) -> tuple[Any, str]:
             return session, _only(outputs, owner)
         if request.layer in outputs:
             return session, request.layer
-        settings.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.resolve().parent))
+        settings.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
+        )
         model, tensor = _with_output(path, request.layer, owner)
         return runtime.InferenceSession(model, settings, providers=providers), tensor
     except (DataError, UsageError, UnavailableError):
@@ -93,7 +109,9 @@ def _session(path: Path, request: Request, owner: str) -> tuple[Any, str]:
 
 def _only(outputs: list[str], owner: str) -> str:
     if len(outputs) != 1:
-        raise UsageError(f"{owner} has {len(outputs)} outputs ({', '.join(outputs)})", hint="choose one by --layer NAME")
+        raise UsageError(
+            f"{owner} has {len(outputs)} outputs ({', '.join(outputs)})", hint="choose one by --layer NAME"
+        )
     return outputs[0]
 
 

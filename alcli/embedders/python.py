@@ -36,7 +36,10 @@ def python(argument: str, request: Request, **options: str) -> Encoder:
     try:
         inspect.signature(factory).bind(**values)
     except TypeError as error:
-        raise UsageError(f"{owner} cannot be called with these -p options: {error}", hint="options are keyword arguments of the factory") from error
+        raise UsageError(
+            f"{owner} cannot be called with these -p options: {error}",
+            hint="options are keyword arguments of the factory",
+        ) from error
     except ValueError:  # a factory written in C has no signature
         pass
     run = _called(factory, values, owner)
@@ -53,13 +56,18 @@ def python(argument: str, request: Request, **options: str) -> Encoder:
 def _factory(argument: str) -> Callable[..., Any]:
     module_name, colon, name = argument.partition(":")
     if not (module_name and colon and name):
-        raise UsageError(f"python: expected package.module:factory, got '{argument}'", hint="for example -m python:mymodels.encoders:small")
+        raise UsageError(
+            f"python: expected package.module:factory, got '{argument}'",
+            hint="for example -m python:mymodels.encoders:small",
+        )
     found: Any = _imported(module_name)
     for part in name.split("."):
         found = getattr(found, part, None)
     if not callable(found):
         what = "has no" if found is None else "has something that cannot be called as its"
-        raise InputError(f"python: module '{module_name}' {what} '{name}'", hint="name a function that returns the encoding function")
+        raise InputError(
+            f"python: module '{module_name}' {what} '{name}'", hint="name a function that returns the encoding function"
+        )
     return found
 
 
@@ -70,9 +78,13 @@ def _imported(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise InputError(f"python: there is no module '{error.name}'", hint="it must be installed, or lie in the current folder") from error
+        raise InputError(
+            f"python: there is no module '{error.name}'", hint="it must be installed, or lie in the current folder"
+        ) from error
     except Exception as error:  # importing runs the user's code
-        raise InputError(f"python: importing '{name}' failed with {type(error).__name__}: {printable(error)}") from error
+        raise InputError(
+            f"python: importing '{name}' failed with {type(error).__name__}: {printable(error)}"
+        ) from error
 
 
 def _called(factory: Callable[..., Any], values: dict[str, Any], owner: str) -> Callable[[list[Any]], Any]:

@@ -19,7 +19,12 @@ from alcli.errors import UsageError
 
 @embedder(takes={"text"})
 def sentence_transformers(
-    argument: str, request: Request, *, revision: str | None = None, prompt: str | None = None, max_length: int | None = None
+    argument: str,
+    request: Request,
+    *,
+    revision: str | None = None,
+    prompt: str | None = None,
+    max_length: int | None = None,
 ) -> Encoder:
     """`sentence-transformers:NAME_OR_PATH`. revision: commit of the hub. prompt: put before every text. max_length: tokens kept."""
     owner = "sentence-transformers"
@@ -33,7 +38,9 @@ def sentence_transformers(
     silence(require("transformers", "text"))
     try:
         options = {"use_safetensors": True}
-        model = library.SentenceTransformer(argument, device=str(device), trust_remote_code=False, revision=revision, model_kwargs=options)
+        model = library.SentenceTransformer(
+            argument, device=str(device), trust_remote_code=False, revision=revision, model_kwargs=options
+        )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise cannot_load(argument, owner, error) from error
     if max_length is not None:

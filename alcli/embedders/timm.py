@@ -18,7 +18,11 @@ from alcli.errors import InputError, UsageError, printable
 
 @embedder(takes={"image"})
 def timm(
-    argument: str, request: Request, *, pretrained: bool = True, pool: Literal["none", "mean", "first", "flatten"] = "none"
+    argument: str,
+    request: Request,
+    *,
+    pretrained: bool = True,
+    pool: Literal["none", "mean", "first", "flatten"] = "none",
 ) -> Encoder:
     """`timm:NAME`. pretrained: false gives random weights, for trying things out. pool: of further axes of a `--layer`."""
     owner = f"timm:{argument}"
@@ -32,7 +36,9 @@ def timm(
     try:
         model = library.create_model(argument, pretrained=pretrained, num_classes=0).to(device).eval()
     except (RuntimeError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{owner} cannot be loaded ({printable(error)[:300]})", hint="is the name right, and is the network there?") from error
+        raise InputError(
+            f"{owner} cannot be loaded ({printable(error)[:300]})", hint="is the name right, and is the network there?"
+        ) from error
     data = require("timm.data", "image")
     transform = data.create_transform(**data.resolve_model_data_config(model), is_training=False)
     channels = model.pretrained_cfg.get("input_size", (3, 0, 0))[0]

@@ -51,13 +51,21 @@ def torch(
     def encode(items: list[Any]) -> Array:
         one_thread(library)
         with library.inference_mode():
-            return in_pieces(lambda piece: as_array(run(library.from_numpy(piece).to(device)), owner), stacked(items), fixed, pool, owner)
+            return in_pieces(
+                lambda piece: as_array(run(library.from_numpy(piece).to(device)), owner),
+                stacked(items),
+                fixed,
+                pool,
+                owner,
+            )
 
     prepare = array_reader(fitted_to(options, shape[1:], owner)) if request.kind == "image" else read_array
     return Encoder(encode, prepare=prepare, revision=digest_of(path), concurrent=device.type == "cpu")
 
 
-def _loaded(path: Path, torch: ModuleType, device: Any, layer: str | None, owner: str) -> tuple[Callable[[Any], Any], tuple[Any, ...]]:
+def _loaded(
+    path: Path, torch: ModuleType, device: Any, layer: str | None, owner: str
+) -> tuple[Callable[[Any], Any], tuple[Any, ...]]:
     """(the model as a function of one batch, the shape of that batch as far as it is known: integers where it is fixed)."""
     kind = _kind_of(path)
     with warnings.catch_warnings():
@@ -68,24 +76,32 @@ def _loaded(path: Path, torch: ModuleType, device: Any, layer: str | None, owner
                 return (script if layer is None else cut_before(script, layer, torch, owner)), ()
             program = torch.export.load(str(path))
         except (RuntimeError, ValueError, OSError, KeyError, AttributeError) as error:
-            raise DataError(f"{printable(path)}: cannot be loaded ({printable(error).strip()[:300]})", hint=_EXPORT_HINT) from error
+            raise DataError(
+                f"{printable(path)}: cannot be loaded ({printable(error).strip()[:300]})", hint=_EXPORT_HINT
+            ) from error
         shape = _input_shape(program, owner)
         module = program.module() if layer is None else torch.export.unflatten(program)
         return tapped(module.to(device), layer, owner), shape
 
 
 def _kind_of(path: Path) -> str:
-    """"export" or "torchscript", by the entries of the archive. Raises DataError for anything else, a pickle above all."""
+    """ "export" or "torchscript", by the entries of the archive. Raises DataError for anything else, a pickle above all."""
     try:
         with zipfile.ZipFile(path) as archive:
             inner = {name.partition("/")[2] for name in archive.namelist()}
     except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{printable(path)}: is neither a torch.export nor a TorchScript file", hint=_EXPORT_HINT) from error
+        raise DataError(
+            f"{printable(path)}: is neither a torch.export nor a TorchScript file", hint=_EXPORT_HINT
+        ) from error
     if "archive_format" in inner or "serialized_exported_program.json" in inner:
         return "export"
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
         return "torchscript"
-    what = "holds a pickle (torch.save), which is never loaded" if "data.pkl" in inner else "is neither a torch.export nor a TorchScript file"
+    what = (
+        "holds a pickle (torch.save), which is never loaded"
+        if "data.pkl" in inner
+        else "is neither a torch.export nor a TorchScript file"
+    )
     raise DataError(f"{printable(path)}: {what}", hint=_EXPORT_HINT)
 
 

@@ -21,7 +21,12 @@ _LONGEST = 1 << 20
 
 @embedder(takes={"text"})
 def transformers(
-    argument: str, request: Request, *, pooling: Literal["mean", "cls"] = "mean", max_length: int | None = None, revision: str | None = None
+    argument: str,
+    request: Request,
+    *,
+    pooling: Literal["mean", "cls"] = "mean",
+    max_length: int | None = None,
+    revision: str | None = None,
 ) -> Encoder:
     """`transformers:NAME_OR_PATH`. `--layer K` takes the hidden state after block K (0: the embeddings); default the last."""
     owner = "transformers"
@@ -32,7 +37,9 @@ def transformers(
     silence(library)
     try:
         tokenizer = library.AutoTokenizer.from_pretrained(argument, revision=revision, trust_remote_code=False)
-        model = library.AutoModel.from_pretrained(argument, revision=revision, trust_remote_code=False, use_safetensors=True)
+        model = library.AutoModel.from_pretrained(
+            argument, revision=revision, trust_remote_code=False, use_safetensors=True
+        )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise cannot_load(argument, owner, error) from error
     model = model.to(device).eval()
@@ -73,12 +80,16 @@ def _layer(text: str | None, config: Any, owner: str) -> int | None:
     except ValueError:
         layer = count + 1
     if not -count - 1 <= layer <= count:
-        raise UsageError(f"{owner}: --layer must be a number from 0 (embeddings) to {count} (last block), or negative from the end, got '{text}'")
+        raise UsageError(
+            f"{owner}: --layer must be a number from 0 (embeddings) to {count} (last block), or negative from the end, got '{text}'"
+        )
     return layer
 
 
 def _token_limit(asked: int | None, tokenizer: Any, config: Any, owner: str) -> int:
-    known = [n for n in (tokenizer.model_max_length, getattr(config, "max_position_embeddings", None)) if n and n < _LONGEST]
+    known = [
+        n for n in (tokenizer.model_max_length, getattr(config, "max_position_embeddings", None)) if n and n < _LONGEST
+    ]
     limit = min(known, default=512)
     if asked is not None and not 1 <= asked <= limit:
         raise UsageError(f"{owner}: parameter 'max-length' must be from 1 to {limit} for this model, got {asked}")

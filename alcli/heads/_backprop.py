@@ -59,7 +59,9 @@ class Trained:
     branch: Branch | None = None
 
 
-def train(data: Training, schedule: Schedule, *, held_out: Training | None = None, start: NetworkHead | None = None) -> Trained:
+def train(
+    data: Training, schedule: Schedule, *, held_out: Training | None = None, start: NetworkHead | None = None
+) -> Trained:
     """Train on `data`. held_out: what to stop by, where the schedule has patience. start: a head whose weights to begin at.
 
     The same data, schedule and start give the same bits at any number of threads. Raises UnavailableError without torch, DataError
@@ -103,7 +105,9 @@ class _Descent:
     def __init__(self, torch: ModuleType, data: Training, schedule: Schedule, start: NetworkHead | None) -> None:
         self._torch, self._schedule = torch, schedule
         self._scale = _Scale(data.X_LD.astype(np.float64), data.weights_L)
-        self._target_scale = None if data.n_classes is not None else _Scale(data.y_L[:, None].astype(np.float64), data.weights_L)
+        self._target_scale = (
+            None if data.n_classes is not None else _Scale(data.y_L[:, None].astype(np.float64), data.weights_L)
+        )
         self._rows = self._tensors(data)
         layers = self._initial(data) if start is None else self._unfolded(start)
         self._parameters = [torch.tensor(array, requires_grad=True) for layer in layers for array in layer]
@@ -131,7 +135,10 @@ class _Descent:
                 break
         values = [p.detach().numpy().copy() for p in (self._everything if kept is None else kept)]
         if not all(np.isfinite(value).all() for value in values):
-            raise DataError("the hidden layers did not stay finite in training", hint="lower -p learning-rate, or normalise the features")
+            raise DataError(
+                "the hidden layers did not stay finite in training",
+                hint="lower -p learning-rate, or normalise the features",
+            )
         main, beside = values[: len(self._parameters)], values[len(self._parameters) :]
         hidden = list(zip(main[0::2], main[1::2]))[:-1]
         hidden[0] = self._scale.folded(hidden[0])

@@ -41,7 +41,9 @@ class Branch:
 
     def arrays(self) -> dict[str, Array]:
         named = {**{f"branch{i}": tap for i, tap in enumerate(self.taps)}, "branch": self.last}
-        return {f"{name}.{part}": array for name, layer in named.items() for part, array in zip(("weight", "bias"), layer)}
+        return {
+            f"{name}.{part}": array for name, layer in named.items() for part, array in zip(("weight", "bias"), layer)
+        }
 
     def settings(self) -> dict[str, Any]:
         return {"units": self.units, "taps_input": self.taps_input}
@@ -53,6 +55,7 @@ class Branch:
         tapped = dims if taps_input else dims[1:]
         shapes = {f"branch{i}": (units, dim) for i, dim in enumerate(tapped)} | {"branch": (1, units * len(tapped))}
         layers = [
-            (stored.tensor(arrays, f"{name}.weight", shape), stored.tensor(arrays, f"{name}.bias", shape[:1])) for name, shape in shapes.items()
+            (stored.tensor(arrays, f"{name}.weight", shape), stored.tensor(arrays, f"{name}.bias", shape[:1]))
+            for name, shape in shapes.items()
         ]
         return cls(tuple(layers[:-1]), layers[-1], taps_input)

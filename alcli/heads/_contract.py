@@ -215,7 +215,10 @@ class HeadFamily:
 
 
 def head(
-    *, tasks: set[str], random: bool = False, restore: Callable[[Mapping[str, Array], Mapping[str, Any]], Head] = LinearHead.from_arrays
+    *,
+    tasks: set[str],
+    random: bool = False,
+    restore: Callable[[Mapping[str, Array], Mapping[str, Any]], Head] = LinearHead.from_arrays,
 ) -> Callable[[F], F]:
     """Declare a function (data: Training, prior_precision: float | None, start: Head | None, *, [seed,] options) -> Head.
 

@@ -69,16 +69,22 @@ def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_updat
     head, posterior = fitted, None
     if spec.posterior is not None:
         mean_CD1, posterior = spec.posterior.fit(
-            fitted.W_CD1, evidence_of(fitted, data), prior_precision=fitted.prior_precision,
+            fitted.W_CD1,
+            evidence_of(fitted, data),
+            prior_precision=fitted.prior_precision,
             curvature=_curvature(data, spec, fitted, refit, tune_update),
-            noise_variance=fitted.noise_variance if fitted.link == "identity" else None, seed=spec.seed, **spec.posterior_options,
+            noise_variance=fitted.noise_variance if fitted.link == "identity" else None,
+            seed=spec.seed,
+            **spec.posterior_options,
         )
         head = fitted.with_last_layer(mean_CD1).with_diagnostics(**posterior.figures)
     model = Model(head, posterior, fitted.temperature, spec.gamma)
     return model if spec.calibrate == "none" else calibrated(model, data, refit, seed=spec.seed)
 
 
-def _curvature(data: Training, spec: FitSpec, fitted: Head, refit: Callable[[Training], Head], tune_update: bool) -> float:
+def _curvature(
+    data: Training, spec: FitSpec, fitted: Head, refit: Callable[[Training], Head], tune_update: bool
+) -> float:
     """As the user says; else exact under squared loss; else measured, where updates are exact; else the posterior's default."""
     if spec.posterior is None or fitted.link == "identity" or spec.curvature is not None:
         return EXACT if spec.curvature is None else spec.curvature
@@ -103,14 +109,21 @@ def calibrated(model: Model, data: Training, refit: Callable[[Training], Head], 
     for k in trainable:
         logits_LC[folds_L == k] = refit(data.rows(folds_L != k)).logits(data.X_LD[folds_L == k])
     temperature = fit_temperature(logits_LC[used_L], data.y_L[used_L], data.weights_L[used_L])
-    return replace(model, temperature=temperature, head=model.head.with_diagnostics(calibration_rows=float(used_L.sum())))
+    return replace(
+        model, temperature=temperature, head=model.head.with_diagnostics(calibration_rows=float(used_L.sum()))
+    )
 
 
 def _check_task(data: Training, spec: FitSpec) -> None:
     task = "regression" if data.n_classes is None else "classification"
     if task not in spec.head.tasks:
-        raise UsageError(f"this head does {' and '.join(sorted(spec.head.tasks))}, the labels ask for {task}", hint="choose another --head")
+        raise UsageError(
+            f"this head does {' and '.join(sorted(spec.head.tasks))}, the labels ask for {task}",
+            hint="choose another --head",
+        )
     if task == "regression" and spec.calibrate == "temperature":
         raise UsageError("--calibrate temperature is for class labels, these are numbers", hint="use --calibrate none")
     if data.n == 0:
-        raise DataError("there are no labelled rows to fit a head to", hint="give labels with -l, or a label column in the pool")
+        raise DataError(
+            "there are no labelled rows to fit a head to", hint="give labels with -l, or a label column in the pool"
+        )

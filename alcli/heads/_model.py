@@ -49,8 +49,10 @@ class Model:
     def logits(self, X_BD: Floats) -> Float64:
         """Outputs of the last layer divided by the temperature, [B, C]. Raises DataError when X has another D."""
         if X_BD.shape[1] != self.dim:
-            raise DataError(f"the head takes features of length {self.dim}, these have {X_BD.shape[1]}",
-                            hint="use the pool that the head was fitted on, or fit a new head")
+            raise DataError(
+                f"the head takes features of length {self.dim}, these have {X_BD.shape[1]}",
+                hint="use the pool that the head was fitted on, or fit a new head",
+            )
         logits_BC = self.head.logits(X_BD)
         logits_BC /= self.temperature
         return logits_BC
@@ -89,7 +91,9 @@ class Model:
     def sample_log_probs(self, X_BD: Floats, W_SCD1: Float64) -> Float64:
         """Log class probabilities under each of the last layers, [B, S, C]. Cost: one product of 2 B D1 S C flops, B S C exponentials."""
         S, C, D1 = W_SCD1.shape
-        log_probs_BCS: Float64 = (self.head.last_layer(X_BD) @ W_SCD1.transpose(1, 0, 2).reshape(C * S, D1).T).reshape(len(X_BD), C, S)
+        log_probs_BCS: Float64 = (self.head.last_layer(X_BD) @ W_SCD1.transpose(1, 0, 2).reshape(C * S, D1).T).reshape(
+            len(X_BD), C, S
+        )
         log_probs_BCS /= self.temperature
         log_probs_BCS -= log_probs_BCS.max(axis=1, keepdims=True)  # over classes, a vector of draws at a time
         log_probs_BCS -= np.log(np.exp(log_probs_BCS).sum(axis=1, keepdims=True))
@@ -121,10 +125,15 @@ class Model:
         """What the loss-prediction branch says of each row, [B]; larger is worse, and nothing else is meant. Raises UsageError without a branch."""
         head = self.head
         if head.branch is None:
-            raise UsageError("the head has no loss-prediction branch", hint="fit one with `alcli fit-head --head mlp -p aux-loss=true`")
+            raise UsageError(
+                "the head has no loss-prediction branch",
+                hint="fit one with `alcli fit-head --head mlp -p aux-loss=true`",
+            )
         network = Network(head.layers, head.activation, head.W_CD1)
         starts = range(0, len(X_BD), CACHED_ROWS)
-        return np.concatenate([np.empty(0), *(head.branch.predict(network.forward(X_BD[i : i + CACHED_ROWS])[0]) for i in starts)])
+        return np.concatenate(
+            [np.empty(0), *(head.branch.predict(network.forward(X_BD[i : i + CACHED_ROWS])[0]) for i in starts)]
+        )
 
     def mean(self, X_BD: Floats) -> Float64:
         """The predicted target of a regression, [B]."""
@@ -164,11 +173,21 @@ class Model:
     def settings(self) -> dict[str, Any]:
         """JSON values: temperature, gamma, and the settings of head and posterior (null without one)."""
         posterior = None if self.posterior is None else self.posterior.settings()
-        return {"temperature": self.temperature, "gamma": self.gamma, "head": self.head.settings(), "posterior": posterior}
+        return {
+            "temperature": self.temperature,
+            "gamma": self.gamma,
+            "head": self.head.settings(),
+            "posterior": posterior,
+        }
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, family: HeadFamily, posterior: type[Posterior] | None
+        cls,
+        arrays: Mapping[str, Array],
+        settings: Mapping[str, Any],
+        *,
+        family: HeadFamily,
+        posterior: type[Posterior] | None,
     ) -> Self:
         """Rebuild a model. family, posterior: those named by settings["head"]["kind"] and settings["posterior"]["kind"].
 
@@ -176,8 +195,10 @@ class Model:
         """
         head = family.restore(_part(arrays, "head"), stored.section(settings, "head"))
         C, D1 = head.W_CD1.shape
-        found = None if posterior is None else posterior.from_arrays(
-            _part(arrays, "posterior"), stored.section(settings, "posterior"), D1=D1, C=C
+        found = (
+            None
+            if posterior is None
+            else posterior.from_arrays(_part(arrays, "posterior"), stored.section(settings, "posterior"), D1=D1, C=C)
         )
         model = cls(head, found, stored.number(settings, "temperature"), stored.number_or_none(settings, "gamma"))
         stored.no_other_tensors(arrays, model.arrays())
@@ -187,8 +208,10 @@ class Model:
 def require_posterior(model: Model) -> Posterior:
     """The posterior of the model; DataError without one."""
     if model.posterior is None:
-        raise DataError("the head has no posterior, so labels cannot be absorbed in closed form",
-                        hint="use --method refit, or fit the head with --posterior laplace")
+        raise DataError(
+            "the head has no posterior, so labels cannot be absorbed in closed form",
+            hint="use --method refit, or fit the head with --posterior laplace",
+        )
     return model.posterior
 
 

@@ -88,7 +88,11 @@ class NetworkHead:
         return replace(self, last=self.last.with_diagnostics(**values))
 
     def arrays(self) -> dict[str, Array]:
-        hidden = {f"hidden{i}.{name}": array for i, layer in enumerate(self.layers) for name, array in zip(("weight", "bias"), layer)}
+        hidden = {
+            f"hidden{i}.{name}": array
+            for i, layer in enumerate(self.layers)
+            for name, array in zip(("weight", "bias"), layer)
+        }
         return self.last.arrays() | hidden | ({} if self.branch is None else self.branch.arrays())
 
     def settings(self) -> dict[str, Any]:
@@ -102,7 +106,10 @@ class NetworkHead:
         dims = [stored.count(settings, "dim"), *stored.counts(settings, "widths")]
         activation = stored.choice(settings, "activation", tuple(ACTIVATIONS))
         layers = tuple(
-            (stored.tensor(arrays, f"hidden{i}.weight", (dims[i + 1], dims[i])), stored.tensor(arrays, f"hidden{i}.bias", (dims[i + 1],)))
+            (
+                stored.tensor(arrays, f"hidden{i}.weight", (dims[i + 1], dims[i])),
+                stored.tensor(arrays, f"hidden{i}.bias", (dims[i + 1],)),
+            )
             for i in range(len(dims) - 1)
         )
         branch = Branch.from_arrays(arrays, stored.section(settings, "branch"), dims) if "branch" in settings else None

@@ -69,7 +69,9 @@ class _Search:
             if self._gain(0, step) > 1.0:
                 while step != end and self._gain(step, step + direction) > 0.0:
                     step += direction
-                return next(s for s in range(direction, step + direction, direction) if s == step or self._gain(s, step) <= 1.0)
+                return next(
+                    s for s in range(direction, step + direction, direction) if s == step or self._gain(s, step) <= 1.0
+                )
         return 0
 
     def _gain(self, old: int, new: int) -> float:

@@ -25,7 +25,9 @@ MIN_ROWS = 10
 N_FOLDS = 5
 
 
-def tune(data: Training, head: Head, refit: Callable[[Training], Head], posterior: type[Posterior], *, seed: int) -> float:
+def tune(
+    data: Training, head: Head, refit: Callable[[Training], Head], posterior: type[Posterior], *, seed: int
+) -> float:
     """The curvature for `head`, which was fitted to `data`; refit: fits some rows at the same prior precision.
 
     The posterior's default below MIN_ROWS rows, or where four fifths of them show fewer than 2 classes.
@@ -44,4 +46,6 @@ def default_curvature(posterior: type[Posterior], n_classes: int) -> float:
 def objective(W_CD1: Float64, data: Evidence, prior_precision: float) -> float:
     """What refitting a softmax head minimises: summed cross-entropy plus the penalty."""
     log_probs_LC = log_softmax(data.phi_LD1 @ W_CD1.T)
-    return -float(data.weights_L @ (data.targets_LC * log_probs_LC).sum(axis=1)) + 0.5 * prior_precision * float(np.vdot(W_CD1, W_CD1))
+    return -float(data.weights_L @ (data.targets_LC * log_probs_LC).sum(axis=1)) + 0.5 * prior_precision * float(
+        np.vdot(W_CD1, W_CD1)
+    )

@@ -50,13 +50,15 @@ def _within(least: float, most: float = np.inf, *, strict: bool = False, **optio
 
 
 def _widths(widths: str) -> tuple[int, ...]:
-    """"256,128" as numbers."""
+    """ "256,128" as numbers."""
     try:
         found = tuple(int(part) for part in widths.split(","))
     except ValueError:
         found = (0,)
     if min(found) < 1:
-        raise UsageError(f"parameter 'widths' must be the units of each hidden layer, such as 256 or 256,128, got '{widths}'")
+        raise UsageError(
+            f"parameter 'widths' must be the units of each hidden layer, such as 256 or 256,128, got '{widths}'"
+        )
     return found
 
 
@@ -99,15 +101,29 @@ def mlp(
     Raises DataError below 2 classes, UnavailableError without torch.
     """
     if data.n_classes is None and loss == "cross-entropy":
-        raise UsageError("parameter 'loss' is cross-entropy, which is for classes; the labels are numbers", hint="-p loss=squared")
+        raise UsageError(
+            "parameter 'loss' is cross-entropy, which is for classes; the labels are numbers", hint="-p loss=squared"
+        )
     if data.n_classes is not None and len(np.unique(data.y_L)) < 2:
-        raise DataError(f"an mlp head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
-                        hint="label rows of another class")
+        raise DataError(
+            f"an mlp head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
+            hint="label rows of another class",
+        )
     means: Loss = "squared" if loss == "squared" or data.n_classes is None else "cross-entropy"
     aux = Auxiliary(aux_weight, aux_margin, aux_detach, aux_units, aux_input) if aux_loss else None
     schedule = Schedule(
-        _widths(widths), activation, means, dropout, weight_decay, epochs, patience, learning_rate, batch_size, seed, aux
-    )  # fmt: skip
+        _widths(widths),
+        activation,
+        means,
+        dropout,
+        weight_decay,
+        epochs,
+        patience,
+        learning_rate,
+        batch_size,
+        seed,
+        aux,
+    )
     data = _in_own_order(data)
     begin = start if warm_start and _fits(start, data, schedule) else None
     with workers():  # one thread for every product
@@ -131,8 +147,12 @@ def _fit(data: Training, prior: float | None, start: NetworkHead | None, schedul
         last = _least_squares(hidden, prior, seen(learned, others.layers), seen(held_out, others.layers))
     else:
         last = _moved(ridge(_centred(hidden)[0], prior), _centred(hidden)[1])
-    told = {"epochs": float(trained.epochs)} | ({} if trained.held_out_loss is None else {"held_out_loss": trained.held_out_loss})
-    return NetworkHead(trained.layers, schedule.activation, replace(last, kind="mlp").with_diagnostics(**told), trained.branch)
+    told = {"epochs": float(trained.epochs)} | (
+        {} if trained.held_out_loss is None else {"held_out_loss": trained.held_out_loss}
+    )
+    return NetworkHead(
+        trained.layers, schedule.activation, replace(last, kind="mlp").with_diagnostics(**told), trained.branch
+    )
 
 
 def _least_squares(hidden: Training, prior: float | None, learned: Training, held_out: Training) -> LinearHead:
@@ -146,7 +166,9 @@ def _least_squares(hidden: Training, prior: float | None, learned: Training, hel
     temperature = 1.0 if held_out.n_classes is None else _smoothed_temperature(outputs_HC, held_out)
     centred, mean = _centred(hidden)
     last = _moved(ridge(centred, prior), mean)
-    return replace(last, noise_variance=error or last.noise_variance, temperature=temperature).with_diagnostics(left_out_error=error)
+    return replace(last, noise_variance=error or last.noise_variance, temperature=temperature).with_diagnostics(
+        left_out_error=error
+    )
 
 
 class _Judge:
@@ -173,7 +195,12 @@ class _Judge:
         square = float(self._rows.gram_R.sum() / self._weights_L.sum())
         errors = {prior: self.at(prior)[0] for prior in (closed_form.GRID * square).tolist()}
         least = min(errors.values())
-        spread = float(np.average(((self._targets_LC - np.average(self._targets_LC, axis=0, weights=self._weights_L)) ** 2).mean(axis=1), weights=self._weights_L))
+        spread = float(
+            np.average(
+                ((self._targets_LC - np.average(self._targets_LC, axis=0, weights=self._weights_L)) ** 2).mean(axis=1),
+                weights=self._weights_L,
+            )
+        )
         nearly = max(prior for prior, error in errors.items() if error <= NEARLY * least)
         return float(max(nearly, square * least / spread) if spread > 0.0 else nearly)
 

@@ -26,18 +26,32 @@ def ridge(data: Training, prior_precision: float | None = None, start: LinearHea
     Raises DataError when a classification shows fewer than 2 classes.
     """
     if data.n_classes is not None and len(np.unique(data.y_L)) < 2:
-        raise DataError(f"a ridge head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
-                        hint="label rows of another class")
+        raise DataError(
+            f"a ridge head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
+            hint="label rows of another class",
+        )
     rows = rotate(with_bias(data.X_LD), data.y_L, data.weights_L, data.n_classes or 1)
     targets_LC = data.y_L[:, None].astype(np.float64) if data.n_classes is None else one_hot(data.y_L, data.n_classes)
-    fit = closed_form.best(rows, targets_LC) if prior_precision is None else closed_form.solve(rows, targets_LC, prior_precision)
+    fit = (
+        closed_form.best(rows, targets_LC)
+        if prior_precision is None
+        else closed_form.solve(rows, targets_LC, prior_precision)
+    )
     variance = closed_form.noise_variance(rows, targets_LC, fit)
     diagnostics = {
         "log_evidence": closed_form.log_evidence(rows, targets_LC, fit, variance),
-        "left_out_error": closed_form.left_out_error(rows, targets_LC, fit), "iterations": 0.0, "gradient_norm": 0.0,
+        "left_out_error": closed_form.left_out_error(rows, targets_LC, fit),
+        "iterations": 0.0,
+        "gradient_norm": 0.0,
     }
     temperature = 1.0 if data.n_classes is None else fit_temperature(fit.left_out_LC, data.y_L, data.weights_L)
     return LinearHead(
-        "ridge", fit.W_CR @ rows.V_D1R.T, fit.prior, diagnostics, link="identity",
-        regression=data.n_classes is None, temperature=temperature, noise_variance=variance,
+        "ridge",
+        fit.W_CR @ rows.V_D1R.T,
+        fit.prior,
+        diagnostics,
+        link="identity",
+        regression=data.n_classes is None,
+        temperature=temperature,
+        noise_variance=variance,
     )

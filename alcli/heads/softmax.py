@@ -25,13 +25,17 @@ def softmax(data: Training, prior_precision: float | None = None, start: LinearH
     """
     n_classes = cast(int, data.n_classes)
     if len(np.unique(data.y_L)) < 2:
-        raise DataError(f"a softmax head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
-                        hint="label rows of another class")
+        raise DataError(
+            f"a softmax head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
+            hint="label rows of another class",
+        )
     rows = rotate(with_bias(data.X_LD), data.y_L, data.weights_L, n_classes)
     prior = choose_prior(data.X_LD, rows) if prior_precision is None else prior_precision
     fit = fit_map(rows, prior, start_CR=None if start is None else start.W_CD1 @ rows.V_D1R)
     diagnostics = {
-        "log_likelihood": fit.log_likelihood, "log_evidence": log_evidence(rows, fit, prior),
-        "iterations": float(fit.iterations), "gradient_norm": fit.gradient_norm,
+        "log_likelihood": fit.log_likelihood,
+        "log_evidence": log_evidence(rows, fit, prior),
+        "iterations": float(fit.iterations),
+        "gradient_norm": fit.gradient_norm,
     }
     return LinearHead("softmax", fit.W_CR @ rows.V_D1R.T, prior, diagnostics)

@@ -17,6 +17,8 @@ from alcli.selection.source import Source
 from alcli.selection.view import View
 
 FOLLOWED = frozenset({"logits", "log_probs"})  # needs that moves of the model are followed for
+
+
 class HeldRows:
     """A source whose rows `rows_M` are in ascending order of their ids, and in memory once X_MD was looked at; others are read once.
 
@@ -89,7 +91,13 @@ class Now(View):
     """What a batch strategy sees in the middle of a loop: the followed logits in place of a new product with the weights."""
 
     def __init__(
-        self, held: HeldRows, places: Int64, labelled: Int64, head: Model | None, logits: PoolLogits | None, labels: Array | None = None
+        self,
+        held: HeldRows,
+        places: Int64,
+        labelled: Int64,
+        head: Model | None,
+        logits: PoolLogits | None,
+        labels: Array | None = None,
     ) -> None:
         super().__init__(held, held.rows_M[places], labelled, head, labels=labels)
         self._held, self._places, self._logits = held, places, logits
@@ -110,7 +118,11 @@ class Now(View):
 
     def _at(self, need: str, rows_B: Int64, places: Int64, X_BD: Floats) -> Any:
         self._check_allowed(need)
-        return self._answers.of(need, rows_B, X_BD) if self._logits is None or need not in FOLLOWED else self._followed(need, places)
+        return (
+            self._answers.of(need, rows_B, X_BD)
+            if self._logits is None or need not in FOLLOWED
+            else self._followed(need, places)
+        )
 
     def _followed(self, need: str, places: Int64) -> Floats:
         assert self._logits is not None

@@ -35,14 +35,24 @@ class Live:
     """
 
     def __init__(
-        self, source: Source, candidates: Int64, labelled: Int64, model: Model | None, strategy: Strategy, *,
-        seed: int = 0, options: Mapping[str, Any] | None = None, labels: Array | None = None,
+        self,
+        source: Source,
+        candidates: Int64,
+        labelled: Int64,
+        model: Model | None,
+        strategy: Strategy,
+        *,
+        seed: int = 0,
+        options: Mapping[str, Any] | None = None,
+        labels: Array | None = None,
     ) -> None:
         self.model = model
         strategy = strategy.suited(model is not None and model.n_classes is None)
         self._strategy, self._seed, self._options = strategy, seed, dict(options or {})
         known = np.asarray(labelled, np.int64)
-        self._held = HeldRows(source, np.concatenate([candidates, known]) if "labelled" in strategy.needs else candidates)
+        self._held = HeldRows(
+            source, np.concatenate([candidates, known]) if "labelled" in strategy.needs else candidates
+        )
         self._open_M = ~np.isin(self._held.rows_M, known)
         self._labelled = known.tolist()
         self._labels = None if labels is None else list(labels)

@@ -51,14 +51,25 @@ def can_rank(scorer: Strategy | None) -> bool:
 
 def _is_bounded(scorer: Strategy) -> bool:
     """Whether old scores bound new ones: the strategy says how, and looks at nothing else that labels change."""
-    return scorer.modulus is not None and "log_probs" in scorer.needs and LASTING.issuperset(set(scorer.needs) - {"log_probs"})
+    return (
+        scorer.modulus is not None
+        and "log_probs" in scorer.needs
+        and LASTING.issuperset(set(scorer.needs) - {"log_probs"})
+    )
 
 
 class Ranking:
     """Ranks held rows by a strategy for which `can_rank`. rounded: scores are compared as float32."""
 
     def __init__(
-        self, held: HeldRows, scorer: Strategy, logits: PoolLogits | None, *, seed: int, options: Mapping[str, Any], rounded: bool
+        self,
+        held: HeldRows,
+        scorer: Strategy,
+        logits: PoolLogits | None,
+        *,
+        seed: int,
+        options: Mapping[str, Any],
+        rounded: bool,
     ) -> None:
         self._held, self._scorer, self._logits, self._rounded = held, scorer, logits, rounded
         if logits is not None and _is_bounded(scorer):
@@ -100,7 +111,9 @@ class Ranking:
                 self._logits.visit(look, spread)
         return np.flatnonzero(now.open_M)
 
-    def _those_that_can_win(self, k: int, now: Moment, logits: PoolLogits, drift: ProbabilityDrift, spread: Spread) -> Int64:
+    def _those_that_can_win(
+        self, k: int, now: Moment, logits: PoolLogits, drift: ProbabilityDrift, spread: Spread
+    ) -> Int64:
         """A few rows that reach farthest say what the others must reach; those that do are scored, where they are not as they were."""
         logits.visit(lambda a, b: None, spread)
         modulus = self._scorer.modulus

@@ -23,8 +23,10 @@ class Kept(Protocol):
 
     def of(self, places: Int64 | slice) -> Float64:
         """Those of some of the rows, by their places in the held rows."""
+
     def error(self, value: float) -> float:
         """How far below `value` the number of a row may be that a view of the moment would call as large."""
+
     def tell(self, row: int) -> None:
         """This row of the source was labelled."""
 
@@ -75,6 +77,8 @@ class LabelledDistance:
 
 
 KEPT: Mapping[str, Callable[[HeldRows, Int64, Model | None], Kept]] = {
-    "sq_norm": SqNorm, "hidden_sq_norm": HiddenSqNorm, "labelled_distance": LabelledDistance,
-}  # fmt: skip
+    "sq_norm": SqNorm,
+    "hidden_sq_norm": HiddenSqNorm,
+    "labelled_distance": LabelledDistance,
+}
 LASTING = frozenset({"sq_norm", "hidden_sq_norm"})  # of these, what no label changes

@@ -34,12 +34,20 @@ class GroupedView(View):
     """
 
     def __init__(
-        self, groups: GroupSource, candidates: Int64, labelled: Int64, head: Predictor | None = None, *,
-        targets: Floats | None = None, labels: Array | None = None,
+        self,
+        groups: GroupSource,
+        candidates: Int64,
+        labelled: Int64,
+        head: Predictor | None = None,
+        *,
+        targets: Floats | None = None,
+        labels: Array | None = None,
     ) -> None:
         super().__init__(groups, candidates, groups.grouping.of_rows(labelled), head)
         rows_R = np.flatnonzero(groups.grouping.mask(self._candidates))
-        self._rows = View(groups.base, rows_R, labelled, head, targets=targets, labels=labels)  # of the candidate groups, ascending
+        self._rows = View(
+            groups.base, rows_R, labelled, head, targets=targets, labels=labels
+        )  # of the candidate groups, ascending
         self._rows._answers = replace(self._rows._answers, row_keys=groups.grouping.keys_of)
         self._groups = groups
         self._aggregate: Aggregate = "mean"
@@ -49,7 +57,9 @@ class GroupedView(View):
         view = copy(self)
         view._aggregate = aggregate
         if embed == "concat":
-            view._groups = GroupSource(self._groups.base, self._groups.grouping, embed="concat", parts=self._common_size())
+            view._groups = GroupSource(
+                self._groups.base, self._groups.grouping, embed="concat", parts=self._common_size()
+            )
             view._answers, view._cache = replace(self._answers, source=view._groups, kept={}), {}
         return view
 
@@ -122,11 +132,21 @@ class GroupedView(View):
         most = of_rows.at_once(PART_ROWS, needs)
         for places_B, X_RD, starts_B in self._groups.parts(groups, most):
             X_BD = self._groups.combined(X_RD, starts_B) if OF_FEATURES.intersection(needs) else None
-            yield places_B, *(
-                self._answers.of(need, groups[places_B], X_BD) if need in OF_IDS | OF_FEATURES
-                else segment_means(partial(of_rows.of, need, no_numbers), X_RD, starts_B, logs=need in CLASSIFICATION_NEEDS, most=most)
-                for need in needs
-            )  # fmt: skip
+            yield (
+                places_B,
+                *(
+                    self._answers.of(need, groups[places_B], X_BD)
+                    if need in OF_IDS | OF_FEATURES
+                    else segment_means(
+                        partial(of_rows.of, need, no_numbers),
+                        X_RD,
+                        starts_B,
+                        logs=need in CLASSIFICATION_NEEDS,
+                        most=most,
+                    )
+                    for need in needs
+                ),
+            )
 
     def _common_size(self) -> int:
         """How many rows each candidate and labelled group has. Raises DataError when they differ."""

@@ -31,12 +31,21 @@ from alcli.selection.source import Predictor, Source
 OF_IDS = frozenset({"row_key"})
 OF_FEATURES = frozenset({"features", "sq_norm", "labelled_distance"})
 POSTERIOR_NEEDS = frozenset({"sample_log_probs", "logit_variance"})
-CLASSIFICATION_NEEDS = frozenset({"log_probs", "trained_log_probs", "predictive", "sample_log_probs"})  # all logs of probabilities
+CLASSIFICATION_NEEDS = frozenset(
+    {"log_probs", "trained_log_probs", "predictive", "sample_log_probs"}
+)  # all logs of probabilities
 NUMBER_NEEDS = frozenset({"label_variance"})
-HEAD_NEEDS = NUMBER_NEEDS | POSTERIOR_NEEDS | CLASSIFICATION_NEEDS | {"logits", "hidden", "hidden_sq_norm", "predicted_loss", "labelled_targets", "network"}
+HEAD_NEEDS = (
+    NUMBER_NEEDS
+    | POSTERIOR_NEEDS
+    | CLASSIFICATION_NEEDS
+    | {"logits", "hidden", "hidden_sq_norm", "predicted_loss", "labelled_targets", "network"}
+)
 FEATURE_NEEDS = HEAD_NEEDS | OF_FEATURES
 
-MOST_SAMPLED = 1 << 20  # numbers of a block of sample_log_probs: 8 MiB, few enough for a cache, and rows enough for the product
+MOST_SAMPLED = (
+    1 << 20
+)  # numbers of a block of sample_log_probs: 8 MiB, few enough for a cache, and rows enough for the product
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from alcli.errors import UsageError
 from alcli.numerics.segments import Aggregate
 
 GROUP_OPTIONS = frozenset({"aggregate", "embed"})
+
+
 def at_least(least: float, **options: float) -> None:
     """Raise UsageError for an option that is below `least`."""
     for name, value in options.items():
@@ -56,7 +58,9 @@ def count_or(word: str, **options: str) -> None:
     """Raise UsageError for an option that is neither this word nor a whole number of at least 1."""
     for name, value in options.items():
         if value != word and not (str(value).isdecimal() and int(value) >= 1):
-            raise UsageError(f"parameter '{name.replace('_', '-')}' must be {word} or a whole number of at least 1, got '{value}'")
+            raise UsageError(
+                f"parameter '{name.replace('_', '-')}' must be {word} or a whole number of at least 1, got '{value}'"
+            )
 
 
 AllOrCount = Annotated[str, partial(count_or, "all")]

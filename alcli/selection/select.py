@@ -48,6 +48,8 @@ def _best_scores(strategy: Strategy, view: View, k: int, seed: int, options: Map
     extra = {"seed": seed} if strategy.random else {}
     with_features = bool(FEATURE_NEEDS.intersection(strategy.needs)) and k * view.dim <= MOST_KEPT
     best = TopK(k, tie_keys(view, seed=seed, drawn=strategy.ties_drawn))
-    for rows_B, scores_B, X_BD in view.scores(partial(strategy.run, **extra, **options), strategy.needs, features=with_features):
+    for rows_B, scores_B, X_BD in view.scores(
+        partial(strategy.run, **extra, **options), strategy.needs, features=with_features
+    ):
         best.offer(rows_B, finite32(scores_B), X_BD)
     return Selection(*best.result(), features_KD=best.kept)

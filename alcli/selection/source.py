@@ -20,14 +20,19 @@ class Source(Protocol):
     def dim(self) -> int: ...
     def blocks(self) -> Iterator[tuple[int, Floats]]:
         """(number of the first row, X_BD) in row order; can be called again."""
+
     def take(self, rows: Int64) -> Floats:
         """The features of `rows`, in the order given; a memory map when they are larger than the memory limit."""
+
     def sort_keys(self, rows: Int64) -> Array:
         """The ids of `rows` in a form that numpy can sort (int64, or str objects)."""
+
     def sorted_by_id(self, rows: Int64) -> Int64:
         """`rows` in ascending order of their ids."""
+
     def row_keys(self, rows: Int64) -> Keys:
         """A 64-bit hash of each row's id."""
+
     def describe(self, row: int) -> str:
         """Where a row comes from, for messages: file, row and id."""
 
@@ -39,6 +44,7 @@ class Predictor(Protocol):
     def n_classes(self) -> int | None: ...
     def hidden(self, X_BD: Floats) -> Floats:
         """In the dtype of X_BD; X_BD itself where there is no hidden layer."""
+
     def logits(self, X_BD: Floats) -> Floats: ...
     def log_probs(self, X_BD: Floats) -> Floats: ...
     def trained_log_probs(self, X_BD: Floats) -> Floats: ...
@@ -49,8 +55,10 @@ class Predictor(Protocol):
     @property
     def head(self) -> Any:
         """The head itself, which has W_CD1, and layers where it has hidden ones."""
+
     def draw(self, n_samples: int, *, seed: int) -> Float64:
         """Last layers drawn from the posterior, [S, C, D1]."""
+
     def sample_log_probs(self, X_BD: Floats, W_SCD1: Float64) -> Floats: ...
 
 

@@ -17,6 +17,8 @@ from alcli.selection.view import View
 FEWEST = 5000  # rows that coverage is measured on by default, where there are as many
 BUDGET = 400_000_000  # pairs of candidates up to which all are measured on by default: 20,000 rows
 MOST = 2_500_000_000  # the same where one look at each pair is enough: 50,000 rows
+
+
 def by_hash(view: View, rng: np.random.Generator) -> Int64:
     """The places of all candidates in a random order, which follows their ids."""
     draws_N = uniforms(view.reduced(lambda key_B: key_B, "row_key"), int(rng.integers(1 << 62)))
@@ -49,7 +51,11 @@ class Part:
 
     def __call__(self, rows_B: Int64) -> Int64:
         """The places in rows_B of those that were drawn."""
-        return np.arange(len(rows_B)) if self._rows is None else np.flatnonzero(np.isin(rows_B, self._rows, assume_unique=True))
+        return (
+            np.arange(len(rows_B))
+            if self._rows is None
+            else np.flatnonzero(np.isin(rows_B, self._rows, assume_unique=True))
+        )
 
 
 class Best(TopK):
@@ -98,15 +104,19 @@ class Shortlist:
             return ()
         sure = int(np.argmin(np.append(scores_K > self.left_out, False)))
         picks = "all picks are" if sure == K else f"the first {sure} of {K} picks are" if sure else "no pick is"
-        return (f"{method} looked at the {M:,} of {self.n:,} candidates that have the highest BALD; {picks} certain to be what looking "
-                f"at all would give (-p candidates={self.n} looks at all)",)
+        return (
+            f"{method} looked at the {M:,} of {self.n:,} candidates that have the highest BALD; {picks} certain to be what looking "
+            f"at all would give (-p candidates={self.n} looks at all)",
+        )
 
 
 # -- folded ------
 # What strategies that cover the pool share: which rows coverage is measured on, and how to say so.
 
 
-def evaluation_places(view: View, evaluation: str, rng: np.random.Generator, budget: int | None = None) -> tuple[Int64, tuple[str, ...]]:
+def evaluation_places(
+    view: View, evaluation: str, rng: np.random.Generator, budget: int | None = None
+) -> tuple[Int64, tuple[str, ...]]:
     """(places of the candidates that coverage is measured on, ascending; notes): all of them, or some at random.
 
     A mean over random rows is an unbiased estimate of the mean over all, so every candidate is still judged.

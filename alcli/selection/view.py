@@ -34,8 +34,14 @@ class View:
     """
 
     def __init__(
-        self, source: Source, candidates: Int64, labelled: Int64, head: Predictor | None = None, *,
-        targets: Floats | None = None, labels: Array | None = None,
+        self,
+        source: Source,
+        candidates: Int64,
+        labelled: Int64,
+        head: Predictor | None = None,
+        *,
+        targets: Floats | None = None,
+        labels: Array | None = None,
     ) -> None:
         self._answers = Answers(source, np.asarray(labelled, np.int64), head)
         self._candidates = np.asarray(candidates, np.int64)
@@ -97,7 +103,9 @@ class View:
             X_BD = block.pop() if features else None
             scores_B = score(*block)
             if not np.isfinite(scores_B).all():
-                raise DataError(f"{self.describe(int(rows_B[~np.isfinite(scores_B)][0]))}: the score is not a finite number")
+                raise DataError(
+                    f"{self.describe(int(rows_B[~np.isfinite(scores_B)][0]))}: the score is not a finite number"
+                )
             yield rows_B, scores_B, X_BD
 
     def blocks(self, *needs: str) -> Iterator[tuple[Any, ...]]:
@@ -168,11 +176,16 @@ class View:
         self._check_allowed("labelled_targets")
         C = len(self._answers.model().head.W_CD1)
         if self._labels is None and len(self._labelled):
-            raise DataError("the strategy looks at the labels of the labelled rows, and these are not known", hint="give them with -l")
+            raise DataError(
+                "the strategy looks at the labels of the labelled rows, and these are not known",
+                hint="give them with -l",
+            )
         if self._labels is None:
             return np.empty((0, C))
         by_row = np.argsort(self._labelled)
-        y_L = self._labels[by_row[np.searchsorted(self._labelled, self._source.sorted_by_id(self._labelled), sorter=by_row)]]
+        y_L = self._labels[
+            by_row[np.searchsorted(self._labelled, self._source.sorted_by_id(self._labelled), sorter=by_row)]
+        ]
         return one_hot(y_L, C) if y_L.dtype.kind == "i" else y_L[:, None].astype(np.float64)
 
     def network(self) -> Any:
@@ -230,7 +243,9 @@ class View:
             return X_ND
         steps = range(0, self.n, 8192)
         first = np.asarray(self._answers.of(need, self.rows[:1], X_ND[:1]))
-        out: Array = np.empty((self.n, *first.shape[1:]), np.float32 if first.ndim > 1 and need != "hidden" else first.dtype)
+        out: Array = np.empty(
+            (self.n, *first.shape[1:]), np.float32 if first.ndim > 1 and need != "hidden" else first.dtype
+        )
         for i in steps:
             out[i : i + 8192] = self._answers.of(need, self.rows[i : i + 8192], X_ND[i : i + 8192])
         return out
