@@ -1,8 +1,10 @@
 """Ridge regression in closed form: on float targets, or on one-hot classes.
 
-In a classification the scores become probabilities through softmax(scores / T), with T always fitted on the exact leave-one-out
-scores. Updates with curvature 1 and gamma 1 equal refitting at the same prior precision.
-Source: Hoerl & Kennard 1970; leave-one-out in closed form, Golub, Heath & Wahba 1979; noise variance by marginal likelihood.
+In a classification the scores become probabilities through softmax(scores / T). T is always fitted to the exact
+leave-one-out scores. Updates with curvature 1 and gamma 1 equal a refit at the same prior precision.
+
+Source: Hoerl & Kennard 1970; leave-one-out in closed form, Golub, Heath & Wahba 1979; noise variance by marginal
+likelihood.
 Cost: min(n, D1)^2 max(n, D1) + 2 n R C flops for each of the 21 prior precisions of `auto`, R = min(n, D1).
 """
 
@@ -21,9 +23,10 @@ from alcli.numerics.logistic import one_hot
 
 @head(tasks={"classification", "regression"})
 def ridge(data: Training, prior_precision: float | None = None, start: LinearHead | None = None) -> LinearHead:
-    """Fit the head. prior_precision: None takes the one with the least leave-one-out squared error. start: not needed.
+    """Fit the head.
 
-    Raises DataError when a classification shows fewer than 2 classes.
+    prior_precision: None takes the precision of least leave-one-out squared error. start: has no effect, because the
+    fit is in closed form. Raises DataError when the labels are classes and show fewer than 2 of them.
     """
     if data.n_classes is not None and len(np.unique(data.y_L)) < 2:
         raise DataError(
