@@ -1,7 +1,9 @@
 """An ONNX model through onnxruntime.
 
-Source: onnxruntime.InferenceSession. `--layer` names an output, or an inner tensor or node, which is then made an output.
-Cost: that of the model, one thread a batch, batches side by side.
+`--layer` names an output, or an inner tensor or node, which then becomes an output.
+
+Source: onnxruntime.InferenceSession.
+Cost: the cost of the model. Each batch runs on one thread; batches run in parallel on the CPU.
 """
 
 from __future__ import annotations
@@ -37,9 +39,11 @@ def onnx(
     std: str = "1",
     pool: Literal["none", "mean", "first", "flatten"] = "none",
 ) -> Encoder:
-    """`onnx:FILE`, a model of one input. Images become float32 in [0, 1], then (x - mean) / std; texts need an input of strings.
+    """`onnx:FILE` runs a model of one input. Images become float32 in [0, 1], then (x - mean) / std.
 
-    mode, image-size and the place of the channels: as the model says, else RGB, the size of the images, and first. pool: of further axes.
+    Texts need a model whose input is strings. mode, image_size: the default follows the shape of the model's input,
+    else RGB and the size of each image. Channels come last where the input shape says so, else first. pool: the pooling
+    of output axes beyond [B, D].
     """
     owner = f"onnx:{printable(Path(argument).name)}"
     path = model_file(argument, "onnx", ".onnx")
@@ -75,7 +79,7 @@ def onnx(
 
 
 def _session(path: Path, request: Request, owner: str) -> tuple[Any, str]:
-    """(session, name of the output to read)."""
+    """Open the model; return the session and the name of the output to read."""
     runtime = require("onnxruntime", "onnx")
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
@@ -103,7 +107,8 @@ def _session(path: Path, request: Request, owner: str) -> tuple[Any, str]:
         return runtime.InferenceSession(model, settings, providers=providers), tensor
     except (DataError, UsageError, UnavailableError):
         raise
-    except Exception as error:  # onnxruntime has a class of its own for every failure
+    except Exception as error:
+        # onnxruntime has an exception class of its own for every kind of failure.
         raise DataError(f"{printable(path)}: onnxruntime cannot load it ({printable(error)[:300]})") from error
 
 
@@ -116,7 +121,7 @@ def _only(outputs: list[str], owner: str) -> str:
 
 
 def _with_output(path: Path, layer: str, owner: str) -> tuple[bytes, str]:
-    """The model with an inner tensor as a further output, and the name of that tensor."""
+    """The bytes of the model with an inner tensor as a further output, and the name of the tensor."""
     library = require("onnx", "onnx")
     model = library.load(str(path), load_external_data=False)
     tensors = {name: name for node in model.graph.node for name in node.output if name}

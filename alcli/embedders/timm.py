@@ -1,7 +1,8 @@
-"""An image model of the timm library, with its own resizing and normalisation; the classifier is taken off.
+"""An image model of the timm library, with its own resizing and normalisation; the classifier is removed.
 
-Source: Wightman, PyTorch Image Models; `create_model(num_classes=0)` and the transform of the model's own data configuration.
-Cost: that of the model, one thread a batch, batches side by side.
+Source: Wightman, PyTorch Image Models; `create_model(num_classes=0)` and the transform of the model's own data
+configuration.
+Cost: the cost of the model. Each batch runs on one thread; batches run in parallel.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ def timm(
     pretrained: bool = True,
     pool: Literal["none", "mean", "first", "flatten"] = "none",
 ) -> Encoder:
-    """`timm:NAME`. pretrained: false gives random weights, for trying things out. pool: of further axes of a `--layer`."""
+    """`timm:NAME` loads a model of the library.
+
+    pretrained: false gives random weights, for trying things out. pool: the pooling of output axes beyond [B, D], for a
+    `--layer`.
+    """
     owner = f"timm:{argument}"
     if not argument:
         raise UsageError("timm: give the name of a model after the colon", hint="for example -m timm:resnet18.a1_in1k")
@@ -57,6 +62,6 @@ def timm(
 
 
 def _revision(model: Any) -> str:
-    """Where timm took the weights from."""
+    """The address that timm took the weights from: the name on the hub or a URL; empty where there is none."""
     found = model.pretrained_cfg
     return str(found.get("hf_hub_id") or found.get("url") or "")

@@ -1,8 +1,11 @@
 """A PyTorch model in one file: torch.export (.pt2) or TorchScript; nothing is unpickled.
 
-Source: torch.export.load and torch.jit.load. The kind is told by the content of the archive, not by its name. `--layer` taps a module
-by its name: an exported program is given its modules back by torch.export.unflatten, TorchScript is cut before the module's call.
-Cost: that of the model, one thread a batch, batches side by side.
+The content of the archive, not its name, decides which kind it is. `--layer` names a module whose output is returned.
+An exported program gets its modules back by torch.export.unflatten; a TorchScript model is cut before the call of the
+module.
+
+Source: torch.export.load and torch.jit.load.
+Cost: the cost of the model. Each batch runs on one thread; batches run in parallel.
 """
 
 from __future__ import annotations
@@ -36,9 +39,11 @@ def torch(
     std: str = "1",
     pool: Literal["none", "mean", "first", "flatten"] = "none",
 ) -> Encoder:
-    """`torch:FILE`. Images become [B, C, H, W] float32 in [0, 1], then (x - mean) / std; arrays are stacked.
+    """`torch:FILE` runs a model of one input. Arrays are stacked.
 
-    mode, image-size: left open, they are what the model was exported with, else RGB and the size of the images. pool: of further axes.
+    Images become float32 [B, channels, height, width] in [0, 1], then (x - mean) / std. mode, image_size: the default
+    follows the input shape that the model was exported with, else RGB and the size of each image. pool: the pooling of
+    output axes beyond [B, D].
     """
     owner = f"torch:{printable(Path(argument).name)}"
     path = model_file(argument, "torch", ".pt2 .ts")
@@ -66,10 +71,14 @@ def torch(
 def _loaded(
     path: Path, torch: ModuleType, device: Any, layer: str | None, owner: str
 ) -> tuple[Callable[[Any], Any], tuple[Any, ...]]:
-    """(the model as a function of one batch, the shape of that batch as far as it is known: integers where it is fixed)."""
+    """Load the model as a function of one batch; return it with the shape of the batch.
+
+    Entries of the shape are integers where they are fixed; the shape is empty where the file does not tell it.
+    """
     kind = _kind_of(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch warns of its own deprecated calls while it loads
+        # PyTorch warns of its own deprecated calls while it loads a model.
+        warnings.simplefilter("ignore")
         try:
             if kind == "torchscript":
                 script = torch.jit.load(str(path), map_location=device).eval()
@@ -85,7 +94,10 @@ def _loaded(
 
 
 def _kind_of(path: Path) -> str:
-    """ "export" or "torchscript", by the entries of the archive. Raises DataError for anything else, a pickle above all."""
+    """The kind of a model file by the entries of its archive: "export" or "torchscript".
+
+    Raises DataError for any other file, above all for a pickle.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             inner = {name.partition("/")[2] for name in archive.namelist()}
