@@ -132,7 +132,9 @@ def _check_task(data: Training, spec: FitSpec) -> None:
             hint="choose another --head",
         )
     if task == "regression" and spec.calibrate == "temperature":
-        raise UsageError("--calibrate temperature is for class labels, these are numbers", hint="use --calibrate none")
+        raise UsageError(
+            "--calibrate temperature is for class labels, and the labels are numbers", hint="use --calibrate none"
+        )
     if data.n == 0:
         raise DataError(
             "there are no labelled rows to fit a head to", hint="give labels with -l, or a label column in the pool"

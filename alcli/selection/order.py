@@ -16,9 +16,8 @@ import numpy as np
 from alcli.arrays import Array, Float32, Float64, Floats, Int64, Keys
 from alcli.numerics.hashing import uniforms
 
-TieKeys: TypeAlias = Callable[
-    [Int64], Array
-]  # row numbers -> sortable keys; rows of equal score are ordered by their keys, ascending
+# Row numbers -> sortable keys; rows of equal score are ordered by their keys, ascending.
+TieKeys: TypeAlias = Callable[[Int64], Array]
 
 _TIE_STREAM = 2  # number of the random stream that draws among rows of equal score
 

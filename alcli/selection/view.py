@@ -202,8 +202,7 @@ class View:
         C = len(self._answers.model().head.W_CD1)
         if self._labels is None and len(self._labelled):
             raise DataError(
-                "the strategy looks at the labels of the labelled rows, and these are not known",
-                hint="give them with -l",
+                "the strategy reads the labels of the labelled rows, which are not known", hint="give them with -l"
             )
         if self._labels is None:
             return np.empty((0, C))
