@@ -1,8 +1,8 @@
 """The door for other people's code: a method from a Python file, or from an installed package.
 
-A file is named as `FILE.py`, or as `FILE.py:name` where the file declares several methods. A package offers a method by an entry point in
-the group `alcli.strategies`, `alcli.metrics`, `alcli.formats` or `alcli.embedders`. Code runs only when a user names it. What the code does wrong is
-reported in one sentence that names the file and the line.
+A file is named as `FILE.py`, or as `FILE.py:name` where the file declares several methods. A package offers a method
+by an entry point in the group `alcli.strategies`, `alcli.metrics`, `alcli.formats` or `alcli.embedders`. Code runs
+only when a user names it. What the code does wrong is reported in one sentence that names the file and the line.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def is_file(name: str) -> bool:
 def load(kind: Kind, name: str) -> Any:
     """Return the function that a file or an installed package declares by the decorator of its kind.
 
-    Raises InputError for a file that cannot be read, DataError for code that fails or declares nothing of the kind, UsageError for a name
-    that is not there.
+    Raises InputError for a file that cannot be read, DataError for code that fails or declares nothing of the kind,
+    UsageError for a name that is not there.
     """
     if is_file(name):
         path, wanted = _parts(name)
@@ -59,7 +59,9 @@ def load(kind: Kind, name: str) -> Any:
     try:
         found = point.load()
     except Exception as error:  # importing runs the package's code
-        raise DataError(f"{_owner(point)}: {_failure(error, _origin(point))}", hint="the package is not part of alcli") from error
+        raise DataError(
+            f"{_owner(point)}: {_failure(error, _origin(point))}", hint="the package is not part of alcli"
+        ) from error
     if not hasattr(found, KINDS[kind][1]):
         raise DataError(
             f"{_owner(point)}: '{point.value}' is no {KINDS[kind][0]}", hint=f"declare it by {KINDS[kind][2]}"
@@ -73,7 +75,9 @@ def installed(kind: Kind) -> list[str]:
 
 
 def provenance(kind: Kind, name: str) -> dict[str, str] | None:
-    """Tell the origin of the code of a method: file and SHA-256, or package and version; None for a method of alcli itself."""
+    """Tell the origin of the code of a method: file and SHA-256, or package and version; None for a method of alcli
+    itself.
+    """
     if is_file(name):
         path, _ = _parts(name)
         return {"file": path.name, "sha256": hashlib.sha256(_source(path)).hexdigest()}
@@ -87,7 +91,9 @@ def provenance(kind: Kind, name: str) -> dict[str, str] | None:
 
 
 def label(kind: Kind, name: str) -> str:
-    """The name of a method in files: its own name, with the digest of its file or the version of its package where it is not alcli's."""
+    """The name of a method in files: its own name, with the digest of its file or the version of its package where it
+    is not alcli's.
+    """
     origin = provenance(kind, name)
     if origin is None:
         return name
@@ -115,7 +121,9 @@ def source_of(kind: Kind, name: str) -> tuple[str, str]:
 
 
 def guarded(function: F, owner: str) -> F:
-    """Wrap a function of other people's code: an exception in it becomes a DataError that names `owner`, the line and the exception."""
+    """Wrap a function of other people's code: an exception in it becomes a DataError that names `owner`, the line and
+    the exception.
+    """
 
     @functools.wraps(function)
     def run(*arguments: Any, **options: Any) -> Any:

@@ -1,7 +1,8 @@
-"""A folder is a registry: the strategies, heads, posteriors and embedders are the files found there.
+"""Find a method by its name: a folder is a registry, and each strategy, head, posterior or embedder is a file in it.
 
-The name of a method is its file's name in kebab-case. Names and summaries are read from the source without importing it,
-so listing forty strategies loads none of their libraries; a module is imported when it is first used.
+The name of a method is the name of its file in kebab-case. Names and summaries are read from the source without
+importing it, so listing forty strategies loads none of their libraries; a module is imported when it is first used.
+Methods of other people come through `extensions.py`.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ Family = Literal["strategies", "heads", "posteriors", "embedders"]
 
 @dataclass(frozen=True)
 class Summary:
-    """What the source of a method says of itself: its first line, and the sections `Source:`, `Cost:`, `Passes:`.
+    """The description of a method, read from its source: the first line of its docstring, and the sections `Source:`,
+    `Cost:`, `Passes:`.
 
-    numbers: whether it declares something else for labels that are numbers.
+    numbers: True where the method declares another function for labels that are numbers.
     """
 
     name: str
@@ -60,8 +62,9 @@ def load(family: Family, name: str) -> types.ModuleType:
 def strategy(name: str) -> Strategy:
     """Return the strategy of a name, for every command.
 
-    name: a file of the folder; a pair EMBEDDING/SELECTOR; a mix NAME:SHARE,NAME:SHARE; FILE.py or FILE.py:name of the user's; or a name
-    that an installed package offers. Raises UsageError with the nearest names where there is none, and what `extensions.load` raises.
+    name: a file of the folder; a pair EMBEDDING/SELECTOR; a mix NAME:SHARE,NAME:SHARE; FILE.py or FILE.py:name of the
+    user's; or a name that an installed package offers. Raises UsageError with the nearest names where there is none,
+    and what `extensions.load` raises.
     """
     if is_outside(name):
         from alcli.selection.outside import checked
@@ -83,7 +86,9 @@ def strategy(name: str) -> Strategy:
 
 
 def embedder(name: str) -> Embedder:
-    """The embedder of a name: a file of the folder, or what an installed package offers. Raises UsageError with the nearest names."""
+    """The embedder of a name: a file of the folder, or what an installed package offers. Raises UsageError with the
+    nearest names.
+    """
     from alcli.embedders._contract import embedder_of
 
     if name not in names("embedders") and name in installed("embedders"):
@@ -99,7 +104,9 @@ def is_outside(name: str) -> bool:
 
 
 def label(name: str) -> str:
-    """The name of a strategy as files record it: with the digest of its file or the version of its package where it is not alcli's."""
+    """The name of a strategy as files record it: with the digest of its file or the version of its package where it
+    is not alcli's.
+    """
     if is_outside(name):
         return label_of("strategies", name)
     parts = [part.rpartition(":") for part in name.split(",")] if ":" in name else []
@@ -107,7 +114,9 @@ def label(name: str) -> str:
 
 
 def origins(name: str) -> dict[str, dict[str, str]]:
-    """The provenance of each strategy in a name, or of each part of a mix, that is not part of alcli; empty where all are alcli's."""
+    """The provenance of each strategy in a name, or of each part of a mix, that is not part of alcli; empty where all
+    are alcli's.
+    """
     if not is_outside(name) and ":" in name:
         return {
             key: value for part in name.split(",") for key, value in origins(part.rpartition(":")[0].strip()).items()
@@ -122,14 +131,14 @@ def known_strategies() -> list[str]:
 
 
 def strategy_names(incomplete: str) -> list[str]:
-    """Names that begin so, for completion: strategies, and pairs once there is a slash."""
+    """The names that begin with `incomplete`, for completion: strategies, and pairs once there is a slash."""
     pairs = _pairs.names() if "/" in incomplete else [f"{embedding}/" for embedding in _pairs.EMBEDDINGS]
     known = pairs if "/" in incomplete else [*known_strategies(), *pairs]
     return [name for name in known if name.startswith(incomplete)]
 
 
 def check_name(family: Family, name: str) -> str:
-    """Return `name` if the family has it, else raise UsageError that suggests the nearest."""
+    """Return `name` if the family has it, else raise UsageError with the nearest names."""
     offered = installed(family) if family in ("strategies", "embedders") else []
     known = sorted({*names(family), *offered})
     if name not in names(family):
@@ -139,7 +148,9 @@ def check_name(family: Family, name: str) -> str:
 
 
 def summary(family: Family, name: str) -> Summary:
-    """Read the docstring, the `needs` and `samples` of the decorator and the options of one method from its source, without running it."""
+    """Read the docstring, the `needs` and `samples` of the decorator and the options of one method from its source,
+    without running it.
+    """
     if family == "strategies" and is_outside(name):
         source, stem = source_of("strategies", name)
     else:
@@ -167,7 +178,9 @@ def summary(family: Family, name: str) -> Summary:
 
 
 def options_of(*functions: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The options of a method: the keyword-only parameters of its functions other than `rng` and `seed`, by kebab-case name."""
+    """The options of a method: the keyword-only parameters of its functions other than `rng` and `seed`, by
+    kebab-case name.
+    """
     parameters = [p for function in functions for p in inspect.signature(function).parameters.values()]
     return {
         p.name.replace("_", "-"): p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("rng", "seed")
@@ -182,9 +195,9 @@ def parse_options(
 ) -> dict[str, Any]:
     """Turn `-p KEY=VALUE` texts into keyword arguments of one or several functions, by their annotations.
 
-    An option of type Annotated[T, check, ...] is passed to each check, by its name. owner: how messages name the method.
-    also: names that the user may mean, which are taken elsewhere. Raises UsageError for an unknown key (with the nearest one) or a value of
-    the wrong type, and what the checks raise.
+    An option of type Annotated[T, check, ...] is passed to each check by its name. owner: the method's name in
+    messages. also: names that the user may mean and that are parsed elsewhere. Raises UsageError for an unknown key,
+    with the nearest one, for a value of the wrong type, and where a check does.
     """
     functions = [functions] if callable(functions) else list(functions)
     known = options_of(*functions)

@@ -1,7 +1,8 @@
 """The public contract of a strategy. docs/plugins.md builds a strategy from scratch.
 
-`pointwise` and `batch` declare a strategy; a `View` gives it what it needs; a `Selection` is its answer. `finite32` rounds scores as they
-are compared, `TopK` keeps the best rows of a stream, `ArraySource` makes a view of arrays in memory, `select` runs a strategy on a view.
+`pointwise` and `batch` declare a strategy; a `View` gives it what it needs; a `Selection` is its answer. `finite32`
+rounds scores as they are compared, `TopK` keeps the best rows of a stream, `ArraySource` makes a view of arrays in
+memory, `select` runs a strategy on a view.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Check a strategy that is not part of alcli: what it declares, and each answer that it gives.
 
-A strategy of the package is tested for all that stands here; a strategy from a file or from another package is checked while it runs, so
-that a slip in it is reported as a sentence and never as a wrong batch.
+A strategy of the package is tested for all that stands here; a strategy from a file or from another package is
+checked while it runs, so that a slip in it is reported as a sentence and never as a wrong batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ NEEDS = FEATURE_NEEDS | OF_IDS | {"labelled", "targets"}
 
 
 def checked(strategy: Strategy, owner: str) -> Strategy:
-    """Return the strategy with every answer checked. Raises DataError for needs that do not exist and options without a default."""
+    """Return the strategy with every answer checked. Raises DataError for needs that do not exist and options without
+    a default.
+    """
     for need in strategy.needs:
         if need not in NEEDS:
             raise DataError(f"{owner} needs '{need}', which is not offered", hint=suggestion(need, sorted(NEEDS)))
