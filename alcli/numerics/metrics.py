@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -91,44 +91,34 @@ MetricTask = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of how good predictions are, and all that tables, curves and sentences need to know of it.
+    """A metric, and everything that tables, curves and sentences need to know about it.
 
     name: the key in JSON and the name of the column. task: the kind of labels that the metric is for.
     function: (y_B, log_probs_BC) -> float in a classification, with y_B int64 class numbers and log_probs_BC float64
     [B, C]; (y_B, mean_B, variance_B) -> float in a regression, with three float64 arrays [B].
-    words: the name in tables and sentences. is_share: the value is a share of 1 and is shown in hundredths.
-    in_fit_report: `alcli fit-head` reports the metric.
+    words: the name in tables and sentences; without any, `name` with spaces. is_share: the value is a share of 1 and is
+    shown in hundredths. in_fit_report: `alcli fit-head` reports the metric.
     """
 
     name: str
     task: MetricTask
     larger_is_better: bool
     function: Callable[..., float]
-    words: str
+    words: str = ""
     is_share: bool = False
     in_fit_report: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", self.words or self.name.replace("_", " "))
 
     def __call__(self, y_B: Array, *predictions: Floats) -> float:
         """Compute the metric; the arguments are those of `function`."""
         return self.function(y_B, *predictions)
 
 
-def metric(
-    *, larger_is_better: bool, task: MetricTask, words: str = "", is_share: bool = False
-) -> Callable[[Callable[..., float]], Metric]:
-    """Declare a function of your own as a metric for `alcli simulate --metric FILE.py`. Arguments: see `Metric`.
-
-    The name of the metric is that of the function, and so are its words unless `words` is given. Raises ValueError for
-    another task.
-    """
-    if task not in get_args(MetricTask):
-        raise ValueError(f"task must be one of {', '.join(get_args(MetricTask))}, got '{task}'")
-
-    def declare(function: Callable[..., float]) -> Metric:
-        name = function.__name__
-        return Metric(name, task, larger_is_better, function, words or name.replace("_", " "), is_share)
-
-    return declare
+def _of_class(function: Callable[[Array, Array], float]) -> Callable[[Array, Floats], float]:
+    """The metric of a classification that looks at the predicted class alone; ties go to the lowest class."""
+    return lambda y_B, log_probs_BC: function(y_B, log_probs_BC.argmax(axis=1))
 
 
 def _of_mean(function: Callable[[Floats, Floats], float]) -> Callable[[Floats, Floats, Floats], float]:
@@ -136,35 +126,27 @@ def _of_mean(function: Callable[[Floats, Floats], float]) -> Callable[[Floats, F
     return lambda y_B, mean_B, variance_B: function(y_B, mean_B)
 
 
-def _of_class(function: Callable[[Array, Array], float]) -> Callable[[Array, Floats], float]:
-    """The metric of a classification that looks at the predicted class alone; ties go to the lower class."""
-    return lambda y_B, log_probs_BC: function(y_B, log_probs_BC.argmax(axis=1))
-
-
 _CLASSES: MetricTask = "classification"
 _NUMBERS: MetricTask = "regression"
 # A metric is added by its function above and by one row here. The order is that of the columns.
 _ROWS = (
-    Metric("accuracy", _CLASSES, True, _of_class(accuracy), "accuracy", is_share=True),
-    Metric(
-        "balanced_accuracy",
-        _CLASSES,
-        True,
-        _of_class(balanced_accuracy),
-        "balanced accuracy",
-        is_share=True,
-        in_fit_report=False,
-    ),
+    Metric("accuracy", _CLASSES, True, _of_class(accuracy), is_share=True),
+    Metric("balanced_accuracy", _CLASSES, True, _of_class(balanced_accuracy), is_share=True, in_fit_report=False),
     Metric("macro_f1", _CLASSES, True, _of_class(macro_f1), "macro F1", is_share=True, in_fit_report=False),
     Metric("nll", _CLASSES, False, nll, "negative log-likelihood"),
     Metric("brier", _CLASSES, False, brier, "Brier score", in_fit_report=False),
     Metric("ece", _CLASSES, False, ece, "calibration error"),
     Metric("mae", _NUMBERS, False, _of_mean(mae), "mean absolute error"),
-    Metric("rmse", _NUMBERS, False, _of_mean(rmse), "rmse"),
+    Metric("rmse", _NUMBERS, False, _of_mean(rmse)),
     Metric("r2", _NUMBERS, True, _of_mean(r2), "R2"),
     Metric("nlpd", _NUMBERS, False, nlpd, "negative log predictive density"),
 )
 METRICS: Mapping[str, Metric] = {row.name: row for row in _ROWS}
+
+
+def task_of(n_classes: int | None) -> MetricTask:
+    """The task of a head with so many classes; None is a regression."""
+    return "regression" if n_classes is None else "classification"
 
 
 def of_task(task: MetricTask) -> list[Metric]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats
+from alcli.arrays import Array, Floats
 from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.pool import Pool
@@ -18,7 +18,7 @@ from alcli.errors import counted
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
-from alcli.numerics.metrics import MetricTask, of_task
+from alcli.numerics.metrics import of_task, task_of
 from alcli.remarks import Note, silence
 from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, require_labels, test_rows, training
 from alcli.workflows.recipe import Recipe
@@ -107,10 +107,6 @@ def scores(model: Model, X_ND: Floats, y_N: Array) -> dict[str, float]:
     The metrics are the rows of the table `METRICS` that are for the task and `in_fit_report`.
     """
     blocks = [X_ND[i : i + _BLOCK] for i in range(0, len(X_ND), _BLOCK)]
-    predictions: list[Float64]
-    if model.n_classes is None:
-        predictions = [np.concatenate([predict(X) for X in blocks]) for predict in (model.mean, model.label_variance)]
-    else:
-        predictions = [np.concatenate([model.predictive(X) for X in blocks])]
-    task: MetricTask = "regression" if model.n_classes is None else "classification"
-    return {one.name: one(y_N, *predictions) for one in of_task(task) if one.in_fit_report}
+    functions = [model.mean, model.label_variance] if model.n_classes is None else [model.predictive]
+    predictions = [np.concatenate([predict(X_BD) for X_BD in blocks]) for predict in functions]
+    return {one.name: one(y_N, *predictions) for one in of_task(task_of(model.n_classes)) if one.in_fit_report}
