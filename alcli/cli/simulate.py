@@ -34,9 +34,10 @@ def _complete(incomplete: str) -> list[str]:
 
 
 def _complete_metric(incomplete: str) -> list[str]:
+    from alcli.extensions import installed
     from alcli.numerics.metrics import METRICS
 
-    return [name for name in METRICS if name.startswith(incomplete)]
+    return [name for name in [*METRICS, *installed("metrics")] if name.startswith(incomplete)]
 
 
 def simulate(
@@ -52,7 +53,7 @@ def simulate(
     stratified: Annotated[bool, typer.Option("--stratified", help="Take the classes in turn for the labels to start with.")] = False,
     seeds: Annotated[Optional[int], typer.Option("--seeds", metavar="S", help="Repetitions; each has its own split and labels to start with, the same for all strategies.  [default: 3; 10 for a study]", show_default=False)] = None,
     full_data: Annotated[bool, typer.Option("--full-data", help="Also fit the head to every label of the pool, and say with how many labels each strategy is at 80% and 90% of that, and what it saves against random.")] = False,
-    metric: Annotated[Optional[str], typer.Option("--metric", metavar="NAME", help="Compare by this metric of the test rows; a finished simulation can be shown by another metric without running again.  [default: accuracy; rmse for numbers]", autocompletion=_complete_metric, show_default=False)] = None,
+    metric: Annotated[Optional[str], typer.Option("--metric", metavar="NAME|FILE.py[:NAME]", help="Compare by this metric of the test rows; a finished simulation can be shown by another metric without running again. A Python file adds a metric of your own.  [default: accuracy; rmse for numbers]", autocompletion=_complete_metric, show_default=False)] = None,
     jobs: Annotated[int, typer.Option("--jobs", metavar="J", help="Processes; the results do not depend on it.")] = 1,
     test_fraction: Annotated[Optional[float], typer.Option("--test-fraction", metavar="F", help="Share of items to measure on.  [default: those whose split is test, else 0.2]", show_default=False)] = None,
     head: o.HeadKind = None,
@@ -128,11 +129,12 @@ def _simulation(
     strategies: list[str], mixes: list[str], n: int, rounds: int, initial: int | None, seeds: int | None, test_fraction: float | None, stratified: bool,
     recipe: Recipe, param: list[str] | None, full_data: bool, metric: str | None,
 ) -> Simulation:
+    from alcli.extensions import is_file
     from alcli.workflows.simulate.request import Simulation
 
     names = [name.strip() for part in strategies for name in part.split(",") if name.strip()]
     for name in names:
-        if ":" in name:
+        if ":" in name and not is_file(name.rpartition("=")[2].partition("+")[0]):
             raise UsageError(f"-s names strategies, '{name}' is of a mix", hint="give the mix by --mix, as --mix margin:0.8,random:0.2")
     names += map(o.mix, mixes)
     return Simulation(names, n, rounds, initial, 3 if seeds is None else seeds, test_fraction, stratified, recipe, o.key_values(param, kebab=True), full_data, metric)

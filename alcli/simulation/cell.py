@@ -11,6 +11,8 @@ differ only by the items that were selected.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -21,11 +23,12 @@ from alcli.errors import AlcliError, DataError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
+from alcli.numerics.metrics import Metric
 from alcli.selection.group_source import Grouping, GroupSource
 from alcli.selection.source import Source
 from alcli.selection.strategy import NOTHING, Selection
 from alcli.simulation.contenders import Contender, contender
-from alcli.simulation.metrics import evaluate
+from alcli.simulation.metrics import evaluate, metric_named, origin_of
 from alcli.simulation.oracle import Oracle
 from alcli.simulation.plan import FULL_DATA, MAX_JUDGES, Cell, Plan, initial_rng, judges_rng, selection_seed, split_rng
 from alcli.simulation.results import CellResult, Pick, Point
@@ -61,6 +64,11 @@ class Bench:
     @cached_property
     def groups(self) -> GroupSource | None:
         return None if self.grouping is None else GroupSource(self.source, self.grouping)
+
+    @cached_property
+    def metric(self) -> Metric | None:
+        """The metric from outside alcli that is measured too, if the plan names one."""
+        return None if self.plan.metric is None else metric_named(self.plan.metric)
 
     def split(self, seed: int) -> tuple[Int64, Int64]:
         """Return (test rows, items to ask for) of a seed, in the order of their ids; the same for every strategy."""
@@ -109,11 +117,13 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
     """Run all rounds of one cell; the result is deterministic but for the seconds.
 
     The cell ends early once no item is left, or no item that a round can pay for. Raises DataError if the first round
-    cannot pay for any item, and what strategies raise.
+    cannot pay for any item, or code from outside has changed since the plan was made; and what strategies raise.
     """
+    _refuse_changed(bench.plan, {bench.plan.metric: origin_of(bench.plan.metric)} if bench.plan.metric else {})
     if cell.strategy == FULL_DATA:
         return _full_data(bench, cell)
     who = contender(cell.strategy)
+    _refuse_changed(bench.plan, who.origins)
     test, askable = bench.split(cell.seed)
     oracle = Oracle(bench.y_N, askable, bench.rows_of)
     oracle.ask(bench.initial(cell.seed, askable))
@@ -126,7 +136,8 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
     for number in range(bench.plan.rounds + 1):
         model = _fit(bench, cell, oracle, model)
         seconds_fit = clock.lap()
-        metrics = evaluate(model, X_test, y_test)
+        with _telling(cell, number):
+            metrics = evaluate(model, X_test, y_test, bench.metric)
         seconds_evaluate = clock.lap()
         n_labels, cost = oracle.queries, bench.cost_of(oracle.answered)
         over = number == bench.plan.rounds or len(oracle.candidates) == 0
@@ -140,6 +151,14 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
         picks += [Pick(number + 1, rank, int(row), float(score)) for rank, (row, score) in ranked]
         notes += [(number + 1, text) for text in chosen.notes]
     return CellResult(cell, tuple(points), tuple(picks), tuple(notes))
+
+
+def _refuse_changed(plan: Plan, origins: Mapping[str, Mapping[str, str] | None]) -> None:
+    """Raise DataError for code from outside that is not the code that the plan was made with."""
+    for name, origin in origins.items():
+        if origin != plan.origins.get(name):
+            what = f"{name} has changed since the simulation began"
+            raise DataError(what, hint="undo the change and run again, or choose another -o")
 
 
 def _refuse_small_budget(bench: Bench, oracle: Oracle) -> None:
@@ -156,7 +175,8 @@ def _full_data(bench: Bench, cell: Cell) -> CellResult:
     oracle.ask(askable)
     model = _fit(bench, cell, oracle, None)
     seconds_fit = clock.lap()
-    metrics = evaluate(model, bench.source.take(test), bench.y_N[test])
+    with _telling(cell, 0):
+        metrics = evaluate(model, bench.source.take(test), bench.y_N[test], bench.metric)
     point = Point(0, oracle.queries, metrics, seconds_fit, 0.0, clock.lap(), bench.cost_of(askable))
     return CellResult(cell, (point,), ())
 
@@ -187,10 +207,17 @@ def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, model: Mod
     model = _tuned(bench, cell, oracle, model) if who.updates else model
     state = RoundState(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N)
     seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})
-    try:
+    with _telling(cell, number + 1):
         return who.choose(state, bench.plan.batch, seed, options)
+
+
+@contextmanager
+def _telling(cell: Cell, number: int) -> Iterator[None]:
+    """Begin the message of an error with the place where it happened. number: of the round."""
+    try:
+        yield
     except AlcliError as error:
-        error.message = f"strategy {cell.strategy}, seed {cell.seed}, round {number + 1}: {error.message}"
+        error.message = f"strategy {cell.strategy}, seed {cell.seed}, round {number}: {error.message}"
         raise
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from alcli.simulation.plan import Cell
 
 PHASES = ("seconds_fit", "seconds_select", "seconds_evaluate")
+# The columns of curves.parquet beside the metrics.
+COLUMNS = ("strategy", "seed", "round", "n_labels", "cost", *PHASES)
 
 
 @dataclass(frozen=True)

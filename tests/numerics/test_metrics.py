@@ -79,14 +79,3 @@ def test_the_direction_of_every_metric_is_that_of_better_predictions(metric):
     better, worse = metric(y, *good), metric(y, *bad)
     assert (better > worse) if metric.larger_is_better else (better < worse)
     assert not metric.is_share or 0 <= worse <= better <= 1
-
-
-def test_a_metric_of_ones_own_has_the_name_of_its_function():
-    @metrics.metric(larger_is_better=False, task="regression")
-    def largest_error(y_N, mean_N, variance_N):
-        return float(np.abs(y_N - mean_N).max())
-
-    assert (largest_error.name, largest_error.words, largest_error.is_share) == ("largest_error", "largest error", False)
-    assert largest_error(np.array([1.0, 2.0]), np.array([1.0, 5.0]), np.ones(2)) == 3.0
-    with pytest.raises(ValueError, match="task must be one of classification, regression, got 'ranking'"):
-        metrics.metric(larger_is_better=True, task="ranking")

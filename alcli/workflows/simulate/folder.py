@@ -26,6 +26,8 @@ from alcli.workflows.simulate.tables import FORMAT, csv_bytes, parquet_bytes
 
 # Letters of a strategy in the name of a file. A file name has at most 255, with all that comes around the strategy.
 _LONGEST_NAME = 160
+# Hexadecimal digits of a digest in a message.
+_DIGITS = 12
 Json = dict[str, Any]
 _NOT_COMPARED = frozenset({"pool.name"})
 # The meaning of a configuration that lacks a key, since keys were added over time.
@@ -54,7 +56,7 @@ class SimulationFolder:
         return self.path / ".features"
 
     def create(self) -> None:
-        """Make the folder if there is none. Raises CannotCreateError if that fails or the folder holds something else."""
+        """Make the folder if there is none. Raises CannotCreateError if that fails or the folder holds other files."""
         try:
             self.runs.parent.mkdir(parents=True, exist_ok=True)
             strange = self._visible()
@@ -73,6 +75,8 @@ class SimulationFolder:
     def claim(self, config: Json) -> None:
         """Write the configuration, or compare it with the configuration in the folder.
 
+        The key `metrics` records the code of metrics from outside alcli. The code of a metric must stay the same, but
+        another metric can be added, and metrics that the folder has are kept.
         The caller holds the lock, so the scratch file of a killed simulation can go. A configuration without anything
         else, which a simulation leaves that ended before its first run, is replaced.
         Raises CannotCreateError that names the difference, and NewerFormatError.
@@ -86,7 +90,10 @@ class SimulationFolder:
                     f"{printable(file)}: written in format {before['format']}, this version reads up to {FORMAT}"
                 )
             if self._visible() != [file.name]:
-                return self._compare(before, config)
+                config = _with_metrics(config, before)
+                self._compare(_with_metrics(before, config), config)
+                if before.get("metrics") == config.get("metrics"):
+                    return
         _write(file, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
 
     def _compare(self, before: Json, config: Json) -> None:
@@ -103,9 +110,12 @@ class SimulationFolder:
                 hint="choose another -o, or remove the folder",
             )
 
-    def has(self, cell: Cell) -> bool:
-        """True for a finished cell."""
-        return self._file(cell).exists()
+    def has(self, cell: Cell, metric: str | None = None) -> bool:
+        """True for a finished cell, measured by `metric` if it is given. Raises DataError for a damaged file."""
+        if metric is None or not self._file(cell).exists():
+            return self._file(cell).exists()
+        curve, _ = self.load([cell])
+        return all(metric in row for row in curve)
 
     def save(
         self, cell: Cell, curve: Sequence[Json], picks: Sequence[Json], notes: Sequence[tuple[int, str]] = ()
@@ -142,8 +152,11 @@ class SimulationFolder:
         return remarks
 
     def write_tables(self, curves: list[Json], picks: list[Json], lines: Sequence[Line], *, text_ids: bool) -> None:
-        """Write curves.parquet, selections.parquet and summary.csv. text_ids: ids are strings, not integers."""
-        names = list(curves[0])
+        """Write curves.parquet, selections.parquet and summary.csv. text_ids: ids are strings, not integers.
+
+        A run that was not measured by a metric that other runs have is null there.
+        """
+        names = list(dict.fromkeys(name for row in curves for name in row))
         metrics = [name for name in names if name not in _KINDS and name not in PHASES]
         ids = {"id": pa.string() if text_ids else pa.int64()}
         kinds = _KINDS | dict.fromkeys([*metrics, *PHASES], pa.float64()) | ids
@@ -152,10 +165,9 @@ class SimulationFolder:
         _write(self.path / "selections.parquet", parquet_bytes(picks, names, kinds, "selections"))
         _write(self.path / "summary.csv", csv_bytes([line.row() for line in lines]))
 
-    def write_wins(self, rows: list[Json], pictures: Mapping[str, bytes]) -> None:
-        """Write wins.csv and its pictures."""
+    def write_wins(self, rows: list[Json]) -> None:
+        """Write wins.csv."""
         _write(self.path / "wins.csv", csv_bytes(rows))
-        self.write_pictures("wins", pictures)
 
     def write_pictures(self, name: str, pictures: Mapping[str, bytes]) -> None:
         """Write a picture in all its formats, as NAME.png and NAME.svg."""
@@ -163,7 +175,7 @@ class SimulationFolder:
             _write(self.path / f"{name}.{format}", data)
 
     def write_study(self, name: str, rows: list[Json], means: list[Json], pictures: Mapping[str, bytes]) -> None:
-        """Write study.csv and study.parquet (one row a measurement), summary.csv (their means) and the pictures `name`."""
+        """Write study.csv and study.parquet, one row a measurement; their means, summary.csv; the pictures `name`."""
         kinds = dict.fromkeys(rows[0], pa.float64())
         kinds |= dict.fromkeys(("experiment", "method"), pa.string())
         kinds |= dict.fromkeys(("seed", "n_labelled", "n_new"), pa.int64())
@@ -174,9 +186,18 @@ class SimulationFolder:
 
     def _file(self, cell: Cell) -> Path:
         name = urllib.parse.quote(cell.strategy, safe="+")
+        if name.startswith("."):
+            # A file whose name begins with a dot is hidden, and `_visible` would not see the run.
+            name = f"%2E{name[1:]}"
         if len(name) > _LONGEST_NAME:
             name = f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         return self.runs / f"{name}-{cell.seed}.json"
+
+
+def _with_metrics(config: Json, other: Json) -> Json:
+    """Add to a configuration the metrics that only the other configuration has."""
+    recorded = {**other.get("metrics", {}), **config.get("metrics", {})}
+    return config | {"metrics": recorded} if recorded else config
 
 
 def differences(before: Json, now: Json) -> list[str]:
@@ -187,7 +208,14 @@ def differences(before: Json, now: Json) -> list[str]:
     old, new = ({**_flat(_DEFAULTS), **_flat(one)} for one in (before, now))
     everything = dict.fromkeys(["version", *_flat(now), *_flat(before)])
     keys = [key for key in everything if key not in _NOT_COMPARED and old.get(key) != new.get(key)]
-    return [f"{key} {_shown(old.get(key))}, now {_shown(new.get(key))}" for key in keys]
+    return [_difference(key, old.get(key), new.get(key)) for key in keys]
+
+
+def _difference(key: str, old: Any, new: Any) -> str:
+    if key.endswith(".sha256") and old is not None and new is not None:
+        name = key.partition(".")[2].removesuffix(".sha256")
+        return f"the code of {printable(name)} has changed (SHA-256 {str(old)[:_DIGITS]}, now {new[:_DIGITS]})"
+    return f"{key} {_shown(old)}, now {_shown(new)}"
 
 
 def _flat(value: Json, prefix: str = "") -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from alcli.report import wins
 from alcli.report.curves import draw
 from alcli.report.notes import folded
 from alcli.report.summary import Curves, Line, curves_of, summarise
+from alcli.simulation.contenders import short_names
 from alcli.simulation.plan import BASELINE, Cell, Plan
 from alcli.workflows.items import Items
 from alcli.workflows.simulate.folder import Json, SimulationFolder
@@ -50,6 +51,7 @@ def write_outputs(
     value = float(np.mean([row[metric.name] for row in full])) if full else None
     lines = summarise(curves, BASELINE, value)
     folder.write_tables(rows, picks, lines, text_ids=items.ids.is_text)
+    folder.write_wins(wins.rows(curves))
     _write_pictures(folder, items.pool, plan, curves, value, cost_column)
     for text in [*folded(folder.notes(cells), plan.n_seeds), *_used_up(rows, plan)]:
         note(text)
@@ -65,8 +67,10 @@ def _write_pictures(
     name, unit = (_without_formulas(text) for text in (Path(pool.name).name, printable(cost_column or "")))
     more = f"then a budget of {plan.batch} a round ({unit})" if cost_column else f"{plan.batch} more a round"
     title = f"{name}: {plan.initial} labels to start with, {more}"
+    short = short_names(curves.values_SP)
+    curves = replace(curves, values_SP={short[strategy]: v_SP for strategy, v_SP in curves.values_SP.items()})
     folder.write_pictures("curves", draw(curves, BASELINE, title, unit=unit, full_data=full_data))
-    folder.write_wins(wins.rows(curves), wins.draw(curves, name))
+    folder.write_pictures("wins", wins.draw(curves, name))
 
 
 def _without_formulas(text: str) -> str:

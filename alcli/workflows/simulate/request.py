@@ -10,7 +10,7 @@ from alcli.errors import UsageError
 from alcli.heads._contract import family_of
 from alcli.numerics.metrics import Metric
 from alcli.simulation.contenders import Contender, contender, owner
-from alcli.simulation.metrics import metric_named
+from alcli.simulation.metrics import metric_named, origin_of
 from alcli.simulation.plan import Plan, with_baseline
 from alcli.workflows.query.request import COST, IMPUTE
 from alcli.workflows.recipe import POSTERIOR, Recipe
@@ -84,6 +84,8 @@ class Simulation:
         for name, one in found.items():
             one.check_modifiers(parsed[name])
         recipe = replace(self.recipe, options={**self.recipe.options, **posterior, **by_owner[HEAD]}).checked()
+        metric = None if self.metric is None else metric_named(self.metric)
+        origins, measured = _origins(found, self.metric)
         initial = self.batch if self.initial is None else self.initial
         fraction = DEFAULT_TEST_FRACTION if self.test_fraction is None else self.test_fraction
 
@@ -91,10 +93,21 @@ class Simulation:
             spec = recipe.spec(regression=regression)
             for one in found.values():
                 one.check(spec)
-            return Plan(names, self.n_seeds, self.batch, self.rounds, initial, spec, fraction, self.stratified, parsed)
+            return Plan(
+                names,
+                self.n_seeds,
+                self.batch,
+                self.rounds,
+                initial,
+                spec,
+                fraction,
+                self.stratified,
+                parsed,
+                measured,
+                origins,
+            )
 
         plan(regression=False)
-        metric = None if self.metric is None else metric_named(self.metric)
         return Checked(found, {name: texts[name] for name in names if texts[name]}, recipe, plan, metric)
 
     def _check_names(self, names: Sequence[str]) -> None:
@@ -113,6 +126,17 @@ class Simulation:
             raise UsageError(what, hint="say with --initial how many items to start with")
         for one in contenders.values():
             one.check_budget()
+
+
+def _origins(
+    contenders: Mapping[str, Contender], metric: str | None
+) -> tuple[dict[str, Mapping[str, str]], str | None]:
+    """Return the provenance of all code from outside by name, and the name of the metric if it is from outside."""
+    found = {key: origin for one in contenders.values() for key, origin in one.origins.items()}
+    origin = None if metric is None else origin_of(metric)
+    if metric is None or origin is None:
+        return found, None
+    return found | {metric: origin}, metric
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def simulate(
 ) -> Simulated:
     """Run every cell that the folder `out` does not hold yet, then write the tables and pictures.
 
-    Raises every AlcliError. jobs: the number of processes; the results do not depend on it. The lock of `out` is held from beginning to end.
+    jobs: the number of processes; the results do not depend on it. The lock of `out` is held from beginning to end.
+    Raises every AlcliError.
     """
     checked, pool = ask.checked(), items.pool
     if jobs < 1:
@@ -65,9 +66,14 @@ def simulate(
     folder = SimulationFolder(out)
     folder.create()
     with lock(folder.runs):
-        folder.claim(_config(items, checked, plan, truth) | _priced(ask.cost_column, costs_N, truth))
-        resumed = _run(items, plan, truth, costs_N, cells, folder, jobs, progress)
+        config = _config(items, checked, plan, truth) | _priced(ask.cost_column, costs_N, truth)
+        folder.claim(config | _from_outside(checked, plan))
+        measured = metric.name if plan.metric else None
+        again = sum(folder.has(cell) and not folder.has(cell, measured) for cell in cells)
+        resumed = _run(items, plan, truth, costs_N, cells, folder, measured, jobs, progress)
         written = write_outputs(folder, items, plan, metric, ask.cost_column, every_label, note)
+    if again:
+        note(f"{counted(again, 'run')} had not been measured by '{metric.name}' and ran again")
     if resumed:
         note(f"{resumed} of {counted(len(cells), 'run')} {'was' if resumed == 1 else 'were'} there already")
     oracles = [name for name, one in checked.contenders.items() if one.is_oracle]
@@ -84,11 +90,15 @@ def _run(
     costs_N: Float64 | None,
     cells: Sequence[Cell],
     folder: SimulationFolder,
+    measured: str | None,
     jobs: int,
     progress: Progress,
 ) -> int:
-    """Run the cells that the folder does not hold, and return the number of cells that it held already."""
-    missing = [cell for cell in cells if not folder.has(cell)]
+    """Run the cells that the folder does not hold, and return the number of cells that it held already.
+
+    measured: the name of a metric from outside; a cell that was not measured by it runs again.
+    """
+    missing = [cell for cell in cells if not folder.has(cell, measured)]
     if not missing:
         return len(cells)
     pool = items.pool
@@ -179,6 +189,18 @@ def _config(items: Items, checked: Checked, plan: Plan, truth: Truth) -> dict[st
         "seeds": plan.n_seeds,
         "test": "split" if len(truth.test) else plan.test_fraction,
     }
+
+
+def _from_outside(checked: Checked, plan: Plan) -> dict[str, Any]:
+    """The part of the configuration about code that is not part of alcli; empty without such code.
+
+    origins: the provenance of strategies. metrics: the provenance of the metric, by the name of its column.
+    """
+    origins = {key: dict(origin) for one in checked.contenders.values() for key, origin in one.origins.items()}
+    found: dict[str, Any] = {"origins": origins} if origins else {}
+    if checked.metric is not None and plan.metric is not None:
+        found["metrics"] = {checked.metric.name: dict(plan.origins[plan.metric])}
+    return found
 
 
 def _priced(column: str | None, costs_N: Float64 | None, truth: Truth) -> dict[str, Any]:

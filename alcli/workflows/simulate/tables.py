@@ -22,9 +22,10 @@ def parquet_bytes(
 ) -> bytes:
     """Return rows as the bytes of a Parquet file, with a checksum for each page.
 
-    names: the columns, in order. kinds: their types. kind: the kind of table, for the file's metadata.
+    names: the columns, in order; a row without one of them is null there. kinds: their types. kind: the kind of table,
+    for the file's metadata.
     """
-    table = pa.table({name: pa.array([row[name] for row in rows], kinds[name]) for name in names})
+    table = pa.table({name: pa.array([row.get(name) for row in rows], kinds[name]) for name in names})
     about = {"format": FORMAT, "kind": kind, "version": __version__}
     table = table.replace_schema_metadata({"alcli": json.dumps(about, sort_keys=True)})
     out = io.BytesIO()

@@ -45,7 +45,7 @@ class Truth:
         return len(rows if self.grouping is None else self.grouping.of_rows(rows))
 
     def digest(self, pool: Pool) -> str:
-        """Return the SHA-256 of ids, labels, classes, split and groups in hexadecimal. The order of rows does not matter."""
+        """Return the SHA-256 of ids, labels, classes, split and groups, whatever the order of the rows; hexadecimal."""
         sha = hashlib.sha256(repr(self.classes).encode())
         groups = [] if self.grouping is None else [self.grouping.keys_G[self.grouping.group_N[self.used]]]
         for part in (pool.row_keys(self.used), self.y_N[self.used], np.isin(self.used, self.test), *groups):
