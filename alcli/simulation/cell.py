@@ -154,9 +154,9 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
 
 
 def _refuse_changed(plan: Plan, origins: Mapping[str, Mapping[str, str] | None]) -> None:
-    """Raise DataError for code from outside that is not the code that the plan was made with."""
+    """Raise DataError for code from outside that has another provenance than the plan recorded."""
     for name, origin in origins.items():
-        if origin != plan.origins.get(name):
+        if name in plan.origins and origin != plan.origins[name]:
             what = f"{name} has changed since the simulation began"
             raise DataError(what, hint="undo the change and run again, or choose another -o")
 
