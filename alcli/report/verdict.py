@@ -24,15 +24,13 @@ def agreement(lines: Sequence[Line]) -> str:
     p = lines[0].friedman
     if p is None:
         return ""
-    test = f"Friedman's test over {lines[0].n_seeds} seeds"
+    test = f"Friedman's test over {lines[0].n_seeds} seeds, p = {p:.2g}"
     if p >= SIGNIFICANT:
-        return f"{test}: the strategies cannot be told apart (p = {p:.2g})"
+        return f"all strategies together: no clear difference ({test})"
     differ = [line.strategy for line in lines if line.nemenyi is not None and line.nemenyi < SIGNIFICANT]
-    if differ:
-        which = f"by Nemenyi's test {', '.join(differ)} {'differs' if len(differ) == 1 else 'differ'} from {BASELINE}"
-    else:
-        which = f"but by Nemenyi's test none from {BASELINE}"
-    return f"{test}: the strategies differ (p = {p:.2g}); {which}"
+    verb = "differs" if len(differ) == 1 else "differ"
+    which = f"{', '.join(differ)} {verb}" if differ else "but no single one differs clearly"
+    return f"all strategies together: they differ ({test}); {which} from {BASELINE} (Nemenyi's test)"
 
 
 def _verdict(line: Line, base: Line) -> str:
@@ -51,9 +49,8 @@ def _verdict(line: Line, base: Line) -> str:
     if low <= 0 <= high:
         where = "the same" if is_level else f"{size} {direction}"
         interval = _interval(metric, low, high)
-        return (
-            f"{line.strategy}: not distinguishable from {base.strategy} ({where} on average over the curve, {interval})"
-        )
+        told = f"{where} on average over the curve, {interval}"
+        return f"{line.strategy}: no clear difference from {base.strategy} ({told})"
     if low > 0:
         found = f"better than {base.strategy} by {size} on average over the curve ({_interval(metric, low, high)})"
         return f"{line.strategy}: {found}{_saving(line, base)}"
@@ -62,7 +59,7 @@ def _verdict(line: Line, base: Line) -> str:
 
 
 def _interval(metric: Metric, low: float, high: float) -> str:
-    return f"95% CI {number(metric, low)} to {number(metric, high)}"
+    return f"95% interval {number(metric, low)} to {number(metric, high)}"
 
 
 def _saving(line: Line, base: Line) -> str:
@@ -70,13 +67,9 @@ def _saving(line: Line, base: Line) -> str:
     ours, theirs = line.labels_to[-1], base.labels_to[-1]
     if ours is None or theirs is None or ours >= theirs:
         return ""
-    fewer = f"{asked(line.axis, ours)} instead of {how_many(line.axis, theirs)}"
-    return f"; reaches what {base.strategy} ends with at {fewer}"
-
-
-def asked(axis: str, value: float) -> str:
-    """Return a number of labels, or a cost of labels, in words."""
-    return f"{how_many(axis, value)} labels" if axis == "labels" else f"a cost of {how_many(axis, value)}"
+    needed = how_many(line.axis, ours)
+    spent = f"with {needed} labels" if line.axis == "labels" else f"at a cost of {needed}"
+    return f"; reaches {base.strategy}'s final value {spent} instead of {how_many(line.axis, theirs)}"
 
 
 def how_many(axis: str, value: float) -> str:

@@ -99,13 +99,13 @@ class Contender:
     def check_budget(self) -> None:
         """Raise UsageError for a contender that cannot choose a batch within a budget."""
         if self.is_oracle:
-            who, why = self.name, "judges batches of so many rows"
+            who, why = self.name, "judges batches of a fixed number of rows"
         elif self.modifiers:
             who = next(f"+{name}" for name, one in MODIFIERS.items() if one in self.modifiers)
             why = "asks for a few labels at a time"
         else:
             return
-        raise UsageError(f"-p cost-col spends a budget on a batch, '{who}' {why}", hint="leave one of them out")
+        raise UsageError(f"with -p cost-col a round spends a budget, but '{who}' {why}", hint="leave one of them out")
 
     def under(self, options: Mapping[str, Any]) -> tuple[Strategy, dict[str, Any]]:
         """Return the strategy as the options `prefilter` and `balance` change it, and the other options of its own."""

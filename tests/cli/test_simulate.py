@@ -43,7 +43,7 @@ def test_the_example_of_the_help_runs(tmp_path):
     table = err.splitlines()
     assert table[0].split()[:2] == ["strategy", "mean"]
     assert [line.split()[0] for line in table[1:5]] == ["random", "margin", "badge", "typiclust"]
-    assert all(re.match(rf"{name}: (better than|worse than|not distinguishable from) random", line) for name, line in zip(("margin", "badge", "typiclust"), table[5:8]))
+    assert all(re.match(rf"{name}: (better than|worse than|no clear difference from) random", line) for name, line in zip(("margin", "badge", "typiclust"), table[5:8]))
     assert (tmp_path / "simulation" / "curves.png").exists()
 
 
@@ -79,7 +79,7 @@ def test_json_is_one_object_on_stdout(tmp_path):
         (["-s", "margin", "-n", "5", "--rounds", "2", "--metric", "macro-f1"], "no metric is named 'macro-f1'; did you mean 'macro_f1'?"),
         (["--study", "updates", "--metric", "nll"], "--metric does not go with --study updates"),
         (["--study", "updates", "--full-data"], "--full-data does not go with --study updates"),
-        (["-s", "optimal-look-ahead", "-n", "5", "--rounds", "2", "--initial", "9", "-p", "cost-col=x"], "'optimal-look-ahead' judges batches of so many rows"),
+        (["-s", "optimal-look-ahead", "-n", "5", "--rounds", "2", "--initial", "9", "-p", "cost-col=x"], "'optimal-look-ahead' judges batches of a fixed number of rows"),
         (["--study", "updates", "-p", "nw=3"], "has no parameter 'nw'; did you mean 'new'?"),
     ],
 )

@@ -16,11 +16,11 @@ def line(strategy, difference=None, low=None, high=None, *, metric="accuracy", l
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
-        (line("margin", 0.021, 0.012, 0.030, labels=None), "margin: better than random by 2.1 points of accuracy on average over the curve (95% CI 1.2 to 3.0)"),
-        (line("margin", -0.021, -0.030, -0.012), "margin: worse than random by 2.1 points of accuracy on average over the curve (95% CI 1.2 to 3.0)"),
-        (line("margin", 0.004, -0.002, 0.010), "margin: not distinguishable from random (0.4 points of accuracy higher on average over the curve, 95% CI -0.2 to 1.0)"),
+        (line("margin", 0.021, 0.012, 0.030, labels=None), "margin: better than random by 2.1 points of accuracy on average over the curve (95% interval 1.2 to 3.0)"),
+        (line("margin", -0.021, -0.030, -0.012), "margin: worse than random by 2.1 points of accuracy on average over the curve (95% interval 1.2 to 3.0)"),
+        (line("margin", 0.004, -0.002, 0.010), "margin: no clear difference from random (0.4 points of accuracy higher on average over the curve, 95% interval -0.2 to 1.0)"),
         (line("margin", 0.021), "margin: 2.1 points of accuracy higher than random on average over the curve (one seed, so no interval)"),
-        (line("margin", 0.0, 0.0, 0.0), "margin: not distinguishable from random (the same on average over the curve, 95% CI 0.0 to 0.0)"),
+        (line("margin", 0.0, 0.0, 0.0), "margin: no clear difference from random (the same on average over the curve, 95% interval 0.0 to 0.0)"),
         (line("margin", -1e-17), "margin: the same as random on average over the curve (one seed, so no interval)"),
     ],
     ids=["better", "worse", "neither", "one seed", "the same", "the same with one seed"],
@@ -32,10 +32,10 @@ def test_the_sentence_says_what_the_interval_says(found, sentence):
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (line("coreset", -1500.0, -2000.0, -1000.0, metric="rmse", labels=None), "better than random by 1,500 rmse on average over the curve (95% CI 1,000 to 2,000)"),
-        (line("coreset", 1500.0, 1000.0, 2000.0, metric="rmse"), "worse than random by 1,500 rmse on average over the curve (95% CI 1,000 to 2,000)"),
-        (line("coreset", 5.0, -10.0, 20.0, metric="rmse"), "not distinguishable from random (5 rmse higher on average over the curve, 95% CI -20 to 10)"),
-        (line("coreset", 0.0, 0.0, 0.0, metric="rmse"), "not distinguishable from random (the same on average over the curve, 95% CI 0 to 0)"),
+        (line("coreset", -1500.0, -2000.0, -1000.0, metric="rmse", labels=None), "better than random by 1,500 rmse on average over the curve (95% interval 1,000 to 2,000)"),
+        (line("coreset", 1500.0, 1000.0, 2000.0, metric="rmse"), "worse than random by 1,500 rmse on average over the curve (95% interval 1,000 to 2,000)"),
+        (line("coreset", 5.0, -10.0, 20.0, metric="rmse"), "no clear difference from random (5 rmse higher on average over the curve, 95% interval -20 to 10)"),
+        (line("coreset", 0.0, 0.0, 0.0, metric="rmse"), "no clear difference from random (the same on average over the curve, 95% interval 0 to 0)"),
     ],
 )
 def test_a_smaller_error_is_better(found, words):
@@ -44,7 +44,7 @@ def test_a_smaller_error_is_better(found, words):
 
 def test_a_better_strategy_is_told_with_the_labels_it_saves():
     said = verdicts([line("random", labels=1077.0), line("badge", 0.03, 0.02, 0.04, labels=607.4)], "random")
-    assert said[0].endswith("; reaches what random ends with at 607 labels instead of 1,077")
+    assert said[0].endswith("; reaches random's final value with 607 labels instead of 1,077")
 
 
 def test_signs_are_shown_on_demand():
@@ -68,10 +68,10 @@ def test_of_an_oracle_it_is_said_that_it_is_one():
     ("friedman", "nemenyi", "sentence"),
     [
         (None, (None, None), ""),
-        (0.2, (0.1, 0.3), "Friedman's test over 5 seeds: the strategies cannot be told apart (p = 0.2)"),
-        (0.004, (0.1, 0.3), "Friedman's test over 5 seeds: the strategies differ (p = 0.004); but by Nemenyi's test none from random"),
-        (0.004, (0.01, 0.3), "Friedman's test over 5 seeds: the strategies differ (p = 0.004); by Nemenyi's test a differs from random"),
-        (0.004, (0.01, 0.03), "Friedman's test over 5 seeds: the strategies differ (p = 0.004); by Nemenyi's test a, b differ from random"),
+        (0.2, (0.1, 0.3), "all strategies together: no clear difference (Friedman's test over 5 seeds, p = 0.2)"),
+        (0.004, (0.1, 0.3), "all strategies together: they differ (Friedman's test over 5 seeds, p = 0.004); but no single one differs clearly from random (Nemenyi's test)"),
+        (0.004, (0.01, 0.3), "all strategies together: they differ (Friedman's test over 5 seeds, p = 0.004); a differs from random (Nemenyi's test)"),
+        (0.004, (0.01, 0.03), "all strategies together: they differ (Friedman's test over 5 seeds, p = 0.004); a, b differ from random (Nemenyi's test)"),
     ],
 )
 def test_one_sentence_for_all(friedman, nemenyi, sentence):
@@ -82,4 +82,4 @@ def test_one_sentence_for_all(friedman, nemenyi, sentence):
 def test_costs_are_told_as_costs():
     base, ours = (replace(one, axis="cost") for one in (line("random", labels=1077.25), line("badge", 0.03, 0.02, 0.04, labels=60.741)))
     said = verdicts([base, ours], "random")
-    assert said[0].endswith("; reaches what random ends with at a cost of 60.74 instead of 1,077")
+    assert said[0].endswith("; reaches random's final value at a cost of 60.74 instead of 1,077")

@@ -156,7 +156,7 @@ def test_oracles_are_offered_to_simulations_only():
     assert not contender("margin+update").is_oracle
 
 
-@pytest.mark.parametrize(("name", "words"), [("margin+update", r"'\+update' asks for a few labels at a time"), ("optimal-look-ahead", "judges batches of so many rows")])
+@pytest.mark.parametrize(("name", "words"), [("margin+update", r"'\+update' asks for a few labels at a time"), ("optimal-look-ahead", "judges batches of a fixed number of rows")])
 def test_what_a_budget_does_not_go_with(name, words):
     with pytest.raises(UsageError, match=words):
         contender(name).check_budget()

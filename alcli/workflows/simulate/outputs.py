@@ -99,7 +99,7 @@ def _percent(share: float) -> str:
 
 
 def _used_up(rows: Sequence[Json], plan: Plan) -> list[str]:
-    """Return a remark if a budget found nothing more to buy.
+    """Return a remark if a run ended early since its budget could pay for no item.
 
     A number of items that the pool does not have is remarked on before the runs.
     """
@@ -109,4 +109,4 @@ def _used_up(rows: Sequence[Json], plan: Plan) -> list[str]:
     first = min(last.values())
     if "cost" not in rows[0] or first == plan.rounds:
         return []
-    return [f"from round {first + 1} of {plan.rounds} on, runs found nothing left that -n {plan.batch} buys"]
+    return [f"from round {first + 1} of {plan.rounds} on, no item was left that -n {plan.batch} can pay for"]

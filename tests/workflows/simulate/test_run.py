@@ -35,7 +35,7 @@ def test_the_folder_holds_what_is_promised(pool, tmp_path):
     assert picks.column_names == ["strategy", "seed", "round", "rank", "id", "score"]
     assert len(picks) == 3 * 2 * 3 * 5
     assert [line.strategy for line in done.lines] == ["random", "margin", "coreset"]
-    assert [said.partition(":")[0] for said in done.verdicts] == ["margin", "coreset", "Friedman's test over 2 seeds"]
+    assert [said.partition(":")[0] for said in done.verdicts] == ["margin", "coreset", "all strategies together"]
     assert not (tmp_path / "out" / ".features").exists()
 
 
@@ -482,7 +482,7 @@ def test_other_costs_are_another_configuration(tmp_path, no_pictures):
 def test_a_budget_that_finds_nothing_more_is_remarked_on(tmp_path, no_pictures):
     pool = priced(tmp_path / "pool.parquet", prices=np.full(90, 3.0))
     done = run(pool, tmp_path / "out", strategies=["margin"], **PRICED | {"batch": 100})
-    assert "from round 3 of 3 on, runs found nothing left that -n 100 buys" in done.notes
+    assert "from round 3 of 3 on, no item was left that -n 100 can pay for" in done.notes
     assert not any("used up" in note for note in done.notes)
 
 
