@@ -216,17 +216,18 @@ def _entries(lines: Iterable[str]) -> dict[str, str]:
 
 def _options(strategy: Strategy, meanings: Mapping[str, str]) -> tuple[StrategyOption, ...]:
     """The options of a strategy: its own first, then by what it looks at, then the options of every query."""
-    found: dict[str, StrategyOption] = {}
+    own: dict[str, StrategyOption] = {}
+    shared: dict[str, StrategyOption] = {}
     for function in strategy.declared:
+        is_shared = function.__module__ == "alcli.selection.options"
         hints = typing.get_type_hints(function, include_extras=True)
         for key, parameter in plugins.options_of(function).items():
             kind, choices = _kind(hints[parameter.name])
-            value = _value(
-                strategy.samples if key == "samples" and parameter.default is parameter.empty else parameter.default
-            )
-            found.setdefault(key, StrategyOption(key, kind, value, choices, meanings.get(key) or MEANINGS.get(key, "")))
-    shared = [key for key in found if key in MEANINGS and key not in meanings]
-    ordered = [found[key] for key in (*(k for k in found if k not in shared), *shared)]
+            default = strategy.samples if key == "samples" and is_shared else parameter.default
+            meaning = MEANINGS[key] if is_shared else meanings.get(key, "")
+            (shared if is_shared else own)[key] = StrategyOption(key, kind, _value(default), choices, meaning)
+    # Where both have a name, -p gives it to the shared option.
+    ordered = [*(option for key, option in own.items() if key not in shared), *shared.values()]
     if "targets" in strategy.needs:
         ordered.append(StrategyOption("targets", "file", "", (), MEANINGS["targets"]))
     ordered.append(StrategyOption("impute", "word", "", ("argmax", "sample"), MEANINGS["impute"]))
