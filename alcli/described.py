@@ -1,4 +1,4 @@
-"""What a strategy is, in words: its method, what it looks at, its source and cost, and its options.
+"""Describe a strategy in words: its method, its needs, its source and cost, and its options.
 
 The words come from the source of the strategy, so that a strategy is described where it is written. Its module
 docstring opens with the summary, and holds paragraphs on the method, the sections `Source:`, `Deviations:`, `Cost:`,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["rows", "head", "posterior"]
 
-# What a strategy can look at, and in words; the kind says what there must be. `selection/needs.py` explains each need.
+# The needs of strategies in words. The kind says what must be there; `selection/needs.py` explains each need.
 NEEDS: Mapping[str, tuple[Kind, str]] = {
     "row_key": ("rows", "the ids of the rows"),
     "features": ("rows", "the features of the rows"),
@@ -109,23 +109,23 @@ class ModuleDocstring:
 
 
 def kind_of(needs: Iterable[str]) -> Kind:
-    """What must be there for a strategy of these needs: rows alone, a head, or a head with a posterior."""
-    kinds = {NEEDS[need][0] for need in needs}
+    """The kind of a strategy with the given needs: it needs rows alone, a head, or a head with a posterior."""
+    kinds = {NEEDS[need][0] for need in needs if need in NEEDS}
     return "posterior" if "posterior" in kinds else "head" if "head" in kinds else "rows"
 
 
 def described(name: str) -> StrategyDescription:
-    """Describe a strategy by its name, a pair EMBEDDING/SELECTOR or a mix NAME:SHARE,NAME:SHARE.
+    """Describe the strategy of a name that `plugins.strategy` takes: a pair, a mix and a FILE.py too.
 
-    Raises UsageError with the nearest names for a name that is none.
+    Raises UsageError with the nearest names for a name that is none, and whatever `extensions.load` raises.
     """
     strategy = plugins.strategy(name)
-    needs = tuple(NEEDS[need][1] for need in strategy.needs)
+    needs = tuple(NEEDS[need][1] if need in NEEDS else need for need in strategy.needs)
     if strategy.compound is not None:
         return _described_mix(name, strategy, needs)
     if name in pairs.names():
         return _described_pair(name, strategy, needs)
-    doc = read(inspect.getdoc(inspect.getmodule(strategy.run)) or "")
+    doc = read(inspect.getdoc(inspect.getmodule(strategy.run)) or inspect.getdoc(strategy.run) or "")
     return StrategyDescription(name, doc.summary, doc.paragraphs, needs, doc.sections, _options(strategy, doc.options))
 
 

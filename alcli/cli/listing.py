@@ -28,13 +28,17 @@ _NAMES = 16
 
 def list_strategies(console: Console) -> None:
     """Write every strategy on a line of its own, by what it looks at; with --json a list of objects."""
-    found = [plugins.summary("strategies", name) for name in plugins.names("strategies")]
+    found = [plugins.summary("strategies", name) for name in plugins.known_strategies()]
+    own = set(plugins.names("strategies"))
     if console.as_json:
         return _emit_json(console, [*map(_row, found), _pairs_row()])
     lines = ["The default:", *(_line(s.name, s.line) for s in found if s.name == DEFAULT)]
     for kind, title in GROUPS:
         lines += ["", f"{title}:"]
-        lines += [_line(s.name, s.line) for s in found if s.name != DEFAULT and kind_of(s.needs) == kind]
+        of_kind = [s for s in found if s.name in own and s.name != DEFAULT and kind_of(s.needs) == kind]
+        lines += [_line(s.name, s.line) for s in of_kind]
+    if installed := [s for s in found if s.name not in own]:
+        lines += ["", "Of installed packages:", *(_line(s.name, s.line) for s in installed)]
     _emit(console, [*lines, *_ending()])
 
 
@@ -58,7 +62,8 @@ def _explained(found: StrategyDescription) -> Iterator[str]:
         else:
             yield from wrapped(paragraph, _width(), "  ", "    " if paragraph.startswith("- ") else "  ")
     for title, text in (("Needs", "; ".join(found.needs)), *found.sections.items()):
-        yield from ("", f"{title}:", *wrapped(text, _width(), "  ", "  "))
+        heading = "Passes over the pool" if title == "Passes" else title
+        yield from ("", f"{heading}:", *wrapped(text, _width(), "  ", "  "))
     yield from ("", "Options, each given as -p NAME=VALUE:")
     yield from panel_lines([_entry(option) for option in found.options], _width())
 
@@ -98,7 +103,7 @@ def _overview() -> Iterator[str]:
 
 def _line(name: str, summary: str) -> str:
     """A name and a summary on one line; a summary that does not fit is cut."""
-    line = f"{name:{_NAMES}} {summary}"
+    line = f"{name:{_NAMES}} {summary}".rstrip()
     width = shutil.get_terminal_size().columns
     return line if len(line) <= width else f"{line[: width - 3].rstrip()}..."
 

@@ -34,7 +34,7 @@ Strategy = Annotated[
     option(
         "-s, --strategy STRATEGY",
         COMMON,
-        "How to choose; --list shows the strategies.",
+        "How to choose: a name of --list, or FILE.py for a strategy of your own.",
         default="auto",
         complete=complete_strategy,
     ),

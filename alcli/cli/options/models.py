@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from alcli import plugins
 from alcli.cli.options.declare import COMMON, MODEL, OUTPUT, SAFETY, UPDATING, argument, option
 from alcli.cli.options.values import auto_or_number, sha256, whole_number
+from alcli.extensions import installed
 
 if TYPE_CHECKING:
     from alcli.workflows.recipe import Recipe
@@ -18,7 +19,8 @@ LINEAR = "aux: inactive; a linear head has no hidden layer to train a loss-predi
 
 def complete_model(incomplete: str) -> list[str]:
     """Return the kinds of upstream models that begin so, each with its colon."""
-    return [f"{name}:" for name in plugins.names("embedders") if name.startswith(incomplete)]
+    known = [*plugins.names("embedders"), *installed("embedders")]
+    return [f"{name}:" for name in known if name.startswith(incomplete)]
 
 
 def complete_head(incomplete: str) -> list[str]:
