@@ -16,13 +16,11 @@ def fit_head(
     out: models.NewHead,
     labels: pools.Labels = None,
     param: general.Param = None,
-    preset: models.FitPreset = "none",
-    task: models.Task = "auto",
     seed: general.Seed = 0,
     ignore_unknown: pools.IgnoreUnknown = False,
     force: general.Force = False,
     *,
-    model: models.HeadOptions,
+    model: models.FitOptions,
     reading: pools.LabelledPoolOptions,
     talk: general.TalkOptions,
 ) -> None:
@@ -49,8 +47,8 @@ def fit_head(
         pairs, remarks = model.with_branch(param, "aux-loss")
         for text in remarks:
             console.remark(text)
-        recipe = model.recipe(seed=seed, options=key_values(pairs), preset=preset).checked()
-        kind: Any = task
+        recipe = model.recipe(seed=seed, options=key_values(pairs), preset=model.preset).checked()
+        kind: Any = model.task
         from alcli.workflows.fit_head import fit_head as fit
 
         source = opened(console, pool, reading)

@@ -202,7 +202,8 @@ def _section_lines(section: HelpSection, width: int) -> Iterator[str]:
             yield ""
         if paragraph.prose:
             yield from wrapped(paragraph.prose, width, "  ", "  ")
-        yield from (f"  {line}".rstrip() for line in paragraph.lines)
+        indent = "    " if paragraph.prose else "  "
+        yield from (f"{indent}{line}" for line in paragraph.lines)
 
 
 def panel_lines(entries: Sequence[HelpEntry], width: int) -> Iterator[str]:

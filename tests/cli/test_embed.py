@@ -1,4 +1,4 @@
-"""embed as a shell sees it: exit codes, one line of error, nothing on stdout but data, and a run that is killed and continued."""
+"""embed as a shell sees it: exit codes, one line of error, data alone on stdout, a run that is killed and continued."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from alcli import plugins
-from alcli.composition import pairs
 from alcli.cli.listing import MODIFIERS
+from alcli.composition import pairs
 
 
 @pytest.fixture(autouse=True)
@@ -133,12 +133,30 @@ def test_a_misspelling_gets_the_nearest_name(alcli):
     alcli("query", "--list", "margin:0.5,random:0.6").refused(2, "sum to 1")
 
 
-def test_a_shell_completes_the_name_that_is_to_be_explained(alcli, monkeypatch):
-    from alcli.cli.options.pools import complete_pool_or_method
+MINE = '''"""Rows by a power of their norm.
 
-    class Context:
-        params = {"list_": True}
+The longest rows come first.
+Source: nobody.
+Cost: O(N D).
+Passes: 1.
 
-    assert complete_pool_or_method(Context(), "mar") == ["margin"]
-    Context.params = {"list_": False}
-    assert complete_pool_or_method(Context(), "mar") == []
+Options:
+    power: power of the norm.
+"""
+
+from alcli.selection import pointwise
+
+
+@pointwise(needs=["sq_norm"])
+def mine(sq_norm_B, *, power: float = 1.0):
+    return sq_norm_B**power
+'''
+
+
+def test_a_strategy_of_the_user_is_explained(alcli, tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    text = " ".join(" ".join(alcli("query", "--list", tmp_path / "mine.py").done().lines).split())
+    assert "mine.py: Rows by a power of their norm. The longest rows come first." in text
+    assert "Needs: the lengths of the feature vectors" in text
+    assert "power number, default 1 power of the norm." in text
+    alcli("query", "--list", tmp_path / "other.py").refused(66, "cannot read the file")

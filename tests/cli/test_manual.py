@@ -1,4 +1,4 @@
-"""The manual page and the reference pages hold every command and every option, once, as the tree of commands declares them."""
+"""The manual page and the reference pages hold every command and every option once, as the commands declare them."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def entries_of_reference(name: str) -> list[tuple[str, str]]:
 
 def panel_of(parameter: Any) -> int:
     """The place of the parameter's panel on the page."""
-    return PANELS.index(parameter.rich_help_panel or GENERAL)
+    return PANELS.index(getattr(parameter, "rich_help_panel", None) or GENERAL)
 
 
 def check(entries: list[tuple[str, str]], name: str) -> None:
-    """Each parameter has one entry, panel by panel, that begins with its names and with its help; there are no others."""
+    """Each parameter has one entry, panel by panel, with its names and its help in front; there are no others."""
     wanted = sorted(parameters(name), key=panel_of)
     assert len(entries) == len(wanted)
     for (typed, text), parameter in zip(entries, wanted, strict=True):
@@ -180,7 +180,10 @@ def test_the_module_prints_the_page() -> None:
 
 
 def test_no_command_imports_the_manual() -> None:
-    code = "import sys, alcli.cli.app, alcli.cli.shell; alcli.cli.shell.run(['query', '--help']); assert 'alcli.cli.manual' not in sys.modules"
+    code = (
+        "import sys, alcli.cli.app, alcli.cli.shell; alcli.cli.shell.run(['query', '--help']); "
+        "assert 'alcli.cli.manual' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
 
 

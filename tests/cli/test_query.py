@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from alcli.composition import pairs as _pairs
-
 
 def test_names_are_checked_before_data_is_read(alcli, folder):
     alcli("query", "missing.parquet", "-s", "margn", "-n", 1).refused(2, "'margin'")

@@ -22,7 +22,7 @@ WAIT = 60
 
 
 class Tool:
-    """An annotation tool: it starts a stream, reads items, writes labels, and waits for nothing longer than WAIT seconds."""
+    """An annotation tool: it starts a stream, reads items, writes labels, and waits at most WAIT seconds."""
 
     def __init__(self, *arguments):
         self.child = subprocess.Popen(

@@ -39,7 +39,9 @@ def alcli(*arguments: str, **options) -> tuple[int, str, str]:
 def test_the_example_of_the_help_runs(tmp_path):
     _, text, _ = alcli("simulate", "--help")
     example = re.search(r"^ +alcli (simulate (?:.*\\\n)*.*)$", text, re.MULTILINE)
-    arguments = [str(ROOT / a) if a.startswith("sample_data") else a for a in shlex.split(example[1])]
+    arguments = [
+        str(ROOT / a) if a.startswith("sample_data") else a for a in shlex.split(example[1].replace("\\\n", ""))
+    ]
     code, out, err = alcli(*arguments, cwd=tmp_path)
     assert (code, out) == (0, ""), err
     table = err.splitlines()
@@ -174,7 +176,7 @@ def test_another_configuration_exits_73_with_what_differs(tmp_path):
     ids=["TERM", "INT", "KILL"],
 )
 def test_a_stopped_simulation_leaves_no_process_and_goes_on(tmp_path, number, expected):
-    """Stopped by a signal after its first run is kept: no child survives, and the same command ends with what an undisturbed one finds."""
+    """Stopped after its first run is kept, no child survives, and the same command ends as an undisturbed one."""
     long = ["simulate", str(POOL), "-s", "margin,badge", "-n", "5", "--rounds", "8", "--seeds", "3", "--jobs", "2"]
     out = tmp_path / "out"
     with start(*long, "-o", str(out), start_new_session=True) as process:

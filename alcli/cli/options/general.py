@@ -23,7 +23,8 @@ def print_version(wanted: bool) -> None:
 
 Version = Annotated[bool, option("--version", GENERAL, "Print the version and exit.", on_sight=print_version)]
 Param = Annotated[
-    list[str] | None, option("-p, --param KEY=VALUE", COMMON, "Set an option of the method. Can be repeated.")
+    list[str] | None,
+    option("-p, --param KEY=VALUE", COMMON, "Set an option of the strategy, head or model. Can be repeated."),
 ]
 Seed = Annotated[int, option("--seed N", GENERAL, "Seed of every random draw.", parse=whole_number(0, MOST_SEED))]
 Force = Annotated[bool, option("--force", OUTPUT, "Replace an output that exists.")]
@@ -32,7 +33,7 @@ LockTimeout = Annotated[
     option(
         "--lock-timeout SECONDS",
         SAFETY,
-        "Wait so long for another alcli process that writes the same file.",
+        "How long to wait for another alcli process that writes the same file.",
         default="0",
         parse=number(0),
     ),

@@ -85,7 +85,7 @@ ExpectSha256 = Annotated[
     option(
         "--expect-sha256 HEX",
         SAFETY,
-        "Refuse a head whose file has another digest than sha256sum prints.",
+        "The digest that sha256sum prints for the head. A head with another digest is refused.",
         parse=sha256,
     ),
 ]
@@ -245,3 +245,11 @@ class HeadOptions:
         if self.head is None or "aux-loss" not in plugins.options_of(family_of(plugins.load("heads", self.head)).fit):
             return param, [LINEAR]
         return [*param, f"{key}=true"], []
+
+
+@dataclass(frozen=True)
+class FitOptions(HeadOptions):
+    """The options on a head that is fitted and kept."""
+
+    task: Task = "auto"
+    preset: FitPreset = "none"
