@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alcli.cli.console import Console
-from alcli.cli.listing import explain, list_strategies
 from alcli.cli.options import choosing, general, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
@@ -83,6 +82,8 @@ def query(
     """
     with talk.console() as console:
         if list_:
+            from alcli.cli.listing import explain, list_strategies
+
             return list_strategies(console) if pool is None else explain(console, pool)
         if mix is not None and strategy is not None:
             raise UsageError("-s names one strategy, --mix several with their shares", hint="use one of the two")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from alcli.cli.console import Console
-from alcli.cli.findings import tell, tell_study
 from alcli.cli.options import choosing, general, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
@@ -136,6 +135,7 @@ def simulate(
 
 
 def _run(console: Console, items: Items, ask: Simulation | Study, out: Path, jobs: int) -> None:
+    from alcli.cli.findings import tell, tell_study
     from alcli.workflows.simulate import run, update_study
 
     with console.progress() as progress:
