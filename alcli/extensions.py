@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import importlib.util
 import re
 import sys
@@ -80,7 +79,7 @@ def provenance(kind: Kind, name: str) -> dict[str, str] | None:
     """
     if is_file(name):
         path, _ = _parts(name)
-        return {"file": path.name, "sha256": hashlib.sha256(_source(path)).hexdigest()}
+        return {"file": path.name, "sha256": _digest(_source(path))}
     point = _point(kind, name)
     if point is None:
         return None
@@ -162,13 +161,19 @@ def _source(path: Path) -> bytes:
         ) from error
 
 
+def _digest(data: bytes) -> str:
+    import hashlib  # loaded here, since help and completion start without it
+
+    return hashlib.sha256(data).hexdigest()
+
+
 _LOADED: dict[str, ModuleType] = {}
 
 
 def _module(path: Path) -> ModuleType:
     """The module that a file makes, run once for each content of the file."""
     source = _source(path)
-    name = f"alcli_file_{hashlib.sha256(source + str(path.resolve()).encode()).hexdigest()[:_DIGITS]}"
+    name = f"alcli_file_{_digest(source + str(path.resolve()).encode())[:_DIGITS]}"
     if name in _LOADED:
         return _LOADED[name]
     spec = importlib.util.spec_from_file_location(name, path)
