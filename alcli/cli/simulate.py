@@ -61,8 +61,8 @@ def simulate(
     Strategies:
       random takes part always, as the baseline. With an alias a strategy takes part again under other options:
       -s margin,wide=margin -p wide.prefilter=0.5. STRATEGY+update sees the labels within a round too, after every
-      -p update-every=R items (1 unless given), and absorbs them in closed form. FILE.py[:NAME] is one of your own. optimal-look-ahead is an oracle: it
-      is told true labels, and shows what could be gained.
+      -p update-every=R items (1 unless given), and absorbs them in closed form. FILE.py or FILE.py:NAME is a strategy
+      of your own. optimal-look-ahead is an oracle: it is told true labels, and shows what could be gained.
 
     Files:
       DIR gets summary.csv, curves.parquet and selections.parquet. As .png and .svg it gets the learning curves, and
