@@ -144,7 +144,8 @@ def common_dim(files: list[PoolFile]) -> int:
     for file in files:
         length = vector_length(file.feature_type)
         if length is None and file.n:
-            length = usual_length(next(read_column(file.file, file.features, _FIRST_ROWS, None, file.limit)))
+            _, vectors = next(file.numbered(file.features, _FIRST_ROWS))
+            length = usual_length(vectors)
             if length is None:
                 raise DataError(f"{file.describe(0, file.features)}: the vector is null, as are those that follow")
         if length == 0:
