@@ -56,7 +56,7 @@ def update(
             step = PAPER_GAMMA
         ask = UpdateRequest(method, step, mode, ignore_unknown, lock_timeout, allow_new_classes, remove or (), o.sha256(expect_sha256)).checked()
         source = opened(talk, pool, features=features_col, id=id_col, group=group_col, max_memory=max_memory, hive=hive, isolate=isolate)
-        done = absorb(head, source.pool, labels or [], ask, out=out, force=force, note=talk.remark)
+        done = absorb(head, source.pool, labels or [], ask, out=out, force=force, note=talk.remark).report
         took = f" in {1e3 * done['seconds']:.1f} ms" if done["new_labels"] else ""
         if done["removed"]:
             talk.say(f"{counted(done['removed'], 'label')} given back")

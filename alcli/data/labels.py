@@ -14,7 +14,7 @@ import pyarrow.types as pt
 from alcli.arrays import Array, Float64, Int64
 from alcli.data.groups import Groups, by_row, name_of
 from alcli.data.ids import Id, Ids
-from alcli.data.tables import Row, read_rows
+from alcli.data.tables import Row, RowSource, read_rows
 from alcli.errors import DataError, counted, printable
 from alcli.remarks import Note, silence
 
@@ -63,7 +63,7 @@ def sorted_classes(found: Iterable[str], class_type: str) -> tuple[str, ...]:
 
 
 def read_labels(
-    paths: Sequence[str], ids: Ids, *, regression: bool, ignore_unknown: bool = False, groups: Groups | None = None, note: Note = silence
+    paths: Sequence[RowSource], ids: Ids, *, regression: bool, ignore_unknown: bool = False, groups: Groups | None = None, note: Note = silence
 ) -> Labels:
     """Read label files with columns `id`, `label`, optional `weight`; a later file wins, within a file a contradiction is an error.
 
@@ -95,7 +95,7 @@ def _check_known(unknown: dict[str, Said], ignore: bool, note: Note) -> None:
         note(f"{counted(len(unknown), 'label of an id that is not in the pool was', 'labels of ids that are not in the pool were')} ignored")
 
 
-def _one_file(path: str, ids: Ids, groups: Groups | None, regression: bool, types: set[str], note: Note) -> tuple[dict[Id, Said], dict[str, Said]]:
+def _one_file(path: RowSource, ids: Ids, groups: Groups | None, regression: bool, types: set[str], note: Note) -> tuple[dict[Id, Said], dict[str, Said]]:
     """What a file says of the rows of the pool, and of ids that it does not have."""
     if groups is not None:
         rows = read_rows(path, ["label"], optional=["id", "group", "weight"])
@@ -109,7 +109,7 @@ def _one_file(path: str, ids: Ids, groups: Groups | None, regression: bool, type
     return found, {str(id): found.pop(id) for id in unknown}
 
 
-def _said(path: str, rows: Iterable[Row], key: Callable[[Row], K], regression: bool, types: set[str], note: Note) -> dict[K, Said]:
+def _said(path: RowSource, rows: Iterable[Row], key: Callable[[Row], K], regression: bool, types: set[str], note: Note) -> dict[K, Said]:
     """The labels of a file by what they are of. The types of classes are added to `types`."""
     found: dict[K, Said] = {}
     blank = twice = 0

@@ -9,9 +9,9 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from alcli.data.reading.files import DataFile, check_readable, refusal
 from alcli.errors import DataError, InputError, UsageError, printable
@@ -28,23 +28,53 @@ class Row:
     from_text: bool
 
 
-def read_rows(path: str, columns: Sequence[str], *, optional: Sequence[str] = ()) -> Iterator[Row]:
+@dataclass(frozen=True)
+class GivenRows:
+    """Rows that a Python program holds in memory, in the place of a file. name: of the rows, in messages. columns: of equal length."""
+
+    name: str
+    columns: Mapping[str, Sequence[Any]]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+RowSource: TypeAlias = str | GivenRows  # the path of a file, or rows in memory
+
+
+def paths_of(sources: Iterable[RowSource]) -> list[str]:
+    """The sources that are files."""
+    return [source for source in sources if isinstance(source, str)]
+
+
+def read_rows(path: RowSource, columns: Sequence[str], *, optional: Sequence[str] = ()) -> Iterator[Row]:
     """The rows of a file ("-": standard input) reduced to `columns` and, where present, `optional` ones.
 
     The kind follows the extension, else the content. Raises InputError, DataError with the line, UsageError for "-" on a terminal.
     """
+    if isinstance(path, GivenRows):
+        return _given_rows(path, columns, optional)
     name, data = _contents(path)
     return _rows(path, name, data, columns, optional)
 
 
-def read_ids(path: str) -> Iterator[Row]:
+def read_ids(path: RowSource) -> Iterator[Row]:
     """The column `id` of a file; a file without a known extension and without such a header holds one id per line."""
+    if isinstance(path, GivenRows):
+        return _given_rows(path, ["id"], [])
     name, data = _contents(path)
     if _kind(path, data) == "csv" and not path.endswith((".csv", ".tsv")):
         lines = [line.rstrip("\r") for line in _decoded(data, name).split("\n")]
         if "id" not in [name.strip('"') for name in lines[0].split(",")]:
             return (Row(f"{name}: line {i}", {"id": line}, True) for i, line in enumerate(lines, 1) if line.strip())
     return _rows(path, name, data, ["id"], [])
+
+
+def _given_rows(given: GivenRows, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+    _check_columns(list(given.columns), given.name, columns)
+    wanted = [*columns, *(c for c in optional if c in given.columns)]
+    for number, values in enumerate(zip(*(given.columns[c] for c in wanted), strict=True)):
+        yield Row(f"{given.name}: row {number}", dict(zip(wanted, values)), False)
 
 
 def _rows(path: str, name: str, data: bytes, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:

@@ -45,7 +45,7 @@ def query(
     query with the same ledger. If that has the same `out`, it is the answer.
     """
     strategy, options = ask.checked()
-    read: list[str | Path] = [*items.pool.paths, *ask.labels, *ask.exclude, *filter(None, [ask.head])]
+    read: list[str | Path] = [*items.pool.paths, *ask.files, *filter(None, [ask.head_file])]
     if out is not None:
         check_creatable(out, inputs=[*read, *filter(None, [ask.ledger])])
     with ExitStack() as held:

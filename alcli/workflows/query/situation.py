@@ -82,7 +82,7 @@ def situation(
     if not ask.allow_empty:
         pool.require_rows("--allow-empty accepts none")
     items.check_options(ask.options)
-    known = _gathered(pool, ask, strategy, note) if ask.head is None else _loaded(pool, ask, ask.head, strategy, note)
+    known = _gathered(pool, ask, strategy, note) if ask.head is None else _given(pool, ask, ask.head, strategy, note)
     if pool.is_bad.any():
         note(f"{counted(int(pool.is_bad.sum()), 'row without a usable vector was', 'rows without a usable vector were')} left out")
     items.remark(known.labelled, note)
@@ -119,10 +119,10 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
     return _Known(labelled.rows_L, fit_on=labelled)
 
 
-def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, note: Note) -> _Known:
+def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, note: Note) -> _Known:
     """The head that is given, the rows that it or a label file knows, and their labels if looked at. Raises where it does not suit."""
-    head = load_head(path, expect_sha256=ask.expect_sha256)
-    _check_suits(ask, head, path, strategy)
+    head = given if isinstance(given, HeadFile) else load_head(given, expect_sha256=ask.expect_sha256)
+    _check_suits(ask, head, strategy)
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
@@ -134,28 +134,28 @@ def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, note: Note) 
             labels = np.concatenate([labels[before], said.arrays(head.classes)[0]])
         known = np.concatenate([known[before], said_rows])
     if pool.n:
-        check_pool(head, printable(path), pool, note)
+        check_pool(head, ask.shown_head, pool, note)
     return _Known(known, head, labels if "labelled_targets" in strategy.needs else None)
 
 
-def _check_suits(ask: Query, head: HeadFile, path: Path, strategy: Strategy) -> None:
-    """Raise UsageError where the strategy asks what the head of that file cannot say."""
+def _check_suits(ask: Query, head: HeadFile, strategy: Strategy) -> None:
+    """Raise UsageError where the strategy asks what the head cannot say."""
     if strategy.needs_classes and head.classes is None:
         who, hint = _who_asks(ask, lambda one: one.needs_classes)
-        raise UsageError(f"{who} needs class probabilities, the head {printable(path)} is a regression", hint=hint)
+        raise UsageError(f"{who} needs class probabilities, the head {ask.shown_head} is a regression", hint=hint)
     if strategy.needs_posterior and head.model.posterior is None:
         raise UsageError(
-            f"strategy '{ask.strategy}' looks at the posterior, the head {printable(path)} has none",
+            f"strategy '{ask.strategy}' looks at the posterior, the head {ask.shown_head} has none",
             hint="fit it with --posterior laplace",
         )
     if "predicted_loss" in strategy.needs and head.model.head.branch is None:
         raise UsageError(
-            f"strategy '{ask.strategy}' looks at the loss-prediction branch, the head {printable(path)} has none",
+            f"strategy '{ask.strategy}' looks at the loss-prediction branch, the head {ask.shown_head} has none",
             hint="fit it with --head mlp --aux-loss",
         )
     if ask.absorbs and (head.model.posterior is None or not head.model.posterior.absorbs):
         raise UsageError(
-            f"the head {printable(path)} has no posterior that absorbs labels one at a time",
+            f"the head {ask.shown_head} has no posterior that absorbs labels one at a time",
             hint="fit it with --posterior laplace",
         )
 
@@ -167,7 +167,7 @@ def _too_few(labelled: LabelledRows) -> bool:
 
 def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
     """Raise DataError or UsageError where no head that the strategy could ask can be fitted on the labels."""
-    by_itself = _needs_head_now(plugins.strategy(ask.strategy))
+    by_itself = _needs_head_now(ask.found)
     who, hint = _who_asks(ask, _needs_head_now)
     if not len(labelled.labels):
         what = f"; {hint}" if by_itself else f", or {hint}"
@@ -201,7 +201,7 @@ def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRo
 
 def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
     """(what of a query asks a head, what to do where none can answer): the strategy, or else the options that look at predictions."""
-    if asks(plugins.strategy(ask.strategy)):
+    if asks(ask.found):
         names = [n for n in plugins.names("strategies") if not HEAD_NEEDS.intersection(plugins.summary("strategies", n).needs)]
         return f"strategy '{ask.strategy}'", f"strategies that need no head: {', '.join(names)}"
     given = [f"-p {key}" for key in OF_PREDICTIONS if key in ask.options]

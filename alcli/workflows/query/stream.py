@@ -66,7 +66,7 @@ def stream(
     """
     check_stream(ask, out)
     items.refuse_groups("--stream asks for rows one at a time")
-    read: list[str | Path] = [*items.pool.paths, *ask.labels, *ask.exclude]
+    read: list[str | Path] = [*items.pool.paths, *ask.files]
     for path in filter(None, (out, ask.ledger)):
         check_creatable(path, inputs=[*read, *(p for p in (out, ask.ledger) if p and p is not path)])
     with lock(out, ask.lock_timeout) if out is not None else nullcontext():
@@ -141,7 +141,7 @@ class Session:
         if out is None or self.head is None:
             return
         told, head = list(self.told), self.head
-        if not told and self._ask.head is not None and out.resolve() == self._ask.head.resolve():
+        if not told and self._ask.head_file is not None and out.resolve() == self._ask.head_file.resolve():
             return
         save_head(out, self._updated(head, told) if told else head, overwrite=True)
 
