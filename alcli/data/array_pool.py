@@ -96,7 +96,9 @@ def _column(values: Any, what: str) -> pa.Array:
         return pa.array(values, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         reason = printable(next(iter(str(error).splitlines()), type(error).__name__)).rstrip(". ")
-        raise UsageError(f"{what} cannot be read: {reason}", hint="expected a sequence of one type, or an array of numbers [N, D]") from None
+        raise UsageError(
+            f"{what} cannot be read: {reason}", hint="expected a sequence of one type, or an array of numbers [N, D]"
+        ) from None
 
 
 def _vectors(X_ND: Any) -> pa.Array:
