@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from alcli.api.head import FittedHead as FittedHead
     from alcli.api.head import fit_head as fit_head
     from alcli.api.head import update as update
+    from alcli.api.pool import OpenPool as OpenPool
     from alcli.api.pool import pool as pool
     from alcli.api.select import SelectedItems as SelectedItems
     from alcli.api.select import select as select
     from alcli.api.simulate import Comparison as Comparison
     from alcli.api.simulate import simulate as simulate
     from alcli.errors import AlcliWarning as AlcliWarning
-    from alcli.workflows.items import Items as Items
 
 __version__ = "0.1.0"
 
@@ -29,7 +29,7 @@ _MODULES = {
     "AlcliWarning": "alcli.errors",
     "Comparison": "alcli.api.simulate",
     "FittedHead": "alcli.api.head",
-    "Items": "alcli.workflows.items",
+    "OpenPool": "alcli.api.pool",
     "SelectedItems": "alcli.api.select",
     "fit_head": "alcli.api.head",
     "pool": "alcli.api.pool",
@@ -42,7 +42,7 @@ __all__ = [
     "AlcliWarning",
     "Comparison",
     "FittedHead",
-    "Items",
+    "OpenPool",
     "SelectedItems",
     "__version__",
     "errors",
@@ -55,15 +55,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
-    if name in _ROOMS:
-        return importlib.import_module(f"alcli.{name}")
-    if name not in _MODULES:
-        raise AttributeError(f"module 'alcli' has no attribute '{name}'")
-    found = getattr(importlib.import_module(_MODULES[name]), name)
-    globals()[name] = found
-    return found
+# A type checker that saw this function would take every name for a public one.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used."""
+        if name in _ROOMS:
+            return importlib.import_module(f"alcli.{name}")
+        if name not in _MODULES:
+            raise AttributeError(f"module 'alcli' has no attribute '{name}'")
+        found = getattr(importlib.import_module(_MODULES[name]), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,8 +19,34 @@ from alcli.errors import UsageError, printable
 from alcli.remarks import Note
 from alcli.workflows.items import Items
 
-PoolLike: TypeAlias = PathLike | npt.NDArray[Any] | Mapping[str, Any] | ArrowStream | Items
 _BAD_ROWS = ("error", "skip")
+
+
+class Relay:
+    """Passes remarks on to the call that uses a pool at the moment; the reader of a pool holds one relay for good."""
+
+    def __init__(self, note: Note) -> None:
+        self.note = note
+
+    def __call__(self, text: str) -> None:
+        self.note(text)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenPool(Items):
+    """A pool that is open for any number of calls; ids and masks are read once."""
+
+    relay: Relay
+
+    def __len__(self) -> int:
+        """The number of items: rows, or groups of rows."""
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"<alcli.OpenPool {self.pool.name}, {self.pool.n} rows, D={self.pool.dim}>"
+
+
+PoolLike: TypeAlias = PathLike | npt.NDArray[Any] | Mapping[str, Any] | ArrowStream | OpenPool
 
 
 def pool(
@@ -39,7 +66,7 @@ def pool(
     hive: bool = False,
     isolate: bool = False,
     note: Note | None = None,
-) -> Items:
+) -> OpenPool:
     """Open a pool for several calls. No row of a file is read yet; every function of alcli also takes `source` itself.
 
     source: Parquet files, as a path, a folder, a glob or a URI; an array of features [N, D]; a mapping from column names to columns;
@@ -48,7 +75,7 @@ def pool(
     labels: strings, integers or booleans are classes, floats are numbers to predict; None and NaN mark rows without a label. split:
     rows of "test" are never chosen and never learned. group: the rows of one group are one item.
     name: of arrays and tables, in messages and in the provenance of heads. The other arguments are the options of the same name on
-    the command line; max_memory counts bytes. note: is told of oddities in the features; None makes warnings.
+    the command line; max_memory counts bytes. note: is told each remark on opening; None makes warnings.
     Raises UsageError, DataError, InputError and the other errors of reading.
 
     >>> import alcli
@@ -57,26 +84,28 @@ def pool(
     >>> alcli.select(items, 2, strategy="coreset").ids
     ['a', 'c']
     """
-    if isinstance(source, Items):
+    if isinstance(source, OpenPool):
         return source
     if bad_rows not in _BAD_ROWS:
         raise UsageError(f"bad_rows must be one of {', '.join(_BAD_ROWS)}, got {printable(repr(bad_rows))}")
-    names, tell = Columns(features_col, id_col, label_col, group=group_col), note or warn
+    names, relay = Columns(features_col, id_col, label_col, group=group_col), Relay(note or warn)
     beside = {"id": ids, "label": labels, "split": split, "group": group}
     given = {column: values for column, values in beside.items() if values is not None}
     if isinstance(source, (str, os.PathLike)):
         _check_none(given, "a file has columns of its own")
         found = open_pool(
-            os.fspath(source), names, bad_rows=bad_rows, max_memory=max_memory, hive=hive, isolate=isolate, note=tell
+            os.fspath(source), names, bad_rows=bad_rows, max_memory=max_memory, hive=hive, isolate=isolate, note=relay
         )
-        return Items(found)
+        return OpenPool(found, relay)
     columns = _columns(source, given)
-    return Items(pool_of(columns, names, name=name, bad_rows=bad_rows, max_memory=max_memory, note=tell))
+    return OpenPool(pool_of(columns, names, name=name, bad_rows=bad_rows, max_memory=max_memory, note=relay), relay)
 
 
-def items_of(source: PoolLike, note: Note) -> Items:
-    """The items of a pool that a call gets: opened already, or opened now with the usual columns."""
-    return pool(source, note=note)
+def items_of(source: PoolLike, note: Note) -> OpenPool:
+    """The items of a pool that a call gets: opened already, or opened now with the usual columns. note: of the call."""
+    items = pool(source, note=note)
+    items.relay.note = note
+    return items
 
 
 def opened(source: PoolLike, note: Note) -> Pool:
