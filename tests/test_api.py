@@ -357,6 +357,16 @@ def test_a_function_is_a_strategy(head):
     assert chosen.ids == np.argsort(-np.linalg.norm(X_ND, axis=1), kind="stable")[:4].tolist()
 
 
+def test_an_option_without_annotation_has_the_type_of_its_default():
+    @pointwise(needs=["sq_norm"])
+    def smallest(sq_norm_B, *, power=1.0, flipped=False, word=None):
+        assert (type(power), word) == (float, "yes")
+        return (-1.0 if flipped else 1.0) * sq_norm_B**power
+
+    found = select(X_ND, 60, strategy=smallest, options={"power": 2, "flipped": True, "word": "yes"})
+    assert found.ids == np.argsort(np.linalg.norm(X_ND, axis=1), kind="stable").tolist()
+
+
 def test_a_function_needs_a_decorator_and_known_options(head):
     with pytest.raises(errors.UsageError, match="'names' declares no strategy; decorate the function"):
         select("pool.parquet", 5, strategy=names)
