@@ -51,7 +51,12 @@ def arrays():
 
 def test_the_public_names():
     tree = ast.parse((ROOT / "alcli" / "__init__.py").read_text())
-    typed = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and str(node.module).startswith("alcli") for alias in node.names}
+    typed = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("alcli")
+        for alias in node.names
+    }
     assert typed | {"__version__"} == set(package.__all__)
     assert len(package.__all__) < 15
     assert all(getattr(package, name) is not None for name in package.__all__)
@@ -86,14 +91,24 @@ alcli.select(items, strategy="margin")
 alcli.select(items, "two")
 alcli.fit(items)
 """
-REVEALED = ("alcli.api.head.FittedHead", "ndarray[", "list[float]", "Mapping[str, Any]", "Path | None", "int", "alcli.selection.view.View")
+REVEALED = (
+    "alcli.api.head.FittedHead",
+    "ndarray[",
+    "list[float]",
+    "Mapping[str, Any]",
+    "Path | None",
+    "int",
+    "alcli.selection.view.View",
+)
 WRONG = {14: "call-arg", 15: "arg-type", 16: "attr-defined"}
 
 
 def test_mypy_sees_the_signatures(folder):
     (folder / "program.py").write_text(SNIPPET)
     (folder / "mypy.ini").write_text(f"[mypy]\nstrict = true\nmypy_path = {ROOT}\ncache_dir = {folder}\n")
-    done = subprocess.run([sys.executable, "-m", "mypy", "program.py"], cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "program.py"], cwd=folder, capture_output=True, text=True, timeout=300
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith("program.py")]
     revealed = [line for line in lines if "Revealed type" in line]
     assert len(revealed) == len(REVEALED), done.stdout
@@ -122,7 +137,9 @@ def options_of(arguments):
     found = []
     for name, value in arguments.items():
         if name == "options":
-            found += [part for key, one in value.items() for part in ("-p", f"{key.replace('_', '-')}={str(one).lower()}")]
+            found += [
+                part for key, one in value.items() for part in ("-p", f"{key.replace('_', '-')}={str(one).lower()}")
+            ]
         else:
             found += [f"--{name.replace('_', '-')}", str(value)]
     return found
@@ -130,13 +147,17 @@ def options_of(arguments):
 
 @pytest.mark.parametrize("name", FITS)
 def test_fit_head_gives_the_bytes_and_figures_of_the_command(name, tiny, alcli, arrays):
-    done = alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "cli.safetensors", "--json", *options_of(FITS[name])).done()
+    done = alcli(
+        "fit-head", "pool.parquet", "-l", "labels.csv", "-o", "cli.safetensors", "--json", *options_of(FITS[name])
+    ).done()
     of_files = fit_head("pool.parquet", "labels.csv", out="api.safetensors", **FITS[name])
     assert json.loads(json.dumps(dict(of_files.report))) == json.loads(done.out)
     expected = Path("cli.safetensors").read_bytes()
     assert Path("api.safetensors").read_bytes() == expected
     for number, source in enumerate((arrays, "pool.parquet")):
-        for kind, labels in enumerate((LABELS, [Path("labels.csv")], pa.table({"id": list(LABELS), "label": list(LABELS.values())}))):
+        for kind, labels in enumerate(
+            (LABELS, [Path("labels.csv")], pa.table({"id": list(LABELS), "label": list(LABELS.values())}))
+        ):
             fit_head(source, labels, **FITS[name]).save(f"{number}{kind}.safetensors")
             assert Path(f"{number}{kind}.safetensors").read_bytes() == expected
 
@@ -208,11 +229,24 @@ UPDATES = {
 
 @pytest.mark.parametrize("name", UPDATES)
 def test_update_gives_the_bytes_of_the_command(name, head, alcli, arrays):
-    done = alcli("update", head, "-P", "pool.parquet", "-l", "more.csv", "-o", "cli.safetensors", "--json", *options_of(UPDATES[name])).done()
+    done = alcli(
+        "update",
+        head,
+        "-P",
+        "pool.parquet",
+        "-l",
+        "more.csv",
+        "-o",
+        "cli.safetensors",
+        "--json",
+        *options_of(UPDATES[name]),
+    ).done()
     expected = Path("cli.safetensors").read_bytes()
     figures = {key: value for key, value in json.loads(done.out).items() if key != "seconds"}
     before = FittedHead.load(head)
-    for number, (given, source, labels) in enumerate([("head.safetensors", "pool.parquet", "more.csv"), (before, arrays, MORE), (before, "pool.parquet", MORE)]):
+    for number, (given, source, labels) in enumerate(
+        [("head.safetensors", "pool.parquet", "more.csv"), (before, arrays, MORE), (before, "pool.parquet", MORE)]
+    ):
         after = update(given, source, labels, out=f"{number}.safetensors", **UPDATES[name])
         assert {key: value for key, value in after.report.items() if key != "seconds"} == figures
         assert Path(f"{number}.safetensors").read_bytes() == expected
@@ -223,9 +257,28 @@ def test_update_gives_the_bytes_of_the_command(name, head, alcli, arrays):
 def test_update_gives_labels_back_and_adds_classes(head, alcli):
     Path("gone.txt").write_text("r000\nr001\n")
     write_labels("fox.csv", {"r040": "fox", "r041": "cat"})
-    alcli("update", head, "-P", "pool.parquet", "-l", "fox.csv", "--remove", "gone.txt", "--allow-new-classes", "-o", "cli.safetensors").done()
+    alcli(
+        "update",
+        head,
+        "-P",
+        "pool.parquet",
+        "-l",
+        "fox.csv",
+        "--remove",
+        "gone.txt",
+        "--allow-new-classes",
+        "-o",
+        "cli.safetensors",
+    ).done()
     for number, remove in enumerate((["r000", "r001"], "gone.txt", np.array(["r000", "r001"]))):
-        after = update(head, pool(X_ND, names(60)), {"r040": "fox", "r041": "cat"}, remove=remove, allow_new_classes=True, out=f"{number}.safetensors")
+        after = update(
+            head,
+            pool(X_ND, names(60)),
+            {"r040": "fox", "r041": "cat"},
+            remove=remove,
+            allow_new_classes=True,
+            out=f"{number}.safetensors",
+        )
         assert after.classes == [*CLASSES, "fox"]
         assert Path(f"{number}.safetensors").read_bytes() == Path("cli.safetensors").read_bytes()
 
@@ -242,7 +295,18 @@ def test_update_replaces_the_file_of_the_head_where_it_is_named(head):
 
 # -- selections ------------------------------------------------------------------------------------------------------------
 
-STRATEGIES = ("auto", "random", "margin", "badge", "coreset", "bald", "batchbald", "typiclust", "grad/kmeanspp", "margin:0.5,random:0.5")
+STRATEGIES = (
+    "auto",
+    "random",
+    "margin",
+    "badge",
+    "coreset",
+    "bald",
+    "batchbald",
+    "typiclust",
+    "grad/kmeanspp",
+    "margin:0.5,random:0.5",
+)
 
 
 def chosen_by_command(alcli, *arguments):
@@ -256,7 +320,13 @@ def test_select_chooses_as_the_command(strategy, head, alcli, arrays):
     how = ("--mix" if ":" in strategy else "-s", strategy, "-n", "7", "--seed", "3")
     expected = chosen_by_command(alcli, "-H", head, *how)
     in_memory = fit_head(arrays, LABELS, prior_precision=1)
-    for source in ("pool.parquet", Path("pool.parquet"), arrays, pq.read_table("pool.parquet"), {"id": names(60), "features": X_ND}):
+    for source in (
+        "pool.parquet",
+        Path("pool.parquet"),
+        arrays,
+        pq.read_table("pool.parquet"),
+        {"id": names(60), "features": X_ND},
+    ):
         for given in (head, in_memory):
             assert select(source, 7, strategy=strategy, head=given, seed=3).columns == expected
     expected = chosen_by_command(alcli, "-l", "labels.csv", *how)
@@ -279,20 +349,56 @@ def test_a_head_in_memory_chooses_as_its_file(name, tiny, arrays):
 
 def test_options_exclusions_and_candidates(head, alcli):
     Path("not.txt").write_text("r040\nr041\n")
-    arguments = ("-H", head, "-s", "badge", "-n", "6", "--exclude", "not.txt", "--candidates", "30", "-p", "prefilter=0.5", "-p", "balance=predicted")
+    arguments = (
+        "-H",
+        head,
+        "-s",
+        "badge",
+        "-n",
+        "6",
+        "--exclude",
+        "not.txt",
+        "--candidates",
+        "30",
+        "-p",
+        "prefilter=0.5",
+        "-p",
+        "balance=predicted",
+    )
     expected = chosen_by_command(alcli, *arguments)
     for exclude in ("not.txt", ["r040", "r041"], {"r040", "r041"}, pa.array(["r040", "r041"])):
-        found = select("pool.parquet", 6, strategy="badge", head=head, exclude=exclude, candidates=30, options={"prefilter": 0.5, "balance": "predicted"})
+        found = select(
+            "pool.parquet",
+            6,
+            strategy="badge",
+            head=head,
+            exclude=exclude,
+            candidates=30,
+            options={"prefilter": 0.5, "balance": "predicted"},
+        )
         assert found.columns == expected
-    assert select("pool.parquet", 6, labels="labels.csv", strategy="margin", options={"impute": "argmax"}).columns == chosen_by_command(
-        alcli, "-l", "labels.csv", "-s", "margin", "-n", "6", "-p", "impute=argmax"
-    )
+    assert select(
+        "pool.parquet", 6, labels="labels.csv", strategy="margin", options={"impute": "argmax"}
+    ).columns == chosen_by_command(alcli, "-l", "labels.csv", "-s", "margin", "-n", "6", "-p", "impute=argmax")
 
 
 @pytest.mark.parametrize("file", ["batch.csv", "batch.jsonl", "batch.parquet", "batch.txt"])
 def test_files_and_ledgers_have_the_bytes_of_the_command(file, head, alcli):
     for number in range(2):
-        alcli("query", "pool.parquet", "-H", head, "-s", "margin", "-n", 4, "--selections", "cli.parquet", "-o", f"cli-{file}").done()
+        alcli(
+            "query",
+            "pool.parquet",
+            "-H",
+            head,
+            "-s",
+            "margin",
+            "-n",
+            4,
+            "--selections",
+            "cli.parquet",
+            "-o",
+            f"cli-{file}",
+        ).done()
         found = select("pool.parquet", 4, strategy="margin", head=head, selections="api.parquet", out=f"api-{file}")
         assert Path(f"api-{file}").read_bytes() == Path(f"cli-{file}").read_bytes()
         assert pq.read_table("api.parquet").to_pydict() == pq.read_table("cli.parquet").to_pydict()
@@ -308,7 +414,11 @@ def test_the_ledger_of_selections_without_a_file(head, alcli):
 
 def test_groups_and_costs(folder, alcli):
     X, y, groups = patches()
-    columns = {"group": group_names(groups), "price": np.linspace(1.0, 2.0, len(y)), "label": [CLASSES[c] if g < 6 else None for c, g in zip(y, groups)]}
+    columns = {
+        "group": group_names(groups),
+        "price": np.linspace(1.0, 2.0, len(y)),
+        "label": [CLASSES[c] if g < 6 else None for c, g in zip(y, groups)],
+    }
     write_pool("pool.parquet", X, **columns)
     in_memory = {"id": names(len(y)), "features": X, **columns}
     for options in ({"cost-col": "price"}, {"aggregate": "max"}):
@@ -391,7 +501,18 @@ def test_simulate_gives_the_tables_of_the_command(folder, alcli):
     arguments = ("-s", "margin,typiclust", "-n", 5, "--rounds", 2, "--seeds", 2, *more)
     done = json.loads(alcli("simulate", "pool.parquet", *arguments, "-o", "cli", "--json").done().out)
     for source, out in ((pool(X_ND, names(60), labels=labels, name="pool.parquet"), None), ("pool.parquet", "api")):
-        found = simulate(source, ["margin", "typiclust"], 5, 2, seeds=2, head="mlp", posterior="ensemble", options=options, full_data=True, out=out)
+        found = simulate(
+            source,
+            ["margin", "typiclust"],
+            5,
+            2,
+            seeds=2,
+            head="mlp",
+            posterior="ensemble",
+            options=options,
+            full_data=True,
+            out=out,
+        )
         assert without_seconds(found.curves) == without_seconds(pq.read_table("cli/curves.parquet").to_pydict())
         assert found.selections == pq.read_table("cli/selections.parquet").to_pydict()
         assert found.verdicts == done["verdicts"]
@@ -418,7 +539,9 @@ def test_remarks_are_warnings_at_the_line_of_the_caller(tiny):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         select("pool.parquet", 3, strategy="margin", labels=LABELS)
-    assert [str(one.message) for one in caught if one.category is AlcliWarning] == ["fitted a softmax head on 20 labels"]
+    assert [str(one.message) for one in caught if one.category is AlcliWarning] == [
+        "fitted a softmax head on 20 labels"
+    ]
     assert {one.filename for one in caught} == {__file__}
 
 
@@ -435,7 +558,9 @@ def test_remarks_go_to_a_function(tiny, alcli):
 def test_a_refusal_makes_no_remarks(tiny):
     remarks: list[str] = []
     with pytest.raises(errors.DataError, match="only 39 of 100 items are left"):
-        select("pool.parquet", 100, strategy="margin", labels=LABELS, exclude=["r058"], strict=True, note=remarks.append)
+        select(
+            "pool.parquet", 100, strategy="margin", labels=LABELS, exclude=["r058"], strict=True, note=remarks.append
+        )
     assert remarks == []
 
 

@@ -39,7 +39,10 @@ def test_every_block_is_found() -> None:
 
 def test_blocks_print_what_the_page_shows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(ROOT / "sample_data", folder / "sample_data")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "NO_COLOR": "1",
+    }
     names: dict[str, object] = {"__name__": "page"}
     for language, code, expected in blocks(PAGE):
         if language == "python":
@@ -48,6 +51,8 @@ def test_blocks_print_what_the_page_shows(folder: Path, capsys: pytest.CaptureFi
                 exec(compile(code, "docs/python.md", "exec"), names)
             got = capsys.readouterr().out
         else:
-            done = subprocess.run(code, shell=True, env=environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                code, shell=True, env=environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
+            )
             got = done.stdout + done.stderr
         assert agree(normal(expected), normal(got)), f"{code}\n--- page\n{expected}\n--- printed\n{got}"

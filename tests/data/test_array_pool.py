@@ -25,13 +25,18 @@ WITH_GAPS[7], WITH_GAPS[9], WITH_GAPS[11][2], WITH_GAPS[13] = None, [1.0], float
 
 
 def table(features: Any = None, ids: Any = None, **columns: Any) -> pa.Table:
-    return pa.table({"id": names(60) if ids is None else ids, "features": fixed(X_ND) if features is None else features, **columns})
+    return pa.table(
+        {"id": names(60) if ids is None else ids, "features": fixed(X_ND) if features is None else features, **columns}
+    )
 
 
 def both(columns: pa.Table, names: Columns = Columns(), **how: Any) -> list[Callable[[], Pool]]:
     """Openers of the two pools, whose messages call both by one name."""
     pq.write_table(columns, "pool.parquet")
-    return [lambda: open_pool("pool.parquet", names, **how), lambda: pool_of(columns, names, name="pool.parquet", **how)]
+    return [
+        lambda: open_pool("pool.parquet", names, **how),
+        lambda: pool_of(columns, names, name="pool.parquet", **how),
+    ]
 
 
 POOLS = {
@@ -47,7 +52,9 @@ POOLS = {
     "groups": table(group=GROUPS[:60]),
     "chunks": pa.concat_tables([table().slice(0, 17), table().slice(17, 1), table().slice(18)]),
     "no rows": table().slice(0, 0),
-    "metadata": table().replace_schema_metadata({"alcli": '{"format": 1, "model": "m", "rows": 60, "fingerprint": "00000000000000ff"}'}),
+    "metadata": table().replace_schema_metadata(
+        {"alcli": '{"format": 1, "model": "m", "rows": 60, "fingerprint": "00000000000000ff"}'}
+    ),
 }
 
 
@@ -103,7 +110,9 @@ REFUSED = {
     "a row without a group": table(group=[*GROUPS[:59], None]),
     "labels of no class": table(label=pa.array([0] * 60, pa.date32())),
     "the metadata of another program": table().replace_schema_metadata({"alcli": "?"}),
-    "two columns of one name": pa.table([pa.array(names(60)), pa.array(names(60)), fixed(X_ND)], names=["id", "id", "features"]),
+    "two columns of one name": pa.table(
+        [pa.array(names(60)), pa.array(names(60)), fixed(X_ND)], names=["id", "id", "features"]
+    ),
 }
 
 
@@ -134,7 +143,7 @@ def test_arrays_become_columns():
 def test_features_are_not_copied():
     X = np.zeros((60, 5), np.float32)
     pool = pool_of({"id": names(60), "features": X})
-    (_, block), = pool.blocks()
+    ((_, block),) = pool.blocks()
     assert np.shares_memory(block, X)
 
 
