@@ -1,4 +1,4 @@
-"""The Python interface gives what the command line gives: the same ids, scores, bytes of heads and ledgers, and curves."""
+"""The Python interface gives the ids, scores, bytes of heads and ledgers, and curves that the command line gives."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def arrays():
     return pool(X_ND, names(60), name="pool.parquet")
 
 
-# -- what `import alcli` offers --------------------------------------------------------------------------------------------
+# -- what `import alcli` offers --------------------------------------------------------------------------------------
 
 
 def test_the_public_names():
@@ -117,7 +117,7 @@ def test_mypy_sees_the_signatures(folder):
     assert found == WRONG, done.stdout
 
 
-# -- heads -----------------------------------------------------------------------------------------------------------------
+# -- heads -----------------------------------------------------------------------------------------------------------
 
 FITS = {
     "softmax": {},
@@ -214,7 +214,7 @@ def test_predictions_need_the_same_features():
     head = fit_head(pool(X_ND, labels=Y_N))
     with pytest.raises(errors.DataError, match="has D=4, the head expects 5"):
         head.predict(X_ND[:, :4])
-    with pytest.raises(errors.DataError, match="row 2 .*a prediction needs a usable vector"):
+    with pytest.raises(errors.DataError, match=r"row 2 .*a prediction needs a usable vector"):
         head.predict(pool(np.where(np.arange(60)[:, None] == 2, np.nan, X_ND), bad_rows="skip"))
 
 
@@ -293,7 +293,7 @@ def test_update_replaces_the_file_of_the_head_where_it_is_named(head):
     assert update(head, "pool.parquet", MORE).report["already_absorbed"] == 10
 
 
-# -- selections ------------------------------------------------------------------------------------------------------------
+# -- selections ------------------------------------------------------------------------------------------------------
 
 STRATEGIES = (
     "auto",
@@ -440,7 +440,7 @@ def test_a_table_of_a_selection(head):
     assert nothing.to_arrow().schema.field("id").type == pa.string()
 
 
-# -- strategies of the caller's ------------------------------------------------------------------------------------------------
+# -- strategies of the caller's --------------------------------------------------------------------------------------
 
 
 @pointwise(needs=["log_probs"])
@@ -460,11 +460,33 @@ def first_by_norm(view: View, k: int, *, rng: np.random.Generator) -> Selection:
 def test_a_function_is_a_strategy(head):
     found = select("pool.parquet", 5, strategy=less_sure, head=head, options={"power": 2})
     assert found.ids == select("pool.parquet", 5, strategy="least-confident", head=head).ids
-    assert found.columns["strategy"] == ["less-sure"] * 5
+    assert found.columns["strategy"] == [f"less-sure@{__name__}"] * 5
     fitted = select("pool.parquet", 5, strategy=less_sure, labels=LABELS, options={"prefilter": 0.5})
     assert set(fitted.ids) <= set(names(60)[20:])
     chosen = select(X_ND, 4, strategy=first_by_norm)
     assert chosen.ids == np.argsort(-np.linalg.norm(X_ND, axis=1), kind="stable")[:4].tolist()
+
+
+def test_the_answers_of_a_function_are_checked(head):
+    @pointwise(needs=["features"])
+    def a_matrix(X_BD):
+        return X_BD
+
+    @batch(needs=["features"])
+    def a_failure(view, k):
+        return 1 // (k - k)
+
+    with pytest.raises(errors.DataError, match="'a-matrix': its scores have shape"):
+        select(X_ND, 3, strategy=a_matrix)
+    with pytest.raises(errors.DataError, match=r"'a-failure': line \d+ of test_api.py: ZeroDivisionError"):
+        select(X_ND, 3, strategy=a_failure)
+
+
+def test_files_record_the_module_of_a_function(tiny):
+    select("pool.parquet", 3, strategy=first_by_norm, out="batch.parquet", selections="ledger.parquet")
+    about = json.loads(pq.read_schema("batch.parquet").metadata[b"alcli"])
+    assert about["origins"] == {"first-by-norm": {"module": __name__}}
+    assert pq.read_table("ledger.parquet")["strategy"].to_pylist() == [f"first-by-norm@{__name__}"] * 3
 
 
 def test_an_option_without_annotation_has_the_type_of_its_default():
@@ -480,13 +502,13 @@ def test_an_option_without_annotation_has_the_type_of_its_default():
 def test_a_function_needs_a_decorator_and_known_options(head):
     with pytest.raises(errors.UsageError, match="'names' declares no strategy; decorate the function"):
         select("pool.parquet", 5, strategy=names)
-    with pytest.raises(errors.UsageError, match="'less-sure' has no parameter 'powr'.*did you mean 'power'"):
+    with pytest.raises(errors.UsageError, match=r"'less-sure' has no parameter 'powr'.*did you mean 'power'"):
         select("pool.parquet", 5, strategy=less_sure, head=head, options={"powr": 2})
     with pytest.raises(errors.DataError, match="'less-sure' needs a head or labels"):
         select("pool.parquet", 5, strategy=less_sure)
 
 
-# -- simulations -------------------------------------------------------------------------------------------------------------
+# -- simulations -----------------------------------------------------------------------------------------------------
 
 
 def without_seconds(columns):
@@ -532,7 +554,7 @@ def test_a_stopped_simulation_goes_on_in_its_folder(folder):
     assert any("1 of 2 runs was there already" in text for text in remarks)
 
 
-# -- remarks and refusals ------------------------------------------------------------------------------------------------------
+# -- remarks and refusals --------------------------------------------------------------------------------------------
 
 
 def test_remarks_are_warnings_at_the_line_of_the_caller(tiny):
@@ -579,24 +601,60 @@ REFUSALS = {
     "no such file": (lambda: select("none.parquet", 3), errors.InputError, "none.parquet: no such file"),
     "one dimension": (lambda: select(X_ND[0], 3), errors.UsageError, r"ndarray of shape \(5,\)"),
     "a number": (lambda: select(7, 3), errors.UsageError, r"int of shape \(\)"),
-    "columns beside a file": (lambda: pool("pool.parquet", names(60)), errors.UsageError, "id: columns are given beside an array"),
-    "columns beside a mapping": (lambda: pool({"features": X_ND}, labels=Y_N), errors.UsageError, "label: columns are given beside an array"),
-    "ids of another length": (lambda: pool(X_ND, names(59)), errors.UsageError, "different numbers of rows: 'id' 59, 'features' 60"),
+    "columns beside a file": (
+        lambda: pool("pool.parquet", names(60)),
+        errors.UsageError,
+        "id: columns are given beside an array",
+    ),
+    "columns beside a mapping": (
+        lambda: pool({"features": X_ND}, labels=Y_N),
+        errors.UsageError,
+        "label: columns are given beside an array",
+    ),
+    "ids of another length": (
+        lambda: pool(X_ND, names(59)),
+        errors.UsageError,
+        "different numbers of rows: 'id' 59, 'features' 60",
+    ),
     "ids twice": (lambda: select(pool(X_ND, ["a"] * 60), 3), errors.DataError, "the same id twice"),
     "no number": (lambda: select(X_ND, 2.5), errors.UsageError, "n must be a whole number from 1 to .*, got 2.5"),
     "a negative seed": (lambda: select(X_ND, 3, seed=-1), errors.UsageError, "seed must be a whole number from 0"),
     "an unknown strategy": (lambda: select(X_ND, 3, strategy="margn"), errors.UsageError, "did you mean 'margin'"),
-    "labels of no kind": (lambda: fit_head(X_ND, [3, 4]), errors.UsageError, "labels of type list cannot be read; expected a file"),
-    "a label of an unknown id": (lambda: fit_head(X_ND, {99: "cat", 1: "dog"}), errors.DataError, "labels: row 0: the id '99' is not in the pool"),
-    "an id of another type": (lambda: fit_head(X_ND, {"r001": "cat"}), errors.DataError, "labels: row 0: the id 'r001' is a string"),
-    "a table without labels": (lambda: fit_head(X_ND, pa.table({"id": [1]})), errors.DataError, "labels: no column 'label' among 'id'"),
+    "labels of no kind": (
+        lambda: fit_head(X_ND, [3, 4]),
+        errors.UsageError,
+        "labels of type list cannot be read; expected a file",
+    ),
+    "a label of an unknown id": (
+        lambda: fit_head(X_ND, {99: "cat", 1: "dog"}),
+        errors.DataError,
+        "labels: row 0: the id '99' is not in the pool",
+    ),
+    "an id of another type": (
+        lambda: fit_head(X_ND, {"r001": "cat"}),
+        errors.DataError,
+        "labels: row 0: the id 'r001' is a string",
+    ),
+    "a table without labels": (
+        lambda: fit_head(X_ND, pa.table({"id": [1]})),
+        errors.DataError,
+        "labels: no column 'label' among 'id'",
+    ),
     "one class": (lambda: fit_head(X_ND, {1: "cat", 2: "cat"}), errors.DataError, "all 2 labels are 'cat'"),
     "ids of no kind": (lambda: select(X_ND, 3, exclude=7), errors.UsageError, "exclude of type int cannot be read"),
-    "a prior of no number": (lambda: fit_head(X_ND, {}, prior_precision="x"), errors.UsageError, "prior_precision must be a number or None, got 'x'"),
+    "a prior of no number": (
+        lambda: fit_head(X_ND, {}, prior_precision="x"),
+        errors.UsageError,
+        "prior_precision must be a number or None, got 'x'",
+    ),
     "bad rows": (lambda: pool(X_ND, bad_rows="drop"), errors.UsageError, "bad_rows must be one of error, skip"),
-    "a task": (lambda: fit_head(X_ND, {1: "a", 2: "b"}, task="sorting"), errors.UsageError, "the task must be auto, classification or regression"),
+    "a task": (
+        lambda: fit_head(X_ND, {1: "a", 2: "b"}, task="sorting"),
+        errors.UsageError,
+        "the task must be auto, classification or regression",
+    ),
     "what is no table": (lambda: pool(Exporter()), errors.UsageError, "Exporter is no table"),
-}  # fmt: skip
+}
 
 
 class Exporter:
@@ -629,9 +687,9 @@ def test_what_exists_is_replaced_only_by_force(head):
         write(force=True)
         assert head.read_bytes() != before
         head.write_bytes(before)
-    with pytest.raises(errors.UsageError, match="pool.parquet: is read and cannot be the output too"):
+    with pytest.raises(errors.UsageError, match=r"pool\.parquet: is read and cannot be the output too"):
         update(fitted, "pool.parquet", MORE, out="pool.parquet", force=True)
-    with pytest.raises(errors.UsageError, match="more.csv: is read and cannot be the output too"):
+    with pytest.raises(errors.UsageError, match=r"more\.csv: is read and cannot be the output too"):
         update(fitted, "pool.parquet", "more.csv", out="more.csv", force=True)
 
 

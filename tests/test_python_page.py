@@ -20,7 +20,9 @@ BLOCK = re.compile(r"```(python|console)\n(.*?)```(?:\s*```text\n(.*?)```)?", re
 
 
 def blocks(text: str) -> list[tuple[str, str, str]]:
-    """(language, code, expected output) of every block; the output of a Python block is the text block that follows it."""
+    """(language, code, expected output) of every block; the output of a Python block is the text block that
+    follows it.
+    """
     found = []
     for language, code, shown in BLOCK.findall(text):
         if language == "python":

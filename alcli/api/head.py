@@ -30,9 +30,10 @@ from alcli.workflows.update import update as update_workflow
 
 @dataclass(frozen=True, eq=False)
 class FittedHead:
-    """A head with its uncertainty, which predicts rows of features. It never changes: `alcli.update` returns another head.
+    """A head with its uncertainty, which predicts rows of features. No method changes the head.
 
-    file: the content of the head's file. report: the figures of the fit or of the update; empty for a head that was loaded.
+    file: the content of the head's file.
+    report: the figures of the fit or of the update; empty for a head that was loaded.
     """
 
     file: HeadFile
@@ -40,7 +41,10 @@ class FittedHead:
 
     @classmethod
     def load(cls, path: PathLike, *, expect_sha256: str | None = None) -> FittedHead:
-        """Read the file of a head. expect_sha256: of the file, from a trusted source. Raises InputError, DataError, NewerFormatError."""
+        """Read the file of a head. expect_sha256: of the file, from a trusted source.
+
+        Raises InputError, DataError, NewerFormatError.
+        """
         return cls(load_head(Path(os.fspath(path)), expect_sha256=expect_sha256))
 
     def save(self, path: PathLike, *, force: bool = False) -> None:
@@ -60,8 +64,9 @@ class FittedHead:
         )
 
     def predict(self, features: PoolLike) -> Array:
-        """Predict the class or the number of each row, shape [N]. features: an array [N, D], or any pool. Cost: one pass.
+        """Predict the class or the number of each row, shape [N]. Cost: one pass.
 
+        features: an array [N, D], or any pool.
         Raises DataError for features of another D, and for rows without a usable vector.
         """
         if self.classes is None:
@@ -69,8 +74,9 @@ class FittedHead:
         return np.array(self.classes)[self._over_blocks(features, self.file.model.predictive).argmax(axis=1)]
 
     def predict_proba(self, features: PoolLike) -> Float64:
-        """Predict class probabilities, averaged over the posterior, shape [N, C]. features: an array [N, D], or any pool.
+        """Predict class probabilities, averaged over the posterior, shape [N, C]. Cost: one pass.
 
+        features: an array [N, D], or any pool.
         Raises UsageError for a head that predicts numbers, DataError as `predict` does.
         """
         if self.classes is None:
@@ -130,15 +136,25 @@ def fit_head(
 ) -> FittedHead:
     """Fit a last-layer model with uncertainty to the labelled rows of a pool, as `alcli fit-head` does.
 
-    pool: a path, an array, a table or what `alcli.pool` returns. labels: a file, a list of files, a mapping from id to label, or a
-    table with columns `id`, `label` and `weight`; None learns the pool's own labels. Rows whose split is test are kept out, and the
-    report measures the head on them. prior_precision: None chooses it from the data. options: of the head, and of the posterior as
-    `posterior.KEY`. out: also write the head to this file; force replaces a file that exists. note: is told each remark; None makes
-    warnings. The other arguments are the options of the same name on the command line. Raises any of `alcli.errors`.
+    Rows whose split is test are kept out, and the report measures the head on them.
+
+    pool: a path, an array, a table or the result of `alcli.pool`.
+    labels: a file, a list of files, a mapping from id to label, or a table with columns `id`, `label` and
+        `weight`; None learns the pool's own labels.
+    head, posterior, covariance, calibrate, preset, task: the options of the command line.
+    prior_precision: a number; None chooses it from the data.
+    options: of the head by name, and of the posterior as `posterior.NAME`.
+    seed: of every random draw.
+    ignore_unknown: leave out labels of ids that the pool does not have.
+    out: also write the head to this file. force: replace a file that exists.
+    note: is told each remark; None makes warnings.
+
+    Raises any of `alcli.errors`.
 
     >>> import alcli
     >>> pool = "sample_data/digits-features.parquet"
-    >>> head = alcli.fit_head(pool, "sample_data/digits-labels.csv", posterior="ensemble", options={"posterior.members": 5})
+    >>> labels = "sample_data/digits-labels.csv"
+    >>> head = alcli.fit_head(pool, labels, posterior="ensemble", options={"posterior.members": 5})
     >>> head
     <alcli.FittedHead softmax, 10 classes, 40 labels>
     >>> head.report["test_accuracy"] > 0.9
@@ -186,13 +202,20 @@ def update(
     lock_timeout: float = 0.0,
     note: Note | None = None,
 ) -> FittedHead:
-    """Return the head after it has absorbed labels, each label once, as `alcli update` does; `head` itself stays as it is.
+    """Return the head after it has absorbed labels, each label once, as `alcli update` does; `head` stays as it is.
 
-    head: a head, or its file. pool: holds the features of the labelled items. labels: as for `fit_head`; labels that the head has
-    absorbed are skipped. remove: a file of ids, or ids, whose labels the head gives back first. gamma: step size; None chooses it.
-    out: also write the new head to this file. The file of `head` itself may be named, and is replaced under its lock; force replaces
-    another file that exists. lock_timeout: seconds to wait for another process. note: is told each remark; None makes warnings.
-    The other arguments are the options of the same name on the command line. Raises any of `alcli.errors`.
+    head: a head, or its file.
+    pool: holds the features of the labelled items.
+    labels: as for `fit_head`; labels that the head has absorbed already are skipped.
+    remove: a file of ids, or ids, whose labels the head gives back first.
+    method, mode: the options of the command line. gamma: step size; None chooses it.
+    allow_new_classes: a label that the head has no class for adds one.
+    ignore_unknown: leave out labels of ids that the pool does not have.
+    out: also write the new head to this file. The file of `head` may be named, and is replaced under its lock.
+        force: replace another file that exists. lock_timeout: seconds to wait for another process.
+    note: is told each remark; None makes warnings.
+
+    Raises any of `alcli.errors`.
 
     >>> import alcli
     >>> pool = "sample_data/digits-features.parquet"

@@ -1,4 +1,4 @@
-"""What Python programs give, in the form that the workflows take: rows of labels and ids, options as text, paths."""
+"""Turn the arguments of a Python program into rows of labels and ids, options as text, and paths."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ Options: TypeAlias = Mapping[str, object]
 
 
 def label_rows(labels: LabelsLike | None) -> list[RowSource]:
-    """Labels as files and rows: a file, several files, a mapping from id to label, or a table with `id`, `label`, `weight`."""
+    """Turn labels into files and rows.
+
+    labels: a file, several files, a mapping from id to label, or a table with `id`, `label` and `weight`.
+    """
     if labels is None:
         return []
     if isinstance(labels, Mapping):
@@ -83,7 +86,10 @@ def scalar(value: Any) -> Any:
 
 
 def texts(options: Options | None) -> dict[str, str]:
-    """Options as the command line takes them, by kebab-case name: True is `true`, None is `none`, a list is joined by commas."""
+    """Turn options into the texts of the command line, by kebab-case name.
+
+    True becomes `true` and None `none`; the values of a list are joined by commas.
+    """
     found: dict[str, str] = {}
     for key, value in (options or {}).items():
         owner, dot, name = key.rpartition(".")

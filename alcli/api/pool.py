@@ -23,7 +23,7 @@ _BAD_ROWS = ("error", "skip")
 
 
 class Relay:
-    """Passes remarks on to the call that uses a pool at the moment; the reader of a pool holds one relay for good."""
+    """Passes the remarks of a pool on to the call that uses the pool at the moment."""
 
     def __init__(self, note: Note) -> None:
         self.note = note
@@ -67,15 +67,22 @@ def pool(
     isolate: bool = False,
     note: Note | None = None,
 ) -> OpenPool:
-    """Open a pool for several calls. No row of a file is read yet; every function of alcli also takes `source` itself.
+    """Open a pool for several calls; every function of alcli also takes `source` itself. Features are read later.
 
-    source: Parquet files, as a path, a folder, a glob or a URI; an array of features [N, D]; a mapping from column names to columns;
-    or a table of pyarrow, DuckDB, Polars or pandas. Nobody may change arrays while the pool is in use.
-    ids, labels, split, group: columns [N] beside an array. ids: strings or integers, each once; None numbers the rows from 0.
-    labels: strings, integers or booleans are classes, floats are numbers to predict; None and NaN mark rows without a label. split:
-    rows of "test" are never chosen and never learned. group: the rows of one group are one item.
-    name: of arrays and tables, in messages and in the provenance of heads. The other arguments are the options of the same name on
-    the command line; max_memory counts bytes. note: is told each remark on opening; None makes warnings.
+    source: Parquet files, as a path, a folder, a glob or a URI; an array of features [N, D]; a mapping from
+        column names to columns; or a table of pyarrow, DuckDB, Polars or pandas. Nobody may change arrays while
+        the pool is in use.
+    ids, labels, split, group: columns [N] beside an array.
+        ids: strings or integers, each once; None numbers the rows from 0.
+        labels: strings, integers and booleans are classes, floats are numbers to predict; None and NaN mark rows
+        without a label.
+        split: rows of "test" are never chosen and never learned.
+        group: the rows of a group are one item.
+    name: of arrays and tables, in messages and in the provenance of heads.
+    features_col, id_col, label_col, group_col, bad_rows, hive, isolate: the options of the command line.
+    max_memory: bytes beyond which features that are needed at random go to a temporary file.
+    note: is told each remark on opening; None makes warnings.
+
     Raises UsageError, DataError, InputError and the other errors of reading.
 
     >>> import alcli
@@ -102,7 +109,7 @@ def pool(
 
 
 def items_of(source: PoolLike, note: Note) -> OpenPool:
-    """The items of a pool that a call gets: opened already, or opened now with the usual columns. note: of the call."""
+    """Return the items of a pool, opened already or opened now with the usual columns. note: of the call."""
     items = pool(source, note=note)
     items.relay.note = note
     return items

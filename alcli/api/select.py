@@ -19,6 +19,7 @@ from alcli.data.head_file import HeadFile
 from alcli.data.selection_file import encode, format_of
 from alcli.errors import UsageError
 from alcli.remarks import Note
+from alcli.selection.outside import checked
 from alcli.selection.strategy import Strategy, declared_by
 from alcli.workflows.query.batch import query
 from alcli.workflows.query.request import Query
@@ -28,8 +29,10 @@ from alcli.workflows.query.request import Query
 class SelectedItems:
     """The items that were chosen, the first choice first.
 
-    columns: the columns of `alcli query -o`, lists of equal length: id, rank, score, strategy; predicted and confidence where a head
-    predicts classes; weight where the strategy gives weights. report: the numbers of candidates, labelled and selected items.
+    columns: the columns of `alcli query -o`, lists of equal length: id, rank, score, strategy; predicted and
+        confidence where a head predicts classes; weight where the strategy gives weights.
+    report: the numbers of candidates, labelled and selected items.
+    text_ids: True where ids are strings.
     """
 
     columns: dict[str, list[Any]]
@@ -72,16 +75,28 @@ def select(
     lock_timeout: float = 0.0,
     note: Note | None = None,
 ) -> SelectedItems:
-    """Choose n items of a pool to label next, as `alcli query` does. Labelled items and test rows are never chosen.
+    """Choose n items of a pool to label next, as `alcli query` does.
 
-    pool: a path, an array, a table or what `alcli.pool` returns. strategy: a name as on the command line, also a pair such as
-    `grad/kmeanspp` or a mix such as `margin:0.8,random:0.2`; or a function with the decorator `alcli.selection.pointwise` or `batch`.
-    head: a head, or its file; None fits a head to the labels if the strategy needs one. labels: as for `fit_head`; None takes the
-    pool's own labels. exclude: a file of ids, or ids, that are not chosen. selections: a ledger, a Parquet file of past selections,
-    which are not chosen again; this selection is appended under the lock of the file. lock_timeout: seconds to wait for that lock.
-    options: of the strategy, by name. candidates: choose among so many random candidates. strict: raise DataError when fewer than
-    n items are left. out: also write the selection to this file, in the format of its extension. note: is told each remark; None
-    makes warnings. Raises any of `alcli.errors`.
+    Labelled items and test rows are never chosen.
+
+    pool: a path, an array, a table or the result of `alcli.pool`.
+    n: the number of items; with the option cost-col the budget.
+    strategy: a name as on the command line, also a pair such as `grad/kmeanspp` or a mix such as
+        `margin:0.8,random:0.2`; or a function with the decorator `alcli.selection.pointwise` or `batch`.
+    head: a head, or its file; None fits a head to the labels if the strategy needs one.
+    labels: as for `fit_head`; None takes the pool's own labels.
+    exclude: a file of ids, or ids, that are not chosen.
+    selections: a Parquet file of past selections, which are not chosen again; this selection is appended under
+        the file's lock. lock_timeout: seconds to wait for the lock.
+    options: of the strategy, by name.
+    candidates: choose among so many random candidates.
+    seed: of every random draw.
+    strict: raise DataError when fewer than n items are left.
+    ignore_unknown: leave out labels of ids that the pool does not have.
+    out: also write the selection to this file, in the format of its extension.
+    note: is told each remark; None makes warnings.
+
+    Raises any of `alcli.errors`.
 
     >>> import alcli
     >>> pool = alcli.pool("sample_data/digits-features.parquet")
@@ -129,7 +144,9 @@ def _strategy(strategy: str | Callable[..., Any]) -> tuple[str, Strategy | None]
         return strategy, None
     name = getattr(strategy, "__name__", type(strategy).__name__)
     try:
-        return name.replace("_", "-"), declared_by(strategy)
+        declared = declared_by(strategy)
     except AttributeError:
         hint = "decorate the function with alcli.selection.pointwise or alcli.selection.batch"
         raise UsageError(f"'{name}' declares no strategy", hint=hint) from None
+    name = name.replace("_", "-")
+    return name, checked(declared, f"strategy '{name}'")

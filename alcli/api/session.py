@@ -1,7 +1,8 @@
 """The surroundings of one call from Python: the arithmetic of the command line, and remarks as warnings.
 
-A BLAS with several threads gives other last digits than a BLAS with one. The command line sets one thread before NumPy loads. A
-program that imports alcli has often loaded NumPy already, so each call limits the BLAS while it runs and restores the limit.
+A BLAS with several threads gives other last digits than a BLAS with one. The command line sets one thread
+before NumPy loads. A program that imports alcli has often loaded NumPy already, so each call limits the BLAS
+while it runs and restores the limit.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from alcli.remarks import Note
 def session(note: Note | None) -> Iterator[Note]:
     """Run a block as the command line runs a command; the block gets a function that takes its remarks.
 
-    note: is told each remark once, after the block has succeeded. None makes each remark an `AlcliWarning`, which names the line
-    of the caller's program. A block that raises makes no remarks.
+    note: is told each remark once, after the block has succeeded. None makes each remark an `AlcliWarning`,
+    which names the line of the caller's program. A block that raises makes no remarks.
     """
     remarks: dict[str, None] = {}
 
@@ -32,7 +33,8 @@ def session(note: Note | None) -> Iterator[Note]:
         remarks[text] = None
 
     with threadpool_limits(1), warnings.catch_warnings():
-        # Some BLAS kernels read past the end of a row and set floating-point flags there. NaN in features is refused when it is read.
+        # Some BLAS kernels read past the end of a row and set floating-point flags for the garbage there.
+        # Reading has refused NaN in features, so the warning is noise.
         warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)
         yield remark
     for text in remarks:

@@ -23,9 +23,12 @@ from alcli.workflows.simulate.run import simulate as simulate_workflow
 class Comparison:
     """The outcome of a simulation. Columns are lists of equal length, which pandas and Polars take as they are.
 
-    summary: a mapping for each strategy, the rows of summary.csv. verdicts: a sentence for each strategy. curves: the columns of
-    curves.parquet, a row for each strategy, seed and round. selections: the columns of selections.parquet, a row for each chosen
-    item. report: figures of the run. folder: where the files are; None where no folder was given.
+    summary: a mapping for each strategy, the rows of summary.csv.
+    verdicts: a sentence for each strategy.
+    curves: the columns of curves.parquet, a row for each strategy, seed and round.
+    selections: the columns of selections.parquet, a row for each chosen item.
+    report: figures of the run.
+    folder: the folder of the files; None where none was given.
     """
 
     summary: list[dict[str, Any]]
@@ -59,14 +62,25 @@ def simulate(
 ) -> Comparison:
     """Compare strategies with `random` on a pool whose labels are known, as `alcli simulate` does.
 
-    Every strategy starts from the same random labels, then `rounds` times fits a head, is measured on test rows, and gets the labels
-    of the n items that it chooses. pool: a path, an array, a table or what `alcli.pool` returns. strategies: names as on the
-    command line, with modifiers and mixes. initial: random items to start with; None takes n. seeds: repetitions. test_fraction:
-    share of the items to measure on; None takes the rows whose split is test, or 0.2 where the pool has none. options: of the
-    strategies and of the head, as `KEY`, `STRATEGY.KEY`, `head.KEY` or `posterior.KEY`. jobs: processes; a script that asks for more
-    than one must call simulate below `if __name__ == "__main__":`. out: a folder for the tables, the pictures and the finished runs,
-    from which a stopped simulation goes on; None keeps no file. note: is told each remark; None makes warnings. The other arguments
-    are the options of the same name on the command line. Raises any of `alcli.errors`.
+    Every strategy starts from the same random labels, then `rounds` times fits a head, is measured on test
+    rows, and gets the labels of the n items that it chooses.
+
+    pool: a path, an array, a table or the result of `alcli.pool`.
+    strategies: names as on the command line, with aliases, modifiers and mixes.
+    n: items to label per round; with the option cost-col the budget of a round.
+    initial: random items to start with; None takes n. stratified: take the classes in turn for them.
+    seeds: repetitions, each with its own split and initial labels.
+    full_data: also fit the head to every label, and measure the labels that strategies save against random.
+    test_fraction: share of items to measure on; None takes the test rows of the pool, or 0.2 where it has none.
+    head, posterior, covariance, calibrate: the options of the command line.
+    prior_precision: a number; None chooses it from the data.
+    options: of strategies and of the head, as `NAME`, `STRATEGY.NAME`, `head.NAME` or `posterior.NAME`.
+    jobs: processes. A script that asks for several must call `simulate` below `if __name__ == "__main__":`.
+    out: a folder for the tables, the pictures and the finished runs, from which a stopped simulation goes on;
+        None keeps no file.
+    note: is told each remark; None makes warnings.
+
+    Raises any of `alcli.errors`.
 
     >>> import alcli
     >>> result = alcli.simulate("sample_data/digits-features.parquet", ["margin"], n=10, rounds=2, seeds=2)

@@ -1,9 +1,10 @@
 """A pool in memory: arrays and Arrow tables that answer as a Parquet file with the same columns does.
 
-The class `Pool` does all of the work: ids, labels, split, groups, blocks and refusals. It asks its files for columns, and `TablePart`
-gives it columns of a table where `PoolFile` reads columns of a file. Both sources therefore agree by construction. No Parquet
-buffer lies between: encoding the table would double the memory and cost a decoding pass for each pass over the features.
-NumPy arrays of features are not copied if they are contiguous.
+The class `Pool` does all of the work: ids, labels, split, groups, blocks and refusals. It asks its files for
+columns, and `TablePart` gives it columns of a table where `PoolFile` reads columns of a file. Both sources
+therefore agree by construction. No Parquet buffer lies between: encoding the table would double the memory
+and cost a decoding pass for each pass over the features. NumPy arrays of features are not copied if they are
+contiguous.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ def pool_of(
 ) -> Pool:
     """Make a pool of columns of equal length, which nobody changes while the pool is in use.
 
-    columns: an Arrow table, or by name sequences, NumPy arrays and Arrow arrays; a 2-D array is a column of vectors [N, D].
-    names: which columns are the id, the features, the label. name: of the pool, in messages and in the provenance of heads.
-    bad_rows, max_memory: as for `open_pool`. Raises UsageError for columns that make no table, DataError for the wrong types.
+    columns: an Arrow table, or by name sequences, NumPy arrays and Arrow arrays; a 2-D array is a column of
+    vectors [N, D]. names: which columns are the id, the features, the label. name: of the pool, in messages
+    and in the provenance of heads. bad_rows, max_memory: as for `open_pool`. Raises UsageError for columns
+    that make no table, DataError for the wrong types.
     """
     table = columns if isinstance(columns, pa.Table) else _table(columns, name)
     features = features_column(table.schema, printable(name), names.features)
@@ -60,7 +62,8 @@ class TablePart(PoolFile):
     table: pa.Table
 
     def numbered(self, column: str, height: int, rows: Int64 | None = None) -> Iterator[tuple[int, pa.Array]]:
-        """Yield (first row, values) of a column in blocks of at most `height` rows: all, or the blocks that hold one of `rows`.
+        """Yield (first row, values) of a column in blocks of at most `height` rows: all, or the blocks that
+        hold one of `rows`.
 
         rows: ascending. No value is copied.
         """
@@ -87,7 +90,9 @@ def _table(columns: Mapping[str, Any], name: str) -> pa.Table:
 
 
 def _column(values: Any, what: str) -> pa.Array:
-    """One column as an Arrow array. None and, in columns of single values, NaN is null: nothing is known of that row."""
+    """One column as an Arrow array. None and, in columns of single values, NaN is null: nothing is known of
+    that row.
+    """
     try:
         if isinstance(values, (pa.Array, pa.ChunkedArray)):
             return values

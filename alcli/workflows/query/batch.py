@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from alcli import plugins
 from alcli.arrays import Array
 from alcli.composition.budget import select_within
 from alcli.data.head_file import HeadFile
@@ -68,7 +67,7 @@ def query(
             "options": dict(ask.options),
             "pool": answer.report["pool"],
         }
-        about |= {"origins": origins} if (origins := plugins.origins(ask.strategy)) else {}
+        about |= {"origins": origins} if (origins := ask.origins) else {}
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
         if ask.ledger is not None and answer.table["id"]:
@@ -183,7 +182,7 @@ def _table(ask: Query, selection: Selection, now: Situation) -> Table:
         "id": now.items.ids.arrow(selection.rows_K).to_pylist(),
         "rank": list(range(len(selection.rows_K))),
         "score": [shortest(s) for s in selection.scores_K],
-        "strategy": [plugins.label(ask.strategy)] * len(selection.rows_K),
+        "strategy": [ask.label] * len(selection.rows_K),
     }
     if selection.weights_K is not None:
         table["weight"] = [shortest(w) for w in selection.weights_K]

@@ -52,6 +52,20 @@ class Query:
         return plugins.strategy(self.strategy) if self.declared is None else self.declared
 
     @property
+    def label(self) -> str:
+        """The strategy's name as files record it: with the module of its function, or the origin of its code."""
+        return (
+            plugins.label(self.strategy) if self.declared is None else f"{self.strategy}@{self.declared.run.__module__}"
+        )
+
+    @property
+    def origins(self) -> dict[str, dict[str, str]]:
+        """The origin of each strategy in the name that is not part of alcli."""
+        if self.declared is not None:
+            return {self.strategy: {"module": self.declared.run.__module__}}
+        return plugins.origins(self.strategy)
+
+    @property
     def files(self) -> list[str | Path]:
         """The files of labels and ids that the query reads."""
         return [*paths_of([*self.labels, *self.exclude])]

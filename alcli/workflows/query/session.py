@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from alcli import plugins
 from alcli.arrays import Array
 from alcli.data.head_file import Absorbed, HeadFile, save_head
 from alcli.data.head_match import choose_anchors
@@ -157,7 +156,7 @@ class Session:
                 "id": [ids[row]],
                 "rank": [self.asked],
                 "score": [shortest(np.float32(score))],
-                "strategy": [plugins.label(self._ask.strategy)],
+                "strategy": [self._ask.label],
             }
             append_to_ledger(path, before, entry, text_ids=ids.is_text)
         return True
