@@ -18,7 +18,8 @@ import numpy as np
 
 from alcli import __version__, plugins
 from alcli.arrays import Array, Float64, Floats, Keys
-from alcli.data.reading.files import check_readable, reason
+from alcli.data.os_errors import reason
+from alcli.data.reading.data_file import check_readable
 from alcli.data.writing.atomic import replacing
 from alcli.errors import AlcliError, DataError, InputError, NewerFormatError, printable
 from alcli.heads._contract import family_of

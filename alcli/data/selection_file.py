@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alcli.data.ids import Id
-from alcli.data.reading.files import DataFile
+from alcli.data.reading.data_file import DataFile
 from alcli.data.reading.parquet import open_parquet, reading
 from alcli.data.schema import pool_metadata
 from alcli.data.tables import read_rows

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alcli.data.reading.files import DataFile, check_readable, refusal
+from alcli.data.reading.data_file import DataFile, check_readable, refusal
 from alcli.errors import DataError, InputError, UsageError, printable
 
 _BLOCK = 1 << 16

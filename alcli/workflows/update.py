@@ -17,7 +17,7 @@ from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
 from alcli.data.head_match import check_pool, choose_anchors, rows_of_hashes
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
-from alcli.data.reading.files import check_readable
+from alcli.data.reading.data_file import check_readable
 from alcli.data.tables import read_ids
 from alcli.data.writing.atomic import check_creatable, lock
 from alcli.errors import DataError, UsageError, printable

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from alcli.data.reading.files import refuse
+from alcli.data.reading.local import refuse
 from alcli.data.sources.base import IMAGE_SUFFIXES, TEXT_SUFFIXES, Asked, Window, stamp_of_files
 from alcli.embedders._contract import Kind
 from alcli.errors import DataError, InputError, UsageError, printable

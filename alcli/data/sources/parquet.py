@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from alcli.data.reading import hive
-from alcli.data.reading.files import DataFile
+from alcli.data.reading.data_file import DataFile
 from alcli.data.reading.pages import check_pages
 from alcli.data.reading.parquet import count_rows, open_parquet, reading
 from alcli.data.sources.columns import TRAVELLERS
