@@ -21,7 +21,8 @@ from alcli.data.reading.data_file import DataFile
 from alcli.data.reading.parquet import open_parquet, reading
 from alcli.data.schema import pool_metadata
 from alcli.data.tables import read_rows
-from alcli.data.writing.atomic import drafted, is_device, publish_left, replacing
+from alcli.data.writing.atomic import drafted, publish_left, replacing
+from alcli.data.writing.creatable import is_device
 from alcli.errors import DataError, OutputError, UsageError, printable
 
 FORMATS = ("ids", "csv", "jsonl", "parquet")

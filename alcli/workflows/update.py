@@ -19,7 +19,8 @@ from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
 from alcli.data.reading.data_file import check_readable
 from alcli.data.tables import read_ids
-from alcli.data.writing.atomic import check_creatable, lock
+from alcli.data.writing.creatable import check_creatable
+from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError, printable
 from alcli.heads._comparators import first_order, reweight, stable_step
 from alcli.heads._contract import Training

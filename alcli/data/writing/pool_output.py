@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from alcli.arrays import Floats, Keys
 from alcli.data.fingerprint import as_text
-from alcli.data.writing.atomic import check_creatable, exchange, replacing, sync_folder
+from alcli.data.writing.atomic import exchange, replacing, sync_folder
+from alcli.data.writing.creatable import check_creatable
 from alcli.data.writing.pool_writer import PoolWriter, default_rows_per_file
 from alcli.data.writing.shards import WorkFolder
 from alcli.errors import CannotCreateError, printable

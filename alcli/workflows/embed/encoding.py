@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from alcli.arrays import Array, Floats
-from alcli.data.sources.base import Source, Window
+from alcli.data.sources.base import InputSource, Window
 from alcli.data.writing.shards import Shard
 from alcli.embedders._contract import Encoder
 from alcli.errors import AlcliError, DataError, InputError, MemoryLimitError, printable
@@ -43,7 +43,7 @@ class _Batch:
 class WindowEncoder:
     """Encodes windows. The batches of a window depend on the window and the batch size alone, never on what was done before."""
 
-    def __init__(self, source: Source, encoder: Encoder, settings: Settings, advance: Callable[[int], None]) -> None:
+    def __init__(self, source: InputSource, encoder: Encoder, settings: Settings, advance: Callable[[int], None]) -> None:
         self._source, self._encoder, self._settings, self._advance = source, encoder, settings, advance
         self._workers = len(os.sched_getaffinity(0)) if encoder.concurrent else 1
 

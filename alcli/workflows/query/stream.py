@@ -21,7 +21,8 @@ from alcli.data.head_file import Absorbed, HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.labels import Label, to_class, to_target, to_weight
 from alcli.data.selection_file import Table, append_to_ledger, deliver, format_of, read_ledger
-from alcli.data.writing.atomic import check_creatable, lock
+from alcli.data.writing.creatable import check_creatable
+from alcli.data.writing.locks import lock
 from alcli.errors import AlcliError, DataError, UsageError, counted, printable
 from alcli.heads._model import Model
 from alcli.live.live import Live

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from alcli.data.writing.atomic import check_creatable, drafted, exchange, lock, publish_left, replacing, sweep
+from alcli.data.writing.atomic import drafted, exchange, publish_left, replacing, sweep
+from alcli.data.writing.creatable import check_creatable
+from alcli.data.writing.locks import lock
 from alcli.errors import BusyError, CannotCreateError, OutputError, UsageError
 
 
