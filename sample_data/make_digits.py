@@ -51,7 +51,13 @@ def load() -> Digits:
     grey = np.rint(source.images * (255 / 16)).astype(np.uint8)
     labels = source.target.astype(np.int64)
     train, test = train_test_split(np.arange(len(labels)), test_size=N_TEST, random_state=0, stratify=labels)
-    return Digits((grey / np.float32(255)).astype(np.float32), [png(image) for image in grey], labels, np.sort(train), np.sort(test))
+    return Digits(
+        (grey / np.float32(255)).astype(np.float32),
+        [png(image) for image in grey],
+        labels,
+        np.sort(train),
+        np.sort(test),
+    )
 
 
 def png(image: np.ndarray) -> bytes:
@@ -62,13 +68,17 @@ def png(image: np.ndarray) -> bytes:
 
 
 def write_images(digits: Digits) -> None:
-    table = pa.table({"id": digits.ids, "image": pa.array(digits.png, pa.binary()), "label": digits.labels, "split": digits.split})
+    table = pa.table(
+        {"id": digits.ids, "image": pa.array(digits.png, pa.binary()), "label": digits.labels, "split": digits.split}
+    )
     pq.write_table(table, HERE / "digits.parquet", compression="zstd", write_page_checksum=True)
 
 
 def export(model: DigitsEncoder, images: torch.Tensor) -> None:
     """One .pt2 file for any number of images; `features` is reachable as the output of the module of that name."""
-    program = torch.export.export(model, (images[:2].clone(),), dynamic_shapes={"images": {0: torch.export.Dim("batch")}})
+    program = torch.export.export(
+        model, (images[:2].clone(),), dynamic_shapes={"images": {0: torch.export.Dim("batch")}}
+    )
     torch.export.save(program, HERE / "digits-encoder.pt2")
 
 
@@ -85,7 +95,17 @@ def write_labels(digits: Digits) -> None:
 def embed() -> None:
     """The pool, made of the images and the encoder by the command itself."""
     files = ["sample_data/digits.parquet", "-m", "torch:sample_data/digits-encoder.pt2", "--layer", "features"]
-    command = [sys.executable, "-m", "alcli", "embed", *files, "-o", "sample_data/digits-features.parquet", "--force", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "alcli",
+        "embed",
+        *files,
+        "-o",
+        "sample_data/digits-features.parquet",
+        "--force",
+        "--quiet",
+    ]
     subprocess.run(command, cwd=HERE.parent, check=True)
 
 
