@@ -51,13 +51,8 @@ def load() -> Digits:
     grey = np.rint(source.images * (255 / 16)).astype(np.uint8)
     labels = source.target.astype(np.int64)
     train, test = train_test_split(np.arange(len(labels)), test_size=N_TEST, random_state=0, stratify=labels)
-    return Digits(
-        (grey / np.float32(255)).astype(np.float32),
-        [png(image) for image in grey],
-        labels,
-        np.sort(train),
-        np.sort(test),
-    )
+    pixels = (grey / np.float32(255)).astype(np.float32)
+    return Digits(pixels, [png(image) for image in grey], labels, np.sort(train), np.sort(test))
 
 
 def png(image: np.ndarray) -> bytes:
@@ -95,18 +90,8 @@ def write_labels(digits: Digits) -> None:
 def embed() -> None:
     """The pool, made of the images and the encoder by the command itself."""
     files = ["sample_data/digits.parquet", "-m", "torch:sample_data/digits-encoder.pt2", "--layer", "features"]
-    command = [
-        sys.executable,
-        "-m",
-        "alcli",
-        "embed",
-        *files,
-        "-o",
-        "sample_data/digits-features.parquet",
-        "--force",
-        "--quiet",
-    ]
-    subprocess.run(command, cwd=HERE.parent, check=True)
+    out = ["-o", "sample_data/digits-features.parquet", "--force", "--quiet"]
+    subprocess.run([sys.executable, "-m", "alcli", "embed", *files, *out], cwd=HERE.parent, check=True)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alcli.data.writing.locks import lock, lock_now
-from alcli.errors import BusyError, UnavailableError
+from alcli.errors import BusyError, CannotCreateError, UnavailableError
 
 
 def test_locks(folder):
