@@ -1,7 +1,7 @@
 """Compare the two ways to train the encoder: `python sample_data/compare_encoders.py` prints the table of README.md.
 
-Each line is the test accuracy of a logistic regression over all ten digits, on raw pixels and on the features of each encoder.
-Needs alcli with the extra `test`. Cost: both encoders are trained, about a minute on one core.
+Each line is the test accuracy of a logistic regression over all ten digits, on raw pixels and on the features of each
+encoder. Needs alcli with the extra `test`. Cost: both encoders are trained, about a minute on one core.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ N_LABELS, N_DRAWS = (40, 200), 10
 
 
 def accuracies(X_ND: np.ndarray, digits: Digits) -> list[float]:
-    """Return the test accuracy for 40, 200 and all training labels; the first two are means over ten draws of the labels."""
+    """Return the test accuracy for 40, 200 and all training labels; 40 and 200 are the mean of ten draws."""
     X_ND = X_ND / X_ND[digits.train].std()
     strata = digits.labels[digits.train]
     drawn = [

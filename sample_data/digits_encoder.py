@@ -1,8 +1,8 @@
-"""The upstream model of the sample data: a small convolutional encoder of 8 x 8 images, and two ways to train it without ten labels.
+"""The upstream model of the sample data: a small convolutional encoder of 8 x 8 images, and two ways to train it.
 
-Contrastive training sees images only (Chen et al., A Simple Framework for Contrastive Learning of Visual Representations,
-ICML 2020, Alg. 1). The alternative is supervised on the digits 0 to 4. `compare_encoders.py` trains both and compares them on
-all ten classes; `make_digits.py` ships the contrastive one, which is ahead.
+Contrastive training sees images only (Chen et al., A Simple Framework for Contrastive Learning of Visual
+Representations, ICML 2020, Alg. 1). The alternative is supervised on the digits 0 to 4. `compare_encoders.py` trains
+both and compares them on all ten classes; `make_digits.py` ships the contrastive one, which is ahead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ EPOCHS, BATCH, TEMPERATURE = 150, 256, 0.5
 
 
 class DigitsEncoder(nn.Module):
-    """Images [B, 1, 8, 8] in 0..1 -> `features`, the penultimate layer [B, 64] -> `projection` [B, out], which training compares."""
+    """Images [B, 1, 8, 8] in 0..1 -> `features`, the penultimate layer [B, 64] -> `projection` [B, out].
+
+    Training compares projections.
+    """
 
     def __init__(self, out: int) -> None:
         super().__init__()
@@ -80,7 +83,10 @@ def train_on_five_classes(images: Tensor, labels: Tensor) -> DigitsEncoder:
 
 
 def _optimise(model: DigitsEncoder, loss: Callable[[Tensor, torch.Generator], Tensor], n: int) -> DigitsEncoder:
-    """Train on all n images for EPOCHS. loss: of a batch of row numbers [B], and the source of its random distortions."""
+    """Train on all n images for EPOCHS.
+
+    loss: of a batch of row numbers [B], and the source of its random distortions.
+    """
     draws = torch.Generator().manual_seed(0)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=EPOCHS * (n // BATCH))

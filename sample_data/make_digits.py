@@ -1,6 +1,7 @@
-"""Make every data file of this folder from scikit-learn's digits: `python sample_data/make_digits.py`. Takes about a minute.
+"""Make every data file of this folder from scikit-learn's digits: `python sample_data/make_digits.py`.
 
-Needs alcli with the extra `test`. Seeded: the same library versions on the same kind of processor give the same numbers.
+Takes about a minute. Needs alcli with the extra `test`. Seeded: the same library versions on the same kind of
+processor give the same numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ N_TEST, N_FIRST, N_LATER = 500, 40, 20
 
 @dataclass(frozen=True)
 class Digits:
-    """pixels: float32 [1797, 8, 8] in 0..1, of which png holds the eight-bit form. labels: int64. train and test: row numbers."""
+    """pixels: float32 [1797, 8, 8] in 0..1, of which png holds the eight-bit form.
+
+    labels: int64. train and test: row numbers.
+    """
 
     pixels: np.ndarray
     png: list[bytes]
@@ -39,7 +43,8 @@ class Digits:
 
     @property
     def split(self) -> list[str]:
-        return np.isin(np.arange(len(self.labels)), self.test).choose(["train", "test"]).tolist()  # type: ignore[no-any-return]
+        is_test = np.isin(np.arange(len(self.labels)), self.test)
+        return is_test.choose(["train", "test"]).tolist()  # type: ignore[no-any-return]
 
 
 def load() -> Digits:
@@ -78,7 +83,7 @@ def export(model: DigitsEncoder, images: torch.Tensor) -> None:
 
 
 def write_labels(digits: Digits) -> None:
-    """Two files of labels as annotators would give them, drawn from the training rows: at hand first, and arriving later."""
+    """Write two files of labels of random training rows: the labels of the start, and labels that arrive later."""
     rows = np.random.default_rng(0).permutation(digits.train)[: N_FIRST + N_LATER]
     for name, chosen in (("digits-labels.csv", rows[:N_FIRST]), ("new-labels.csv", rows[N_FIRST:])):
         with open(HERE / name, "w", newline="", encoding="utf-8") as file:

@@ -1,8 +1,8 @@
 """A pool: Parquet files with one row per item, or several rows that make one item, read in blocks.
 
-Reading follows the measurements behind the layout that `embed` writes: a few pages at a time through a small buffer, never a
-whole table, so memory stays at a few blocks whatever the size of the row groups. Checksums of pages are verified where a file
-has them.
+Reading follows the measurements behind the layout that `embed` writes: a few pages at a time through a small buffer,
+never a whole table, so memory stays at a few blocks whatever the size of the row groups. Checksums of pages are
+verified where a file has them.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def open_pool(
 ) -> Pool:
     """Find the files of a pool and check their schemas; no row is read yet.
 
-    bad_rows: "error", or "skip" to leave out rows without a usable vector. max_memory: bytes beyond which features that are
-    needed in any order are kept in a memory-mapped temporary file, and which no page may exceed. hive: `key=value` folders are
-    columns. isolate: a child process decodes everything first (see `isolate.decode_alone`). note: told of oddities in the
-    pool, now and when rows are read. Raises InputError, DataError, BusyError, MemoryLimitError, NewerFormatError,
-    UnavailableError.
+    bad_rows: "error", or "skip" to leave out rows without a usable vector. max_memory: bytes beyond which features
+    that are needed in any order are kept in a memory-mapped temporary file, and which no page may exceed. hive:
+    `key=value` folders are columns. isolate: a child process decodes everything first (see `isolate.decode_alone`).
+    note: told of oddities in the pool, now and when rows are read. Raises InputError, DataError, BusyError,
+    MemoryLimitError, NewerFormatError, UnavailableError.
     """
     return _open(spec, columns, ReadOptions(bad_rows == "skip", max_memory, hive, isolate), note)
 
@@ -62,8 +62,8 @@ def _open(spec: str, columns: Columns, options: ReadOptions, note: Note) -> Pool
 class Pool(PoolColumns):
     """The rows of a pool with their features. Memory: the ids, and two blocks while features are read.
 
-    `dim` is D, `dtype` float32 or float64, `metadata` what embed wrote about the features. note: told of oddities in the
-    features while they are read.
+    `dim` is D, `dtype` float32 or float64, `metadata` what embed wrote about the features. note: told of oddities in
+    the features while they are read.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Pool(PoolColumns):
 
     @cached_property
     def is_bad(self) -> Array:
-        """A mask [N] of the rows that are left out because their vector cannot be used; all False unless bad rows are skipped."""
+        """A mask [N] of rows that are left out for an unusable vector; all False unless bad rows are skipped."""
         bad_N = np.zeros(self.n, bool)
         if self._options.skip_bad:
             for first, _, column in self._feature_columns():
@@ -102,9 +102,10 @@ class Pool(PoolColumns):
         return ahead(self._feature_blocks())
 
     def take(self, rows: Int64) -> Floats:
-        """Return the features of `rows`, in that order: in memory, or memory-mapped from a temporary file beyond the limit.
+        """Return the features of `rows`, in that order.
 
-        Cost: one pass over the row groups that hold any of the rows. Memory: the result and two blocks.
+        They are in memory, or beyond the limit memory-mapped from a temporary file. Cost: one pass over the row
+        groups that hold any of the rows. Memory: the result and two blocks.
         """
         rows = np.asarray(rows, np.int64)
         out = allocate((len(rows), self.dim), self.dtype, self._options.max_memory, self.name)
@@ -140,7 +141,10 @@ class Pool(PoolColumns):
             yield first, X_BD
 
     def _remark_on_size(self, first: int, X_BD: Floats) -> None:
-        """Tell once of the first row whose features are so large that their squares leave float32. They are used all the same."""
+        """Tell once of the first row whose features are so large that their squares leave float32.
+
+        They are used all the same.
+        """
         if self._remarked or not X_BD.size or max(float(X_BD.max()), -float(X_BD.min())) < LARGE:
             return
         self._remarked = True
@@ -148,7 +152,10 @@ class Pool(PoolColumns):
         self._note(f"{self.describe(first + row)}: features beyond {LARGE:g}; is their scale right?")
 
     def _feature_columns(self, ordered: Int64 | None = None) -> Iterator[tuple[int, PoolFile, pa.Array]]:
-        """Yield (number of the first row, file, vectors) over all rows, or the row groups that hold one of `ordered` (ascending)."""
+        """Yield (number of the first row, file, vectors).
+
+        ordered: row numbers, ascending; only row groups that hold one of them are read. None: all.
+        """
         row_bytes = max(1, self.dim) * np.dtype(self.dtype).itemsize
         height = 1 << int(np.clip(np.log2(BLOCK_BYTES / row_bytes), 6, 13))
         for file in self._files:
@@ -178,16 +185,22 @@ class Pool(PoolColumns):
     # -- what can be said of the files --------------------------------------------------------------------------------
 
     def without_checksums(self) -> list[str]:
-        """The files whose features carry no checksums: damage inside their pages cannot be seen. Cost: one short read a file."""
+        """The files whose features carry no checksums: damage inside their pages cannot be seen.
+
+        Cost: one short read a file.
+        """
         return [f.name for f in self._files if f.n and not f.has_checksums()]
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that follow from ids and features alone, not from their order or the layout of the files.
+        """Return 16 hexadecimal digits that follow from ids and features alone.
 
-        Cost: nothing where `embed` left the fingerprint in the metadata; else one pass over the features.
+        The order of the rows and the layout of the files do not matter. Cost: nothing where `embed` left the
+        fingerprint in the metadata; else one pass over the features.
         """
         stored = self.metadata.get("fingerprint")
         if isinstance(stored, str):
             return stored
-        parts = (fingerprint(self.ids.arrow(np.arange(first, first + len(X_BD))), X_BD) for first, X_BD in self.blocks())
+        parts = (
+            fingerprint(self.ids.arrow(np.arange(first, first + len(X_BD))), X_BD) for first, X_BD in self.blocks()
+        )
         return as_text(add(*parts))

@@ -1,4 +1,4 @@
-"""The columns of single values of a pool, each held whole: ids, labels, the split, groups, and any other by its name."""
+"""The columns of single values of a pool, each held whole: ids, labels, the split, groups, and others by name."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from alcli.errors import DataError, printable
 
 
 class PoolColumns:
-    """The rows of a pool without their features, by number, in the order of the files. Memory: the columns that were asked for.
+    """The rows of a pool without their features, by number, in the order of the files.
 
-    `name` is the pool as messages show it, `n` the number of rows.
+    Memory: the columns that were asked for. `name` is the pool as messages show it, `n` the number of rows.
     """
 
     def __init__(self, spec: str, files: list[PoolFile], columns: Columns, options: ReadOptions) -> None:
@@ -85,7 +85,10 @@ class PoolColumns:
         return f"{self.name}: column '{printable(self.label_column)}'"
 
     def labels(self) -> pa.Array | None:
-        """Return the label column, None where there is none. Raises DataError when the user named a column that is not there."""
+        """Return the label column, None where there is none.
+
+        Raises DataError when the user named a column that is not there.
+        """
         if self._columns.label is not None:
             self._require(self._columns.label)
         return self.column(self.label_column)

@@ -44,9 +44,10 @@ class DataFile:
             raise refusal(self.name, "cannot open", error) from error
 
     def stamp(self) -> tuple[int, int, int] | None:
-        """Return (inode, size, mtime in ns) of a local file, from which a change during reading is seen; None elsewhere.
+        """Return (inode, size, mtime in ns) of a local file, None of any other.
 
-        Raises InputError when the file is gone.
+        Two stamps that differ show that the file was changed while it was read. Raises InputError when the file is
+        gone.
         """
         if self.filesystem is not None:
             return None
@@ -58,7 +59,7 @@ class DataFile:
 
 
 def shown(spec: str) -> str:
-    """Return a path or URI as the user typed it, fit for messages: printable, and without the name and password of a URI."""
+    """Return a path or URI in a form fit for messages: printable, without the name and password in a URI."""
     return printable(re.sub(r"://[^/@]*@", "://...@", spec, count=1))
 
 

@@ -48,7 +48,10 @@ def _pairs(path: str) -> list[str]:
 
 
 def _unescaped(text: str, file: DataFile, folder: str) -> str:
-    """Replace percent escapes in `text`, one half of the name of `folder`. Raises DataError unless the result is UTF-8."""
+    """Replace percent escapes in `text`, one half of the name of `folder`.
+
+    Raises DataError unless the result is UTF-8.
+    """
     try:
         return unquote_to_bytes(os.fsencode(text)).decode()
     except UnicodeDecodeError:

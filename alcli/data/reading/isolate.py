@@ -1,6 +1,7 @@
-"""--isolate: a child process decodes a pool first, so that a file which crashes the reader ends the child, and not the command.
+"""--isolate: a child process decodes a pool first, so that a file which crashes the reader ends the child alone.
 
-Cost: a second read. The parent then reads only files that the child has survived: size, time and inode of each are compared.
+Cost: a second read. The parent then reads only files that the child has survived: size, time and inode of each are
+compared.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ Stamp = tuple[int, int, int] | None
 
 
 def decode_alone(spec: str, columns: Sequence[str], limit: int | None) -> dict[str, Stamp]:
-    """Decode `columns` of all files of a pool in a child process; return the files that it has survived, with their stamps.
+    """Decode `columns` of all files of a pool in a child process.
 
-    A column that a file lacks is passed over. limit: bytes for one page. Raises DataError that names the file at which the
-    child crashed, MemoryLimitError where the system killed the child for want of memory. The caller finds every other fault
-    of a file by itself. Cost: one read.
+    Return the files that the child has survived, with their stamps. A column that a file lacks is passed over. limit:
+    bytes for one page. Raises DataError that names the file at which the child crashed, MemoryLimitError where the
+    system killed the child for want of memory. The caller finds every other fault of a file by itself. Cost: one
+    read.
     """
     incoming, outgoing = os.pipe()
     child = os.fork()

@@ -15,9 +15,10 @@ from alcli.remarks import Note, silence
 
 
 def find_local(spec: str, note: Note = silence) -> list[DataFile]:
-    """Find the Parquet files that a local path names; `find_files` says which. A remark names a file that is there twice.
+    """Find the Parquet files that a local path names; `find_files` says which.
 
-    Raises InputError when there is nothing to read, or a folder cannot be searched.
+    A remark names a file that is there twice. Raises InputError when there is nothing to read, or a folder cannot be
+    searched.
     """
     if os.path.isdir(spec):
         files = [DataFile(p) for p in _walk(spec)]
@@ -35,7 +36,10 @@ def find_local(spec: str, note: Note = silence) -> list[DataFile]:
 
 
 def refuse(error: OSError) -> NoReturn:
-    """Raise InputError for a folder that cannot be searched: it may hold part of the pool, and a smaller pool is another pool."""
+    """Raise InputError for a folder that cannot be searched.
+
+    The folder may hold part of the pool, and without that part it would be another pool.
+    """
     raise refusal(printable(error.filename), "cannot search this directory", error) from error
 
 
@@ -72,7 +76,7 @@ def _expanded(folder: str, parts: tuple[str, ...], left_out: set[str]) -> Iterat
 
 
 def _entries(folder: str, left_out: set[str]) -> list[os.DirEntry[str]]:
-    """The entries of a folder but for names that begin with a character of `left_out`; none where there is no folder."""
+    """The entries of a folder, none where there is no folder; names that begin with one of `left_out` are left out."""
     try:
         with os.scandir(folder or ".") as found:
             return [entry for entry in found if entry.name[0] not in left_out]

@@ -1,7 +1,8 @@
 """The headers of a Parquet file's pages, which give the size of each page before anything is decompressed.
 
-pyarrow shows the sizes of whole column chunks from the footer, and a damaged or hostile footer can claim any size. Its reader
-allocates by the header before each page: a struct in the compact protocol of Thrift, as parquet.thrift defines it.
+pyarrow shows the sizes of whole column chunks from the footer, and a damaged or hostile footer can claim any size.
+Its reader allocates by the header before each page: a struct in the compact protocol of Thrift, as parquet.thrift
+defines it.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ _USUAL, _LONGEST = 1 << 10, 1 << 20
 _ALWAYS = 16 << 20
 
 
-def check_pages(file: DataFile, parquet: pq.ParquetFile, name: str, groups: Sequence[int] | None, limit: int | None) -> None:
+def check_pages(
+    file: DataFile, parquet: pq.ParquetFile, name: str, groups: Sequence[int] | None, limit: int | None
+) -> None:
     """Raise MemoryLimitError when a page of column `name` would need more than `limit` bytes (None: half of memory).
 
-    The check comes before anything is decompressed. groups: the row groups to read, None for all. Pages of up to 16 MiB always
-    pass, and so does a chunk that is stored uncompressed within the limit, for its pages cannot outgrow it. Raises DataError
-    for a header that cannot be read. Cost: one short read per page, about 20 us.
+    The check comes before anything is decompressed. groups: the row groups to read, None for all. Pages of up to 16
+    MiB always pass, and so does a chunk that is stored uncompressed within the limit, for its pages cannot outgrow
+    it. Raises DataError for a header that cannot be read. Cost: one short read per page, about 20 us.
     """
     most = max(memory_limit(limit), _ALWAYS)
     every = range(parquet.metadata.num_row_groups) if groups is None else groups
@@ -54,7 +57,10 @@ def check_pages(file: DataFile, parquet: pq.ParquetFile, name: str, groups: Sequ
 
 
 def has_checksums(file: DataFile, parquet: pq.ParquetFile, name: str) -> bool:
-    """True where the pages of a column carry checksums, which show damage inside a page. Only the first page is looked at."""
+    """True where the pages of a column carry checksums, which show damage inside a page.
+
+    Only the first page is looked at.
+    """
     with file.open() as source:
         for chunk in _chunks(source, parquet, name, range(parquet.metadata.num_row_groups)):
             for header in _headers(source, file, chunk):
@@ -68,7 +74,9 @@ def _chunks(source: BinaryIO, parquet: pq.ParquetFile, name: str, groups: Iterab
     Read from the footer itself: pyarrow's `row_group(g).column(i)` crashes the process over an inconsistent footer.
     """
     schema = parquet.schema
-    leaves = [i for i in range(len(schema)) if schema.column(i).path == name or schema.column(i).path.startswith(f"{name}.")]
+    leaves = [
+        i for i in range(len(schema)) if schema.column(i).path == name or schema.column(i).path.startswith(f"{name}.")
+    ]
     source.seek(-8, io.SEEK_END)
     length = int.from_bytes(source.read(4), "little")
     source.seek(-8 - length, io.SEEK_END)
@@ -80,7 +88,10 @@ def _chunks(source: BinaryIO, parquet: pq.ParquetFile, name: str, groups: Iterab
 
 @lru_cache(maxsize=2)
 def _row_groups(footer: bytes) -> list[Struct]:
-    """The row groups of a footer. The result is kept, because columns are read one after the other by the same footer."""
+    """The row groups of a footer.
+
+    The result is kept, because columns are read one after the other by the same footer.
+    """
     return list(read_struct(footer, 0)[0].get(_ROW_GROUPS, []))
 
 
@@ -112,4 +123,3 @@ def _header(source: BinaryIO, file: DataFile, at: int) -> tuple[Struct, int]:
             return header, length
         break
     raise DataError(f"{file.name}: not readable as Parquet: no header of a page at byte {at}")
-

@@ -1,4 +1,4 @@
-"""Parquet files from anywhere: opened with limits, read one column at a time in small batches, refused in one sentence."""
+"""Parquet files from anywhere: opened with limits, read a column at a time in small batches, refused in a sentence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alcli.data.reading.data_file import DataFile, refusal
 from alcli.data.reading.pages import check_pages
 from alcli.errors import AlcliError, DataError, printable
 
-# Read through a small buffer instead of whole column chunks: memory stays at a few blocks however large the row groups are.
+# Read through a small buffer instead of whole column chunks: memory stays at a few blocks, however large a group is.
 _STREAMED = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
 _LIMITS = {"thrift_string_size_limit": 32 << 20, "thrift_container_size_limit": 50_000}
 
@@ -30,12 +30,15 @@ def read_column(
 ) -> Iterator[pa.Array]:
     """Yield one top-level column in arrays of at most `height` rows, validated and of plain types.
 
-    groups: the row groups to read, None for all. limit: bytes that a page may have once it is decompressed, None for half of
-    memory. The schema must hold the column once (see `schema.require`). Raises DataError, InputError, MemoryLimitError.
+    groups: the row groups to read, None for all. limit: bytes that a page may have once it is decompressed, None for
+    half of memory. The schema must hold the column once (see `schema.require`). Raises DataError, InputError,
+    MemoryLimitError.
     """
     with reading(file), open_parquet(file) as parquet:
         check_pages(file, parquet, name, groups, limit)
-        rows = parquet.metadata.num_rows if groups is None else sum(parquet.metadata.row_group(g).num_rows for g in groups)
+        rows = (
+            parquet.metadata.num_rows if groups is None else sum(parquet.metadata.row_group(g).num_rows for g in groups)
+        )
         for batch in parquet.iter_batches(height, row_groups=groups, columns=[name], use_threads=False):
             # pyarrow takes names for dotted paths: `a` brings `a.b` along, and `a.b` may be a field of the struct `a`.
             column = batch.column(batch.schema.get_field_index(name))
@@ -59,7 +62,7 @@ def count_rows(parquet: pq.ParquetFile, file: DataFile) -> int:
 
 
 def plain(column: pa.Array) -> pa.Array:
-    """Return the same values without extension types, dictionaries and views, for which pyarrow lacks many functions."""
+    """Return the same values without extension types, dictionaries and views; pyarrow has few functions for them."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     kind = column.type
@@ -81,7 +84,10 @@ def _without_views(column: pa.Array) -> pa.Array:
 
 @contextmanager
 def reading(file: DataFile) -> Iterator[None]:
-    """Turn whatever pyarrow raises over a file into a sentence; damaged footers raise IndexError and UnicodeDecodeError too."""
+    """Turn whatever pyarrow raises over a file into a sentence.
+
+    Over damaged footers, pyarrow raises IndexError and UnicodeDecodeError too.
+    """
     try:
         yield
     except (AlcliError, MemoryError):

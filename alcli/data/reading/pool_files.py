@@ -31,8 +31,9 @@ _SMALL = 1 << 17
 class ReadOptions:
     """The way a pool is read.
 
-    skip_bad: rows without a usable vector are left out, not refused. max_memory: bytes for features, and for one page; None for
-    half of memory. hive: `key=value` folders are columns. isolate: a child process decodes the files first.
+    skip_bad: rows without a usable vector are left out, not refused. max_memory: bytes for features, and for one
+    page; None for half of memory. hive: `key=value` folders are columns. isolate: a child process decodes the files
+    first.
     """
 
     skip_bad: bool = False
@@ -45,8 +46,8 @@ class ReadOptions:
 class PoolFile:
     """One file of a pool: its `n` rows are numbered from `first`.
 
-    features: the name of its vector column. stamp: the file's stamp when its footer was read. hive: columns whose value is in
-    the names of its folders. limit: bytes for one page.
+    features: the name of its vector column. stamp: the file's stamp when its footer was read. hive: columns whose
+    value is in the names of its folders. limit: bytes for one page.
     """
 
     file: DataFile
@@ -104,9 +105,10 @@ class PoolFile:
         return f"{shown}row {row}"
 
     def numbered(self, column: str, height: int, rows: Int64 | None = None) -> Iterator[tuple[int, pa.Array]]:
-        """Yield (row within this file, values) of a column, over all row groups or those that hold one of `rows` (ascending).
+        """Yield (row within this file, values) of a column.
 
-        Raises DataError for values that cannot be read, BusyError when the file changed meanwhile.
+        rows: numbers within this file, ascending; only row groups that hold one of them are read. None: all. Raises
+        DataError for values that cannot be read, BusyError when the file changed meanwhile.
         """
         for groups, row in [(None, 0)] if rows is None else self._runs(rows):
             for values in read_column(self.file, column, height, groups, self.limit):
@@ -202,7 +204,7 @@ def common_metadata(files: list[PoolFile]) -> dict[str, Any]:
 
 
 def _fingerprint(file: PoolFile, about: dict[str, Any]) -> int | None:
-    """The fingerprint that embed wrote for one file; None without one, or when it is of other rows or another column."""
+    """The fingerprint that embed wrote for one file; None without one, or if it is of other rows or another column."""
     try:
         return int(about["fingerprint"], 16) if about["rows"] == file.n and file.features == "features" else None
     except (KeyError, TypeError, ValueError):

@@ -28,8 +28,8 @@ _DENIED = ("access denied", "access_denied", "forbidden", "permission", "unautho
 def find_remote(uri: str, note: Note = silence) -> list[DataFile]:
     """Find the Parquet files that a URI names; a URI of the scheme `file` is a local path, see `find_local`.
 
-    A directory is listed whole; names that begin with `.` or `_` are left out. Raises InputError for a file that is not there
-    or may not be read, UnavailableError for a filesystem that cannot be reached.
+    A directory is listed whole; names that begin with `.` or `_` are left out. Raises InputError for a file that is
+    not there or may not be read, UnavailableError for a filesystem that cannot be reached.
     """
     from pyarrow.fs import LocalFileSystem
 
@@ -81,7 +81,9 @@ def _filesystem(uri: str, scheme: str, rest: str) -> tuple[Any, str]:
         import fsspec
 
         if scheme not in fsspec.available_protocols():
-            raise InputError(f"{shown(uri)}: unknown filesystem '{printable(scheme)}://'", hint="a local path has no ://")
+            raise InputError(
+                f"{shown(uri)}: unknown filesystem '{printable(scheme)}://'", hint="a local path has no ://"
+            )
         filesystem, path = fsspec.core.url_to_fs(f"{scheme}://{rest}")
     except ImportError as error:
         hint = install_hint(_LIBRARIES[scheme]) if scheme in _LIBRARIES else _first_line(error)

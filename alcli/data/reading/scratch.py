@@ -19,9 +19,10 @@ T = TypeVar("T")
 
 
 def allocate(shape: tuple[int, int], dtype: npt.DTypeLike, limit: int | None, what: str) -> Floats:
-    """Return an array of undefined content: in memory up to `limit` bytes (None: half of the machine's), else in a temporary file.
+    """Return an array of undefined content, in memory or in a temporary file.
 
-    what: the pool that the features are of, for messages. Raises MemoryLimitError, OutputError when there is no room on disk.
+    limit: bytes up to which the array is in memory; None for half of the machine's. what: the pool that the features
+    are of, for messages. Raises MemoryLimitError, OutputError when there is no room on disk.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= memory_limit(limit):

@@ -1,8 +1,8 @@
-"""Structs in the compact protocol of Thrift, in which Parquet files describe themselves; read without the definition of a struct.
+"""Structs in the compact protocol of Thrift, in which Parquet files describe themselves; read without their definition.
 
-A value is an int, a bool, bytes (strings, and values of fixed length), a list, or a dict of fields. A field is known by its
-number and its kind, because a reader passes over a field of another kind than it expects. The last of two equal fields counts.
-Source: the specification of the protocol, apache/thrift doc/specs/thrift-compact-protocol.md.
+A value is an int, a bool, bytes (strings, and values of fixed length), a list, or a dict of fields. A field is known
+by its number and its kind, because a reader passes over a field of another kind than it expects. The last of two
+equal fields counts. Source: the specification of the protocol, apache/thrift doc/specs/thrift-compact-protocol.md.
 Cost: about a microsecond a value.
 """
 

@@ -37,10 +37,11 @@ def is_vector(kind: pa.DataType) -> bool:
 
 
 def to_matrix(column: pa.Array, dim: int, where: Where) -> Floats:
-    """Return the vectors of `column` as a matrix [B, dim], float32 (from float16 and float32) or float64 (from float64).
+    """Return the vectors of `column` as a matrix [B, dim].
 
-    The matrix may share the memory of `column`, which holds fixed-size or plain lists. where: names a row of this column in a
-    message. Raises DataError for null vectors, null or non-finite values, vectors of another length.
+    The matrix is float32 (from float16 and float32) or float64 (from float64). It may share the memory of `column`,
+    which holds fixed-size or plain lists. where: names a row of this column in a message. Raises DataError for null
+    vectors, null or non-finite values, vectors of another length.
     """
     if column.null_count:
         raise DataError(f"{where(_first_null(column))}: the vector is null", hint=_SKIP)
@@ -70,7 +71,7 @@ def bad_rows(column: pa.Array, dim: int) -> Array:
 
 
 def usual_length(column: pa.Array) -> int | None:
-    """The most frequent length of the vectors, the shortest if several are as frequent; None where all vectors are null."""
+    """The most frequent length of the vectors, of several the shortest; None where all vectors are null."""
     lengths = _lengths(column)
     lengths = lengths[lengths >= 0]
     return int(np.bincount(lengths).argmax()) if len(lengths) else None
@@ -99,8 +100,10 @@ def _lengths(column: pa.Array) -> Array:
 
 
 def _values(column: pa.Array, dim: int) -> pa.Array:
-    """The numbers of exactly these rows, `dim` a row. Arrow's `.flatten()` would drop null rows, its `.values` ignores the
-    offset of a slice."""
+    """The numbers of exactly these rows, `dim` a row.
+
+    Arrow's `.flatten()` would drop null rows, and its `.values` ignores the offset of a slice.
+    """
     first = column.offset * dim if pt.is_fixed_size_list(column.type) else column.offsets[0].as_py()
     return column.values.slice(first, len(column) * dim)
 

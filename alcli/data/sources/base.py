@@ -1,4 +1,4 @@
-"""A source of embed: rows with an id, an input for the model, and columns that travel along, in windows of a fixed size."""
+"""A source of embed: rows with an id, an input for the model, and columns that travel along, in fixed windows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _PIECES = 64
 
 @dataclass(frozen=True)
 class Asked:
-    """Columns that the user named; None where the source is to find the column itself. hive: `key=value` folders are columns."""
+    """Columns that the user named; None where the source is to find the column itself.
+
+    hive: `key=value` folders are columns.
+    """
 
     input: str | None = None
     id: str | None = None
@@ -37,8 +40,9 @@ class Asked:
 class Window:
     """Rows `first` to `first + len(items)`.
 
-    columns: `id` (int64 or string) and the columns that travel along, under the names of the pool. items: inputs as they are in
-    the source: str, bytes or Path of an image, Path of a text file, array, or None where there is nothing.
+    columns: `id` (int64 or string) and the columns that travel along, under the names of the pool. items: inputs as
+    they are in the source: str, bytes or Path of an image, Path of a text file, array, or None where there is
+    nothing.
     """
 
     first: int
@@ -47,7 +51,10 @@ class Window:
 
 
 class InputSource(Protocol):
-    """Rows to embed. Windows are multiples of `rows` from row 0, so they do not depend on the row where reading starts."""
+    """Rows to embed.
+
+    Windows are multiples of `rows` from row 0, so they do not depend on the row where reading starts.
+    """
 
     @property
     def name(self) -> str:
@@ -82,7 +89,7 @@ class InputSource(Protocol):
 
 
 def digest_of_files(files: list[Path]) -> str:
-    """Return the SHA-256 over the files' names, sizes and bytes; beyond 1 GiB, over 64 evenly spaced pieces of 1 MiB."""
+    """Return the SHA-256 over names, sizes and bytes of the files; beyond 1 GiB, over 64 spaced pieces of 1 MiB."""
     total = hashlib.sha256()
     for path in files:
         with opened(path) as file:

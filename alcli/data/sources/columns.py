@@ -1,4 +1,4 @@
-"""The roles of a table's columns: the input, ids, labels, and the columns that travel along; the input is guessed if obvious."""
+"""The roles of a table's columns: the input, guessed if obvious, ids, labels, and columns that travel along."""
 
 from __future__ import annotations
 
@@ -11,8 +11,33 @@ from alcli.errors import DataError, UsageError, printable
 from alcli.plugins import suggestion
 
 # Names, in lower case, that say what a column holds.
-TEXT_NAMES = ("text", "sentence", "document", "content", "question", "query", "utterance", "review", "message", "body", "abstract")
-IMAGE_NAMES = ("image", "img", "picture", "photo", "image_path", "img_path", "file_name", "filename", "file", "filepath", "file_path", "path")
+TEXT_NAMES = (
+    "text",
+    "sentence",
+    "document",
+    "content",
+    "question",
+    "query",
+    "utterance",
+    "review",
+    "message",
+    "body",
+    "abstract",
+)
+IMAGE_NAMES = (
+    "image",
+    "img",
+    "picture",
+    "photo",
+    "image_path",
+    "img_path",
+    "file_name",
+    "filename",
+    "file",
+    "filepath",
+    "file_path",
+    "path",
+)
 # Columns that every pool has if the source has them.
 TRAVELLERS = ("label", "split", "group")
 _OWN = ("id", "features", *TRAVELLERS)
@@ -22,8 +47,8 @@ _OWN = ("id", "features", *TRAVELLERS)
 class Choice:
     """The role of each column that is read.
 
-    input: the column of model inputs. id: the column of ids, None for row numbers. others: (column, name in the pool) of each
-    column that travels along.
+    input: the column of model inputs. id: the column of ids, None for row numbers. others: (column, name in the pool)
+    of each column that travels along.
     """
 
     input: str
@@ -39,7 +64,8 @@ class Choice:
 def choose(schema: pa.Schema, asked: Asked, name: str) -> Choice:
     """Give each column of `schema` its role, as far as it was `asked` for. name: of the source, for messages.
 
-    Raises DataError that lists the columns when one is missing or unclear, UsageError for a --keep that the pool cannot hold.
+    Raises DataError that lists the columns when one is missing or unclear, UsageError for a --keep that the pool
+    cannot hold.
     """
     twice = sorted({n for n in schema.names if schema.names.count(n) > 1})
     if twice:
@@ -54,7 +80,9 @@ def choose(schema: pa.Schema, asked: Asked, name: str) -> Choice:
     others += [(n, n) for n in ("split", "group") if n in schema.names]
     for kept in dict.fromkeys(asked.keep):
         if kept in _OWN and (kept, kept) not in others:
-            raise UsageError(f"--keep {kept}: the pool has a column '{kept}' of its own", hint="rename the column of the source")
+            raise UsageError(
+                f"--keep {kept}: the pool has a column '{kept}' of its own", hint="rename the column of the source"
+            )
         others += [(kept, kept)] if (kept, kept) not in others else []
     taken = {id_col, *(n for n, _ in others if n not in asked.keep)}
     return Choice(asked.input or _obvious_input(schema, taken, name), id_col, tuple(others))

@@ -56,7 +56,9 @@ class DelimitedReader:
         width = None
         csv.field_size_limit(_LONGEST_FIELD)
         with opened(self.files[0]) as file:
-            reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), delimiter=self._delimiter, strict=True)
+            reader = csv.reader(
+                io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), delimiter=self._delimiter, strict=True
+            )
             try:
                 for row in reader:
                     # A blank line is no row, except in a file of one column, where it is an empty value.

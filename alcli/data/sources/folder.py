@@ -18,14 +18,16 @@ from alcli.remarks import Note, silence
 
 
 class FolderSource:
-    """Files in the order of their ids. Names that begin with a dot or an underscore are left out, links to folders not followed.
+    """Files in the order of their ids.
 
-    Raises UsageError, DataError and InputError when it is made.
+    Names that begin with a dot or an underscore are left out, links to folders not followed. Raises UsageError,
+    DataError and InputError when it is made.
     """
 
     def __init__(self, folder: Path, asked: Asked, note: Note = silence) -> None:
         if asked.input or asked.id or asked.keep or asked.label not in (None, "folder"):
-            hint = "ids are the relative paths; --label-col folder takes the name of the folder a file lies in as its label"
+            folder_label = "--label-col folder takes the name of the folder a file lies in as its label"
+            hint = f"ids are the relative paths; {folder_label}"
             raise UsageError(f"{printable(folder)}: a folder of files has no columns to choose", hint=hint)
         self._folder, self.name = folder, folder.resolve().name
         images, texts = files_in(folder, IMAGE_SUFFIXES), files_in(folder, TEXT_SUFFIXES)

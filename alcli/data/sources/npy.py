@@ -28,7 +28,9 @@ class NpySource:
         self._path, self.name = path, path.name
         for option, value in (("--input-col", asked.input), ("--id-col", asked.id), ("--label-col", asked.label)):
             if value is not None:
-                raise UsageError(f"{option} {value}: a .npy file has no columns", hint="leave it out; ids are row numbers")
+                raise UsageError(
+                    f"{option} {value}: a .npy file has no columns", hint="leave it out; ids are row numbers"
+                )
         if asked.keep:
             raise UsageError(f"--keep {asked.keep[0]}: a .npy file has no columns", hint="leave it out")
         opened(path).close()

@@ -68,7 +68,7 @@ class ParquetReader:
         return f"{printable(self.files[-1])}: row {row}"
 
     def _tables(self, names: list[str], rows: int, skip: int) -> Iterator[pa.Table]:
-        """Yield tables of at most `rows` rows in order, without the first `skip` rows; whole row groups are skipped unread."""
+        """Yield tables of at most `rows` rows, without the first `skip` rows; whole row groups are skipped unread."""
         for file, values in zip(self._files, self._hive):
             with reading(file), open_parquet(file) as parquet:
                 # Where the folders give all columns, the first column of the file still tells the number of rows.
@@ -93,4 +93,3 @@ def _with_folders(table: pa.Table, values: dict[str, str | None], names: list[st
         if name not in table.column_names:
             table = table.append_column(name, pa.repeat(pa.scalar(values.get(name), pa.string()), len(table)))
     return table.select(names)
-

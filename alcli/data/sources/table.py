@@ -28,7 +28,10 @@ class Reader(Protocol):
     n: int
 
     def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
-        """Yield tables of `rows` rows (the last may be shorter) with the columns `names`, from window number `start` on."""
+        """Yield tables with the columns `names`, from window number `start` on.
+
+        Each has `rows` rows; the last may be shorter.
+        """
 
     def place(self, row: int) -> str:
         """Name the file and the row in it, for messages."""
@@ -95,7 +98,10 @@ class TableSource:
             raise DataError(f"{where}: {what}", hint="choose another by --label-col")
 
     def _columns(self, table: pa.Table, first: int) -> pa.Table:
-        """The columns of a window under the names of the pool. first: the number of its first row, which may be its id."""
+        """The columns of a window under the names of the pool.
+
+        first: the number of its first row, which may be its id.
+        """
         ids = pa.array(range(first, first + len(table)), pa.int64())
         if self._choice.id:
             ids = as_ids(table[self._choice.id].combine_chunks(), first, self.place)
@@ -106,7 +112,10 @@ class TableSource:
         return pa.Table.from_arrays(columns, schema=self.columns)
 
     def _kind(self, kind: pa.DataType) -> Kind:
-        """The kind of the inputs, by the type of their column. Texts are paths of images when the first text looks like one."""
+        """The kind of the inputs, by the type of their column.
+
+        Texts are paths of images when the first text looks like one.
+        """
         if is_bytes(kind) or is_image_struct(kind):
             return "image"
         if not is_text(kind):
@@ -134,7 +143,7 @@ class TableSource:
 
 
 def _looks_like_an_image_path(text: str, column: str) -> bool:
-    """Return True for a line that ends like an image; with a space in it, only if the name of its column says so too."""
+    """Return True for a line that ends like an image; if it has a space, the name of its column must say so too."""
     if "\n" in text or PurePosixPath(text).suffix.lower() not in IMAGE_SUFFIXES:
         return False
     return column.lower() in IMAGE_NAMES or " " not in text

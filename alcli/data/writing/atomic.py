@@ -1,9 +1,9 @@
 """Outputs that appear whole or not at all.
 
-The order is the one that survives a power cut (Pillai et al., All File Systems Are Not Created Equal, OSDI 2014): write a
-temporary file beside the target, flush, fsync, rename over the target, fsync the folder. A temporary file is named after its
-target, and its writer holds a lock on it for as long as the writer lives: the next writer removes the files that a killed writer
-left behind, and nothing else.
+The order is the one that survives a power cut (Pillai et al., All File Systems Are Not Created Equal, OSDI 2014):
+write a temporary file beside the target, flush, fsync, rename over the target, fsync the folder. A temporary file is
+named after its target, and its writer holds a lock on it for as long as the writer lives: the next writer removes the
+files that a killed writer left behind, and nothing else.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class Draft:
         os.chmod(self.temporary, _mode_for(self.target))
 
     def publish(self) -> None:
-        """Rename the file to its target. Raises OutputError when it is there but a power cut may still undo the rename."""
+        """Rename the file to its target.
+
+        Raises OutputError when it is there but a power cut may still undo the rename.
+        """
         os.replace(self.temporary, self.target)
         # Nothing has the temporary name any longer, so there is nothing to remove.
         self.kept = True
@@ -94,11 +97,12 @@ def drafted(path: Path, *, overwrite: bool = True) -> Iterator[Draft]:
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
-    """Hand out a binary file that becomes `path` when the block ends without an exception; else `path` is left as it was.
+    """Hand out a binary file that becomes `path` when the block ends without an exception.
 
-    A symbolic link is followed: its target is replaced, in the target's folder. An existing file keeps its mode. A device or a
-    FIFO is written directly. Raises CannotCreateError when the folder or file does not allow it, or when the file exists and
-    `overwrite` is false; OutputError when writing fails (disk full, device error).
+    After an exception `path` is as it was. A symbolic link is followed: its target is replaced, in the target's
+    folder. An existing file keeps its mode. A device or a FIFO is written directly. Raises CannotCreateError when the
+    folder or file does not allow it, or when the file exists and `overwrite` is false; OutputError when writing fails
+    (disk full, device error).
     """
     if is_device(path):
         with _reported(path), open(path, "wb") as device:
@@ -141,7 +145,7 @@ def _mode_for(target: Path) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """fsync a folder, so that a rename in it survives a power cut; do nothing where the file system cannot fsync folders."""
+    """fsync a folder, so that a rename in it survives a power cut; do nothing where folders cannot be synced."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -187,7 +191,10 @@ def publish_left(target: Path, sha256: str) -> bool:
 
 
 def _leftovers(target: Path) -> Iterator[Path]:
-    """Yield the temporary files of `target` that no living writer has locked, in any container or machine that locks reach."""
+    """Yield the temporary files of `target` that no living writer has locked.
+
+    Locks reach over containers, and over the machines that share a file system if it passes locks on.
+    """
     name = "".join(f"[{c}]" if c in "*?[" else c for c in target.name)
     for left in target.parent.glob(f".{name}.alcli-{'[a-z0-9_]' * 8}.tmp"):
         try:

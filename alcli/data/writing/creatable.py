@@ -14,9 +14,10 @@ from alcli.errors import CannotCreateError, UsageError, printable
 
 
 def check_creatable(path: Path, *, overwrite: bool = True, inputs: Iterable[str | Path] = ()) -> None:
-    """Raise CannotCreateError for a target without a folder or permission, for a folder in the way, and for a file that exists.
+    """Raise CannotCreateError for a target that cannot be written.
 
-    overwrite: a file that exists may be replaced. inputs: files that the command reads; UsageError when `path` is one of them.
+    Its folder is missing or allows no new file, a folder has its name, or it exists. overwrite: a file that exists
+    may be replaced. inputs: files that the command reads; UsageError when `path` is one of them.
     """
     if is_device(path):
         return
@@ -34,9 +35,10 @@ def check_creatable(path: Path, *, overwrite: bool = True, inputs: Iterable[str 
 
 
 def is_device(path: Path) -> bool:
-    """Return True when `path` is there and is neither a file nor a folder. Raises CannotCreateError when nobody can tell.
+    """Return True when `path` is there and is neither a file nor a folder.
 
-    The path itself is asked, not its real path: /dev/fd/63 may stand for a pipe, which has no real path.
+    Raises CannotCreateError when nobody can tell. The path itself is asked, not its real path: /dev/fd/63 may stand
+    for a pipe, which has no real path.
     """
     try:
         mode = path.stat().st_mode

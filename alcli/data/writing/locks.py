@@ -19,8 +19,9 @@ _HAS_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, er
 def lock(path: Path, timeout: float = 0.0) -> Iterator[None]:
     """Hold the lock of `path`: a kernel lock on `.NAME.alcli.lock` beside it, free again when its holder dies.
 
-    Waits up to `timeout` seconds, then raises BusyError. The lock file stays, because a second holder could lock a new file of
-    the same name. Raises CannotCreateError, and UnavailableError where the file system has no locks that work.
+    Waits up to `timeout` seconds, then raises BusyError. The lock file stays, because a second holder could lock a
+    new file of the same name. Raises CannotCreateError, and UnavailableError where the file system has no locks that
+    work.
     """
     from filelock import FileLock, Timeout
 
@@ -52,8 +53,8 @@ def lock(path: Path, timeout: float = 0.0) -> Iterator[None]:
 def lock_now(handle: int) -> bool | None:
     """Lock an open file if nobody else has; return True when it is locked, None where its file system has no locks.
 
-    The lock ends with its last handle, however its holder ends. A process number would say less: it means nothing in another
-    container.
+    The lock ends with its last handle, however its holder ends. A process number would say less: it means nothing in
+    another container.
     """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -36,7 +36,10 @@ class EmbedOptions:
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """The outcome of a run. rows: of the pool. resumed: rows taken over from an earlier run. skipped: (id, why) of items left out."""
+    """The outcome of a run.
+
+    rows: of the pool. resumed: rows taken over from an earlier run. skipped: (id, why) of items left out.
+    """
 
     output: str
     rows: int
@@ -80,7 +83,7 @@ def _shown_model(model: str) -> str:
 
 
 def plan_of(options: EmbedOptions, source: InputSource, encoder: Encoder) -> dict[str, Any]:
-    """Return everything that the bytes of a shard depend on: a run with another plan cannot continue an unfinished one."""
+    """Return all that the bytes of a shard depend on: a run with another plan cannot continue an unfinished run."""
     return {
         "source": source.name,
         "source contents": source.contents(),

@@ -37,11 +37,12 @@ class _Run:
 
 
 def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note = silence) -> EmbedReport:
-    """Encode the source and write the pool, whole or not at all. note: told of ids, items left out, and rows taken over.
+    """Encode the source and write the pool, whole or not at all.
 
-    A fault of the command is refused before anything is read, a fault of columns and ids before the model runs.
-    Cost: one pass over the source for ids, one through the model; disk for the features twice until the pool is assembled.
-    Memory: the model, one window of 1,024 rows (or one batch, if larger) and 16 bytes a row. Raises every AlcliError.
+    note: told of ids, items left out, and rows taken over. A fault of the command is refused before anything is read,
+    a fault of columns and ids before the model runs. Cost: one pass over the source for ids, one through the model;
+    disk for the features twice until the pool is assembled. Memory: the model, one window of 1,024 rows (or one
+    batch, if larger) and 16 bytes a row. Raises every AlcliError.
     """
     name, argument, embedder, parameters = _checked(options)
     output = PoolOutput(options.output, rows_per_file=options.rows_per_file, force=options.force)
@@ -61,7 +62,9 @@ def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note =
         try:
             _fill(run, progress)
             if source.stamp() != stamp:
-                raise BusyError(f"{printable(options.source)}: it changed while it was read", hint="run the command again")
+                raise BusyError(
+                    f"{printable(options.source)}: it changed while it was read", hint="run the command again"
+                )
             return _assemble(run, note)
         except BaseException as error:
             _keep_or_remove(run, error)
@@ -108,7 +111,10 @@ def _window_rows(batch_size: int) -> int:
 
 
 def _fill(run: _Run, progress: Progress) -> None:
-    """Make the shards that are missing. Raises DataError for an item that the earlier run left out and this run may not."""
+    """Make the shards that are missing.
+
+    Raises DataError for an item that the earlier run left out and this run may not.
+    """
     options, source, work = run.options, run.source, run.work
     rows = _window_rows(options.batch_size)
     infos = [work.info(i) for i in range(run.done)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from alcli import plugins
 from alcli.composition.modifiers import modified
-from alcli.data.selection_file import check_ledger
+from alcli.data.ledger import check_ledger
 from alcli.errors import UsageError
 from alcli.selection.strategy import Strategy
 from alcli.workflows.query.impute import HOW

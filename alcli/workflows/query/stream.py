@@ -17,10 +17,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from alcli.arrays import Array
+from alcli.data.formats import Table, own_format
 from alcli.data.head_file import Absorbed, HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.labels import Label, to_class, to_target, to_weight
-from alcli.data.selection_file import Table, append_to_ledger, deliver, format_of, read_ledger
+from alcli.data.ledger import append_to_ledger, deliver, read_ledger
 from alcli.data.writing.creatable import check_creatable
 from alcli.data.writing.locks import lock
 from alcli.errors import AlcliError, DataError, UsageError, counted, printable
@@ -52,7 +53,7 @@ def check_stream(ask: Query, out: Path | None) -> None:
         raise UsageError("'-' is standard input, which --stream reads labels from", hint="name a file")
     if ask.impute is not None:
         raise UsageError(f"-p {IMPUTE} makes up labels, --stream asks for them", hint="use one of the two")
-    if out is not None and format_of(out, None) != "ids":
+    if out is not None and own_format(out.suffix) is not None:
         raise UsageError(f"with --stream -o names the head to save, not a selection, got {printable(out)}", hint="name a .safetensors file")
     if out is not None and ask.head is None and not strategy.needs_head:
         raise UsageError(f"--stream -o saves the updated head, and strategy '{ask.strategy}' needs none", hint="name a head with -H")
