@@ -1,4 +1,4 @@
-"""`python -m alcli` and the console script."""
+"""The entry point of `python -m alcli` and of the console script."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import threading
 
 
 def main() -> int:
-    """Run the command line; returns the exit code. Imports happen inside, so that Ctrl-C during them ends cleanly too."""
+    """Run the command line and return the exit code.
+
+    Imports stand inside, so that Ctrl-C during an import also exits with 130 and without a traceback.
+    """
     try:
         from alcli.cli.shell import run
 
         code = run(sys.argv[1:])
+        # A client library that still waits for a server would keep the process alive until it times out, minutes later.
         if any(thread.name == "alcli-remote" for thread in threading.enumerate()):
-            os._exit(code)  # a library that still waits for a server would keep us until it gives up, minutes later
+            os._exit(code)
         return code
     except KeyboardInterrupt:
         return 130

@@ -1,13 +1,14 @@
-"""What can go wrong, one class per kind: a sentence for the user, a hint, and the exit code the shell sees.
+"""Failures that the user can act on, one class per kind: a sentence for the user, a hint, and an exit code.
 
-Exit codes carry the names of BSD sysexits.h; `exit_code` is the whole table.
+The exit codes are those of BSD sysexits.h, but for 2, the usual code for a wrong command line. The `exit_code`
+attributes are the whole table.
 """
 
 from __future__ import annotations
 
 
 class AlcliError(Exception):
-    """A failure that the user can act on: `message` says what is wrong and where, `hint` what to do next."""
+    """A failure that the user can act on. message: the fault and its place. hint: the next step."""
 
     exit_code = 70
 
@@ -27,7 +28,7 @@ class UsageError(AlcliError):
 
 
 class DataError(AlcliError):
-    """A file was read, and what it says is wrong (EX_DATAERR)."""
+    """A file was read, and its content is wrong (EX_DATAERR)."""
 
     exit_code = 65
 
@@ -39,7 +40,7 @@ class InputError(AlcliError):
 
 
 class UnavailableError(AlcliError):
-    """Something optional is not installed or cannot be reached (EX_UNAVAILABLE)."""
+    """An optional library or service is not installed or cannot be reached (EX_UNAVAILABLE)."""
 
     exit_code = 69
 
@@ -75,10 +76,13 @@ class NewerFormatError(AlcliError):
 
 
 def printable(text: object) -> str:
-    """`text` on one line, with control characters escaped, fit to stand in a message on a terminal."""
+    """Return `text` on one line with control characters escaped, so that a terminal can print it safely."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in str(text))
 
 
 def counted(n: int, one: str, several: str = "") -> str:
-    """`n` and what there is so many of: `1 row is`, `2 rows are`. several: where it is not `one` with an s."""
+    """Return a number with its words: `1 row is`, `2 rows are`.
+
+    several: the plural words, by default `one` with an s.
+    """
     return f"{n} {one if n == 1 else several or one + 's'}"

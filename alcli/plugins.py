@@ -1,13 +1,13 @@
-"""A folder is a registry: the strategies, heads, posteriors and embedders are the files found there.
+"""Find a method by its name: a folder is a registry, and each strategy, head, posterior or embedder is a file in it.
 
-The name of a method is its file's name in kebab-case. Names and summaries are read from the source without importing it,
-so listing forty strategies loads none of their libraries; a module is imported when it is first used.
+The name of a method is the name of its file in kebab-case. Names and summaries are read from the source without
+importing it, so listing forty strategies loads none of their libraries; a module is imported when it is first used.
+Methods of other people come through `extensions.py`.
 """
 
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import inspect
 import types
@@ -19,8 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from alcli.composition import pairs as _pairs
 from alcli.errors import UsageError
+from alcli.extensions import installed, is_file, provenance, source_of
+from alcli.extensions import label as label_of
+from alcli.extensions import load as load_extension
+from alcli.extensions import suggestion as suggestion
 
 if TYPE_CHECKING:
+    from alcli.embedders._contract import Embedder
     from alcli.selection.strategy import Strategy
 
 Family = Literal["strategies", "heads", "posteriors", "embedders"]
@@ -28,9 +33,10 @@ Family = Literal["strategies", "heads", "posteriors", "embedders"]
 
 @dataclass(frozen=True)
 class Summary:
-    """What the source of a method says of itself: its first line, and the sections `Source:`, `Cost:`, `Passes:`.
+    """The description of a method, read from its source: the first line of its docstring, and the sections `Source:`,
+    `Cost:`, `Passes:`.
 
-    numbers: whether it declares something else for labels that are numbers.
+    numbers: True where the method declares another function for labels that are numbers.
     """
 
     name: str
@@ -54,10 +60,17 @@ def load(family: Family, name: str) -> types.ModuleType:
 
 
 def strategy(name: str) -> Strategy:
-    """The strategy of a name, for every command: a file of the folder, a pair EMBEDDING/SELECTOR, or a mix NAME:SHARE,NAME:SHARE.
+    """Return the strategy of a name, for every command.
 
-    Raises UsageError with the nearest names when there is none, and for a pair that makes no sense.
+    name: a file of the folder; a pair EMBEDDING/SELECTOR; a mix NAME:SHARE,NAME:SHARE; FILE.py or FILE.py:name of the
+    user's; or a name that an installed package offers. Raises UsageError with the nearest names where there is none,
+    and what `extensions.load` raises.
     """
+    if is_outside(name):
+        from alcli.selection.outside import checked
+        from alcli.selection.strategy import declared_by
+
+        return checked(declared_by(load_extension("strategies", name)), f"strategy '{name}'")
     if ":" in name:
         from alcli.composition.modifiers import mixed
 
@@ -72,62 +85,127 @@ def strategy(name: str) -> Strategy:
     return strategy_of(module)
 
 
+def embedder(name: str) -> Embedder:
+    """The embedder of a name: a file of the folder, or what an installed package offers. Raises UsageError with the
+    nearest names.
+    """
+    from alcli.embedders._contract import embedder_of
+
+    if name not in names("embedders") and name in installed("embedders"):
+        return load_extension("embedders", name).embedder
+    return embedder_of(load("embedders", name))
+
+
+def is_outside(name: str) -> bool:
+    """True for a strategy that is not part of alcli: a file, or the name of an installed package's."""
+    if is_file(name):
+        return True
+    return not {"/", ":"} & set(name) and name not in names("strategies") and name in installed("strategies")
+
+
+def label(name: str) -> str:
+    """The name of a strategy as files record it: with the digest of its file or the version of its package where it
+    is not alcli's.
+    """
+    if is_outside(name):
+        return label_of("strategies", name)
+    parts = [part.rpartition(":") for part in name.split(",")] if ":" in name else []
+    return ",".join(f"{label(part.strip())}:{share}" for part, _, share in parts) or name
+
+
+def origins(name: str) -> dict[str, dict[str, str]]:
+    """The provenance of each strategy in a name, or of each part of a mix, that is not part of alcli; empty where all
+    are alcli's.
+    """
+    if not is_outside(name) and ":" in name:
+        return {
+            key: value for part in name.split(",") for key, value in origins(part.rpartition(":")[0].strip()).items()
+        }
+    found = provenance("strategies", name) if is_outside(name) else None
+    return {} if found is None else {name: found}
+
+
+def known_strategies() -> list[str]:
+    """The strategies of alcli and of installed packages, sorted."""
+    return sorted({*names("strategies"), *installed("strategies")})
+
+
 def strategy_names(incomplete: str) -> list[str]:
-    """Names that begin so, for completion: of the folder, and pairs once there is a slash."""
-    known = _pairs.names() if "/" in incomplete else [*names("strategies"), *(f"{embedding}/" for embedding in _pairs.EMBEDDINGS)]
+    """The names that begin with `incomplete`, for completion: strategies, and pairs once there is a slash."""
+    pairs = _pairs.names() if "/" in incomplete else [f"{embedding}/" for embedding in _pairs.EMBEDDINGS]
+    known = pairs if "/" in incomplete else [*known_strategies(), *pairs]
     return [name for name in known if name.startswith(incomplete)]
 
 
 def check_name(family: Family, name: str) -> str:
-    """Return `name` if the family has it, else raise UsageError that suggests the nearest."""
-    known = names(family)
-    if name not in known:
+    """Return `name` if the family has it, else raise UsageError with the nearest names."""
+    offered = installed(family) if family in ("strategies", "embedders") else []
+    known = sorted({*names(family), *offered})
+    if name not in names(family):
         kind = {"strategies": "strategy", "heads": "head", "posteriors": "posterior", "embedders": "embedder"}[family]
         raise UsageError(f"no {kind} is named '{name}'", hint=suggestion(name, known))
     return name
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """"did you mean 'x'?" when a known word is near, else the list of them."""
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known) or 'none'}"
-
-
 def summary(family: Family, name: str) -> Summary:
-    """Read the docstring, the `needs` and `samples` of the decorator and the options of one method from its source."""
-    stem = name.replace("-", "_")
-    tree = ast.parse((Path(__file__).parent / family / f"{stem}.py").read_text(encoding="utf-8"))
-    doc = ast.get_docstring(tree) or ""
-    function = next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == stem), None)
-    options = {} if function is None else {
-        a.arg.replace("_", "-"): ast.unparse(d) if d else "required"
-        for a, d in zip(function.args.kwonlyargs, function.args.kw_defaults)
-        if a.arg not in ("rng", "seed")
-    }
+    """Read the docstring, the `needs` and `samples` of the decorator and the options of one method from its source,
+    without running it.
+    """
+    if family == "strategies" and is_outside(name):
+        source, stem = source_of("strategies", name)
+    else:
+        stem = name.replace("-", "_")
+        source = (Path(__file__).parent / family / f"{stem}.py").read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
+    decorated = [n for n in functions if n.decorator_list]
+    function = next((n for n in functions if n.name == stem), decorated[0] if len(decorated) == 1 else None)
+    doc = ast.get_docstring(tree) or (ast.get_docstring(function) if function else None) or ""
+    options = (
+        {}
+        if function is None
+        else {
+            a.arg.replace("_", "-"): ast.unparse(d) if d else "required"
+            for a, d in zip(function.args.kwonlyargs, function.args.kw_defaults)
+            if a.arg not in ("rng", "seed")
+        }
+    )
     declared = _declared(function)
     options |= {"samples": str(declared["samples"])} if "samples" in declared else {}
-    return Summary(name, doc.split("\n", 1)[0], _sections(doc), tuple(declared.get("needs", ())), options, "numbers" in declared)
+    return Summary(
+        name, doc.split("\n", 1)[0], _sections(doc), tuple(declared.get("needs", ())), options, "numbers" in declared
+    )
 
 
 def options_of(*functions: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The options of a method: the keyword-only parameters of its functions other than `rng` and `seed`, by kebab-case name."""
+    """The options of a method: the keyword-only parameters of its functions other than `rng` and `seed`, by
+    kebab-case name.
+    """
     parameters = [p for function in functions for p in inspect.signature(function).parameters.values()]
-    return {p.name.replace("_", "-"): p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("rng", "seed")}
+    return {
+        p.name.replace("_", "-"): p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("rng", "seed")
+    }
 
 
 def parse_options(
-    functions: Callable[..., Any] | Iterable[Callable[..., Any]], pairs: Mapping[str, str], owner: str, also: Iterable[str] = ()
+    functions: Callable[..., Any] | Iterable[Callable[..., Any]],
+    pairs: Mapping[str, str],
+    owner: str,
+    also: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Turn `-p KEY=VALUE` texts into keyword arguments of one or several functions, by their annotations.
 
-    An option of type Annotated[T, check, ...] is passed to each check, by its name. owner: how messages name the method.
-    also: names that the user may mean, which are taken elsewhere. Raises UsageError for an unknown key (with the nearest one) or a value of
-    the wrong type, and what the checks raise.
+    An option of type Annotated[T, check, ...] is passed to each check by its name. owner: the method's name in
+    messages. also: names that the user may mean and that are parsed elsewhere. Raises UsageError for an unknown key,
+    with the nearest one, for a value of the wrong type, and where a check does.
     """
     functions = [functions] if callable(functions) else list(functions)
     known = options_of(*functions)
-    hints = {name: hint for function in functions for name, hint in typing.get_type_hints(function, include_extras=True).items()}
+    hints = {
+        name: hint
+        for function in functions
+        for name, hint in typing.get_type_hints(function, include_extras=True).items()
+    }
     values = {}
     for key, text in pairs.items():
         if key.replace("_", "-") not in known:
@@ -146,7 +224,9 @@ def _parse(text: str, hint: Any, what: str) -> Any:
     if typing.get_origin(hint) is Literal:
         choices = typing.get_args(hint)
         if text not in choices:
-            raise UsageError(f"{what} must be one of {', '.join(choices)}, got '{text}'", hint=suggestion(text, choices))
+            raise UsageError(
+                f"{what} must be one of {', '.join(choices)}, got '{text}'", hint=suggestion(text, choices)
+            )
         return text
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         kinds = [k for k in typing.get_args(hint) if k is not type(None)]

@@ -1,6 +1,7 @@
-"""Read tensors and settings of a stored model, which may be damaged: every failure is a DataError that names the entry.
+"""Readers for the tensors and settings of a stored model, which may be damaged.
 
-Source: none. Cost: one pass over each tensor.
+Every function raises DataError, naming the entry, where the entry is missing or is not as expected.
+Cost: one pass over each tensor.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ HINT = "the head file is damaged, or was not written by alcli: fit the head agai
 
 
 def tensor(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...]) -> Float64:
-    """The float64 tensor `name`, finite, of the given shape."""
+    """Return the float64 tensor `name`, which must be finite and have the given shape."""
     if name not in arrays:
         raise DataError(f"tensor '{name}' is missing", hint=HINT)
     array = arrays[name]
@@ -31,27 +32,29 @@ def tensor(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...]) -> Fl
 
 
 def no_other_tensors(arrays: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
-    """Raise unless every tensor is expected."""
+    """Raise DataError where `arrays` holds a tensor that `expected` does not name."""
     if extra := sorted(set(arrays) - set(expected)):
         raise DataError(f"tensor '{extra[0]}' does not belong to this kind of head", hint=HINT)
 
 
 def number(settings: Mapping[str, Any], name: str, *, positive: bool = True) -> float:
-    """A finite number of the settings; greater than zero unless said otherwise."""
+    """Return a finite number, which must be greater than zero if `positive`."""
     value = _entry(settings, name)
     valid = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
     if not valid or (positive and value <= 0):
-        raise DataError(f"setting '{name}' is {value!r}, expected a {'positive' if positive else 'finite'} number", hint=HINT)
+        raise DataError(
+            f"setting '{name}' is {value!r}, expected a {'positive' if positive else 'finite'} number", hint=HINT
+        )
     return float(value)
 
 
 def number_or_none(settings: Mapping[str, Any], name: str) -> float | None:
-    """None, or a finite number greater than zero."""
+    """Return a finite number greater than zero, or None if the setting is null."""
     return None if _entry(settings, name) is None else number(settings, name)
 
 
 def count(settings: Mapping[str, Any], name: str) -> int:
-    """A whole number from 1."""
+    """Return a whole number, at least 1."""
     value = _entry(settings, name)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise DataError(f"setting '{name}' is {value!r}, expected a whole number from 1", hint=HINT)
@@ -59,23 +62,27 @@ def count(settings: Mapping[str, Any], name: str) -> int:
 
 
 def counts(settings: Mapping[str, Any], name: str) -> list[int]:
-    """Whole numbers from 1, at least one of them."""
+    """Return a list of whole numbers, each at least 1. An empty list is refused."""
     values = _entry(settings, name)
-    if not isinstance(values, list) or not values or not all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values):
+    if (
+        not isinstance(values, list)
+        or not values
+        or not all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values)
+    ):
         raise DataError(f"setting '{name}' is {values!r}, expected a list of whole numbers from 1", hint=HINT)
     return values
 
 
 def text(settings: Mapping[str, Any], name: str) -> str:
-    """A string."""
+    """Return a string."""
     value = _entry(settings, name)
     if not isinstance(value, str):
-        raise DataError(f"setting '{name}' is {value!r}, expected a text", hint=HINT)
+        raise DataError(f"setting '{name}' is {value!r}, expected a string", hint=HINT)
     return value
 
 
 def choice(settings: Mapping[str, Any], name: str, choices: Sequence[Any]) -> Any:
-    """One of `choices`."""
+    """Return a value that is one of `choices`."""
     value = _entry(settings, name)
     if value not in choices:
         raise DataError(f"setting '{name}' is {value!r}, expected one of {', '.join(map(repr, choices))}", hint=HINT)
@@ -83,7 +90,7 @@ def choice(settings: Mapping[str, Any], name: str, choices: Sequence[Any]) -> An
 
 
 def section(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A JSON object inside the settings."""
+    """Return a JSON object inside the settings."""
     value = _entry(settings, name)
     if not isinstance(value, Mapping):
         raise DataError(f"setting '{name}' is {value!r}, expected an object", hint=HINT)

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "alcli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
-    "errors", "arrays", "remarks", "requirements", "stored", "numerics", "selection", "posteriors", "embedders", "heads", "strategies", "live", "composition", "plugins",
+    "errors", "arrays", "remarks", "extensions", "requirements", "stored", "numerics", "selection", "posteriors", "embedders", "heads", "strategies", "live", "composition", "plugins",
     "simulation", "report", "data", "workflows", "cli", "__main__",
 )  # fmt: skip
 RANK = {room: rank for rank, room in enumerate(ROOMS)}

@@ -1,8 +1,11 @@
-"""Strategies made of two halves: what a candidate looks like (an embedding), and how rows of it are chosen (a selector).
+"""Strategies made of two halves: an embedding, which turns candidates into vectors, and a selector, which chooses some.
 
-A named strategy is one such pair: badge is grad/kmeanspp, coreset feature/kcenter, kmeans feature/kmeans, lcmd feature/lcmd, kdpp
-feature/kdpp, noise-stability noise/kcenter, acs-fw samples/fw; `ntk -p acquisition=mlmoc-sq -p diversify=kmeanspp` is delta/kmeanspp.
-Cost: that of the selector, on rows that are known by their inner products (numerics/rows.py) and written out for fw and samples alone.
+Several named strategies are such pairs: badge is grad/kmeanspp, coreset is feature/kcenter, kmeans is feature/kmeans,
+lcmd is feature/lcmd, kdpp is feature/kdpp, noise-stability is noise/kcenter, and acs-fw is samples/fw.
+`ntk -p acquisition=mlmoc-sq -p diversify=kmeanspp` is delta/kmeanspp. pairs.py lists the halves.
+
+Cost: the cost of the selector. Vectors are known by their inner products alone (numerics/rows.py); only the selector fw
+and the embedding samples need the vectors themselves in memory.
 """
 
 from __future__ import annotations
@@ -31,16 +34,19 @@ from alcli.strategies.kdpp import rank_note
 from alcli.strategies.noise_stability import stability_rows
 from alcli.strategies.ntk import change_rows
 
-_SAMPLES = 100  # as in acs-fw
-_DRAWS = frozenset({"kmeanspp", "kmeans", "kdpp"})
-_FROM_LABELLED = frozenset({"kcenter", "lcmd"})
+_SAMPLES = 100  # posterior draws, as many as in acs-fw
+_DRAWS = frozenset({"kmeanspp", "kmeans", "kdpp"})  # selectors that draw
+_FROM_LABELLED = frozenset({"kcenter", "lcmd"})  # selectors that keep away from labelled rows
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Candidates as rows. centres: labelled rows of the same embedding. sums: rows that can be added up.
+    """Candidates as vectors.
 
-    from_zero: a row at 0 has nothing to teach, so 0 counts as covered. places_M: of the rows among the candidates; None for all.
+    rows: a vector for each of M candidates. centres: the vectors of the labelled rows, None where they have none.
+    sums: makes the vectors as rows that can be added up, for the selector fw; None where they are known by their inner
+    products alone. from_zero: a label at the point 0 teaches nothing, so the point 0 counts as covered.
+    places_M: the places of the M candidates in the rows of the view; None for all candidates. notes: for the user.
     """
 
     rows: Rows
@@ -52,7 +58,7 @@ class Embedded:
 
 
 def composed(name: str) -> Strategy:
-    """The strategy EMBEDDING/SELECTOR. Raises UsageError as `_pairs.halves`."""
+    """The strategy that the name EMBEDDING/SELECTOR means. Raises UsageError as `pairs.halves` does."""
     embedding, selector = _pairs.halves(name)
     with_labelled = WITH_LABELLED.get(embedding) if selector in _FROM_LABELLED else None
     needs = _pairs.EMBEDDINGS[embedding][0] + (("labelled",) if with_labelled else ())
@@ -67,10 +73,13 @@ def composed(name: str) -> Strategy:
 
     if embedding == "delta":
         return Strategy(run_on_changes, needs, pointwise=False, random=True)
-    return Strategy(run, needs, pointwise=False, random=selector in _DRAWS, samples=_SAMPLES if embedding == "samples" else 0)
+    return Strategy(
+        run, needs, pointwise=False, random=selector in _DRAWS, samples=_SAMPLES if embedding == "samples" else 0
+    )
 
 
 def _selected(view: View, k: int, rng: np.random.Generator, embedded: Embedded, selector: str) -> Selection:
+    """Choose k candidates by their vectors. fw also gives weights and a record."""
     if selector == "fw":
         assert embedded.sums is not None
         picks_K, scores_K, weights_K, notes, record = coreset(embedded.sums(), k)
@@ -80,7 +89,10 @@ def _selected(view: View, k: int, rng: np.random.Generator, embedded: Embedded, 
     return Selection(rows_M[picks_K], finite32(scores_K), notes=embedded.notes + notes)
 
 
-def _select_rows(embedded: Embedded, selector: str, k: int, rng: np.random.Generator) -> tuple[Int64, Float64, tuple[str, ...]]:
+def _select_rows(
+    embedded: Embedded, selector: str, k: int, rng: np.random.Generator
+) -> tuple[Int64, Float64, tuple[str, ...]]:
+    """Choose k vectors by a selector other than fw; return their places, their scores and notes for the user."""
     rows, centres = embedded.rows, embedded.centres
     if selector == "kcenter":
         start_N = rows.sq_norms if embedded.from_zero and centres is None else None
@@ -94,7 +106,7 @@ def _select_rows(embedded: Embedded, selector: str, k: int, rng: np.random.Gener
     return picks_K, scores_K, rank_note("the rows", int(np.count_nonzero(scores_K)), k) if selector == "maxdet" else ()
 
 
-# -- embeddings: (view, k, rng) -> Embedded; k: how many rows will be wanted ------------------------------------------------------------
+# Embeddings: (view, k, rng) -> Embedded, where k is the number of rows to be chosen. `pairs.EMBEDDINGS` describes them.
 
 
 def _features(view: View, k: int, rng: np.random.Generator) -> Embedded:
@@ -141,8 +153,14 @@ def _likelihoods(view: View, k: int, rng: np.random.Generator) -> Embedded:
 
 
 EMBED: Mapping[str, Callable[[View, int, np.random.Generator], Embedded]] = {
-    "feature": _features, "prob": _probabilities, "grad": _gradients, "noise": _deviations, "delta": _changes, "samples": _likelihoods,
-}  # fmt: skip
+    "feature": _features,
+    "prob": _probabilities,
+    "grad": _gradients,
+    "noise": _deviations,
+    "delta": _changes,
+    "samples": _likelihoods,
+}
 WITH_LABELLED: Mapping[str, Callable[[View, int, np.random.Generator], Embedded]] = {
-    "feature": _features_with_labelled, "prob": _probabilities_with_labelled,
-}  # fmt: skip
+    "feature": _features_with_labelled,
+    "prob": _probabilities_with_labelled,
+}

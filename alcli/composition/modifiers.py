@@ -1,9 +1,18 @@
-"""Strategies made of others: one that chooses among the most uncertain rows, one that takes predicted classes in turn, a mix of several.
+"""Strategies made of other strategies: two options that modify a strategy, and mixes of several strategies.
 
-Where fewer rows are asked for than there are predicted classes, the classes have their turn from batch to batch, by the number of labels.
-Each is a `Strategy` whose `compound` calls `select` on parts, with a view of fewer candidates, so that it goes wherever a strategy goes
-(a query, a stream, a simulation, under `+update`), and goes on top of any other: prefilter first, then balance, then the strategy.
-Cost: prefilter and balance one pass for the predictions beside the strategy's own; balance asks it once for each class.
+- `prefilter=SHARE`: the strategy chooses among the candidates of smallest margin, a share of all.
+- `balance=predicted`: the strategy chooses equally many rows of each predicted class, and the batch takes the classes
+  in turn. A batch of fewer rows than predicted classes takes some of the classes; the next batch goes on with the
+  classes after them, as the number of labels tells.
+- A mix NAME:SHARE,NAME:SHARE...: each strategy chooses its share of the batch, among the rows that the strategies
+  before it left.
+
+Each is a `Strategy` whose `compound` calls `select` with the strategies that it is made of, on views of fewer
+candidates. So it works wherever a strategy works (a query, a stream, a simulation, under `+update`), and on top of any
+other strategy: first prefilter, then balance, then the strategy.
+
+Cost: prefilter and balance each add one pass for the predictions. balance calls the strategy once for each predicted
+class.
 """
 
 from __future__ import annotations
@@ -23,14 +32,18 @@ from alcli.selection.strategy import Selection, Strategy, strategy_of
 from alcli.selection.view import View
 from alcli.strategies import margin
 
-OF_PREDICTIONS = ("prefilter", "balance")  # options that look at class probabilities, whatever the strategy
+# Options that need class probabilities, whatever the strategy needs
+OF_PREDICTIONS = ("prefilter", "balance")
 
 _MARGIN = strategy_of(margin)
 _NEEDS = ("log_probs",)
 
 
 def modified(strategy: Strategy, options: Mapping[str, Any]) -> tuple[Strategy, dict[str, Any]]:
-    """The strategy that the options `prefilter` and `balance` make of this one, and the other options, which are its own."""
+    """Apply the options `prefilter` and `balance` to a strategy.
+
+    Return the modified strategy, and the other options, which belong to the given strategy.
+    """
     own = dict(options)
     share, balance = own.pop("prefilter", 1.0), own.pop("balance", "none")
     if balance == "predicted":
@@ -41,7 +54,11 @@ def modified(strategy: Strategy, options: Mapping[str, Any]) -> tuple[Strategy, 
 
 
 def mixed(name: str, look_up: Callable[[str], Strategy]) -> Strategy:
-    """The strategy NAME:SHARE,NAME:SHARE... that has each part choose its share of a batch, one after another. Raises UsageError."""
+    """The mix that the name NAME:SHARE,NAME:SHARE... means.
+
+    look_up: from the name of a strategy to the strategy. Raises UsageError for shares that are not positive numbers, or
+    do not sum to 1.
+    """
     parts, shares = [], []
     for text in name.split(","):
         part, _, share = text.strip().rpartition(":")
@@ -50,53 +67,96 @@ def mixed(name: str, look_up: Callable[[str], Strategy]) -> Strategy:
         except ValueError:
             value = np.nan
         if not part or not 0.0 < value < np.inf:
-            raise UsageError(f"a mix is made of NAME:SHARE with positive shares, got '{text}'", hint="for instance margin:0.8,random:0.2")
+            raise UsageError(
+                f"a mix is made of NAME:SHARE with positive shares, got '{text}'",
+                hint="for instance margin:0.8,random:0.2",
+            )
         parts.append(part)
         shares.append(value)
     if abs(sum(shares) - 1.0) > 1e-6:
-        raise UsageError(f"the shares of a mix sum to 1, those of '{name}' to {sum(shares):g}")
+        raise UsageError(f"the shares of a mix must sum to 1, the shares of '{name}' sum to {sum(shares):g}")
     strategies = [look_up(part) for part in parts]
     choose = partial(_mixed, strategies, parts, np.array(shares))
     needs_classes = any(one.needs_classes for one in strategies)
-    return replace(_together(strategies, choose), numbers=None if needs_classes else _together([one.suited(True) for one in strategies], choose))
+    return replace(
+        _together(strategies, choose),
+        numbers=None if needs_classes else _together([one.suited(True) for one in strategies], choose),
+    )
 
 
 def _together(strategies: Sequence[Strategy], choose: Callable[..., Selection]) -> Strategy:
-    """What several strategies are as one: it needs what any of them does, and does without a head where all do."""
+    """Declare several strategies as one.
+
+    It has the needs of all of them. It works without a head where each of them does.
+    """
     return replace(
         _around(strategies[0], choose),
-        needs=tuple(dict.fromkeys(need for one in strategies for need in one.needs)), random=any(one.random for one in strategies),
-        posterior=next((one.posterior for one in strategies if one.needs_posterior), strategies[0].posterior), parts=tuple(strategies),
+        needs=tuple(dict.fromkeys(need for one in strategies for need in one.needs)),
+        random=any(one.random for one in strategies),
+        posterior=next((one.posterior for one in strategies if one.needs_posterior), strategies[0].posterior),
+        parts=tuple(strategies),
         cold=all(one.cold or not one.needs_head for one in strategies),
-    )  # fmt: skip
+    )
 
 
 def _around(strategy: Strategy, compound: Callable[..., Selection]) -> Strategy:
-    """A strategy that chooses by `compound`, with the head that this one and its predictions need."""
+    """A strategy that chooses by `compound`, with the needs of `strategy` and of class probabilities."""
     needs = tuple(dict.fromkeys([*strategy.needs, *_NEEDS]))
-    return replace(strategy, needs=needs, pointwise=False, single=None, samples=0, numbers=None, compound=compound, parts=(strategy,), cold=False)
+    return replace(
+        strategy,
+        needs=needs,
+        pointwise=False,
+        single=None,
+        samples=0,
+        numbers=None,
+        compound=compound,
+        parts=(strategy,),
+        cold=False,
+    )
 
 
-def _prefiltered(strategy: Strategy, share: float, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
+def _prefiltered(
+    strategy: Strategy, share: float, view: View, k: int, seed: int, options: Mapping[str, Any]
+) -> Selection:
+    """Choose among the share of the candidates that have the smallest margin, and at least k of them."""
     most = max(k, ceil(round(share * view.n, 9)))
     kept = select(_MARGIN, view, most, seed=seed, options={}).rows_K
     chosen = select(strategy, view.among(kept), k, seed=seed, options=options)
-    return replace(chosen, notes=(*chosen.notes, f"chose among the {most} of {view.n} candidates of smallest margin (prefilter={share:g})"))
+    return replace(
+        chosen,
+        notes=(
+            *chosen.notes,
+            f"chose among the {most} of {view.n} candidates of smallest margin (prefilter={share:g})",
+        ),
+    )
 
 
 def _balanced(strategy: Strategy, view: View, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
+    """Choose in each predicted class by itself; merge the choices with the classes in turn."""
     classes_N = view.reduced(lambda log_probs_BC: log_probs_BC.argmax(axis=1), "log_probs")
     found, sizes = np.unique(classes_N, return_counts=True)
     chosen = {
         f"class-{c}": select(strategy, view.among(view.rows[classes_N == c]), int(quota), seed=seed, options=options)
-        for c, quota in zip(found, equal_shares(sizes, k) if k >= len(found) else turns(len(found), k, view.n_labelled)) if quota
-    }  # fmt: skip
+        for c, quota in zip(found, equal_shares(sizes, k) if k >= len(found) else turns(len(found), k, view.n_labelled))
+        if quota
+    }
     return in_turn(chosen, f"predicted classes in turn: {len(chosen)} (balance=predicted)")
 
 
 def _mixed(
-    strategies: Sequence[Strategy], names: Sequence[str], shares_P: Array, view: View, k: int, seed: int, options: Mapping[str, Any]
+    strategies: Sequence[Strategy],
+    names: Sequence[str],
+    shares_P: Array,
+    view: View,
+    k: int,
+    seed: int,
+    options: Mapping[str, Any],
 ) -> Selection:
+    """Choose by each strategy in turn among the rows that are left.
+
+    P is the number of strategies. A draw decides how shares are rounded to numbers of rows; it follows from the seed
+    and the number of labelled rows, so it differs from batch to batch.
+    """
     draw = float(np.random.default_rng(np.random.SeedSequence([seed, view.n_labelled])).random())
     left, chosen, took, said = view.rows, [], [], []
     for strategy, name, quota in zip(strategies, names, quotas(shares_P, k, draw)):
@@ -111,7 +171,10 @@ def _mixed(
 
 
 def equal_shares(sizes_C: Int64, k: int) -> Int64:
-    """k <= sum of sizes, shared out as evenly as the sizes allow; what does not divide goes to the largest, the first of equals."""
+    """Divide k rows among classes as evenly as their sizes allow; k is at most the sum of the sizes.
+
+    Rows that do not divide evenly go to the classes with the most rows to spare; of equal classes, to the first.
+    """
     quotas_C = np.zeros(len(sizes_C), np.int64)
     while (left := k - int(quotas_C.sum())) > 0:
         is_open_C = quotas_C < sizes_C
@@ -125,21 +188,30 @@ def equal_shares(sizes_C: Int64, k: int) -> Int64:
 
 
 def turns(n_classes: int, k: int, n_labelled: int) -> Int64:
-    """Which k < n_classes classes have a turn, 1 or 0 each: those that follow where the labels so far left off, so that all have their turn."""
+    """The classes that have a turn in a batch of k < n_classes rows: 1 or 0 for each class.
+
+    The turns go round the classes and begin at n_labelled, so over several batches every class has its turn.
+    """
     quotas_C = np.zeros(n_classes, np.int64)
     quotas_C[(n_labelled + np.arange(k)) % n_classes] = 1
     return quotas_C
 
 
 def quotas(shares_P: Array, k: int, draw: float) -> Int64:
-    """Whole numbers that sum to k, each its share of k rounded up or down, and its share in the mean over uniform draws (systematic sampling)."""
+    """Round shares of k to whole numbers that sum to k, by systematic sampling.
+
+    Each number is its share of k, rounded up or down; the mean over uniform draws is the share itself. draw: in [0, 1).
+    """
     ends_P = np.floor(np.round(np.cumsum(shares_P) * k, 9) + draw).astype(np.int64)
     ends_P[-1] = k
     return np.diff(ends_P, prepend=0)
 
 
 def in_turn(parts: Mapping[str, Selection], note: str) -> Selection:
-    """Selections of classes, by name, with their first picks first, then their second, and so on."""
+    """Merge the selections of classes: the first pick of each class, then the second picks, and so on.
+
+    parts: by the name of the class. note: as in `joined`.
+    """
     whole = joined(list(parts.values()), names=list(parts), note=note, within="class")
     ranks = np.concatenate([np.arange(len(part.rows_K)) for part in parts.values()])
     order = np.argsort(ranks, kind="stable")
@@ -148,10 +220,12 @@ def in_turn(parts: Mapping[str, Selection], note: str) -> Selection:
 
 
 def joined(parts: Sequence[Selection], *, names: Sequence[str] = (), note: str = "", within: str = "") -> Selection:
-    """Several selections, one after another. names: of the parts, which stand before the names in their records; without, these are left out.
+    """Join several selections, one after another.
 
-    Weights stay where every part that chose a row gives them; a batch of which a part has none cannot be weighted, and the notes say so.
-    note: what else to say, of parts within which scores and weights compare.
+    names: of the parts; the record of the batch has the entries of each part as NAME.ENTRY. Without names the records
+    are left out. Weights are kept where every part that chose a row gives weights. Otherwise the batch cannot be
+    weighted, and a note says so. note: a remark for the user, which gets the addition that scores and weights compare
+    only inside a part; within: the word for a part, such as "class".
     """
     rows_K, scores_K = (np.concatenate([getattr(part, field) for part in parts]) for field in ("rows_K", "scores_K"))
     weights = [part.weights_K for part in parts if len(part.rows_K)]
@@ -160,8 +234,8 @@ def joined(parts: Sequence[Selection], *, names: Sequence[str] = (), note: str =
     said = list(dict.fromkeys(text for part in parts for text in part.notes))
     if given and not kept:
         weighted = dict.fromkeys(name for name, part in zip(names, parts) if part.weights_K is not None)
-        said.append(f"weights of {', '.join(weighted)} are left out: the rest of the batch has none")
+        said.append(f"weights of {', '.join(weighted)} are left out: the rest of the batch has no weights")
     if note:
-        said.append(f"{note}; scores {'and weights ' if kept else ''}compare within a {within}")
+        said.append(f"{note}; scores {'and weights ' if kept else ''}can be compared only within a {within}")
     record = {f"{name}.{key}": value for name, part in zip(names, parts) for key, value in part.record.items()}
     return Selection(rows_K, scores_K, np.concatenate(given) if kept else None, notes=tuple(said), record=record)

@@ -1,8 +1,9 @@
-"""What an embedder is: a way to open a model, and the encoder it returns.
+"""The contract of embedders. An embedder opens a model and returns an encoder.
 
-An embedder module holds one function, named as its file and decorated with `@embedder(...)`, from the text after the colon of
-`-m NAME:ARGUMENT` and a `Request` to an `Encoder`. Its keyword-only arguments are the `-p` options of the model; one that takes
-`**options` receives all of them as text. Optional libraries are imported inside it, through `require`.
+An embedder module holds one function, named as its file and decorated with `@embedder(...)`. The function takes the
+text after the colon of `-m NAME:ARGUMENT` and a `Request`, and returns an `Encoder`. Its keyword-only arguments are
+the `-p` options of the model; a function that takes `**options` receives all options as text. Optional libraries are
+imported inside the function, through `require`.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ _IMPORTING = threading.Lock()
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks of a model, beside its own options.
+    """The user's choices that every model has, beside the options of the model.
 
-    kind: what the source holds. layer: name of the activation to return, None for the model's output.
+    kind: the kind of items in the source. layer: the name of the activation to return, None for the model's output.
     device: "auto", "cpu", "cuda", "cuda:1" ...
     """
 
@@ -48,12 +49,12 @@ def _as_it_is(item: Any) -> Any:
 class Encoder:
     """A model that is ready to run.
 
-    encode: a list of B prepared items to an array [B, D] of any float type; the same list gives the same array.
-    prepare: one item of the source (str; bytes or Path of an image; array) to what `encode` takes. Raises DataError or
-    InputError, without saying where, when the item cannot be read.
-    length: cost of a prepared item, where items of like length are best run together.
-    revision: what tells these weights from others of the same name.
-    concurrent: `encode` may run in several threads at once, each using one.
+    encode: turns a list of B prepared items into an array [B, D] of any float type. The same list gives the same array.
+    prepare: turns one item of the source (str; bytes or Path of an image; array) into the form that `encode` takes.
+    It raises DataError or InputError when the item cannot be read; the caller adds the place of the item.
+    length: the cost of a prepared item, for models that run items of similar length best together; None otherwise.
+    revision: distinguishes the weights from other weights of the same name.
+    concurrent: `encode` may run in several threads at once; each run uses one thread.
     """
 
     encode: Callable[[list[Any]], Array]
@@ -65,14 +66,14 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Embedder:
-    """What an embedder module declares: how to open a model, and the kinds of source it can read."""
+    """An embedder module's declaration: the function that opens a model, and the kinds of items that it can read."""
 
     open: Callable[..., Encoder]
     takes: frozenset[Kind]
 
 
 def embedder(*, takes: set[Kind]) -> Callable[[F], F]:
-    """Declare a function (argument: str, request: Request, *, options) -> Encoder."""
+    """Declare a function (argument: str, request: Request, *, options) -> Encoder. takes: the kinds that it reads."""
 
     def attach(function: F) -> F:
         function.embedder = Embedder(function, frozenset(takes))  # type: ignore[attr-defined]
@@ -82,13 +83,12 @@ def embedder(*, takes: set[Kind]) -> Callable[[F], F]:
 
 
 def embedder_of(module: ModuleType) -> Embedder:
-    """The embedder that a module of this folder declares."""
-    found: Embedder = getattr(module, module.__name__.rpartition(".")[2]).embedder
-    return found
+    """The embedder that an embedder module declares."""
+    return getattr(module, module.__name__.rpartition(".")[2]).embedder
 
 
 def require(library: str) -> ModuleType:
-    """Import an optional library. Raises UnavailableError (69) that says which command installs it."""
+    """Import an optional library. Raises UnavailableError (exit code 69) that gives the command which installs it."""
     with _IMPORTING:
         if library not in _LIBRARIES:
             try:
@@ -100,12 +100,14 @@ def require(library: str) -> ModuleType:
 
 
 def refuse_layer(request: Request, owner: str) -> None:
-    """Raise UsageError when a layer is asked of a model that has none to offer."""
+    """Raise UsageError when the user names a layer of a model that has no layers to choose from."""
     if request.layer is not None:
         raise UsageError(f"{owner} has no --layer to choose", hint="leave --layer out")
 
 
 def refuse_device(request: Request, owner: str) -> None:
-    """Raise UsageError when a device is asked of a model that runs on the processor alone."""
+    """Raise UsageError when the user names a device for a model that runs on the CPU alone."""
     if request.device not in ("auto", "cpu"):
-        raise UsageError(f"{owner} runs on the processor, so there is no --device {request.device}", hint="leave --device out")
+        raise UsageError(
+            f"{owner} runs on the processor, so there is no --device {request.device}", hint="leave --device out"
+        )

@@ -1,4 +1,7 @@
-"""Images from bytes or files to arrays or to Pillow images, with limits on what a small file may blow up to."""
+"""Readers that turn bytes or files into image arrays or Pillow images, with a limit on the size of a decoded image.
+
+C is the number of channels, H and W are the height and the width of an image in pixels.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from alcli.arrays import Float32
 from alcli.embedders._contract import require
 from alcli.errors import DataError, InputError, UsageError, printable
 
+# A small file can hold a huge image, so larger images are refused before they are decoded.
 MAX_PIXELS = 1 << 26
 
 Mode = Literal["auto", "RGB", "L"]
@@ -23,10 +27,11 @@ Mode = Literal["auto", "RGB", "L"]
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """How an image becomes [C, H, W] float32: values in [0, 1], then (x - mean) / std.
+    """The steps from an image to a float32 array [C, H, W]: resize, scale to [0, 1], then (x - mean) / std.
 
-    size: (height, width), None for the image's own. mode: "auto" until the model's number of channels is known. squash: change
-    the proportions of an image to those of `size`, instead of cutting its centre out. mean, std: one number, or one a channel.
+    size: (height, width) in pixels; None keeps the size of the image. mode: "auto" until the number of channels of the
+    model is known. squash: resize to `size` by changing the proportions of the image, instead of cutting out its
+    centre. mean, std: float32 [1, 1, 1], or [C, 1, 1] with a number for each channel.
     """
 
     size: tuple[int, int] | None
@@ -37,10 +42,16 @@ class ImageOptions:
 
 
 def image_options(size: str | None, mode: Mode, mean: str, std: str, owner: str) -> ImageOptions:
-    """Options from their texts on the command line, before the model is loaded; a `!` after the size means squash. Raises UsageError."""
+    """Parse the image options of the command line, before the model is loaded.
+
+    A `!` after the size means squash. Raises UsageError that names the wrong option.
+    """
     match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?(!?)", size or "1")
     if not match:
-        raise UsageError(f"{owner}: parameter 'image-size' must look like 224, 224x320 (height x width) or 224! (change proportions), got '{size}'")
+        raise UsageError(
+            f"{owner}: parameter 'image-size' must look like 224, 224x320 (height x width) "
+            f"or 224! (change proportions), got '{size}'"
+        )
     chosen = (int(match[1]), int(match[2] or match[1])) if size else None
     means, stds = (_per_channel(name, text, owner) for name, text in (("mean", mean), ("std", std)))
     if (stds <= 0).any():
@@ -49,12 +60,21 @@ def image_options(size: str | None, mode: Mode, mean: str, std: str, owner: str)
 
 
 def fitted_to(options: ImageOptions, shape_CHW: Sequence[Any], owner: str) -> ImageOptions:
-    """`options` with what was left open taken from the input shape of the model, whose entries are integers where they are fixed."""
-    channels, *size = [n if isinstance(n, int) else None for n in shape_CHW] if len(shape_CHW) == 3 else [None, None, None]
+    """Fill in the options that are still open from the input shape of the model.
+
+    shape_CHW: the fixed entries are integers; other entries may be anything. Raises UsageError where the mode, mean or
+    std does not suit the number of channels.
+    """
+    channels, *size = (
+        [n if isinstance(n, int) else None for n in shape_CHW] if len(shape_CHW) == 3 else [None, None, None]
+    )
     mode: Mode = options.mode if options.mode != "auto" else "L" if channels == 1 else "RGB"
     expected = len(mode)  # one letter a channel
     if channels not in (None, expected):
-        raise UsageError(f"{owner} takes images of {channels} channels, mode {mode} has {expected}", hint="set -p mode=L or -p mode=RGB")
+        raise UsageError(
+            f"{owner} takes images of {channels} channels, mode {mode} has {expected}",
+            hint="set -p mode=L or -p mode=RGB",
+        )
     wrong = {len(values) for values in (options.mean, options.std)} - {1, expected}
     if wrong:
         raise UsageError(f"{owner}: mean and std must be one number or {expected}, one for each channel of mode {mode}")
@@ -63,7 +83,10 @@ def fitted_to(options: ImageOptions, shape_CHW: Sequence[Any], owner: str) -> Im
 
 
 def array_reader(options: ImageOptions) -> Callable[[Any], Float32]:
-    """A function from bytes or a Path to float32 [C, H, W]. Raises DataError or InputError."""
+    """Return a function from the bytes or Path of an image to float32 [C, H, W].
+
+    The function raises DataError for an image that cannot be decoded, and InputError for a file that cannot be opened.
+    """
     opened = picture_reader()
 
     def read(item: Any) -> Float32:
@@ -78,10 +101,15 @@ def array_reader(options: ImageOptions) -> Callable[[Any], Float32]:
 
 
 def picture_reader() -> Callable[[Any], Any]:
-    """A function from bytes or a Path to a decoded Pillow image, upright by its EXIF tag. Raises DataError or InputError."""
+    """Return a function from the bytes or Path of an image to a decoded Pillow image, turned upright by its EXIF tag.
+
+    The function raises DataError for an image that is null, too large or damaged, and InputError for a file that cannot
+    be opened.
+    """
     pil = require("PIL.Image")
     operations = require("PIL.ImageOps")
-    # Pillow would print a warning from half its own limit on; ours, below that, refuses with a sentence.
+    # Pillow warns about large images on stderr. MAX_PIXELS is below the size that Pillow warns about, and such an image
+    # is refused with an error, so the warning would only repeat it.
     warnings.filterwarnings("ignore", category=pil.DecompressionBombWarning)
 
     def read(item: Any) -> Any:
@@ -90,21 +118,27 @@ def picture_reader() -> Callable[[Any], Any]:
         try:
             with pil.open(item if isinstance(item, Path) else io.BytesIO(item)) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
-                    what = f"the image has {picture.width} x {picture.height} pixels, more than the limit of {MAX_PIXELS}"
+                    what = (
+                        f"the image has {picture.width} x {picture.height} pixels, more than the limit of {MAX_PIXELS}"
+                    )
                     raise DataError(what, hint="scale it down first")
                 return operations.exif_transpose(picture)
         except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
             raise InputError(f"the image '{printable(item)}' cannot be opened ({error.strerror})") from error
         except DataError:
             raise
-        except Exception as error:  # decoders raise many kinds on damaged bytes
+        except Exception as error:
+            # Decoders raise exceptions of many classes on damaged bytes.
             raise DataError(f"the image cannot be decoded ({_reason(error)})") from error
 
     return read
 
 
 def in_mode(picture: Any, mode: Mode) -> Any:
-    """The image in 8 bits a channel. Grey of 16 bits is scaled; Pillow's own conversion would clip it to white."""
+    """Convert the image to `mode`, with 8 bits a channel.
+
+    Grey values of 16 bits are scaled to 8 bits; Pillow's own conversion would clip most of them to white.
+    """
     if picture.mode.startswith("I"):
         pil = require("PIL.Image")
         picture = pil.fromarray((np.asarray(picture).astype(np.float64) / 257).clip(0, 255).round().astype(np.uint8))

@@ -1,4 +1,7 @@
-"""What several embedders do with items, outputs and model files."""
+"""Helpers for the items, outputs and model files of embedders.
+
+T is the number of tokens of an item; C, H and W are the channels, height and width of a feature map.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from alcli.errors import DataError, InputError, UsageError, printable
 
 
 def read_text(item: Any) -> str:
-    """`prepare` of text encoders: the text itself, or that of a file. Raises DataError for null or what is not UTF-8, InputError."""
+    """Prepare an item of a text encoder: return the text itself, or the text of the file at a Path.
+
+    Raises DataError for null and for a file that is not UTF-8, and InputError for a file that cannot be opened.
+    """
     if item is None:
         raise DataError("the text is null")
     if not isinstance(item, Path):
@@ -22,16 +28,19 @@ def read_text(item: Any) -> str:
     try:
         return item.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"the file is not UTF-8 ({error.reason} at byte {error.start})", hint="convert it to UTF-8") from error
+        raise DataError(
+            f"the file is not UTF-8 ({error.reason} at byte {error.start})", hint="convert it to UTF-8"
+        ) from error
     except OSError as error:
         raise InputError(f"the file '{printable(item)}' cannot be opened ({error.strerror})") from error
 
 
 def as_rows(output: Array, n: int, pool: str, owner: str) -> Array:
-    """The output of a model as [n, D]: axes of length one are dropped, further ones pooled as asked.
+    """Turn the output of a model into [n, D]: pool further axes as `pool` says, and drop axes of length one.
 
-    pool: "none", "mean" (over the middle axes of [B, T, D], or the last two of [B, C, H, W]), "first" (position 0 of [B, T, D])
-    or "flatten". Raises DataError when rows do not match the batch or the axes are left over.
+    pool: "none"; "mean" over the middle axis of [n, T, D], or over the last two axes of [n, C, H, W]; "first" for
+    position 0 of [n, T, D]; or "flatten". Raises DataError when the output has not n rows, and when a row still has
+    more than one axis longer than 1.
     """
     if output.ndim == 0 or len(output) != n:
         raise DataError(f"{owner} returned an array of shape {output.shape} for a batch of {n}, expected [{n}, D]")
@@ -50,14 +59,18 @@ def as_rows(output: Array, n: int, pool: str, owner: str) -> Array:
 
 
 def read_array(item: Any) -> Array:
-    """`prepare` of models that take arrays: the array itself, refusing null."""
+    """Prepare an item of a model that takes arrays: return the array. Raises DataError for null."""
     if item is None:
         raise DataError("the array is null")
     return np.asarray(item)
 
 
 def stacked(items: list[Any]) -> Array:
-    """Arrays of one shape as one array [B, ...]: integers stay int64, other numbers become float32. Raises DataError."""
+    """Stack arrays of one shape to one array [B, ...].
+
+    Integers become int64; other numbers, and 8-bit unsigned integers, become float32. Raises DataError where the shapes
+    differ.
+    """
     shapes = {np.shape(item) for item in items}
     if len(shapes) > 1:
         listed = " and ".join(str(s) for s in sorted(shapes)[:2])
@@ -67,21 +80,27 @@ def stacked(items: list[Any]) -> Array:
 
 
 def padded_to(batch: Array, size: int | None) -> Array:
-    """`batch` with its last row repeated up to `size` rows, for models exported with a fixed batch; None leaves it as it is."""
+    """Repeat the last row of `batch` up to `size` rows, for a model with a fixed batch size; None returns `batch`."""
     if size is None or len(batch) >= size:
         return batch
     return np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
 
 
 def in_pieces(run: Callable[[Array], Array], batch: Array, size: int | None, pool: str, owner: str) -> Array:
-    """Rows [n, D] of a model that takes `size` items at a time, None for any number. run: its output for one piece. Raises as `as_rows`."""
+    """Run a model on `batch` in pieces of `size` items and return the rows [n, D].
+
+    run: the model, from a piece to its output. size: the fixed batch size of the model, None for any number of items.
+    Raises DataError as `as_rows` does.
+    """
     step = size or len(batch)
     pieces = (batch[first : first + step] for first in range(0, len(batch), step))
-    return np.concatenate([as_rows(run(padded_to(piece, size)), size or len(piece), pool, owner)[: len(piece)] for piece in pieces])
+    return np.concatenate(
+        [as_rows(run(padded_to(piece, size)), size or len(piece), pool, owner)[: len(piece)] for piece in pieces]
+    )
 
 
 def digest_of(path: Path) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 over a file, or over the names and bytes of the files of a folder."""
+    """Compute the SHA-256 of a file, or of the names and bytes of a folder's files; return its first 16 hex digits."""
     total = hashlib.sha256()
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:
@@ -94,9 +113,12 @@ def digest_of(path: Path) -> str:
 
 
 def model_file(argument: str, owner: str, suffixes: str) -> Path:
-    """The file a model is in. Raises UsageError without a name, InputError without a file."""
+    """The path of a model file. Raises UsageError for an empty name, and InputError where there is no such file."""
     if not argument:
-        raise UsageError(f"{owner}: name a file ({suffixes}) after the colon", hint=f"for example -m {owner}:model{suffixes.split()[0]}")
+        raise UsageError(
+            f"{owner}: name a file ({suffixes}) after the colon",
+            hint=f"for example -m {owner}:model{suffixes.split()[0]}",
+        )
     path = Path(argument)
     if not path.is_file():
         raise InputError(f"{printable(argument)}: there is no such model file", hint=f"-m {owner}:FILE takes a path")

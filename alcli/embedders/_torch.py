@@ -1,4 +1,4 @@
-"""What the embedders that run on PyTorch share: the device, one thread a batch, hooks on modules."""
+"""Shared by the PyTorch embedders: the choice of a device, one thread for each batch, and forward hooks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from typing import Any
 from alcli.embedders._contract import require
 from alcli.errors import DataError, UnavailableError, UsageError
 
-_LISTED = 10
+_LISTED = 10  # layers that an error message names
+
 
 def torch_on(device: str) -> tuple[ModuleType, Any]:
-    """(torch, its device). "auto" is the GPU where there is one. Raises UsageError for no device, UnavailableError for an absent one."""
+    """Import torch and choose a device; return both. "auto" is the GPU where there is one, else the CPU.
+
+    Raises UsageError for a name that is no device, and UnavailableError for a device that this machine lacks.
+    """
     torch = require("torch")
     if device == "auto":
         return torch, torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -25,18 +29,27 @@ def torch_on(device: str) -> tuple[ModuleType, Any]:
     try:
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UnavailableError(f"--device {device} cannot be used ({str(error).splitlines()[0]})", hint="use --device cpu") from error
+        raise UnavailableError(
+            f"--device {device} cannot be used ({str(error).splitlines()[0]})", hint="use --device cpu"
+        ) from error
     return torch, chosen
 
 
 def one_thread(torch: ModuleType) -> None:
-    """Let this thread's operators use one core. Batches run side by side instead, so results do not depend on the number of cores."""
+    """Let the operators of this thread use one core.
+
+    Batches run in parallel instead, so the results do not depend on the number of cores.
+    """
     if torch.get_num_threads() != 1:
         torch.set_num_threads(1)
 
 
 def tapped(module: Any, layer: str | None, owner: str) -> Callable[[Any], Any]:
-    """`module` as a function of one input that returns the output of its submodule `layer`; safe to call from several threads."""
+    """Return a function that runs `module` on one input and returns the output of the submodule `layer`.
+
+    None returns `module` itself. The function can be called from several threads. Raises UsageError for an unknown
+    layer; the function raises DataError where the model does not run the layer.
+    """
     if layer is None:
         return module
     named = dict(module.named_modules())
@@ -60,7 +73,10 @@ def tapped(module: Any, layer: str | None, owner: str) -> Callable[[Any], Any]:
 
 
 def no_such_layer(owner: str, layer: str, known: list[str]) -> UsageError:
-    """What to say of a layer that is not there: the nearest names, else the last ones, where penultimate layers are found."""
+    """The error for an unknown layer. It suggests the nearest name, else the last names.
+
+    The last names usually include the penultimate layer, which holds the features most users want.
+    """
     near = difflib.get_close_matches(layer, known, n=1, cutoff=0.6)
     more = f" (the last of {len(known)})" if len(known) > _LISTED else ""
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known[-_LISTED:]) or 'none'}{more}"
@@ -68,11 +84,18 @@ def no_such_layer(owner: str, layer: str, known: list[str]) -> UsageError:
 
 
 def as_array(output: Any, owner: str) -> Any:
-    """The one tensor a model returned, in memory of the processor, float32 or float64."""
+    """The single output tensor of a model as a NumPy array in CPU memory; numbers of at most 16 bits become float32.
+
+    Raises DataError for any other output.
+    """
     if isinstance(output, (tuple, list)) and len(output) == 1:
         output = output[0]
     if not hasattr(output, "detach"):
-        found = f"a {type(output).__name__} of {len(output)}" if isinstance(output, (tuple, list, dict)) else f"a {type(output).__name__}"
+        found = (
+            f"a {type(output).__name__} of {len(output)}"
+            if isinstance(output, (tuple, list, dict))
+            else f"a {type(output).__name__}"
+        )
         raise DataError(f"{owner} returned {found}, expected one tensor", hint="choose the tensor by --layer MODULE")
     output = output.detach().cpu()
     return (output if output.dtype.itemsize > 2 else output.float()).numpy()

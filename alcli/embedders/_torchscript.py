@@ -1,7 +1,8 @@
-"""The activation of a module inside a TorchScript model, which allows no hooks.
+"""The output of a layer inside a TorchScript model, which allows no hooks.
 
-The graph of each enclosing module is cut just before it calls the next one on the way to the layer, so that it returns that call's
-arguments; the layer itself is then called as it is. This needs every module on the way to be called outside loops and branches.
+A layer lies inside modules that enclose one another. The graph of each enclosing module is cut just before it calls the
+next module on the way to the layer. The cut graph returns the arguments of that call, so the graphs run one after
+another, and the layer itself is called last. Every module on the way must be called outside loops and branches.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from alcli.errors import UsageError
 
 
 def cut_before(script: Any, layer: str, torch: ModuleType, owner: str) -> Callable[[Any], Any]:
-    """`script` as a function of one input that returns the output of its submodule `layer`. Raises UsageError when it cannot."""
+    """Return a function that runs `script` on one input and returns the output of the submodule `layer`.
+
+    Raises UsageError for an unknown layer, and for a layer before which the model cannot be cut.
+    """
     named = dict(script.named_modules())
     if layer not in named or not layer:
         raise no_such_layer(owner, layer, [n for n in named if n])
@@ -35,11 +39,14 @@ def cut_before(script: Any, layer: str, torch: ModuleType, owner: str) -> Callab
 
 
 def _arguments_of(module: Any, child: str, torch: ModuleType, owner: str, layer: str) -> Callable[..., tuple[Any, ...]]:
-    """A function of the inputs of `module` that returns the arguments it calls `child` with (the last time)."""
+    """Return a function from the inputs of `module` to the arguments of its last call of `child`."""
     graph = module.graph.copy()
     calls = [node for node in graph.nodes() if node.kind() == "prim::CallMethod" and _callee(node) == child]
     if not calls:
-        what = f"{owner}: '{child}' on the way to layer '{layer}' is not called in a straight line, so TorchScript cannot be cut there"
+        what = (
+            f"{owner}: '{child}' on the way to layer '{layer}' is not called outside loops and branches, "
+            "so the TorchScript model cannot be cut there"
+        )
         raise UsageError(what, hint="export the model with torch.export instead, or let it return that layer")
     arguments = list(calls[-1].inputs())[1:]
     for _ in list(graph.outputs()):
@@ -61,6 +68,6 @@ def _arguments_of(module: Any, child: str, torch: ModuleType, owner: str, layer:
 
 
 def _callee(node: Any) -> str:
-    """The attribute name of the module whose method a node calls; empty for a method other than forward."""
+    """The attribute name of the module whose `forward` a node calls; empty for a call of another method."""
     source = next(iter(node.inputs())).node()
     return source.s("name") if node.s("name") == "forward" and source.kind() == "prim::GetAttr" else ""

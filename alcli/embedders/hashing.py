@@ -1,9 +1,12 @@
 """Text to vectors by feature hashing of words and character n-grams: no weights, nothing to download.
 
-Source: Weinberger et al., Feature Hashing for Large Scale Multitask Learning, ICML 2009, section 2 (signed hashing); words with
-character 3- to 5-grams after Cavnar & Trenkle 1994; 1 + log(count), then unit L2 norm. The hash is numerics/hashing.py, so the
-vectors do not depend on the process, its hash seed, or the batch.
-Cost: time O(characters log characters) in a batch, memory about 100 bytes per character; 20,000 to 60,000 questions a second.
+The value of a feature is 1 + log(count); each vector then gets unit L2 norm. The hash is numerics/hashing.py, so the
+vectors do not depend on the process, on Python's hash seed, or on the batch.
+
+Source: Weinberger et al., Feature Hashing for Large Scale Multitask Learning, ICML 2009, section 2 (signed hashing);
+words with character 3- to 5-grams after Cavnar & Trenkle 1994.
+Cost: O(characters log characters) in a batch; 20,000 to 60,000 questions a second.
+Memory: about 100 bytes per character.
 """
 
 from __future__ import annotations
@@ -21,13 +24,19 @@ from alcli.numerics.hashing import hash_strings, splitmix64
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _MULTIPLIER = np.uint64(0xD1342543DE82EF95)
-_CHARACTERS = 1 << 20
-_LARGEST = 1 << 20
+_CHARACTERS = 1 << 20  # characters that are hashed at a time, unless a single text has more
+_LARGEST = 1 << 20  # the largest dimension
 
 
 @embedder(takes={"text"})
-def hashing(argument: str, request: Request, *, lowercase: bool = True, words: bool = True, ngrams: str = "3-5") -> Encoder:
-    """`hashing:DIM`: D = DIM. lowercase: fold case. words: count whole words. ngrams: lengths of character n-grams, as 3-5, or none."""
+def hashing(
+    argument: str, request: Request, *, lowercase: bool = True, words: bool = True, ngrams: str = "3-5"
+) -> Encoder:
+    """`hashing:DIM` gives vectors with D = DIM.
+
+    lowercase: fold case. words: count whole words. ngrams: the lengths of the character n-grams to count, such as 3-5
+    or 3, or none.
+    """
     refuse_layer(request, "hashing")
     refuse_device(request, "hashing")
     dim = _dimension(argument)
@@ -42,10 +51,14 @@ def hashing(argument: str, request: Request, *, lowercase: bool = True, words: b
 
 
 def hash_texts(texts: list[str], dim: int, *, lowercase: bool, words: bool, lengths: range) -> Float32:
-    """Vectors of `texts`, float32 [B, dim], rows of unit norm (zero for a text without a character)."""
+    """Compute the vectors of `texts`, float32 [B, dim], of unit norm; zero for a text in which nothing is counted.
+
+    lengths: of the character n-grams.
+    """
     X_BD = np.zeros((len(texts), dim), np.float32)
     first = 0
-    while first < len(texts):  # in pieces, so that one batch of long documents stays small in memory
+    # Texts are hashed in pieces, so that a batch of long documents needs little memory.
+    while first < len(texts):
         last, size = first, 0
         while last < len(texts) and (last == first or size + len(texts[last]) < _CHARACTERS) and last - first < 1 << 16:
             size += len(texts[last])
@@ -64,18 +77,20 @@ def _normal_form(text: str, lowercase: bool) -> str:
 def _hash_piece(texts: list[str], dim: int, words: bool, lengths: range) -> Float32:
     parts = [_ngrams(texts, n) for n in lengths] + ([_words(texts)] if words else [])
     rows, keys = (np.concatenate(column) for column in zip(*parts))
-    # 16 bits of row and 48 of hash: one sort counts all features of all texts.
+    # 16 bits of text number and 48 bits of hash make one integer, so one sort counts all features of all texts.
     packed, counts = np.unique(rows.astype(np.uint64) << np.uint64(48) | keys >> np.uint64(16), return_counts=True)
     rows, keys = (packed >> np.uint64(48)).astype(np.int64), splitmix64(packed & np.uint64(0xFFFFFFFFFFFF))
     sign = np.where(keys >> np.uint64(63), 1.0, -1.0)
     column = ((keys & np.uint64(0xFFFFFFFF)) % np.uint64(dim)).astype(np.int64)
-    sums = np.bincount(rows * dim + column, sign * (1.0 + np.log(counts)), minlength=len(texts) * dim).reshape(len(texts), dim)
+    sums = np.bincount(rows * dim + column, sign * (1.0 + np.log(counts)), minlength=len(texts) * dim).reshape(
+        len(texts), dim
+    )
     norms = np.sqrt(np.einsum("bd,bd->b", sums, sums))
     return (sums / np.where(norms > 0, norms, 1.0)[:, None]).astype(np.float32)
 
 
 def _ngrams(texts: list[str], n: int) -> tuple[Int64, Keys]:
-    """(text number, hash) of every window of n characters inside a text."""
+    """The text number and the hash of every window of n characters inside a text."""
     codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     rows = np.repeat(np.arange(len(texts)), [len(t) for t in texts])
     size = max(len(codes) - n + 1, 0)
@@ -88,7 +103,7 @@ def _ngrams(texts: list[str], n: int) -> tuple[Int64, Keys]:
 
 
 def _words(texts: list[str]) -> tuple[Int64, Keys]:
-    """(text number, hash) of every token."""
+    """The text number and the hash of every token."""
     data = np.frombuffer("".join(t[1:] for t in texts).encode("utf-8", "surrogatepass"), np.uint8)
     offsets = np.concatenate([[0], np.flatnonzero(data == 0x20) + 1])
     return np.repeat(np.arange(len(texts)), [max(t.count(" ") - 1, 0) for t in texts]), hash_strings(data, offsets)
@@ -96,7 +111,9 @@ def _words(texts: list[str]) -> tuple[Int64, Keys]:
 
 def _dimension(argument: str) -> int:
     if not argument.isdecimal() or not 1 <= int(argument) <= _LARGEST:
-        raise UsageError(f"hashing: expected a dimension of 1 to {_LARGEST}, got '{argument}'", hint="for example -m hashing:512")
+        raise UsageError(
+            f"hashing: expected a dimension of 1 to {_LARGEST}, got '{argument}'", hint="for example -m hashing:512"
+        )
     return int(argument)
 
 
@@ -107,5 +124,3 @@ def _lengths(text: str) -> range:
     if not match or int(match[2] or match[1]) < int(match[1]):
         raise UsageError(f"hashing: parameter 'ngrams' must look like 3-5, 3 or none, got '{text}'")
     return range(int(match[1]), int(match[2] or match[1]) + 1)
-
-

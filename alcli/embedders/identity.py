@@ -1,4 +1,4 @@
-"""Vectors that are made already: stored as they are, rows of more than one axis flattened.
+"""Ready-made vectors, stored as they are; items of more than one axis are flattened.
 
 Source: none; for features that another program wrote to .npy or to a list column.
 Cost: time and memory of a copy.
@@ -16,7 +16,7 @@ from alcli.errors import UsageError
 
 @embedder(takes={"array"})
 def identity(argument: str, request: Request) -> Encoder:
-    """`identity`: D = the number of values of an item."""
+    """`identity` stores arrays as they are; D is the number of values of an item."""
     refuse_layer(request, "identity")
     refuse_device(request, "identity")
     if argument:

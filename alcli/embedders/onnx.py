@@ -1,7 +1,9 @@
 """An ONNX model through onnxruntime.
 
-Source: onnxruntime.InferenceSession. `--layer` names an output, or an inner tensor or node, which is then made an output.
-Cost: that of the model, one thread a batch, batches side by side.
+`--layer` names an output, or an inner tensor or node, which then becomes an output.
+
+Source: onnxruntime.InferenceSession.
+Cost: the cost of the model. Each batch runs on one thread; batches run in parallel on the CPU.
 """
 
 from __future__ import annotations
@@ -17,7 +19,13 @@ from alcli.embedders._images import Mode, array_reader, fitted_to, image_options
 from alcli.embedders._items import digest_of, in_pieces, model_file, read_array, read_text, stacked
 from alcli.errors import DataError, UnavailableError, UsageError, printable
 
-_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(int64)": "int64", "tensor(int32)": "int32"}
+_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+}
 
 
 @embedder(takes={"text", "image", "array"})
@@ -31,9 +39,11 @@ def onnx(
     std: str = "1",
     pool: Literal["none", "mean", "first", "flatten"] = "none",
 ) -> Encoder:
-    """`onnx:FILE`, a model of one input. Images become float32 in [0, 1], then (x - mean) / std; texts need an input of strings.
+    """`onnx:FILE` runs a model of one input. Images become float32 in [0, 1], then (x - mean) / std.
 
-    mode, image-size and the place of the channels: as the model says, else RGB, the size of the images, and first. pool: of further axes.
+    Texts need a model whose input is strings. mode, image_size: the default follows the shape of the model's input,
+    else RGB and the size of each image. Channels come last where the input shape says so, else first. pool: the pooling
+    of output axes beyond [B, D].
     """
     owner = f"onnx:{printable(Path(argument).name)}"
     path = model_file(argument, "onnx", ".onnx")
@@ -53,15 +63,23 @@ def onnx(
         batch = np.array(items, object) if request.kind == "text" else stacked(items).astype(_TYPES[kind])
         if request.kind == "image" and channels_last:
             batch = batch.transpose(0, 2, 3, 1)
-        return in_pieces(lambda piece: np.asarray(session.run([output_name], {name: np.ascontiguousarray(piece)})[0]), batch, fixed, pool, owner)
+        return in_pieces(
+            lambda piece: np.asarray(session.run([output_name], {name: np.ascontiguousarray(piece)})[0]),
+            batch,
+            fixed,
+            pool,
+            owner,
+        )
 
     shape_CHW = [*shape[3:], *shape[1:3]] if channels_last else shape[1:]
-    prepare = {"text": read_text, "array": read_array}.get(request.kind) or array_reader(fitted_to(options, shape_CHW, owner))
+    prepare = {"text": read_text, "array": read_array}.get(request.kind) or array_reader(
+        fitted_to(options, shape_CHW, owner)
+    )
     return Encoder(encode, prepare=prepare, revision=digest_of(path), concurrent=request.device in ("auto", "cpu"))
 
 
 def _session(path: Path, request: Request, owner: str) -> tuple[Any, str]:
-    """(session, name of the output to read)."""
+    """Open the model; return the session and the name of the output to read."""
     runtime = require("onnxruntime")
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
@@ -82,23 +100,28 @@ def _session(path: Path, request: Request, owner: str) -> tuple[Any, str]:
             return session, _only(outputs, owner)
         if request.layer in outputs:
             return session, request.layer
-        settings.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.resolve().parent))
+        settings.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
+        )
         model, tensor = _with_output(path, request.layer, owner)
         return runtime.InferenceSession(model, settings, providers=providers), tensor
     except (DataError, UsageError, UnavailableError):
         raise
-    except Exception as error:  # onnxruntime has a class of its own for every failure
+    except Exception as error:
+        # onnxruntime has an exception class of its own for every kind of failure.
         raise DataError(f"{printable(path)}: onnxruntime cannot load it ({printable(error)[:300]})") from error
 
 
 def _only(outputs: list[str], owner: str) -> str:
     if len(outputs) != 1:
-        raise UsageError(f"{owner} has {len(outputs)} outputs ({', '.join(outputs)})", hint="choose one by --layer NAME")
+        raise UsageError(
+            f"{owner} has {len(outputs)} outputs ({', '.join(outputs)})", hint="choose one by --layer NAME"
+        )
     return outputs[0]
 
 
 def _with_output(path: Path, layer: str, owner: str) -> tuple[bytes, str]:
-    """The model with an inner tensor as a further output, and the name of that tensor."""
+    """The bytes of the model with an inner tensor as a further output, and the name of the tensor."""
     library = require("onnx")
     model = library.load(str(path), load_external_data=False)
     tensors = {name: name for node in model.graph.node for name in node.output if name}

@@ -1,8 +1,10 @@
 """Any Python function from a batch to an array: `python:package.module:factory`.
 
-Source: none; `factory(**options)` is called once and returns the function. It gets a list of items (str, Pillow images or arrays) and
-returns [B, D]: an array, a tensor, or what numpy can make one of.
-Cost: that of the function; batches run one after the other.
+`factory(**options)` is called once and returns the function. The function gets a list of B items (str, Pillow images
+or arrays) and returns [B, D]: an array, a tensor, or anything that numpy can turn into an array.
+
+Source: none.
+Cost: the cost of the function; batches run one after another.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from alcli.errors import AlcliError, InputError, UsageError, printable
 
 @embedder(takes={"text", "image", "array"})
 def python(argument: str, request: Request, **options: str) -> Encoder:
-    """`python:package.module:factory`. Options go to the factory: read as JSON where they are JSON, else as text."""
+    """`python:package.module:factory` calls the factory. Options go to the factory, as JSON values or else as text."""
     owner = f"python:{argument}"
     refuse_layer(request, owner)
     refuse_device(request, owner)
@@ -36,8 +38,12 @@ def python(argument: str, request: Request, **options: str) -> Encoder:
     try:
         inspect.signature(factory).bind(**values)
     except TypeError as error:
-        raise UsageError(f"{owner} cannot be called with these -p options: {error}", hint="options are keyword arguments of the factory") from error
-    except ValueError:  # a factory written in C has no signature
+        raise UsageError(
+            f"{owner} cannot be called with these -p options: {error}",
+            hint="options are keyword arguments of the factory",
+        ) from error
+    except ValueError:
+        # A factory written in C has no signature that could be checked.
         pass
     run = _called(factory, values, owner)
 
@@ -53,26 +59,37 @@ def python(argument: str, request: Request, **options: str) -> Encoder:
 def _factory(argument: str) -> Callable[..., Any]:
     module_name, colon, name = argument.partition(":")
     if not (module_name and colon and name):
-        raise UsageError(f"python: expected package.module:factory, got '{argument}'", hint="for example -m python:mymodels.encoders:small")
+        raise UsageError(
+            f"python: expected package.module:factory, got '{argument}'",
+            hint="for example -m python:mymodels.encoders:small",
+        )
     found: Any = _imported(module_name)
     for part in name.split("."):
         found = getattr(found, part, None)
     if not callable(found):
         what = "has no" if found is None else "has something that cannot be called as its"
-        raise InputError(f"python: module '{module_name}' {what} '{name}'", hint="name a function that returns the encoding function")
+        raise InputError(
+            f"python: module '{module_name}' {what} '{name}'", hint="name a function that returns the encoding function"
+        )
     return found
 
 
 def _imported(name: str) -> Any:
     here = os.getcwd()
     if here not in sys.path:
-        sys.path.append(here)  # at the end, so that a file here cannot stand in for an installed library
+        # The folder goes to the end of the path, so that a file in it cannot replace an installed library.
+        sys.path.append(here)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise InputError(f"python: there is no module '{error.name}'", hint="it must be installed, or lie in the current folder") from error
-    except Exception as error:  # importing runs the user's code
-        raise InputError(f"python: importing '{name}' failed with {type(error).__name__}: {printable(error)}") from error
+        raise InputError(
+            f"python: there is no module '{error.name}'", hint="it must be installed, or lie in the current folder"
+        ) from error
+    except Exception as error:
+        # The import runs the user's code, which can raise anything.
+        raise InputError(
+            f"python: importing '{name}' failed with {type(error).__name__}: {printable(error)}"
+        ) from error
 
 
 def _called(factory: Callable[..., Any], values: dict[str, Any], owner: str) -> Callable[[list[Any]], Any]:
@@ -80,7 +97,8 @@ def _called(factory: Callable[..., Any], values: dict[str, Any], owner: str) -> 
         run = factory(**values)
     except AlcliError:
         raise
-    except Exception as error:  # the user's code
+    except Exception as error:
+        # The factory is the user's code, which can raise anything.
         raise InputError(f"{owner} failed with {type(error).__name__}: {printable(error)}") from error
     if not callable(run):
         raise UsageError(f"{owner} returned {type(run).__name__}, expected a function from a list of items to an array")
@@ -95,7 +113,7 @@ def _value(text: str) -> Any:
 
 
 def _revision(factory: Callable[..., Any]) -> str:
-    """A digest of the file the factory is written in, where there is one."""
+    """The digest of the source file of the factory; empty where there is none."""
     try:
         return digest_of(Path(inspect.getfile(factory)))
     except (TypeError, OSError):

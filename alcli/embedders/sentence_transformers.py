@@ -1,7 +1,9 @@
 """A sentence-transformers model, from a folder or the Hugging Face hub, with its own pooling and normalisation.
 
-Source: Reimers & Gurevych, Sentence-BERT, EMNLP 2019; the library's `encode`. Weights from safetensors only, no remote code.
-Cost: that of the model, one thread a batch, batches of texts of like length side by side.
+Weights are read from safetensors only, and no remote code runs.
+
+Source: Reimers & Gurevych, Sentence-BERT, EMNLP 2019; the library's `encode`.
+Cost: the cost of the model. Each batch runs on one thread; batches of texts of similar length run in parallel.
 """
 
 from __future__ import annotations
@@ -19,9 +21,18 @@ from alcli.errors import UsageError
 
 @embedder(takes={"text"})
 def sentence_transformers(
-    argument: str, request: Request, *, revision: str | None = None, prompt: str | None = None, max_length: int | None = None
+    argument: str,
+    request: Request,
+    *,
+    revision: str | None = None,
+    prompt: str | None = None,
+    max_length: int | None = None,
 ) -> Encoder:
-    """`sentence-transformers:NAME_OR_PATH`. revision: commit of the hub. prompt: put before every text. max_length: tokens kept."""
+    """`sentence-transformers:NAME_OR_PATH` loads a model from the hub or from a folder.
+
+    revision: the commit of the hub. prompt: a text put before every text. max_length: the number of tokens kept of a
+    text.
+    """
     owner = "sentence-transformers"
     refuse_layer(request, owner)
     check_name(argument, owner)
@@ -33,7 +44,9 @@ def sentence_transformers(
     silence(require("transformers"))
     try:
         options = {"use_safetensors": True}
-        model = library.SentenceTransformer(argument, device=str(device), trust_remote_code=False, revision=revision, model_kwargs=options)
+        model = library.SentenceTransformer(
+            argument, device=str(device), trust_remote_code=False, revision=revision, model_kwargs=options
+        )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise cannot_load(argument, owner, error) from error
     if max_length is not None:
@@ -49,7 +62,10 @@ def sentence_transformers(
 
 
 def _guard_tokenizer(model: Any) -> None:
-    """Let one thread tokenise at a time: fast tokenizers are changed while they pad, and fail when two threads do it."""
+    """Let one thread tokenise at a time.
+
+    A fast tokenizer changes its own state while it pads, and fails when two threads use it.
+    """
     name = "preprocess" if hasattr(model, "preprocess") else "tokenize"
     inner, busy = getattr(model, name), threading.Lock()
 

@@ -1,7 +1,8 @@
-"""An image model of the timm library, with its own resizing and normalisation; the classifier is taken off.
+"""An image model of the timm library, with its own resizing and normalisation; the classifier is removed.
 
-Source: Wightman, PyTorch Image Models; `create_model(num_classes=0)` and the transform of the model's own data configuration.
-Cost: that of the model, one thread a batch, batches side by side.
+Source: Wightman, PyTorch Image Models; `create_model(num_classes=0)` and the transform of the model's own data
+configuration.
+Cost: the cost of the model. Each batch runs on one thread; batches run in parallel.
 """
 
 from __future__ import annotations
@@ -18,9 +19,17 @@ from alcli.errors import InputError, UsageError, printable
 
 @embedder(takes={"image"})
 def timm(
-    argument: str, request: Request, *, pretrained: bool = True, pool: Literal["none", "mean", "first", "flatten"] = "none"
+    argument: str,
+    request: Request,
+    *,
+    pretrained: bool = True,
+    pool: Literal["none", "mean", "first", "flatten"] = "none",
 ) -> Encoder:
-    """`timm:NAME`. pretrained: false gives random weights, for trying things out. pool: of further axes of a `--layer`."""
+    """`timm:NAME` loads a model of the library.
+
+    pretrained: false gives random weights, for trying things out. pool: the pooling of output axes beyond [B, D], for a
+    `--layer`.
+    """
     owner = f"timm:{argument}"
     if not argument:
         raise UsageError("timm: give the name of a model after the colon", hint="for example -m timm:resnet18.a1_in1k")
@@ -32,7 +41,9 @@ def timm(
     try:
         model = library.create_model(argument, pretrained=pretrained, num_classes=0).to(device).eval()
     except (RuntimeError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{owner} cannot be loaded ({printable(error)[:300]})", hint="is the name right, and is the network there?") from error
+        raise InputError(
+            f"{owner} cannot be loaded ({printable(error)[:300]})", hint="is the name right, and is the network there?"
+        ) from error
     data = require("timm.data")
     transform = data.create_transform(**data.resolve_model_data_config(model), is_training=False)
     channels = model.pretrained_cfg.get("input_size", (3, 0, 0))[0]
@@ -51,6 +62,6 @@ def timm(
 
 
 def _revision(model: Any) -> str:
-    """Where timm took the weights from."""
+    """The address that timm took the weights from: the name on the hub or a URL; empty where there is none."""
     found = model.pretrained_cfg
     return str(found.get("hf_hub_id") or found.get("url") or "")

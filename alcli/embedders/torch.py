@@ -1,8 +1,11 @@
 """A PyTorch model in one file: torch.export (.pt2) or TorchScript; nothing is unpickled.
 
-Source: torch.export.load and torch.jit.load. The kind is told by the content of the archive, not by its name. `--layer` taps a module
-by its name: an exported program is given its modules back by torch.export.unflatten, TorchScript is cut before the module's call.
-Cost: that of the model, one thread a batch, batches side by side.
+The content of the archive, not its name, decides which kind it is. `--layer` names a module whose output is returned.
+An exported program gets its modules back by torch.export.unflatten; a TorchScript model is cut before the call of the
+module.
+
+Source: torch.export.load and torch.jit.load.
+Cost: the cost of the model. Each batch runs on one thread; batches run in parallel.
 """
 
 from __future__ import annotations
@@ -36,9 +39,11 @@ def torch(
     std: str = "1",
     pool: Literal["none", "mean", "first", "flatten"] = "none",
 ) -> Encoder:
-    """`torch:FILE`. Images become [B, C, H, W] float32 in [0, 1], then (x - mean) / std; arrays are stacked.
+    """`torch:FILE` runs a model of one input. Arrays are stacked.
 
-    mode, image-size: left open, they are what the model was exported with, else RGB and the size of the images. pool: of further axes.
+    Images become float32 [B, channels, height, width] in [0, 1], then (x - mean) / std. mode, image_size: the default
+    follows the input shape that the model was exported with, else RGB and the size of each image. pool: the pooling of
+    output axes beyond [B, D].
     """
     owner = f"torch:{printable(Path(argument).name)}"
     path = model_file(argument, "torch", ".pt2 .ts")
@@ -51,41 +56,64 @@ def torch(
     def encode(items: list[Any]) -> Array:
         one_thread(library)
         with library.inference_mode():
-            return in_pieces(lambda piece: as_array(run(library.from_numpy(piece).to(device)), owner), stacked(items), fixed, pool, owner)
+            return in_pieces(
+                lambda piece: as_array(run(library.from_numpy(piece).to(device)), owner),
+                stacked(items),
+                fixed,
+                pool,
+                owner,
+            )
 
     prepare = array_reader(fitted_to(options, shape[1:], owner)) if request.kind == "image" else read_array
     return Encoder(encode, prepare=prepare, revision=digest_of(path), concurrent=device.type == "cpu")
 
 
-def _loaded(path: Path, torch: ModuleType, device: Any, layer: str | None, owner: str) -> tuple[Callable[[Any], Any], tuple[Any, ...]]:
-    """(the model as a function of one batch, the shape of that batch as far as it is known: integers where it is fixed)."""
+def _loaded(
+    path: Path, torch: ModuleType, device: Any, layer: str | None, owner: str
+) -> tuple[Callable[[Any], Any], tuple[Any, ...]]:
+    """Load the model as a function of one batch; return it with the shape of the batch.
+
+    Entries of the shape are integers where they are fixed; the shape is empty where the file does not tell it.
+    """
     kind = _kind_of(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch warns of its own deprecated calls while it loads
+        # PyTorch warns of its own deprecated calls while it loads a model.
+        warnings.simplefilter("ignore")
         try:
             if kind == "torchscript":
                 script = torch.jit.load(str(path), map_location=device).eval()
                 return (script if layer is None else cut_before(script, layer, torch, owner)), ()
             program = torch.export.load(str(path))
         except (RuntimeError, ValueError, OSError, KeyError, AttributeError) as error:
-            raise DataError(f"{printable(path)}: cannot be loaded ({printable(error).strip()[:300]})", hint=_EXPORT_HINT) from error
+            raise DataError(
+                f"{printable(path)}: cannot be loaded ({printable(error).strip()[:300]})", hint=_EXPORT_HINT
+            ) from error
         shape = _input_shape(program, owner)
         module = program.module() if layer is None else torch.export.unflatten(program)
         return tapped(module.to(device), layer, owner), shape
 
 
 def _kind_of(path: Path) -> str:
-    """"export" or "torchscript", by the entries of the archive. Raises DataError for anything else, a pickle above all."""
+    """The kind of a model file by the entries of its archive: "export" or "torchscript".
+
+    Raises DataError for any other file, above all for a pickle.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             inner = {name.partition("/")[2] for name in archive.namelist()}
     except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{printable(path)}: is neither a torch.export nor a TorchScript file", hint=_EXPORT_HINT) from error
+        raise DataError(
+            f"{printable(path)}: is neither a torch.export nor a TorchScript file", hint=_EXPORT_HINT
+        ) from error
     if "archive_format" in inner or "serialized_exported_program.json" in inner:
         return "export"
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
         return "torchscript"
-    what = "holds a pickle (torch.save), which is never loaded" if "data.pkl" in inner else "is neither a torch.export nor a TorchScript file"
+    what = (
+        "holds a pickle (torch.save), which is never loaded"
+        if "data.pkl" in inner
+        else "is neither a torch.export nor a TorchScript file"
+    )
     raise DataError(f"{printable(path)}: {what}", hint=_EXPORT_HINT)
 
 

@@ -1,8 +1,9 @@
 """The last (or another) hidden state of a Hugging Face text model, pooled over its tokens.
 
+Weights are read from safetensors only, and no remote code runs.
+
 Source: mean pooling over the attention mask as in Reimers & Gurevych, EMNLP 2019, section 3; or the first token (cls).
-Weights from safetensors only, no remote code.
-Cost: that of the model, one thread a batch, batches of texts of like length side by side.
+Cost: the cost of the model. Each batch runs on one thread; batches of texts of similar length run in parallel.
 """
 
 from __future__ import annotations
@@ -21,9 +22,19 @@ _LONGEST = 1 << 20
 
 @embedder(takes={"text"})
 def transformers(
-    argument: str, request: Request, *, pooling: Literal["mean", "cls"] = "mean", max_length: int | None = None, revision: str | None = None
+    argument: str,
+    request: Request,
+    *,
+    pooling: Literal["mean", "cls"] = "mean",
+    max_length: int | None = None,
+    revision: str | None = None,
 ) -> Encoder:
-    """`transformers:NAME_OR_PATH`. `--layer K` takes the hidden state after block K (0: the embeddings); default the last."""
+    """`transformers:NAME_OR_PATH` loads a model from the hub or from a folder.
+
+    `--layer K` takes the hidden state after block K, 0 the embeddings, a negative K counts from the end; the default is
+    the last hidden state. pooling: over the tokens of a text. max_length: the number of tokens kept of a text.
+    revision: the commit of the hub.
+    """
     owner = "transformers"
     check_name(argument, owner)
     library = require("transformers")
@@ -32,7 +43,9 @@ def transformers(
     silence(library)
     try:
         tokenizer = library.AutoTokenizer.from_pretrained(argument, revision=revision, trust_remote_code=False)
-        model = library.AutoModel.from_pretrained(argument, revision=revision, trust_remote_code=False, use_safetensors=True)
+        model = library.AutoModel.from_pretrained(
+            argument, revision=revision, trust_remote_code=False, use_safetensors=True
+        )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise cannot_load(argument, owner, error) from error
     model = model.to(device).eval()
@@ -73,12 +86,17 @@ def _layer(text: str | None, config: Any, owner: str) -> int | None:
     except ValueError:
         layer = count + 1
     if not -count - 1 <= layer <= count:
-        raise UsageError(f"{owner}: --layer must be a number from 0 (embeddings) to {count} (last block), or negative from the end, got '{text}'")
+        raise UsageError(
+            f"{owner}: --layer must be a number from 0 (embeddings) to {count} (last block), "
+            f"or negative from the end, got '{text}'"
+        )
     return layer
 
 
 def _token_limit(asked: int | None, tokenizer: Any, config: Any, owner: str) -> int:
-    known = [n for n in (tokenizer.model_max_length, getattr(config, "max_position_embeddings", None)) if n and n < _LONGEST]
+    known = [
+        n for n in (tokenizer.model_max_length, getattr(config, "max_position_embeddings", None)) if n and n < _LONGEST
+    ]
     limit = min(known, default=512)
     if asked is not None and not 1 <= asked <= limit:
         raise UsageError(f"{owner}: parameter 'max-length' must be from 1 to {limit} for this model, got {asked}")

@@ -1,13 +1,20 @@
-"""Training of hidden layers: mini-batch AdamW on the mean loss of the labelled rows, on one core. The only place of a head that needs torch.
+"""Training of hidden layers: mini-batch AdamW on the mean loss of the labelled rows, on one core.
 
-Features are centred, and each is divided by the root of its variance averaged with the mean variance: half-way between one scale for
-all (which leaves rare features unheard) and one scale each (which makes noise of them as loud as the rest). The scaling is folded into the
-first layer afterwards, so a network takes features as they are; targets of a regression are standardised likewise. The learning rate
-falls linearly to zero. The last layer starts at zero, and is only there to train the others: heads/mlp.py fits it anew. A branch that
-predicts losses can be trained along (heads/_pair_loss.py).
-Source: AdamW, Loshchilov & Hutter 2019; initial weights, He et al. 2015 (Glorot & Bengio 2010 for tanh); dropout, Srivastava et al. 2014;
-early stopping, Prechelt 1998. The scaling is our own.
-Cost: 6 n (D M + M C) flops an epoch in float64 for one hidden layer of M units. Memory: the rows, the weights four times.
+This is the only module of the heads that imports torch.
+
+Each feature is centred and divided by the square root of the average of two numbers: its own variance, and the mean
+variance of all features. The divisor lies half-way between two extremes. One scale for all features leaves rare
+features unheard; one scale for each feature makes features of pure noise as loud as the rest.
+The scaling is folded into the first layer after training, so the network takes unscaled features. Targets of a
+regression are standardised in the same way.
+
+The learning rate falls linearly to zero. The last layer starts at zero and serves only to train the hidden layers:
+heads/mlp.py fits a new one. A loss-prediction branch can be trained beside the network (heads/_pair_loss.py).
+
+Source: AdamW, Loshchilov & Hutter 2019; initial weights, He et al. 2015 (Glorot & Bengio 2010 for tanh); dropout,
+Srivastava et al. 2014; early stopping, Prechelt 1998. The scaling is our own.
+Cost: 6 n (D M + M C) flops an epoch in float64 for one hidden layer of M units.
+Memory: the rows, and four times the weights.
 """
 
 from __future__ import annotations
@@ -34,7 +41,13 @@ Loss = Literal["cross-entropy", "squared"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train. patience: epochs without a lower held-out loss after which to stop; None runs all epochs. aux: a branch to train beside."""
+    """The settings of one training run.
+
+    widths: units of each hidden layer. activation: relu, tanh or gelu. dropout: the probability that a unit is dropped.
+    weight_decay: of the weights; biases do not decay. epochs: the largest number of passes over the rows.
+    patience: the number of epochs without a lower held-out loss after which training stops; None runs all epochs.
+    aux: the settings of a loss-prediction branch to train beside the network; None trains no branch.
+    """
 
     widths: tuple[int, ...]
     activation: str
@@ -51,7 +64,11 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Trained:
-    """Hidden layers for features as they are given. epochs: how many led to them. held_out_loss: of the best epoch, with early stopping."""
+    """Trained hidden layers, which take unscaled features.
+
+    epochs: the number of epochs after which the layers had their weights. held_out_loss: the held-out loss of the best
+    epoch; None without early stopping. branch: the loss-prediction branch; None where none was trained.
+    """
 
     layers: tuple[Layer, ...]
     epochs: int
@@ -59,11 +76,14 @@ class Trained:
     branch: Branch | None = None
 
 
-def train(data: Training, schedule: Schedule, *, held_out: Training | None = None, start: NetworkHead | None = None) -> Trained:
-    """Train on `data`. held_out: what to stop by, where the schedule has patience. start: a head whose weights to begin at.
+def train(
+    data: Training, schedule: Schedule, *, held_out: Training | None = None, start: NetworkHead | None = None
+) -> Trained:
+    """Train hidden layers on `data`.
 
-    The same data, schedule and start give the same bits at any number of threads. Raises UnavailableError without torch, DataError
-    where the weights do not stay finite.
+    held_out: rows whose loss decides when to stop, where the schedule has a patience. start: a head to begin training
+    at its weights. The same data, schedule and start give the same bits at any number of threads.
+    Raises UnavailableError without torch, and DataError where the weights do not stay finite.
     """
     torch = require("torch")
     threads = torch.get_num_threads()
@@ -75,7 +95,7 @@ def train(data: Training, schedule: Schedule, *, held_out: Training | None = Non
 
 
 class _Scale:
-    """x -> (x - mean) / divisor, by weighted moments of the rows."""
+    """The map x -> (x - mean) / divisor, from weighted moments of the rows."""
 
     def __init__(self, X_LD: Float64, weights_L: Float64) -> None:
         self.mean_D = np.average(X_LD, axis=0, weights=weights_L)
@@ -84,11 +104,10 @@ class _Scale:
         self.divisor_D: Float64 = np.where(divisor_D > 0.0, divisor_D, 1.0)
 
     def __call__(self, X_LD: Float64) -> Float64:
-        out: Float64 = (X_LD - self.mean_D) / self.divisor_D
-        return out
+        return (X_LD - self.mean_D) / self.divisor_D
 
     def folded(self, layer: Layer) -> Layer:
-        """The layer over unscaled features that does what `layer` does over scaled ones."""
+        """The layer that computes from unscaled features what `layer` computes from scaled features."""
         W_MD = layer[0] / self.divisor_D
         return W_MD, layer[1] - W_MD @ self.mean_D
 
@@ -98,25 +117,31 @@ class _Scale:
 
 
 class _Descent:
-    """One run: parameters, what they are fitted to, and the optimiser."""
+    """One training run: the parameters, the rows that they are fitted to, and the optimiser."""
 
     def __init__(self, torch: ModuleType, data: Training, schedule: Schedule, start: NetworkHead | None) -> None:
         self._torch, self._schedule = torch, schedule
         self._scale = _Scale(data.X_LD.astype(np.float64), data.weights_L)
-        self._target_scale = None if data.n_classes is not None else _Scale(data.y_L[:, None].astype(np.float64), data.weights_L)
+        self._target_scale = (
+            None if data.n_classes is not None else _Scale(data.y_L[:, None].astype(np.float64), data.weights_L)
+        )
         self._rows = self._tensors(data)
         layers = self._initial(data) if start is None else self._unfolded(start)
         self._parameters = [torch.tensor(array, requires_grad=True) for layer in layers for array in layer]
         self._branch = None if schedule.aux is None else self._new_branch(schedule.aux, start)
         parts = [self._parameters, *([] if self._branch is None else [self._branch.parameters])]
-        decays = (schedule.weight_decay, 0.0)  # of weights and of biases, which take turns
+        # Each list of parameters holds weights and biases in turn. Only the weights decay.
+        decays = (schedule.weight_decay, 0.0)
         groups = [{"params": part[i::2], "weight_decay": decay} for part in parts for i, decay in enumerate(decays)]
         self._optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate)
         self._masks = torch.Generator().manual_seed(schedule.seed)
         self._orders = stream(schedule.seed, 1)
 
     def run(self, held_out: Training | None) -> Trained:
-        """All epochs, or until the held-out loss has not fallen for as many as the patience."""
+        """Run all epochs, or stop once the held-out loss has not fallen for `patience` epochs.
+
+        Return the weights of the best epoch where `held_out` is given, else the weights of the last epoch.
+        """
         best, best_epoch, kept = np.inf, 0, None
         watched = None if held_out is None else self._tensors(held_out)
         for epoch in range(self._schedule.epochs):
@@ -131,7 +156,10 @@ class _Descent:
                 break
         values = [p.detach().numpy().copy() for p in (self._everything if kept is None else kept)]
         if not all(np.isfinite(value).all() for value in values):
-            raise DataError("the hidden layers did not stay finite in training", hint="lower -p learning-rate, or normalise the features")
+            raise DataError(
+                "the hidden layers did not stay finite in training",
+                hint="lower -p learning-rate, or normalise the features",
+            )
         main, beside = values[: len(self._parameters)], values[len(self._parameters) :]
         hidden = list(zip(main[0::2], main[1::2]))[:-1]
         hidden[0] = self._scale.folded(hidden[0])
@@ -140,7 +168,7 @@ class _Descent:
 
     @property
     def _everything(self) -> list[Any]:
-        """All parameters: the network's, then those of the branch."""
+        """All parameters: first of the network, then of the branch."""
         return [*self._parameters, *([] if self._branch is None else self._branch.parameters)]
 
     def _epoch(self, epoch: int) -> None:
@@ -154,7 +182,10 @@ class _Descent:
             self._optimiser.step()
 
     def _objective(self, rows: Int64, share: float) -> Any:
-        """What a step descends on: the weighted mean loss of rows, weights measured by their mean over all rows, and what the branch adds."""
+        """The objective of one step: the weighted mean loss of `rows`, plus the loss of the branch.
+
+        Weights are divided by their mean over all rows. share: the fraction of the epochs that is over.
+        """
         X, targets, weights = (tensor[self._torch.from_numpy(rows)] for tensor in self._rows)
         hidden, scale = self._hidden(X, dropout=True), self._rows[2].mean()
         losses = self._losses(hidden[-1], targets)
@@ -162,12 +193,12 @@ class _Descent:
         return main if self._branch is None else main + self._branch.loss([X, *hidden], losses, weights / scale, share)
 
     def _loss(self, data: tuple[Any, Any, Any]) -> Any:
-        """The weighted mean loss of all rows, without dropout."""
+        """The weighted mean loss of the rows of `data`, without dropout."""
         X, targets, weights = data
         return (weights * self._losses(self._hidden(X, dropout=False)[-1], targets)).mean() / weights.mean()
 
     def _losses(self, last: Any, targets: Any) -> Any:
-        """The loss of every row, by the outputs of the last hidden layer."""
+        """The loss of every row, from the outputs of the last hidden layer."""
         outputs = last @ self._parameters[-2].T + self._parameters[-1]
         if self._schedule.loss == "squared":
             return 0.5 * ((outputs - targets) ** 2).sum(dim=1)
@@ -185,7 +216,7 @@ class _Descent:
         return found
 
     def _tensors(self, data: Training) -> tuple[Any, Any, Any]:
-        """(features, targets, weights) as the network sees them."""
+        """The scaled features, the targets and the weights of the rows, as tensors."""
         if data.n_classes is not None:
             targets_LC: Array = one_hot(data.y_L, data.n_classes)
         else:
@@ -203,7 +234,7 @@ class _Descent:
         return [*layers, (np.zeros((C, self._schedule.widths[-1])), np.zeros(C))]
 
     def _new_branch(self, aux: Auxiliary, start: NetworkHead | None) -> BranchDescent:
-        """A branch at its first weights, or at those of `start`, as they act on scaled features."""
+        """A branch with its first weights: drawn, or the weights of `start` turned to act on scaled features."""
         begin = None if start is None else start.branch
         if begin is not None and begin.taps_input:
             begin = replace(begin, taps=(self._scale.unfolded(begin.taps[0]), *begin.taps[1:]))
@@ -211,7 +242,7 @@ class _Descent:
         return BranchDescent(self._torch, aux, dims, self._schedule.seed, begin)
 
     def _unfolded(self, start: NetworkHead) -> list[Layer]:
-        """The layers of a fitted head as they act on scaled features, towards scaled targets."""
+        """The layers of a fitted head, turned to take scaled features and to predict scaled targets."""
         W_CM, b_C = start.W_CD1[:, :-1], start.W_CD1[:, -1]
         if self._target_scale is not None:
             W_CM, b_C = W_CM / self._target_scale.divisor_D, self._target_scale(b_C[None])[0]

@@ -1,8 +1,10 @@
-"""What a head is: a model of the label on top of frozen features, linear in its last layer.
+"""The contract of heads. A head is a model of the label on top of frozen features, linear in its last layer.
 
-A head module holds one function, named as its file and decorated with `@head(...)`, from `Training` data to a fitted head. The
-last layer is always linear, so a posterior over it, its updates and the gradient embeddings of the strategies are written once;
-a head with hidden layers only changes `last_layer`, the features that this layer sees.
+A head module holds one function, named as its file and decorated with `@head(...)`, from `Training` data to a fitted
+head. The last layer is always linear. So the posteriors over the last layer, their updates and the gradient embeddings
+of the strategies are written once; a head with hidden layers only changes `last_layer`, the inputs of the last layer.
+
+M is the width of the last hidden layer (M = D in a linear head), and D1 here stands for M + 1.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from alcli.posteriors._contract import Link
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# Rows that are multiplied together: few enough that their float64 copy stays in the cache.
 CACHED_ROWS = 1024
 
 
 @dataclass(frozen=True)
 class Training:
-    """Labelled rows.
+    """Labelled rows to fit a head to.
 
     X_LD: features, float32 or float64. y_L: int64 class numbers, or float64 targets in a regression.
     weights_L: float64, positive, 1 for an ordinary row. n_classes: None in a regression; a class may have no row.
@@ -40,10 +43,11 @@ class Training:
 
     @property
     def n(self) -> int:
+        """The number of rows."""
         return len(self.X_LD)
 
     def rows(self, index: Array) -> Training:
-        """The rows of `index` (numbers or a mask)."""
+        """The rows that `index` chooses, by number or by a mask."""
         return Training(self.X_LD[index], self.y_L[index], self.weights_L[index], self.n_classes)
 
 
@@ -52,43 +56,43 @@ class Head(Protocol):
 
     @property
     def kind(self) -> str:
-        """The name it is found by, such as softmax."""
+        """The name of the head's family, such as softmax."""
 
     @property
     def W_CD1(self) -> Float64:
-        """The last layer: C rows of weights over phi = [last hidden features; 1]."""
+        """The last layer, float64 [C, D1]: the weights over phi = [outputs of the last hidden layer; 1]."""
 
     @property
     def prior_precision(self) -> float:
-        """What half the squared norm of the weights is multiplied by in the objective."""
+        """The factor of half the squared norm of the weights in the objective."""
 
     @property
     def diagnostics(self) -> Mapping[str, float]:
-        """What the fit reports: log_evidence, iterations, gradient_norm ..."""
+        """Figures of the fit: log_evidence, iterations, gradient_norm ..."""
 
     @property
     def link(self) -> Link:
-        """How logits become expected targets: softmax, or identity where the loss is squared."""
+        """The map from logits to expected targets: softmax, or identity under squared loss."""
 
     @property
     def regression(self) -> bool:
-        """Whether labels are numbers."""
+        """True where labels are numbers."""
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by to become those of probabilities."""
+        """The temperature T of class probabilities, softmax(logits / T)."""
 
     @property
     def noise_variance(self) -> float:
-        """Of the targets under squared loss; 1 for a softmax."""
+        """The variance of the noise on the targets under squared loss; 1 under softmax."""
 
     @property
     def dim(self) -> int:
-        """D of the features it takes."""
+        """D, the length of the features that the head takes."""
 
     @property
     def layers(self) -> tuple[tuple[Float64, Float64], ...]:
-        """The hidden layers (W_MD, b_M) from the features on: h becomes activation(W h + b). None in a linear head."""
+        """The hidden layers (W_MD, b_M), the first on the features; h becomes activation(W h + b). () if linear."""
 
     @property
     def activation(self) -> str:
@@ -96,33 +100,33 @@ class Head(Protocol):
 
     @property
     def branch(self) -> Branch | None:
-        """What predicts the loss of a row from the hidden layers, where it was trained."""
+        """The branch that predicts the loss of a row from the hidden layers; None where none was trained."""
 
     def hidden(self, X_BD: Floats) -> Floats:
-        """The inputs of the last layer without the bias column, [B, M]; X_BD itself, not copied, in a linear head."""
+        """The inputs of the last layer without the bias column, [B, M]; X_BD itself, not a copy, in a linear head."""
 
     def last_layer(self, X_BD: Floats) -> Float64:
-        """phi, the inputs of the last layer with the bias column, shape [B, D1]."""
+        """The inputs phi of the last layer with the bias column, float64 [B, D1]."""
 
     def logits(self, X_BD: Floats) -> Float64:
-        """Outputs of the last layer, shape [B, C]."""
+        """The outputs of the last layer, float64 [B, C], not divided by the temperature."""
 
     def with_last_layer(self, W_CD1: Float64) -> Self:
         """The same head with another last layer."""
 
     def with_diagnostics(self, **values: float) -> Self:
-        """The same head that reports some values more."""
+        """The same head with `values` added to its diagnostics."""
 
     def arrays(self) -> dict[str, Array]:
-        """Everything needed to rebuild it, beside `settings`."""
+        """The tensors from which, with `settings`, the head is rebuilt."""
 
     def settings(self) -> dict[str, Any]:
-        """JSON values needed to rebuild it."""
+        """The JSON values from which, with `arrays`, the head is rebuilt."""
 
 
 @dataclass(frozen=True)
 class LinearHead:
-    """A head without hidden layers: phi = [h; 1]. Memory C·D1 float64."""
+    """A head without hidden layers: phi = [features; 1]. Memory: C D1 float64 numbers."""
 
     kind: str
     W_CD1: Float64
@@ -156,9 +160,10 @@ class LinearHead:
         return with_bias(X_BD)
 
     def logits(self, X_BD: Floats) -> Float64:
-        # float64 throughout: float32 products depend on the height of the block and on the processor.
-        # Few rows at a time keep the widened copy in the cache instead of in fresh pages: a third of the time. The BLAS
-        # has one thread: two would wait for each other after each of these small products, and give other bits.
+        # All products are float64: the bits of float32 products depend on the height of the block and on the processor.
+        # Few rows at a time keep the float64 copy in the cache instead of in fresh pages, which takes a third of the
+        # time. The BLAS runs on one thread: two threads would wait for each other after each small product, and would
+        # give other bits.
         logits_BC = np.empty((len(X_BD), len(self.W_CD1)))
 
         def work(first: int, last: int) -> None:
@@ -186,7 +191,7 @@ class LinearHead:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
-        """Rebuild what `arrays` and `settings` describe. Raises DataError naming the tensor or setting that is wrong."""
+        """Rebuild a head from its tensors and settings. Raises DataError that names a missing or wrong entry."""
         shape = stored.count(settings, "outputs"), stored.count(settings, "dim") + 1
         diagnostics = stored.section(settings, "diagnostics")
         return cls(
@@ -203,24 +208,29 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class HeadFamily:
-    """What a head module declares: its fitting function and the tasks it can do.
+    """A head module's declaration: its fitting function and the tasks of the head.
 
-    random: it takes `seed`, and where it ends depends on where it starts.
+    tasks: a subset of "classification" and "regression". random: the fitting function takes `seed`, and the fitted
+    weights depend on the weights at the start. restore: rebuilds a head from its tensors and settings.
     """
 
     fit: Callable[..., Head]
-    tasks: frozenset[str]  # of "classification", "regression"
+    tasks: frozenset[str]
     random: bool = False
     restore: Callable[[Mapping[str, Array], Mapping[str, Any]], Head] = LinearHead.from_arrays
 
 
 def head(
-    *, tasks: set[str], random: bool = False, restore: Callable[[Mapping[str, Array], Mapping[str, Any]], Head] = LinearHead.from_arrays
+    *,
+    tasks: set[str],
+    random: bool = False,
+    restore: Callable[[Mapping[str, Array], Mapping[str, Any]], Head] = LinearHead.from_arrays,
 ) -> Callable[[F], F]:
-    """Declare a function (data: Training, prior_precision: float | None, start: Head | None, *, [seed,] options) -> Head.
+    """Declare the fitting function of a head: (data, prior_precision, start, *, [seed,] options) -> Head.
 
-    prior_precision None means auto, start None a cold start. Keyword-only parameters are the options a user can set. random: it
-    takes `seed`. restore: rebuilds a head from its arrays and settings.
+    data: `Training`. prior_precision: a float, or None to have the function choose it. start: a fitted head to begin
+    at, or None for a cold start.
+    Keyword-only parameters are the options that a user can set. tasks, random, restore: see `HeadFamily`.
     """
 
     def attach(function: F) -> F:
@@ -231,6 +241,5 @@ def head(
 
 
 def family_of(module: ModuleType) -> HeadFamily:
-    """The family that a module of this folder declares."""
-    found: HeadFamily = getattr(module, module.__name__.rpartition(".")[2]).head
-    return found
+    """The family that a head module declares."""
+    return getattr(module, module.__name__.rpartition(".")[2]).head

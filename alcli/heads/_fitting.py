@@ -1,7 +1,8 @@
-"""Fit everything a head file holds: the head, its posterior, the curvature of updates and the temperature.
+"""The fit of all parts of a head file: the head, its posterior, the curvature of updates and the temperature.
 
 Source: temperature scaling, Guo et al. 2017, on out-of-fold logits; curvature in heads/_tuning.py.
-Cost: the head's own; calibration refits it once a fold, tuning once, each from the fitted weights where these are an only optimum.
+Cost: the fit of the head. Calibration refits the head once a fold, tuning refits it once. Each refit begins at the
+fitted weights where the objective has a single optimum.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ N_FOLDS = 5
 
 @dataclass(frozen=True)
 class FitSpec:
-    """What to fit; can be pickled. head, posterior: as loaded by name. options: of the head's fitting function.
+    """The choices of a fit; can be pickled.
 
-    posterior_options: keyword arguments of its fit beyond those of the contract. prior_precision, curvature: None chooses them from
-    the data. gamma: the step size of linearised updates (10, with curvature 1, is that of the paper), None for exact ones.
+    head, posterior: the declarations that the names load; posterior None fits no posterior.
+    prior_precision, curvature: None chooses the value from the data. calibrate: "temperature" fits the temperature.
+    options: of the head's fitting function. posterior_options: keyword arguments of the posterior's `fit` that the
+    contract of posteriors does not name.
+    gamma: the step size of linearised updates, None for exact updates. The published pair is gamma 10, curvature 1.
     """
 
     head: HeadFamily
@@ -44,11 +48,11 @@ class FitSpec:
 
     @property
     def predicts_losses(self) -> bool:
-        """Whether the head is to have a loss-prediction branch."""
+        """True where the head will have a loss-prediction branch."""
         return bool(self.options.get("aux_loss"))
 
     def fit_head(self, data: Training, *, prior_precision: float | None, start: Head | None) -> Head:
-        """The head alone."""
+        """Fit the head alone, without a posterior or a temperature."""
         seed = {"seed": self.seed} if self.head.random else {}
         return self.head.fit(data, prior_precision=prior_precision, start=start, **seed, **self.options)
 
@@ -56,30 +60,41 @@ class FitSpec:
 def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_update: bool = True) -> Model:
     """Fit a model to labelled rows.
 
-    start: a model of the same classes to begin at (warm start). tune_update: False leaves the curvature at the safe one.
-    Raises DataError when the rows cannot be learnt from, UsageError when the head cannot do the task.
+    start: a model of the same classes to begin at (warm start). tune_update: False takes the posterior's default
+    curvature instead of measuring it.
+    Raises DataError when the rows cannot be learnt from, and UsageError when the head cannot do the task.
     """
     _check_task(data, spec)
     fitted = spec.fit_head(data, prior_precision=spec.prior_precision, start=None if start is None else start.head)
 
     def refit(rows: Training) -> Head:
-        # A head that depends on its start would remember the rows left out.
+        # A random head that began at the fitted weights would remember the held-out rows.
         return spec.fit_head(rows, prior_precision=fitted.prior_precision, start=None if spec.head.random else fitted)
 
     head, posterior = fitted, None
     if spec.posterior is not None:
         mean_CD1, posterior = spec.posterior.fit(
-            fitted.W_CD1, evidence_of(fitted, data), prior_precision=fitted.prior_precision,
+            fitted.W_CD1,
+            evidence_of(fitted, data),
+            prior_precision=fitted.prior_precision,
             curvature=_curvature(data, spec, fitted, refit, tune_update),
-            noise_variance=fitted.noise_variance if fitted.link == "identity" else None, seed=spec.seed, **spec.posterior_options,
+            noise_variance=fitted.noise_variance if fitted.link == "identity" else None,
+            seed=spec.seed,
+            **spec.posterior_options,
         )
         head = fitted.with_last_layer(mean_CD1).with_diagnostics(**posterior.figures)
     model = Model(head, posterior, fitted.temperature, spec.gamma)
     return model if spec.calibrate == "none" else calibrated(model, data, refit, seed=spec.seed)
 
 
-def _curvature(data: Training, spec: FitSpec, fitted: Head, refit: Callable[[Training], Head], tune_update: bool) -> float:
-    """As the user says; else exact under squared loss; else measured, where updates are exact; else the posterior's default."""
+def _curvature(
+    data: Training, spec: FitSpec, fitted: Head, refit: Callable[[Training], Head], tune_update: bool
+) -> float:
+    """The curvature of updates.
+
+    The user's value comes first; then 1, the exact value, under squared loss and without a posterior. It is measured
+    where updates are exact and `tune_update` asks for it. Otherwise it is the posterior's default.
+    """
     if spec.posterior is None or fitted.link == "identity" or spec.curvature is not None:
         return EXACT if spec.curvature is None else spec.curvature
     if tune_update and spec.gamma is None:
@@ -90,8 +105,9 @@ def _curvature(data: Training, spec: FitSpec, fitted: Head, refit: Callable[[Tra
 def calibrated(model: Model, data: Training, refit: Callable[[Training], Head], *, seed: int) -> Model:
     """The model with the temperature that fits out-of-fold logits best.
 
-    Unchanged where more than half of the rows are alone in their class, since held-out rows would then have no class to be
-    found in; the diagnostic `calibration_rows` says how many rows took part.
+    The temperature stays as it is where more than half of the rows are the only row of their class: a held-out row
+    would then have a class that the refitted head has not seen. The diagnostic `calibration_rows` counts the rows that
+    took part, 0 where the temperature is unchanged.
     """
     counts_C = np.bincount(data.y_L)
     folds_L = stratified_folds(data.y_L, N_FOLDS, seed=seed)
@@ -103,14 +119,23 @@ def calibrated(model: Model, data: Training, refit: Callable[[Training], Head], 
     for k in trainable:
         logits_LC[folds_L == k] = refit(data.rows(folds_L != k)).logits(data.X_LD[folds_L == k])
     temperature = fit_temperature(logits_LC[used_L], data.y_L[used_L], data.weights_L[used_L])
-    return replace(model, temperature=temperature, head=model.head.with_diagnostics(calibration_rows=float(used_L.sum())))
+    return replace(
+        model, temperature=temperature, head=model.head.with_diagnostics(calibration_rows=float(used_L.sum()))
+    )
 
 
 def _check_task(data: Training, spec: FitSpec) -> None:
     task = "regression" if data.n_classes is None else "classification"
     if task not in spec.head.tasks:
-        raise UsageError(f"this head does {' and '.join(sorted(spec.head.tasks))}, the labels ask for {task}", hint="choose another --head")
+        raise UsageError(
+            f"this head does {' and '.join(sorted(spec.head.tasks))}, the labels ask for {task}",
+            hint="choose another --head",
+        )
     if task == "regression" and spec.calibrate == "temperature":
-        raise UsageError("--calibrate temperature is for class labels, these are numbers", hint="use --calibrate none")
+        raise UsageError(
+            "--calibrate temperature is for class labels, and the labels are numbers", hint="use --calibrate none"
+        )
     if data.n == 0:
-        raise DataError("there are no labelled rows to fit a head to", hint="give labels with -l, or a label column in the pool")
+        raise DataError(
+            "there are no labelled rows to fit a head to", hint="give labels with -l, or a label column in the pool"
+        )

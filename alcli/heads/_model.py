@@ -1,10 +1,13 @@
-"""A fitted head with its posterior, temperature and step size: what is stored, predicts, and absorbs labels.
+"""A model: a fitted head with its posterior, temperature and step size. It predicts, absorbs labels, and is stored.
 
-Immutable. Everything a head file holds comes from `arrays` and `settings`; `from_arrays` trusts neither.
-Source: mean-field prediction softmax(z / sqrt(1 + pi/8 s)), MacKay 1992; Lu, Ie & Sha 2020. Where classes have variances of their
-own, s is their mean under softmax(z), so that the predicted class never changes and confidence only falls.
-Cost: predictions one product with the last layer, plus the posterior's variance in `predictive`, or one product a member of an ensemble;
-one product a draw in `predictive_samples`.
+A model is immutable. A head file holds its `arrays` and `settings`; `from_arrays` checks both.
+M is the width of the last hidden layer (M = D in a linear head), and D1 here stands for M + 1.
+
+Source: mean-field prediction softmax(z / sqrt(1 + pi/8 s)), MacKay 1992; Lu, Ie & Sha 2020. z are the logits and s is
+their variance. Where the classes differ in variance, s is the mean variance under softmax(z); so the predicted class
+never changes and confidence only falls.
+Cost: a prediction takes one product with the last layer. `predictive` adds the posterior's variance, or one product
+for each member of an ensemble; `predictive_samples` takes one product for each draw.
 """
 
 from __future__ import annotations
@@ -24,12 +27,15 @@ from alcli.numerics.network import Network
 from alcli.posteriors._contract import Evidence, Mode, Posterior
 
 MEAN_FIELD = np.pi / 8
-_DRAWN_FLOATS = 1 << 22  # 32 MB of draws at a time
+_DRAWN_FLOATS = 1 << 22  # numbers of the draws that are held at a time: 32 MiB
 
 
 @dataclass(frozen=True)
 class Model:
-    """See the module. temperature: what logits are divided by. gamma: the step size of linearised updates, None for exact ones."""
+    """A fitted head with its posterior.
+
+    temperature: the logits are divided by it. gamma: the step size of linearised updates, None for exact updates.
+    """
 
     head: Head
     posterior: Posterior | None = None
@@ -38,48 +44,61 @@ class Model:
 
     @property
     def n_classes(self) -> int | None:
-        """None in a regression."""
+        """C, the number of classes; None in a regression."""
         return None if self.head.regression else len(self.head.W_CD1)
 
     @property
     def dim(self) -> int:
-        """D of the features it takes."""
+        """D, the length of the features that the head takes."""
         return self.head.dim
 
     def logits(self, X_BD: Floats) -> Float64:
-        """Outputs of the last layer divided by the temperature, [B, C]. Raises DataError when X has another D."""
+        """Outputs of the last layer divided by the temperature, float64 [B, C].
+
+        Raises DataError when the features have another length D than the head takes.
+        """
         if X_BD.shape[1] != self.dim:
-            raise DataError(f"the head takes features of length {self.dim}, these have {X_BD.shape[1]}",
-                            hint="use the pool that the head was fitted on, or fit a new head")
+            raise DataError(
+                f"the head takes features of length {self.dim}, these have {X_BD.shape[1]}",
+                hint="use the pool that the head was fitted on, or fit a new head",
+            )
         logits_BC = self.head.logits(X_BD)
         logits_BC /= self.temperature
         return logits_BC
 
     def hidden(self, X_BD: Floats) -> Floats:
-        """The inputs of the last layer without the bias column, [B, M], in the dtype of X; X itself, not copied, in a linear head."""
+        """The inputs of the last layer without the bias column, [B, M], in the dtype of X_BD.
+
+        In a linear head this is X_BD itself, not a copy.
+        """
         return self.head.hidden(X_BD).astype(X_BD.dtype, copy=False)
 
     def log_probs(self, X_BD: Floats) -> Float64:
-        """Log class probabilities of the trained weights alone, [B, C]."""
+        """Log class probabilities under the fitted weights, float64 [B, C]; the posterior plays no part."""
         return log_softmax(self.logits(X_BD))
 
     def trained_log_probs(self, X_BD: Floats) -> Float64:
-        """`log_probs` at the temperature that the weights were trained at, [B, C]: what gradients of the loss are made of."""
+        """`log_probs` at the temperature of the training loss, float64 [B, C]: they give the gradients of that loss."""
         return log_softmax(self.logits(X_BD) * (self.temperature / self.head.temperature))
 
     def logit_variance(self, X_BD: Floats) -> Float64:
-        """Posterior variance of `logits`, [B, C], or [B, 1] where all classes share it. Raises DataError without a posterior."""
+        """Posterior variance of `logits`, float64 [B, C], or [B, 1] where all classes share one variance.
+
+        Raises DataError without a posterior.
+        """
         return require_posterior(self).variance(self.head.W_CD1, self.head.last_layer(X_BD)) / self.temperature**2
 
     def label_variance(self, X_BD: Floats) -> Float64:
-        """Variance of the label in a regression, [B]: that of the noise, and that of the mean under the posterior if there is one."""
+        """Variance of the label in a regression, float64 [B]: the noise, plus any posterior variance of the mean."""
         noise_B = np.full(len(X_BD), self.head.noise_variance)
         return noise_B if self.posterior is None else noise_B + self.logit_variance(X_BD)[:, 0]
 
     def draw(self, n_samples: int, *, seed: int) -> Float64:
-        """Last layers drawn from the posterior, [S, C, D1], no draw twice. Raises DataError without a posterior. Memory: S C D1 floats.
+        """Draw last layers from the posterior, float64 [S, C, D1].
 
-        A class's draws lie together in memory, which is what `sample_log_probs` multiplies by.
+        No draw comes twice: a posterior with fewer distinct draws than n_samples gives each of them once.
+        The draws of one class lie together in memory, as the product in `sample_log_probs` needs them.
+        Memory: S C D1 numbers. Raises DataError without a posterior.
         """
         posterior = require_posterior(self)
         n_distinct = n_samples if posterior.distinct is None else min(n_samples, posterior.distinct)
@@ -87,21 +106,30 @@ class Model:
         return np.ascontiguousarray(W_SCD1.transpose(1, 0, 2)).transpose(1, 0, 2)
 
     def sample_log_probs(self, X_BD: Floats, W_SCD1: Float64) -> Float64:
-        """Log class probabilities under each of the last layers, [B, S, C]. Cost: one product of 2 B D1 S C flops, B S C exponentials."""
+        """Log class probabilities under each of the S last layers, float64 [B, S, C].
+
+        Cost: one product of 2 B D1 S C flops, and B S C exponentials.
+        """
         S, C, D1 = W_SCD1.shape
-        log_probs_BCS: Float64 = (self.head.last_layer(X_BD) @ W_SCD1.transpose(1, 0, 2).reshape(C * S, D1).T).reshape(len(X_BD), C, S)
+        # The normalisation over classes works on whole vectors of draws, because draws are the last axis.
+        log_probs_BCS: Float64 = (self.head.last_layer(X_BD) @ W_SCD1.transpose(1, 0, 2).reshape(C * S, D1).T).reshape(
+            len(X_BD), C, S
+        )
         log_probs_BCS /= self.temperature
-        log_probs_BCS -= log_probs_BCS.max(axis=1, keepdims=True)  # over classes, a vector of draws at a time
+        log_probs_BCS -= log_probs_BCS.max(axis=1, keepdims=True)
         log_probs_BCS -= np.log(np.exp(log_probs_BCS).sum(axis=1, keepdims=True))
         return log_probs_BCS.transpose(0, 2, 1)
 
     def predictive(self, X_BD: Floats) -> Float64:
-        """Log class probabilities averaged over the posterior, [B, C]; `log_probs` without a posterior.
+        """Log class probabilities averaged over the posterior, float64 [B, C]; `log_probs` without a posterior.
 
-        Exact where there are finitely many draws (the members of an ensemble), otherwise mean-field. Of two classes that is the binary
-        probit sigmoid(a / sqrt(1 + pi/8 v)), a the difference of their logits, with the variance of one logit for v. The variance of a
-        itself is s1 + s2 - 2 cov: the same where logits correlate by 1/2, twice as much where they are independent, as in the shared forms.
-        There mean-field is too sure by up to 0.03 at s = 1 and 0.05 at s = 4, the probit of a off by 0.01 (against quadrature).
+        The average is exact where there are finitely many draws (the members of an ensemble), otherwise mean-field.
+
+        For two classes, mean-field is the binary probit sigmoid(a / sqrt(1 + pi/8 v)). Here a is the difference of the
+        two logits and v is the variance of one logit. The variance of a itself is s1 + s2 - 2 cov. It equals v where
+        the logits correlate by 1/2, and 2 v where they are independent, as they are in a posterior with one covariance
+        for all classes. For independent logits, mean-field probabilities are too sure by up to 0.03 at s = 1 and by up
+        to 0.05 at s = 4. The probit with the variance of a is off by 0.01. Both errors are measured against quadrature.
         """
         logits_BC = self.logits(X_BD)
         if self.posterior is not None and self.posterior.distinct is not None:
@@ -114,26 +142,35 @@ class Model:
         return log_softmax(logits_BC)
 
     def predictive_samples(self, X_BD: Floats, n_samples: int, *, seed: int = 0) -> Float64:
-        """Log of the class probabilities averaged over n_samples joint draws of the last layer (Monte Carlo), [B, C]."""
+        """Log of the class probabilities averaged over n_samples draws of the last layer, float64 [B, C]."""
         return weighted_predictive(self, X_BD, np.full(n_samples, 1.0 / n_samples), seed=seed)
 
     def predicted_loss(self, X_BD: Floats) -> Float64:
-        """What the loss-prediction branch says of each row, [B]; larger is worse, and nothing else is meant. Raises UsageError without a branch."""
+        """The loss of each row as the loss-prediction branch predicts it, float64 [B].
+
+        Only the order has a meaning: a larger value means a larger loss. Raises UsageError without a branch.
+        """
         head = self.head
         if head.branch is None:
-            raise UsageError("the head has no loss-prediction branch", hint="fit one with `alcli fit-head --head mlp -p aux-loss=true`")
+            raise UsageError(
+                "the head has no loss-prediction branch",
+                hint="fit one with `alcli fit-head --head mlp -p aux-loss=true`",
+            )
         network = Network(head.layers, head.activation, head.W_CD1)
         starts = range(0, len(X_BD), CACHED_ROWS)
-        return np.concatenate([np.empty(0), *(head.branch.predict(network.forward(X_BD[i : i + CACHED_ROWS])[0]) for i in starts)])
+        return np.concatenate(
+            [np.empty(0), *(head.branch.predict(network.forward(X_BD[i : i + CACHED_ROWS])[0]) for i in starts)]
+        )
 
     def mean(self, X_BD: Floats) -> Float64:
-        """The predicted target of a regression, [B]."""
+        """The predicted target of a regression, float64 [B]."""
         return self.logits(X_BD)[:, 0]
 
     def update(self, data: Training, *, gamma: float | None = None, mode: Mode = "sequential") -> Model:
-        """Absorb new labelled rows by the second-order rule. gamma: None takes that of the model.
+        """Absorb new labelled rows by the second-order update. gamma: None takes the gamma of the model.
 
-        Refitting needs all labels and the head's family: call `fit` with `start=` this model. Raises DataError without a posterior.
+        A refit needs all labels and the head's family: call `fit` of heads/_fitting.py with this model as `start`.
+        Raises DataError without a posterior.
         """
         step = self.gamma if gamma is None else gamma
         posterior = require_posterior(self)
@@ -141,15 +178,19 @@ class Model:
         return replace(self, head=self.head.with_last_layer(W_CD1), posterior=posterior)
 
     def remove(self, data: Training) -> Model:
-        """Give back rows, with the labels and weights they were absorbed with. What is exact is said by the posterior's `remove`.
+        """Remove absorbed rows; `data` has the labels and weights that the rows were absorbed with.
 
-        Raises DataError without a posterior, where it cannot give rows back, and where it does not hold them.
+        The `remove` of each posterior states how exact the result is.
+        Raises DataError without a posterior, where it cannot remove rows, and for rows that it does not hold.
         """
         W_CD1, posterior = require_posterior(self).remove(self.head.W_CD1, evidence_of(self.head, data))
         return replace(self, head=self.head.with_last_layer(W_CD1), posterior=posterior)
 
     def with_new_classes(self, n: int) -> Model:
-        """The model with n classes more, behind the others, of zero weights: their first labels pull them up. Raises DataError in a regression."""
+        """The model with n more classes of zero weights, numbered after the known ones; their first labels move them.
+
+        Raises DataError in a regression.
+        """
         if self.head.regression:
             raise DataError("a regression has no classes to add")
         W_CD1 = np.pad(self.head.W_CD1, ((0, n), (0, 0)))
@@ -157,27 +198,40 @@ class Model:
         return replace(self, head=self.head.with_last_layer(W_CD1), posterior=posterior)
 
     def arrays(self) -> dict[str, Array]:
-        """Tensors by name: `head.*` and `posterior.*`."""
+        """Tensors to store, by name: `head.*` and `posterior.*`."""
         parts = {"head": self.head.arrays(), "posterior": {} if self.posterior is None else self.posterior.arrays()}
         return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
 
     def settings(self) -> dict[str, Any]:
-        """JSON values: temperature, gamma, and the settings of head and posterior (null without one)."""
+        """JSON values to store: temperature, gamma, and the settings of head and posterior (null if there is none)."""
         posterior = None if self.posterior is None else self.posterior.settings()
-        return {"temperature": self.temperature, "gamma": self.gamma, "head": self.head.settings(), "posterior": posterior}
+        return {
+            "temperature": self.temperature,
+            "gamma": self.gamma,
+            "head": self.head.settings(),
+            "posterior": posterior,
+        }
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, family: HeadFamily, posterior: type[Posterior] | None
+        cls,
+        arrays: Mapping[str, Array],
+        settings: Mapping[str, Any],
+        *,
+        family: HeadFamily,
+        posterior: type[Posterior] | None,
     ) -> Self:
-        """Rebuild a model. family, posterior: those named by settings["head"]["kind"] and settings["posterior"]["kind"].
+        """Rebuild a model from stored tensors and settings.
 
-        Raises DataError naming the tensor or setting that is missing, unknown, of the wrong shape or not finite.
+        family, posterior: the declarations that settings["head"]["kind"] and settings["posterior"]["kind"] name.
+        Raises DataError that names a tensor or setting which is missing, unknown, of the wrong shape or not finite.
         """
         head = family.restore(_part(arrays, "head"), stored.section(settings, "head"))
         C, D1 = head.W_CD1.shape
-        found = None if posterior is None else posterior.from_arrays(
-            _part(arrays, "posterior"), stored.section(settings, "posterior"), D1=D1, C=C
+        found = (
+            None
+            if posterior is None
+            else posterior.from_arrays(_part(arrays, "posterior"), stored.section(settings, "posterior"), D1=D1, C=C)
         )
         model = cls(head, found, stored.number(settings, "temperature"), stored.number_or_none(settings, "gamma"))
         stored.no_other_tensors(arrays, model.arrays())
@@ -185,15 +239,20 @@ class Model:
 
 
 def require_posterior(model: Model) -> Posterior:
-    """The posterior of the model; DataError without one."""
+    """The posterior of the model. Raises DataError for a model without a posterior."""
     if model.posterior is None:
-        raise DataError("the head has no posterior, so labels cannot be absorbed in closed form",
-                        hint="use --method refit, or fit the head with --posterior laplace")
+        raise DataError(
+            "the head has no posterior, so labels cannot be absorbed in closed form",
+            hint="use --method refit, or fit the head with --posterior laplace",
+        )
     return model.posterior
 
 
 def draws(model: Model, n_samples: int, *, seed: int) -> Iterator[tuple[slice, Float64]]:
-    """Last layers drawn from the posterior, some at a time: (their numbers, [S, C, D1]). The same whatever the part size."""
+    """Draw last layers from the posterior, some at a time: (slice of their numbers, float64 [S, C, D1]).
+
+    The draws do not depend on how many are made at a time.
+    """
     posterior, size = require_posterior(model), model.head.W_CD1.size
     step = max(1, _DRAWN_FLOATS // size)
     for first in range(0, n_samples, step):
@@ -202,7 +261,7 @@ def draws(model: Model, n_samples: int, *, seed: int) -> Iterator[tuple[slice, F
 
 
 def weighted_predictive(model: Model, X_BD: Floats, weights_S: Float64, *, seed: int) -> Float64:
-    """Log of sum_s weight_s p_s(class), [B, C], p_s under the s-th draw of `seed`. Draws without weight are not evaluated."""
+    """Compute log sum_s weight_s p_s(class), float64 [B, C], p_s under draw s. Draws of weight zero cost nothing."""
     phi_BD1 = model.head.last_layer(X_BD)
     probs_BC = np.zeros((len(phi_BD1), len(model.head.W_CD1)))
     for part, W_SCD1 in draws(model, len(weights_S), seed=seed):
@@ -213,7 +272,7 @@ def weighted_predictive(model: Model, X_BD: Floats, weights_S: Float64, *, seed:
 
 
 def evidence_of(head: Head, data: Training) -> Evidence:
-    """Labelled rows as the last layer of `head` sees them."""
+    """The labelled rows with their inputs to the last layer of `head` as features."""
     targets_LC = data.y_L[:, None].astype(np.float64) if data.n_classes is None else one_hot(data.y_L, data.n_classes)
     return Evidence(head.last_layer(data.X_LD), targets_LC, data.weights_L, head.link)
 

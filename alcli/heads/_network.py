@@ -1,9 +1,11 @@
-"""A fitted head with hidden layers, in NumPy alone: the library that trained it is not needed to predict, update or load.
+"""A fitted head with hidden layers, in NumPy alone: PyTorch is not needed to predict, update or load.
 
-Hidden layer i maps h to act(W_i h + b_i); the last layer is a `LinearHead` over the last h, so that posteriors, updates and gradient
-embeddings see it as they see any linear head.
+Hidden layer i maps h to act(W_i h + b_i). The last layer is a `LinearHead` over the outputs of the last hidden layer,
+so posteriors, updates and gradient embeddings treat it as any linear head.
+
 Source: none of its own; activations in numerics/network.py.
-Cost: 2 B (D M_1 + M_1 M_2 + ... + M C) flops for B rows, in float64. Memory: the weights; 1024 rows of hidden features at a time.
+Cost: 2 B (D M_1 + M_1 M_2 + ... + M C) flops for B rows in float64, M_i the width of hidden layer i and M of the last.
+Memory: the weights; 1024 rows of hidden features at a time.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ Layer: TypeAlias = tuple[Float64, Float64]  # (W_MD, b_M)
 
 @dataclass(frozen=True)
 class NetworkHead:
-    """Hidden layers and a last layer. layers: (W_MD, b_M) from the features on, float64. last: over the M features of the last of them.
+    """A head of hidden layers and a last layer. `Head` documents its properties and methods.
 
-    branch: what predicts losses from them, where it was trained; only `predicted_loss` of a model looks at it.
+    layers: (W_MD, b_M) of each hidden layer, float64; the first takes the features. last: the last layer, over the M
+    outputs of the last hidden layer. branch: predicts losses from the hidden layers, None where none was trained; only
+    `Model.predicted_loss` reads it.
     """
 
     layers: tuple[Layer, ...]
@@ -88,7 +92,11 @@ class NetworkHead:
         return replace(self, last=self.last.with_diagnostics(**values))
 
     def arrays(self) -> dict[str, Array]:
-        hidden = {f"hidden{i}.{name}": array for i, layer in enumerate(self.layers) for name, array in zip(("weight", "bias"), layer)}
+        hidden = {
+            f"hidden{i}.{name}": array
+            for i, layer in enumerate(self.layers)
+            for name, array in zip(("weight", "bias"), layer)
+        }
         return self.last.arrays() | hidden | ({} if self.branch is None else self.branch.arrays())
 
     def settings(self) -> dict[str, Any]:
@@ -98,11 +106,14 @@ class NetworkHead:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
-        """Rebuild what `arrays` and `settings` describe. Raises DataError naming the tensor or setting that is wrong."""
+        """Rebuild a head from its tensors and settings. Raises DataError that names a missing or wrong entry."""
         dims = [stored.count(settings, "dim"), *stored.counts(settings, "widths")]
         activation = stored.choice(settings, "activation", tuple(ACTIVATIONS))
         layers = tuple(
-            (stored.tensor(arrays, f"hidden{i}.weight", (dims[i + 1], dims[i])), stored.tensor(arrays, f"hidden{i}.bias", (dims[i + 1],)))
+            (
+                stored.tensor(arrays, f"hidden{i}.weight", (dims[i + 1], dims[i])),
+                stored.tensor(arrays, f"hidden{i}.bias", (dims[i + 1],)),
+            )
             for i in range(len(dims) - 1)
         )
         branch = Branch.from_arrays(arrays, stored.section(settings, "branch"), dims) if "branch" in settings else None
@@ -110,7 +121,7 @@ class NetworkHead:
 
 
 def forward(layers: tuple[Layer, ...], activation: str, X_BD: Floats) -> Float64:
-    """The outputs of the last hidden layer, float64 [B, M]."""
+    """Compute the outputs of the last hidden layer, float64 [B, M]."""
     out_BM = np.empty((len(X_BD), len(layers[-1][1])))
     for first in range(0, len(X_BD), CACHED_ROWS):
         rows = slice(first, first + CACHED_ROWS)

@@ -1,12 +1,18 @@
-"""Training of a loss-prediction branch beside a head: of two rows, the one of larger loss must be predicted larger, by a margin.
+"""Training of a loss-prediction branch by pairs: of two rows, the row of larger loss must be predicted larger.
 
-Rows of a mini-batch, which come in random order, are paired from both ends, the first with the last; of an odd number the last is left
-out. The loss of a pair is max(0, margin - s (predicted_i - predicted_j)), s = 1 where the loss of i is larger and -1 otherwise, ties
-included; losses are taken as given. Pairs count by the product of their weights. Up to a share of the epochs its gradient reaches the
-hidden layers; after that they are left to the main loss. The branch has a random stream of its own.
-Source: Yoo & Kweon 2019, "Learning loss for active learning", eq. 2 and section 3.3; Gul et al. 2024, "LPLgrad", whose eq. 2-3 differ from
-their published code, which this follows; weights ours.
-Cost: 6 n U (M_1 + M_2 + ...) flops an epoch for U units a tap. Memory: its weights four times.
+The rows of a mini-batch come in random order. They are paired from both ends, the first with the last; the last row of
+an odd number takes no part. The loss of a pair is max(0, margin - s (predicted_i - predicted_j)). The sign s is 1 where
+the loss of row i is larger, and -1 otherwise, ties included. No gradient passes through the losses that are compared.
+The loss of a pair is weighted by the product of the weights of the two rows.
+
+Up to a share of the epochs the gradient of the branch reaches the hidden layers; after that only the main loss trains
+the hidden layers. The branch draws its first weights from a random stream of its own.
+
+Source: Yoo & Kweon 2019, "Learning loss for active learning", eq. 2 and section 3.3; Gul et al. 2024, "LPLgrad".
+Eq. 2-3 of LPLgrad differ from its published code; the code here follows the published code. The row weights are our
+own.
+Cost: 6 n U (M_1 + M_2 + ...) flops an epoch for n rows, U units a tap and M_i outputs of tapped layer i.
+Memory: four times the weights of the branch.
 """
 
 from __future__ import annotations
@@ -21,12 +27,17 @@ import numpy as np
 from alcli.heads._branch import Branch, Tap
 from alcli.posteriors._contract import stream
 
-_STREAM = 2  # of the seed; 0 and 1 are the head's
+_STREAM = 2  # number of the random stream of the branch; the head uses streams 0 and 1
 
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """How to train a branch. weight: of its loss beside the main one. detach: the share of the epochs after which it leaves the hidden layers alone."""
+    """The settings of a loss-prediction branch.
+
+    weight: the factor of the branch's loss, which is added to the main loss. margin: of a pair. units: U of each tap.
+    detach: the share of the epochs after which the branch's gradient no longer reaches the hidden layers.
+    taps_input: the branch taps the features too.
+    """
 
     weight: float = 1.0
     margin: float = 1.0
@@ -36,7 +47,11 @@ class Auxiliary:
 
 
 class BranchDescent:
-    """The parameters of a branch, as tensors, and its loss. dims: of the features and of each hidden layer."""
+    """The parameters of a branch, as tensors, and the loss of the branch.
+
+    dims: D of the features, then the width of each hidden layer. start: a fitted branch to begin at, where it has the
+    same units and taps.
+    """
 
     def __init__(self, torch: ModuleType, how: Auxiliary, dims: Sequence[int], seed: int, start: Branch | None) -> None:
         self._torch, self._how = torch, how
@@ -46,19 +61,24 @@ class BranchDescent:
         self.parameters = [torch.tensor(array, requires_grad=True) for layer in layers for array in layer]
 
     def loss(self, outputs: Sequence[Any], losses: Any, weights: Any, share: float) -> Any:
-        """What the branch adds to the loss of a batch. outputs: the features, then each hidden layer's. share: of the epochs that are over."""
+        """The term that the branch adds to the loss of a mini-batch.
+
+        outputs: the features, then the outputs of each hidden layer. losses: the main loss of each row.
+        share: the fraction of the epochs that is over.
+        """
         if share >= self._how.detach:
             outputs = [h.detach() for h in outputs]
         return self._how.weight * pair_loss(self._torch, self.predict(outputs), losses, weights, self._how.margin)
 
     def predict(self, outputs: Sequence[Any]) -> Any:
+        """Predict the loss of each row, [B]. outputs: the features, then the outputs of each hidden layer."""
         tapped = outputs if self._how.taps_input else outputs[1:]
         W, b = self.parameters[0:-2:2], self.parameters[1:-2:2]
         seen = self._torch.cat([self._torch.relu(h @ W.T + b) for h, W, b in zip(tapped, W, b)], dim=1)
         return (seen @ self.parameters[-2].T + self.parameters[-1])[:, 0]
 
     def fitted(self, values: Sequence[Any], folded: Callable[[Tap], Tap]) -> Branch:
-        """The branch of these values of the parameters. folded: what makes a layer over scaled features one over features."""
+        """The branch with `values` as parameters. folded: makes a layer over scaled features take unscaled features."""
         taps = list(zip(values[0:-2:2], values[1:-2:2]))
         if self._how.taps_input:
             taps[0] = folded(taps[0])
@@ -66,7 +86,10 @@ class BranchDescent:
 
 
 def pair_loss(torch: ModuleType, predicted: Any, losses: Any, weights: Any, margin: float) -> Any:
-    """The mean loss of the pairs of a batch; 0 without a pair. Losses are only compared, so no gradient passes through them."""
+    """Compute the mean loss of the pairs of a mini-batch; 0 without a pair.
+
+    The losses are only compared, so no gradient passes through them.
+    """
     half = len(predicted) // 2
     if half == 0:
         return 0.0 * predicted.sum()

@@ -1,12 +1,19 @@
-"""Which prior precision a softmax head gets when the user names none: held-out likelihood, and a default that follows the scale.
+"""The choice of a softmax head's prior precision by held-out likelihood, from a default that follows the scale.
 
-The default is RELATIVE_DEFAULT times the mean squared distance of the features to their mean. From there a grid of half decades
-is walked as long as the loss of held-out rows (stratified folds) falls, if its first step helps by more than one standard error; then
-back as far as that error allows. Rows of classes that their fold has not seen count as well: they stand for the classes that the labels
-miss (at the Good-Turing rate), so scarce labels keep a strong prior. Where hardly any class has two rows the default stands, because
-there is nothing to hold out. The Laplace evidence is reported and not used: on sentence embeddings and on pixels it chose
-precisions 10 to 100 times the best, which cost up to 28 points of accuracy.
-Source: after the one-standard-error rule, Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, section 7.10.
+The default is RELATIVE_DEFAULT times the mean squared distance of the features to their mean. From the default the
+search steps along a grid of half decades, in a direction whose first step lowers the loss of held-out rows (stratified
+folds) by more than one standard error. It goes on as long as the loss falls. Then it returns the first precision of the
+walk whose loss is within one standard error of the lowest loss.
+
+A held-out row counts even where the other folds have no row of its class. It stands for the classes that the labels
+miss (at the Good-Turing rate), so scarce labels keep a strong prior. Where more than half of the rows are the only row
+of their class, the default stands, because there is nothing to hold out.
+
+The Laplace evidence is reported and not used: on sentence embeddings and on pixels it chose precisions 10 to 100 times
+the best precision, which cost up to 28 points of accuracy.
+
+Source: after the one-standard-error rule, Hastie, Tibshirani & Friedman, The Elements of Statistical Learning,
+section 7.10.
 Cost: about 3 loosely converged fits a fold; enough of the 5 folds are used to hold out HELD_OUT_ROWS rows.
 """
 
@@ -25,13 +32,16 @@ from alcli.numerics.logistic import log_softmax
 RELATIVE_DEFAULT = 0.005
 N_FOLDS = 5
 HELD_OUT_ROWS = 200
-LOOSE = 1e-4
-UNUSABLE = 1e6  # nats
-STEPS = (-8, 6)  # half decades around the default
+LOOSE = 1e-4  # tolerance of the fits that are only compared
+UNUSABLE = 1e6  # nats: the loss of a row where the fit does not converge
+STEPS = (-8, 6)  # ends of the grid, in half decades from the default
 
 
 def default_prior(X_LD: Floats, weights_L: Float64) -> float:
-    """RELATIVE_DEFAULT times the mean squared distance to the mean; to zero, or 1, where that vanishes."""
+    """Compute the default: RELATIVE_DEFAULT times the mean squared distance of the features to their weighted mean.
+
+    Where all rows are equal, the mean squared norm takes the place of the distance, and 1 where the norm is zero too.
+    """
     centred_LD = X_LD - np.average(X_LD, axis=0, weights=weights_L)
     spread = float(np.average((centred_LD**2).sum(axis=1), weights=weights_L))
     square = float(np.average((X_LD.astype(np.float64) ** 2).sum(axis=1), weights=weights_L))
@@ -39,7 +49,7 @@ def default_prior(X_LD: Floats, weights_L: Float64) -> float:
 
 
 def choose_prior(X_LD: Floats, rows: Rotated) -> float:
-    """The prior precision for `rows`, which are the features X_LD rotated. Folds follow the order of the rows."""
+    """Choose the prior precision for `rows`, which are X_LD rotated. Folds depend on the order of the rows."""
     default = default_prior(X_LD, rows.weights_L)
     counts_C = np.bincount(rows.y_L, minlength=rows.n_classes)
     if 2 * int((counts_C[rows.y_L] >= 2).sum()) < len(X_LD):
@@ -51,7 +61,7 @@ def choose_prior(X_LD: Floats, rows: Rotated) -> float:
 
 
 class _Search:
-    """Held-out losses by grid step, each fold fitted from its own last fit."""
+    """The held-out losses at each step of the grid; a fit of a fold begins at the last fit of the same fold."""
 
     def __init__(self, rows: Rotated, folds_L: Int64, used: int, default: float) -> None:
         self._parts = [(_subset(rows, folds_L != k), _subset(rows, folds_L == k)) for k in range(used)]
@@ -60,26 +70,29 @@ class _Search:
         self._known: dict[int, Float64] = {}
 
     def prior(self, step: int) -> float:
+        """The prior precision that lies `step` half decades from the default."""
         return float(self._default * 10.0 ** (step / 2))
 
     def walk(self) -> int:
-        """The step to take: 0 unless the first one helps for certain, then down to the lowest loss and one standard error back."""
+        """Walk the grid; return the step of the chosen precision, 0 where no first step helps by a standard error."""
         for direction in (-1, 1):
             step, end = direction, STEPS[0] if direction < 0 else STEPS[1]
             if self._gain(0, step) > 1.0:
                 while step != end and self._gain(step, step + direction) > 0.0:
                     step += direction
-                return next(s for s in range(direction, step + direction, direction) if s == step or self._gain(s, step) <= 1.0)
+                return next(
+                    s for s in range(direction, step + direction, direction) if s == step or self._gain(s, step) <= 1.0
+                )
         return 0
 
     def _gain(self, old: int, new: int) -> float:
-        """By how many of its standard errors the held-out loss falls."""
+        """The fall of the held-out loss from step `old` to step `new`, in standard errors of the fall."""
         change = self._losses(old) - self._losses(new)
         error = float(change.std() / np.sqrt(len(change)))
         return float(change.mean()) / error if error > 0.0 else 0.0
 
     def _losses(self, step: int) -> Float64:
-        """The loss of every held-out row in nats; as bad as can be where the fit does not converge."""
+        """The loss of every held-out row in nats; UNUSABLE where the fit does not converge."""
         if step not in self._known:
             self._known[step] = np.concatenate([self._fold(i, self.prior(step)) for i in range(len(self._parts))])
         return self._known[step]
@@ -88,7 +101,8 @@ class _Search:
         rows, held_out = self._parts[i]
         try:
             W_CR = fit_map(rows, prior, start_CR=self._starts[i], tolerance=LOOSE).W_CR
-        except DataError:  # a prior too weak to converge with is not the one to take
+        except DataError:
+            # The fit does not converge under a prior that is too weak, and such a prior must lose the comparison.
             return np.full(len(held_out.y_L), UNUSABLE)
         self._starts[i] = W_CR
         log_probs_H = log_softmax(held_out.Z_LR @ W_CR.T)[np.arange(len(held_out.y_L)), held_out.y_L]
@@ -96,7 +110,12 @@ class _Search:
 
 
 def _subset(rows: Rotated, mask_L: Array) -> Rotated:
-    """Some of the rows in the coordinates of all; their Gram matrix is near enough to its share of the diagonal one."""
+    """Some of the rows in the coordinates of all rows.
+
+    In the coordinates of `Rotated` the Gram matrix of all rows is diagonal. The Gram matrix of the subset is taken to
+    be the same diagonal times the subset's share of the weights. Only the search for a direction uses it, so the
+    approximation can cost steps but no accuracy.
+    """
     share = float(rows.weights_L[mask_L].sum() / rows.weights_L.sum())
     return replace(
         rows, Z_LR=rows.Z_LR[mask_L], gram_R=rows.gram_R * share, y_L=rows.y_L[mask_L], weights_L=rows.weights_L[mask_L]

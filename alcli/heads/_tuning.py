@@ -1,11 +1,16 @@
 """The curvature of second-order updates, measured at rows that a head has not seen.
 
-A new row meets the loss where the head does not know it yet, so its curvature is that of held-out predictions: those of a head fitted
-to four fifths of the labels, on the rest. There is no step size to tune: updates are exact given the curvature
-(numerics/last_layer/implicit.py). The published pair, gamma 10 and curvature 1, overshoots; picking curvatures, or (curvature, gamma) pairs, by the
-training objective after absorbing a fifth of the labels takes them too small on many classes: it rewards fitting what was absorbed.
+The head has not yet been fitted to a new row. So the curvature of the loss at a new row is measured at held-out
+predictions: a head fitted to four fifths of the labels predicts the other fifth. There is no step size to tune, because
+updates are exact given the curvature (numerics/last_layer/implicit.py).
+
+Two alternatives were rejected. The published pair, gamma 10 and curvature 1, overshoots. The training objective after
+absorbing a fifth of the labels could choose the curvature, or a (curvature, gamma) pair. On many classes it chooses too
+small a curvature, because it rewards a close fit to the absorbed labels.
+
 Source: own; Huseljic et al. 2025 leave gamma to the user.
-Cost: one fit to 4/5 of the labels from the fitted weights. Nothing where the posterior has the curvature of the loss itself.
+Cost: one fit to 4/5 of the labels from the fitted weights. Nothing where the posterior has the curvature of the loss
+itself.
 """
 
 from __future__ import annotations
@@ -20,15 +25,18 @@ from alcli.numerics.folds import stratified_folds
 from alcli.numerics.logistic import log_softmax, softmax
 from alcli.posteriors._contract import Evidence, Posterior
 
-EXACT = 1.0
+EXACT = 1.0  # the curvature of the loss itself
 MIN_ROWS = 10
 N_FOLDS = 5
 
 
-def tune(data: Training, head: Head, refit: Callable[[Training], Head], posterior: type[Posterior], *, seed: int) -> float:
-    """The curvature for `head`, which was fitted to `data`; refit: fits some rows at the same prior precision.
+def tune(
+    data: Training, head: Head, refit: Callable[[Training], Head], posterior: type[Posterior], *, seed: int
+) -> float:
+    """Measure the curvature for `head`, which was fitted to `data`.
 
-    The posterior's default below MIN_ROWS rows, or where four fifths of them show fewer than 2 classes.
+    refit: fits a head to some rows at the same prior precision. The result is the posterior's default below MIN_ROWS
+    rows, where four fifths of the rows show fewer than 2 classes, and for a posterior with nothing to measure.
     """
     held_out_L = stratified_folds(data.y_L, N_FOLDS, seed=seed) == 0
     if not posterior.measured or data.n < MIN_ROWS or len(np.unique(data.y_L[~held_out_L])) < 2:
@@ -37,11 +45,13 @@ def tune(data: Training, head: Head, refit: Callable[[Training], Head], posterio
 
 
 def default_curvature(posterior: type[Posterior], n_classes: int) -> float:
-    """The curvature at rows of which nothing is known."""
+    """The posterior's default curvature: at rows whose class probabilities are uniform."""
     return posterior.curvature_at(np.full((1, n_classes), 1.0 / n_classes))
 
 
 def objective(W_CD1: Float64, data: Evidence, prior_precision: float) -> float:
-    """What refitting a softmax head minimises: summed cross-entropy plus the penalty."""
+    """Compute the objective of a softmax fit: the summed cross-entropy plus prior_precision/2 times |W|^2."""
     log_probs_LC = log_softmax(data.phi_LD1 @ W_CD1.T)
-    return -float(data.weights_L @ (data.targets_LC * log_probs_LC).sum(axis=1)) + 0.5 * prior_precision * float(np.vdot(W_CD1, W_CD1))
+    return -float(data.weights_L @ (data.targets_LC * log_probs_LC).sum(axis=1)) + 0.5 * prior_precision * float(
+        np.vdot(W_CD1, W_CD1)
+    )

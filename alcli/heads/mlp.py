@@ -1,15 +1,22 @@
-"""Hidden layers under a softmax or least-squares layer: what a linear head cannot separate, at the price of training and a seed.
+"""A multi-layer perceptron: hidden layers under a softmax or least-squares last layer.
 
-The hidden layers are trained by gradient descent (heads/_backprop.py). The last layer is then fitted anew to their outputs, exactly: a
-softmax MAP, or ridge regression under squared loss. So posteriors and updates stand at a mode, as they do over any linear head.
-A prior for the last layer cannot be found on rows that the hidden layers were trained on, which look better separated than they are.
-Softmax takes the default of heads/_prior.py; squared loss trains once more without a fifth of the rows, on which prior precision, noise
-variance and temperature are found. The log evidence is that of the last layer, its inputs taken as given. Rows are put in an order of their
-own first, so theirs does not matter.
-aux-loss trains a branch beside them that learns which rows are hard (heads/_pair_loss.py); strategies look at it, predictions do not.
+Hidden layers separate classes that a linear head cannot; the price is the training, and a result that depends on a
+seed. The hidden layers are trained by gradient descent (heads/_backprop.py). Then a new last layer is fitted exactly to
+their M outputs: a softmax MAP, or ridge regression under squared loss. So the last layer is a mode, as posteriors and
+updates require, just as in a linear head.
+
+The training rows cannot choose the prior of the last layer, because the trained hidden layers separate them better than
+other rows. Softmax takes the default of heads/_prior.py. Under squared loss the hidden layers are trained a second time
+without a fifth of the rows; the prior precision, noise variance and temperature are fitted on the fifth. The log
+evidence is the evidence of the last layer for given inputs.
+
+The rows are first sorted by their content, so the order in which they come does not matter.
+aux-loss trains a loss-prediction branch that learns which rows are hard (heads/_pair_loss.py). Strategies read the
+branch; predictions do not.
+
 Source: last-layer Laplace, Kristiadi, Hein & Hennig 2020; doubt in labels, Platt 1999; training in heads/_backprop.py.
-Cost: training, twice under squared loss; then softmax.py or ridge.py on M features. 50 epochs on 1000 rows of 384 features and 77 classes
-take two seconds on one core, half as much again with a branch.
+Cost: the training, twice under squared loss; then softmax.py or ridge.py on M features. 50 epochs on 1000 rows of 384
+features and 77 classes take two seconds on one core, and three seconds with a branch.
 """
 
 from __future__ import annotations
@@ -37,12 +44,12 @@ from alcli.numerics.last_layer.temperature import fit_temperature
 from alcli.numerics.logistic import one_hot
 
 N_FOLDS = 5
-MIN_ROWS = 10
-NEARLY = 1.02
+MIN_ROWS = 10  # with fewer rows, none is held out
+NEARLY = 1.02  # errors up to this multiple of the least error count as equally good
 
 
 def _within(least: float, most: float = np.inf, *, strict: bool = False, **options: float | None) -> None:
-    """Raise UsageError for an option outside [least, most); strict: or at `least`. None is allowed."""
+    """Raise UsageError for an option outside [least, most). strict: `least` itself is refused too. None is allowed."""
     for name, value in options.items():
         if value is not None and not (least < value < most or (value == least and not strict)):
             bound = f"{'above' if strict else 'at least'} {least:g}" + (f" and below {most:g}" if most < np.inf else "")
@@ -50,13 +57,15 @@ def _within(least: float, most: float = np.inf, *, strict: bool = False, **optio
 
 
 def _widths(widths: str) -> tuple[int, ...]:
-    """"256,128" as numbers."""
+    """The units of each hidden layer from a text such as "256,128". Raises UsageError for any other text."""
     try:
         found = tuple(int(part) for part in widths.split(","))
     except ValueError:
         found = (0,)
     if min(found) < 1:
-        raise UsageError(f"parameter 'widths' must be the units of each hidden layer, such as 256 or 256,128, got '{widths}'")
+        raise UsageError(
+            f"parameter 'widths' must be the units of each hidden layer, such as 256 or 256,128, got '{widths}'"
+        )
     return found
 
 
@@ -91,26 +100,47 @@ def mlp(
     aux_units: Annotated[int, Count] = 128,
     aux_input: bool = False,
 ) -> NetworkHead:
-    """Fit the head. prior_precision: of the last layer; None as in the module. loss: auto is cross-entropy, squared in a regression.
+    """Fit the head.
 
-    patience: stop once the loss of a held-out fifth has not fallen for so many epochs, and go back to the best. start: where to begin if
-    warm_start, given a head of the same shape. aux_loss: train a branch beside that predicts losses (heads/_pair_loss.py), with aux_units
-    for each hidden layer and with aux_input for the features; from the share aux_detach of the epochs on it leaves the hidden layers alone.
-    Raises DataError below 2 classes, UnavailableError without torch.
+    prior_precision: of the last layer; None chooses it as the module says. start: the head whose weights training
+    begins at, if warm_start is set and the head has the same shape. loss: auto is cross-entropy for classes, and
+    squared for numbers. patience: stop once the loss of a held-out fifth of the rows has not fallen for this many
+    epochs, and return to the weights of the best epoch; None runs all epochs.
+
+    aux_loss: train a loss-prediction branch too (heads/_pair_loss.py). It has aux_units units for each hidden layer,
+    and for the features with aux_input. aux_weight, aux_margin: the factor of its loss, and the margin of a pair.
+    aux_detach: the share of the epochs after which its gradient no longer reaches the hidden layers.
+
+    Raises DataError below 2 classes, UsageError for cross-entropy on numbers, UnavailableError without torch.
     """
     if data.n_classes is None and loss == "cross-entropy":
-        raise UsageError("parameter 'loss' is cross-entropy, which is for classes; the labels are numbers", hint="-p loss=squared")
+        raise UsageError(
+            "parameter 'loss' is cross-entropy, which is for classes; the labels are numbers", hint="-p loss=squared"
+        )
     if data.n_classes is not None and len(np.unique(data.y_L)) < 2:
-        raise DataError(f"an mlp head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
-                        hint="label rows of another class")
+        raise DataError(
+            f"an mlp head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
+            hint="label rows of another class",
+        )
     means: Loss = "squared" if loss == "squared" or data.n_classes is None else "cross-entropy"
     aux = Auxiliary(aux_weight, aux_margin, aux_detach, aux_units, aux_input) if aux_loss else None
     schedule = Schedule(
-        _widths(widths), activation, means, dropout, weight_decay, epochs, patience, learning_rate, batch_size, seed, aux
-    )  # fmt: skip
+        _widths(widths),
+        activation,
+        means,
+        dropout,
+        weight_decay,
+        epochs,
+        patience,
+        learning_rate,
+        batch_size,
+        seed,
+        aux,
+    )
     data = _in_own_order(data)
     begin = start if warm_start and _fits(start, data, schedule) else None
-    with workers():  # one thread for every product
+    # Every matrix product runs on one thread, so the bits do not depend on the number of threads.
+    with workers():
         return _fit(data, prior_precision, begin, schedule)
 
 
@@ -131,14 +161,18 @@ def _fit(data: Training, prior: float | None, start: NetworkHead | None, schedul
         last = _least_squares(hidden, prior, seen(learned, others.layers), seen(held_out, others.layers))
     else:
         last = _moved(ridge(_centred(hidden)[0], prior), _centred(hidden)[1])
-    told = {"epochs": float(trained.epochs)} | ({} if trained.held_out_loss is None else {"held_out_loss": trained.held_out_loss})
-    return NetworkHead(trained.layers, schedule.activation, replace(last, kind="mlp").with_diagnostics(**told), trained.branch)
+    told = {"epochs": float(trained.epochs)} | (
+        {} if trained.held_out_loss is None else {"held_out_loss": trained.held_out_loss}
+    )
+    return NetworkHead(
+        trained.layers, schedule.activation, replace(last, kind="mlp").with_diagnostics(**told), trained.branch
+    )
 
 
 def _least_squares(hidden: Training, prior: float | None, learned: Training, held_out: Training) -> LinearHead:
-    """The ridge fit to `hidden` with the prior, noise variance and temperature that suit rows which hidden layers have not seen.
+    """Fit ridge regression to `hidden`, with prior precision, noise variance and temperature from held-out rows.
 
-    learned, held_out: two parts of the rows as hidden layers trained on the first see them.
+    learned, held_out: the outputs, for two parts of the rows, of hidden layers that were trained on the first part.
     """
     judge = _Judge(learned, held_out)
     prior = judge.prior() if prior is None else prior
@@ -146,11 +180,13 @@ def _least_squares(hidden: Training, prior: float | None, learned: Training, hel
     temperature = 1.0 if held_out.n_classes is None else _smoothed_temperature(outputs_HC, held_out)
     centred, mean = _centred(hidden)
     last = _moved(ridge(centred, prior), mean)
-    return replace(last, noise_variance=error or last.noise_variance, temperature=temperature).with_diagnostics(left_out_error=error)
+    return replace(last, noise_variance=error or last.noise_variance, temperature=temperature).with_diagnostics(
+        left_out_error=error
+    )
 
 
 class _Judge:
-    """Ridge fits to some rows at any prior precision, judged by their squared error on others."""
+    """Ridge fits to the learned rows at any prior precision, judged by their squared error on the held-out rows."""
 
     def __init__(self, learned: Training, held_out: Training) -> None:
         learned, mean = _centred(learned)
@@ -160,26 +196,36 @@ class _Judge:
         self._Z_HR = with_bias(held_out.X_LD) @ self._rows.V_D1R
 
     def at(self, prior: float) -> tuple[float, Float64]:
-        """(mean squared error, outputs) on the held-out rows."""
+        """The mean squared error on the held-out rows, and the outputs there."""
         outputs_HC = self._Z_HR @ closed_form.solve(self._rows, self._targets_LC, prior).W_CR.T
         errors_H = ((self._targets_HC - outputs_HC) ** 2).mean(axis=1)
         return float(np.average(errors_H, weights=self._held_out.weights_L)), outputs_HC
 
     def prior(self) -> float:
-        """The strongest whose error is nearly the least, and none under which outputs would vary more than targets do.
+        """The strongest prior precision whose error is at most NEARLY times the least error.
 
-        Errors hardly tell weak priors apart, variances do: that of a weight is the noise over the prior precision.
+        The precision is raised where outputs would vary more under the prior than the targets vary. Weak priors hardly
+        differ in error, but they differ in variance: the prior variance of a weight is noise / precision.
         """
         square = float(self._rows.gram_R.sum() / self._weights_L.sum())
         errors = {prior: self.at(prior)[0] for prior in (closed_form.GRID * square).tolist()}
         least = min(errors.values())
-        spread = float(np.average(((self._targets_LC - np.average(self._targets_LC, axis=0, weights=self._weights_L)) ** 2).mean(axis=1), weights=self._weights_L))
+        spread = float(
+            np.average(
+                ((self._targets_LC - np.average(self._targets_LC, axis=0, weights=self._weights_L)) ** 2).mean(axis=1),
+                weights=self._weights_L,
+            )
+        )
         nearly = max(prior for prior, error in errors.items() if error <= NEARLY * least)
         return float(max(nearly, square * least / spread) if spread > 0.0 else nearly)
 
 
 def _smoothed_temperature(outputs_HC: Float64, held_out: Training) -> float:
-    """The temperature for labels of which one in H + 2 may be another class: H rows that separate perfectly do not prove certainty."""
+    """Fit the temperature to the H held-out rows, with smoothed labels.
+
+    Each label is taken to be another class with probability 1 / (H + 2). Without the doubt, H rows that are separated
+    perfectly would give a temperature of zero, that is, certainty.
+    """
     H, C = outputs_HC.shape
     doubt = 1.0 / (H + 2)
     targets_HC = one_hot(held_out.y_L, C) * (1.0 - doubt - doubt / (C - 1)) + doubt / (C - 1)
@@ -188,7 +234,10 @@ def _smoothed_temperature(outputs_HC: Float64, held_out: Training) -> float:
 
 
 def _centred(data: Training) -> tuple[Training, float]:
-    """Targets of a regression minus their mean, and the mean: the prior is for the weights, not for where the targets lie."""
+    """Subtract the weighted mean from the targets of a regression; return the data and the mean (0 for classes).
+
+    The prior then shrinks the predictions towards the mean of the targets, not towards zero.
+    """
     if data.n_classes is not None:
         return data, 0.0
     mean = float(np.average(data.y_L, weights=data.weights_L))
@@ -196,6 +245,7 @@ def _centred(data: Training) -> tuple[Training, float]:
 
 
 def _moved(last: LinearHead, mean: float) -> LinearHead:
+    """`last` with `mean` added to its outputs."""
     W_CD1 = last.W_CD1.copy()
     W_CD1[:, -1] += mean
     return last.with_last_layer(W_CD1)
@@ -206,20 +256,23 @@ def _targets(data: Training) -> Float64:
 
 
 def _held_out(data: Training, seed: int) -> Array:
-    """A mask of a fifth of the rows; of none where the others would be too few, or of one class."""
+    """A mask of a fifth of the rows, to be held out.
+
+    No row is held out below MIN_ROWS rows, or where the other rows would show fewer than 2 classes.
+    """
     held_out_L: Array = stratified_folds(data.y_L, N_FOLDS, seed=seed) == 0
     too_few = data.n < MIN_ROWS or (data.n_classes is not None and len(np.unique(data.y_L[~held_out_L])) < 2)
     return np.zeros(data.n, bool) if too_few else held_out_L
 
 
 def _in_own_order(data: Training) -> Training:
-    """The rows sorted by the bytes of what they hold."""
+    """The rows sorted by the bytes of their features, label and weight."""
     held = np.ascontiguousarray(np.column_stack([data.X_LD, data.y_L, data.weights_L]), np.float64)
     return data.rows(np.argsort(held.view(f"V{held.shape[1] * 8}")[:, 0], kind="stable"))
 
 
 def _fits(start: NetworkHead | None, data: Training, schedule: Schedule) -> bool:
-    """Whether training can begin at the weights of `start`."""
+    """True where `start` has the shape that training needs to begin at its weights."""
     if start is None:
         return False
     shapes = tuple(len(b_M) for _, b_M in start.layers), start.activation, start.dim, len(start.W_CD1)

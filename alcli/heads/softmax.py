@@ -1,7 +1,8 @@
 """Softmax regression: the exact maximum a posteriori under a Gaussian prior on all weights, the bias included.
 
-Source: objective sum_n weight_n cross-entropy_n + prior_precision/2 |W|^2; solver in numerics/last_layer/softmax_map.py.
-Cost: that of numerics/last_layer/softmax_map.py for a given prior precision; `auto` adds the search of heads/_prior.py.
+Source: objective sum_n weight_n cross-entropy_n + prior_precision/2 |W|^2; solver in
+numerics/last_layer/softmax_map.py.
+Cost: for a given prior precision as in numerics/last_layer/softmax_map.py; `auto` adds the search of heads/_prior.py.
 """
 
 from __future__ import annotations
@@ -19,19 +20,25 @@ from alcli.numerics.last_layer.softmax_map import fit_map, log_evidence, rotate
 
 @head(tasks={"classification"})
 def softmax(data: Training, prior_precision: float | None = None, start: LinearHead | None = None) -> LinearHead:
-    """Fit the head. prior_precision: None chooses it from the data. start: a head of the same classes to begin the descent at.
+    """Fit the head.
 
-    Raises DataError when the labels show fewer than 2 classes, or when the descent does not converge.
+    prior_precision: None chooses it from the data (heads/_prior.py). start: a head of the same classes whose weights
+    the descent begins at. Raises DataError when the labels show fewer than 2 classes, or when the descent does not
+    converge.
     """
     n_classes = cast(int, data.n_classes)
     if len(np.unique(data.y_L)) < 2:
-        raise DataError(f"a softmax head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
-                        hint="label rows of another class")
+        raise DataError(
+            f"a softmax head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
+            hint="label rows of another class",
+        )
     rows = rotate(with_bias(data.X_LD), data.y_L, data.weights_L, n_classes)
     prior = choose_prior(data.X_LD, rows) if prior_precision is None else prior_precision
     fit = fit_map(rows, prior, start_CR=None if start is None else start.W_CD1 @ rows.V_D1R)
     diagnostics = {
-        "log_likelihood": fit.log_likelihood, "log_evidence": log_evidence(rows, fit, prior),
-        "iterations": float(fit.iterations), "gradient_norm": fit.gradient_norm,
+        "log_likelihood": fit.log_likelihood,
+        "log_evidence": log_evidence(rows, fit, prior),
+        "iterations": float(fit.iterations),
+        "gradient_norm": fit.gradient_norm,
     }
     return LinearHead("softmax", fit.W_CR @ rows.V_D1R.T, prior, diagnostics)

@@ -1,4 +1,11 @@
-"""Rows of a source held in memory, to be looked at many times: what a loop over single labels selects from."""
+"""The rows that a loop over single labels selects from, held in memory, and the view of them at one moment of the loop.
+
+`HeldRows` is a source that keeps the features of the candidates in memory, because the loop reads them after every
+label. `HeldView` is the view that a batch strategy gets at one moment: it takes logits from `PoolLogits`, which follow
+the model from label to label, instead of a new product with the weights.
+
+M is the number of held rows. The place of a held row is its index in `HeldRows.rows_M`.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +23,15 @@ from alcli.numerics.logistic import log_softmax
 from alcli.selection.source import Source
 from alcli.selection.view import View
 
-FOLLOWED = frozenset({"logits", "log_probs"})  # needs that moves of the model are followed for
-class HeldRows:
-    """A source whose rows `rows_M` are in ascending order of their ids, and in memory once X_MD was looked at; others are read once.
+FOLLOWED = frozenset({"logits", "log_probs"})  # needs that `PoolLogits` follows from label to label
 
-    Memory: M D numbers beside the source, and one integer for each of its rows.
+
+class HeldRows:
+    """A `Source` with the row numbers of another source, which keeps the features of some rows in memory.
+
+    rows: the rows to hold. rows_M: the same rows in ascending order of their ids. Their features are read together at
+    the first use of X_MD. Rows that `take` needs before, and rows that are not held, are read one by one and kept.
+    Memory: M D numbers beside the source, and one integer for each row of the source.
     """
 
     def __init__(self, source: Source, rows: Int64) -> None:
@@ -32,7 +43,7 @@ class HeldRows:
 
     @cached_property
     def X_MD(self) -> Floats:
-        """The features of rows_M. Do not write to it."""
+        """The features of rows_M, in the dtype of the source. Do not write to it."""
         return self._source.take(self.rows_M)
 
     @property
@@ -49,21 +60,19 @@ class HeldRows:
     def take(self, rows: Int64) -> Floats:
         places = self._place[rows]
         if "X_MD" in self.__dict__ and (places >= 0).all():
-            X_BD: Floats = self.X_MD[places]
-            return X_BD
+            return self.X_MD[places]
         return np.stack([self._row(int(row)) for row in rows]) if len(rows) else self._source.take(rows)
 
     def _row(self, row: int) -> Floats:
         place = int(self._place[row])
         if place >= 0 and "X_MD" in self.__dict__:
-            x_D: Floats = self.X_MD[place]
-            return x_D
+            return self.X_MD[place]
         if row not in self._single:
             self._single[row] = self._source.take(np.array([row]))[0]
         return self._single[row]
 
     def place(self, row: int) -> int | None:
-        """Where a row of the source stands in rows_M; None where it is not held."""
+        """The place of a row of the source in rows_M; None for a row that is not held."""
         place = int(self._place[row])
         return place if place >= 0 else None
 
@@ -81,22 +90,30 @@ class HeldRows:
         return self._source.describe(row)
 
 
-# -- folded ------
-# What a batch strategy sees in the middle of a loop over single labels.
+class HeldView(View):
+    """A view of held rows at one moment of the loop.
 
-
-class Now(View):
-    """What a batch strategy sees in the middle of a loop: the followed logits in place of a new product with the weights."""
+    places: of the candidates among the held rows, ascending. labelled: row numbers of the source. head: the model of
+    the moment. logits: the followed logits of all held rows, up to date; None computes them from the weights.
+    labels: as in `View`. The `blocks` come in the order of the ids. `logits` and `log_probs` in blocks and matrices
+    have the dtype of the features, where logits are followed.
+    """
 
     def __init__(
-        self, held: HeldRows, places: Int64, labelled: Int64, head: Model | None, logits: PoolLogits | None, labels: Array | None = None
+        self,
+        held: HeldRows,
+        places: Int64,
+        labelled: Int64,
+        head: Model | None,
+        logits: PoolLogits | None,
+        labels: Array | None = None,
     ) -> None:
         super().__init__(held, held.rows_M[places], labelled, head, labels=labels)
         self._held, self._places, self._logits = held, places, logits
         self._cache["rows"] = held.rows_M[places]
 
-    def among(self, rows: Int64) -> Now:
-        view: Now = super().among(rows)  # type: ignore[assignment]
+    def among(self, rows: Int64) -> HeldView:
+        view: HeldView = super().among(rows)  # type: ignore[assignment]
         view._places = self._places[np.isin(self.rows, rows)]
         return view
 
@@ -109,10 +126,14 @@ class Now(View):
                 yield (rows_B, *(self._at(need, rows_B, places[part], X_BD[part]) for need in needs))
 
     def _at(self, need: str, rows_B: Int64, places: Int64, X_BD: Floats) -> Any:
+        """The array of a need for B held rows, given by row number, by place and with their features."""
         self._check_allowed(need)
-        return self._answers.of(need, rows_B, X_BD) if self._logits is None or need not in FOLLOWED else self._followed(need, places)
+        if self._logits is None or need not in FOLLOWED:
+            return self._answers.of(need, rows_B, X_BD)
+        return self._followed(need, places)
 
     def _followed(self, need: str, places: Int64) -> Floats:
+        """The logits or log probabilities of some held rows, from the followed logits."""
         assert self._logits is not None
         logits_BC = self._logits.logits(places)
         return (logits_BC if need == "logits" else log_softmax(logits_BC)).astype(self._logits.Z_NC.dtype)
@@ -129,7 +150,7 @@ class Now(View):
 
 
 def last_hidden(model: Model, X_ND: Floats) -> Floats:
-    """`model.hidden` with no more than its answer in memory."""
+    """Compute `model.hidden` in blocks, so that memory holds little more than the result."""
     if not model.head.layers:
         return X_ND
     H_ND: Floats = np.empty((len(X_ND), model.head.W_CD1.shape[1] - 1), X_ND.dtype)

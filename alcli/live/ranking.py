@@ -1,12 +1,19 @@
-"""The best rows by a pointwise strategy while labels come one at a time.
+"""The ranking of rows by a pointwise strategy while labels come one at a time.
 
-Every open row is scored from what follows the model by rank-one moves (numerics/last_layer/pool_logits.py) or is kept from label to label
-(_kept.py); the best few are then scored anew from the model's own weights, so what is chosen, and its score, is what a
-selection from scratch would give. Where the strategy says how far its score can move with the probabilities (_continuous.py), only
-rows that can have become one of the best are scored at all: a score that is old, and what may have been added since, bounds it.
-Source: lazy evaluation as in Minoux 1978, "Accelerated greedy algorithms for maximizing submodular set functions", with bounds that
-moves of the model widen (numerics/last_layer/probability_drift.py).
-Cost: one pass over features and logits, 2 N (D + 2 C) flops, and the strategy's own for the rows that it scores. Memory: N (D + 2 C).
+Every open row is scored from logits that follow the model by rank-one moves (numerics/last_layer/pool_logits.py), and
+from numbers that are kept from label to label (row_values.py). Then the best few rows are scored again from the model's
+own weights. So the chosen rows and their scores are what a selection from scratch would give.
+
+A strategy may declare a bound on how far its score moves with the class probabilities (`modulus` in
+selection/strategy.py). An old score plus the bound is then an upper bound on the present score, and only the rows whose
+upper bound reaches the best scores are scored at all.
+
+N is the number of held rows; a place is an index into `HeldRows.rows_M`.
+
+Source: lazy evaluation as in Minoux 1978, "Accelerated greedy algorithms for maximizing submodular set functions", with
+bounds that moves of the model widen (numerics/last_layer/probability_drift.py).
+Cost: one pass over features and logits, 2 N (D + 2 C) flops, and the cost of the strategy for the rows that it scores.
+Memory: N (D + 2 C) numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +28,7 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import DataError
 from alcli.heads._model import Model
 from alcli.live.held import FOLLOWED, HeldRows
-from alcli.live.row_values import KEPT, LASTING, Kept
+from alcli.live.row_values import LASTING, ROW_VALUES, RowValue
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
 from alcli.numerics.last_layer.pool_logits import PoolLogits
 from alcli.numerics.last_layer.probability_drift import ProbabilityDrift
@@ -29,15 +36,22 @@ from alcli.selection.order import best_first, finite32, tie_keys
 from alcli.selection.strategy import Selection, Strategy
 from alcli.selection.view import View
 
-_RANKED = FOLLOWED | {"features", "row_key"} | KEPT.keys()
-_SLACK = {4: 1e-4, 8: 1e-9}  # by bytes of a number: how far the followed logits may be from the model's own
+# The needs that a loop can follow
+_RANKED = FOLLOWED | {"features", "row_key"} | ROW_VALUES.keys()
+# By the size of a number in bytes: the allowance for errors of scores from followed logits, relative to a score of 1.
+_SLACK = {4: 1e-4, 8: 1e-9}
+# Rows that are scored again from the weights, unless more are asked for.
 _MOST_CONTENDERS = 4096
-_FIRST = 256  # rows that are scored to learn what the others must reach
+# Rows of largest upper bound that are scored first, to find the score that other rows must reach.
+_FIRST = 256
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What a choice depends on beside the rows: which of those held are open, which rows are labelled, the model."""
+    """The state of the loop that a choice depends on.
+
+    open_M: a mask of the open rows among the held rows. labelled: row numbers. model: the present model.
+    """
 
     open_M: Array
     labelled: Int64
@@ -45,20 +59,35 @@ class Moment:
 
 
 def can_rank(scorer: Strategy | None) -> bool:
-    """Whether a strategy is pointwise and asks for nothing that a loop cannot follow."""
+    """True for a pointwise strategy whose needs a loop can follow."""
     return scorer is not None and scorer.pointwise and _RANKED.issuperset(scorer.needs)
 
 
 def _is_bounded(scorer: Strategy) -> bool:
-    """Whether old scores bound new ones: the strategy says how, and looks at nothing else that labels change."""
-    return scorer.modulus is not None and "log_probs" in scorer.needs and LASTING.issuperset(set(scorer.needs) - {"log_probs"})
+    """True where old scores bound new scores: the strategy has a modulus, and labels change only its `log_probs`."""
+    return (
+        scorer.modulus is not None
+        and "log_probs" in scorer.needs
+        and LASTING.issuperset(set(scorer.needs) - {"log_probs"})
+    )
 
 
 class Ranking:
-    """Ranks held rows by a strategy for which `can_rank`. rounded: scores are compared as float32."""
+    """Ranks held rows by a strategy for which `can_rank` is true.
+
+    logits: the followed logits of the held rows; None where the strategy reads none. rounded: scores are compared as
+    float32, as in selection/order.py.
+    """
 
     def __init__(
-        self, held: HeldRows, scorer: Strategy, logits: PoolLogits | None, *, seed: int, options: Mapping[str, Any], rounded: bool
+        self,
+        held: HeldRows,
+        scorer: Strategy,
+        logits: PoolLogits | None,
+        *,
+        seed: int,
+        options: Mapping[str, Any],
+        rounded: bool,
     ) -> None:
         self._held, self._scorer, self._logits, self._rounded = held, scorer, logits, rounded
         if logits is not None and _is_bounded(scorer):
@@ -66,30 +95,34 @@ class Ranking:
             logits.drift = ProbabilityDrift(n, n_classes, logits.Z_NC.dtype)
         self._options = {**options, **({"seed": seed} if scorer.random else {})}
         self._tie_keys = tie_keys(held, seed=seed, drawn=scorer.ties_drawn)
-        self._kept: dict[str, Kept] = {}
+        self._row_values: dict[str, RowValue] = {}
         self._scores_M: Float64 = np.full(len(held.rows_M), np.inf)
 
     def tell(self, row: int) -> None:
-        """This row of the source was labelled."""
-        for kept in self._kept.values():
-            kept.tell(row)
+        """Take note that a row of the source was labelled."""
+        for value in self._row_values.values():
+            value.tell(row)
 
     def best(self, k: int, now: Moment) -> Selection:
-        """The best k open rows. Those of scores that follow no head are known unless others are as near as rounding."""
-        for need in KEPT.keys() & set(self._scorer.needs) - self._kept.keys():
-            self._kept[need] = KEPT[need](self._held, now.labelled, now.model)
-        places = self._contenders(k, self._scored(k, now))
+        """Choose the best k open rows.
+
+        Scores that depend on the head are always computed again from the model. Scores without a head are exact, unless
+        more than k rows are within rounding of the kth score.
+        """
+        for need in ROW_VALUES.keys() & set(self._scorer.needs) - self._row_values.keys():
+            self._row_values[need] = ROW_VALUES[need](self._held, now.labelled, now.model)
+        places = self._contenders(k, self._update_scores(k, now))
         if self._scorer.needs_head or len(places) > k:
             return self._rescored(k, places, now)
         return self._ordered(k, places, self._scores_M[places])
 
-    # -- scores by what is followed and kept ------------------------------------------------------------------------------------
+    # -- scores from followed logits and kept numbers --------------------------------------------------------------
 
-    def _scored(self, k: int, now: Moment) -> Int64:
-        """Bring _scores_M up to date for the open rows that can be among the best k, at least; their places."""
+    def _update_scores(self, k: int, now: Moment) -> Int64:
+        """Bring the scores up to date at least for every open row that can be among the best k; return their places."""
         with workers() as spread:
             if self._logits is not None and self._logits.drift is not None:
-                return self._those_that_can_win(k, now, self._logits, self._logits.drift, spread)
+                return self._update_by_bounds(k, now, self._logits, self._logits.drift, spread)
 
             def look(a: int, b: int) -> None:
                 self._scores_M[a:b] = self._followed_scores(slice(a, b))
@@ -100,12 +133,18 @@ class Ranking:
                 self._logits.visit(look, spread)
         return np.flatnonzero(now.open_M)
 
-    def _those_that_can_win(self, k: int, now: Moment, logits: PoolLogits, drift: ProbabilityDrift, spread: Spread) -> Int64:
-        """A few rows that reach farthest say what the others must reach; those that do are scored, where they are not as they were."""
+    def _update_by_bounds(
+        self, k: int, now: Moment, logits: PoolLogits, drift: ProbabilityDrift, spread: Spread
+    ) -> Int64:
+        """Update the scores of the open rows whose upper bound reaches the kth best score; return their places.
+
+        The rows of largest upper bound are scored first. The kth best of their scores is the score that other rows must
+        reach. A row whose probabilities have not moved keeps its old score.
+        """
         logits.visit(lambda a, b: None, spread)
         modulus = self._scorer.modulus
         assert modulus is not None
-        others = (self._kept[need].of(slice(None)) for need in self._scorer.needs if need in self._kept)
+        others = (self._row_values[need].of(slice(None)) for need in self._scorer.needs if need in self._row_values)
         reach_M = np.where(now.open_M, self._scores_M + modulus(drift.l1_N, logits.Z_NC.shape[1], *others), -np.inf)
 
         def scored(least: float) -> Int64:
@@ -127,9 +166,11 @@ class Ranking:
         return scored(kth - self._slack(kth))
 
     def _followed_scores(self, places: slice | Int64, log_probs_BC: Floats | None = None) -> Float64:
+        """The scores of held rows from followed logits and kept numbers. log_probs_BC: given where they are known."""
+
         def made(need: str) -> Any:
-            if need in self._kept:
-                return self._kept[need].of(places)
+            if need in self._row_values:
+                return self._row_values[need].of(places)
             if need == "features" or self._logits is None:
                 return self._held.X_MD[places]
             if need == "logits":
@@ -139,7 +180,10 @@ class Ranking:
         return self._score(self._held.rows_M[places], made)
 
     def _score(self, rows_B: Int64, made: Callable[[str], Any]) -> Float64:
-        """The score of rows. made: what the strategy needs of them, by name."""
+        """The scores of rows of the source. made: from a need to its array for the rows; `row_key` is made here.
+
+        Raises DataError for a score that is not finite.
+        """
         block = (self._held.row_keys(rows_B) if need == "row_key" else made(need) for need in self._scorer.needs)
         scores_B: Float64 = self._scorer.run(*block, **self._options)
         if not np.isfinite(scores_B).all():
@@ -147,19 +191,21 @@ class Ranking:
             raise DataError(f"{self._held.describe(row)}: the score is not a finite number")
         return scores_B
 
-    # -- the best of them, exactly ----------------------------------------------------------------------------------------------
+    # -- the best rows, exactly ------------------------------------------------------------------------------------
 
     def _slack(self, kth: float) -> float:
-        """How far below the kth score that of one of the best k may be, given how exact the scores are."""
-        slack = abs(kth) * 2.0**-23  # what is compared as float32 can be a tie
+        """A bound on the errors of scores: one of the best k rows may have a score below `kth` by this much."""
+        # Scores that differ by less than the rounding to float32 can be a tie.
+        slack = abs(kth) * 2.0**-23
         if self._logits is not None:
             slack += _SLACK[self._logits.Z_NC.dtype.itemsize] * max(1.0, abs(kth))
-        return slack + sum(self._kept[need].error(kth) for need in self._scorer.needs if need in self._kept)
+        return slack + sum(self._row_values[need].error(kth) for need in self._scorer.needs if need in self._row_values)
 
     def _contenders(self, k: int, places: Int64) -> Int64:
-        """The places of rows that can be among the best k, given how exact the scores are, in the order of their ids.
+        """The places of the rows that can be among the best k, given the errors of scores, in the order of their ids.
 
-        On a plateau the first by id are enough; where ties are drawn, every row of the plateau takes part in the draw.
+        Where very many rows have equal scores, the first by id are enough. Where ties are drawn, all of them take part
+        in the draw.
         """
         kth = _largest(k, self._scores_M[places])
         places = places[self._scores_M[places] >= kth - self._slack(kth)]
@@ -168,11 +214,11 @@ class Ranking:
         return places
 
     def _rescored(self, k: int, places: Int64, now: Moment) -> Selection:
-        """The best k of these rows by the model's own weights and a view of the moment."""
+        """Choose the best k of the rows at `places`, scored again from the model's own weights and a new view."""
         rows = self._held.rows_M[places]
 
         def made(need: str) -> Any:
-            if need in self._kept:
+            if need in self._row_values:
                 return View(self._held, rows, now.labelled, now.model).matrix(need)
             X_BD, model = self._held.X_MD[places], now.model
             if need == "features" or model is None:
@@ -182,13 +228,13 @@ class Ranking:
         return self._ordered(k, places, self._score(rows, made))
 
     def _ordered(self, k: int, places: Int64, scores: Float64) -> Selection:
-        """The best k of these places, in the order of `selection/order.py`."""
+        """The best k of the rows at `places`, in the order of selection/order.py."""
         rounded = finite32(scores)
         best = best_first(rounded if self._rounded else scores, self._tie_keys(self._held.rows_M[places]))[:k]
         return Selection(self._held.rows_M[places[best]], rounded[best])
 
 
 def _largest(k: int, values: Floats) -> float:
-    """The kth largest; the least where there are fewer."""
+    """The kth largest of `values`; the least where there are fewer than k."""
     place = max(len(values) - k, 0)
     return float(np.partition(values, place)[place])

@@ -1,7 +1,8 @@
-"""What a strategy may need of each row that is worth keeping between one label and the next.
+"""Needs of one number a row that a loop over single labels keeps from one label to the next.
 
-A need found in `KEPT` is made once, when it is first looked at, and told of each row that becomes labelled; what it keeps is what a
-view of the moment would compute.
+`ROW_VALUES` lists the needs that are kept, each with its class. A class is made once, when the need is first read. It
+is then told of each row that becomes labelled, so that its numbers stay equal to the numbers that a new view would
+compute. A place is an index into `HeldRows.rows_M`; N is the number of held rows.
 """
 
 from __future__ import annotations
@@ -18,19 +19,25 @@ from alcli.numerics.diversity.kcenter import CentreDistances
 from alcli.numerics.rows import sq_norms
 
 
-class Kept(Protocol):
-    """One number for each held row."""
+class RowValue(Protocol):
+    """One number for each held row, kept up to date while rows are labelled."""
 
     def of(self, places: Int64 | slice) -> Float64:
-        """Those of some of the rows, by their places in the held rows."""
+        """The numbers of the held rows at `places`, float64."""
+
     def error(self, value: float) -> float:
-        """How far below `value` the number of a row may be that a view of the moment would call as large."""
+        """A bound on the rounding error at `value`.
+
+        Where a new view would compute at least `value` for a row, the number kept here is at least `value` minus the
+        bound.
+        """
+
     def tell(self, row: int) -> None:
-        """This row of the source was labelled."""
+        """Take note that a row of the source was labelled. row: its number in the source."""
 
 
 class SqNorm:
-    """The squared norms of the features, which no label changes. Memory: N numbers."""
+    """The squared norm of the features, which no label changes. Memory: N numbers."""
 
     def __init__(self, held: HeldRows, labelled: Int64, model: Model | None) -> None:
         self._sq_norms_M = sq_norms(held.X_MD)
@@ -46,7 +53,7 @@ class SqNorm:
 
 
 class HiddenSqNorm(SqNorm):
-    """The squared norms of what the last layer sees, which no label changes either."""
+    """The squared norm of the inputs of the last layer, which no label changes: updates move only the last layer."""
 
     def __init__(self, held: HeldRows, labelled: Int64, model: Model | None) -> None:
         assert model is not None
@@ -54,7 +61,7 @@ class HiddenSqNorm(SqNorm):
 
 
 class LabelledDistance:
-    """The distance to the nearest labelled row. Cost: one GEMV pass for each label. Memory: O(N)."""
+    """The distance to the nearest labelled row. Cost: one matrix-vector product for each label. Memory: O(N)."""
 
     def __init__(self, held: HeldRows, labelled: Int64, model: Model | None) -> None:
         self._held = held
@@ -74,7 +81,11 @@ class LabelledDistance:
             self._distances.add_row(place)
 
 
-KEPT: Mapping[str, Callable[[HeldRows, Int64, Model | None], Kept]] = {
-    "sq_norm": SqNorm, "hidden_sq_norm": HiddenSqNorm, "labelled_distance": LabelledDistance,
-}  # fmt: skip
-LASTING = frozenset({"sq_norm", "hidden_sq_norm"})  # of these, what no label changes
+# By need: the class that is called with the held rows, the labelled rows and the model.
+ROW_VALUES: Mapping[str, Callable[[HeldRows, Int64, Model | None], RowValue]] = {
+    "sq_norm": SqNorm,
+    "hidden_sq_norm": HiddenSqNorm,
+    "labelled_distance": LabelledDistance,
+}
+# The needs of ROW_VALUES that no label changes.
+LASTING = frozenset({"sq_norm", "hidden_sq_norm"})

@@ -1,8 +1,8 @@
-"""Fixed blocks of rows over a few threads, with a BLAS that uses one.
+"""Work on fixed blocks of rows, divided among a few threads, while BLAS itself uses one thread.
 
-A float32 product depends on the height of the block it is computed in, and on how the BLAS shares it among its threads. So every
-kernel here works on blocks of `BLOCK_ROWS` rows that start at a multiple of it, and threads only share out whole blocks: which
-thread computes a block cannot change its bits.
+The bits of a float32 product depend on the height of the block and on how BLAS divides the product among its own
+threads. Every kernel therefore works on blocks of `BLOCK_ROWS` rows that start at a multiple of `BLOCK_ROWS`, and a
+thread is given whole blocks only. So the number of threads never changes a bit of a result.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import TypeAlias
 from threadpoolctl import ThreadpoolController
 
 BLOCK_ROWS = 2048
-_MOST_THREADS = 8  # the kernels are bound by memory, which a few threads saturate
+# The kernels are bound by memory bandwidth, which a few threads saturate.
+_MOST_THREADS = 8
 
 Spread: TypeAlias = Callable[[int, Callable[[int, int], None]], None]
 
@@ -29,7 +30,7 @@ _limit: ContextVar[int | None] = ContextVar("thread_limit", default=None)
 
 @contextmanager
 def thread_limit(threads: int) -> Iterator[None]:
-    """Use at most `threads` threads inside; for processes that share a machine."""
+    """Use at most `threads` threads inside the context. For several processes on one machine."""
     token = _limit.set(max(1, threads))
     try:
         yield
@@ -38,14 +39,17 @@ def thread_limit(threads: int) -> Iterator[None]:
 
 
 def n_threads() -> int:
-    """The processors this process may use, at most 8, at most the limit in force."""
+    """The number of processors that this process may use, at most 8 and at most the limit of `thread_limit`."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, _MOST_THREADS, _limit.get() or available)
 
 
 @contextmanager
 def workers() -> Iterator[Spread]:
-    """A function `spread(n, work)` that calls work(first, last) over disjoint ranges of whole blocks that cover n rows."""
+    """Provide a function `spread(n, work)` for the length of the context.
+
+    `spread` calls work(first, last) for disjoint ranges of whole blocks that together cover n rows, one range a thread.
+    """
     threads = n_threads()
     with _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
         if threads == 1:
@@ -57,7 +61,11 @@ def workers() -> Iterator[Spread]:
 
 @lru_cache(1)
 def _libraries(n_modules: int) -> ThreadpoolController:
-    """The BLAS libraries of this process. To look for them takes a millisecond, and there are more only once there are more modules."""
+    """Find the BLAS libraries of this process, which takes a millisecond.
+
+    A new library comes only with new modules, so the answer is kept for as long as the number of modules stays the
+    same.
+    """
     return ThreadpoolController()
 
 
@@ -65,7 +73,7 @@ def _spread(pool: ThreadPoolExecutor, threads: int, n: int, work: Callable[[int,
     n_blocks = -(-n // BLOCK_ROWS)
     cuts = [min(n, BLOCK_ROWS * (n_blocks * t // threads)) for t in range(threads + 1)]
     ranges = [(a, b) for a, b in itertools.pairwise(cuts) if a < b]
-    # The caller works too: it takes the first range, so a small problem never waits for a thread to wake.
+    # The calling thread computes the first range itself, so that a small problem does not wait for a thread to wake up.
     others = [pool.submit(work, a, b) for a, b in ranges[1:]]
     for a, b in ranges[:1]:
         work(a, b)
@@ -73,12 +81,11 @@ def _spread(pool: ThreadPoolExecutor, threads: int, n: int, work: Callable[[int,
         other.result()
 
 
-# -- folded ------
-# Independent tasks over the threads of `blocks.workers`.
-
-
 def share(spread: Spread, n: int, task: Callable[[int], None]) -> None:
-    """Call task(0) .. task(n - 1), each in one thread: what a task computes cannot depend on how many threads there are."""
+    """Call task(0) .. task(n - 1) with the threads of `workers`, each task in one thread.
+
+    The tasks must be independent. A task's result does not depend on the number of threads.
+    """
 
     def work(first: int, last: int) -> None:
         for i in range(first // BLOCK_ROWS, last // BLOCK_ROWS):

@@ -1,6 +1,6 @@
-"""Folds that spread every class, and any order of the rows, evenly.
+"""Cross-validation folds that hold equal shares of every class, whatever the order of the rows.
 
-Source: stratified K-fold; the rows of each class are shuffled, then dealt out in turn.
+Source: stratified K-fold. The rows of each class are shuffled, then dealt to the folds in turn.
 Cost: n log n.
 """
 
@@ -12,7 +12,10 @@ from alcli.arrays import Array, Int64
 
 
 def stratified_folds(y_L: Array, n_folds: int, *, seed: int) -> Int64:
-    """The fold number of every row, shape [L]. Float targets are dealt out in shuffled order, without strata."""
+    """Give every row the number of its fold, int64 [L].
+
+    Rows with float targets are dealt in random order, not by class.
+    """
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     shuffled = rng.permutation(len(y_L))
     if np.issubdtype(y_L.dtype, np.integer):

@@ -1,7 +1,7 @@
-"""The best rows by a costly score that a cheap one bounds from above.
+"""The best rows by a costly score that has a cheap upper bound.
 
 Source: accelerated greedy search, Minoux 1978, "Accelerated greedy algorithms for maximizing submodular set functions".
-Cost: the bounds are sorted once; rows whose bound is below what was found are never scored.
+Cost: one sort of the bounds, and the scores of the rows whose bound is not below the k-th best score, in rounds of 128.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import numpy as np
 
 from alcli.arrays import Float32, Float64, Floats, Int64
 
-ROUND = 128  # rows that are scored together
+# Rows scored at a time.
+ROUND = 128
 
 
 def best_rows(bounds_N: Floats, k: int, score: Callable[[Int64], Float64]) -> tuple[Int64, Float32, Int64]:
-    """The k rows of largest score, equal ones (as float32) in the order of their numbers, as if all had been scored.
+    """Find the k rows of largest score; rows whose scores are equal as float32 are ordered by row number.
 
-    score: row numbers -> float64 scores, none above its row's bound. Returns the rows with their scores, best first, and the rows
-    that were scored, in the order of their bounds: the others have a bound below the last score.
+    The answer is the same as if every row had been scored.
+    score: row numbers -> float64 scores, none above the bound of its row.
+    Returns the k rows int64, their scores float32, both best first, and the rows that were scored, int64, by descending
+    bound. Every other row has a bound below the k-th score.
     """
     bounds_N = bounds_N.astype(np.float32)
     order_N = np.argsort(-bounds_N, kind="stable")

@@ -1,6 +1,7 @@
-"""Layers as plain arrays: what a head with hidden layers computes, its activations and their slopes.
+"""The forward pass of a head with hidden layers, as plain arrays; its activations and their derivatives.
 
-Cost: 2 B (D M + M C) flops for B rows.
+M is the number of outputs of a hidden layer.
+Cost: 2 B (D M + M C) flops for B rows and one hidden layer.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ from alcli.numerics.blocks import BLOCK_ROWS, workers
 
 @dataclass(frozen=True)
 class Network:
-    """layers: (W_MD, b_M) of each hidden layer, none in a linear head. activation: relu, tanh or gelu. W_CD1: the last layer."""
+    """The weights of a head.
+
+    layers: (W_MD, b_M) of each hidden layer, empty for a linear head. activation: relu, tanh or gelu.
+    W_CD1: the last layer, the bias in its last column.
+    """
 
     layers: Sequence[tuple[Float64, Float64]]
     activation: str
     W_CD1: Float64
 
     def forward(self, X_BD: Floats) -> tuple[list[Float64], list[Float64]]:
-        """(inputs of each layer, the last one's included; values before each activation), float64."""
+        """Compute (the inputs of each layer, the last one included; the values before each activation), float64."""
         inputs, before = [X_BD.astype(np.float64)], []
         for W_MD, b_M in self.layers:
             before.append(inputs[-1] @ W_MD.T + b_M)
@@ -33,13 +38,15 @@ class Network:
         return inputs, before
 
     def outputs(self, last_inputs_BM: Float64) -> Float64:
-        """Of the last layer, [B, C]."""
-        out_BC: Float64 = last_inputs_BM @ self.W_CD1[:, :-1].T + self.W_CD1[:, -1]
-        return out_BC
+        """Compute the outputs of the last layer from its inputs, [B, C]."""
+        return last_inputs_BM @ self.W_CD1[:, :-1].T + self.W_CD1[:, -1]
 
 
 def by_blocks(function: Callable[[Floats], Array], X_ND: Floats, step: int = BLOCK_ROWS) -> Array:
-    """function(X_BD) for all rows, [N, ...] in the dtype of X_ND. step: rows of a block, a power of 2, so that no thread moves one."""
+    """Apply function(X_BD) to all rows, block by block. Returns [N, ...] in the dtype of X_ND.
+
+    step: rows of a block, a power of 2. Blocks then start at the same rows with any number of threads.
+    """
     with workers() as spread:
         first_block = function(X_ND[:step])
         out = np.empty((len(X_ND), *first_block.shape[1:]), X_ND.dtype)
@@ -59,15 +66,16 @@ def _gelu(a: Float64) -> Float64:
 
 
 def _gelu_slope(a: Float64) -> Float64:
-    out: Float64 = ndtr(a) + a * np.exp(-0.5 * np.square(a)) / math.sqrt(2.0 * math.pi)
-    return out
+    return ndtr(a) + a * np.exp(-0.5 * np.square(a)) / math.sqrt(2.0 * math.pi)
 
 
-ACTIVATIONS: Mapping[str, Callable[[Float64], Float64]] = {  # each writes into its argument
+# Every activation overwrites its argument with the result.
+ACTIVATIONS: Mapping[str, Callable[[Float64], Float64]] = {
     "relu": lambda a: np.maximum(a, 0.0, out=a),
     "tanh": lambda a: np.tanh(a, out=a),
     "gelu": _gelu,
 }
+# The derivative of every activation, a new array.
 SLOPES: Mapping[str, Callable[[Float64], Float64]] = {
     "relu": lambda a: (a > 0.0).astype(np.float64),
     "tanh": lambda a: 1.0 - np.square(np.tanh(a)),

@@ -1,6 +1,8 @@
-"""Sums over segments: the rows of an item, one item after another.
+"""Sums and means over segments: the rows of an item lie one after another, and the items follow each other.
 
-A segment's result depends on its own rows alone, in their order; which segments stand beside it changes no bit.
+The result of a segment depends on its own rows alone, in their order. The other segments do not change a bit of it.
+Letters: R rows, B segments of a block, G groups.
+Cost: one pass over the rows.
 """
 
 from __future__ import annotations
@@ -16,13 +18,18 @@ Aggregate = Literal["mean", "max", "sum"]
 
 
 def segment_sums(values_R: Array, starts_B: Int64) -> Float64:
-    """The sums of values_R[starts_B[i] : starts_B[i + 1]], shape [B, ...]. starts_B: ascending from 0, no segment empty."""
-    out: Float64 = np.add.reduceat(values_R, starts_B, axis=0, dtype=np.float64)
-    return out
+    """Sum values_R[starts_B[i] : starts_B[i + 1]] for every i, float64 [B, ...].
+
+    starts_B: the first row of each segment, ascending from 0. No segment may be empty.
+    """
+    return np.add.reduceat(values_R, starts_B, axis=0, dtype=np.float64)
 
 
 def segment_log_sums(logs_R: Array, starts_B: Int64) -> Float64:
-    """log of the sums of exp(logs_R) over segments as in `segment_sums`, without underflow; a single row is given back as it is."""
+    """Compute the log of the sum of exp(logs_R) over each segment, without underflow, float64 [B, ...].
+
+    The segments are as in `segment_sums`. A segment of a single row keeps the value of the row.
+    """
     logs_R = np.asarray(logs_R, np.float64)
     top = np.maximum.reduceat(logs_R, starts_B, axis=0)
     top[~np.isfinite(top)] = 0.0
@@ -33,10 +40,14 @@ def segment_log_sums(logs_R: Array, starts_B: Int64) -> Float64:
     return out
 
 
-def segment_means(function: Callable[[Array], Array], rows_R: Array, starts_B: Int64, *, logs: bool, most: int) -> Float64:
-    """The mean over each segment of function(rows), shape [B, ...]; with logs, the log of the mean of exp(function(rows)).
+def segment_means(
+    function: Callable[[Array], Array], rows_R: Array, starts_B: Int64, *, logs: bool, most: int
+) -> Float64:
+    """Compute the mean of function(rows) over each segment, float64 [B, ...].
 
-    function: of at most `most` rows at a time; a segment is cut only where it is longer than that and stands alone (B = 1).
+    logs: compute the log of the mean of exp(function(rows)) instead.
+    most: a segment that stands alone (B = 1) is passed to `function` in parts of at most this many rows. Several
+    segments are passed in one call.
     """
     sums, merge = (segment_log_sums, np.logaddexp) if logs else (segment_sums, np.add)
     step = most if len(starts_B) == 1 else len(rows_R)
@@ -49,7 +60,10 @@ def segment_means(function: Callable[[Array], Array], rows_R: Array, starts_B: I
 
 
 def runs(sizes_G: Int64, most: int) -> list[tuple[int, int]]:
-    """Cuts of consecutive segments into runs of at most `most` rows; a longer segment is a run of its own."""
+    """Divide consecutive segments into runs of at most `most` rows. A longer segment is a run of its own.
+
+    sizes_G: rows in each segment. Returns (first segment, last segment + 1) of every run.
+    """
     cuts: list[tuple[int, int]] = []
     first = held = 0
     for i, size in enumerate(sizes_G.tolist()):
@@ -61,8 +75,9 @@ def runs(sizes_G: Int64, most: int) -> list[tuple[int, int]]:
 
 
 def aggregated(scores_R: Float64, groups_R: Int64, how: Aggregate) -> tuple[Int64, Float64]:
-    """(groups that occur, ascending; their score). Sums run over ascending scores, so the order of the rows does not matter.
+    """Combine the scores of rows into a score for each group. Returns (the groups that occur, ascending; their scores).
 
+    Sums run over ascending scores, so the order of the rows does not change a bit.
     Cost: a sort of R pairs.
     """
     order = np.lexsort((scores_R, groups_R))

@@ -1,9 +1,13 @@
-"""What a posterior is: the uncertainty of a last layer W around its trained value, over phi = [last hidden features; 1].
+"""The contract of posteriors: distributions of a last layer W, given the labels, over phi = [last hidden features; 1].
 
-A posterior module holds one frozen class, named as its file in CamelCase (`laplace_shared` -> `LaplaceShared`). It never holds
-the mean: that is the head's last layer, and is passed in. Posteriors are immutable; `update` returns a new one and a new mean.
-Whatever the form (one covariance, one a class, an ensemble, dropout masks), a draw is a whole last layer, so that one draw is
-the same hypothesis for every row, and what follows (BALD, look-ahead, reweighting) is written once.
+A posterior module holds one frozen class, named as its file in CamelCase (`laplace_shared` -> `LaplaceShared`). The
+class does not hold the mean: the mean is the head's last layer and is passed to every method. Posteriors are
+immutable: `update` returns a new posterior and a new mean.
+The form may be one covariance, a covariance for each class, an ensemble or dropout masks. In every form a draw is a
+whole last layer: the same hypothesis for every row. So BALD, look-ahead and reweighting are written once for all
+posteriors.
+
+Letters beyond alcli/arrays.py: H rows that the head has not seen, M rows that are absorbed together.
 """
 
 from __future__ import annotations
@@ -23,16 +27,16 @@ Mode = Literal["sequential", "batch"]
 
 
 def mean_of(link: Link, logits_BC: Float64) -> Float64:
-    """The expected target given the outputs of the last layer: class probabilities, or the outputs themselves."""
+    """Compute the expected target from the outputs of the last layer: class probabilities, or the outputs unchanged."""
     return softmax(logits_BC) if link == "softmax" else logits_BC
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a posterior sees of labelled rows.
+    """The labelled rows as a posterior sees them.
 
-    phi_LD1: inputs of the last layer. targets_LC: one-hot classes or regression targets. weights_L: 1 for an ordinary row.
-    link: how outputs become expected targets.
+    phi_LD1: inputs of the last layer. targets_LC: one-hot classes or regression targets. weights_L: 1 for an
+    ordinary row. link: the function from outputs to expected targets; `identity` means squared loss.
     """
 
     phi_LD1: Float64
@@ -45,14 +49,14 @@ class Evidence:
         return len(self.phi_LD1)
 
     def rows(self, index: Array) -> Evidence:
-        """The rows of `index` (numbers or a mask)."""
+        """Select the rows of `index` (row numbers or a mask)."""
         return Evidence(self.phi_LD1[index], self.targets_LC[index], self.weights_L[index], self.link)
 
 
 class Posterior(Protocol):
     """A posterior over the last layer.
 
-    measured: whether `curvature_at` depends on the probabilities. absorbs: whether it can take labels in, in closed form.
+    measured: True if `curvature_at` depends on the probabilities. absorbs: True if `update` can absorb labels.
     """
 
     measured: ClassVar[bool]
@@ -60,76 +64,93 @@ class Posterior(Protocol):
 
     @property
     def kind(self) -> str:
-        """The name it is found by, such as laplace-shared."""
+        """The name of the posterior in files and options, such as laplace-shared."""
 
     @property
     def distinct(self) -> int | None:
-        """How many different draws there are: draw i is draw i mod distinct, and all are as likely. None: there is no use in counting."""
+        """The number of different draws, or None if it is unlimited or too large to matter.
+
+        Draw i is draw i mod `distinct`, and all different draws have the same probability.
+        """
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """What its fit reports."""
+        """Numbers for the report of the fit, by name."""
 
     @classmethod
     def curvature_at(cls, probs_HC: Float64) -> float:
-        """The curvature that suits a softmax head whose predictions, of rows it has not seen, are probs_HC."""
+        """Choose the `curvature` argument of `fit` for a softmax head. probs_HC: its predictions for unseen rows."""
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
     ) -> tuple[Float64, Self]:
-        """(mean, posterior) of labelled rows whose MAP is W_CD1. The mean is W_CD1 itself where the posterior stands around the MAP.
+        """Fit (mean, posterior) to labelled rows with the MAP W_CD1.
 
-        curvature: what the curvature of each row is multiplied by. noise_variance: scale of the covariance, None for the
-        posterior's own choice; under squared loss the variance of the targets' noise. seed: of whatever the fit draws.
+        The mean is W_CD1 itself for a posterior around the MAP.
+        curvature: factor on the curvature of each row. noise_variance: scale of the covariance, None for the
+        posterior's own choice; under squared loss the variance of the targets' noise. seed: for the random numbers
+        of the fit.
         """
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
-        """Variance of each logit under draws around W_CD1, shape [B, C], or [B, 1] where all classes share it."""
+        """Compute the variance of each logit under draws around W_CD1, [B, C], or [B, 1] if all classes share it."""
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
-        """Last layers drawn around W_CD1, shape [S, C, D1]. Sample i depends on (seed, first + i) alone."""
+        """Draw last layers around W_CD1, shape [S, C, D1]. Sample i depends on (seed, first + i) alone."""
 
     def update(
         self, W_CD1: Float64, data: Evidence, *, gamma: float | None = None, mode: Mode = "sequential"
     ) -> tuple[Float64, Self]:
-        """(new mean, new posterior) after absorbing rows. Precision and covariance advance together.
+        """Absorb rows into (new mean, new posterior). Precision and covariance are updated together.
 
-        gamma: None for the exact mode of the new rows' likelihood under this posterior, a number for one linearised step of that size.
-        Raises DataError, with the advice to refit, where `absorbs` is False.
+        gamma: None for the exact mode of the new rows' likelihood with this posterior as the prior; a number for one
+        linearised step of that size. mode: rows one after another (sequential), or all rows at once (batch).
+        Raises DataError, with the advice to refit, if `absorbs` is False.
         """
 
     def remove(self, W_CD1: Float64, data: Evidence) -> tuple[Float64, Self]:
-        """(mean, posterior) without rows it holds. Raises DataError, with the advice to refit, where it cannot give them back."""
+        """Remove absorbed rows from (mean, posterior).
+
+        Raises DataError, with the advice to refit, if the posterior cannot remove them.
+        """
 
     def with_new_classes(self, n: int) -> Self:
-        """The posterior of a last layer that has n rows more."""
+        """Extend the posterior to a last layer with n more classes."""
 
     def arrays(self) -> dict[str, Array]:
-        """Everything needed to rebuild it, beside `settings`."""
+        """Return the arrays from which, with `settings`, `from_arrays` rebuilds the posterior."""
 
     def settings(self) -> dict[str, Any]:
-        """JSON values needed to rebuild it."""
+        """Return the JSON values from which, with `arrays`, `from_arrays` rebuilds the posterior."""
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
-        """Rebuild what `arrays` and `settings` describe, for a last layer of C rows. Raises DataError naming the tensor."""
+        """Rebuild the posterior of a last layer of C rows. Raises DataError that names the faulty tensor or setting."""
 
 
 def posterior_of(module: ModuleType) -> type[Posterior]:
-    """The class that a module of this folder holds."""
+    """Return the posterior class of a module in this folder."""
     stem = module.__name__.rpartition(".")[2]
-    found: type[Posterior] = getattr(module, "".join(part.title() for part in stem.split("_")))
-    return found
+    return getattr(module, "".join(part.title() for part in stem.split("_")))
 
 
 def stream(seed: int, number: int) -> np.random.Generator:
-    """The random stream `number` of a seed: what it gives depends on these two alone."""
+    """Return the random stream `number` of a seed. Its numbers depend on `seed` and `number` alone."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, number]))
 
 
 def sample_noise(shape: tuple[int, ...], n_samples: int, *, seed: int, first: int) -> Float64:
-    """Standard normal numbers [S, *shape]; sample i comes from the stream (seed, first + i), whatever else is drawn."""
+    """Draw standard normal numbers [S, *shape].
+
+    Sample i comes from the stream (seed, first + i), whatever else is drawn.
+    """
     drawn = [stream(seed, first + i).standard_normal(shape) for i in range(n_samples)]
     return np.stack(drawn) if drawn else np.empty((0, *shape))

@@ -1,11 +1,14 @@
-"""What the Laplace posteriors share: how rows are absorbed, their evidence, their scale, and what is refused.
+"""The base of the Laplace posteriors: absorbing rows, the log evidence, and the scale of the covariance.
 
-Rows are absorbed by the implicit rule (gamma None): the new mean is the exact mode of the new rows' likelihood under the
-Gaussian prior that the posterior is, numerics/last_layer/implicit.py. With a number for gamma they are absorbed by the published linearised rule,
-W += gamma covariance' gradient, where covariance' already holds the new rows at the curvature of the old mean. Under squared loss both are
-the exact refit at gamma 1. Then the precision takes the new rows in at the curvature of the NEW mean.
-Source: Huseljic et al. 2025, eq. 5 and 6, with precision and covariance advanced together; scale: MacKay, Bayesian Interpolation, 1992, eq. 4.6.
-Cost: that of each posterior.
+By default (gamma None) rows are absorbed by the implicit rule: the new mean is the exact mode of the new rows'
+likelihood with the posterior as the Gaussian prior (numerics/last_layer/implicit.py). With a number for gamma, rows
+are absorbed by the published linearised rule, W += gamma covariance' gradient, where covariance' already holds the
+new rows at the curvature of the old mean. Under squared loss both rules are the exact refit at gamma 1. After
+either rule the precision gets the new rows at the curvature of the NEW mean.
+
+Source: Huseljic et al. 2025, eq. 5 and 6, with precision and covariance advanced together; scale: MacKay, Bayesian
+Interpolation, 1992, eq. 4.6.
+Cost: see each posterior.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ SMALLEST_CURVATURE = 1e-6
 
 @dataclass(frozen=True)
 class Laplace(ABC):
-    """The scalars of every Laplace posterior. curvature: what each row's curvature is multiplied by."""
+    """The scalars of every Laplace posterior. curvature: factor on the curvature of each row."""
 
     prior_precision: float
     curvature: float
@@ -42,28 +45,28 @@ class Laplace(ABC):
 
     @classmethod
     def curvature_at(cls, probs_HC: Float64) -> float:
-        """1 whatever the probabilities: the form has the curvature of the loss itself."""
+        """Return 1 for any probabilities, because the precision uses the curvature of the loss itself."""
         return 1.0
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """None beside those of the head."""
+        """Empty: the posterior adds no numbers to the report of the head."""
         return {}
 
     @abstractmethod
     def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
-        """The posterior with all rows of `data` at once; W_CD1 is moved in place."""
+        """Absorb all rows of `data` at once. Moves W_CD1 in place and returns the new posterior."""
 
     @abstractmethod
     def log_det(self, C: int) -> float:
-        """Of the precision over all C D1 weights."""
+        """Compute the log determinant of the precision over all C D1 weights."""
 
     def update(
         self, W_CD1: Float64, data: Evidence, *, gamma: float | None = None, mode: Mode = "sequential"
     ) -> tuple[Float64, Self]:
-        """Absorb rows: one after another with the mean of the moment (sequential), or all at once from the old mean (batch).
+        """Absorb rows one after another, each at the mean so far (sequential), or all at the old mean (batch).
 
-        Batch gives the same for any order of rows.
+        Batch gives the same result for any order of the rows.
         """
         W_CD1, state = W_CD1.copy(), self
         gamma = 1.0 if gamma is None and data.link == "identity" else gamma
@@ -74,43 +77,50 @@ class Laplace(ABC):
         return W_CD1, state
 
     def remove(self, W_CD1: Float64, data: Evidence) -> tuple[Float64, Self]:
-        """Refused: the curvature at which rows were absorbed depended on the mean of that moment, which is gone."""
+        """Raise DataError: rows were absorbed at the curvature of a mean that is not known any more."""
         raise DataError(f"a {self.kind} posterior cannot give labels back exactly", hint="refit without them")
 
     def log_evidence(self, W_CD1: Float64, log_likelihood: float, *, noise_variance: float = 1.0) -> float:
-        """log p(labels) of the quadratic model around the MAP W_CD1."""
+        """Compute log p(labels) of the quadratic model around the MAP W_CD1."""
         penalty = 0.5 * self.prior_precision / noise_variance * float(np.vdot(W_CD1, W_CD1))
         occam = 0.5 * (W_CD1.size * np.log(self.prior_precision) - self.log_det(len(W_CD1)))
         return float(log_likelihood - penalty + occam)
 
     def settings(self) -> dict[str, Any]:
         return {
-            "kind": self.kind, "prior_precision": self.prior_precision,
-            "curvature": self.curvature, "noise_variance": self.noise_variance,
+            "kind": self.kind,
+            "prior_precision": self.prior_precision,
+            "curvature": self.curvature,
+            "noise_variance": self.noise_variance,
         }
 
 
 def scalars(settings: Mapping[str, Any]) -> tuple[float, float, float]:
-    """prior_precision, curvature and noise_variance of stored settings."""
-    return stored.number(settings, "prior_precision"), stored.number(settings, "curvature"), stored.number(settings, "noise_variance")
+    """Read prior_precision, curvature and noise_variance from stored settings."""
+    return (
+        stored.number(settings, "prior_precision"),
+        stored.number(settings, "curvature"),
+        stored.number(settings, "noise_variance"),
+    )
 
 
 def scale(W_CD1: Float64, prior_precision: float, trace: float) -> float:
-    """The noise variance at which W is as large as its prior expects: prior_precision |W|^2 over the effective number of weights.
+    """Compute the noise variance at which W is as large as its prior expects.
 
-    trace: of the covariance of all C D1 weights.
+    It is prior_precision |W|^2 over the effective number of weights, kept between 1e-6 and 1.
+    trace: the trace of the covariance of all C D1 weights.
     """
     effective = max(W_CD1.size - prior_precision * trace, np.finfo(np.float64).tiny)
     return float(np.clip(prior_precision * np.vdot(W_CD1, W_CD1) / effective, SMALLEST_VARIANCE, 1.0))
 
 
 def gradients(data: Evidence, logits_LC: Float64) -> Float64:
-    """weight (target - mean) of every row: minus the gradient of the loss by the logits."""
+    """Compute weight (target - mean) for every row, [L, C]: minus the gradient of the loss by the logits."""
     return (data.targets_LC - mean_of(data.link, logits_LC)) * data.weights_L[:, None]
 
 
 def class_curvatures(link: Link, logits_LC: Float64) -> Float64:
-    """The second derivative of the loss by each logit: p (1 - p), or 1 under squared loss."""
+    """Compute the second derivative of the loss by each logit, [L, C]: p (1 - p), or 1 under squared loss."""
     if link == "identity":
         return np.ones_like(logits_LC)
     probs_LC = softmax(logits_LC)

@@ -1,7 +1,8 @@
-"""What posteriors share that can be drawn from and cannot take labels in: ensembles, dropout masks, a variational Gaussian.
+"""The base of posteriors that can be sampled but cannot absorb labels: ensemble, dropout, variational Gaussian.
 
-An update in closed form needs the curvature at which old rows were absorbed. These hold none, so new labels want a refit; draws can still
-be reweighted by new labels, and a gradient step moves the mean that they are drawn around.
+An update in closed form needs the curvature at which the old rows were absorbed, which a sampled posterior does not
+hold. New labels therefore need a refit. Two approximations remain: new labels can reweight the draws, and a
+gradient step can move the mean of the draws.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from alcli.posteriors._contract import Evidence, Mode
 
 @dataclass(frozen=True)
 class Sampled:
-    """See the module."""
+    """A posterior that can be sampled but cannot absorb or remove labels."""
 
     kind: ClassVar[str]
     measured: ClassVar[bool] = False
@@ -25,26 +26,31 @@ class Sampled:
 
     @property
     def distinct(self) -> int | None:
-        """None: more than anyone would count."""
+        """None: the draws are too many to count."""
         return None
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """None beside those of the head."""
+        """Empty: the posterior adds no numbers to the report of the head."""
         return {}
 
     @classmethod
     def curvature_at(cls, probs_HC: Float64) -> float:
-        """1: there is no curvature to choose."""
+        """Return 1, because a sampled posterior uses no curvature."""
         return 1.0
 
     def update(
         self, W_CD1: Float64, data: Evidence, *, gamma: float | None = None, mode: Mode = "sequential"
     ) -> tuple[Float64, Self]:
-        """Refused, see the module."""
-        raise DataError(f"the posterior '{self.kind}' cannot absorb labels in closed form",
-                        hint="fit the head with --posterior laplace, or let update --method refit fit it again")
+        """Raise DataError, because labels cannot be absorbed in closed form."""
+        raise DataError(
+            f"the posterior '{self.kind}' cannot absorb labels in closed form",
+            hint="fit the head with --posterior laplace, or let update --method refit fit it again",
+        )
 
     def remove(self, W_CD1: Float64, data: Evidence) -> tuple[Float64, Self]:
-        """Refused, see the module."""
-        raise DataError(f"the posterior '{self.kind}' cannot give labels back", hint="let update --method refit fit the head without them")
+        """Raise DataError, because labels cannot be removed."""
+        raise DataError(
+            f"the posterior '{self.kind}' cannot give labels back",
+            hint="let update --method refit fit the head without them",
+        )

@@ -1,9 +1,12 @@
-"""Posteriors in which all classes share one precision matrix, P = prior_precision I + curvature sum_n weight_n r_n phi_n phi_n^T.
+"""The base of posteriors in which all classes share one precision matrix.
 
-They differ in r_n alone, the curvature of a row.
-Source: Huseljic et al. 2025, section 4, with precision and covariance advanced together, which the published code does not do.
-Cost: fit n D1^2 + D1^3; update D1^2 + 2 J D1 + 2 C D1 multiply-adds a row with J < 64 rows pending, 2 D1^2 more each 64th row;
-variance D1^3 / 3 after an update, then D1^2 / 2 a row; memory 3 D1^2 floats.
+P = prior_precision I + curvature sum_n weight_n r_n phi_n phi_n^T. The posteriors differ only in r_n, the curvature
+of a row.
+
+Source: Huseljic et al. 2025, section 4, with precision and covariance advanced together, which the published code does
+not do.
+Cost: fit n D1^2 + D1^3; update D1^2 + 2 J D1 + 2 C D1 multiply-adds a row, with J < 64 rows that are not yet summed
+up, and 2 D1^2 more each 64th row; variance D1^3 / 3 after an update, then D1^2 / 2 a row; memory 3 D1^2 floats.
 """
 
 from __future__ import annotations
@@ -25,14 +28,20 @@ from alcli.posteriors._laplace import Laplace, gradients, scalars, scale
 
 @dataclass(frozen=True)
 class Single(Laplace):
-    """See the module."""
+    """A Laplace posterior with one precision matrix for all classes. state: the precision and its inverse."""
 
     state: Precision
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum the precision over all rows, exactly and once."""
         r_L = curvature * data.weights_L * cls.row_curvatures(data, W_CD1)
@@ -43,33 +52,35 @@ class Single(Laplace):
     @staticmethod
     @abstractmethod
     def row_curvatures(data: Evidence, W_CD1: Float64) -> Float64:
-        """The curvature of each row at the mean W_CD1, [L], before its weight."""
+        """Compute the curvature r of each row at the mean W_CD1, [L], without its weight."""
 
     @property
     def precision(self) -> Float64:
-        """P, the whole symmetric matrix."""
+        """P, the full symmetric matrix, [D1, D1]."""
         return self.state.precision
 
     @property
     def factor(self) -> Float64:
-        """The lower Cholesky factor L of P = L L^T."""
+        """L, the lower Cholesky factor of P = L L^T, [D1, D1]."""
         return self.state.factor
 
     @property
     def covariance(self) -> Float64:
-        """P^-1, the whole symmetric matrix."""
+        """P^-1, the full symmetric matrix, [D1, D1]."""
         return self.state.covariance
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
-        """noise_variance |L^-1 phi|^2, shape [B, 1]: never negative."""
+        """Compute noise_variance |L^-1 phi|^2, shape [B, 1], which is never negative."""
         return self.noise_variance * self.state.variance(phi_BD1)[:, None]
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
-        """W + E L^-1 with E standard normal: rows have covariance noise_variance P^-1, and all rows of the pool share them."""
+        """Draw W + sqrt(noise_variance) E L^-1 with E standard normal.
+
+        The weights of a class have covariance noise_variance P^-1. A draw is shared by all rows of the pool.
+        """
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         deviations_SCD = self.state.spread(E_SCD.reshape(-1, W_CD1.shape[1])).reshape(E_SCD.shape)
-        out: Float64 = W_CD1 + self.noise_variance**0.5 * deviations_SCD
-        return out
+        return W_CD1 + self.noise_variance**0.5 * deviations_SCD
 
     def log_det(self, C: int) -> float:
         return C * self.state.log_det
@@ -84,7 +95,9 @@ class Single(Laplace):
         if gamma is None:
             step_C = implicit_row(logits_C, data.targets_LC[0], variance, weight)
         else:
-            step_C = gamma * gradients(data, logits_C[None])[0] / (1.0 + self.scaled_curvatures(data, W_CD1)[0] * variance)
+            step_C = (
+                gamma * gradients(data, logits_C[None])[0] / (1.0 + self.scaled_curvatures(data, W_CD1)[0] * variance)
+            )
         cholesky.add_product(W_CD1, step_C, t_D, 1.0)
         return replace(self, state=self.state.with_row(phi_D, t_D, float(self.scaled_curvatures(data, W_CD1)[0])))
 
@@ -99,13 +112,15 @@ class Single(Laplace):
         return replace(self, state=self.advanced(data, W_CD1))
 
     def with_new_classes(self, n: int) -> Self:
-        """The same: all classes share it."""
+        """Return the posterior itself, because all classes share the precision."""
         return self
 
     def scaled_curvatures(self, data: Evidence, W_CD1: Float64) -> Float64:
+        """Compute curvature times weight times r for each row, [L]."""
         return self.curvature * data.weights_L * self.row_curvatures(data, W_CD1)
 
     def advanced(self, data: Evidence, W_CD1: Float64) -> Precision:
+        """Add the rows to the precision, at their curvature at the mean W_CD1."""
         return self.state.with_rows(data.phi_LD1 * np.sqrt(self.scaled_curvatures(data, W_CD1))[:, None])
 
     def arrays(self) -> dict[str, Array]:
@@ -113,5 +128,8 @@ class Single(Laplace):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
-        """Rebuild from the stored factor; an upper triangle or a diagonal that no factor can have is a DataError."""
+        """Rebuild from the stored factor.
+
+        Raises DataError if its upper triangle or diagonal is not that of a factor.
+        """
         return cls(*scalars(settings), Precision.from_factor(stored_factors(arrays, "precision_factor", (D1, D1))))

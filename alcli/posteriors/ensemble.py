@@ -1,18 +1,27 @@
-"""A committee: last layers of the head's own kind, each fitted to a resampling of the labelled rows, or to a perturbation of them.
+"""A committee: last layers of the head's kind, each fitted to resampled or to perturbed labelled rows.
 
-`-p posterior.resample=bootstrap` (default): every member sees n rows drawn with replacement. A class that lost all of its rows gets one of
-them back, and weights are scaled to their old sum. So with one row a class members still know every class, but differ by how much each row
-counts alone, which is little where the prior is weak (logits deviate by 0.04 on sentence embeddings of 77 classes, those of seeds by 2.4).
-`resample=seeds`: every member has a draw of its own from the prior to be pulled to, and a draw of label noise on its targets (randomised
-MAP). Mere random starts would make no committee: the loss is convex and all would end in the same optimum. Under squared loss such members
-are exact draws from the posterior; under a softmax they are draws from the Laplace approximation with the full Hessian as far as the loss
-is quadratic, without a matrix over all weights. The scale of the noise is that of the Laplace posteriors (posteriors/_laplace.py).
-The mean stays the MAP of all rows: a member is kept as its difference to it, and moves with it.
-Source: Seung, Opper & Sompolinsky, Query by Committee, COLT 1992; Breiman, Bagging Predictors, 1996; Pearce et al., Uncertainty in Neural
-Networks: Approximately Bayesian Ensembling, AISTATS 2020.
-Cost: `members` fits that share one rotation of the rows and start at the MAP (numerics/last_layer/members.py): 10 bootstrap members of 800 rows, 384
-features and 77 classes take 0.9 times one fit of a softmax head, a sixth of 10 fits of their own, and half of these for a ridge head; seeds
-2.7 times one fit, a third of 10 for ridge (`make bench`, posteriors). Then variance and predictive 2 M C D1 flops a row; memory M C D1 floats, in the head file as well.
+`-p posterior.resample=bootstrap` (default): every member is fitted to n rows drawn with replacement. A class that
+lost all of its rows gets one row back, and the weights are scaled to their old sum. With one row a class, the
+members therefore still know every class, and differ only in the weights of the rows. Under a weak prior they then
+differ little: on sentence embeddings of 77 classes their logits have a standard deviation of 0.04, with `seeds` of
+2.4.
+
+`resample=seeds`: every member is fitted with label noise on its targets, and its prior is centred at a draw from
+the prior (randomised MAP). Different random starts alone would make no committee, because the loss is convex and
+every start leads to the same optimum. Under squared loss such members are exact draws from the posterior. Under a
+softmax they are draws from the Laplace approximation with the full Hessian as far as the loss is quadratic, without
+a matrix over all weights. The noise has the scale of the Laplace posteriors (posteriors/_laplace.py).
+
+The mean stays the MAP of all rows. A member is stored as its difference from the mean, and moves with the mean.
+
+M is the number of members.
+Source: Seung, Opper & Sompolinsky, Query by Committee, COLT 1992; Breiman, Bagging Predictors, 1996; Pearce et al.,
+Uncertainty in Neural Networks: Approximately Bayesian Ensembling, AISTATS 2020.
+Cost: `members` fits that share one rotation of the rows and start at the MAP (numerics/last_layer/members.py). 10
+bootstrap members of 800 rows, 384 features and 77 classes take 0.9 times as long as one fit of a softmax head: a
+sixth of 10 separate fits. For a ridge head they take half of 10 separate fits. Seeds take 2.7 times one fit, for a
+ridge head a third of 10 fits (`make bench`, posteriors). Variance and predictions 2 M C D1 flops a row; memory M C
+D1 floats, in the head file as well.
 """
 
 from __future__ import annotations
@@ -35,14 +44,14 @@ Resample = Literal["bootstrap", "seeds"]
 
 
 def two_or_more(*, members: int) -> None:
-    """Raise UsageError for an ensemble that cannot disagree."""
+    """Raise UsageError for fewer than 2 members, because one member cannot disagree."""
     if members < 2:
         raise UsageError(f"an ensemble has at least 2 members, got {members}", hint="use -p posterior.members=10")
 
 
 @dataclass(frozen=True)
 class Ensemble(Sampled):
-    """See the module. deviations_MCD1: members minus the mean. resample: how they were made."""
+    """An ensemble of M last layers. deviations_MCD1: members minus the mean. resample: the way they were fitted."""
 
     deviations_MCD1: Float64
     resample: Resample
@@ -51,12 +60,21 @@ class Ensemble(Sampled):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None,
-        seed: int = 0, members: Annotated[int, two_or_more] = 10, resample: Resample = "bootstrap",
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
+        members: Annotated[int, two_or_more] = 10,
+        resample: Resample = "bootstrap",
     ) -> tuple[Float64, Self]:
-        """Fit the members; member i depends on (seed, i) alone, so fewer members are the first of more.
+        """Fit the members. Returns (W_CD1, posterior).
 
-        Raises DataError where one does not converge.
+        Member i depends on (seed, i) alone, so a smaller ensemble consists of the first members of a larger one.
+        Raises DataError if a member does not converge.
         """
         shared = Members.of(data.phi_LD1, data.targets_LC, data.weights_L, W_CD1, prior_precision, data.link)
         streams = [stream(seed, i) for i in range(members)]
@@ -74,11 +92,11 @@ class Ensemble(Sampled):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """How many members there are."""
+        """The number of members."""
         return {"members": float(self.distinct)}
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
-        """Variance over the members, all as likely, shape [B, C]."""
+        """Compute the variance over the members, all with the same probability, shape [B, C]."""
         centred_MCD1 = self.deviations_MCD1 - self.deviations_MCD1.mean(axis=0)
         out_BC = np.zeros((len(phi_BD1), len(W_CD1)))
         for member_CD1 in centred_MCD1:
@@ -86,12 +104,14 @@ class Ensemble(Sampled):
         return out_BC / self.distinct
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
-        """Sample i is member i mod `distinct`, whatever the seed."""
-        out: Float64 = W_CD1 + self.deviations_MCD1[np.arange(first, first + n_samples) % self.distinct]
-        return out
+        """Return member i mod `distinct` as sample i, whatever the seed."""
+        return W_CD1 + self.deviations_MCD1[np.arange(first, first + n_samples) % self.distinct]
 
     def with_new_classes(self, n: int) -> Self:
-        """A new class deviates as another does in the member before: as much as the classes that are known, and in step with none of them."""
+        """Give a new class the deviations of another class in the preceding member.
+
+        Its deviations are then as large as those of the known classes, but belong to different members.
+        """
         C = self.deviations_MCD1.shape[1]
         added_MCD1 = np.roll(self.deviations_MCD1, 1, axis=0)[:, np.arange(n) % C]
         return replace(self, deviations_MCD1=np.concatenate([self.deviations_MCD1, added_MCD1], axis=1))
@@ -110,7 +130,10 @@ class Ensemble(Sampled):
 
 
 def bootstrap_weights(data: Evidence, rng: np.random.Generator) -> Float64:
-    """Weights of n rows drawn with replacement: counts times weights, a row a class at least, with the sum of the weights as it was. [L]"""
+    """Draw n rows with replacement, as weights: counts times the weights of the rows, scaled to their old sum, [L].
+
+    Every class keeps at least one row.
+    """
     y_L, order_L = data.targets_LC.argmax(axis=1), rng.permutation(data.n)
     counts_L = rng.multinomial(data.n, np.full(data.n, 1.0 / data.n))
     seen_C = np.bincount(y_L, weights=counts_L, minlength=data.targets_LC.shape[1])
@@ -118,18 +141,19 @@ def bootstrap_weights(data: Evidence, rng: np.random.Generator) -> Float64:
     lost = seen_C[classes] == 0
     counts_L[order_L[first[lost]]] = 1
     weights_L = counts_L * data.weights_L
-    out: Float64 = weights_L * (data.weights_L.sum() / weights_L.sum())
-    return out
+    return weights_L * (data.weights_L.sum() / weights_L.sum())
 
 
 def _randomised(shared: Members, noise: float, rng: np.random.Generator) -> Float64:
-    """The MAP under a draw from the prior and a draw of label noise, both scaled by the noise variance."""
+    """Fit the MAP with label noise and a draw from the prior as the prior mean, both scaled by the noise variance."""
     anchor_CD1 = np.sqrt(noise / shared.prior_precision) * rng.standard_normal(shared.W_CD1.shape)
-    return shared.perturbed(np.sqrt(noise) * shared.label_noise(rng.standard_normal(shared.targets_LC.shape)), anchor_CD1)
+    return shared.perturbed(
+        np.sqrt(noise) * shared.label_noise(rng.standard_normal(shared.targets_LC.shape)), anchor_CD1
+    )
 
 
 def _scale(shared: Members) -> float:
-    """That of laplace-kron, which is near that of the full Hessian."""
+    """Compute the noise variance of laplace-kron, which is near the noise variance of the full Hessian."""
     (C, D1), gram_R, prior = shared.W_CD1.shape, shared.rows.gram_R, shared.prior_precision
     weights_L, probs_LC = shared.rows.weights_L, shared.probs
     weighted_LC = probs_LC * (weights_L / weights_L.sum())[:, None]

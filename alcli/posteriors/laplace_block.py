@@ -1,8 +1,12 @@
 """One precision matrix a class: P_k = prior_precision I + curvature sum_n weight_n p_nk (1 - p_nk) phi_n phi_n^T.
 
-The block diagonal of the exact Hessian. A class stays free where no row was near to being it, which one matrix for all classes cannot say.
-Source: Daxberger et al., Laplace Redux, NeurIPS 2021, section 3.2 (block-diagonal factorisation, here by output); rank-one updates by class.
-Cost: fit C (n D1^2 + D1^3); update and variance C D1^2 multiply-adds a row; memory 2 C D1^2 floats, 3 after storing or sampling.
+The matrices are the block diagonal of the exact Hessian. The weights of a class stay uncertain in directions in
+which no row had a noticeable probability of the class. One matrix for all classes cannot express that.
+
+Source: Daxberger et al., Laplace Redux, NeurIPS 2021, section 3.2 (block-diagonal factorisation, here by output);
+rank-one updates by class.
+Cost: fit C (n D1^2 + D1^3); update and variance C D1^2 multiply-adds a row; memory 2 C D1^2 floats, 3 after storing
+or sampling.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from alcli.posteriors._laplace import Laplace, class_curvatures, gradients, scal
 
 @dataclass(frozen=True)
 class LaplaceBlock(Laplace):
-    """See the module. states: one a class."""
+    """A Laplace posterior with one precision matrix a class. states: the precision of each class and its inverse."""
 
     states: tuple[Precision, ...]
 
@@ -30,8 +34,14 @@ class LaplaceBlock(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum the precisions over all rows at the mean W_CD1."""
         roots_CL = np.sqrt(curvature * _curvatures(data, W_CD1)).T
@@ -40,17 +50,15 @@ class LaplaceBlock(Laplace):
         return W_CD1, cls(prior_precision, curvature, noise_variance, states)
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
-        """noise_variance phi^T P_k^-1 phi, shape [B, C]."""
+        """Compute noise_variance phi^T P_k^-1 phi, shape [B, C]."""
         out_CB = [np.einsum("bd,bd->b", state.times(phi_BD1), phi_BD1) for state in self.states]
-        out: Float64 = self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
-        return out
+        return self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
-        """W_k + E_k L_k^-1 with E standard normal."""
+        """Draw W_k + sqrt(noise_variance) E_k L_k^-1 for every class k, with E standard normal."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         deviations_SCD = np.stack([state.spread(E_SCD[:, k]) for k, state in enumerate(self.states)], axis=1)
-        out: Float64 = W_CD1 + self.noise_variance**0.5 * deviations_SCD
-        return out
+        return W_CD1 + self.noise_variance**0.5 * deviations_SCD
 
     def log_det(self, C: int) -> float:
         return sum(state.log_det for state in self.states)
@@ -64,14 +72,15 @@ class LaplaceBlock(Laplace):
         logits_MC = data.phi_LD1 @ W_CD1.T
         if data.n == 1:
             t_CD = np.stack([state.times_vector(data.phi_LD1[0]) for state in self.states])
-            return implicit_row(logits_MC[0], data.targets_LC[0], t_CD @ data.phi_LD1[0], float(data.weights_L[0]))[:, None] * t_CD
+            variance_C = t_CD @ data.phi_LD1[0]
+            residual_C = implicit_row(logits_MC[0], data.targets_LC[0], variance_C, float(data.weights_L[0]))
+            return residual_C[:, None] * t_CD
         Q_CMD = np.stack([state.times(data.phi_LD1) for state in self.states])
         gram_CMM = data.phi_LD1 @ Q_CMD.transpose(0, 2, 1)
         residual_MC = implicit_rows(
             logits_MC, data.targets_LC, data.weights_L, lambda a_MC: (gram_CMM @ a_MC.T[:, :, None])[:, :, 0].T
         )
-        out: Float64 = np.einsum("mc,cmd->cd", residual_MC, Q_CMD)
-        return out
+        return np.einsum("mc,cmd->cd", residual_MC, Q_CMD)
 
     def _explicit(self, W_CD1: Float64, data: Evidence) -> Float64:
         pull_CD = gradients(data, data.phi_LD1 @ W_CD1.T).T @ data.phi_LD1
@@ -82,7 +91,7 @@ class LaplaceBlock(Laplace):
         return tuple(state.with_rows(data.phi_LD1 * root_M[:, None]) for state, root_M in zip(self.states, roots_CM))
 
     def with_new_classes(self, n: int) -> Self:
-        """A new class gets the mean precision of the others: what rows not of a class say about it on the average."""
+        """Give a new class the mean precision of the other classes, most of which comes from rows of other classes."""
         mean_DD = np.mean([state.precision for state in self.states], axis=0)
         return replace(self, states=(*self.states, *[Precision.of(np.asfortranarray(mean_DD))] * n))
 
@@ -97,5 +106,5 @@ class LaplaceBlock(Laplace):
 
 
 def _curvatures(data: Evidence, W_CD1: Float64) -> Float64:
-    """weight p (1 - p), [L, C]."""
+    """Compute weight p (1 - p) for every row and class, [L, C]."""
     return class_curvatures(data.link, data.phi_LD1 @ W_CD1.T) * data.weights_L[:, None]

@@ -1,7 +1,9 @@
-"""One number a weight: P_kd = prior_precision + curvature sum_n weight_n p_nk (1 - p_nk) phi_nd^2.
+"""One precision a weight: P_kd = prior_precision + curvature sum_n weight_n p_nk (1 - p_nk) phi_nd^2.
 
-The diagonal of the exact Hessian: the least memory, and blind to correlated features, of which embeddings are full. There its
-updates move too far: on sentence embeddings of 77 classes they cost accuracy instead of gaining it. Good for independent features only.
+The precisions are the diagonal of the exact Hessian. They take the least memory, but ignore correlations between
+features, and embeddings have many. With correlated features updates move too far: on sentence embeddings of 77
+classes they lower the accuracy instead of raising it. Use this posterior for independent features only.
+
 Source: Daxberger et al., Laplace Redux, NeurIPS 2021, section 3.2 (diagonal factorisation).
 Cost: fit n C D1; update and variance C D1 a row; memory C D1 floats.
 """
@@ -24,7 +26,7 @@ from alcli.posteriors._laplace import Laplace, class_curvatures, gradients, scal
 
 @dataclass(frozen=True)
 class LaplaceDiag(Laplace):
-    """See the module."""
+    """A Laplace posterior with independent weights. precision_CD1: the precision of each weight."""
 
     precision_CD1: Float64
 
@@ -32,8 +34,14 @@ class LaplaceDiag(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum the precisions over all rows at the mean W_CD1."""
         precision_CD1 = prior_precision + curvature * _squares(data, W_CD1)
@@ -41,11 +49,11 @@ class LaplaceDiag(Laplace):
         return W_CD1, cls(prior_precision, curvature, noise_variance, precision_CD1)
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
-        """noise_variance sum_d phi_d^2 / P_kd, shape [B, C]."""
+        """Compute noise_variance sum_d phi_d^2 / P_kd, shape [B, C]."""
         return self.noise_variance * (phi_BD1**2 @ (1.0 / self.precision_CD1).T)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
-        """W + E / sqrt P with E standard normal."""
+        """Draw W + sqrt(noise_variance / P) E with E standard normal."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         return W_CD1 + np.sqrt(self.noise_variance / self.precision_CD1) * E_SCD
 
@@ -74,7 +82,7 @@ class LaplaceDiag(Laplace):
         return self.precision_CD1 + self.curvature * _squares(data, W_CD1)
 
     def with_new_classes(self, n: int) -> Self:
-        """A new class gets the mean precision of the others: what rows not of a class say about it on the average."""
+        """Give a new class the mean precision of the other classes, most of which comes from rows of other classes."""
         mean_D1 = self.precision_CD1.mean(axis=0)
         return replace(self, precision_CD1=np.vstack([self.precision_CD1, *[mean_D1] * n]))
 
@@ -91,7 +99,6 @@ class LaplaceDiag(Laplace):
 
 
 def _squares(data: Evidence, W_CD1: Float64) -> Float64:
-    """sum_n weight_n p_nk (1 - p_nk) phi_nd^2, [C, D1]."""
+    """Compute sum_n weight_n p_nk (1 - p_nk) phi_nd^2, [C, D1]."""
     curvatures_LC = class_curvatures(data.link, data.phi_LD1 @ W_CD1.T) * data.weights_L[:, None]
-    out: Float64 = curvatures_LC.T @ data.phi_LD1**2
-    return out
+    return curvatures_LC.T @ data.phi_LD1**2

@@ -1,9 +1,12 @@
-"""The exact Hessian: P = prior_precision I + curvature sum_n weight_n A_n (x) phi_n phi_n^T over all C D1 weights, A_n = diag p - p p^T.
+"""The exact Hessian over all C D1 weights: P = prior_precision I + curvature sum_n weight_n A_n (x) phi_n phi_n^T.
 
-For small heads: refused above `max_parameters` weights. A linearised update with gamma 1 is the exact Newton step and overshoots
-where predictions are sure; the implicit rule takes the same steps, halved where needed, until they end.
+A_n = diag p - p p^T for the class probabilities p of row n. Only for small heads: a head of more than `max_parameters`
+weights is refused. A linearised update with gamma 1 is the exact Newton step, which overshoots where predictions are
+certain. The implicit rule repeats such steps, halved where needed, until they converge.
+
 Source: Huseljic et al. 2025, appendix on several classes; rank-C Woodbury with A_n = R R^T.
-Cost: fit n C (C D1)^2 + (C D1)^3 / 3; update 2 C (C D1)^2 multiply-adds a row; variance C D1^2 a row; memory 3 (C D1)^2 floats.
+Cost: fit n C (C D1)^2 + (C D1)^3 / 3; update 2 C (C D1)^2 multiply-adds a row; variance C D1^2 a row; memory 3
+(C D1)^2 floats.
 """
 
 from __future__ import annotations
@@ -28,7 +31,10 @@ MAX_PARAMETERS = 4096
 
 @dataclass(frozen=True)
 class LaplaceFull(Laplace):
-    """See the module. Weights are numbered class by class."""
+    """A Laplace posterior with the full precision matrix.
+
+    state: the precision and its inverse, over the weights in the order of the classes.
+    """
 
     n_classes: int
     state: Precision
@@ -37,10 +43,17 @@ class LaplaceFull(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0, max_parameters: int = MAX_PARAMETERS,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
+        max_parameters: int = MAX_PARAMETERS,
     ) -> tuple[Float64, Self]:
-        """Sum the precision over all rows at the mean W_CD1. Raises DataError above max_parameters weights."""
+        """Sum the precision over all rows at the mean W_CD1. Raises DataError for more than max_parameters weights."""
         if W_CD1.size > max_parameters:
             C, D1 = W_CD1.shape
             raise DataError(
@@ -53,18 +66,16 @@ class LaplaceFull(Laplace):
         return W_CD1, cls(prior_precision, curvature, noise_variance, len(W_CD1), state)
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
-        """noise_variance times the diagonal of the covariance of the logits, shape [B, C]."""
+        """Compute noise_variance times the diagonal of the covariance of the logits, shape [B, C]."""
         blocks = self._blocks(self.state.covariance)
         out_CB = [np.einsum("bd,bd->b", phi_BD1 @ block_DD, phi_BD1) for block_DD in blocks]
-        out: Float64 = self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
-        return out
+        return self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
-        """W + L^-T E with E standard normal."""
+        """Draw W + sqrt(noise_variance) L^-T E with E standard normal."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         deviations_SCD = self.state.spread(E_SCD.reshape(n_samples, W_CD1.size)).reshape(E_SCD.shape)
-        out: Float64 = W_CD1 + self.noise_variance**0.5 * deviations_SCD
-        return out
+        return W_CD1 + self.noise_variance**0.5 * deviations_SCD
 
     def log_det(self, C: int) -> float:
         return self.state.log_det
@@ -88,13 +99,13 @@ class LaplaceFull(Laplace):
         return self.state.with_rows(_rows(data, W_CD1, self.curvature))
 
     def with_new_classes(self, n: int) -> Self:
-        """A new class is independent of the others and gets the mean of their precisions."""
+        """Make a new class independent of the other classes, with the mean of their precisions."""
         P = self.state.precision
         wider = scipy.linalg.block_diag(P, *[np.mean(self._blocks(P), axis=0)] * n)
         return replace(self, n_classes=self.n_classes + n, state=Precision.of(np.asfortranarray(wider)))
 
     def _blocks(self, A: Float64) -> list[Float64]:
-        """The blocks of the diagonal, one a class."""
+        """List the diagonal blocks of a matrix over all weights, one [D1, D1] block a class."""
         D1 = len(A) // self.n_classes
         return [A[i : i + D1, i : i + D1] for i in range(0, len(A), D1)]
 
@@ -104,11 +115,16 @@ class LaplaceFull(Laplace):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
         """Rebuild from the stored factor, [C D1, C D1]."""
-        return cls(*scalars(settings), C, Precision.from_factor(stored_factors(arrays, "precision_factor", (C * D1, C * D1))))
+        return cls(
+            *scalars(settings), C, Precision.from_factor(stored_factors(arrays, "precision_factor", (C * D1, C * D1)))
+        )
 
 
 def _rows(data: Evidence, W_CD1: Float64, curvature: float) -> Float64:
-    """Rows whose Gram matrix is curvature sum_n weight_n A_n (x) phi_n phi_n^T: R^T (x) phi^T of each n, shape [n C, C D1]."""
+    """Compute rows with the Gram matrix curvature sum_n weight_n A_n (x) phi_n phi_n^T, shape [n C, C D1].
+
+    They are R^T (x) phi^T for each row n, where A_n = R R^T, scaled by the root of curvature weight_n.
+    """
     C = len(W_CD1)
     if data.link == "identity":
         R_LCC = np.broadcast_to(np.eye(C), (data.n, C, C))
@@ -122,7 +138,7 @@ def _rows(data: Evidence, W_CD1: Float64, curvature: float) -> Float64:
 
 
 def _spread_over_classes(phi_BD1: Float64, C: int) -> Float64:
-    """e_k (x) phi for every row and class, shape [B, C, C, D1]."""
+    """Compute e_k (x) phi for every row and class, shape [B, C, C, D1]."""
     B, D1 = phi_BD1.shape
     out = np.zeros((B, C, C, D1))
     out[:, np.arange(C), np.arange(C)] = phi_BD1[:, None]

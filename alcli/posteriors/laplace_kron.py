@@ -1,12 +1,14 @@
 """A Kronecker product of classes and features: P = prior_precision I + curvature A (x) B / n.
 
-A = sum_n diag p_n - p_n p_n^T, B = sum_n phi_n phi_n^T, both weighted, n the sum of weights. The smallest form that knows how
-classes compete. A sum of Kronecker products is none, so there is no rank-one update: the sums advance and are diagonalised again,
-once a batch (mode batch) or once a row (sequential).
-Source: Ritter, Botev & Barber, A Scalable Laplace Approximation for Neural Networks, ICLR 2018; the prior is added exactly, in
-both eigenbases, as in Immer et al., Scalable Marginal Likelihood Estimation, ICML 2021.
-Cost: fit n (D1^2 + C^2) + 9 D1^3 + 9 C^3; update C D1 (C + D1) and both eigenproblems a batch; variance D1^2 + C D1 + C^2 a
-row; memory 2 D1^2 + 2 C^2 + C D1 floats.
+A = sum_n (diag p_n - p_n p_n^T) and B = sum_n phi_n phi_n^T are weighted sums, and n is the sum of the weights. It
+is the smallest form that has covariances between classes. A sum of Kronecker products is not a Kronecker product,
+so there is no rank-one update: A and B are summed further and diagonalised again, once a batch (mode batch) or once
+a row (sequential).
+
+Source: Ritter, Botev & Barber, A Scalable Laplace Approximation for Neural Networks, ICLR 2018; the prior is added
+exactly, in both eigenbases, as in Immer et al., Scalable Marginal Likelihood Estimation, ICML 2021.
+Cost: fit n (D1^2 + C^2) + 9 D1^3 + 9 C^3; update C D1 (C + D1) and both eigenproblems a batch; variance
+D1^2 + C D1 + C^2 a row; memory 2 D1^2 + 2 C^2 + C D1 floats.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ from alcli.posteriors._laplace import Laplace, gradients, scalars, scale
 
 @dataclass(frozen=True)
 class LaplaceKron(Laplace):
-    """See the module. weight_sum: n."""
+    """A Laplace posterior with a Kronecker-factored precision.
+
+    classes_CC: A. features_DD: B, [D1, D1]. weight_sum: n.
+    """
 
     classes_CC: Float64
     features_DD: Float64
@@ -40,8 +45,14 @@ class LaplaceKron(Laplace):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0,
-        noise_variance: float | None = None, seed: int = 0,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum both factors over all rows at the mean W_CD1."""
         C, D1 = W_CD1.shape
@@ -53,30 +64,27 @@ class LaplaceKron(Laplace):
 
     @cached_property
     def eigen(self) -> tuple[Float64, Float64, Float64]:
-        """(U, V, S_CD1): P = (U (x) V) diag S (U (x) V)^T."""
+        """(U [C, C], V [D1, D1], S [C, D1]) with P = (U (x) V) diag S (U (x) V)^T."""
         a_C, U_CC = scipy.linalg.eigh(self.classes_CC, check_finite=False)
         b_D, V_DD = scipy.linalg.eigh(self.features_DD, check_finite=False, driver="evd")
         scale = self.curvature / self.weight_sum if self.weight_sum else 0.0
         return U_CC, V_DD, self.prior_precision + scale * np.outer(np.maximum(a_C, 0.0), np.maximum(b_D, 0.0))
 
     def _times(self, X_CD1: Float64) -> Float64:
-        """P^-1 vec X, as a matrix."""
+        """Compute P^-1 vec X, as a matrix [C, D1]."""
         U_CC, V_DD, S_CD1 = self.eigen
-        out: Float64 = U_CC @ ((U_CC.T @ X_CD1 @ V_DD) / S_CD1) @ V_DD.T
-        return out
+        return U_CC @ ((U_CC.T @ X_CD1 @ V_DD) / S_CD1) @ V_DD.T
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
-        """noise_variance (e_k (x) phi)^T P^-1 (e_k (x) phi), shape [B, C]."""
+        """Compute noise_variance (e_k (x) phi)^T P^-1 (e_k (x) phi), shape [B, C]."""
         U_CC, V_DD, S_CD1 = self.eigen
-        out: Float64 = self.noise_variance * ((phi_BD1 @ V_DD) ** 2 @ (1.0 / S_CD1).T @ (U_CC**2).T)
-        return out
+        return self.noise_variance * ((phi_BD1 @ V_DD) ** 2 @ (1.0 / S_CD1).T @ (U_CC**2).T)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
-        """W + U (E / sqrt S) V^T with E standard normal."""
+        """Draw W + sqrt(noise_variance) U (E / sqrt S) V^T with E standard normal."""
         U_CC, V_DD, S_CD1 = self.eigen
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
-        out: Float64 = W_CD1 + self.noise_variance**0.5 * (U_CC @ (E_SCD / np.sqrt(S_CD1)) @ V_DD.T)
-        return out
+        return W_CD1 + self.noise_variance**0.5 * (U_CC @ (E_SCD / np.sqrt(S_CD1)) @ V_DD.T)
 
     def log_det(self, C: int) -> float:
         return float(np.log(self.eigen[2]).sum())
@@ -94,8 +102,7 @@ class LaplaceKron(Laplace):
         U_CC, _, S_CD1 = self.eigen
 
         def multiply(a_MC: Float64) -> Float64:
-            out: Float64 = rows_MD @ (((a_MC @ U_CC).T @ rows_MD) / S_CD1).T @ U_CC.T
-            return out
+            return rows_MD @ (((a_MC @ U_CC).T @ rows_MD) / S_CD1).T @ U_CC.T
 
         return implicit_rows(logits_MC, data.targets_LC, data.weights_L, multiply)
 
@@ -103,10 +110,12 @@ class LaplaceKron(Laplace):
         classes_CC = self.classes_CC + _class_curvature(data, W_CD1)
         features_DD = self.features_DD + (data.phi_LD1 * data.weights_L[:, None]).T @ data.phi_LD1
         weight_sum = self.weight_sum + float(data.weights_L.sum())
-        return replace(self, classes_CC=_symmetrised(classes_CC), features_DD=_symmetrised(features_DD), weight_sum=weight_sum)
+        return replace(
+            self, classes_CC=_symmetrised(classes_CC), features_DD=_symmetrised(features_DD), weight_sum=weight_sum
+        )
 
     def with_new_classes(self, n: int) -> Self:
-        """New classes are independent of the others and as curved as they are on the average."""
+        """Make new classes independent of the other classes, with the mean curvature of the other classes."""
         mean = float(np.trace(self.classes_CC)) / len(self.classes_CC)
         return replace(self, classes_CC=scipy.linalg.block_diag(self.classes_CC, mean * np.eye(n)))
 
@@ -118,7 +127,10 @@ class LaplaceKron(Laplace):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
-        """Rebuild from the stored sums, which must be symmetric with a diagonal that is not negative."""
+        """Rebuild from the stored sums A and B.
+
+        Raises DataError unless both are symmetric and have no negative number on the diagonal.
+        """
         classes_CC, features_DD = _stored_sum(arrays, "class_curvature", C), _stored_sum(arrays, "feature_gram", D1)
         return cls(*scalars(settings), classes_CC, features_DD, stored.number(settings, "weight_sum", positive=False))
 
@@ -131,13 +143,12 @@ def _stored_sum(arrays: Mapping[str, Array], name: str, n: int) -> Float64:
 
 
 def _class_curvature(data: Evidence, W_CD1: Float64) -> Float64:
-    """The weighted sum of diag p - p p^T, or of I under squared loss."""
+    """Compute the weighted sum of diag p - p p^T, or of I under squared loss, [C, C]."""
     if data.link == "identity":
         return np.diag(np.full(len(W_CD1), float(data.weights_L.sum())))
     probs_LC = softmax(data.phi_LD1 @ W_CD1.T)
     weighted_LC = probs_LC * data.weights_L[:, None]
-    out: Float64 = np.diag(weighted_LC.sum(axis=0)) - weighted_LC.T @ probs_LC
-    return out
+    return np.diag(weighted_LC.sum(axis=0)) - weighted_LC.T @ probs_LC
 
 
 def _symmetrised(A: Float64) -> Float64:

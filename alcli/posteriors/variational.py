@@ -1,16 +1,24 @@
-"""The Gaussian with independent weights that is nearest to the posterior, fitted by variational inference; the head takes its mean.
+"""The Gaussian with independent weights nearest to the posterior, fitted by variational inference.
 
-Where `laplace-diag` measures the curvature at the MAP, this measures it where the weights are likely, and moves the mean there.
-Under squared loss both are the same and exact. Blind to correlated features, as every diagonal form is.
-`-p posterior.temperature=1` is the plain evidence lower bound. By default the temperature is the scale of the Laplace posteriors
-(posteriors/_laplace.py): a prior precision picked by held-out likelihood is far too wide a prior, and under it the plain bound is best
-where logits are noise: on sentence embeddings of 77 classes they then deviate by 15, and the negative log likelihood of test rows is 2.58
-with 150 labels and 0.886 with 800; at the default temperature it is 2.43 and 0.760, of the MAP alone 2.47 and 0.742. Start: the MAP with
-the variances of laplace-diag.
-`elbo` of the report is the lower bound of log p(labels) at the prior of the head, whatever the temperature.
-Source: Kingma, Salimans & Welling, NeurIPS 2015; Opper & Archambeau 2009; Khan & Lin, AISTATS 2017. Method and sections:
-numerics/last_layer/variational.py.
-Cost: fit as there, 1.4 s for 800 rows of 384 features and 77 classes; variance C D1 a row; memory C D1 floats, 10 MB of nodes while fitting.
+The head takes the mean of the Gaussian as its last layer.
+
+`laplace-diag` uses the curvature at the MAP. The variational posterior uses the expected curvature under its own
+weights, and moves the mean accordingly. Under squared loss both posteriors are the same and exact. Like every
+diagonal form, the posterior ignores correlations between features. The fit starts at the MAP with the variances of
+laplace-diag.
+
+`-p posterior.temperature=1` fits the plain evidence lower bound. By default the temperature is the scale of the
+Laplace posteriors (posteriors/_laplace.py), because a prior precision chosen by held-out likelihood is far too wide
+a prior. With such a prior, the plain bound is largest where the logits are mostly noise: on sentence embeddings of
+77 classes their standard deviation is 15, and the negative log likelihood of test rows is 2.58 with 150 labels and
+0.886 with 800. At the default temperature it is 2.43 and 0.760, and for the MAP alone 2.47 and 0.742.
+
+`elbo` in the report is the lower bound of log p(labels) with the prior of the head, whatever the temperature.
+
+Source: Kingma, Salimans & Welling, NeurIPS 2015; Opper & Archambeau 2009; Khan & Lin, AISTATS 2017. Method and
+sections: numerics/last_layer/variational.py.
+Cost: fit as in numerics/last_layer/variational.py, 1.4 s for 800 rows of 384 features and 77 classes; variance C D1
+a row; memory C D1 floats, 10 MB of nodes while fitting.
 """
 
 from __future__ import annotations
@@ -29,18 +37,22 @@ from alcli.posteriors._contract import Evidence, sample_noise, stream
 from alcli.posteriors._sampled import Sampled
 from alcli.posteriors.laplace_diag import LaplaceDiag
 
+# Pairs of opposite nodes in a node set, and the number of node sets that the rows share in turn.
 PAIRS, NODE_ROWS = 16, 256
 
 
 def positive_or_none(*, temperature: float | None) -> None:
-    """Raise UsageError for a temperature that is no positive number."""
+    """Raise UsageError for a temperature that is neither None nor a positive finite number."""
     if temperature is not None and not 0.0 < temperature < float("inf"):
         raise UsageError(f"the temperature of the posterior must be a positive number or none, got {temperature:g}")
 
 
 @dataclass(frozen=True)
 class Variational(Sampled):
-    """See the module. elbo: at the fit. steps: what it took."""
+    """A variational Gaussian.
+
+    variance_CD1: of each weight. elbo: lower bound after the fit. steps: steps of the fit.
+    """
 
     variance_CD1: Float64
     elbo: float
@@ -50,38 +62,51 @@ class Variational(Sampled):
 
     @classmethod
     def fit(
-        cls, W_CD1: Float64, data: Evidence, *, prior_precision: float, curvature: float = 1.0, noise_variance: float | None = None,
-        seed: int = 0, temperature: Annotated[float | None, positive_or_none] = None,
+        cls,
+        W_CD1: Float64,
+        data: Evidence,
+        *,
+        prior_precision: float,
+        curvature: float = 1.0,
+        noise_variance: float | None = None,
+        seed: int = 0,
+        temperature: Annotated[float | None, positive_or_none] = None,
     ) -> tuple[Float64, Self]:
-        """(mean of q, q). seed: of the nodes. Raises UsageError for a temperature under squared loss, DataError without convergence."""
+        """Fit the Gaussian q. Returns (the mean of q, q). seed: for the nodes of the expectations.
+
+        Raises UsageError for a temperature under squared loss, DataError if the fit does not converge.
+        """
         rows = data.phi_LD1, data.targets_LC, data.weights_L
         if data.link == "identity":
             if temperature is not None:
-                raise UsageError("the posterior of a ridge head takes no temperature: its scale is the noise of the targets")
+                raise UsageError(
+                    "the posterior of a ridge head takes no temperature: its scale is the noise of the targets"
+                )
             noise = 1.0 if noise_variance is None else noise_variance
             found, prior = squared_loss(*rows, W_CD1, prior_precision, noise), prior_precision / noise
         else:
-            _, start = LaplaceDiag.fit(W_CD1, data, prior_precision=prior_precision, noise_variance=temperature or noise_variance)
+            _, start = LaplaceDiag.fit(
+                W_CD1, data, prior_precision=prior_precision, noise_variance=temperature or noise_variance
+            )
             found, prior = _fitted(W_CD1, data, start, prior_precision, seed), prior_precision
         elbo = found.expected_log_likelihood - divergence(found.mean_CD1, found.variance_CD1, prior)
         return found.mean_CD1, cls(found.variance_CD1, elbo, float(found.steps))
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """The lower bound of log p(labels), and how many steps the fit took."""
+        """The lower bound of log p(labels), and the number of steps of the fit."""
         return {"elbo": self.elbo, "posterior_steps": self.steps}
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
-        """sum_d variance_kd phi_d^2, shape [B, C]."""
-        out: Float64 = phi_BD1**2 @ self.variance_CD1.T
-        return out
+        """Compute sum_d variance_kd phi_d^2, shape [B, C]."""
+        return phi_BD1**2 @ self.variance_CD1.T
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
-        """W + E sqrt(variance) with E standard normal."""
+        """Draw W + E sqrt(variance) with E standard normal."""
         return W_CD1 + np.sqrt(self.variance_CD1) * sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
 
     def with_new_classes(self, n: int) -> Self:
-        """A new class gets the mean precision of the others."""
+        """Give a new class the mean precision of the other classes."""
         mean_D1 = 1.0 / (1.0 / self.variance_CD1).mean(axis=0)
         return replace(self, variance_CD1=np.vstack([self.variance_CD1, *[mean_D1] * n]))
 
@@ -104,5 +129,11 @@ def _fitted(W_CD1: Float64, data: Evidence, start: LaplaceDiag, prior_precision:
     nodes = Nodes.drawn(stream(seed, 0), PAIRS, NODE_ROWS, len(W_CD1))
     temperature = start.noise_variance
     return fit_mean_field(
-        data.phi_LD1, data.targets_LC, data.weights_L, (W_CD1, temperature / start.precision_CD1), prior_precision, nodes, temperature=temperature
+        data.phi_LD1,
+        data.targets_LC,
+        data.weights_L,
+        (W_CD1, temperature / start.precision_CD1),
+        prior_precision,
+        nodes,
+        temperature=temperature,
     )

@@ -1,7 +1,11 @@
-"""Items of several rows: a source whose rows are groups of another source's.
+"""A source whose rows are groups of rows of another source, for queries that choose groups.
 
-The features of a group are the average of its rows', or these side by side in the order of the row ids (`embed`).
-Cost: the rows are read in about the order of the source. Memory: two integers a row, 256 MiB of rows at a time (a larger group whole).
+The features of a group are the mean of its rows' features, or all of them side by side in the order of the row ids
+(`embed`). G is the number of groups, R a number of rows that belong to groups, B a number of groups.
+
+Cost: the rows are read in about the order of the source, in at most about two passes.
+Memory: two integers a row, and 256 MiB of rows at a time (a larger group is held whole). Where the rows of groups lie
+scattered in the source, all are taken at once; a source keeps rows beyond its memory limit in a memory map.
 """
 
 from __future__ import annotations
@@ -20,15 +24,16 @@ from alcli.selection.source import Source
 
 Embed = Literal["mean", "concat"]
 
-_CHUNK_BYTES = 1 << 28  # rows of features that are held at a time
-PART_ROWS = 8192  # rows of groups that are looked at together
+_CHUNK_BYTES = 1 << 28  # bytes of features that are held at a time
+PART_ROWS = 8192  # rows of whole groups that are computed together
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Which group a row belongs to. Groups are numbered in ascending order of their ids.
+    """The assignment of rows to groups. Groups are numbered in ascending order of their ids.
 
-    group_N: int64 per row, -1 for rows that are left out. ids_G: int64 or str objects. keys_G: 64-bit hashes of the ids.
+    group_N: int64, the group of each row, -1 for a row without a group. ids_G: the ids of the groups, int64 or str
+    objects. keys_G: 64-bit hashes of the ids, uint64.
     """
 
     group_N: Int64
@@ -37,28 +42,31 @@ class Grouping:
 
     @property
     def n(self) -> int:
+        """G, the number of groups."""
         return len(self.ids_G)
 
     def of_rows(self, rows: Int64) -> Int64:
-        """The groups that any of `rows` belongs to, ascending."""
+        """The groups that have any of `rows`, ascending."""
         found: Int64 = np.unique(self.group_N[rows])
         return found[found >= 0]
 
     def keys_of(self, rows: Int64) -> Keys:
-        """A 64-bit hash of the id of each row's group."""
+        """A 64-bit hash of the id of each row's group, uint64."""
         return self.keys_G[self.group_N[rows]]
 
     def mask(self, groups: Int64) -> Array:
-        """A mask of the rows that belong to one of `groups`, shape [N]."""
-        wanted_G = np.zeros(self.n + 1, bool)  # the last entry stands for rows of no group, which are numbered -1
+        """A mask of the rows that belong to one of `groups`, bool [N]."""
+        # Rows without a group have the number -1, which is the index of the last entry.
+        wanted_G = np.zeros(self.n + 1, bool)
         wanted_G[groups] = True
         return wanted_G[self.group_N]
 
 
 class GroupSource:
-    """A `Source` whose rows are the groups of another: row g is group g, its features are combined from the group's rows.
+    """A `Source` whose row g is group g of another source.
 
-    embed: "mean", or "concat" for `parts` rows side by side. Groups without rows have features of zeros; nothing may choose them.
+    embed: "mean" averages the features of a group's rows; "concat" puts the features of its `parts` rows side by side.
+    A group without rows has features of zeros and must not be a candidate.
     """
 
     def __init__(self, source: Source, grouping: Grouping, *, embed: Embed = "mean", parts: int = 1) -> None:
@@ -74,13 +82,16 @@ class GroupSource:
 
     @cached_property
     def _rows(self) -> tuple[Int64, Int64]:
-        """(rows_R, starts_G1): the rows of group g, in ascending order of their ids, are rows_R[starts_G1[g] : starts_G1[g + 1]]."""
+        """All rows that belong to groups: (rows_R, starts_G1), with G + 1 starts.
+
+        The rows of group g, in ascending order of their ids, are rows_R[starts_G1[g] : starts_G1[g + 1]].
+        """
         rows_R = self.base.sorted_by_id(np.flatnonzero(self.grouping.group_N >= 0))
         rows_R = rows_R[np.argsort(self.grouping.group_N[rows_R], kind="stable")]
         return rows_R, np.searchsorted(self.grouping.group_N[rows_R], np.arange(self.n + 1))
 
     def sizes(self, groups: Int64) -> Int64:
-        """How many rows each of `groups` has."""
+        """The number of rows of each of `groups`."""
         _, starts_G1 = self._rows
         return starts_G1[groups + 1] - starts_G1[groups]
 
@@ -93,9 +104,10 @@ class GroupSource:
         return np.asarray(rows_R[places_R])
 
     def parts(self, groups: Int64, most: int = PART_ROWS) -> Iterator[tuple[Int64, Floats, Int64]]:
-        """(places_B in `groups`, X_RD, starts_B): the rows of a few whole groups, at most `most` or one group's, each group once.
+        """Yield the features of a few whole groups at a time: (places_B, X_RD, starts_B). Each group comes once.
 
-        One pass over the source where the rows of a group lie near each other in it.
+        places_B: indices into `groups`. X_RD: the features of their rows; the rows of the i-th group begin at
+        starts_B[i]. most: the largest number of rows at a time, but at least one group is given whole.
         """
         for places_B in self._chunks(groups):
             X_RD, first = self.base.take(self.rows_of(groups[places_B])), 0
@@ -106,7 +118,11 @@ class GroupSource:
                 first = last
 
     def _chunks(self, groups: Int64) -> list[Int64]:
-        """Places of groups whose rows are read together, in the order in which they lie in the source; all in one where they lie scattered."""
+        """Divide `groups` into lists that are read together, in the order in which the groups lie in the source.
+
+        The lists hold indices into `groups`. Where the rows of the groups lie scattered, all groups are one list: each
+        list would read most of the source again.
+        """
         rows_R, sizes_B = self.rows_of(groups), self.sizes(groups)
         places = np.flatnonzero(sizes_B)
         if not len(places):
@@ -120,14 +136,18 @@ class GroupSource:
         return [places[order[a:b]] for a, b in cuts] if spans <= 2 * self.base.n else [places[order]]
 
     def combined(self, X_RD: Floats, starts_B: Int64) -> Floats:
-        """One row of features for each group of a part, in the dtype of X_RD."""
+        """The features of each group of a part, in the dtype of X_RD. X_RD, starts_B: as `parts` yields them."""
         if self._embed == "concat":
             return X_RD.reshape(len(starts_B), -1)
         sizes_B = np.diff(starts_B, append=len(X_RD))
         return (segment_sums(X_RD, starts_B) / sizes_B[:, None]).astype(X_RD.dtype)
 
     def mean_of(self, function: Callable[[Floats], Array], groups: Int64, *, logs: bool) -> Array:
-        """The mean of function(rows) over the rows of each of `groups`, in their order; with logs that of its exponential, as a log."""
+        """Compute the mean of function(features) over the rows of each of `groups`, in the order of `groups`.
+
+        function: from R rows of features to an array [R, ...]. logs: the values are logs; the result is the log of the
+        mean of their exponentials.
+        """
         out = function(self.base.take(np.empty(0, np.int64)))
         for i, (places_B, X_RD, starts_B) in enumerate(self.parts(groups)):
             means = segment_means(function, X_RD, starts_B, logs=logs, most=PART_ROWS)

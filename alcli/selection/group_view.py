@@ -1,11 +1,18 @@
-"""The view that a strategy has of items of several rows.
+"""The view of a strategy where rows make groups, and a query chooses groups.
 
-A **pointwise** strategy scores every row, and a group's score is the mean, maximum or sum of its rows' (`aggregate`). A **batch**
-strategy sees one row a group: what the head says is averaged over the rows, probabilities as probabilities; features are averaged,
-or put side by side in the order of the row ids (`embed`). What is computed of features (norms, distances) is computed of these.
-A draw that follows a row's id follows that of its group, so `random` draws groups whatever their size.
-Cost: that of the same strategy on the rows, and for pointwise ones a sort of the scores. Memory beside that: three integers a row, one
-score a row for pointwise strategies, 256 MiB of rows at a time (a larger group whole) and G D numbers for batch strategies.
+A strategy need not know of groups:
+
+- A pointwise strategy scores every row; the score of a group is the mean, maximum or sum of the scores of its rows
+  (`aggregate`). `row_key` is the hash of the group's id, so `random` draws groups with equal chances at any size.
+- A batch strategy sees one row for each of the G groups. The arrays of the head are averaged over the rows of a group;
+  log probabilities are averaged as probabilities. Features are averaged, or put side by side in the order of the row
+  ids (`embed`). Norms and distances are computed from the features of the group.
+
+The shapes and dtypes are as needs.py lists them, except that `matrix` gives float32 for `hidden`, and `blocks` float64.
+
+Cost: the cost of the same strategy on the rows, and a sort of the scores for a pointwise strategy.
+Memory: three integers a row, and the rows that group_source.py holds at a time. A pointwise strategy adds one score a
+row; a batch strategy adds G D numbers.
 """
 
 from __future__ import annotations
@@ -28,28 +35,41 @@ from alcli.selection.view import Scored, Scorer, View
 
 
 class GroupedView(View):
-    """A view whose rows are groups. candidates: their numbers. labelled: row numbers; a group with any of these is labelled.
+    """A view whose candidates are groups.
 
-    head, labels and targets: of rows, as in `View`; without targets these are drawn from the rows of the candidates.
+    candidates: the numbers of groups. labelled: numbers of rows; a group with any labelled row counts as labelled.
+    head, targets, labels: of rows, as in `View`. Without targets, rows of the candidate groups are drawn as targets.
     """
 
     def __init__(
-        self, groups: GroupSource, candidates: Int64, labelled: Int64, head: Predictor | None = None, *,
-        targets: Floats | None = None, labels: Array | None = None,
+        self,
+        groups: GroupSource,
+        candidates: Int64,
+        labelled: Int64,
+        head: Predictor | None = None,
+        *,
+        targets: Floats | None = None,
+        labels: Array | None = None,
     ) -> None:
         super().__init__(groups, candidates, groups.grouping.of_rows(labelled), head)
         rows_R = np.flatnonzero(groups.grouping.mask(self._candidates))
-        self._rows = View(groups.base, rows_R, labelled, head, targets=targets, labels=labels)  # of the candidate groups, ascending
+        # The candidates of the view of rows are the rows of the candidate groups, in ascending order.
+        self._rows = View(groups.base, rows_R, labelled, head, targets=targets, labels=labels)
         self._rows._answers = replace(self._rows._answers, row_keys=groups.grouping.keys_of)
         self._groups = groups
         self._aggregate: Aggregate = "mean"
 
     def combining(self, *, aggregate: Aggregate = "mean", embed: Embed = "mean") -> GroupedView:  # type: ignore[override]
-        """The same view, with this score of a group and these features. Raises DataError where groups of different sizes are to be put side by side."""
+        """The same view with another rule for the score of a group (`aggregate`) or for its features (`embed`).
+
+        Raises DataError where groups of different sizes are to be put side by side (`embed="concat"`).
+        """
         view = copy(self)
         view._aggregate = aggregate
         if embed == "concat":
-            view._groups = GroupSource(self._groups.base, self._groups.grouping, embed="concat", parts=self._common_size())
+            view._groups = GroupSource(
+                self._groups.base, self._groups.grouping, embed="concat", parts=self._common_size()
+            )
             view._answers, view._cache = replace(self._answers, source=view._groups, kept={}), {}
         return view
 
@@ -64,7 +84,10 @@ class GroupedView(View):
         return view
 
     def scores(self, score: Scorer, needs: tuple[str, ...], *, features: bool) -> Iterator[Scored]:
-        """One block of all candidate groups, scored by their rows; a strategy that looks at ids alone scores the groups themselves."""
+        """Score all candidate groups in one block, from the scores of their rows.
+
+        A strategy that needs ids alone scores the groups themselves.
+        """
         if OF_IDS.issuperset(needs):
             yield from super().scores(score, needs, features=False)
             return
@@ -92,7 +115,10 @@ class GroupedView(View):
         return self._rows.targets(n, rng)
 
     def labelled_targets(self) -> Float64:
-        """The mean over the labelled rows of each labelled group, in the order of `labelled`."""
+        """The mean label of the labelled rows of each labelled group, float64 [n_labelled, C], as `labelled()` orders.
+
+        Classes are one-hot before the mean is taken.
+        """
         self._check_allowed("labelled_targets")
         rows_L = self._groups.base.sorted_by_id(self._rows._labelled)
         groups_L = self._groups.grouping.group_N[rows_L]
@@ -109,7 +135,7 @@ class GroupedView(View):
         return values.astype(np.float32) if values.ndim > 1 else values
 
     def _in_order(self, need: str, groups: Int64) -> Array:
-        """What the head says of groups, float64, in the order given."""
+        """The array of a need of the head for groups, float64, in the order of `groups`."""
         out: Array = np.empty(0)
         for i, (places_B, values) in enumerate(self._pooled(groups, (need,))):
             out = np.empty((len(groups), *values.shape[1:])) if i == 0 else out
@@ -117,26 +143,30 @@ class GroupedView(View):
         return out
 
     def _pooled(self, groups: Int64, needs: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-        """(places in `groups`, one array per need) in parts of whole groups."""
-        of_rows, no_numbers = self._rows._answers, self._candidates[:0]
+        """Yield (indices into `groups`, one array per need) for parts of whole groups."""
+        of_rows, no_rows = self._rows._answers, self._candidates[:0]
         most = of_rows.at_once(PART_ROWS, needs)
         for places_B, X_RD, starts_B in self._groups.parts(groups, most):
             X_BD = self._groups.combined(X_RD, starts_B) if OF_FEATURES.intersection(needs) else None
-            yield places_B, *(
-                self._answers.of(need, groups[places_B], X_BD) if need in OF_IDS | OF_FEATURES
-                else segment_means(partial(of_rows.of, need, no_numbers), X_RD, starts_B, logs=need in CLASSIFICATION_NEEDS, most=most)
-                for need in needs
-            )  # fmt: skip
+            block = []
+            for need in needs:
+                if need in OF_IDS | OF_FEATURES:
+                    block.append(self._answers.of(need, groups[places_B], X_BD))
+                else:
+                    of_head, logs = partial(of_rows.of, need, no_rows), need in CLASSIFICATION_NEEDS
+                    block.append(segment_means(of_head, X_RD, starts_B, logs=logs, most=most))
+            yield (places_B, *block)
 
     def _common_size(self) -> int:
-        """How many rows each candidate and labelled group has. Raises DataError when they differ."""
+        """The number of rows that every candidate and labelled group has. Raises DataError where the groups differ."""
         groups = np.concatenate([self._candidates, self._labelled])
         sizes = self._groups.sizes(groups)
         other = np.flatnonzero(sizes != sizes[:1])
         if len(other):
             a, b = (printable(self._groups.grouping.ids_G[groups[i]]) for i in (0, other[0]))
             raise DataError(
-                f"group '{b}' has {sizes[other[0]]} rows, group '{a}' {sizes[0]}; embed=concat puts the features of a group side by side, and needs equally many",
+                f"group '{b}' has {sizes[other[0]]} rows, group '{a}' {sizes[0]}; embed=concat puts the features of a "
+                "group side by side, so all groups need equally many rows",
                 hint="average them with embed=mean",
             )
         return int(sizes[0])

@@ -1,20 +1,55 @@
-"""What a strategy can need of the rows that it looks at, by name, and how that follows from the features and the head.
+"""The needs of strategies: the arrays that a strategy can ask for, by name, and how each array is computed.
 
-One array per block of B rows:
+A strategy declares its needs by name. A pointwise strategy is called with blocks of rows and gets one array for each
+need. A batch strategy reads the same arrays from a `View` (view.py). Nobody may write to the arrays.
 
-- `features` X_BD; `row_key`, a 64-bit hash of the id; `sq_norm` of the features, float64 B; `labelled_distance`, to the nearest
-  labelled row (the norm while none is labelled), float64 B.
-- of the head: `hidden` BM, the inputs of its last layer without the bias column, in the dtype of the features (which they are, not copied,
-  in a linear head); `hidden_sq_norm`, their squared norm, float64 B. What gradients of the last layer are made of.
-- of its loss-prediction branch: `predicted_loss`, float64 B, which only a head that was trained with one can say.
-- of the head, BC: `logits` and `log_probs`, both divided by its temperature; `trained_log_probs`, those that training saw.
-- of a regression head: `label_variance`, of a row's label, its noise and what is not known of its mean together, float64 B.
-- of the head's posterior: `predictive`, log class probabilities averaged over it, BC (without one the `log_probs`);
-  `logit_variance`, BC or B1; `sample_log_probs`, float64 BSC, under S draws that are the same for every row. The user sets S by
-  `-p samples=S`, the strategy declares its default.
+B is the number of rows of a block. M is the width of the last hidden layer of the head; M = D in a linear head. S is
+the number of draws of the posterior; the user sets it by `-p samples=S`, and the strategy declares the default.
 
-Batch strategies may also need `labelled` (the features of the labelled rows), `labelled_targets` (what these are labelled with, one-hot
-or a number, float64 LC), `targets` (rows whose predictions matter) and `network` (the head itself, with its hidden layers).
+Needs that no head is asked for:
+
+- `features` [B, D]: the features, float32 or float64 as they are stored.
+- `row_key` [B]: a 64-bit hash of the row's id, uint64.
+- `sq_norm` [B]: the squared norm of the features, float64.
+- `labelled_distance` [B]: the distance of the features to the nearest labelled row, float64. While no row is labelled
+  it is the norm of the features.
+
+Needs that the head computes:
+
+- `hidden` [B, M]: the inputs of the last layer without the bias column, in the dtype of the features. In a linear head
+  they are the features themselves, not a copy. Gradients of the last layer are made of them and of the probabilities.
+- `hidden_sq_norm` [B]: the squared norm of `hidden`, float64.
+- `logits` [B, C]: the outputs of the last layer divided by the temperature, float64. Of a regression: the predicted
+  number, C = 1.
+- `log_probs` [B, C]: log class probabilities, the log-softmax of `logits`, float64.
+- `trained_log_probs` [B, C]: log class probabilities at the temperature of the training loss, float64.
+- `label_variance` [B]: the variance of the label in a regression, float64. It is the variance of the noise plus the
+  posterior variance of the predicted mean.
+- `predicted_loss` [B]: the loss that the head's loss-prediction branch predicts, float64; only the order of the values
+  has a meaning. The head must be fitted with the branch.
+
+Needs that the posterior of the head computes:
+
+- `predictive` [B, C]: log class probabilities averaged over the posterior, float64; without a posterior, `log_probs`.
+- `logit_variance` [B, C], or [B, 1] where all classes share it: the posterior variance of `logits`, float64.
+- `sample_log_probs` [B, S, C]: log class probabilities under S draws of the last layer, float64. The draws are the same
+  for every row. A posterior with fewer than S distinct draws gives each of them once.
+
+Needs of a batch strategy alone, each read by the method of the view that has its name:
+
+- `labelled`: the features of the labelled rows.
+- `labelled_targets`: the labels of the labelled rows, one-hot or numbers.
+- `targets`: the features of rows whose predictions matter.
+- `network`: the head itself, with its hidden layers.
+
+The dtypes above hold for the blocks of a pointwise strategy, and for `blocks`, `reduced`, `evaluate` and `at` of a
+view. There are three exceptions:
+
+- `View.matrix` holds all candidates at once. It gives float32 for arrays of several numbers a row; `features` and
+  `hidden` keep the dtype of the features, and arrays of one number a row keep theirs.
+- Where labels come one at a time, the logits follow the moves of the head, in the dtype of the features. Then
+  `log_probs` can have that dtype in any block, and so can `logits` in `blocks`, `reduced` and `matrix` of a view.
+- Where rows make groups, a batch strategy sees one row for each group (group_view.py).
 """
 
 from __future__ import annotations
@@ -31,20 +66,28 @@ from alcli.selection.source import Predictor, Source
 OF_IDS = frozenset({"row_key"})
 OF_FEATURES = frozenset({"features", "sq_norm", "labelled_distance"})
 POSTERIOR_NEEDS = frozenset({"sample_log_probs", "logit_variance"})
-CLASSIFICATION_NEEDS = frozenset({"log_probs", "trained_log_probs", "predictive", "sample_log_probs"})  # all logs of probabilities
+# Every need of classification is a log of class probabilities; groups of rows average them as probabilities.
+CLASSIFICATION_NEEDS = frozenset({"log_probs", "trained_log_probs", "predictive", "sample_log_probs"})
 NUMBER_NEEDS = frozenset({"label_variance"})
-HEAD_NEEDS = NUMBER_NEEDS | POSTERIOR_NEEDS | CLASSIFICATION_NEEDS | {"logits", "hidden", "hidden_sq_norm", "predicted_loss", "labelled_targets", "network"}
+HEAD_NEEDS = (
+    NUMBER_NEEDS
+    | POSTERIOR_NEEDS
+    | CLASSIFICATION_NEEDS
+    | {"logits", "hidden", "hidden_sq_norm", "predicted_loss", "labelled_targets", "network"}
+)
 FEATURE_NEEDS = HEAD_NEEDS | OF_FEATURES
 
-MOST_SAMPLED = 1 << 20  # numbers of a block of sample_log_probs: 8 MiB, few enough for a cache, and rows enough for the product
+# Numbers of a block of sample_log_probs: 8 MiB fit into a cache, and leave enough rows for a fast matrix product.
+MOST_SAMPLED = 1 << 20
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What rows of a source have by the name of a need.
+    """Computes the array of a need for rows of a source.
 
-    labelled: row numbers. sampling: how many draws of the posterior `sample_log_probs` are under, and their seed. row_keys: a hash of
-    each row's id, where it is not the source's. kept: what was read or drawn once for all rows.
+    labelled: int64 row numbers. sampling: the number of posterior draws for `sample_log_probs`, and their seed.
+    row_keys: a function that takes the place of the source's `row_keys`. kept: the labelled features and the draws,
+    read or drawn once for all blocks.
     """
 
     source: Source
@@ -55,7 +98,11 @@ class Answers:
     kept: dict[Any, Any] = field(default_factory=dict)
 
     def of(self, need: str, rows_B: Int64, X_BD: Floats | None) -> Any:
-        """One array for rows of the source. X_BD: their features, which `row_key` does without; all others do without the numbers."""
+        """The array of one need for B rows.
+
+        rows_B: row numbers of the source; only `row_key` reads them. X_BD: the features of the rows; `row_key` needs
+        none. Raises LookupError for a need of the head where there is no head.
+        """
         if need == "row_key":
             return (self.row_keys or self.source.row_keys)(rows_B)
         if need == "features":
@@ -83,18 +130,18 @@ class Answers:
         return self.source.take(self.source.sorted_by_id(self.labelled))
 
     def parts(self, n: int, needs: tuple[str, ...]) -> Iterator[slice]:
-        """Slices that cover n rows, short ones where every row has numbers for each draw."""
+        """Slices that cover n rows and are as long as `at_once` says."""
         step = self.at_once(n, needs)
         return (slice(i, min(i + step, n)) for i in range(0, n, step))
 
     def at_once(self, n: int, needs: tuple[str, ...]) -> int:
-        """How many of n rows to look at together, at least 1: few where every row has numbers for each draw."""
+        """The number of rows to compute together, from 1 to n: few for `sample_log_probs`, to keep blocks small."""
         if "sample_log_probs" in needs:
             n = min(n, MOST_SAMPLED // (len(draws := self._draws()) * draws.shape[1]))
         return max(1, n)
 
     def _draws(self) -> Float64:
-        """The last layers of `sampling`, [S, C, D1], drawn once."""
+        """The last layers that `sampling` names, float64 [S, C, M + 1], drawn once."""
         if self.sampling not in self.kept:
             n_samples, seed = self.sampling
             self.kept[self.sampling] = self.model().draw(n_samples, seed=seed)

@@ -1,8 +1,9 @@
 """The one order of scored rows, and the k best rows in it.
 
-Scores are compared as float32: the larger score comes first. Rows of equal score follow their ids, ascending; where a strategy declares
-`ties_drawn`, they follow a draw of the seed and the id, so that rows of equal score have equal chances. Every choice by score asks for
-this order: `select.py` for a batch, `live/ranking.py` for one label at a time, and groups of rows through their view.
+Scores are compared as float32: the larger score comes first. Rows of equal score follow their ids, ascending. Where a
+strategy declares `ties_drawn`, rows of equal score follow a draw of the seed and the id, so that they have equal
+chances. Every choice by score asks for this order: `select.py` for a batch, `live/ranking.py` for one label at a time,
+and groups of rows through their view.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 from alcli.arrays import Array, Float32, Float64, Floats, Int64, Keys
 from alcli.numerics.hashing import uniforms
 
-TieKeys: TypeAlias = Callable[[Int64], Array]  # row numbers -> sortable keys; rows of equal score are ordered by their keys, ascending
+# Row numbers -> sortable keys; rows of equal score are ordered by their keys, ascending.
+TieKeys: TypeAlias = Callable[[Int64], Array]
 
 _TIE_STREAM = 2  # number of the random stream that draws among rows of equal score
 
@@ -72,7 +74,7 @@ class TopK:
         self._kept = None if kept_BD is None else kept_BD[best]
 
     def _best(self, rows: Int64, scores: Float32) -> Int64:
-        """Keep the k best of these rows; return their places."""
+        """Keep the k best of `rows`; return their places."""
         places = np.arange(len(rows))
         if len(rows) > self._k:
             border = -np.partition(-scores, self._k - 1)[self._k - 1]
@@ -87,5 +89,5 @@ class TopK:
 
     @property
     def kept(self) -> Array | None:
-        """What was kept of the best rows, in the order of `result`; None where no block came with anything to keep."""
+        """The arrays kept of the best rows, in the order of `result`; None where no block came with an array."""
         return self._kept

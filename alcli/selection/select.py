@@ -1,7 +1,7 @@
 """Run a strategy on a view: the one place where a batch is chosen.
 
-A pointwise strategy is streamed over the candidates and the best rows are kept, in the order of `order.py`. A batch strategy gets a view
-that refuses to read what the strategy does not declare.
+A pointwise strategy is streamed over the candidates and the best rows are kept, in the order of `order.py`. A batch
+strategy gets a view that refuses to read a need that the strategy does not declare.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ MOST_KEPT = 1 << 24  # numbers: features of the best rows are kept up to 64 MiB
 
 
 def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mapping[str, Any]) -> Selection:
-    """Choose min(k, n) of the view's n candidates. The same inputs give the same picks at any block size and thread count.
+    """Choose min(k, n) of the view's n candidates.
 
+    The same inputs give the same picks at any block size and thread count.
     options: values of the strategy's own options and of the common ones in `options.py`, by argument name.
     """
     k = min(k, view.n)
@@ -48,6 +49,8 @@ def _best_scores(strategy: Strategy, view: View, k: int, seed: int, options: Map
     extra = {"seed": seed} if strategy.random else {}
     with_features = bool(FEATURE_NEEDS.intersection(strategy.needs)) and k * view.dim <= MOST_KEPT
     best = TopK(k, tie_keys(view, seed=seed, drawn=strategy.ties_drawn))
-    for rows_B, scores_B, X_BD in view.scores(partial(strategy.run, **extra, **options), strategy.needs, features=with_features):
+    for rows_B, scores_B, X_BD in view.scores(
+        partial(strategy.run, **extra, **options), strategy.needs, features=with_features
+    ):
         best.offer(rows_B, finite32(scores_B), X_BD)
     return Selection(*best.result(), features_KD=best.kept)

@@ -1,4 +1,8 @@
-"""What a view is made of: a source of rows, and a head that says something of them."""
+"""The two parts of a view: a source of rows, and a head that predicts. `ArraySource` is a source in memory.
+
+A strategy needs neither part: it reads from a `View`. Whoever selects rows in a program of their own makes a view of an
+`ArraySource` and, where the strategy needs a head, a `Predictor` (such as `Model` in heads/_model.py).
+"""
 
 from __future__ import annotations
 
@@ -12,33 +16,48 @@ from alcli.numerics.hashing import hash_integers, hash_strings
 
 
 class Source(Protocol):
-    """Rows of features by number, `n` of them with `dim` columns. Blocks are float32 or float64, finite, read-only by custom."""
+    """Rows of features, numbered from 0.
+
+    Features are float32 or float64 and finite. Nobody may write to an array that a source returns.
+    """
 
     @property
-    def n(self) -> int: ...
+    def n(self) -> int:
+        """N, the number of rows."""
+
     @property
-    def dim(self) -> int: ...
+    def dim(self) -> int:
+        """D, the number of features of a row."""
+
     def blocks(self) -> Iterator[tuple[int, Floats]]:
-        """(number of the first row, X_BD) in row order; can be called again."""
+        """Yield (number of the first row, X_BD) in the order of the rows, from the beginning at every call."""
+
     def take(self, rows: Int64) -> Floats:
-        """The features of `rows`, in the order given; a memory map when they are larger than the memory limit."""
+        """The features of `rows` in the given order; a memory map where they are larger than the memory limit."""
+
     def sort_keys(self, rows: Int64) -> Array:
-        """The ids of `rows` in a form that numpy can sort (int64, or str objects)."""
+        """The ids of `rows` in a form that numpy can sort: int64, or str objects."""
+
     def sorted_by_id(self, rows: Int64) -> Int64:
         """`rows` in ascending order of their ids."""
+
     def row_keys(self, rows: Int64) -> Keys:
-        """A 64-bit hash of each row's id."""
+        """A 64-bit hash of the id of each row, uint64."""
+
     def describe(self, row: int) -> str:
-        """Where a row comes from, for messages: file, row and id."""
+        """The origin of a row for messages: its file, row number and id."""
 
 
 class Predictor(Protocol):
-    """What a view asks of a head. n_classes: None where labels are numbers."""
+    """A fitted head as a view uses it. needs.py explains each prediction, with its shape and dtype."""
 
     @property
-    def n_classes(self) -> int | None: ...
+    def n_classes(self) -> int | None:
+        """C, the number of classes; None where labels are numbers."""
+
     def hidden(self, X_BD: Floats) -> Floats:
-        """In the dtype of X_BD; X_BD itself where there is no hidden layer."""
+        """The inputs of the last layer, [B, M], in the dtype of X_BD; X_BD itself where there is no hidden layer."""
+
     def logits(self, X_BD: Floats) -> Floats: ...
     def log_probs(self, X_BD: Floats) -> Floats: ...
     def trained_log_probs(self, X_BD: Floats) -> Floats: ...
@@ -48,20 +67,20 @@ class Predictor(Protocol):
     def label_variance(self, X_BD: Floats) -> Floats: ...
     @property
     def head(self) -> Any:
-        """The head itself, which has W_CD1, and layers where it has hidden ones."""
+        """The head itself, a `Head` of heads/_contract.py: its last layer W_CD1, its hidden layers and more."""
+
     def draw(self, n_samples: int, *, seed: int) -> Float64:
-        """Last layers drawn from the posterior, [S, C, D1]."""
+        """Draw last layers from the posterior, float64 [S, C, M + 1], the same for the same seed."""
+
     def sample_log_probs(self, X_BD: Floats, W_SCD1: Float64) -> Floats: ...
 
 
-# -- folded ------
-# A source of rows over plain arrays in memory: what simulations and tests select from.
-
-
 class ArraySource:
-    """Rows of X_ND (float32 or float64, not copied) with their ids: an integer array, or any sequence of strings.
+    """A `Source` over arrays in memory; simulations and tests select from it.
 
-    block_rows: how many rows `blocks` yields at a time; no answer depends on it.
+    X_ND: the features, float32 or float64, not copied. ids: an integer array, or any sequence of strings.
+    block_rows: the number of rows that `blocks` yields at a time; no result depends on it.
+    Raises ValueError where the number of ids is not the number of rows.
     """
 
     def __init__(self, X_ND: Floats, ids: Array, *, block_rows: int = 8192) -> None:
@@ -100,13 +119,13 @@ class ArraySource:
 
 
 def as_ids(ids: Array) -> Array:
-    """Ids as int64 or as str objects, which are the two forms that sort as the files' own order."""
+    """Convert ids to int64 or to str objects: the two forms whose sorted order is the order of ids in a file."""
     ids = np.asarray(ids)
     return ids.astype(np.int64) if ids.dtype.kind in "iu" else ids.astype(object)
 
 
 def hash_ids(ids: Array) -> Keys:
-    """The 64-bit hash of every id, the same as for the same ids in a file."""
+    """Compute the 64-bit hash of every id, uint64 [N]; the same ids in a file have the same hashes."""
     if ids.dtype.kind == "i":
         return hash_integers(ids)
     encoded = [str(i).encode("utf-8", "surrogatepass") for i in ids]

@@ -1,11 +1,12 @@
 """Declare a strategy: a function that scores rows, or a function that chooses a batch.
 
-A **pointwise** strategy is a pure function from blocks of what it needs to one score a row; the row of the largest score is labelled
-first. It streams over pools of any size; `select.py` ranks the scores. A **batch** strategy gets a `View` of the candidates and returns a
-`Selection`. Both are plain functions, named as their file; their keyword-only arguments are their options.
+A **pointwise** strategy is a pure function from blocks of what it needs to one score a row; the row of the largest
+score is labelled first. It streams over pools of any size; `select.py` ranks the scores. A **batch** strategy gets a
+`View` of the candidates and returns a `Selection`. Both are plain functions, named as their file; their keyword-only
+arguments are their options.
 
-`needs.py` lists what a strategy can need. Where rows make groups, a strategy chooses groups without knowing of it: `group_view.py` says
-what the strategy sees then.
+`needs.py` lists what a strategy can need, with shapes and dtypes; `view.py` lists what a view offers. Where rows make
+groups, a strategy chooses groups without knowing of it: `group_view.py` says what the strategy sees then.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Selection:
     """The batch in the order it was picked.
 
     rows_K: int64 row numbers of the pool. scores_K: float32, the score that each row had when it was picked.
-    weights_K: float32 importance weights, where the method gives weights. features_KD: features of the rows, where they are in memory.
+    weights_K: float32 importance weights, where the method gives weights.
+    features_KD: features of the rows, where they are in memory.
     notes: remarks for the user on how the batch came about. record: facts of the run, by kebab-case name.
     """
 
@@ -52,11 +54,13 @@ class Strategy:
 
     single: a pointwise strategy that picks the row that a batch of one would hold.
     numbers: the strategy that takes the place of this one where labels are numbers; it has the same options.
-    samples: the number of posterior draws that the strategy reads unless the user gives another. posterior: of a head fitted for it.
+    samples: the number of posterior draws that the strategy reads unless the user gives another.
+    posterior: of a head fitted for the strategy.
     compound: a function (view, k, seed, options) -> Selection that runs in place of `run`, of a strategy made of others
     (`composition/modifiers.py`); parts: the strategies that it is made of.
     cold: the strategy works without a head while there are not two classes of labels to fit a head on.
-    ties_drawn: rows of equal score have equal chances, by a draw of seed and id; else the lowest ids come first (`order.py`).
+    ties_drawn: rows of equal score have equal chances, by a draw of seed and id; else the lowest ids come first
+    (`order.py`).
     modulus: a bound on how far the score of a row moves with the class probabilities; see `pointwise`.
     """
 
@@ -128,13 +132,15 @@ def pointwise(
     ties_drawn: bool = False,
     modulus: Callable[..., Float64] | None = None,
 ) -> Callable[[F], F]:
-    """Declare a function of blocks, in the order of `needs`, that returns a float64 score per row. random: the function takes `seed`.
+    """Declare a function of blocks, in the order of `needs`, that returns a float64 score per row.
 
-    numbers: a function declared for labels that are numbers, with the same options. ties_drawn: see `Strategy`.
-    modulus(l1_B, C, *others) bounds |score(q) - score(p)| from above, float64 [B], for any class probabilities p and q over C classes with
-    sum_c |p_c - q_c| = l1. It grows with l1; inf means that no bound is known. others: the strategy's needs beside `log_probs`, in their
-    order. A loop over single labels then scores only the rows that can have become the best. The bound is used where labels change none
-    of the other needs (`LASTING` in `live/row_values.py`); without a modulus every row is scored after every label.
+    random: the function takes `seed`. samples, posterior, ties_drawn: see `Strategy`.
+    numbers: a function declared for labels that are numbers, with the same options.
+    modulus(l1_B, C, *others) bounds |score(q) - score(p)| from above, float64 [B], for any class probabilities p and q
+    over C classes with sum_c |p_c - q_c| = l1. It grows with l1; inf means that no bound is known. others: the
+    strategy's needs beside `log_probs`, in their order. A loop over single labels then scores only the rows that can
+    have become the best. The bound is used where labels change none of the other needs (`LASTING` in
+    `live/row_values.py`); without a modulus every row is scored after every label.
     """
     return _declare(
         needs,
@@ -158,11 +164,12 @@ def batch(
     numbers: Callable[..., Any] | None = None,
     cold: bool = False,
 ) -> Callable[[F], F]:
-    """Declare a function (view, k, *, [rng,] options) -> Selection; rng is a numpy Generator. random: the function draws by default.
+    """Declare a function (view, k, *, [rng,] options) -> Selection; rng is a numpy Generator.
 
-    single: a function declared `pointwise`, with the same options, whose best row is the batch of one; a loop over single labels then
-    scores rows as they pass instead of preparing for a batch. numbers: a function declared for labels that are numbers, with the same
-    options. cold: see `Strategy`.
+    random: the function draws by default. single: a function declared `pointwise`, with the same options, whose best
+    row is the batch of one; a loop over single labels then scores rows as they pass instead of preparing for a batch.
+    numbers: a function declared for labels that are numbers, with the same options.
+    samples, posterior, cold: see `Strategy`.
     """
     return _declare(
         needs,

@@ -1,4 +1,15 @@
-"""Random candidates, drawn by a hash of their ids: what methods look at that cannot look at all. The same rows wherever they lie in the pool."""
+"""Subsets of the candidates, for batch strategies that cannot afford to look at all of them.
+
+- `by_hash` and `some_places`: candidates drawn at random by a hash of their ids. The drawn ids do not depend on the
+  places of the rows in the pool. `Part` and `Best` are for strategies that score every row by itself but need more than
+  a score: a random part of the pool as its blocks pass, and the best rows of the part.
+- `Shortlist`: the candidates of highest BALD, for methods whose score of a row is at most its BALD.
+- `evaluation_places`, `kernels_in_reach` and `at_places`: the rows on which strategies measure how well picks cover the
+  pool.
+
+A subset that leaves candidates out comes with notes that tell the user so. The place of a candidate is its index in
+`view.rows`.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +18,47 @@ from dataclasses import dataclass
 import numpy as np
 
 from alcli.arrays import Float32, Float64, Floats, Int64
-from alcli.numerics.diversity.herding import KEPT
+from alcli.numerics.diversity.coverage import KEPT
 from alcli.numerics.hashing import uniforms
 from alcli.numerics.information.committee import information
 from alcli.selection.order import TopK, finite32
 from alcli.selection.strategy import Selection
 from alcli.selection.view import View
 
-FEWEST = 5000  # rows that coverage is measured on by default, where there are as many
-BUDGET = 400_000_000  # pairs of candidates up to which all are measured on by default: 20,000 rows
-MOST = 2_500_000_000  # the same where one look at each pair is enough: 50,000 rows
+# By default, coverage is measured on at least this many rows, where there are as many.
+FEWEST = 5000
+# By default, coverage is measured on all candidates up to this number of pairs of candidates: 20,000 rows.
+BUDGET = 400_000_000
+# The same number where each pair is computed only once: 50,000 rows.
+MOST = 2_500_000_000
+
+
 def by_hash(view: View, rng: np.random.Generator) -> Int64:
-    """The places of all candidates in a random order, which follows their ids."""
+    """The places of all candidates in a random order, int64 [n]. The order depends on the ids and one draw of rng."""
     draws_N = uniforms(view.reduced(lambda key_B: key_B, "row_key"), int(rng.integers(1 << 62)))
     return np.argsort(draws_N, kind="stable")
 
 
 def some_places(view: View, most: int, rng: np.random.Generator) -> tuple[Int64, tuple[str, ...]]:
-    """(places of at most `most` random candidates in the rows of the view, ascending; notes). Draws nothing where these are all."""
+    """Draw at most `most` random candidates; return their places, ascending, and notes for the user.
+
+    Where there are no more than `most` candidates, all are returned, without notes and without a draw of rng.
+    """
     if view.n <= most:
         return np.arange(view.n), ()
     return np.sort(by_hash(view, rng)[:most]), left_out(view, most)
 
 
 def left_out(view: View, most: int) -> tuple[str, ...]:
-    """What to say where candidates were not looked at."""
+    """The note for the user where only `most` of the candidates were looked at; no note where all were."""
     return () if view.n <= most else (f"looked at {most} random candidates, not at all of them (-p candidates)",)
 
 
-# -- folded ------
-# What batch strategies share that score every row by itself but look at more than a score: a random part of the pool, and the best of it.
-
-
 class Part:
-    """At most `most` random candidates of a view whose blocks pass by. notes: what to say where these are not all."""
+    """At most `most` random candidates of a view, to be found in its blocks as they pass.
+
+    n: the number of candidates drawn. notes: for the user, where not all candidates were drawn.
+    """
 
     def __init__(self, view: View, most: int, rng: np.random.Generator) -> None:
         places, self.notes = some_places(view, most, rng)
@@ -48,32 +66,36 @@ class Part:
         self._rows = None if self.n == view.n else np.sort(view.rows[places])
 
     def __call__(self, rows_B: Int64) -> Int64:
-        """The places in rows_B of those that were drawn."""
-        return np.arange(len(rows_B)) if self._rows is None else np.flatnonzero(np.isin(rows_B, self._rows, assume_unique=True))
+        """The indices in rows_B of the rows that were drawn."""
+        return (
+            np.arange(len(rows_B))
+            if self._rows is None
+            else np.flatnonzero(np.isin(rows_B, self._rows, assume_unique=True))
+        )
 
 
 class Best(TopK):
-    """The k best rows of a view by float64 scores, equal ones (as float32) in the order of their ids."""
+    """The k best rows of a view by score; rows whose scores are equal as float32 follow their ids."""
 
     def __init__(self, k: int, view: View) -> None:
         super().__init__(k, view.sort_keys)
 
     def take(self, rows_B: Int64, scores_B: Float64) -> None:
+        """Add a block of rows with their scores."""
         self.offer(rows_B, finite32(scores_B))
 
     def selection(self, *notes: str) -> Selection:
+        """The best rows as a batch, with notes for the user."""
         return Selection(*self.result(), notes=notes)
-
-
-# -- folded ------
-# The candidates of highest BALD, for methods whose score of a row is at most its BALD.
 
 
 @dataclass(frozen=True)
 class Shortlist:
-    """M candidates in the order of their ids: row numbers, BALD, and places in the rows of the view. n: candidates in all.
+    """The M candidates of highest BALD, in the order of their ids.
 
-    left_out: the highest BALD of the other candidates, -inf where there is none.
+    BALD is the mutual information between the label of a row and the weights of the head.
+    rows_M: row numbers. bald_M: the BALD of each. places_M: places among the candidates.
+    left_out: the highest BALD of the other candidates, -inf where there is no other. n: the number of all candidates.
     """
 
     rows_M: Int64
@@ -84,7 +106,7 @@ class Shortlist:
 
     @classmethod
     def of(cls, view: View, most: int) -> Shortlist:
-        """The `most` candidates of highest BALD, equal ones by id. One pass, then the rows that are kept."""
+        """Find the `most` candidates of highest BALD; of equal BALD as float32, the lowest ids come first. One pass."""
         bald_N = view.reduced(information, "sample_log_probs").astype(np.float32)
         order_N = np.argsort(-bald_N, kind="stable")
         places_M = np.sort(order_N[:most])
@@ -92,43 +114,62 @@ class Shortlist:
         return cls(view.rows[places_M], bald_N[places_M], places_M, left_out, view.n)
 
     def notes(self, method: str, scores_K: Float32) -> tuple[str, ...]:
-        """What to tell the user of a batch chosen from a part of the candidates."""
+        """The notes for the user on a batch that was chosen from the shortlist; none where it holds all candidates.
+
+        scores_K: the score of each pick. The picks before the first score that is not above `left_out` are certain: a
+        choice among all candidates would begin with them.
+        """
         M, K = len(self.rows_M), len(scores_K)
         if self.n == M:
             return ()
         sure = int(np.argmin(np.append(scores_K > self.left_out, False)))
         picks = "all picks are" if sure == K else f"the first {sure} of {K} picks are" if sure else "no pick is"
-        return (f"{method} looked at the {M:,} of {self.n:,} candidates that have the highest BALD; {picks} certain to be what looking "
-                f"at all would give (-p candidates={self.n} looks at all)",)
+        return (
+            f"{method} looked at the {M:,} of {self.n:,} candidates of highest BALD; {picks} certain to be the same "
+            f"with all candidates (-p candidates={self.n} looks at all)",
+        )
 
 
-# -- folded ------
-# What strategies that cover the pool share: which rows coverage is measured on, and how to say so.
+def evaluation_places(
+    view: View, evaluation: str, rng: np.random.Generator, budget: int | None = None
+) -> tuple[Int64, tuple[str, ...]]:
+    """Choose the candidates on which coverage is measured; return their places, ascending, and notes for the user.
 
-
-def evaluation_places(view: View, evaluation: str, rng: np.random.Generator, budget: int | None = None) -> tuple[Int64, tuple[str, ...]]:
-    """(places of the candidates that coverage is measured on, ascending; notes): all of them, or some at random.
-
-    A mean over random rows is an unbiased estimate of the mean over all, so every candidate is still judged.
-    evaluation: how many, or auto: all while their pairs are within the budget (BUDGET without), else as many as cost the same, at least FEWEST.
+    All candidates are still judged: the mean over random rows is an unbiased estimate of the mean over all rows.
+    evaluation: the number of rows, or auto. auto takes all candidates while their pairs are within the budget, else as
+    many random candidates as cost the same, and at least FEWEST. budget: a number of pairs; None is BUDGET.
     """
     most = _affordable(view.n, budget or BUDGET) if evaluation == "auto" else int(evaluation)
     if view.n <= most:
         return np.arange(view.n), ()
-    note = f"every candidate was judged by how it covers {most:,} random rows of {view.n:,} (-p evaluation={view.n} measures on all, at its cost)"
+    note = (
+        f"every candidate was judged by how it covers {most:,} random rows of {view.n:,} "
+        f"(-p evaluation={view.n} measures on all rows, which takes longer)"
+    )
     return np.sort(rng.permutation(view.n)[:most]), (note,)
 
 
 def _affordable(n: int, budget: int) -> int:
-    """All of n rows, or as many as make half the budget of pairs with them: where all are measured on, each pair is made once for both orders."""
+    """The number of rows that coverage of n candidates is measured on: n, or as many as the budget of pairs allows.
+
+    A measure on all n rows computes each pair once for both orders, n^2 / 2 kernels. A measure on m random rows
+    computes n m kernels, so m is budget / (2 n).
+    """
     return n if n**2 <= budget else max(FEWEST, budget // (2 * n))
 
 
 def kernels_in_reach(n_labelled: int) -> int:
-    """A budget for herding, which looks at all kernels once where so many rows are labelled that those that still gain can be kept."""
+    """The budget of pairs for herding, which grows with the number of labelled rows.
+
+    Of all pairs, about one in n_labelled + 1 can still gain. Herding keeps the pairs that can still gain, up to KEPT of
+    them, and then computes each kernel only once.
+    """
     return min(MOST, max(BUDGET, KEPT * (n_labelled + 1)))
 
 
 def at_places(X_ND: Floats, places_M: Int64) -> Floats:
-    """Rows at places; X_ND itself for all of them, which halves the work of what compares each with each."""
+    """The rows at `places_M`; X_ND itself where they are all rows.
+
+    A function that gets X_ND twice can tell that it compares rows with themselves, and halves its work.
+    """
     return X_ND if len(places_M) == len(X_ND) else X_ND[places_M]

@@ -1,8 +1,22 @@
-"""What a strategy sees of the pool: candidates, the labelled rows, the head's predictions; never a file.
+"""The view of a strategy: the candidates, the labelled rows and the head's predictions; never a file.
 
-A `View` joins a source of rows (a Parquet pool, or plain arrays) with a head. Streaming access (`blocks`) walks the source in
-its own order in constant memory. Random access (`matrix`) holds the candidates **in the order of their ids**, so a batch
-strategy that breaks ties by position breaks them by id, and its draws follow the ids however the files are laid out.
+A `View` joins a source of rows (a Parquet pool, or plain arrays) with a head. A batch strategy reads from it:
+
+- `n`, `dim`, `n_labelled`, `has_head`, `regression`: facts that every strategy may read.
+- `rows`: the row numbers of the candidates, in the order of their ids. A strategy returns row numbers from here.
+- `matrix(need)`: an array over all candidates, in the order of `rows`.
+- `blocks(*needs)` and `reduced(function, *needs)`: one pass over the candidates in constant memory.
+- `features_at(places)` and `at(need, places)`: some candidates, by their places in `rows`.
+- `evaluate(need, X_BD)`: the head's predictions for any features.
+- `labelled()`, `labelled_targets()`, `with_labelled()`: the labelled rows.
+- `targets(n, rng)`: features of rows whose predictions matter. `network()`: the head itself.
+- `describe(row)`: a row, for messages. `sort_keys(rows)` and `row_keys(rows)`: the ids, to sort and to draw by.
+
+needs.py lists the needs with their shapes and dtypes. A read raises LookupError where the strategy does not declare the
+need, or where there is no head to compute it.
+
+The order of `rows` is the order of the ids, not of the files. So a strategy that breaks ties by position breaks them by
+id, and its random draws follow the ids however the files are laid out.
 """
 
 from __future__ import annotations
@@ -20,29 +34,36 @@ from alcli.numerics.logistic import one_hot
 from alcli.selection.needs import OF_IDS, Answers
 from alcli.selection.source import Predictor, Source
 
-Scorer = Callable[..., Float64]  # a pointwise strategy with its options: blocks of what it needs -> scores_B
-Scored = tuple[Int64, Float64, Floats | None]
+Scorer = Callable[..., Float64]  # a pointwise strategy with its options: one array a need -> scores_B
+Scored = tuple[Int64, Float64, Floats | None]  # row numbers, scores, and the features or None
 
 
 class View:
-    """Candidates of a source and what a head says of them.
+    """The candidates of a source, and a head's predictions for them.
 
-    candidates: int64 row numbers, any order, no duplicates. labelled: row numbers of the labelled rows.
-    head: None where there is none; nothing that a head says can then be read. targets: features of the rows whose predictions
-    matter, [T, D]; None takes them from the candidates. labels: of the labelled rows, in the order of `labelled`: int64 class numbers of
-    the head, or float64 numbers; None where they are not known.
+    candidates: int64 row numbers, any order, no duplicates. labelled: int64 row numbers of the labelled rows.
+    head: None where there is no head; needs of the head can then not be read.
+    targets: features of the rows whose predictions matter, [number of targets, D]; None takes candidates.
+    labels: of the labelled rows, in the order of `labelled`: int64 class numbers of the head, or float64 numbers; None
+    where they are not known.
     """
 
     def __init__(
-        self, source: Source, candidates: Int64, labelled: Int64, head: Predictor | None = None, *,
-        targets: Floats | None = None, labels: Array | None = None,
+        self,
+        source: Source,
+        candidates: Int64,
+        labelled: Int64,
+        head: Predictor | None = None,
+        *,
+        targets: Floats | None = None,
+        labels: Array | None = None,
     ) -> None:
         self._answers = Answers(source, np.asarray(labelled, np.int64), head)
         self._candidates = np.asarray(candidates, np.int64)
         self._targets = targets
         self._labels = labels
         self._allowed: frozenset[str] | None = None
-        self._cache: dict[str, Array] = {}  # of the candidates, in the order of `rows`
+        self._cache: dict[str, Array] = {}  # arrays of all candidates by need, in the order of `rows`
 
     @property
     def _source(self) -> Source:
@@ -54,33 +75,33 @@ class View:
 
     @property
     def n(self) -> int:
-        """How many candidates there are."""
+        """The number of candidates."""
         return len(self._candidates)
 
     @property
     def regression(self) -> bool:
-        """Whether there is a head, and its labels are numbers."""
+        """True where there is a head and its labels are numbers."""
         return self.has_head and self._answers.model().n_classes is None
 
     @property
     def dim(self) -> int:
-        """D of the features."""
+        """D, the number of features of a row."""
         return self._source.dim
 
     def restricted_to(self, needs: tuple[str, ...]) -> View:
-        """The same view, which raises when anything undeclared is read."""
-        view = copy(self)  # the kind of view it is, with the same cache
+        """The same view, which raises LookupError when a need outside `needs` is read; it shares the cache."""
+        view = copy(self)
         view._allowed = frozenset(needs)
         return view
 
     def sampling(self, n_samples: int, seed: int) -> View:
-        """The same view, whose `sample_log_probs` are those of n_samples draws that follow from the seed."""
+        """The same view, whose `sample_log_probs` are under n_samples draws of the posterior by the seed."""
         view = copy(self)
         view._answers = replace(self._answers, sampling=(n_samples, seed))
         return view
 
     def among(self, rows: Int64) -> View:
-        """The same view of fewer candidates: row numbers, in any order. What was read of them is kept, but for features on disk."""
+        """The same view with fewer candidates, by row number in any order. It keeps matrices, except memory maps."""
         kept_N = np.isin(self.rows, rows)
         view = copy(self)
         view._candidates = self._candidates[np.isin(self._candidates, rows)]
@@ -88,20 +109,27 @@ class View:
         return view
 
     def combining(self, **how: str) -> View:
-        """The same view, with its groups' scores or features made as said. Raises LookupError: the rows of this view make no groups."""
+        """Set the rules that combine the rows of a group. Raises LookupError: only a `GroupedView` has groups."""
         raise LookupError(f"{', '.join(how)} was asked of a view whose rows make no groups")
 
     def scores(self, score: Scorer, needs: tuple[str, ...], *, features: bool) -> Iterator[Scored]:
-        """(rows_B, scores_B, X_BD where `features` are asked for) of all candidates. Raises DataError for a score that is not finite."""
+        """Score all candidates in blocks: (rows_B, scores_B, X_BD or None), X_BD where `features` is true.
+
+        score: a pointwise strategy with its options. Raises DataError for a score that is not finite.
+        """
         for rows_B, *block in self.blocks(*needs, *(["features"] if features else [])):
             X_BD = block.pop() if features else None
             scores_B = score(*block)
             if not np.isfinite(scores_B).all():
-                raise DataError(f"{self.describe(int(rows_B[~np.isfinite(scores_B)][0]))}: the score is not a finite number")
+                row = int(rows_B[~np.isfinite(scores_B)][0])
+                raise DataError(f"{self.describe(row)}: the score is not a finite number")
             yield rows_B, scores_B, X_BD
 
     def blocks(self, *needs: str) -> Iterator[tuple[Any, ...]]:
-        """(rows_B, one array per need) over the candidates, in the source's order. One pass over the source."""
+        """Yield (rows_B, one array per need) until every candidate has come once, in the order of the source.
+
+        needs.py gives shapes and dtypes. One pass over the source, none for `row_key` alone. Memory: one block.
+        """
         for need in needs:
             self._check_allowed(need)
         if OF_IDS.issuperset(needs):
@@ -118,7 +146,10 @@ class View:
                 yield (rows_B, *(self._answers.of(need, rows_B, X_BD[part]) for need in needs))
 
     def reduced(self, function: Callable[..., Array], *needs: str) -> Array:
-        """function(*blocks) for all candidates, shape [n, ...] in the order of `rows`. One pass; only what it returns is kept."""
+        """Apply `function` to blocks of needs; return its values for all candidates, [n, ...] in the order of `rows`.
+
+        function: from one array per need, for B rows, to an array [B, ...]. One pass. Memory: the result and one block.
+        """
         by_row = np.argsort(self.rows)
         out: Array = np.empty(0)
         for i, (rows_B, *block) in enumerate(self.blocks(*needs)):
@@ -128,17 +159,17 @@ class View:
         return out
 
     def evaluate(self, need: str, X_BD: Floats) -> Array:
-        """What the head says of any rows of features, by the name of a need."""
+        """Compute a need for any rows of features, [B, ...], which need not be candidates; not for `row_key`."""
         self._check_allowed(need)
         parts = self._answers.parts(len(X_BD), (need,))
         return np.concatenate([self._answers.of(need, self._candidates[:0], X_BD[part]) for part in parts])
 
     def at(self, need: str, places: Int64) -> Array:
-        """What the head says of some candidates, by their places in `rows` and the name of a need."""
+        """Compute a need for the candidates at `places` in `rows`. The strategy must declare `features` too."""
         return self.evaluate(need, self.matrix("features")[places])
 
     def targets(self, n: int, rng: np.random.Generator) -> Floats:
-        """At most n rows of features whose predictions matter, drawn from those that were named, else from the candidates."""
+        """The features of at most n rows whose predictions matter: drawn from the user's targets or the candidates."""
         self._check_allowed("targets")
         if self._targets is not None:
             T = len(self._targets)
@@ -146,9 +177,11 @@ class View:
         return self._source.take(self.rows[np.sort(rng.permutation(self.n)[:n])])
 
     def matrix(self, need: str) -> Array:
-        """All candidates' `need`, shape [n, ...] in the order of `rows`. Do not write to it.
+        """The array of a need for all candidates, [n, ...] in the order of `rows`. Do not write to it.
 
-        Matrices are float32 (features and hidden float64 where the source is), needs of one number a row as they are computed.
+        Arrays of several numbers a row are float32; `features` and `hidden` have the dtype of the features, float32 or
+        float64. Arrays of one number a row have the dtype of `blocks`. The view keeps the matrix, so a second call
+        costs nothing. Features larger than the memory limit are a memory map.
         """
         self._check_allowed(need)
         if need not in self._cache:
@@ -156,71 +189,81 @@ class View:
         return self._cache[need]
 
     def labelled(self) -> Floats:
-        """The features of the labelled rows in ascending order of their ids, shape [n_labelled, D]."""
+        """The features of the labelled rows, [n_labelled, D], in ascending order of their ids."""
         self._check_allowed("labelled")
         return self._answers.labelled_features()
 
     def labelled_targets(self) -> Float64:
-        """What the labelled rows are labelled with, in the order of `labelled`: one-hot classes or one number, float64 [n_labelled, C].
+        """The labels of the labelled rows, float64 [n_labelled, C], in the order of `labelled()`.
 
-        Raises DataError where the labels are not known.
+        Classes are one-hot; a label that is a number has C = 1. Raises DataError where the labels are not known.
         """
         self._check_allowed("labelled_targets")
         C = len(self._answers.model().head.W_CD1)
         if self._labels is None and len(self._labelled):
-            raise DataError("the strategy looks at the labels of the labelled rows, and these are not known", hint="give them with -l")
+            raise DataError(
+                "the strategy reads the labels of the labelled rows, which are not known", hint="give them with -l"
+            )
         if self._labels is None:
             return np.empty((0, C))
         by_row = np.argsort(self._labelled)
-        y_L = self._labels[by_row[np.searchsorted(self._labelled, self._source.sorted_by_id(self._labelled), sorter=by_row)]]
+        in_order = self._source.sorted_by_id(self._labelled)
+        y_L = self._labels[by_row[np.searchsorted(self._labelled, in_order, sorter=by_row)]]
         return one_hot(y_L, C) if y_L.dtype.kind == "i" else y_L[:, None].astype(np.float64)
 
     def network(self) -> Any:
-        """The head itself: W_CD1, link and logits; `layers` (W_MD, b_M) and `activation` where it has hidden layers."""
+        """The head itself, a `Head` of heads/_contract.py, with its W_CD1, link, layers, activation and more."""
         self._check_allowed("network")
         return self._answers.model().head
 
     def features_at(self, positions: Int64) -> Floats:
-        """The features of some candidates, by their places in `rows`. Reads only these."""
+        """The features of some candidates, by their places in `rows`. No other rows are kept in memory."""
         self._check_allowed("features")
         return self._source.take(self.rows[positions])
 
     def with_labelled(self) -> tuple[Int64, Floats, Array]:
-        """(rows_M, X_MD, is_labelled_M) of candidates and labelled rows together, in ascending order of their ids."""
+        """(rows_P, X_PD, is_labelled_P) of the P candidates and labelled rows together, by ascending id.
+
+        is_labelled_P: a mask of the labelled rows. The strategy must declare `labelled` and `features`.
+        """
         self._check_allowed("labelled")
         if not len(self._labelled):
             return self.rows, self.matrix("features"), np.zeros(self.n, bool)
         self._check_allowed("features")
-        rows_M = self._source.sorted_by_id(np.concatenate([self._candidates, self._labelled]))
-        return rows_M, self._source.take(rows_M), np.isin(rows_M, self._labelled)
+        rows_P = self._source.sorted_by_id(np.concatenate([self._candidates, self._labelled]))
+        return rows_P, self._source.take(rows_P), np.isin(rows_P, self._labelled)
 
     @property
     def n_labelled(self) -> int:
+        """The number of labelled rows."""
         return len(self._labelled)
 
     @property
     def has_head(self) -> bool:
-        """Whether there is a head to ask."""
+        """True where there is a head."""
         return self._answers.head is not None
 
     @property
     def rows(self) -> Int64:
-        """Row numbers of the candidates in ascending order of id: entry i belongs to row i of every `matrix`."""
+        """The row numbers of the candidates, int64 [n], by ascending id. Entry i belongs to row i of every `matrix`."""
         if "rows" not in self._cache:
             self._cache["rows"] = self._source.sorted_by_id(self._candidates)
         return self._cache["rows"]
 
     def sort_keys(self, rows: Int64) -> Array:
+        """The ids of `rows` in a form that numpy can sort: int64, or str objects."""
         return self._source.sort_keys(rows)
 
     def row_keys(self, rows: Int64) -> Keys:
-        """A 64-bit hash of each row's id."""
+        """A 64-bit hash of the id of each row, uint64."""
         return self._answers.of("row_key", rows, None)
 
     def describe(self, row: int) -> str:
+        """The origin of a row for messages, such as its file, row number and id."""
         return self._source.describe(row)
 
     def _whole(self, need: str) -> Array:
+        """Compute the array of a need for all candidates, 8192 rows at a time."""
         if need == "features":
             return self._source.take(self.rows)
         X_ND = self._cache.get("features")
@@ -228,10 +271,10 @@ class View:
             X_ND = self._cache["features"] = self._source.take(self.rows)
         if need == "hidden" and not self._answers.model().head.layers:
             return X_ND
-        steps = range(0, self.n, 8192)
         first = np.asarray(self._answers.of(need, self.rows[:1], X_ND[:1]))
-        out: Array = np.empty((self.n, *first.shape[1:]), np.float32 if first.ndim > 1 and need != "hidden" else first.dtype)
-        for i in steps:
+        dtype = np.float32 if first.ndim > 1 and need != "hidden" else first.dtype
+        out: Array = np.empty((self.n, *first.shape[1:]), dtype)
+        for i in range(0, self.n, 8192):
             out[i : i + 8192] = self._answers.of(need, self.rows[i : i + 8192], X_ND[i : i + 8192])
         return out
 

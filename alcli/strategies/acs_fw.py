@@ -1,11 +1,24 @@
-"""A Bayesian coreset: the rows whose weighted expected log-likelihoods sum to those of the whole pool, by Frank-Wolfe.
+"""A weighted batch that approximates labelling the whole pool.
 
-Source: Pinsler et al. 2019, "Bayesian batch active learning as sparse subset approximation", Algorithm 1, projected on draws of the
-posterior (section 4); labels are expected under the probabilities averaged over the draws.
-Deviations: log-likelihoods are centred over the draws (else their mean dominates); steps go on, 5 K at most, until K rows have
-weight, and the rest is filled by score.
+A Bayesian coreset: rows with weights w >= 0 whose expected log-likelihoods sum to nearly the sum over the
+whole pool. Row j is the vector phi_j of its expected log-likelihoods under S draws of the posterior, L = sum
+phi_j the sum over all rows, and L_w = sum w_j phi_j the weighted sum. The Frank-Wolfe algorithm minimises the
+length of L - L_w over w >= 0 with sum w_j |phi_j| <= sum |phi_j|: a polytope with one vertex for each row and
+one at the origin, where it starts.
+
+Source: Pinsler et al. 2019, "Bayesian batch active learning as sparse subset approximation", Algorithm 1,
+projected on draws of the posterior (section 4). Labels are expected under the probabilities averaged over the
+draws. Frank-Wolfe steps as in Campbell & Broderick 2019, "Automated scalable Bayesian inference via Hilbert
+coresets", Algorithm 2.
+Deviations: log-likelihoods are centred over the draws, because their mean would dominate them. Steps go on, 5
+K at most, until K rows have weight; rows of the best scores then fill the batch.
 Cost: N S C for the rows, then 2 N S flops per step; memory N S.
 Passes: 1.
+
+Options:
+    centre: subtract from each row's log-likelihoods their mean over the draws; false keeps them as they are.
+    gamma-e: weight at which a row's entropy is added to its log-likelihoods; centring removes the entropy
+        again, so the option needs centre=false.
 """
 
 from __future__ import annotations
@@ -26,58 +39,59 @@ from alcli.selection.view import View
 from alcli.strategies.sparse_greedy import importance, mean_probs, not_negative
 
 STEPS_PER_PICK = 5
+
+
 @batch(needs=["sample_log_probs"], samples=100)
 def acs_fw(view: View, k: int, *, centre: bool = True, gamma_e: Annotated[float, not_negative] = 0.0) -> Selection:
-    """Scores: alignment with what was left to approximate when picked. Weights: of the coreset, mean 1.
+    """Pick a coreset of k rows.
 
-    gamma-e: how much of a row's entropy is added to its log-likelihoods; centring takes it away again, so it needs centre=false.
+    Scores: the alignment of a row with L - L_w when the row was picked. Weights: the weights of the coreset,
+    with mean 1.
     """
-    rows = GradientRows(view.reduced(partial(expected_log_likelihood, centre=centre, gamma_e=gamma_e), "sample_log_probs"))
+    rows = GradientRows(
+        view.reduced(partial(expected_log_likelihood, centre=centre, gamma_e=gamma_e), "sample_log_probs")
+    )
     picks_K, scores_K, weights_K, notes, record = coreset(rows, k)
     if centre and gamma_e:
         notes += ("gamma-e has no effect on centred log-likelihoods: use it with centre=false",)
     return Selection(view.rows[picks_K], finite32(scores_K), weights_K, notes=notes, record=record)
 
 
-def coreset(rows: GradientRows, k: int) -> tuple[Int64, Float64, Float32, tuple[str, ...], dict[str, float]]:
-    """(picks, scores, weights, notes, record) of a Bayesian coreset of k rows, filled up by score where it has fewer."""
-    found = frank_wolfe(rows, k)
-    free_N = found.left_N.copy()
-    free_N[found.picks_M] = -np.inf
-    rest = largest(free_N, k - len(found.picks_M)) if len(found.picks_M) < k else found.picks_M[:0]
-    notes = ("the coreset has fewer rows than were asked for; those of the best scores follow",) if len(rest) else ()
-    weights_K = importance(np.append(found.weights_M, np.zeros(len(rest))))
-    scores_K = np.append(found.scores_M, free_N[rest]) * rows.scale
-    return np.append(found.picks_M, rest), scores_K, weights_K, notes, {"coreset-rows": len(found.picks_M)}
-
-
 def expected_log_likelihood(log_probs_BSC: Float64, *, centre: bool, gamma_e: float) -> Float32:
-    """(E[log p_s(y)] + gamma_e H) / sqrt(S) under each draw s, y and the entropy H by the mean probabilities, [B, S]."""
+    """The rows (E[log p_s(y)] + gamma_e H) / sqrt(S), one column for each draw s, [B, S].
+
+    The label y and the entropy H follow the mean probabilities.
+    """
     P_BC = mean_probs(log_probs_BSC)
     entropy_B1 = -(P_BC * np.log(np.maximum(P_BC, np.finfo(np.float64).tiny))).sum(axis=1, keepdims=True)
     out_BS = np.einsum("bsc,bc->bs", log_probs_BSC, P_BC) + gamma_e * entropy_B1
     if centre:
         out_BS -= out_BS.mean(axis=1, keepdims=True)
-    out: Float32 = (out_BS / np.sqrt(out_BS.shape[1])).astype(np.float32)
-    return out
+    return (out_BS / np.sqrt(out_BS.shape[1])).astype(np.float32)
 
 
-# -- folded ------
-# A Bayesian coreset by Frank-Wolfe: the weighted rows whose sum is nearest to the sum of all rows.
-#
-# Over w >= 0 with sum w_j |phi_j| <= sum |phi_j|, a polytope with one vertex per row and the origin, where it starts, minimise
-# |L - L_w|^2, L = sum phi_j, L_w = sum w_j phi_j.
-# Source: Campbell & Broderick 2019, "Automated scalable Bayesian inference via Hilbert coresets", Algorithm 2, as used by Pinsler et
-# al. 2019, "Bayesian batch active learning as sparse subset approximation", Algorithm 1.
-# Deviation: goes on beyond b steps until b distinct rows have weight, as long as `STEPS_PER_PICK` b allow.
-# Cost: a step one product with all rows, 2 N K D1 flops; memory O(N).
+def coreset(rows: GradientRows, k: int) -> tuple[Int64, Float64, Float32, tuple[str, ...], dict[str, float]]:
+    """Return (picks, scores, weights, notes, record) of a coreset of k rows.
+
+    Where the coreset has fewer rows, rows of the best scores follow it, with the least weight.
+    """
+    found = frank_wolfe(rows, k)
+    free_N = found.left_N.copy()
+    free_N[found.picks_M] = -np.inf
+    rest = largest(free_N, k - len(found.picks_M)) if len(found.picks_M) < k else found.picks_M[:0]
+    notes = ("the coreset has fewer rows than were asked for; rows of the best scores follow",) if len(rest) else ()
+    weights_K = importance(np.append(found.weights_M, np.zeros(len(rest))))
+    scores_K = np.append(found.scores_M, free_N[rest]) * rows.scale
+    return np.append(found.picks_M, rest), scores_K, weights_K, notes, {"coreset-rows": len(found.picks_M)}
 
 
 @dataclass(frozen=True)
 class Coreset:
-    """picks_M: rows in the order of their first step, at most b. weights_M, scores_M: of the picks; scores as they were then.
+    """M rows with weights; M is at most the number of rows that were asked for.
 
-    distances: |L - L_w| after each step, in the scaled units of the rows. left_N: every row's score after the last step.
+    picks_M: row numbers in the order of the rows' first steps. weights_M: their weights. scores_M: the score
+    of each row at its first step. distances: |L - L_w| after each step, in the scaled units of the rows.
+    left_N: the score of every row of the pool after the last step.
     """
 
     picks_M: Int64
@@ -88,7 +102,11 @@ class Coreset:
 
 
 def frank_wolfe(rows: GradientRows, b: int) -> Coreset:
-    """Step towards the vertex that is best aligned with L - L_w until b rows have weight. A row's score: (phi_j / |phi_j|) . (L - L_w)."""
+    """Step towards the vertex that is best aligned with L - L_w until b rows have weight, or `STEPS_PER_PICK` b times.
+
+    The score of a row is (phi_j / |phi_j|) . (L - L_w).
+    Cost: one product with all rows a step, 2 N K D1 flops for rows of K x D1 numbers; memory O(N).
+    """
     norms_N = np.sqrt(rows.sq_norms)
     unit_N = np.divide(1.0, norms_N, out=np.zeros(rows.n), where=norms_N > 0.0)
     total = float(norms_N.sum())
@@ -103,7 +121,8 @@ def frank_wolfe(rows: GradientRows, b: int) -> Coreset:
             row = np.array([f])
             towards = rows.point(row, np.array([total * unit_N[f]])) - approximation
             step = _clipped_step(towards, target - approximation)
-            if step <= 0.0:  # nothing points towards the rest: it is as near as it gets
+            # No vertex lies in the direction of L - L_w: the approximation cannot come nearer.
+            if step <= 0.0:
                 break
             weights_N *= 1.0 - step
             weights_N[f] += step * total * unit_N[f]
@@ -118,6 +137,6 @@ def frank_wolfe(rows: GradientRows, b: int) -> Coreset:
 
 
 def _clipped_step(towards: Float64, rest: Float64) -> float:
-    """The step along `towards` that leaves least of `rest`, within [0, 1]; 0 where there is nowhere to go."""
+    """The length in [0, 1] of the step along `towards` that comes nearest to `rest`; 0 where `towards` is 0."""
     square = float(np.vdot(towards, towards))
     return float(np.clip(np.vdot(towards, rest) / square, 0.0, 1.0)) if square > 0.0 else 0.0

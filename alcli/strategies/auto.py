@@ -1,12 +1,17 @@
-"""The strategy that suits the labels and the pool: coverage while there are no labels, then coverage of what the head is unsure of.
+"""The strategy that suits the number of labels and the pool.
 
-Without a head (no labels yet, or of one class) `maxherding`, then `uherding`; `margin` in place of it where there are more than 10 labels a
-class, so that coverage adds little, and so many rows that it would take minutes. Labels that are numbers: `lcmd`. The note of a batch says
-what was chosen and why, its record (`--json`) what.
-Source: own rule, from the measurements of benchmarks/study_auto.py (docs/strategies.md), after Bae, Oliveira & Sutherland 2025,
-"Uncertainty herding: one active learning method for all label budgets".
+- No head, because there are no labels yet or labels of one class only: `maxherding`, coverage of the pool.
+- A head: `uherding`, coverage of the rows that the head is unsure about. `margin` takes its place where there
+  are more than 10 labels a class, so that coverage adds little, and so many rows that `uherding` would take
+  minutes.
+- Labels that are numbers: `lcmd`.
+
+The note of a batch says which strategy was chosen and why; its record (`--json`) holds the name.
+
+Source: own rule, from the measurements of benchmarks/study_auto.py (docs/strategies.md), after Bae, Oliveira
+& Sutherland 2025, "Uncertainty herding: one active learning method for all label budgets".
 Cost: that of the strategy it chooses.
-Passes: those of the strategy it chooses.
+Passes: as many as the strategy it chooses makes.
 """
 
 from __future__ import annotations
@@ -22,27 +27,35 @@ from alcli.selection.view import View
 from alcli.strategies import lcmd, margin, maxherding, uherding
 
 FEW = 10  # labels a class
-LARGE = 500_000_000  # features of all candidates: uherding takes about two minutes on one core
+# Features of all candidates, at which uherding takes about two minutes on one core.
+LARGE = 500_000_000
 _NAMED = {module.__name__.rpartition(".")[2]: strategy_of(module) for module in (lcmd, margin, maxherding, uherding)}
 
 
 @batch(needs=["features", "labelled"])
 def for_numbers(view: View, k: int, *, rng: np.random.Generator) -> Selection:
-    """lcmd, whatever the number of labels."""
+    """Pick k rows by `lcmd`, whatever the number of labels."""
     return _chosen(view, k, rng, "lcmd", "the labels are numbers")
 
 
 @batch(needs=["features", "log_probs", "labelled", "network"], numbers=for_numbers, cold=True)
 def auto(view: View, k: int, *, rng: np.random.Generator) -> Selection:
-    """Scores: those of the strategy it chooses, which the note names."""
+    """Pick k rows by the strategy that suits. Scores: the scores of the strategy, which the note names."""
     n_classes = len(view.network().W_CD1) if view.has_head else 0
     return _chosen(view, k, rng, *choice(view.n_labelled, n_classes, view.n, view.dim))
 
 
 def choice(n_labelled: int, n_classes: int, n: int, dim: int) -> tuple[str, str]:
-    """(name, reason) for so many labels of so many classes (0: no head), and n candidates of `dim` features."""
+    """Return (name of a strategy, reason) for n candidates of `dim` features.
+
+    n_classes: classes of the head; 0 without a head.
+    """
     if n_classes == 0:
-        return "maxherding", "there is no head" if n_labelled == 0 else f"{counted(n_labelled, 'label shows', 'labels show')} one class, and a head needs two"
+        return "maxherding", (
+            "there is no head"
+            if n_labelled == 0
+            else f"{counted(n_labelled, 'label shows', 'labels show')} one class, and a head needs two"
+        )
     labels = f"{n_labelled} labels of {n_classes} classes are"
     if n_labelled <= FEW * n_classes:
         return "uherding", f"{labels} at most {FEW} a class"

@@ -1,10 +1,16 @@
-"""Diverse gradients of the last layer: k-means++ seeding on the loss gradients at the predicted labels.
+"""Uncertain and varied rows: k-means++ on loss gradients.
 
-Source: Ash et al. 2020, "Deep batch active learning by diverse, uncertain gradient lower bounds", Alg. 1; embedding
-(p - e_argmax) (x) [h; 1], h the inputs of the last layer, bias included, kept as two factors. The first pick is the largest gradient;
-draws by squared distance. Where labels are numbers no label stands out as the likeliest guess but the mean, whose gradient is 0; a row's
-gradient is then taken at one standard deviation of its label, sd(y) [h; 1] (last-layer gradients with k-means++, Holzmueller et al. 2023).
-Cost: 2 N (C + M) flops per pick, M the width of the last layer (D in a linear head); memory N (C + M), never N C M.
+The gradient of the last layer's loss at the predicted label is long where the head is unsure. k-means++ draws
+rows by the squared distance of their gradients to the nearest gradient drawn before, beginning with the
+longest gradient.
+
+Source: Ash et al. 2020, "Deep batch active learning by diverse, uncertain gradient lower bounds", Alg. 1. The
+gradient is (p - e_argmax) (x) [h; 1], where h are the inputs of the last layer and 1 is for the bias; it is
+kept as two factors. Where labels are numbers, the mean is the likeliest label, and its gradient is 0. A row's
+gradient is then taken at one standard deviation of its label: sd(y) [h; 1] (last-layer gradients with
+k-means++, Holzmueller et al. 2023).
+Cost: 2 N (C + M) flops per pick, M the width of the last layer (D in a linear head); memory N (C + M), never
+N C M.
 Passes: K.
 """
 
@@ -21,17 +27,23 @@ from alcli.selection.view import View
 
 
 # The modulus: the score holds the distance to the nearest corner of the simplex, and |p - q|_2 <= l1 / sqrt 2.
-@pointwise(needs=["hidden_sq_norm", "log_probs"], modulus=lambda l1_B, C, hidden_sq_norm_B: l1_B * np.sqrt(0.5 * (hidden_sq_norm_B + 1.0)))
+@pointwise(
+    needs=["hidden_sq_norm", "log_probs"],
+    modulus=lambda l1_B, C, hidden_sq_norm_B: l1_B * np.sqrt(0.5 * (hidden_sq_norm_B + 1.0)),
+)
 def largest_gradient(hidden_sq_norm_B: Float64, log_probs_BC: Float64) -> Float64:
-    """The norm of each row's gradient, float64 [B]: the first pick is the largest."""
+    """The norm of each row's gradient, float64 [B]; the first pick has the largest."""
     residuals_BC = residuals(log_probs_BC)
-    out_B: Float64 = np.sqrt(np.vecdot(residuals_BC, residuals_BC) * (hidden_sq_norm_B + 1.0))
-    return out_B
+    return np.sqrt(np.vecdot(residuals_BC, residuals_BC) * (hidden_sq_norm_B + 1.0))
 
 
 @batch(needs=["hidden", "label_variance"], random=True)
 def of_numbers(view: View, k: int, *, rng: np.random.Generator) -> Selection:
-    """Scores: distance between a row's gradient at one standard deviation and the nearest picked one (the first: its norm)."""
+    """Pick k rows whose labels are numbers.
+
+    Scores: the distance of a row's gradient at one standard deviation to the nearest picked gradient (the
+    first: its norm).
+    """
     deviations_N1 = np.sqrt(view.matrix("label_variance"))[:, None]
     largest = float(deviations_N1.max())
     rows = Rows(Factor((deviations_N1 / largest).astype(np.float32)), Factor(view.matrix("hidden"), offset=1.0))
@@ -41,14 +53,18 @@ def of_numbers(view: View, k: int, *, rng: np.random.Generator) -> Selection:
 
 @batch(needs=["hidden", "log_probs"], random=True, single=largest_gradient, numbers=of_numbers)
 def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
-    """Scores: distance between a row's gradient and the nearest picked one (the first: its norm)."""
+    """Pick k rows by k-means++ on their gradients.
+
+    Scores: the distance of a row's gradient to the nearest picked gradient when the row was drawn (the first:
+    its norm).
+    """
     rows = Rows(Factor(residuals(view.matrix("log_probs"))), Factor(view.matrix("hidden"), offset=1.0))
     picks_K, distances_K = k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng)
     return Selection(view.rows[picks_K], finite32(distances_K))
 
 
 def residuals(log_probs_NC: Array) -> Array:
-    """p - e_argmax, shape and dtype of the input: the gradient of the loss at the predicted label by the logits."""
+    """The gradient p - e_argmax of the loss at the predicted label by the logits; shape and dtype are the input's."""
     p_NC = np.exp(log_probs_NC)
     top = np.arange(len(p_NC)), log_probs_NC.argmax(axis=1)
     # p - 1 from log p directly, for p so close to 1 that the difference would round to 0.

@@ -1,16 +1,36 @@
-"""Rows that leave the predictions of the whole pool least uncertain: Fisher information, chosen forwards and pruned backwards.
+"""Rows that leave predictions for the whole pool least unsure.
 
-Minimises tr(M^-1 F): F is the mean Fisher information of all rows, M the prior precision plus that of the labelled and picked rows, so
-M^-1 is the covariance of the weights once the picks have labels, and the trace the mean variance of what is predicted.
-Source: Ash, Goel, Krishnamurthy & Kakade 2021, "Gone fishing: neural active learning with Fisher embeddings", Alg. 1. The form with one
-matrix for all classes: Huseljic et al. 2024, "Fast fishing: approximating BAIT for efficient and scalable deep active image classification".
-Deviations: lambda is the prior precision that the head was fitted with, and every row counts once in M, so that M is what the posterior is
-made of (published: lambda = 1, labelled rows at n / (n + b), picks at b / (n + b)); F is a true mean. A row of the binary form weighs the
-mean of |p - e_y|^2 over its 5 likeliest labels (published: p (1 - p) of the likeliest, which prefers the surer of two rows where no class
-has half). docs/strategies.md compares them.
-Cost: binary 4 N D1 flops for each of 2 K picks, N D1^2 to begin with; memory 30 N + 3 D1^2 numbers beside the features and
-class probabilities. full: C^2 times the flops of a pick, 3 (C D1)^2 + 3 N C^2 numbers.
+The batch minimises tr(M^-1 F). F is the mean Fisher information of all rows, M the prior precision plus the
+information of the labelled and the picked rows. M^-1 is thus the covariance of the weights once the picks
+have labels, and the trace is the mean variance of the predictions. Rows are added greedily, by default 2 K of
+them, and then pruned to K.
+
+Row x adds V_x V_x^T to M, where V_x = R_x (x) phi_x, phi_x = [h; 1] are its features and R_x is the root of
+its curvature. Adding x lowers the trace by tr[(I + S_x)^-1 G_x], with S_x = V_x^T M^-1 V_x and G_x = V_x^T
+M^-1 F M^-1 V_x; taking it away raises the trace by tr[(I - S_x)^-1 G_x]. Once a row is added, S and G of all
+rows follow from two products with that row, and are never recomputed. Where R_x = sqrt(w) is one number:
+S = w r and G = w q for r = phi^T M^-1 phi and q = phi^T M^-1 F M^-1 phi.
+
+Source: Ash, Goel, Krishnamurthy & Kakade 2021, "Gone fishing: neural active learning with Fisher embeddings",
+Alg. 1. The form with one matrix for all classes: Huseljic et al. 2024, "Fast fishing: approximating BAIT for
+efficient and scalable deep active image classification".
+Deviations: lambda is the prior precision that the head was fitted with, and every row counts once in M, so
+that M is the precision of the posterior (published: lambda = 1; labelled rows count n / (n + b) and picks
+b / (n + b), for n labelled rows and a batch of b). F is a true mean. A row of the binary form weighs the mean
+of |p - e_y|^2 over its 5 likeliest labels (published: p (1 - p) of the likeliest label, which prefers the
+surer of two rows where no class has half). docs/strategies.md compares the variants.
+Cost: binary 4 N D1 flops for each of 2 K picks, N D1^2 to begin with; memory 30 N + 3 D1^2 numbers beside the
+features and class probabilities. full: C^2 times the flops of a pick, 3 (C D1)^2 + 3 N C^2 numbers.
 Passes: 1.
+
+Options:
+    likelihood: the Fisher information; binary keeps one matrix for all classes, full one matrix for all
+        weights of the head, at most 4096.
+    weight: weight of a row in the binary form; binary is p (1 - p) of the likeliest class, trace is 1 - sum
+        p^2, top is the mean of |p - e_y|^2 over the likeliest labels.
+    top: number of likeliest labels that weight=top averages over.
+    prior: prior precision of the weights; auto takes the one that the head was fitted with.
+    forward: picks before pruning, as a multiple of the batch size; 1 prunes none.
 """
 
 from __future__ import annotations
@@ -33,27 +53,37 @@ from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
-_PIECE = 256  # rows that are widened to float64 together, few enough for a cache
-MOST_FULL = 4096  # weights of a head whose full Fisher information is kept
+# Rows that are widened to float64 together: few enough for a cache.
+_PIECE = 256
+# The most weights of a head whose full Fisher information is kept.
+MOST_FULL = 4096
 
 
 @batch(needs=["hidden", "log_probs", "labelled", "network"])
 def bait(
-    view: View, k: int, *, likelihood: Literal["binary", "full"] = "binary", weight: Literal["binary", "trace", "top"] = "top",
-    top: Count = 5, prior: AutoOrPositive = "auto", forward: Annotated[float, partial(at_least, 1)] = 2.0,
+    view: View,
+    k: int,
+    *,
+    likelihood: Literal["binary", "full"] = "binary",
+    weight: Literal["binary", "trace", "top"] = "top",
+    top: Count = 5,
+    prior: AutoOrPositive = "auto",
+    forward: Annotated[float, partial(at_least, 1)] = 2.0,
 ) -> Selection:
-    """Scores: by how much a pick lowered tr(M^-1 F) when it was added.
+    """Pick k rows of least tr(M^-1 F).
 
-    likelihood: binary has one matrix for all classes, full one for all weights (at most 4096). weight, of a row in the binary form: binary
-    p (1 - p) of the predicted class; trace 1 - sum p^2; top the mean of |p - e_y|^2 over the `top` most probable labels. forward: picks
-    before pruning, in units of K. Raises UsageError for a full likelihood of too many weights.
+    Scores: the amount by which a pick lowered the trace when it was added. Raises UsageError for a full
+    likelihood of too many weights.
     """
     auto_or_positive(prior=prior)
     at_least(1, top=top, forward=forward)
     H_ND, log_probs_NC, X_LD = view.matrix("hidden"), view.matrix("log_probs"), view.labelled()
     C, D1 = log_probs_NC.shape[1], H_ND.shape[1] + 1
     if likelihood == "full" and C * D1 > MOST_FULL:
-        raise UsageError(f"likelihood=full keeps a matrix of {C * D1} x {C * D1}, the most is {MOST_FULL}", hint="use likelihood=binary")
+        raise UsageError(
+            f"likelihood=full keeps a matrix of {C * D1} x {C * D1}, the most is {MOST_FULL}",
+            hint="use likelihood=binary",
+        )
     root = softmax_root if likelihood == "full" else partial(_weight_root, weight=weight, top=top)
     R_NKQ = root(log_probs_NC)
     of_pool_PP = information(H_ND, R_NKQ)
@@ -68,7 +98,7 @@ def bait(
 
 
 def _weight_root(log_probs_BC: Array, *, weight: str, top: int) -> Float64:
-    """sqrt of each row's weight, [B, 1, 1]. Memory: that of a block beside it."""
+    """The root of each row's weight, [B, 1, 1]. Memory: a block beside the result."""
     out_B11 = np.empty((len(log_probs_BC), 1, 1))
     for a in range(0, len(log_probs_BC), BLOCK_ROWS):
         out_B11[a : a + BLOCK_ROWS, 0, 0] = np.sqrt(weights(log_probs_BC[a : a + BLOCK_ROWS], weight, top))
@@ -76,7 +106,7 @@ def _weight_root(log_probs_BC: Array, *, weight: str, top: int) -> Float64:
 
 
 def weights(log_probs_BC: Array, weight: str, top: int) -> Float64:
-    """What stands for diag(p) - p p^T, float64 [B]; precise for probabilities near 1 too."""
+    """The number that stands for diag(p) - p p^T in the binary form, float64 [B]; precise for p near 1 too."""
     log_probs_BC = log_probs_BC.astype(np.float64)
     p_BC, rest_BC = np.exp(log_probs_BC), -np.expm1(log_probs_BC)
     if weight == "trace":
@@ -90,23 +120,12 @@ def weights(log_probs_BC: Array, weight: str, top: int) -> Float64:
     return (share_BT * (rest_BT**2 + np.maximum(others_BT, 0.0))).sum(axis=1)
 
 
-# -- folded ------
-# Rows that together leave least of tr(M^-1 F): a greedy choice that keeps what each row would gain up to date, and never recomputes it.
-#
-# Row x adds V_x V_x^T to M, with V_x = R_x (x) phi_x: R_x [K, Q] is the root of its curvature, phi_x [D1] its features. M and F are symmetric
-# of K D1 rows, class-major. Adding x lowers the trace by tr[(I + S_x)^-1 G_x], S_x = V_x^T M^-1 V_x, G_x = V_x^T M^-1 F M^-1 V_x; taking it
-# away raises it by tr[(I - S_x)^-1 G_x]. Once a row is added, S and G of all others follow from two products with it.
-# With K = 1, R_x = sqrt(w): S = w r, G = w q for r = phi^T M^-1 phi, q = phi^T M^-1 F M^-1 phi.
-# Source: Ash, Goel, Krishnamurthy & Kakade 2021, "Gone fishing: neural active learning with Fisher embeddings", Alg. 1.
-# Cost: a row added 4 N K Q D1 + 6 N K Q^2 flops and 4 (K D1)^2 Q; to begin with twice (K D1)^3 and 4 N (K D1)^2 Q (K = Q = 1: 4 N D1 a row).
-# Memory: N (D1 + K Q + 2 Q^2) + 3 (K D1)^2 numbers.
-
-
 def choose(H_ND: Floats, R_NKQ: Float64, M_PP: Float64, F_PP: Float64, k: int, ahead: int) -> tuple[Int64, Float64]:
-    """Add `ahead` >= k rows, each of the largest gain, then take away those whose loss is least until k are left.
+    """Add `ahead` >= k rows of the largest gain one by one, then take away rows of the least loss until k are left.
 
-    H_ND: features without the bias column. Returns picks int64 [k] in the order they were added, and by how much each lowered the trace
-    then. Ties go to the lowest row, among picks to the last.
+    H_ND: features without the bias column. For the other shapes see `Design`. Returns picks int64 [k] in the
+    order in which they were added, and the amount by which each lowered the trace at that time. Ties go to
+    the lowest row when rows are added, and to the pick that was added last when picks are taken away.
     """
     with workers() as spread:
         design = Design.begin(H_ND, R_NKQ, M_PP, F_PP, spread)
@@ -130,7 +149,13 @@ def choose(H_ND: Floats, R_NKQ: Float64, M_PP: Float64, F_PP: Float64, k: int, a
 
 @dataclass
 class Design:
-    """M^-1 of the rows that were added so far, and S, G [N, Q, Q] of all rows; see the module."""
+    """The covariance M^-1 with the rows that were added so far, and S and G [N, Q, Q] of all rows; see the module.
+
+    R_NKQ: the root R of each row's curvature. K and Q are 1 in the binary form and C in the full form (K is
+    not the batch here). M and F are symmetric of P = K D1 rows, class after class.
+    Cost: a row added or taken away 4 N K Q D1 + 6 N K Q^2 flops and 4 (K D1)^2 Q; to begin with twice (K
+    D1)^3 and 4 N (K D1)^2 Q. Memory: N (D1 + K Q + 2 Q^2) + 3 (K D1)^2 numbers.
+    """
 
     H_ND: Floats
     R_NKQ: Float64
@@ -142,8 +167,10 @@ class Design:
 
     @classmethod
     def begin(cls, H_ND: Floats, R_NKQ: Float64, M_PP: Float64, F_PP: Float64, spread: Spread) -> Design:
-        """The state before any row is added to M."""
-        inverse_PP = cholesky.symmetric(cholesky.inverse(cholesky.factor(np.asfortranarray(M_PP), "the information of the labelled rows")))
+        """Return the state before any row is added to M."""
+        inverse_PP = cholesky.symmetric(
+            cholesky.inverse(cholesky.factor(np.asfortranarray(M_PP), "the information of the labelled rows"))
+        )
         design = cls(H_ND, R_NKQ, F_PP, inverse_PP, spread)
         design.S_NQQ = design._quadratic(inverse_PP)
         design.G_NQQ = design._quadratic(inverse_PP @ F_PP @ inverse_PP)
@@ -158,27 +185,29 @@ class Design:
         return Rows(Factor(self.H_ND), Factor(self.R_NKQ.reshape(self.n, -1)))
 
     def at(self, rows_M: Int64) -> Design:
-        """The same state for some rows alone."""
-        return replace(self, H_ND=self.H_ND[rows_M], R_NKQ=self.R_NKQ[rows_M], S_NQQ=self.S_NQQ[rows_M], G_NQQ=self.G_NQQ[rows_M])
+        """Return the same state for some rows alone."""
+        return replace(
+            self, H_ND=self.H_ND[rows_M], R_NKQ=self.R_NKQ[rows_M], S_NQQ=self.S_NQQ[rows_M], G_NQQ=self.G_NQQ[rows_M]
+        )
 
     def gains(self) -> Float64:
-        """By how much adding each row would lower tr(M^-1 F), [N]."""
+        """The amount by which adding each row would lower tr(M^-1 F), [N]."""
         return _traces(np.eye(self.S_NQQ.shape[1]) + self.S_NQQ, self.G_NQQ)
 
     def losses(self) -> Float64:
-        """By how much taking each row away, which was added, would raise tr(M^-1 F), [N]."""
+        """The amount by which taking away each row would raise tr(M^-1 F), [N]; for rows that were added."""
         return _traces(np.eye(self.S_NQQ.shape[1]) - self.S_NQQ, self.G_NQQ)
 
     def add(self, j: int) -> None:
-        """M grows by row j."""
+        """Add row j to M."""
         self._move(j, np.linalg.inv(np.eye(self.S_NQQ.shape[1]) + self.S_NQQ[j]))
 
     def take_away(self, j: int) -> None:
-        """M shrinks by row j, which was added."""
+        """Take row j, which was added, away from M."""
         self._move(j, -np.linalg.inv(np.eye(self.S_NQQ.shape[1]) - self.S_NQQ[j]))
 
     def _move(self, j: int, C_QQ: Float64) -> None:
-        """M^-1 -= A C A^T with A = M^-1 V_j, and what follows for all rows."""
+        """Set M^-1 to M^-1 - A C A^T with A = M^-1 V_j, and S and G of all rows accordingly."""
         Q = self.R_NKQ.shape[2]
         V_PQ = np.einsum("kq,d->kdq", self.R_NKQ[j], with_bias(self.H_ND[j : j + 1])[0]).reshape(-1, Q)
         A_PQ = self.inverse_PP @ V_PQ
@@ -196,30 +225,29 @@ class Design:
         self.inverse_PP -= A_PQ @ C_QQ @ A_PQ.T
 
     def _products(self, B_PM: Float64) -> Float64:
-        """V_x^T B for every row, [N, Q, M]."""
+        """The products V_x^T B of every row x, [N, Q, M], for B of M columns."""
         K, M = self.R_NKQ.shape[1], B_PM.shape[1]
         B_DKM = B_PM.reshape(K, -1, M).transpose(1, 0, 2).reshape(-1, K * M)
 
         def work(phi_BD1: Float64, R_BKQ: Float64) -> Float64:
-            out_BQM: Float64 = R_BKQ.transpose(0, 2, 1) @ (phi_BD1 @ B_DKM).reshape(len(phi_BD1), K, M)
-            return out_BQM
+            return R_BKQ.transpose(0, 2, 1) @ (phi_BD1 @ B_DKM).reshape(len(phi_BD1), K, M)
 
         return self._by_pieces(work, M)
 
     def _quadratic(self, B_PP: Float64) -> Float64:
-        """V_x^T B V_x for every row and a symmetric B, [N, Q, Q]."""
+        """The quadratic forms V_x^T B V_x of every row x, [N, Q, Q], for a symmetric B."""
         K, Q = self.R_NKQ.shape[1:]
         D1 = len(B_PP) // K
         B_D_KKD = B_PP.reshape(K, D1, K, D1).transpose(1, 0, 2, 3).reshape(D1, -1)
 
         def work(phi_BD1: Float64, R_BKQ: Float64) -> Float64:
             inner_BKK = np.einsum("bkld,bd->bkl", (phi_BD1 @ B_D_KKD).reshape(len(phi_BD1), K, K, D1), phi_BD1)
-            out_BQQ: Float64 = R_BKQ.transpose(0, 2, 1) @ inner_BKK @ R_BKQ
-            return out_BQQ
+            return R_BKQ.transpose(0, 2, 1) @ inner_BKK @ R_BKQ
 
         return self._by_pieces(work, Q)
 
     def _by_pieces(self, work: Callable[[Float64, Float64], Float64], M: int) -> Float64:
+        """The values work(phi, R) of all rows, [N, Q, M], computed for a few rows at a time."""
         out_NQM = np.empty((self.n, self.R_NKQ.shape[2], M))
 
         def pieces(first: int, last: int) -> None:
@@ -232,8 +260,7 @@ class Design:
 
 
 def _traces(A_NQQ: Float64, G_NQQ: Float64) -> Float64:
-    """tr(A^-1 G) of each row."""
+    """The trace of A^-1 G of each row, [N]."""
     if A_NQQ.shape[1] == 1:
-        out_N: Float64 = G_NQQ[:, 0, 0] / np.maximum(A_NQQ[:, 0, 0], np.finfo(np.float64).eps)
-        return out_N
+        return G_NQQ[:, 0, 0] / np.maximum(A_NQQ[:, 0, 0], np.finfo(np.float64).eps)
     return np.trace(np.linalg.solve(A_NQQ, G_NQQ), axis1=1, axis2=2)

@@ -1,11 +1,28 @@
-"""Core-set on the hidden units of a graph network that tells labelled rows from the others.
+"""Rows far from labelled ones, as a graph network sees them.
 
-The graph joins every row to every other by the cosine of their features. It is dense, but never written out: it has the rank of the
-features. Every step still reads all rows, so a random part of a larger pool is looked at (`candidates`).
-Source: Caramalau, Bhattarai & Kim 2021, "Sequential graph convolutional network for active learning" (CoreGCN), on frozen features; graph
-and training in strategies/core_gcn.py; then Sener & Savarese 2018.
-Cost: 4 M D H flops a step for M candidates and labelled rows and H units, 200 steps; then k-centre. Memory: M (2 D + 4 H) numbers.
+A graph network of two layers learns to tell labelled rows from the others; then k-centre (core-set) picks
+rows by its H hidden units. The graph joins every row to every other by the cosine of their features. Edges
+have the weight W = (1 + cosine) / 2, without loops, and are divided by the roots of both degrees (1 over the
+root is in the diagonal matrix S). Every row is joined to itself once: A = S (W - diag W) S + I. The graph is
+dense, but W has the rank of the features plus one, so A v costs as much as two products with the features,
+and A is never written out. The outputs are A (h w) + b for h = relu(A X V + c), with dropout on h in
+training, by Adam. Every step still reads all rows, so a random part of a larger pool takes part
+(`candidates`).
+
+Source: Caramalau, Bhattarai & Kim 2021, "Sequential graph convolutional network for active learning"
+(CoreGCN), eq. 1-3, on frozen features, and its published code for the loss; layers after Kipf & Welling 2017;
+Adam, Kingma & Ba 2015; k-centre, Sener & Savarese 2018. Edge weights are ours (the paper's are cosines of
+features that are not negative), and so is the step size of 0.01.
+Cost: 4 M D (H + 1) flops a step for M candidates and labelled rows, 200 steps, float32; then k-centre.
+Memory: M (2 D + 4 H) numbers.
 Passes: one over the ids, and the rows that take part.
+
+Options:
+    units: number of hidden units of the network.
+    steps: number of training steps.
+    dropout: share of the hidden units that is dropped in each training step.
+    balance: weight of the unlabelled side of the loss, where the labelled side has weight 1.
+    candidates: number of random rows that take part, at least the batch size.
 """
 
 from __future__ import annotations
@@ -28,45 +45,52 @@ from alcli.selection.strategy import Selection, batch
 from alcli.selection.subsets import some_places
 from alcli.selection.view import View
 
+# Adam: weight decay, step size, decay rates of the two moments, and the number added to the root.
 _DECAY, _RATE, _MOMENTS, _TINY = 5e-4, 1e-2, (0.9, 0.999), 1e-8
-def _rate(*, dropout: float) -> None:
-    if not 0.0 <= dropout < 1.0:
-        raise UsageError(f"parameter 'dropout' must be at least 0 and below 1, got {dropout}")
 
 
 @batch(needs=["features", "labelled", "row_key"], random=True)
 def core_gcn(
-    view: View, k: int, *, rng: np.random.Generator, units: Count = 128, steps: Count = 200, dropout: Annotated[float, _rate] = 0.3,
-    balance: Annotated[float, partial(at_least, 0)] = 1.2, candidates: Count = 5_000,
+    view: View,
+    k: int,
+    *,
+    rng: np.random.Generator,
+    units: Count = 128,
+    steps: Count = 200,
+    dropout: Annotated[float, _rate] = 0.3,
+    balance: Annotated[float, partial(at_least, 0)] = 1.2,
+    candidates: Count = 5_000,
 ) -> Selection:
-    """Scores: distance to the nearest labelled or earlier row, in hidden units (the first without labels: its norm).
+    """Pick k rows by k-centre on the hidden units.
 
-    balance: the weight of the unlabelled side of the loss. candidates: so many random rows take part.
+    Scores: the distance to the nearest labelled or earlier row, in hidden units (the first without labels:
+    its norm).
     """
     at_least(1, units=units, steps=steps, candidates=candidates)
     _rate(dropout=dropout)
     places_M, notes = some_places(view, max(candidates, k), rng)
     X_MD, X_LD = view.features_at(places_M), view.labelled()
     labelled_A = np.repeat([False, True], [len(X_MD), len(X_LD)])
-    with workers():  # one thread for every product
+    # One thread computes each product.
+    with workers():
         h_AH = trained_hidden(
-            np.concatenate([X_MD, X_LD]), labelled_A, units=units, steps=steps, dropout=dropout, balance=balance, rng=rng
-        )  # fmt: skip
+            np.concatenate([X_MD, X_LD]),
+            labelled_A,
+            units=units,
+            steps=steps,
+            dropout=dropout,
+            balance=balance,
+            rng=rng,
+        )
     rows, centres = feature_rows(h_AH[~labelled_A], h_AH[labelled_A])
     picks_K, distances_K = k_center(rows, k, centres)
     return Selection(view.rows[places_M[picks_K]], finite32(distances_K), notes=notes)
 
 
-# -- folded ------
-# A graph network of two layers that tells labelled rows from the others, over the graph that joins all rows by their cosine.
-#
-# Edges weigh (1 + cosine) / 2, without loops; they are normalised by the roots of both degrees, and every row is joined to itself once:
-# A = S (W - diag W) S + I. W has the rank of the features plus one, so A v costs as much as two products with the features, and A itself is
-# never written out. Outputs are A (h w) + b for h = relu(A X V + c), with dropout on h while training, by Adam.
-# Source: Caramalau, Bhattarai & Kim 2021, "Sequential graph convolutional network for active learning", eq. 1-3, and its published code for
-# the loss; layers after Kipf & Welling 2017; Kingma & Ba 2015. Edge weights are ours (theirs are
-# cosines of features that are not negative), and so is the step size of 0.01.
-# Cost: 4 N D once and 4 N D (H + 1) flops a step for H hidden units, float32. Memory: N (2 D + 4 H) numbers.
+def _rate(*, dropout: float) -> None:
+    """Raise UsageError for a rate that is not at least 0 and below 1."""
+    if not 0.0 <= dropout < 1.0:
+        raise UsageError(f"parameter 'dropout' must be at least 0 and below 1, got {dropout}")
 
 
 class CosineGraph:
@@ -81,23 +105,22 @@ class CosineGraph:
 
     @cached_property
     def P_ND(self) -> Float32:
-        """A U: what the first layer is given."""
+        """The input A U of the first layer."""
         return self(self.U_ND)
 
     def __call__(self, V_NK: Float32) -> Float32:
-        """A V, [N, K]."""
-        out_NK: Float32 = self._root_N1 * self._weighted(self._root_N1 * V_NK) + V_NK
-        return out_NK
+        """The product A V, [N, K]."""
+        return self._root_N1 * self._weighted(self._root_N1 * V_NK) + V_NK
 
     def _weighted(self, V_NK: Float32) -> Float32:
+        """The product (W - diag W) V, [N, K]."""
         sums_1K = V_NK.sum(axis=0, keepdims=True)
-        out_NK: Float32 = np.float32(0.5) * (self.U_ND @ (self.U_ND.T @ V_NK) + sums_1K) - self._own_N1 * V_NK
-        return out_NK
+        return np.float32(0.5) * (self.U_ND @ (self.U_ND.T @ V_NK) + sums_1K) - self._own_N1 * V_NK
 
 
 @dataclass(frozen=True)
 class Weights:
-    """V_DH, c_H: the first layer. w_H1, b_1: the second."""
+    """The weights of the network. V_DH, c_H: the first layer. w_H1, b_1: the second layer."""
 
     V_DH: Array
     c_H: Array
@@ -106,7 +129,10 @@ class Weights:
 
     @classmethod
     def drawn(cls, D: int, H: int, rng: np.random.Generator) -> Weights:
-        V_DH, w_H1 = (rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2.0 / shape[0])) for shape in ((D, H), (H, 1)))
+        """Draw weights of variance 2 / (number of inputs) to begin training with; biases are 0."""
+        V_DH, w_H1 = (
+            rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2.0 / shape[0])) for shape in ((D, H), (H, 1))
+        )
         return cls(V_DH, np.zeros(H, np.float32), w_H1, np.zeros(1, np.float32))
 
     def all(self) -> list[Array]:
@@ -114,29 +140,34 @@ class Weights:
 
 
 def hidden(P_ND: Array, weights: Weights) -> Array:
-    """relu(P V + c), [N, H]."""
+    """The hidden units relu(P V + c), [N, H]."""
     h_NH: Array = P_ND @ weights.V_DH
     h_NH += weights.c_H
     return np.maximum(h_NH, 0.0, out=h_NH)
 
 
-def loss_and_gradients(graph: CosineGraph, weights: Weights, labelled_N: Array, balance: float, keep_NH: Array | None) -> tuple[float, list[Array]]:
-    """Mean -log p of the labelled rows + balance times mean -log(1 - p) of the others, and its gradients by `weights.all()`.
+def loss_and_gradients(
+    graph: CosineGraph, weights: Weights, labelled_N: Array, balance: float, keep_NH: Array | None
+) -> tuple[float, list[Array]]:
+    """Return (loss, its gradients by `weights.all()`).
 
-    keep_NH: what hidden units are multiplied by (dropout). A side without rows adds nothing.
+    The loss is the mean -log p of the labelled rows plus `balance` times the mean -log(1 - p) of the other
+    rows. keep_NH: factors of the hidden units (dropout). A side without rows adds nothing.
     """
     P_ND = graph.P_ND
     h_NH = hidden(P_ND, weights)
     seen_NH = h_NH if keep_NH is None else h_NH * keep_NH
     z_N1 = graph(seen_NH @ weights.w_H1) + weights.b_1
-    sides_N2 = np.concatenate([np.zeros_like(z_N1), z_N1], axis=1)  # not labelled, labelled
+    # Columns: not labelled, labelled.
+    sides_N2 = np.concatenate([np.zeros_like(z_N1), z_N1], axis=1)
     logs_N2 = log_softmax(sides_N2)
     counts = np.array([np.sum(~labelled_N), np.sum(labelled_N)])
     shares = np.array([balance, 1.0]) / np.maximum(counts, 1)
     side_N = labelled_N.astype(np.int64)
     loss = -float((shares[side_N] * logs_N2[np.arange(len(side_N)), side_N]).sum())
     by_z_N1 = (shares[side_N] * (np.exp(logs_N2[:, 1]) - labelled_N))[:, None].astype(P_ND.dtype)
-    by_q_N1 = graph(by_z_N1)  # A is symmetric
+    # A is symmetric, so its transpose is A.
+    by_q_N1 = graph(by_z_N1)
     by_h_NH = by_q_N1 * weights.w_H1[:, 0]
     if keep_NH is not None:
         by_h_NH *= keep_NH
@@ -147,7 +178,7 @@ def loss_and_gradients(graph: CosineGraph, weights: Weights, labelled_N: Array, 
 def trained_hidden(
     X_ND: Floats, labelled_N: Array, *, units: int, steps: int, dropout: float, balance: float, rng: np.random.Generator
 ) -> Float32:
-    """The hidden units of every row after training, float32 [N, H]."""
+    """Train the network; return the hidden units of every row, float32 [N, H]."""
     graph = CosineGraph(X_ND)
     weights = Weights.drawn(X_ND.shape[1], units, rng)
     train(weights, graph, labelled_N, steps=steps, dropout=dropout, balance=balance, rng=rng)
@@ -155,12 +186,23 @@ def trained_hidden(
 
 
 def train(
-    weights: Weights, graph: CosineGraph, labelled_N: Array, *, steps: int, dropout: float, balance: float, rng: np.random.Generator
+    weights: Weights,
+    graph: CosineGraph,
+    labelled_N: Array,
+    *,
+    steps: int,
+    dropout: float,
+    balance: float,
+    rng: np.random.Generator,
 ) -> None:
-    """Move the weights by so many steps of Adam, with decay as part of the gradient."""
+    """Move the weights by `steps` steps of Adam, with weight decay as part of the gradient."""
     means, squares = ([np.zeros_like(w) for w in weights.all()] for _ in range(2))
     for step in range(1, steps + 1):
-        keep_NH = (rng.random((len(labelled_N), len(weights.c_H)), np.float32) >= dropout) / np.float32(1.0 - dropout) if dropout > 0.0 else None
+        keep_NH = (
+            (rng.random((len(labelled_N), len(weights.c_H)), np.float32) >= dropout) / np.float32(1.0 - dropout)
+            if dropout > 0.0
+            else None
+        )
         _, gradients = loss_and_gradients(graph, weights, labelled_N, balance, keep_NH)
         for w, gradient, mean, square in zip(weights.all(), gradients, means, squares):
             gradient += np.float32(_DECAY) * w

@@ -1,9 +1,12 @@
-"""Greedy k-centre (core-set): each pick is the row farthest from everything labelled or picked.
+"""Rows farthest from all labelled and picked rows.
 
-Source: Sener & Savarese 2018, "Active learning for convolutional neural networks: a core-set approach", Alg. 1; without labels
-the first pick is the row of largest norm.
-Cost: at most 2 N D (L + K) flops, in practice about half a GEMV pass per pick; O(N) memory beside the features.
-One pick at a time: a GEMV pass for each row that was labelled since.
+Greedy k-centre: each pick is the row of the largest distance to the nearest labelled or picked row. Without
+labels the first pick is the row of largest norm.
+
+Source: Sener & Savarese 2018, "Active learning for convolutional neural networks: a core-set approach", Alg.
+1.
+Cost: at most 2 N D (L + K) flops, in practice about half a GEMV pass per pick; O(N) memory beside the
+features. Asked for one row at a time: a GEMV pass for each row that was labelled since.
 Passes: at most L/32 + K.
 """
 
@@ -19,13 +22,17 @@ from alcli.selection.view import View
 
 @pointwise(needs=["labelled_distance"])
 def farthest(labelled_distance_B: Float64) -> Float64:
-    """The distance to the nearest labelled row, float64 [B] (the norm without labels): the first pick is the farthest."""
+    """The distance to the nearest labelled row, float64 [B] (the norm without labels). The farthest row is first."""
     return labelled_distance_B
 
 
 @batch(needs=["features", "labelled"], single=farthest)
 def coreset(view: View, k: int) -> Selection:
-    """Scores: distance to the nearest labelled or earlier row when picked (the first without labels: its norm)."""
+    """Pick k rows by greedy k-centre.
+
+    Scores: the distance to the nearest labelled or earlier row when picked (the first without labels: its
+    norm).
+    """
     rows, centres = feature_rows(view.matrix("features"), view.labelled())
     picks_K, distances_K = k_center(rows, k, centres)
     return Selection(view.rows[picks_K], finite32(distances_K))

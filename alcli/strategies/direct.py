@@ -1,15 +1,21 @@
-"""For rare classes: rows about the threshold at which each class ends, and more of the rarest where that is still open.
+"""For rare classes: rows near the threshold of each class.
 
-All rows are put in the order of p_c - max p for each class c. Labelled rows tell where the class ends. Half of the batch is drawn from the
-stretch that they leave open, for the rarest classes; the other half lies nearest to the threshold that most of them agree with, equally
-many for each class.
+For each class c, all rows are put in the order of p_c - max p. Labelled rows tell the threshold at which the
+class ends, and leave a stretch of the order open in which the threshold may lie. Half of the batch is drawn
+from the open stretches of the rarest classes. The other half lies nearest to the threshold that most labels
+agree with, equally many rows for each class.
 
-Source: Nuggehalli, Zhang, Jain & Nowak 2025, "Improved algorithm for deep active learning under imbalance via optimal separation" (DIRECT),
-for annotators who label the whole batch at once: no label is known before the batch is complete, so the open stretch is reduced once a
-query. Deviation: the first half goes to as many of the rarest classes as get `per_class` rows each, the published code's condition being
-the reverse.
+Source: Nuggehalli, Zhang, Jain & Nowak 2025, "Improved algorithm for deep active learning under imbalance via
+optimal separation" (DIRECT), for annotators who label the whole batch at once: no label is known before the
+batch is complete, so the open stretch is reduced once a query.
+Deviation: the first half goes to as many of the rarest classes as get `per-class` rows each; the condition in
+the published code is the reverse.
 Cost: a sort of N rows for each class that is asked about, the head's predictions; memory 4 N C numbers.
 Passes: 1.
+
+Options:
+    per-class: number of rows of the first half for each of the rarest classes; more rows a class means fewer
+        classes.
 """
 
 from __future__ import annotations
@@ -25,9 +31,10 @@ from alcli.selection.view import View
 
 @batch(needs=["features", "log_probs", "labelled", "labelled_targets"], random=True)
 def direct(view: View, k: int, *, rng: np.random.Generator, per_class: Count = 5) -> Selection:
-    """Scores: 1 - (max p - p_c) for the class c that a row was picked for. per_class: rows of the first half for each of the rarest classes.
+    """Pick k rows: half from the open stretches of the rarest classes, half nearest to the thresholds of all classes.
 
-    Raises DataError where the labels are not known.
+    Scores: 1 - (max p - p_c) for the class c that a row was picked for. Raises DataError where the labels are
+    not known.
     """
     at_least(1, per_class=per_class)
     targets_LC = view.labelled_targets()
@@ -43,13 +50,17 @@ def direct(view: View, k: int, *, rng: np.random.Generator, per_class: Count = 5
 
 
 def _shares(k: int, n: int) -> list[int]:
-    """k split into n whole numbers that differ by one at most, the larger ones first."""
+    """Split k into n whole numbers that differ by one at most, the larger numbers first."""
     share, rest = divmod(k, n)
     return [share + 1] * rest + [share] * (n - rest)
 
 
 class _Orders:
-    """Candidates and labelled rows in the order of each class, and what was picked of the candidates, which come first."""
+    """The order of candidates and labelled rows for each class, and the picks.
+
+    The n candidates come first among the M rows. picks: places of the picked candidates. scores: their
+    scores.
+    """
 
     def __init__(self, probs_MC: Floats, y_L: Int64, n: int) -> None:
         self._probs_MC, self._most_M = probs_MC, probs_MC.max(axis=1)
@@ -60,21 +71,23 @@ class _Orders:
         self.scores: list[float] = []
 
     def take_open(self, c: int, most: int, rng: np.random.Generator) -> None:
-        """Random ones of the stretch in which class c may end."""
+        """Pick at most `most` random candidates in the stretch in which class c may end."""
         order_M, signs_M = self._order(c)
         first, last = open_stretch(signs_M)
         free = order_M[first : last + 1][self._is_open_M[order_M[first : last + 1]]]
         self._take(c, rng.permutation(free)[:most])
 
     def take_nearest(self, c: int, most: int) -> None:
-        """Those nearest to where class c ends."""
+        """Pick at most `most` candidates nearest to the threshold of class c."""
         order_M, signs_M = self._order(c)
         self._take(c, order_M[around(best_threshold(signs_M), self._is_open_M[order_M], most)])
 
     def _order(self, c: int) -> tuple[Int64, Int64]:
+        """Return (rows in the order of class c, signs of the rows as in `best_threshold`), [M] each."""
         if c not in self._known:
             behind_M = self._most_M - self._probs_MC[:, c]
-            order_M = np.argsort(np.where(behind_M > 0.0, behind_M, -self._most_M), kind="stable")  # where it is the largest, by its size
+            # Rows whose largest probability is p_c come first, ordered by p_c.
+            order_M = np.argsort(np.where(behind_M > 0.0, behind_M, -self._most_M), kind="stable")
             y_M = self._y_M[order_M]
             self._known[c] = order_M, np.where(y_M < 0, 0, np.where(y_M == c, 1, -1))
         return self._known[c]
@@ -85,25 +98,23 @@ class _Orders:
         self.scores += (1.0 - (self._most_M[rows] - self._probs_MC[rows, c])).tolist()
 
 
-# -- folded ------
-# Where a class ends among rows in the order of its confidence: the threshold that labels speak for, and the stretch they leave open.
-#
-# Source: Nuggehalli, Zhang, Jain & Nowak 2025, "Improved algorithm for deep active learning under imbalance via optimal separation" (DIRECT).
-# Cost: O(N).
-
-
 def best_threshold(signs_N: Int64) -> int:
-    """Rows before it are called the class, the others not: the first threshold, 0 to N, that most labels agree with.
+    """The first threshold, from 0 to N, that most labels agree with: only rows before it belong to the class.
 
-    signs_N: 1 for a row labelled with the class, -1 for one labelled otherwise, 0 for the others; in the order of the confidence.
+    signs_N: 1 for a row labelled with the class, -1 for a row labelled otherwise, 0 for a row without a
+    label; in the order of the confidence. Cost: O(N).
     """
     before = np.append(0, np.cumsum(signs_N))
     return int((2 * before - before[-1]).argmax())
 
 
 def open_stretch(signs_N: Int64) -> tuple[int, int]:
-    """(first, last) places between which the threshold may lie, whatever the labels' noise: from the last labelled row of the class before
-    any other to the first of another behind all of the class; the ends of the order where there is none."""
+    """The (first, last) places between which the threshold may lie, however noisy the labels are.
+
+    The first is the last row labelled with the class before any row labelled otherwise. The last is the first
+    row labelled otherwise behind all rows labelled with the class. Without such a row it is the respective
+    end of the order. Cost: O(N).
+    """
     of_class, others = np.flatnonzero(signs_N > 0), np.flatnonzero(signs_N < 0)
     sure_in = of_class[of_class < others[0]] if len(others) else of_class
     sure_out = others[others > of_class[-1]] if len(of_class) else others
@@ -111,7 +122,7 @@ def open_stretch(signs_N: Int64) -> tuple[int, int]:
 
 
 def around(threshold: int, is_open_N: Array, k: int) -> Int64:
-    """At most k open places nearest to a threshold, before and behind it in turns, before it first."""
+    """At most k open places nearest to a threshold, in turns before and behind it, beginning with one before it."""
     before = np.flatnonzero(is_open_N[:threshold])[::-1][:k]
     behind = threshold + np.flatnonzero(is_open_N[threshold:])[:k]
     turns = np.concatenate([2 * np.arange(len(before)), 2 * np.arange(len(behind)) + 1])

@@ -1,11 +1,19 @@
-"""Rows that are least like the labelled ones: a logistic regression tells labelled from unlabelled, and its picks count as labelled.
+"""Rows that a classifier finds least like the labelled ones.
 
-The batch is picked in parts, each after a new fit, so that its rows do not all lie on the same side. Labelled rows weigh 1, the unlabelled
-ones as much together; the prior is that of a softmax head on them. While nothing is labelled the first pick is the row of largest norm.
-Source: Gissin & Shalev-Shwartz 2019, "Discriminative active learning", Algorithm 1, with a linear model on features; parts as in its
-section 4. The weights, the prior and the first pick are ours.
-Cost: one eigenvalue problem of D x D, then per part a fit of 4 (M + L) D flops a step, tens of steps. Memory: (M + L) D float64 for M candidates.
+A logistic regression on the features tells labelled from unlabelled rows. The batch is picked in parts, each
+after a new fit in which the earlier picks count as labelled, so that the rows do not all lie on the same
+side. The labelled rows weigh 1 each, the unlabelled rows as much together; the prior is that of a softmax
+head on these rows. While nothing is labelled the first pick is the row of largest norm.
+
+Source: Gissin & Shalev-Shwartz 2019, "Discriminative active learning", Algorithm 1, with a linear model on
+features; parts as in its section 4. The weights, the prior and the first pick are ours.
+Cost: one eigenvalue problem of D x D, then per part a fit of 4 (M + L) D flops a step, tens of steps.
+Memory: (M + L) D float64 for M candidates.
 Passes: one over the ids, and the rows.
+
+Options:
+    parts: number of parts that a batch is picked in, each after a new fit of the classifier.
+    candidates: number of random rows that take part, at least the batch size.
 """
 
 from __future__ import annotations
@@ -29,15 +37,18 @@ TOLERANCE = 1e-6
 
 
 @batch(needs=["features", "labelled", "row_key"], random=True)
-def discriminative(view: View, k: int, *, rng: np.random.Generator, parts: Count = 10, candidates: Count = 10_000) -> Selection:
-    """Scores: the log odds of being unlabelled when picked (the first without labels: its norm).
+def discriminative(
+    view: View, k: int, *, rng: np.random.Generator, parts: Count = 10, candidates: Count = 10_000
+) -> Selection:
+    """Pick k rows that are surest to be unlabelled, in parts.
 
-    parts: how many times the classifier is fitted for a batch. candidates: so many random rows take part.
+    Scores: the log odds of being unlabelled when picked (the first without labels: its norm).
     """
     at_least(1, parts=parts, candidates=candidates)
     places_M, notes = some_places(view, max(candidates, k), rng)
     X_MD = view.features_at(places_M)
-    with workers():  # one thread for products that are not shared out in blocks
+    # One thread computes the products that are not divided into blocks.
+    with workers():
         sides = _Sides(X_MD, view.labelled())
         picks, scores = ([], []) if view.n_labelled else sides.first()
         for part in np.array_split(np.arange(len(picks), k), parts):
@@ -51,13 +62,16 @@ def discriminative(view: View, k: int, *, rng: np.random.Generator, parts: Count
 
 
 class _Sides:
-    """Candidates, then the labelled rows, divided by their root mean square so that any scale is one scale."""
+    """A rows: the M candidates, then the labelled rows, and the side of each row.
+
+    Features are divided by their root mean square, so that their unit does not matter.
+    """
 
     def __init__(self, X_MD: Floats, X_LD: Floats) -> None:
         self._M = len(X_MD)
         X_AD = np.concatenate([X_MD, X_LD]).astype(np.float64)
         self._norms_M = np.linalg.norm(X_AD[: self._M], axis=1)
-        X_AD /= (np.abs(X_AD).max() or 1.0)
+        X_AD /= np.abs(X_AD).max() or 1.0
         X_AD /= np.sqrt(np.square(X_AD).sum(axis=1).mean()) or 1.0
         self._side_A: Array = np.repeat([UNLABELLED, LABELLED], [self._M, len(X_LD)])
         self._prior_of = X_AD
@@ -65,19 +79,24 @@ class _Sides:
         self._W_CR: Float64 | None = None
 
     def first(self) -> tuple[list[int], list[float]]:
-        """The candidate of largest norm, which is labelled now."""
+        """Label the candidate of largest norm; return (its place, its norm), a list each."""
         best = int(self._norms_M.argmax())
         self.label(np.array([best]))
         return [best], [float(self._norms_M[best])]
 
     def label(self, places: Array) -> None:
+        """Count the candidates at the places as labelled."""
         self._side_A[places] = LABELLED
 
     def log_odds(self) -> Float64:
-        """log P(unlabelled) - log P(labelled) of every candidate, [M]; -inf for those that are labelled."""
+        """Fit the classifier; return the log odds of being unlabelled of every candidate, [M].
+
+        The log odds are log P(unlabelled) - log P(labelled); -inf for candidates that count as labelled.
+        """
         counts = np.bincount(self._side_A, minlength=2)
         weights_A = counts[LABELLED] / counts[self._side_A]
-        gram_R = self._rows.gram_R * weights_A.mean()  # what directions are preconditioned by: near enough
+        # The diagonal that preconditions the directions: an approximation is good enough.
+        gram_R = self._rows.gram_R * weights_A.mean()
         rows = replace(self._rows, gram_R=gram_R, y_L=self._side_A, weights_L=weights_A)
         fitted = fit_map(rows, default_prior(self._prior_of, weights_A), start_CR=self._W_CR, tolerance=TOLERANCE)
         self._W_CR = fitted.W_CR

@@ -1,11 +1,21 @@
-"""Rows whose predicted class changes when three quarters of their features are dropped, one for each cluster of them.
+"""Rows whose class changes when many features are dropped.
 
-Source: Gupte, Aklilu, Nirschl & Yeung-Levy 2024, "Revisiting active learning in the era of vision foundation models" (DropQuery):
-a candidate changes in more than half of the masks. Kept features are scaled by 1 / (1 - rate). Where there are fewer than 25 candidates for
-each row asked for, fewer changes do, down to one.
-Cost: masks + 1 predictions for N rows, then k-means on the candidates (about 10 iterations of 2 N D K flops); memory that of a block beside
-the features.
+Features are dropped under several random masks, by default three quarters of the features under each. A row
+is a candidate if its predicted class changes under more than half of the masks. The batch is one row for each
+of K clusters of the candidates. Masks follow a hash of seed and id, so they are the same at any block size
+and in any order of the rows.
+
+Source: Gupte, Aklilu, Nirschl & Yeung-Levy 2024, "Revisiting active learning in the era of vision foundation
+models" (DropQuery). Kept features are scaled by 1 / (1 - rate). Where there are fewer than 25 candidates for
+each row asked for, rows with fewer changes become candidates, down to one change. Masks by counters: Salmon
+et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", with the mixer `numerics/hashing.splitmix64`.
+Cost: masks + 1 predictions for N rows, one 64-bit hash for every four entries of a mask, then k-means on the
+candidates (about 10 iterations of 2 N D K flops); memory that of a block and its mask beside the features.
 Passes: 1.
+
+Options:
+    masks: number of random masks for each row.
+    rate: share of the features that each mask drops.
 """
 
 from __future__ import annotations
@@ -25,20 +35,19 @@ from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
+# Values of the 16-bit number that decides on an entry of a mask.
 _LEVELS = 1 << 16
 _ENOUGH = 25  # candidates for each row asked for
 
 
-def _rate(**options: float) -> None:
-    """Raise UsageError for an option that is no rate of dropout."""
-    for name, value in options.items():
-        if not 0.0 <= value < 1.0:
-            raise UsageError(f"parameter '{name}' must be at least 0 and below 1, got {value}")
-
-
 @batch(needs=["features", "log_probs", "row_key"], random=True)
-def dropquery(view: View, k: int, *, rng: np.random.Generator, masks: Count = 3, rate: Annotated[float, _rate] = 0.75) -> Selection:
-    """Scores: rows in the cluster of a pick. masks: dropout masks for each row. rate: the share of the features that is dropped."""
+def dropquery(
+    view: View, k: int, *, rng: np.random.Generator, masks: Count = 3, rate: Annotated[float, _rate] = 0.75
+) -> Selection:
+    """Pick one row of each of k clusters of the rows whose class changes.
+
+    Scores: the number of rows in the cluster of a pick.
+    """
     at_least(1, masks=masks)
     _rate(rate=rate)
     seed = int(rng.integers(1 << 62))
@@ -57,22 +66,42 @@ def dropquery(view: View, k: int, *, rng: np.random.Generator, masks: Count = 3,
     return replace(chosen, record={"least-changes": least, "candidates": len(places_M)})
 
 
+def _rate(**options: float) -> None:
+    """Raise UsageError for an option that is no rate of dropout."""
+    for name, value in options.items():
+        if not 0.0 <= value < 1.0:
+            raise UsageError(f"parameter '{name}' must be at least 0 and below 1, got {value}")
+
+
+def kept(keys_B: Keys, width: int, rate: float, seed: int, stream: int) -> Array:
+    """The entries that dropout keeps, bool [B, width].
+
+    Each entry is kept independently with probability 1 - rate, rounded to a multiple of 2^-16. The mask is a
+    pure function of (key, seed, stream, place).
+    """
+    salt = splitmix64(np.array([seed, stream], np.int64).view(np.uint64))
+    counters = splitmix64(np.arange(-(-width // 4), dtype=np.uint64) ^ salt[1])
+    mixed_BQ = splitmix64(splitmix64(keys_B ^ salt[0])[:, None] ^ counters)
+    levels_BW = mixed_BQ.astype("<u8", copy=False).view("<u2")
+    return levels_BW[:, :width] < round(_LEVELS * (1.0 - rate)) if rate > 0.0 else np.ones((len(keys_B), width), bool)
+
+
 def _least_changes(changes_N: Array, masks: int, enough: int) -> int:
-    """From how many changes on a row is a candidate: more than half of the masks, fewer where that leaves too few."""
+    """The number of changes that makes a row a candidate.
+
+    More than half of the masks; fewer where fewer than `enough` rows change so often.
+    """
     least = masks // 2 + 1
     while least > 1 and (changes_N >= least).sum() < enough:
         least -= 1
     return least
 
 
-# -- folded ------
-# A diverse batch of the candidates that a method has left: one row for each cluster of them.
-
-
 def central(view: View, places_M: Int64, k: int, rng: np.random.Generator, *, what: str) -> Selection:
-    """The rows nearest to the centres of k clusters of the candidates at places_M, in length-one features; scores: rows in the cluster.
+    """Pick the rows nearest to the centres of k clusters of the M candidates at places_M, by features of length one.
 
-    Where there are fewer than k, all of them (score 1) and random others (score 0), and a note. what: how it calls them.
+    Scores: the number of rows in the cluster. Fewer than k candidates are all picked (score 1), with random
+    other rows (score 0) and a note. what: name of the candidates in the note.
     """
     if len(places_M) >= k:
         picks_K, sizes_K = central_rows(unit_rows(view.matrix("features")[places_M]), k, rng)
@@ -82,23 +111,3 @@ def central(view: View, places_M: Int64, k: int, rng: np.random.Generator, *, wh
     scores_K: Float64 = np.repeat([1.0, 0.0], [len(places_M), len(fill)])
     note = f"only {len(places_M)} {what}; the other {len(fill)} picks are random rows"
     return Selection(view.rows[np.append(places_M, fill)], finite32(scores_K), notes=(note,))
-
-
-# -- folded ------
-# Dropout masks that follow a key and a counter: the same for a row at any block size and in any order.
-#
-# Source: counter-based generators, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; the mixer is `numerics/hashing.splitmix64`.
-# Cost: one 64-bit hash for every four entries. Memory: that of the mask.
-
-
-def kept(keys_B: Keys, width: int, rate: float, seed: int, stream: int) -> Array:
-    """Which entries dropout keeps, bool [B, width]: each with probability 1 - rate, rounded to a multiple of 2^-16, on its own.
-
-    A pure function of (key, seed, stream, place).
-    """
-    salt = splitmix64(np.array([seed, stream], np.int64).view(np.uint64))
-    counters = splitmix64(np.arange(-(-width // 4), dtype=np.uint64) ^ salt[1])
-    mixed_BQ = splitmix64(splitmix64(keys_B ^ salt[0])[:, None] ^ counters)
-    levels_BW = mixed_BQ.astype("<u8", copy=False).view("<u2")
-    out_BW: Array = levels_BW[:, :width] < round(_LEVELS * (1.0 - rate)) if rate > 0.0 else np.ones((len(keys_B), width), bool)
-    return out_BW

@@ -1,12 +1,27 @@
-"""Expected error reduction: rows whose label is expected to make the predictions of other rows surest.
+"""Rows whose label should make the other predictions surest.
 
-The label that a row will get is expected under the head's probabilities; what it would do to the head follows from the posterior of the
-last layer in closed form (numerics/last_layer/one_label.py), not from a refit. The precision is that of the labelled rows.
-Source: Roy & McCallum 2001, "Toward optimal active learning through sampling estimation of error reduction", eq. 2-4: log loss, or 0/1 loss.
-Deviations: `labels` likeliest labels; `evaluation` random rows; a batch is the best rows, and near-copies come together.
-Cost: M candidates, E evaluation rows, T labels: M E T C exponentials and 2 M E D1 + (M + E + L) D1^2 + D1^3 / 3 flops (50,000 candidates, 1,000
-rows, 3 labels, 10 classes: 1.5 billion exponentials); memory that of a block, and E (C + D1) numbers.
+Expected error reduction: the score of a candidate is the expected fall of the mean loss at E evaluation rows
+once its label is known. The label is expected under the head's probabilities. The label's effect on the head
+follows from the posterior of the last layer in closed form (numerics/last_layer/one_label.py), not from a
+refit. The precision of the posterior is that of the labelled rows.
+
+Source: Roy & McCallum 2001, "Toward optimal active learning through sampling estimation of error reduction",
+eq. 2-4: log loss, or 0/1 loss.
+Deviations: only the `labels` likeliest labels of a candidate are looked at, and the `evaluation` rows are
+random rows. A batch is the best rows, so near-copies come together.
+Cost: M candidates, E evaluation rows, T labels: M E T C exponentials and 2 M E D1 + (M + E + L)
+D1^2 + D1^3 / 3 flops (50,000 candidates, 1,000 rows, 3 labels, 10 classes: 1.5 billion exponentials); memory
+that of a block, and E (C + D1) numbers.
 Passes: 1.
+
+Options:
+    loss: the loss that should fall; entropy is the mean entropy of the predictions in nats, error the mean of
+        1 - the largest probability.
+    candidates: number of random candidates that are looked at, at least the batch size; all looks at every
+        candidate.
+    evaluation: the most evaluation rows, drawn from the rows of -p targets=FILE if given, else from the
+        candidates.
+    labels: number of likeliest labels of a candidate that are looked at.
 """
 
 from __future__ import annotations
@@ -27,26 +42,34 @@ from alcli.selection.view import View
 
 @batch(needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True)
 def eer(
-    view: View, k: int, *, rng: np.random.Generator, loss: Literal["entropy", "error"] = "entropy",
-    candidates: AllOrCount = "all", evaluation: Count = 1000, labels: Count = 3,
+    view: View,
+    k: int,
+    *,
+    rng: np.random.Generator,
+    loss: Literal["entropy", "error"] = "entropy",
+    candidates: AllOrCount = "all",
+    evaluation: Count = 1000,
+    labels: Count = 3,
 ) -> Selection:
-    """Scores: by how much the mean loss at the evaluation rows is expected to fall: entropy in nats, or error, 1 - the largest probability.
-
-    candidates: all, or so many at random. evaluation: random rows, or those of -p targets=FILE. labels: the likeliest of a candidate.
-    """
+    """Pick the k best candidates. Scores: the expected fall of the mean loss at the evaluation rows."""
     fall = LabelAhead.entropy_fall if loss == "entropy" else LabelAhead.error_fall
     return best_ahead(view, k, fall, rng=rng, candidates=candidates, evaluation=evaluation, labels=labels)
 
 
-# -- folded ------
-# Looking ahead on single labels of candidates, one after another: the rows whose predictions matter, and the precision of the posterior.
-
-
 def best_ahead(
-    view: View, k: int, score: Callable[[LabelAhead, Floats, Floats], Float64], *,
-    rng: np.random.Generator, candidates: str, evaluation: int, labels: int,
+    view: View,
+    k: int,
+    score: Callable[[LabelAhead, Floats, Floats], Float64],
+    *,
+    rng: np.random.Generator,
+    candidates: str,
+    evaluation: int,
+    labels: int,
 ) -> Selection:
-    """The k candidates of highest score(look, hidden_BM, log_probs_BC), all of them or so many at random; one pass, of which these are kept."""
+    """Pick the k candidates of highest score(look, hidden_BM, log_probs_BC); only they are kept in the one pass.
+
+    candidates, evaluation, labels: as the options of `eer`.
+    """
     at_least(1, evaluation=evaluation, labels=labels)
     count_or("all", candidates=candidates)
     most = view.n if candidates == "all" else max(int(candidates), k)
@@ -58,18 +81,21 @@ def best_ahead(
 
 
 def _look(view: View, X_ED: Floats, labels: int) -> LabelAhead:
-    """At the predictions of these rows.
+    """Return the look-ahead at the predictions of the E rows X_ED.
 
-    The precision is lambda I + curvature sum phi phi^T over the labelled rows: the prior precision of the head, and the mean p (1 - p) at
-    the rows that are looked at, which the head has not seen.
+    The precision is lambda I + curvature sum phi phi^T over the labelled rows, phi = [h; 1]. lambda is the
+    prior precision of the head. The curvature is the mean p (1 - p) at the rows X_ED, which the head has not
+    seen.
     """
     H_ED, log_probs_EC, X_LD = view.evaluate("hidden", X_ED), view.evaluate("log_probs", X_ED), view.labelled()
     curvature = float((np.exp(log_probs_EC) * -np.expm1(log_probs_EC)).mean())
     of_rows_DD = curvature * _gram(H_ED) / len(H_ED)
     of_labelled_DD = curvature * _gram(view.evaluate("hidden", X_LD)) if len(X_LD) else np.zeros_like(of_rows_DD)
-    return LabelAhead(with_prior(of_labelled_DD, view.network().prior_precision, of_rows_DD), H_ED, log_probs_EC, labels)
+    return LabelAhead(
+        with_prior(of_labelled_DD, view.network().prior_precision, of_rows_DD), H_ED, log_probs_EC, labels
+    )
 
 
 def _gram(H_BD: Any) -> Float64:
-    """sum of phi phi^T."""
+    """The sum of phi phi^T over the rows, [D1, D1]."""
     return information(H_BD, np.ones((len(H_BD), 1, 1)))

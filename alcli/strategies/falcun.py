@@ -1,9 +1,20 @@
-"""Uncertain rows whose predictions differ from each other: draws by margin and by the city-block distance of the class probabilities.
+"""Uncertain rows whose predictions differ from each other.
 
-Source: Gilhuber, Beer, Ma & Seidl 2024, "FALCUN: a simple and efficient deep active learning strategy". form=official is what the
-published code runs by default: relevance without the uncertainty, and distances as they are. Distances start as the uncertainty in both.
-Cost: 3 N C flops a pick; memory N C numbers. Features are looked at by the head alone.
+Rows are drawn with probability proportional to relevance^gamma. The relevance of a row is its uncertainty,
+1 - (p_1 - p_2), plus its distance to the nearest drawn row. Distances are city-block distances of class
+probabilities; they start as the uncertainty, and form=paper scales them to [0, 1] over the rows that are not
+drawn yet.
+
+Source: Gilhuber, Beer, Ma & Seidl 2024, "FALCUN: a simple and efficient deep active learning strategy".
+form=official is the default of the published code.
+Cost: 3 N C flops and a few passes over N numbers a pick; memory N C numbers. The head alone looks at
+features.
 Passes: 1.
+
+Options:
+    gamma: exponent of the relevance; a larger number prefers relevant rows more strongly.
+    form: the relevance; paper is the uncertainty plus the scaled distance, official the distance alone,
+        unscaled.
 """
 
 from __future__ import annotations
@@ -22,29 +33,28 @@ from alcli.selection.view import View
 from alcli.strategies.margin import margin
 
 Form = Literal["paper", "official"]
+
+
 @batch(needs=["log_probs"], random=True)
-def falcun(view: View, k: int, *, rng: np.random.Generator, gamma: Annotated[float, positive] = 10.0, form: Form = "paper") -> Selection:
-    """Scores: the relevance of a row when it was drawn, at most 2. gamma: how much more often relevant rows are drawn."""
+def falcun(
+    view: View, k: int, *, rng: np.random.Generator, gamma: Annotated[float, positive] = 10.0, form: Form = "paper"
+) -> Selection:
+    """Draw k rows. Scores: the relevance of a row when it was drawn, at most 2."""
     positive(gamma=gamma)
     log_probs_NC = view.matrix("log_probs")
-    picks_K, relevance_K = falcun_draws(np.exp(log_probs_NC), margin(log_probs_NC).astype(np.float64), k, rng, gamma=gamma, form=form)
+    picks_K, relevance_K = falcun_draws(
+        np.exp(log_probs_NC), margin(log_probs_NC).astype(np.float64), k, rng, gamma=gamma, form=form
+    )
     return Selection(view.rows[picks_K], finite32(relevance_K))
-
-
-# -- folded ------
-# Draws that favour rows that are uncertain and whose class probabilities are far from those drawn before.
-#
-# Source: Gilhuber, Beer, Ma & Seidl 2024, "FALCUN: a simple and efficient deep active learning strategy". Distances are city-block.
-# Cost: 3 N C flops and a few passes over N numbers a pick. Memory: O(N) beside the probabilities.
 
 
 def falcun_draws(
     probs_NC: Floats, uncertainty_N: Float64, k: int, rng: np.random.Generator, *, gamma: float, form: Form
 ) -> tuple[Int64, Float64]:
-    """Draw k <= N rows with probability proportional to relevance^gamma; where all are 0, any free row with equal chance.
+    """Draw k <= N rows with probability proportional to relevance^gamma.
 
-    relevance: paper, uncertainty + distance scaled to [0, 1] over the free rows; official, the distance. Distances start as the uncertainty.
-    Returns picks int64 [k] and their relevance when they were drawn.
+    Where the relevance of all rows is 0, each free row has the same chance. Returns picks int64 [k] and their
+    relevance when they were drawn. Memory: O(N) beside the probabilities.
     """
     picks, scores = np.empty(k, np.int64), np.empty(k)
     is_free, distances_N = np.ones(len(probs_NC), bool), uncertainty_N.copy()
@@ -60,7 +70,7 @@ def falcun_draws(
 
 
 def relevances(uncertainty_N: Float64, distances_N: Float64, is_free: Array, form: Form) -> Float64:
-    """What rows are drawn by, float64 [N]; 0 for rows that are not free."""
+    """The relevance of each row, float64 [N]; 0 for rows that are not free. form: the option of `falcun`."""
     if form == "official":
         return np.where(is_free, distances_N, 0.0)
     free_F = distances_N[is_free]
@@ -70,8 +80,8 @@ def relevances(uncertainty_N: Float64, distances_N: Float64, is_free: Array, for
 
 
 def _lower(distances_N: Float64, probs_NC: Floats, i: int, spread: Spread) -> None:
-    """Lower each distance to that to row i, where this is less."""
-    # Row i is repeated, as numpy subtracts one run of B C numbers twice as fast as B runs of C.
+    """Lower each distance to the distance to row i where the latter is less."""
+    # Row i is repeated, because NumPy subtracts one run of B C numbers twice as fast as B runs of C.
     repeated_BC = np.tile(probs_NC[i], (min(BLOCK_ROWS, len(probs_NC)), 1))
     ones_C = np.ones_like(probs_NC[i])
 

@@ -1,8 +1,11 @@
-"""Shortest way over the nearest decision boundary, through the inputs of the last layer.
+"""Shortest distance to the nearest boundary between classes.
 
-The boundary between classes a and b of a linear layer is a plane, so the distance has a closed form: min_c (z_a - z_c) / |w_a - w_c|, a the
-predicted class. In a head with hidden layers it is measured between these and the last one.
-Source: the linear case of Moosavi-Dezfooli, Fawzi & Frossard 2016, "DeepFool", section 2, as a distance to boundaries for active learning.
+The distance is that of the inputs of the last layer. The boundary between classes a and b of a linear layer
+is a plane, so the distance has a closed form: min_c (z_a - z_c) / |w_a - w_c|, where a is the predicted
+class. In a head with hidden layers it is measured between the hidden layers and the last one.
+
+Source: the linear case of Moosavi-Dezfooli, Fawzi & Frossard 2016, "DeepFool", section 2, as a distance to
+boundaries for active learning.
 Cost: one pass of the head and N C divisions; 2 C^2 D flops once. Memory: C^2 numbers and a block.
 Passes: 1.
 """
@@ -20,7 +23,10 @@ from alcli.selection.view import View
 
 @batch(needs=["features", "network"])
 def feature_margin(view: View, k: int) -> Selection:
-    """Scores: the negative distance, 0 on a boundary. Raises UsageError for a regression."""
+    """Pick the k rows nearest to a boundary. Scores: minus the distance, 0 on a boundary.
+
+    Raises UsageError for a regression.
+    """
     head, best = view.network(), Best(k, view)
     if len(head.W_CD1) == 1:
         raise UsageError(
@@ -34,16 +40,24 @@ def feature_margin(view: View, k: int) -> Selection:
 
 
 def class_gaps(W_CD: Float64) -> Float64:
-    """|w_a - w_b| of every two classes, [C, C]; inf where they are the same, as there is no boundary between them."""
+    """The norm |w_a - w_b| for every two classes, [C, C].
+
+    inf where the weights are equal, because there is no boundary between such classes.
+    """
     gaps_CC = np.stack([np.linalg.norm(W_CD - w_D, axis=1) for w_D in W_CD])
     gaps_CC[gaps_CC == 0.0] = np.inf
     return gaps_CC
 
 
 def boundary_distances(logits_BC: Float64, gaps_CC: Float64) -> Float64:
-    """Distance to the nearest boundary of the largest logit's class, float64 [B]; the largest float32 where there is none."""
+    """The distance to the nearest boundary of the predicted class, float64 [B].
+
+    The largest float32 where there is no boundary.
+    """
     rows_B, top_B = np.arange(len(logits_BC)), logits_BC.argmax(axis=1)
     leads_BC = logits_BC[rows_B, top_B][:, None] - logits_BC
     gaps_BC = gaps_CC[top_B]
-    distances_BC = np.divide(leads_BC, gaps_BC, out=np.full(leads_BC.shape, float(np.finfo(np.float32).max)), where=np.isfinite(gaps_BC))
+    distances_BC = np.divide(
+        leads_BC, gaps_BC, out=np.full(leads_BC.shape, float(np.finfo(np.float32).max)), where=np.isfinite(gaps_BC)
+    )
     return np.minimum(distances_BC.min(axis=1), np.finfo(np.float32).max)

@@ -1,11 +1,13 @@
-"""Largest cluster, maximum distance: the farthest row of the largest cluster around labelled and picked rows.
+"""The farthest row of the largest cluster, again and again.
 
-A row belongs to its nearest labelled or picked row; the size of a cluster is its sum of squared distances, so a lone outlier does
-not come first, as it does in greedy k-centre. No label is looked at; without labels the first pick is the row of largest norm.
+LCMD: largest cluster, maximum distance. A row belongs to the cluster of its nearest labelled or picked row.
+The size of a cluster is its sum of squared distances, so a lone outlier does not come first, as it does in
+greedy k-centre. No label is looked at; without labels the first pick is the row of largest norm.
 
-Source: Holzmueller, Zaverkin, Kaestner & Steinwart 2023, "A framework and benchmark for deep batch active learning for regression",
-section 4.3 (LCMD-TP), on the features.
-Cost: at most 2 N D flops for each labelled and each picked row, in practice a fraction, and a few passes over N numbers; O(32 N) memory.
+Source: Holzmueller, Zaverkin, Kaestner & Steinwart 2023, "A framework and benchmark for deep batch active
+learning for regression", section 4.3 (LCMD-TP), on the features.
+Cost: at most 2 N D flops for each labelled and each picked row, in practice a fraction, and a few passes over
+N numbers; O(32 N) memory.
 Passes: at most L/32 + K.
 """
 
@@ -20,7 +22,11 @@ from alcli.selection.view import View
 
 @batch(needs=["features", "labelled"])
 def lcmd(view: View, k: int) -> Selection:
-    """Scores: distance to the nearest labelled or earlier row when picked (the first without labels: its norm)."""
+    """Pick k rows.
+
+    Scores: the distance to the nearest labelled or earlier row when picked (the first without labels: its
+    norm).
+    """
     rows, centres = feature_rows(view.matrix("features"), view.labelled())
     picks_K, distances_K = choose(rows, k, centres)
     return Selection(view.rows[picks_K], finite32(distances_K))

@@ -1,11 +1,22 @@
-"""Largest gradient of the predictive entropy, of a head that was trained to predict its own losses as well.
+"""As ent-gradnorm, with a head trained to predict its losses.
 
-The head: `fit-head --head mlp --aux-loss`. Its branch moves the hidden layers and plays no part in the score, which is that of
-ent-gradnorm. A linear head has no layer that the branch could move, so there the two are equal, and a note says so.
-Source: Gul, Elmahallawy, Madria & Tripathy 2024, "LPLgrad: optimizing active learning through gradient norm sample selection and auxiliary
-model training"; the branch after Yoo & Kweon 2019, "Learning loss for active learning".
+The head is fitted by `fit-head --head mlp --aux-loss`. Its loss-prediction branch moves the hidden layers in
+training and plays no part in the score, which is that of ent-gradnorm. A linear head has no layer that the
+branch could move; there the two strategies are equal, and a note says so.
+
+Source: Gul, Elmahallawy, Madria & Tripathy 2024, "LPLgrad: optimizing active learning through gradient norm
+sample selection and auxiliary model training"; the branch after Yoo & Kweon 2019, "Learning loss for active
+learning".
 Cost: that of ent-gradnorm.
 Passes: one over the ids, one over the rows.
+
+Options:
+    norm: the norm over all layers; fro is the norm of all parameters together, sum adds the norms of each
+        weight matrix and each bias, weights leaves the biases out.
+    feature-norm: length of the features; none takes them as they are, l2 as if every row had length 1.
+    fallback: remedy where more than half of the rows are predicted nearly uniformly; none keeps the order and
+        says so, entropy takes the rows of highest entropy instead.
+    candidates: number of random rows that are looked at, at least the batch size.
 """
 
 from __future__ import annotations
@@ -26,13 +37,22 @@ WITHOUT = f"aux: inactive; the head was fitted without a loss-prediction branch,
 
 @batch(needs=["features", "network", "log_probs", "row_key"], random=True)
 def lplgrad(
-    view: View, k: int, *, rng: np.random.Generator, norm: Norm = "fro", feature_norm: FeatureNorm = "none", fallback: Fallback = "none",
+    view: View,
+    k: int,
+    *,
+    rng: np.random.Generator,
+    norm: Norm = "fro",
+    feature_norm: FeatureNorm = "none",
+    fallback: Fallback = "none",
     candidates: Count = 10_000,
 ) -> Selection:
-    """Scores and options: as in ent-gradnorm. record: aux-active, 1 where a branch was trained and 0 elsewhere."""
+    """Pick the k rows of the longest gradients. Scores: as in ent-gradnorm.
+
+    record: aux-active is 1 where a branch was trained, else 0.
+    """
     head = view.network()
     notes = (LINEAR,) if not head.layers else () if head.branch is not None else (WITHOUT,)
     chosen = longest_gradients(
         view, k, rng=rng, norm=norm, feature_norm=feature_norm, fallback=fallback, candidates=candidates, notes=notes
-    )  # fmt: skip
+    )
     return replace(chosen, record={"aux-active": float(not notes)})

@@ -1,14 +1,22 @@
-"""Greedy coverage under a Gaussian kernel: rows that the labelled and picked rows resemble least, where many rows are like them.
+"""Rows like many others that no labelled row resembles yet.
 
-The kernel is exp(-|x - y|^2 / h^2) on features of length one; a row gains what it adds to the mean kernel of a row of the pool with its
-nearest labelled or picked one. No label is looked at.
+Greedy coverage under the Gaussian kernel exp(-|x - y|^2 / h^2) of features of length one. Coverage is the
+mean, over the rows of the pool, of the kernel of a row with its nearest labelled or picked row. Each pick
+adds most to the coverage. No label is looked at.
 
-Source: Bae, Noh & Sutherland 2024, "Generalized coverage for more robust low-budget active learning" (MaxHerding).
-Deviation: all candidates can be picked, and coverage is measured on `evaluation` random ones of them where there are more. auto: all of
-20,000 rows, from 300 labelled rows on all of 50,000, else as many as cost the same, at least 5,000.
-Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N, and an exponential for each pair whose kernel adds to the coverage;
-about five times that without labels, as the first picks change all gains. Memory: at most 200 MiB beside the features for 50,000 rows.
+Source: Bae, Noh & Sutherland 2024, "Generalized coverage for more robust low-budget active learning"
+(MaxHerding).
+Deviation: all candidates can be picked, but coverage is measured on `evaluation` random candidates where
+there are more.
+Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N, and an exponential for each pair whose
+kernel adds to the coverage; about five times that without labels, as the first picks change all gains.
+Memory: at most 200 MiB beside the features for 50,000 rows.
 Passes: 1.
+
+Options:
+    h: radius of the kernel; a larger radius lets each row cover rows farther away.
+    evaluation: number of random candidates that coverage is measured on; auto takes all of 20,000 rows, with
+        300 labelled rows or more all of 50,000, else as many as cost the same, at least 5,000.
 """
 
 from __future__ import annotations
@@ -28,11 +36,16 @@ from alcli.selection.view import View
 
 @batch(needs=["features", "labelled"])
 def maxherding(
-    view: View, k: int, *, rng: np.random.Generator, h: Annotated[float, kernel_radius] = 1.0, evaluation: AutoOrCount = "auto",
+    view: View,
+    k: int,
+    *,
+    rng: np.random.Generator,
+    h: Annotated[float, kernel_radius] = 1.0,
+    evaluation: AutoOrCount = "auto",
 ) -> Selection:
-    """Scores: the gain in coverage, which lies between 0 and 1. h: the radius of the kernel. evaluation: rows that coverage is measured on.
+    """Pick k rows greedily. Scores: the gain in coverage, between 0 and 1.
 
-    Draws only where there are more candidates than `evaluation`.
+    Random numbers are drawn only where there are more candidates than `evaluation`.
     """
     kernel_radius(h=h)
     count_or("auto", evaluation=evaluation)

@@ -1,10 +1,41 @@
-"""Look-ahead: the rows whose label would change the predictions of all others most, by neural tangent kernels.
+"""Largest change of predictions, by a neural tangent kernel.
 
-Source: Mohamadi, Bae & Sutherland 2022, "Making look-ahead active learning strategies feasible with neural tangent kernels", eq. 10-13,
-with the inverse that the printed v lacks; a ridge, as a linear kernel has rank D1, chosen by leave-one-out. Squared loss on one-hot labels.
-`flip` and `sum-of-logits` are what the published code runs, `mlmoc` and `first-logit` what the paper says. A linear head has one kernel.
-Cost: for N = 4000 candidates, changes looked at on the same rows, N^2 D1 flops (dual: N^2 (D + n)); `mlmoc-sq` 4 N D1^2; see numerics.
+Look-ahead: the score of a row is the change, by its label, of the predictions of all N candidates. A kernel
+regression on the labelled rows stands for the head, by the head's neural tangent kernel, and gives the change
+in closed form. A *look* (numerics/tangent/look_ahead.py) holds these changes, for residuals R_NK of supposed
+labels; f_NK are the outputs of the regression, K of them, one a class. Labels count once, whatever their
+weight. In a regression the length of a supposed label's residual is its expectation under the predictive
+distribution.
+
+Source: Mohamadi, Bae & Sutherland 2022, "Making look-ahead active learning strategies feasible with neural
+tangent kernels", eq. 10-13, with the inverse that the printed v lacks. As a linear kernel has rank D1, there
+is a ridge, chosen by leave-one-out. Squared loss on one-hot labels. The published code runs acquisition=flip
+and kernel=sum-of-logits, the paper says mlmoc and first-logit. A linear head has one kernel. Projection on
+the simplex: Held, Wolfe & Crowder 1974, "Validation of subgradient optimization", section 3 (by sorting).
+Cost: for N = 4000 candidates, and changes at the same rows, N^2 D1 flops (dual: N^2 (D + n) for n labelled
+rows); mlmoc-sq 4 N D1^2; emoc as mlmoc; flip N E (2 D1 + 3 K) and eer N E (2 D1 + 3 K log K) for E rows with
+3 labels; see numerics/tangent. Memory: pieces; never N x E.
 Passes: one over the ids, one reading of N rows.
+
+Options:
+    acquisition: score of a candidate; mlmoc sums the lengths of the changes, mlmoc-sq takes the root of the
+        summed squares, emoc expects mlmoc over the labels, eer is minus the expected entropy afterwards, flip
+        counts rows whose class changes.
+    kernel: kernel of the regression; sum-of-logits and first-logit take one direction of the outputs,
+        empirical all outputs, infinite a hidden layer of infinite width, gp a squared exponential (both to
+        compare with).
+    look-ahead: estimate of the changes; ntk is the closed form, one-step a gradient step on the new label,
+        refit a regression from scratch for every row, equal to ntk (both to compare with).
+    anchor: outputs that the ridge pulls to; zero pulls to 0, current to the outputs of a head of squared
+        loss, auto takes current for such a head, else zero.
+    ridge: ridge of the regression, at least a millionth of the mean kernel of a row with itself; auto chooses
+        it by leave-one-out.
+    candidates: number of random rows that are looked at, and at which changes are measured, at least the
+        batch size.
+    batch: choice of several rows; top takes the best scores, impute one row after another under the label
+        that the regression predicts.
+    diversify: remedy for near-copies in a batch; none does nothing, kmeanspp draws rows by the squared
+        distance of their changes.
 """
 
 from __future__ import annotations
@@ -22,7 +53,7 @@ from alcli.numerics.rows import Rows
 from alcli.numerics.tangent import look_ahead as ahead
 from alcli.numerics.tangent.kernel_ridge import MOST_PRIMAL
 from alcli.numerics.tangent.look_ahead import Look, in_pieces
-from alcli.numerics.tangent.problem import Anchor, Kernel, LookAhead, Problem, look_at, posed, rows_of
+from alcli.numerics.tangent.regression import Anchor, Kernel, LookAhead, TangentRegression, look_at, posed, rows_of
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
@@ -31,28 +62,35 @@ from alcli.selection.view import View
 
 Acquisition = Literal["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"]
 FEW = 4000  # candidates, as published
-EER_ROWS = 1000  # rows whose entropy is expected
+EER_ROWS = 1000  # rows at which eer expects the entropy
 
 
 @batch(needs=["features", "labelled", "labelled_targets", "network", "row_key"], random=True)
 def ntk(
-    view: View, k: int, *, rng: np.random.Generator, acquisition: Acquisition = "mlmoc", kernel: Kernel = "sum-of-logits",
-    look_ahead: LookAhead = "ntk", anchor: Anchor = "auto", ridge: AutoOrPositive = "auto", candidates: Count = FEW,
-    batch: Literal["top", "impute"] = "top", diversify: Literal["none", "kmeanspp"] = "none",
+    view: View,
+    k: int,
+    *,
+    rng: np.random.Generator,
+    acquisition: Acquisition = "mlmoc",
+    kernel: Kernel = "sum-of-logits",
+    look_ahead: LookAhead = "ntk",
+    anchor: Anchor = "auto",
+    ridge: AutoOrPositive = "auto",
+    candidates: Count = FEW,
+    batch: Literal["top", "impute"] = "top",
+    diversify: Literal["none", "kmeanspp"] = "none",
 ) -> Selection:
-    """Scores: the acquisition; with diversify the distance of a row's changes to those of the nearest picked row (the first: their size).
+    """Pick k rows by look-ahead.
 
-    anchor: what the regression pulls to, 0 or the outputs of the head; auto takes those of a head of squared loss. ridge: auto, or a
-    number, raised to a millionth of the mean kernel of a row with itself. candidates: so many random rows are looked at, and looked at on.
-    batch=impute picks one row after another, under the label that the regression predicts. To compare with: kernel infinite (a hidden
-    layer of infinite width) and gp (squared exponential); look-ahead one-step (a gradient step) and refit (from scratch for every row,
-    equal to ntk). Labels count once whatever their weight. In a regression the length of a residual is what the posterior expects of it.
-    Raises UsageError for options that do not go together, DataError for labels that are not known and kernels that are too large.
+    Scores: the acquisition; with diversify the distance of a row's changes to the changes of the nearest
+    picked row (the first: their size). Raises UsageError for options that do not go together, DataError for
+    labels that are not known and kernels that are too large.
     """
     at_least(1, candidates=candidates)
     auto_or_positive(ridge=ridge)
     places_N, first_E, notes = _subset(view, max(candidates, k), rng)
-    with workers():  # one thread for products that are not shared out in blocks
+    # One thread computes the products that are not divided into blocks.
+    with workers():
         problem = _posed(view, places_N, kernel, anchor, None if ridge == "auto" else float(ridge))
         _check(problem, acquisition, look_ahead, batch, diversify)
         if batch == "impute":
@@ -70,22 +108,29 @@ def ntk(
 
 
 def _subset(view: View, most: int, rng: np.random.Generator) -> tuple[Int64, Int64, tuple[str, ...]]:
-    """(places of the candidates that are looked at, of these the EER_ROWS that entropies are expected on, notes), by a hash of the ids."""
+    """Draw `most` candidates by a hash of their ids.
+
+    Returns (places of the drawn candidates, places among them of the `EER_ROWS` rows for eer, notes).
+    """
     order_N = by_hash(view, rng)
     places_N = np.sort(order_N[:most])
     first_E = np.searchsorted(places_N, np.sort(order_N[: min(most, EER_ROWS)]))
     return places_N, first_E, left_out(view, most)
 
 
-def _posed(view: View, places_N: Int64, kernel: Kernel, anchor: Anchor, prior: float | None) -> Problem:
+def _posed(view: View, places_N: Int64, kernel: Kernel, anchor: Anchor, prior: float | None) -> TangentRegression:
     """The kernel regression on the labelled rows of the view, at some of its candidates."""
-    return posed(view.network(), view.labelled(), view.labelled_targets(), view.features_at(places_N), kernel, anchor, prior)
+    return posed(
+        view.network(), view.labelled(), view.labelled_targets(), view.features_at(places_N), kernel, anchor, prior
+    )
 
 
-def _check(problem: Problem, acquisition: Acquisition, look_ahead: LookAhead, batch: str, diversify: str) -> None:
+def _check(problem: TangentRegression, acquisition: Acquisition, look_ahead: LookAhead, batch: str, diversify: str) -> None:
     """Raise UsageError for options that do not go together."""
     if acquisition in ("flip", "eer") and not problem.classes:
-        raise UsageError(f"acquisition={acquisition} looks at classes, the labels are numbers", hint="use acquisition=mlmoc")
+        raise UsageError(
+            f"acquisition={acquisition} looks at classes, the labels are numbers", hint="use acquisition=mlmoc"
+        )
     if problem.coupled and look_ahead == "one-step":
         raise UsageError("look-ahead=one-step is for scalar kernels", hint="use kernel=sum-of-logits")
     if batch == "impute" and diversify != "none":
@@ -107,7 +152,7 @@ def _check(problem: Problem, acquisition: Acquisition, look_ahead: LookAhead, ba
 
 
 def _scores(acquisition: Acquisition, look: ahead.Look, f_NK: Float64, R_NK: Float64, first_E: Int64) -> Float64:
-    """The acquisition of every candidate. R_NK: the residuals of the labels that are supposed."""
+    """The acquisition of every candidate, [N]. R_NK: residuals of the supposed labels. first_E: the rows for eer."""
     if acquisition == "mlmoc" or (acquisition == "emoc" and f_NK.shape[1] == 1):
         return mlmoc(look, R_NK)
     if acquisition == "mlmoc-sq":
@@ -119,7 +164,7 @@ def _scores(acquisition: Acquisition, look: ahead.Look, f_NK: Float64, R_NK: Flo
     return eer(look, f_NK, project(f_NK), first_E)
 
 
-def _in_turn(problem: Problem, k: int, acquisition: Acquisition, first_E: Int64) -> tuple[Int64, Floats]:
+def _in_turn(problem: TangentRegression, k: int, acquisition: Acquisition, first_E: Int64) -> tuple[Int64, Floats]:
     """Pick the best row, suppose its predicted label, and pick again."""
     fitted = problem.fitted
     regression = ahead.Sequential(fitted.covariance(problem.rows), fitted.prior, problem.f_NK)
@@ -138,55 +183,30 @@ def _in_turn(problem: Problem, k: int, acquisition: Acquisition, first_E: Int64)
 
 
 def _spread_out(look: ahead.Look, R_NK: Float64, k: int, first: int, rng: np.random.Generator) -> tuple[Int64, Floats]:
-    """k-means++ on the changes."""
+    """Pick k rows by k-means++ on the changes, from row `first`."""
     picks_K, distances_K = k_means_pp(rows_of(look, R_NK), k, first, rng)
     return picks_K, finite32(distances_K)
 
 
-def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -> tuple[Int64, Rows, tuple[str, ...]]:
-    """(places of the candidates that are looked at, how their labels would change the predictions of all of them, notes).
-
-    Under the options of `ntk` that it has unless told otherwise. candidates: auto looks at all where changes have the length of the
-    features, at `FEW` where they are as long as there are candidates: with hidden layers, or more columns than a primal fit takes.
-    """
-    wide = bool(view.network().layers) or view.dim >= MOST_PRIMAL
-    most = (FEW if wide else view.n) if candidates == "auto" else int(candidates)
-    places_N, _, notes = _subset(view, max(most, k), rng)
-    with workers():
-        problem = _posed(view, places_N, "sum-of-logits", "auto", None)
-        _check(problem, "mlmoc", "ntk", "top", "kmeanspp")
-        return places_N, rows_of(look_at(problem, "ntk"), problem.supposed(problem.f_NK)), notes
-
-
-# -- folded ------
-# What is asked first when labels are taken for what they would change: acquisitions of a *look* (ntk_look_ahead.py), larger first.
-#
-# `mlmoc` sums the lengths of the changes; `mlmoc_sq` takes the root of the summed squares; `emoc` expects `mlmoc` over labels; `flip` counts
-# rows whose class changes; `eer` is minus the expected entropy of what is predicted afterwards.
-# Source: Mohamadi, Bae & Sutherland 2022, eq. 10-13; flip is the objective that its code runs.
-# Cost: that of the look's sums, for `emoc` as for `mlmoc`; `flip` N |E| (2 D1 + 3 K) flops, `eer` N |E| (2 D1 + 3 K log K) with 3 labels.
-# Memory: pieces; never N x |E|.
-
-
 def mlmoc(look: Look, R_NK: Float64) -> Float64:
-    """Summed lengths of the changes of all rows, [N]."""
+    """The summed lengths of the changes of all rows, [N]."""
     return look.norms(R_NK)
 
 
 def mlmoc_sq(look: Look, R_NK: Float64) -> Float64:
-    """Root of the summed squares of the changes of all rows, [N]."""
+    """The root of the summed squares of the changes of all rows, [N]."""
     return look.root_squares(R_NK)
 
 
 def emoc(look: Look, f_NK: Float64, q_NK: Float64) -> Float64:
-    """`mlmoc` in the mean over labels, which have probabilities q_NK, [N]."""
+    """The mean of `mlmoc` over labels of probabilities q_NK, [N]."""
     K = f_NK.shape[1]
     out: Float64 = sum(q_NK[:, y] * look.norms(np.eye(K)[y] - f_NK) for y in range(K))  # type: ignore[assignment]
     return out
 
 
 def flip(look: Look, f_NK: Float64, R_NK: Float64) -> Float64:
-    """How many rows change their class, the lowest of those with the largest output, [N]."""
+    """The number of rows whose class changes, [N]. The class is the lowest of the largest outputs."""
     out_N = np.empty(len(f_NK))
 
     def count(rows_B: Int64) -> None:
@@ -204,9 +224,10 @@ def flip(look: Look, f_NK: Float64, R_NK: Float64) -> Float64:
 
 
 def eer(look: Look, f_NK: Float64, q_NK: Float64, rows_E: Int64, labels: int = 3) -> Float64:
-    """Minus the summed entropy of the classes of rows_E that is expected after the label is seen, [N].
+    """Minus the summed entropy of the classes of rows_E that is expected once the label is known, [N].
 
-    Outputs become probabilities by projection on the simplex. Only the `labels` most probable labels are looked at.
+    Outputs become probabilities by projection on the simplex. Only the `labels` likeliest labels are looked
+    at.
     """
     K = f_NK.shape[1]
     likely_NT = np.argsort(-q_NK, axis=1, kind="stable")[:, :labels]
@@ -223,22 +244,32 @@ def eer(look: Look, f_NK: Float64, q_NK: Float64, rows_E: Int64, labels: int = 3
     return out_N
 
 
-# -- folded ------
-# The nearest probabilities to rows of any numbers.
-#
-# Source: Held, Wolfe & Crowder 1974, "Validation of subgradient optimization", section 3 (by sorting).
-# Cost: one sort of each row.
-
-
 def project(values_BK: Floats) -> Float64:
-    """The point of the simplex that is nearest to each row (the last axis), float64, the shape of the input.
+    """The point of the simplex that is nearest to each row (the last axis), float64, in the shape of the input.
 
-    The same for rows that differ by a constant.
+    The same for rows that differ by a constant. Cost: one sort of each row.
     """
-    values_BK = values_BK - values_BK.max(axis=-1, keepdims=True).astype(np.float64)  # the result is near 1 at most, and so is what it is cut from
+    # A shift does not change the projection. After it, values in the support are at least -1, so large inputs
+    # lose no digits.
+    values_BK = values_BK - values_BK.max(axis=-1, keepdims=True).astype(np.float64)
     K = values_BK.shape[-1]
     sorted_BK = -np.sort(-values_BK, axis=-1)
     level_BK = (np.cumsum(sorted_BK, axis=-1) - 1.0) / np.arange(1, K + 1)
     support_B1 = (sorted_BK > level_BK).sum(axis=-1, keepdims=True)
-    out: Float64 = np.maximum(values_BK - np.take_along_axis(level_BK, support_B1 - 1, axis=-1), 0.0)
-    return out
+    return np.maximum(values_BK - np.take_along_axis(level_BK, support_B1 - 1, axis=-1), 0.0)
+
+
+def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -> tuple[Int64, Rows, tuple[str, ...]]:
+    """Return (places of the candidates that are looked at, the changes by the label of each as rows, notes).
+
+    The options are the defaults of `ntk`. candidates: auto looks at all candidates where changes have the
+    length of the features. It looks at `FEW` where changes have one number for each candidate: with hidden
+    layers, or with more columns than a primal fit takes.
+    """
+    wide = bool(view.network().layers) or view.dim >= MOST_PRIMAL
+    most = (FEW if wide else view.n) if candidates == "auto" else int(candidates)
+    places_N, _, notes = _subset(view, max(most, k), rng)
+    with workers():
+        problem = _posed(view, places_N, "sum-of-logits", "auto", None)
+        _check(problem, "mlmoc", "ntk", "top", "kmeanspp")
+        return places_N, rows_of(look_at(problem, "ntk"), problem.supposed(problem.f_NK)), notes

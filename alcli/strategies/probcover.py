@@ -1,17 +1,30 @@
-"""Greedy cover by balls: each pick is the row within whose radius lie most rows that are not covered yet.
+"""Rows whose surroundings hold most rows not yet covered.
 
-Features are made of length one; balls around labelled rows are covered before the first pick; the radius is the largest at which the balls of
-95 % of the rows are pure, that is hold one cluster of k-means alone, of as many clusters as the head has classes. Once all rows are covered,
-the rest of the batch are random rows. No label is looked at.
+Greedy cover by balls: each pick is the row whose ball, of a fixed radius, holds most rows that are not
+covered yet. Features are scaled to length one. Balls around labelled rows are covered before the first pick.
+The radius is the largest at which the balls of 95 % of the rows are pure: a pure ball holds rows of one
+cluster of k-means only, with as many clusters as the head has classes. Once all rows are covered, random rows
+fill the batch. No label is looked at.
 
-Source: Yehuda, Dekel, Hacohen & Weinshall 2022, "Active learning through a covering lens" (ProbCover), Alg. 1, and its rule of purity.
-Deviations: the radius is found exactly and not on a grid, from 2,000 random rows where there are more; while there is no head, `classes`
-is the batch size; coverage is measured on `evaluation` random candidates where there are more (auto: all of 20,000 rows, else as many as cost
-the same, at least 5,000). The published code leaves the balls of the last N mod 500 rows empty, and takes row 0 once nothing is left to
-cover: these are not repeated.
-Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N; those of k-means and of min(N, 2000) more columns unless `delta` is given.
-Memory: 350 MiB at most beside the features: where there are more than 2^24 pairs, the radius is lowered, and a note says so.
+Source: Yehuda, Dekel, Hacohen & Weinshall 2022, "Active learning through a covering lens" (ProbCover), Alg.
+1, and its rule of purity.
+Deviations: the radius is found exactly and not on a grid, from 2,000 random rows where there are more. While
+there is no head, `classes` is the batch size. Coverage is measured on `evaluation` random candidates where
+there are more. The published code leaves the balls of the last N mod 500 rows empty, and takes row 0 once
+nothing is left to cover; both are not repeated.
+Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N; each pair of a row and a row in its ball
+is looked at once; the cost of k-means and of min(N, 2000) more columns unless `delta` is given.
+Memory: 350 MiB at most beside the features: 10 bytes a pair, 16 while pairs are found. Where there are more
+than 2^24 pairs, the radius is lowered until there are not, and a note says so.
 Passes: 1.
+
+Options:
+    delta: radius of the balls; none finds it by `purity`.
+    purity: share of the rows whose balls are to be pure.
+    classes: number of clusters of k-means; 0 takes the number of classes of the head, or the batch size
+        without a head (at least 2).
+    evaluation: number of random candidates that coverage is measured on; auto takes all of 20,000 rows, else
+        as many as cost the same, at least 5,000.
 """
 
 from __future__ import annotations
@@ -35,20 +48,28 @@ from alcli.selection.subsets import at_places, evaluation_places
 from alcli.selection.view import View
 
 MOST_PAIRS = 1 << 24
-_AT_ONCE = 4 * BLOCK_ROWS  # rows whose pairs are counted together
+# Rows whose pairs are counted together.
+_AT_ONCE = 4 * BLOCK_ROWS
+# Rows whose balls are asked to be pure.
 _PURITY_ROWS = 2000
-_WIDEST = 2.0  # no two rows of length one are farther apart
+# No two rows of length one are farther apart.
+_WIDEST = 2.0
 
 
 @batch(needs=["features", "labelled", "network"], random=True, cold=True)
 def probcover(
-    view: View, k: int, *, rng: np.random.Generator, delta: Annotated[float | None, positive_where_given] = None, purity: Annotated[float, share] = 0.95, classes: Annotated[int, partial(at_least, 0)] = 0,
+    view: View,
+    k: int,
+    *,
+    rng: np.random.Generator,
+    delta: Annotated[float | None, positive_where_given] = None,
+    purity: Annotated[float, share] = 0.95,
+    classes: Annotated[int, partial(at_least, 0)] = 0,
     evaluation: AutoOrCount = "auto",
 ) -> Selection:
-    """Scores: the share of the candidates that a pick was the first to cover, 0 for those that fill the batch.
+    """Pick k rows by greedy cover.
 
-    delta: the radius; none finds it by `purity`. classes: clusters of k-means, 0 for as many as the head has classes, or
-    rows are asked for where there is none (at least 2).
+    Scores: the share of the candidates that a pick was the first to cover, 0 for rows that fill the batch.
     """
     at_least(0, classes=classes)
     count_or("auto", evaluation=evaluation)
@@ -63,36 +84,36 @@ def probcover(
     targets, delta = at_places(X_ND, places_M), min(delta, _WIDEST)
     balls = Balls(X_ND, targets, delta)
     if balls.radius < delta:
-        notes += (f"the radius was lowered from {delta:.3g} to {balls.radius:.3g}, as more pairs of rows are near each other than fit in memory",)
+        notes += (
+            f"the radius was lowered from {delta:.3g} to {balls.radius:.3g}, "
+            "as more pairs of rows are near each other than fit in memory",
+        )
     covered_M = are_within(targets, unit_rows(view.labelled()), balls.radius)
     picks, counts = balls.cover(k, covered_M)
     free = np.setdiff1d(np.arange(view.n), picks)
     fill = rng.permutation(free)[: k - len(picks)]
     if len(fill):
-        notes += (f"the balls of {len(picks)} picks and the labelled rows cover all that balls can; the other {len(fill)} picks are random rows",)
+        notes += (
+            f"the balls of {len(picks)} picks and the labelled rows cover all that balls can; "
+            f"the other {len(fill)} picks are random rows",
+        )
     scores_K = np.append(counts / len(places_M), np.zeros(len(fill)))
-    return Selection(view.rows[np.append(picks, fill)], finite32(scores_K), notes=notes, record={"radius": balls.radius})
+    return Selection(
+        view.rows[np.append(picks, fill)], finite32(scores_K), notes=notes, record={"radius": balls.radius}
+    )
 
 
 def _known_classes(view: View) -> int:
-    """How many classes the head has, 0 where there is no head or its labels are numbers."""
+    """The number of classes of the head; 0 without a head, or where labels are numbers."""
     return len(view.network().W_CD1) if view.has_head and not view.regression else 0
 
 
-# -- folded ------
-# Greedy maximum coverage by balls: each pick is the row within whose radius lie most targets that no pick has covered.
-#
-# Source: Yehuda, Dekel, Hacohen & Weinshall 2022, "Active learning through a covering lens" (ProbCover), Alg. 1, and its rule of purity.
-# Cost: 2 N M D flops for N rows and M targets, half of that where the targets are the rows; then every pair of a row and a target in its ball is
-# looked at once. Memory: 10 bytes a pair, of which there are at most 2^24 (16 bytes while they are found): where there would be more, the radius is
-# lowered until there are not.
-
-
 class Balls:
-    """Which of M targets lie nearer than a radius to which of N rows.
+    """The pairs of N rows and M targets that are nearer to each other than a radius.
 
-    targets_MD: X_ND itself (the same object, which halves the work) or other rows of its type.
-    radius: what was asked for, or what it had to be lowered to. within_NM: sparse [N, M], one entry a pair.
+    targets_MD: X_ND itself (the same object, which halves the work) or other rows of its type. radius: the
+    radius that was asked for, lowered where there would be too many pairs. within_NM: sparse [N, M], one
+    entry a pair.
     """
 
     def __init__(self, X_ND: Floats, targets_MD: Floats, radius: float) -> None:
@@ -113,7 +134,11 @@ class Balls:
         self.within_NM = sparse.csr_array(pairs, shape=(N, M))
 
     def cover(self, k: int, is_covered_M: Array) -> tuple[Int64, Int64]:
-        """At most k rows, each with how many targets it covered first; fewer once all that can be covered are. Ties go to the lowest row."""
+        """Pick at most k rows, fewer once no row covers another target.
+
+        is_covered_M: targets that are covered before. Returns the picks and the number of targets that each
+        covered first, int64. Ties go to the lowest row.
+        """
         rows_of = self.within_NM.tocsc()
         left_M = ~is_covered_M
         degrees_N = self.within_NM @ left_M.astype(np.int64)
@@ -132,7 +157,10 @@ class Balls:
 
 
 def _that_fits(limit: float, near_NS: Floats, share: float) -> float:
-    """The limit, or where a sample has over twice the share of pairs above it, one that leaves that share: no block is to have far too many."""
+    """The limit; where a sample has more than twice the share of pairs above the limit, a limit that leaves the share.
+
+    So that no block has far too many pairs.
+    """
     if (near_NS > limit).mean() <= 2.0 * share:
         return limit
     place = int((1.0 - share) * near_NS.size)
@@ -140,13 +168,14 @@ def _that_fits(limit: float, near_NS: Floats, share: float) -> float:
 
 
 def _keep(lists: PairLists, limit: float, a: int, c: int, near_BC: Floats, both: bool) -> None:
+    """Add the pairs of a block that are above the limit; with `both` their mirror images too."""
     lists.add(a, c, near_BC, limit)
     if both:
         lists.add_mirrored(a, c, near_BC, limit)
 
 
 def are_within(targets_MD: Floats, centres_LD: Floats, radius: float) -> Array:
-    """Which targets lie nearer than the radius to any of the centres, a mask [M]."""
+    """True where a target lies nearer than the radius to any of the centres, [M]."""
     if not len(centres_LD):
         return np.zeros(len(targets_MD), bool)
     targets, centres = feature_rows(targets_MD, centres_LD)
@@ -155,9 +184,10 @@ def are_within(targets_MD: Floats, centres_LD: Floats, radius: float) -> Array:
 
 
 def pure_radius(X_ND: Floats, labels_N: Int64, sample_S: Int64, purity: float) -> float:
-    """The largest radius at which the balls of a share `purity` of the sampled rows hold rows of one cluster only; inf for one cluster.
+    """The largest radius at which a share `purity` of the sampled rows have pure balls; inf for one cluster.
 
-    A ball is pure up to the distance of the nearest row of another cluster, so this is a quantile of these distances. Cost: 2 N S D flops.
+    A ball is pure up to the distance of the nearest row of another cluster, so the radius is a quantile of
+    such distances over the S sampled rows. Cost: 2 N S D flops.
     """
     sq_N, sq_S = sq_norms(X_ND), sq_norms(X_ND[sample_S])
     S_SD, labels_S = X_ND[sample_S], labels_N[sample_S]
@@ -168,7 +198,9 @@ def pure_radius(X_ND: Floats, labels_N: Int64, sample_S: Int64, purity: float) -
             for s in range(first, last, CHUNK):
                 part = slice(s, min(s + CHUNK, last))
                 for a in range(0, len(X_ND), BLOCK_ROWS):
-                    sq_PB = sq_S[part, None] + sq_N[a : a + BLOCK_ROWS] - 2.0 * (S_SD[part] @ X_ND[a : a + BLOCK_ROWS].T)
+                    sq_PB = (
+                        sq_S[part, None] + sq_N[a : a + BLOCK_ROWS] - 2.0 * (S_SD[part] @ X_ND[a : a + BLOCK_ROWS].T)
+                    )
                     sq_PB[labels_S[part, None] == labels_N[a : a + BLOCK_ROWS]] = np.inf
                     np.minimum(nearest_S[part], sq_PB.min(axis=1), out=nearest_S[part])
 

@@ -1,14 +1,35 @@
-"""A batch whose weighted gradients sum to the pool's mean gradient, one row at a time.
+"""A weighted batch whose gradients match the pool, row by row.
 
-Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", Algorithm 1, in its general form (the
-expected gradient of the last layer, kept as factors) and its Bayesian form (losses under draws of the posterior).
-Expected labels follow label-dist: temp, the calibrated probabilities (against gradients of the uncalibrated model, or nothing is
-left to approximate); laplace, averaged over the posterior; pseudo, the predicted class; mix, calibrated and uniform.
-Deviations: a row is chosen by the true decrease of the objective unless tau is given; weights stay positive by shorter steps, not by
-clipping; alpha and beta default to alpha-rel |v|^2 / sum of the K largest sigma^2 and beta-rel |v|^2 / K.
-Cost: per pick 2 N (D + C + K/2) flops, or 2 N D C where that is less; Bayesian 2 N S, after N S C for the rows.
+The weighted gradients of the batch sum to nearly the mean gradient of the pool. The general form takes the
+expected gradient of the last layer, kept as factors; the Bayesian form takes losses under S draws of the
+posterior. In the general form the expected labels follow `label-dist`. With label-dist=temp they are the
+calibrated probabilities, against gradients of the uncalibrated model: with gradients of the calibrated model,
+nothing would be left to approximate.
+
+Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", Algorithm 1,
+in its general and its Bayesian form. The factors, the label distributions other than temp, and the fall-back
+are ours.
+Deviations: a row is chosen by the true decrease of the objective unless tau is given. Weights stay positive
+by shorter steps, not by clipping. alpha defaults to alpha-rel |v|^2 / sum of the K largest sigma^2, and beta
+to beta-rel |v|^2 / K. v is the mean gradient, and sigma is E|g - E[g]| / N of each row.
+Cost: per pick 2 N (D + C + K/2) flops, or 2 N D C where that is less; Bayesian 2 N S, after N S C for the
+rows.
 Memory: N (D + C), and 4 N K bytes up to 512 MiB; Bayesian 2 N S.
 Passes: K; the Bayesian form 1.
+
+Options:
+    form: the vectors that are matched; gradient the expected gradients of the last layer, bayesian the
+        expected losses under draws of the posterior.
+    label-dist: distribution of the expected labels with form=gradient; temp the calibrated probabilities
+        (laplace where the temperature of the head is near 1), laplace the probabilities averaged over the
+        posterior, pseudo the predicted class, mix calibrated and uniform probabilities.
+    eps: share of the uniform probabilities with label-dist=mix.
+    alpha: weight of the variance of the gradients; none follows from alpha-rel.
+    beta: weight of the pull of the batch's weights to 1; none follows from beta-rel.
+    alpha-rel: relative alpha, in units of |v|^2 / sum of the K largest sigma^2.
+    beta-rel: relative beta, in units of |v|^2 / K.
+    tau: weight of the gradient in the paper's rule for choosing a row; none chooses by the true decrease of
+        the objective.
 """
 
 from __future__ import annotations
@@ -22,7 +43,7 @@ from alcli.arrays import Array, Float32, Float64
 from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.gradients.gradient_rows import GradientRows, expected_distance
 from alcli.numerics.gradients.sparse_approximation import Batch, greedy, largest
-from alcli.numerics.gradients.sparse_problem import Problem, pose
+from alcli.numerics.gradients.sparse_problem import SparseProblem, pose
 from alcli.selection.options import at_least, positive, share
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
@@ -30,22 +51,37 @@ from alcli.selection.view import View
 
 Kind: TypeAlias = Literal["gradient", "bayesian"]
 LabelDist: TypeAlias = Literal["temp", "laplace", "pseudo", "mix"]
-LEAST_WEIGHT = 0.01  # of the mean: a chosen row without weight still gets a label, and labels need a positive one
+# The least weight, as a share of the mean weight: a chosen row without weight still gets a label, and labels
+# need a positive weight.
+LEAST_WEIGHT = 0.01
+# Temperatures that differ by less from 1 count as 1.
 _UNCALIBRATED = 0.02
 _FALLEN = (
     f"the head's temperature is within {_UNCALIBRATED} of 1, so label-dist temp would expect next to no gradient; "
     "took laplace, the probabilities averaged over the posterior"
 )
-@batch(needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100)
+
+
+@batch(
+    needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100
+)
 def sparse_greedy(
-    view: View, k: int, *, form: Kind = "gradient", label_dist: LabelDist = "temp", eps: Annotated[float, share] = 0.1,
-    alpha: Annotated[float | None, not_negative] = None, beta: Annotated[float | None, not_negative] = None,
-    alpha_rel: Annotated[float, not_negative] = 1.0, beta_rel: Annotated[float, not_negative] = 0.01,
+    view: View,
+    k: int,
+    *,
+    form: Kind = "gradient",
+    label_dist: LabelDist = "temp",
+    eps: Annotated[float, share] = 0.1,
+    alpha: Annotated[float | None, not_negative] = None,
+    beta: Annotated[float | None, not_negative] = None,
+    alpha_rel: Annotated[float, not_negative] = 1.0,
+    beta_rel: Annotated[float, not_negative] = 0.01,
     tau: Annotated[float | None, not_negative] = None,
 ) -> Selection:
-    """Scores: the decrease of the objective when picked, in units of |v|^2. Weights: of the gradients that are to be matched, mean 1.
+    """Pick k rows one by one.
 
-    eps: the uniform share of mix. alpha weighs the variance, beta pulls weights to 1. tau: the paper's rule with this number.
+    Scores: the decrease of the objective when picked, in units of |v|^2. Weights: the weights of the
+    gradients in the sum, with mean 1.
     """
     found = expected_rows(view, form, label_dist, eps)
     problem = pose(found.rows, found.sigma_N, k, alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel)
@@ -54,16 +90,13 @@ def sparse_greedy(
     return selected(view, found, problem, greedy(problem, k, tau=tau))
 
 
-# -- folded ------
-# What the candidates would do to the head, as rows: expected gradients of the loss, or log-likelihoods under draws of its posterior.
-#
-# Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", general and Bayesian form; the
-# factors, the other label distributions and the fall-back are ours.
-
-
 @dataclass(frozen=True)
 class Expected:
-    """rows: E[g_j] of each candidate. sigma_N: E|g_j - E[g_j]| / N, in the units of the last layer's inputs."""
+    """The effect of each candidate on the head, as a row.
+
+    rows: E[g_j] of each candidate j. sigma_N: E|g_j - E[g_j]| / N, in the units of the last layer's inputs.
+    notes: remarks for the user.
+    """
 
     rows: GradientRows
     sigma_N: Float64
@@ -71,7 +104,11 @@ class Expected:
 
 
 def expected_rows(view: View, kind: Kind, label_dist: LabelDist, eps: float) -> Expected:
-    """The rows of a form. Only what the form needs is read: samples of the posterior for the Bayesian one, inputs of the last layer for the other."""
+    """The rows of a form.
+
+    The Bayesian form reads samples of the posterior, the general form reads probabilities and the inputs of
+    the last layer.
+    """
     if kind == "bayesian":
         return _likelihood_rows(view)
     trained_NC = view.matrix("trained_log_probs")
@@ -87,7 +124,7 @@ def expected_rows(view: View, kind: Kind, label_dist: LabelDist, eps: float) -> 
 
 
 def _label_log_probs(view: View, trained_NC: Array, label_dist: LabelDist, eps: float) -> tuple[Array, tuple[str, ...]]:
-    """(log P of the labels that are expected, notes)."""
+    """Return (log P of the expected labels, [N, C]; notes)."""
     if label_dist == "pseudo":
         one_hot_NC = np.full_like(trained_NC, -np.inf)
         one_hot_NC[np.arange(view.n), trained_NC.argmax(axis=1)] = 0.0
@@ -96,14 +133,15 @@ def _label_log_probs(view: View, trained_NC: Array, label_dist: LabelDist, eps: 
         return view.matrix("predictive"), ()
     calibrated_NC = view.matrix("log_probs")
     if label_dist == "mix":
-        return np.logaddexp(np.log1p(-eps) + calibrated_NC, np.log(eps / calibrated_NC.shape[1])).astype(calibrated_NC.dtype), ()
+        mixed_NC = np.logaddexp(np.log1p(-eps) + calibrated_NC, np.log(eps / calibrated_NC.shape[1]))
+        return mixed_NC.astype(calibrated_NC.dtype), ()
     if abs(temperature(trained_NC, calibrated_NC) - 1.0) >= _UNCALIBRATED:
         return calibrated_NC, ()
     return view.matrix("predictive"), (_FALLEN,)
 
 
 def temperature(trained_NC: Array, calibrated_NC: Array) -> float:
-    """What logits are divided by for `calibrated_NC`, from two sets of log probabilities: the ratio of their spreads."""
+    """The divisor of the logits that turns `trained_NC` into `calibrated_NC`: the ratio of the two spreads of logs."""
     squares = np.zeros(2)
     for i in range(0, len(trained_NC), BLOCK_ROWS):
         for which, log_probs_NC in enumerate((trained_NC, calibrated_NC)):
@@ -113,23 +151,29 @@ def temperature(trained_NC: Array, calibrated_NC: Array) -> float:
 
 
 def _likelihood_rows(view: View) -> Expected:
+    """The rows of the Bayesian form."""
     found = view.reduced(expected_and_spread, "sample_log_probs")
     return Expected(GradientRows(np.ascontiguousarray(found[:, 1:])), found[:, 0].astype(np.float64) / view.n)
 
 
 def expected_and_spread(log_probs_BSC: Float64) -> Float32:
-    """Of each row [B, 1 + S]: sigma N, and the expected loss under each draw without its mean, over sqrt(S)."""
+    """Return sigma N of each row, then its expected losses, [B, 1 + S].
+
+    The expected loss under each draw is centred over the draws and divided by sqrt(S).
+    """
     return moments(-log_probs_BSC, mean_probs(log_probs_BSC)).astype(np.float32)
 
 
 def mean_probs(log_probs_BSC: Float64) -> Float64:
-    """Probabilities averaged over the draws, [B, C]."""
-    P_BC: Float64 = np.exp(log_probs_BSC).mean(axis=1)
-    return P_BC
+    """The probabilities averaged over the draws, [B, C]."""
+    return np.exp(log_probs_BSC).mean(axis=1)
 
 
 def moments(losses_BSC: Float64, P_BC: Float64) -> Float64:
-    """[B, 1 + S]: sum_y P_y |g(y) - E[g]|, then E[g] = sum_y P_y g(y), where g(y)_s = (loss of y under draw s - its mean) / sqrt(S)."""
+    """Return sum_y P_y |g(y) - E[g]| and then E[g] = sum_y P_y g(y) of each row, [B, 1 + S].
+
+    g(y)_s is the loss of label y under draw s, minus its mean over the draws, divided by sqrt(S).
+    """
     g_BSC = losses_BSC - losses_BSC.mean(axis=1, keepdims=True)
     g_BSC /= np.sqrt(g_BSC.shape[1])
     expected_BS = np.einsum("bsc,bc->bs", g_BSC, P_BC)
@@ -138,14 +182,44 @@ def moments(losses_BSC: Float64, P_BC: Float64) -> Float64:
     return np.column_stack([spread_B, expected_BS])
 
 
+def selected(view: View, found: Expected, problem: SparseProblem, batch: Batch) -> Selection:
+    """Turn the solution of a sparse approximation into a selection.
+
+    weights_K: the weights of the solution, with mean 1 (`importance`). record: alpha and beta in the units of
+    the pool, and the mean weight of the solution.
+    """
+    return Selection(
+        view.rows[batch.picks_K],
+        finite32(batch.scores_K),
+        importance(batch.weights_K),
+        notes=found.notes,
+        record={"alpha": problem.alpha, "beta": problem.raw_beta, "mean-weight": float(batch.weights_K.mean())},
+    )
+
+
+def most_spread(view: View, k: int, found: Expected) -> Selection:
+    """Pick the k rows of largest sigma, where the rows have mean 0 and there is nothing to approximate.
+
+    Scores: N sigma. Weights: 1.
+    """
+    lengths_N = view.n * found.sigma_N
+    picks_K = largest(lengths_N, k)
+    note = (
+        "the expected gradients have mean 0, so there is nothing to approximate: "
+        "took the largest expected gradient lengths"
+    )
+    return Selection(
+        view.rows[picks_K], finite32(lengths_N[picks_K]), np.ones(k, np.float32), notes=(*found.notes, note)
+    )
+
+
 def importance(weights_K: Float64) -> Float32:
-    """Weights as `fit-head` can use them: mean 1, so that b labels count as b, and positive. All 1 where all are 0."""
+    """Scale weights for `fit-head`: positive with mean 1, so that K labels count as K. All are 1 where all were 0."""
     mean = float(weights_K.mean())
     if not mean > 0.0:
         return np.ones(len(weights_K), np.float32)
     relative_K = np.maximum(weights_K / mean, LEAST_WEIGHT)
-    out_K: Float32 = (relative_K / relative_K.mean()).astype(np.float32)
-    return out_K
+    return (relative_K / relative_K.mean()).astype(np.float32)
 
 
 def not_negative(**options: float | None) -> None:
@@ -153,26 +227,3 @@ def not_negative(**options: float | None) -> None:
     given = {name: value for name, value in options.items() if value is not None}
     at_least(0, **given)
     positive(**{name: value for name, value in given.items() if value == np.inf})
-
-
-# -- folded ------
-# From the solution of a sparse approximation to a selection.
-
-
-def selected(view: View, found: Expected, problem: Problem, batch: Batch) -> Selection:
-    """A batch that solves the problem of these rows.
-
-    weights_K: the solution's, with mean 1 (`importance`). record: raw alpha and beta, and the mean of the weights before.
-    """
-    return Selection(
-        view.rows[batch.picks_K], finite32(batch.scores_K), importance(batch.weights_K), notes=found.notes,
-        record={"alpha": problem.alpha, "beta": problem.raw_beta, "mean-weight": float(batch.weights_K.mean())},
-    )
-
-
-def most_spread(view: View, k: int, found: Expected) -> Selection:
-    """Where the rows have mean 0 and pose no problem: the k of largest sigma, scores N sigma, weights 1."""
-    lengths_N = view.n * found.sigma_N
-    picks_K = largest(lengths_N, k)
-    note = "the expected gradients have mean 0, so there is nothing to approximate: took the largest expected gradient lengths"
-    return Selection(view.rows[picks_K], finite32(lengths_N[picks_K]), np.ones(k, np.float32), notes=(*found.notes, note))

@@ -1,12 +1,31 @@
-"""A batch whose weighted gradients sum to the pool's mean gradient, all rows at once by hard thresholding.
+"""A weighted batch whose gradients match the pool, all at once.
 
-Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", Algorithm 2; forms, label-dist, alpha
-and beta as in sparse-greedy. Accelerated proximal steps; the best iterate is returned, since the objective may rise between them.
-Deviations: the proximal rule keeps the K largest of max(s, 0)^2 / 2 + alpha sigma^2; the printed one, the K smallest of
-max(-s, 0)^2 / 2 - alpha sigma^2, leaves out what excluded entries cost and is not the minimum. Weights stay positive by shorter steps.
+The problem is that of `sparse-greedy`. All rows are chosen together by iterative hard thresholding with
+accelerated proximal steps. The best iterate is returned, because the objective may rise between iterates.
+
+Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", Algorithm 2;
+forms, label-dist, alpha and beta as in sparse-greedy.
+Deviations: the proximal rule keeps the K largest of max(s, 0)^2 / 2 + alpha sigma^2, where s is the point
+after the gradient step. The printed rule, the K smallest of max(-s, 0)^2 / 2 - alpha sigma^2, forgets the
+cost of excluded entries and is not the minimum. Weights stay positive by shorter steps.
 Cost: per iteration two products of 2 N D C flops and 8 K D C; Bayesian 4 N S.
 Memory: N (D + C); Bayesian 2 N S.
 Passes: 2 per iteration; the Bayesian form 1.
+
+Options:
+    form: the vectors that are matched; gradient the expected gradients of the last layer, bayesian the
+        expected losses under draws of the posterior.
+    label-dist: distribution of the expected labels with form=gradient; temp the calibrated probabilities
+        (laplace where the temperature of the head is near 1), laplace the probabilities averaged over the
+        posterior, pseudo the predicted class, mix calibrated and uniform probabilities.
+    eps: share of the uniform probabilities with label-dist=mix.
+    alpha: weight of the variance of the gradients; none follows from alpha-rel.
+    beta: weight of the pull of the batch's weights to 1; none follows from beta-rel.
+    alpha-rel: relative alpha, in units of |v|^2 / sum of the K largest sigma^2.
+    beta-rel: relative beta, in units of |v|^2 / K.
+    iterations: the most iterations.
+    tol: change of the objective below which the iterations stop.
+    prox-scaled: multiply alpha by the length of the gradient step, if true, so that units do not matter.
 """
 
 from __future__ import annotations
@@ -21,16 +40,28 @@ from alcli.selection.view import View
 from alcli.strategies.sparse_greedy import Kind, LabelDist, expected_rows, most_spread, not_negative, selected
 
 
-@batch(needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100)
+@batch(
+    needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100
+)
 def sparse_iht(
-    view: View, k: int, *, form: Kind = "gradient", label_dist: LabelDist = "temp", eps: Annotated[float, share] = 0.1,
-    alpha: Annotated[float | None, not_negative] = None, beta: Annotated[float | None, not_negative] = None,
-    alpha_rel: Annotated[float, not_negative] = 1.0, beta_rel: Annotated[float, not_negative] = 0.01,
-    iterations: Count = 100, tol: Annotated[float, not_negative] = 1e-5, prox_scaled: bool = False,
+    view: View,
+    k: int,
+    *,
+    form: Kind = "gradient",
+    label_dist: LabelDist = "temp",
+    eps: Annotated[float, share] = 0.1,
+    alpha: Annotated[float | None, not_negative] = None,
+    beta: Annotated[float | None, not_negative] = None,
+    alpha_rel: Annotated[float, not_negative] = 1.0,
+    beta_rel: Annotated[float, not_negative] = 0.01,
+    iterations: Count = 100,
+    tol: Annotated[float, not_negative] = 1e-5,
+    prox_scaled: bool = False,
 ) -> Selection:
-    """Scores: max(s, 0)^2 / 2 + alpha sigma^2 at the best iterate. Weights: of the gradients that are to be matched, mean 1.
+    """Pick k rows together.
 
-    tol: stop when the objective changes by less. prox-scaled: take alpha times the length of the step, so that units do not matter.
+    Scores: max(s, 0)^2 / 2 + alpha sigma^2 at the best iterate. Weights: the weights of the gradients in the
+    sum, with mean 1.
     """
     found = expected_rows(view, form, label_dist, eps)
     problem = pose(found.rows, found.sigma_N, k, alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel)

@@ -1,10 +1,16 @@
-"""TypiClust while there are few labels, the smallest margins from then on.
+"""Typical rows while labels are few, then small margins.
 
-Source: Doucet, Estermann, Aczel & Wattenhofer 2024, "Bridging diversity and uncertainty in active learning with self-supervised
-pre-training" (TCM). Which of the two it is follows from the labelled rows alone: with n of them and batches of K, TypiClust
-picks while n < rounds K, or there is no head yet.
+TypiClust picks while there are fewer than `rounds` K labelled rows, for batches of K, or while there is no
+head. After that the rows of smallest margin are picked. The labelled rows alone decide which of the two it
+is.
+
+Source: Doucet, Estermann, Aczel & Wattenhofer 2024, "Bridging diversity and uncertainty in active learning
+with self-supervised pre-training" (TCM).
 Cost: that of `typiclust`, or of `margin`.
 Passes: about 10, or 1.
+
+Options:
+    rounds: number of batches that TypiClust picks; labels at the start count too.
 """
 
 from __future__ import annotations
@@ -25,10 +31,14 @@ from alcli.strategies.typiclust import typiclust
 
 @batch(needs=["features", "labelled", "log_probs"], random=True, cold=True)
 def tcm(view: View, k: int, *, rng: np.random.Generator, rounds: Annotated[int, partial(at_least, 0)] = 3) -> Selection:
-    """Scores: typicality, or 1 - (p_1 - p_2). rounds: how many batches of labels TypiClust picks; labels at the start count as such."""
+    """Pick k rows by TypiClust or by margin. Scores: the typicality, or 1 - (p_1 - p_2)."""
     at_least(0, rounds=rounds)
     if view.n_labelled < rounds * k or not view.has_head:
-        why = f"{view.n_labelled} labelled rows are fewer than {rounds} batches of {k}" if view.n_labelled < rounds * k else "there is no head"
+        why = (
+            f"{view.n_labelled} labelled rows are fewer than {rounds} batches of {k}"
+            if view.n_labelled < rounds * k
+            else "there is no head"
+        )
         return replace(typiclust(view, k, rng=rng), notes=(f"picked by typiclust: {why}",))
     scores_N = finite32(view.reduced(margin, "log_probs"))
     picks_K = np.argsort(-scores_N, kind="stable")[:k]

@@ -1,14 +1,23 @@
-"""Coverage of what the head is unsure of: `maxherding` with every row weighted by the smallness of its margin.
+"""As maxherding, but covering what the head is unsure of.
 
-The weight is 1 - (p_1 - p_2), p at the temperature of the head (`fit-head` finds it on held-out labels when asked to).
+Coverage is that of `maxherding` with every row weighted by its uncertainty 1 - (p_1 - p_2), p at the
+temperature of the head (`fit-head` finds it on held-out labels when asked to).
 
-Source: Bae, Oliveira & Sutherland 2025, "Uncertainty herding: one active learning method for all label budgets" (UHerding).
-Deviations: h is fixed at 1 unless asked for; the radius of the published rule, the smallest distance between labelled rows, shrinks as
-labels come (docs/strategies.md compares them). The temperature maximises the likelihood of
-held-out labels in place of minimising their calibration error. Coverage is measured on `evaluation` random candidates where there are more
-(auto as in `maxherding`).
-Cost: that of `maxherding`, and the head's predictions for M rows; radius=published also L^2 D flops for L labelled rows.
+Source: Bae, Oliveira & Sutherland 2025, "Uncertainty herding: one active learning method for all label
+budgets" (UHerding).
+Deviations: h is fixed at 1 unless asked for; the radius of the published rule, the smallest distance between
+labelled rows, shrinks as labels come (docs/strategies.md compares the two rules). The temperature maximises
+the likelihood of held-out labels in place of minimising their calibration error. Coverage is measured on
+`evaluation` random candidates where there are more.
+Cost: that of `maxherding`, and the head's predictions for M rows; radius=published also L^2 D flops.
 Passes: 1.
+
+Options:
+    radius: rule for the radius of the kernel; fixed takes `h`, published the smallest distance between two
+        labelled rows.
+    h: radius of the kernel; with radius=published it serves while no two labelled rows differ.
+    evaluation: number of random candidates that coverage is measured on; auto takes all of 20,000 rows, with
+        300 labelled rows or more all of 50,000, else as many as cost the same, at least 5,000.
 """
 
 from __future__ import annotations
@@ -29,12 +38,17 @@ from alcli.strategies.margin import margin
 
 @batch(needs=["features", "labelled", "log_probs"])
 def uherding(
-    view: View, k: int, *, rng: np.random.Generator, radius: Literal["fixed", "published"] = "fixed", h: Annotated[float, kernel_radius] = 1.0,
+    view: View,
+    k: int,
+    *,
+    rng: np.random.Generator,
+    radius: Literal["fixed", "published"] = "fixed",
+    h: Annotated[float, kernel_radius] = 1.0,
     evaluation: AutoOrCount = "auto",
 ) -> Selection:
-    """Scores: the gain in weighted coverage, between 0 and 1. h: the radius, and that of radius=published while no two labelled rows differ.
+    """Pick k rows greedily. Scores: the gain in weighted coverage, between 0 and 1.
 
-    Draws only where there are more candidates than `evaluation`.
+    Random numbers are drawn only where there are more candidates than `evaluation`.
     """
     kernel_radius(h=h)
     count_or("auto", evaluation=evaluation)

@@ -1,10 +1,32 @@
-"""Rows that a discriminator is surest are not labelled, from codes of an autoencoder that learns to deceive it.
+"""Rows that a discriminator is surest are not labelled yet.
 
-Needs torch. The method encodes images; on frozen features it is a roundabout way to tell labelled rows from the others, and is here to
-compare with; `discriminative` does so directly.
-Source: Sinha, Ebrahimi & Darrell 2019, "Variational adversarial active learning"; training in strategies/vaal.py.
-Cost: 24 B (D H + 2 H Z) flops a step, 100 steps of B = 64 rows a side; then 2 (D H + H Z) flops a row. Memory: the rows.
+The discriminator looks at codes of an autoencoder that learns to deceive it. Needs torch. The published
+method encodes images; on frozen features it is a roundabout way to tell labelled rows from the others, and is
+here to compare with. `discriminative` tells them apart directly.
+
+The encoder maps features to the mean and the log variance of a code; the decoder maps a code back. Each step
+takes two mini-batches, one of labelled and one of unlabelled rows. The autoencoder descends on the squared
+error of the rebuilt features, the divergence of codes from a standard normal, and the loss of the
+discriminator if all codes were called labelled. Then the discriminator descends on telling the two sides
+apart. Features are centred and divided by one scale.
+
+Source: Sinha, Ebrahimi & Darrell 2019, "Variational adversarial active learning", eq. 1-4, with layers for
+vectors; the autoencoder is that of Kingma & Welling 2014. Squared errors and divergences are means over
+numbers, not sums.
+Cost: 24 B (D H + 2 H Z) flops a step for H units and codes of Z numbers, 100 steps of B = 64 rows a side,
+float32 on one core; then 2 (D H + H Z) flops a row. Memory: the rows, and the weights four times.
 Passes: 1.
+
+Options:
+    steps: number of training steps.
+    units: number of units of every hidden layer.
+    code: length of a code.
+    batch-size: number of rows of each mini-batch.
+    learning-rate: step size of Adam.
+    divergence: weight of the divergence of codes in the autoencoder's loss, where the squared error has
+        weight 1.
+    adversary: weight of deceiving the discriminator in the autoencoder's loss, where the squared error has
+        weight 1.
 """
 
 from __future__ import annotations
@@ -27,28 +49,29 @@ from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
 NOTHING = "nothing is labelled, so the discriminator has seen one side only and the order means little"
-
-
-def _positive(*, learning_rate: float) -> None:
-    if not learning_rate > 0.0:
-        raise UsageError(f"parameter 'learning-rate' must be above 0, got {learning_rate}")
-
-
 Weight = Annotated[float, partial(at_least, 0)]
 
 
 @batch(needs=["features", "labelled"], random=True)
 def vaal(
-    view: View, k: int, *, rng: np.random.Generator, steps: Count = 100, units: Count = 64, code: Count = 16, batch_size: Count = 64,
-    learning_rate: Annotated[float, _positive] = 0.001, divergence: Weight = 1.0, adversary: Weight = 1.0,
+    view: View,
+    k: int,
+    *,
+    rng: np.random.Generator,
+    steps: Count = 100,
+    units: Count = 64,
+    code: Count = 16,
+    batch_size: Count = 64,
+    learning_rate: Annotated[float, _positive] = 0.001,
+    divergence: Weight = 1.0,
+    adversary: Weight = 1.0,
 ) -> Selection:
-    """Scores: the log odds of not being labelled.
+    """Pick the k rows of largest score.
 
-    units: of every hidden layer. code: numbers of a code. divergence, adversary: weights of the autoencoder's losses beside its error.
-    Raises UnavailableError without torch.
+    Scores: the log odds of not being labelled. Raises UnavailableError without torch.
     """
     torch = require("torch")
-    how = Settings(steps, units, code, batch_size, learning_rate, divergence, adversary)
+    how = VaalSettings(steps, units, code, batch_size, learning_rate, divergence, adversary)
     X_ND, X_LD, threads = view.matrix("features"), view.labelled(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -61,22 +84,15 @@ def vaal(
     return Selection(view.rows[picks_K], scores_K=scores_N[picks_K], notes=() if view.n_labelled else (NOTHING,))
 
 
-# -- folded ------
-# An autoencoder that learns to hide which rows are labelled, and a discriminator that learns to tell: the training of vaal, by torch.
-#
-# The encoder maps features to the mean and the log variance of a code; the decoder maps a code back. Both sides of a step are mini-batches,
-# one of labelled and one of unlabelled rows. The autoencoder descends on the squared error of what it rebuilds, the divergence of codes from
-# a standard normal, and on how far the discriminator is from taking all codes for labelled; then the discriminator descends on
-# telling them. Features are centred and divided by one scale.
-# Source: Sinha, Ebrahimi & Darrell 2019, "Variational adversarial active learning", eq. 1-4, with layers for vectors; the autoencoder is that
-# of Kingma & Welling 2014. Squared errors and divergences are means over numbers, not sums.
-# Cost: 24 B (D H + 2 H Z) flops a step for mini-batches of B rows, H units and codes of Z numbers, float32, on one core. Memory: the weights
-# four times beside the rows.
+def _positive(*, learning_rate: float) -> None:
+    """Raise UsageError for a learning rate that is not above 0."""
+    if not learning_rate > 0.0:
+        raise UsageError(f"parameter 'learning-rate' must be above 0, got {learning_rate}")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to train. code: length of codes. divergence, adversary: weights beside the squared error."""
+class VaalSettings:
+    """The settings of the training: options of `vaal`."""
 
     steps: int
     units: int
@@ -88,7 +104,7 @@ class Settings:
 
 
 class Standard:
-    """Features minus their mean, divided by the root of their mean variance, in float32."""
+    """Standardised features: minus their mean, divided by the root of their mean variance, in float32."""
 
     def __init__(self, X_ND: Floats) -> None:
         self.mean_D = X_ND.mean(axis=0, dtype=np.float64)
@@ -97,17 +113,20 @@ class Standard:
         self._divisor = float(np.sqrt(variance)) or 1.0
 
     def __call__(self, X_BD: Floats) -> Float32:
-        out_BD: Float32 = ((X_BD - self.mean_D) / self._divisor).astype(np.float32)
-        return out_BD
+        return ((X_BD - self.mean_D) / self._divisor).astype(np.float32)
 
 
 class Adversary:
-    """Autoencoder and discriminator while they are trained. rng: what first weights, mini-batches and noise are drawn from."""
+    """The autoencoder and the discriminator in training.
 
-    def __init__(self, torch: ModuleType, D: int, how: Settings, rng: np.random.Generator) -> None:
+    rng: source of the first weights, the mini-batches and the noise.
+    """
+
+    def __init__(self, torch: ModuleType, D: int, how: VaalSettings, rng: np.random.Generator) -> None:
         self._torch, self._how, self._rng = torch, how, rng
         self._encoder, self._decoder, self._judge = (
-            self._layers(*sizes) for sizes in ((D, how.units, 2 * how.code), (how.code, how.units, D), (how.code, how.units, 1))
+            self._layers(*sizes)
+            for sizes in ((D, how.units, 2 * how.code), (how.code, how.units, D), (how.code, how.units, 1))
         )
         self._by_autoencoder, self._by_judge = (
             torch.optim.Adam([p for layer in layers for p in layer], lr=how.learning_rate, fused=True)
@@ -115,16 +134,18 @@ class Adversary:
         )
 
     def train(self, X_ND: Floats, X_LD: Floats, standard: Standard) -> None:
-        """All steps. Without labelled rows the other side alone takes part."""
+        """Make all steps. Without labelled rows the unlabelled side alone takes part."""
         sides = [X for X in (X_ND, X_LD) if len(X)]
-        side = self._torch.repeat_interleave(self._torch.arange(len(sides), dtype=self._torch.float32), self._how.batch_size)
+        side = self._torch.repeat_interleave(
+            self._torch.arange(len(sides), dtype=self._torch.float32), self._how.batch_size
+        )
         for _ in range(self._how.steps):
             x = self._torch.from_numpy(standard(np.concatenate([X[self._drawn(len(X))] for X in sides])))
             self._step(self._by_autoencoder, self._autoencoder_loss(x))
             self._step(self._by_judge, self._taken_for(self._encoded(x)[0].detach(), side))
 
     def labelled_logits(self, X_ND: Floats, standard: Standard) -> Float64:
-        """The log odds that the discriminator gives to a row's mean code of being labelled, [N]."""
+        """The discriminator's log odds that a row is labelled, by the mean of the row's code, [N]."""
         out_N = np.empty(len(X_ND))
         with self._torch.no_grad():
             for i in range(0, len(X_ND), BLOCK_ROWS):
@@ -143,11 +164,11 @@ class Adversary:
         )
 
     def _taken_for(self, code: Any, side: Any) -> Any:
-        """The discriminator's mean cross-entropy where rows are of these sides: 1 labelled, 0 not."""
+        """The mean cross-entropy of the discriminator for rows on the given sides: 1 labelled, 0 not."""
         return self._torch.nn.functional.binary_cross_entropy_with_logits(self._through(self._judge, code)[:, 0], side)
 
     def _encoded(self, x: Any) -> tuple[Any, Any]:
-        """(means, log variances) of codes."""
+        """Return (means, log variances) of the codes."""
         both = self._through(self._encoder, x)
         return both[:, : self._how.code], both[:, self._how.code :].clamp(-10.0, 10.0)
 
@@ -157,8 +178,13 @@ class Adversary:
         return h @ layers[-1][0].T + layers[-1][1]
 
     def _layers(self, *sizes: int) -> list[tuple[Any, Any]]:
-        drawn = [(self._rng.standard_normal((b, a), np.float32) * np.float32(np.sqrt(2.0 / a)), np.zeros(b, np.float32)) for a, b in pairwise(sizes)]
-        return [(self._torch.tensor(W, requires_grad=True), self._torch.tensor(b, requires_grad=True)) for W, b in drawn]
+        drawn = [
+            (self._rng.standard_normal((b, a), np.float32) * np.float32(np.sqrt(2.0 / a)), np.zeros(b, np.float32))
+            for a, b in pairwise(sizes)
+        ]
+        return [
+            (self._torch.tensor(W, requires_grad=True), self._torch.tensor(b, requires_grad=True)) for W, b in drawn
+        ]
 
     def _drawn(self, n: int) -> Int64:
         return self._rng.integers(n, size=self._how.batch_size)
@@ -170,5 +196,5 @@ class Adversary:
 
 
 def divergence(mean: Any, log_variance: Any) -> Any:
-    """KL of a normal with these moments from a standard one, a mean over all numbers."""
+    """The KL divergence of a normal with the given moments from a standard normal, a mean over all numbers."""
     return 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).mean()

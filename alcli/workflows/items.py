@@ -1,7 +1,7 @@
 """The items of a pool: its rows, or the groups that its rows make.
 
-A query selects items, counts items and names items by their ids. `Items` is made once, where a command opens its pool, and answers every
-question whose answer differs between rows and groups.
+A query selects items, counts items and names items by their ids. `Items` is made once, where a command opens its
+pool, and answers every question whose answer differs between rows and groups.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class Items:
         return found if self.groups is None else found | {"groups": len(self.groups)}
 
     def candidates(self, closed_rows: Array, excluded: Int64) -> Int64:
-        """The items that may be selected, ascending: a usable vector, no row in the mask `closed_rows` [N], not among the items `excluded`."""
+        """The items that may be selected, ascending: a usable vector, no row in the mask `closed_rows` [N], not among
+        the items `excluded`.
+        """
         is_left = np.zeros(len(self.ids), bool)
         is_left[self.of_rows(np.flatnonzero(~self.pool.is_bad))] = True
         is_left[self.of_rows(np.flatnonzero(closed_rows))] = False
@@ -76,19 +78,25 @@ class Items:
         if self.groups is None:
             return
         makes = counted(self.pool.n, "row makes", "rows make")
-        note(f"{makes} {counted(len(self.groups), 'group')} by column '{printable(self.groups.column)}', which are the items")
+        groups = counted(len(self.groups), "group")
+        note(f"{makes} {groups} by column '{printable(self.groups.column)}', which are the items")
         is_open_N = ~self.pool.is_bad & ~self.pool.is_test
         is_open_N[labelled] = False
         partly = np.intersect1d(self.of_rows(labelled), self.groups.of_N[is_open_N])
         if len(partly):
-            one, several = "group of which only some rows are labelled was", "groups of which only some rows are labelled were"
+            one, several = (
+                "group of which only some rows are labelled was",
+                "groups of which only some rows are labelled were",
+            )
             note(f"{counted(len(partly), one, several)} left out")
 
     def check_options(self, options: Iterable[str]) -> None:
         """Raise UsageError for an option about groups where rows make none."""
         given = sorted(GROUP_OPTIONS.intersection(option.rpartition(".")[2] for option in options))
         if given and self.groups is None:
-            raise UsageError(f"-p {given[0]} is about groups, {self.pool.name} has none", hint="name their column with --group-col")
+            raise UsageError(
+                f"-p {given[0]} is about groups, {self.pool.name} has none", hint="name their column with --group-col"
+            )
 
     def refuse_groups(self, why: str) -> None:
         """Raise UsageError where rows make groups. why: the beginning of the message, why each item must be a row."""
@@ -124,8 +132,8 @@ class Items:
     def costs(self, column: str) -> Float64:
         """The cost of each item from a column of the pool, float64 [n items]; a group costs the sum of its rows.
 
-        Rows without a usable vector cost nothing. Raises DataError for a column that is missing or holds no numbers, and for a usable row
-        whose cost is null, not positive or not finite.
+        Rows without a usable vector cost nothing. Raises DataError for a column that is missing or holds no numbers,
+        and for a usable row whose cost is null, not positive or not finite.
         """
         pool, values = self.pool, self.pool.column(column)
         if values is None:

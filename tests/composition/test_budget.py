@@ -58,7 +58,7 @@ def test_the_batch_is_one_that_the_budget_buys_as_a_whole(name):
     whole = COSTS[chosen.rows_K[: max(sizes)]].sum()
     assert 0.7 * 40.0 <= whole <= 40.0
     added = len(chosen.rows_K) - max(sizes)
-    assert (f"items added to a batch of {max(sizes)} for what it left of the budget: {added}" in chosen.notes) == (added > 0)
+    assert (f"items added to a batch of {max(sizes)} with the rest of the budget: {added}" in chosen.notes) == (added > 0)
 
 
 def test_parts_of_a_mix_keep_their_shares_where_a_dear_batch_has_to_shrink():

@@ -132,7 +132,7 @@ def test_a_mix_is_its_parts_one_after_another():
     left = np.setdiff1d(np.arange(N), np.append(LABELLED, first.rows_K))
     second = select(plugins.strategy("coreset"), view(candidates=left), 4, seed=3, options={})
     assert chosen.rows_K.tolist() == [*first.rows_K.tolist(), *second.rows_K.tolist()]
-    assert chosen.notes == ("6 by margin, 4 by coreset; scores compare within a part",)
+    assert chosen.notes == ("6 by margin, 4 by coreset; scores can be compared only within a part",)
 
 
 def test_a_mix_needs_what_its_parts_need_and_knows_their_options():
@@ -262,15 +262,15 @@ def test_a_mix_keeps_weights_where_every_part_gives_them():
     left = np.setdiff1d(np.arange(N), np.append(LABELLED, first.rows_K))
     second = select(plugins.strategy("acs-fw"), view(candidates=left), 4, seed=3, options={})
     assert mix.weights_K.tolist() == [*first.weights_K.tolist(), *second.weights_K.tolist()]
-    assert mix.notes[-1] == "6 by sparse-greedy, 4 by acs-fw; scores and weights compare within a part"
+    assert mix.notes[-1] == "6 by sparse-greedy, 4 by acs-fw; scores and weights can be compared only within a part"
 
 
 @pytest.mark.parametrize("name", ["sparse-greedy:0.6,random:0.4", "random:0.4,sparse-greedy:0.6"])
 def test_a_mix_without_weights_for_every_row_has_none_and_says_so(name):
     mix = weighted(name)
     assert mix.weights_K is None
-    assert "weights of sparse-greedy are left out: the rest of the batch has none" in mix.notes
-    assert mix.notes[-1].endswith("; scores compare within a part")
+    assert "weights of sparse-greedy are left out: the rest of the batch has no weights" in mix.notes
+    assert mix.notes[-1].endswith("; scores can be compared only within a part")
 
 
 def test_a_part_that_found_nothing_left_takes_no_weights_away():
@@ -295,4 +295,4 @@ def test_weights_follow_their_rows_when_classes_are_taken_in_turn():
         mine = classes[chosen.rows_K] == c
         assert chosen.weights_K[mine].tolist() == own.weights_K.tolist()
         assert chosen.record[f"class-{c}.alpha"] == own.record["alpha"]
-    assert "scores and weights compare within a class" in chosen.notes[-1]
+    assert "scores and weights can be compared only within a class" in chosen.notes[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,21 @@ def test_docstring_says_source_cost_and_passes(strategy):
     assert len(summary.line) > 20
     assert all(summary.sections.get(section) for section in ("Source", "Cost", "Passes"))
     assert strategy.run.__doc__
+
+
+def test_the_summary_fits_a_line_of_the_list_and_is_its_own(strategy):
+    lines = [plugins.summary("strategies", name).line for name in NAMES]
+    line = plugins.summary("strategies", strategy.run.__name__.replace("_", "-")).line
+    assert len(line) <= 62
+    assert line.isascii()
+    assert lines.count(line) == 1
+
+
+def test_the_docstring_explains_each_option_of_the_signature_and_no_other(strategy):
+    doc = inspect.getdoc(inspect.getmodule(strategy.run))
+    section = doc.partition("\nOptions:\n")[2]
+    explained = re.findall(r"^    ([a-z-]+): .{10,}", section, flags=re.MULTILINE)
+    assert explained == list(plugins.options_of(strategy.run))
 
 
 def test_a_test_file_of_the_same_name_exists(strategy):

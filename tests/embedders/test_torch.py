@@ -93,7 +93,7 @@ def test_a_layer_inside_a_branch_of_torchscript_is_refused_with_a_way_out(tmp_pa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.script(Branch()).save(tmp_path / "branch.ts")
-    with pytest.raises(UsageError, match=r"straight line.*torch\.export"):
+    with pytest.raises(UsageError, match=r"outside loops and branches.*torch\.export"):
         open_torch(str(tmp_path / "branch.ts"), Request("array", "inner"))
 
 

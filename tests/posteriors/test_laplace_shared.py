@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from alcli.arrays import with_bias
 from alcli.errors import DataError
-from alcli.numerics import updates
 from alcli.numerics.last_layer.precision import PENDING_ROWS
 from alcli.numerics.last_layer.softmax_map import fit_map, rotate
 from alcli.numerics.logistic import log_softmax, one_hot, softmax
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_shared import LaplaceShared
+from tests.posteriors.other_forms import absorb_into_pool, dual_update
 
 D, C, PRIOR = 5, 4, 0.7
 
@@ -94,7 +94,7 @@ def test_the_dual_form_equals_the_sequential_recursion(gamma):
     _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.3)
     got, _ = post.update(W, new, gamma=gamma)
     X, S = new.phi_LD1, post.covariance
-    dual = updates.dual_update(X @ S @ X.T, X @ W.T, new.targets_LC, gamma=gamma, curvature=0.3, mean=softmax)
+    dual = dual_update(X @ S @ X.T, X @ W.T, new.targets_LC, gamma=gamma, curvature=0.3, mean=softmax)
     np.testing.assert_allclose(W + dual.coefficients_MC.T @ X @ S, got, atol=1e-12)
     held_out = with_bias(np.random.default_rng(5).normal(size=(9, D)))
     np.testing.assert_allclose(held_out @ W.T + dual.shift(held_out @ S @ X.T), held_out @ got.T, atol=1e-12)
@@ -148,7 +148,7 @@ def test_pool_bookkeeping_equals_recomputation_and_variances_never_grow():
         phi = row.phi_LD1[0]
         t, before = post.covariance @ phi, variances.copy()
         step = 1.5 * (row.targets_LC[0] - softmax((W @ phi)[None])[0])
-        updates.absorb_into_pool(logits, variances, pool @ t, float(phi @ t), step, 0.4)
+        absorb_into_pool(logits, variances, pool @ t, float(phi @ t), step, 0.4)
         W, post = post.update(W, row, gamma=1.5)
         np.testing.assert_allclose(logits, pool @ W.T, atol=1e-12)
         np.testing.assert_allclose(variances, post.variance(W, pool)[:, 0], atol=1e-12)

@@ -98,11 +98,11 @@ def test_a_contradiction_within_a_file(alcli):
 
 
 def test_concat_of_ragged_groups(alcli):
-    alcli(*ASK, "-p", "embed=concat", "-l", "items.csv").refused(65, "rows, group 'g", "embed=concat puts the features of a group side by side, and needs equally many")
+    alcli(*ASK, "-p", "embed=concat", "-l", "items.csv").refused(65, "rows, group 'g", "embed=concat puts the features of a group side by side, so all groups need equally many rows")
 
 
 @pytest.mark.parametrize(("more", "words"), [
-    (("-s", "badge", "-p", "embed=concat"), "the head takes those of one row"),
+    (("-s", "badge", "-p", "embed=concat"), "the head takes the features of one row"),
     (("-s", "margin", "-p", "aggregate=median"), "must be one of mean, max, sum, got 'median'"),
     (("-s", "coreset", "-p", "aggregate=max"), "has no parameter 'aggregate'"),
     (("-s", "margin", "-p", "embed=mean"), "has no parameter 'embed'"),

@@ -17,7 +17,8 @@ TREES = {str(p.relative_to(PACKAGE)): ast.parse(p.read_text()) for p in sorted(P
 RUN_CODE = {"eval", "exec", "compile", "__import__"}
 UNPICKLE = {"pickle", "cPickle", "_pickle", "cloudpickle", "shelve", "marshal", "dill", "joblib", "yaml", "xmlrpc"}
 NETWORK = {"socket", "requests", "httpx", "aiohttp", "ftplib", "smtplib", "telnetlib", "urllib3"}
-# Code is looked up by a name for plugins, which are files of the package, for what the user types after -m python:, and for optional libraries.
+# Code is looked up by a name for plugins, which are files of the package, for code that the user names (extensions.py, -m python:), and for
+# optional libraries.
 LOOK_UP = {"plugins.py", "embedders/python.py", "embedders/_contract.py"}
 
 

@@ -173,7 +173,7 @@ def test_concat_is_the_plain_strategy_on_longer_features(name):
 def test_concat_wants_groups_of_one_size():
     with pytest.raises(DataError, match=r"group 'g\d+' has \d+ rows, group 'g\d+' \d+; embed=concat.*embed=mean"):
         select(load("coreset"), grouped(), 3, seed=0, options={"embed": "concat"})
-    with pytest.raises(UsageError, match=r"embed=concat puts .* side by side, and the head takes those of one row"):
+    with pytest.raises(UsageError, match=r"embed=concat puts .* side by side, and the head takes the features of one row"):
         plugins.parse_options(load("badge").declared, {"embed": "concat"}, "badge")
     assert plugins.parse_options(load("badge").declared, {"embed": "mean"}, "badge") == {"embed": "mean"}
 

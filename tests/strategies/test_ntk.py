@@ -261,7 +261,7 @@ def test_changes_of_all_candidates_are_looked_at_where_they_are_short(monkeypatc
 
 
 def test_a_coupled_kernel_of_too_many_rows_is_refused(monkeypatch):
-    monkeypatch.setattr("alcli.numerics.tangent.problem.MOST_COUPLED", 7 * (7 + 53) * 9 - 1)
+    monkeypatch.setattr("alcli.numerics.tangent.regression.MOST_COUPLED", 7 * (7 + 53) * 9 - 1)
     with pytest.raises(DataError, match=r"too large for 7 labelled rows, 53 candidates and 3 classes .* use kernel=sum-of-logits"):
         chosen(kernel="empirical", head=Hidden())
     assert len(chosen(kernel="empirical").rows_K) == 5

@@ -10,13 +10,13 @@ from alcli.errors import UnavailableError, UsageError
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import vaal
-from alcli.strategies.vaal import Adversary, Settings, Standard, divergence
+from alcli.strategies.vaal import Adversary, Standard, VaalSettings, divergence
 from tests.helpers import view_of
 
 torch = pytest.importorskip("torch")
 
 STRATEGY = strategy_of(vaal)
-HOW = Settings(1, 6, 3, 16, 1e-3, 1.0, 1.0)
+HOW = VaalSettings(1, 6, 3, 16, 1e-3, 1.0, 1.0)
 
 
 def chosen(X, k, options=None, seed=0, **view):
@@ -55,7 +55,7 @@ def test_the_autoencoder_learns_to_rebuild_and_the_two_pull_at_the_codes_against
     standard, x = Standard(X), torch.from_numpy(Standard(X)(X))
 
     def error(steps, adversary):
-        one = Adversary(torch, 6, Settings(steps, 32, 4, 64, 3e-3, 0.01, adversary), np.random.default_rng(1))
+        one = Adversary(torch, 6, VaalSettings(steps, 32, 4, 64, 3e-3, 0.01, adversary), np.random.default_rng(1))
         one.train(X[:100], X[100:], standard)
         return float(((one._through(one._decoder, one._encoded(x)[0]) - x) ** 2).mean().detach())
 
@@ -69,7 +69,7 @@ def test_the_autoencoder_learns_to_rebuild_and_the_two_pull_at_the_codes_against
 def test_the_autoencoder_makes_all_codes_look_labelled():
     X = np.random.default_rng(0).normal(size=(100, 4))
     standard = Standard(X)
-    one, x = Adversary(torch, 4, Settings(1, 6, 3, 16, 1e-2, 0.0, 10.0), np.random.default_rng(1)), torch.from_numpy(standard(X))
+    one, x = Adversary(torch, 4, VaalSettings(1, 6, 3, 16, 1e-2, 0.0, 10.0), np.random.default_rng(1)), torch.from_numpy(standard(X))
     before = one.labelled_logits(X, standard).mean()
     for _ in range(20):
         one._step(one._by_autoencoder, one._autoencoder_loss(x))

@@ -1,8 +1,9 @@
-"""Inner products with one row at a time, computed for the rows that are likely to be asked for next at once.
+"""Columns of a Gram matrix, computed ahead of time for the rows that a greedy choice will probably ask for next.
 
-A greedy choice asks for one column of the Gram matrix after another, and a product with 32 columns costs about as much as six with
-one. A wrong guess costs nothing but the column: the answer is the exact one.
-Cost: one product of 2 N D 32 flops for each miss; memory 32 N numbers.
+A greedy choice asks for one column of the Gram matrix after another, and a product with 32 columns costs about as
+much as six products with one column. A wrong guess only wastes the column; the result is exact in any case.
+Letters: M columns that are kept.
+Cost: one product of 2 N D 32 flops for each row that was not guessed; memory 32 N numbers.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from alcli.numerics.rows import Rows
 WIDTH = 32
 
 
-class Columns:
-    """Columns of the Gram matrix of `rows`, 32 of them kept."""
+class GramColumns:
+    """A cache of 32 columns of the Gram matrix of `rows`."""
 
     def __init__(self, rows: Rows, spread: Spread) -> None:
         self._rows, self._spread = rows, spread
@@ -27,7 +28,10 @@ class Columns:
         self._inner_NM: Array = np.empty((0, 0))
 
     def of(self, i: int, guess: Callable[[], Int64]) -> Array:
-        """Inner products of all rows with row i, [N]. guess: names rows that may be asked for next; it is called after a miss."""
+        """Return the inner products of all rows with row i, [N].
+
+        guess: returns the rows that will probably be asked for next. It is called when row i is not in the cache.
+        """
         if i not in self._place:
             index = batch_of(i, guess())
             self._inner_NM = self._rows.inner_with(self._rows, index, self._spread)
@@ -36,11 +40,14 @@ class Columns:
 
 
 def batch_of(i: int, others: Int64) -> Int64:
-    """Row i and the first others, WIDTH in all; row i again where there are too few, for a product of always the same width."""
+    """Return WIDTH row numbers: the first of `others`, then row i.
+
+    Row i is repeated where there are too few others, so that every product has the same width.
+    """
     others = others[others != i][: WIDTH - 1]
     return np.concatenate([others, np.full(WIDTH - len(others), i)])
 
 
 def largest(values_N: Float64) -> Int64:
-    """The rows of the WIDTH largest values, in any order; all rows where there are no more."""
+    """Find the rows of the WIDTH largest values, in any order; all rows if there are no more than WIDTH."""
     return np.argpartition(-values_N, WIDTH)[:WIDTH] if len(values_N) > WIDTH else np.arange(len(values_N))

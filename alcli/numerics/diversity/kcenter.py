@@ -1,7 +1,13 @@
 """Greedy k-centre: each pick is the row farthest from all centres so far.
 
-Source: Gonzalez 1985, "Clustering to minimize the maximum intercluster distance"; the batch form of Sener & Savarese 2018, Alg. 1.
-Cost: at most 2 (L + k) N D flops and O(32 N) memory; in practice a fraction of k passes, see `numerics/diversity/columns.py`.
+`CentreDistances` keeps the distances to the nearest centre between picks, for a set of centres that grows one at a
+time.
+
+Source: Gonzalez 1985, "Clustering to minimize the maximum intercluster distance"; the batch form of Sener & Savarese
+2018, Alg. 1.
+Cost: k_center at most 2 (L + k) N D flops and O(32 N) memory. Usually the picks take far fewer than k passes over
+the rows, see `numerics/diversity/columns.py`. CentreDistances 2 N D flops for each centre, the centres known at the
+start in products of 32; O(N) memory beside the rows.
 """
 
 from __future__ import annotations
@@ -12,17 +18,24 @@ import numpy as np
 
 from alcli.arrays import Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
-from alcli.numerics.diversity.columns import WIDTH, Columns, largest
+from alcli.numerics.diversity.columns import WIDTH, GramColumns, largest
 from alcli.numerics.rows import Rows, feature_rows, sq_distances
 
-_ROUNDINGS = 64  # of the kernel, in units of its precision: more than two ways to sum D products differ by
-def k_center(rows: Rows, k: int, centres: Rows | None = None, *, start_N: Float64 | None = None) -> tuple[Int64, Float64]:
-    """Pick k <= N rows. Without centres the first is the row of largest norm; ties go to the lowest row.
+# In machine epsilons: an upper bound on the difference between two orders of summing D products.
+_ROUNDINGS = 64
 
-    start_N: squared distances, in units of the rows' scale, to centres that are no rows; with `rows.sq_norms` the point 0 is one. Once
-    every row coincides with a centre, the rest then come by norm, largest first.
 
-    Returns picks int64 [k] and, for each, its distance to the nearest centre when it was picked (the first: its norm).
+def k_center(
+    rows: Rows, k: int, centres: Rows | None = None, *, start_N: Float64 | None = None
+) -> tuple[Int64, Float64]:
+    """Pick k <= N rows, each the farthest from all centres so far. Ties go to the lowest row.
+
+    Without centres and `start_N` the first pick is the row of largest norm.
+    start_N: squared distances, in the scale of `rows`, to centres that are not rows; `rows.sq_norms` makes the origin a
+    centre. With `start_N`, once every row coincides with a centre, the remaining picks come by norm, largest first.
+
+    Returns the picks int64 [k] and, for each, its distance to the nearest centre when it was picked, float64 [k]. The
+    distance of a first pick without centres is its norm.
     """
     picks, distances = np.empty(k, np.int64), np.empty(k)
     with workers() as spread:
@@ -33,7 +46,7 @@ def k_center(rows: Rows, k: int, centres: Rows | None = None, *, start_N: Float6
             nearest = seen = start_N.copy()
         else:
             nearest, seen = np.full(rows.n, np.inf), rows.sq_norms
-        columns = Columns(rows, spread)
+        columns = GramColumns(rows, spread)
         for t in range(k):
             i = int(seen.argmax())
             if start_N is not None and seen[i] == 0.0:
@@ -50,13 +63,17 @@ def k_center(rows: Rows, k: int, centres: Rows | None = None, *, start_N: Float6
 
 
 def free_by_norm(rows: Rows, picks: Int64) -> Int64:
-    """The rows that were not picked, largest norm first; ties go to the lowest."""
+    """Order the rows that were not picked by norm, largest first; ties go to the lowest row."""
     free = np.setdiff1d(np.arange(rows.n), picks)
     return free[np.argsort(-rows.sq_norms[free], kind="stable")]
 
 
 def nearest_centre(rows: Rows, centres: Rows, spread: Spread, labels_N: Int64 | None = None) -> Float64:
-    """Squared distance of every row to the nearest centre. labels_N: where given, the lowest such centre is written to it (0 for copies)."""
+    """Compute the squared distance of every row to the nearest centre, float64 [N], 0 for a row that equals a centre.
+
+    labels_N: if given, the lowest nearest centre of every row is written into it. A row that equals a centre keeps its
+    label.
+    """
     nearest = np.where(np.isin(rows.marks, centres.marks), 0.0, np.inf)
     for start in range(0, centres.n, WIDTH):
         index = np.arange(start, min(start + WIDTH, centres.n))
@@ -69,15 +86,11 @@ def nearest_centre(rows: Rows, centres: Rows, spread: Spread, labels_N: Int64 | 
     return nearest
 
 
-# -- folded ------
-# Distances of many rows to the nearest of a set of centres that grows one at a time.
-#
-# Source: the inner loop of Gonzalez 1985, "Clustering to minimize the maximum intercluster distance", kept between picks.
-# Cost: 2 N D flops for each centre, those known at the start in products of 32; O(N) memory beside the rows.
-
-
 class CentreDistances:
-    """Distance of each row of X_ND to the nearest of the centres C_LD and those added since; its norm while there are none."""
+    """The distance of each row of X_ND to the nearest centre: a row of C_LD or a centre that was added since.
+
+    While there are no centres, the distance of a row is its norm.
+    """
 
     def __init__(self, X_ND: Floats, C_LD: Floats) -> None:
         self._rows, centres = feature_rows(X_ND, C_LD)
@@ -88,26 +101,29 @@ class CentreDistances:
                 self._sq_N = nearest_centre(self._rows, centres, spread)
 
     def of(self, rows: Int64 | slice) -> Float64:
-        """The distances of some of the rows, float64."""
+        """Return the distances of the given rows, float64."""
         sq_N = self._rows.sq_norms if self._sq_N is None else self._sq_N
         return np.sqrt(sq_N[rows]) * self._rows.scale
 
     def error(self, distance: float) -> float:
-        """How much smaller than `distance` a distance may be that another kernel would call as large."""
+        """Bound the rounding of `distance`: a distance smaller by less than this may be as large by another kernel."""
         epsilon = float(np.finfo(self._rows.factors[0].F_ND.dtype).eps)
         noise = _ROUNDINGS * epsilon * self._largest
         scaled = distance / self._rows.scale
         return (scaled - math.sqrt(max(scaled * scaled - noise, 0.0))) * self._rows.scale
 
     def add_row(self, i: int) -> None:
-        """Row i becomes a centre: one GEMV pass. Its copies are then at exactly 0."""
+        """Make row i a centre: one GEMV pass. The distance of row i and of its copies is then exactly 0."""
         rows = self._rows
         with workers() as spread:
             inner_N = rows.inner(i, spread)
         self._lower(sq_distances(rows.sq_norms, inner_N, rows.sq_norms[i], float(inner_N[i])))
 
     def add(self, x_D: Floats) -> None:
-        """A centre that is none of the rows: differences in float64, about ten times the cost of a row."""
+        """Add a centre x_D that is not a row.
+
+        Differences are taken in float64: about ten times the cost of `add_row`.
+        """
         factor = self._rows.factors[0]
         centre_D = np.ldexp(x_D.astype(np.float64), -factor.exponent)
         self._largest = max(self._largest, float(centre_D @ centre_D))
@@ -121,5 +137,5 @@ class CentreDistances:
 
 
 def centre_distances(X_ND: Floats, C_LD: Floats) -> Float64:
-    """Distance of each row of X_ND to the nearest row of C_LD, float64 [N]; its norm when C_LD is empty."""
+    """Compute the distance of each row of X_ND to the nearest row of C_LD, float64 [N]; its norm when C_LD is empty."""
     return CentreDistances(X_ND, C_LD).of(slice(None))

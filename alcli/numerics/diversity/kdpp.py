@@ -1,10 +1,16 @@
 """Exact draws of k rows with probability proportional to the determinant of their Gram matrix: a k-DPP.
 
-Source: Kulesza & Taskar 2012, "Determinantal point processes for machine learning", section 5.2 (choice of eigenvectors by elementary
-symmetric polynomials, here of logarithms) and 3.3.3 (the dual form, where the rows are shorter than there are many). Rows are then
-drawn one by one from the projection on the chosen eigenvectors, whose conditional probabilities a Cholesky factorisation follows.
-Cost: r^3 flops for the eigenvectors, r = min(N, numbers of a row) <= 4096, O(r k) for their choice, N r^2 or N^2 D for the matrix, and
-N k^2 for the draws, 16 of which share a pass. Memory: N k + r^2 numbers, float64; rows are written out one block at a time.
+First k eigenvectors of the Gram matrix are chosen, by elementary symmetric polynomials of the eigenvalues, here in
+logarithms. Then k rows are drawn one by one from the projection on the chosen eigenvectors. A Cholesky factorisation
+updates the conditional probabilities of the rows. The dual form (the covariance in place of the Gram matrix) is used
+where a row has fewer numbers than there are rows.
+
+Letters: R positive eigenvalues, K chosen eigenvectors, M candidates of a round.
+Source: Kulesza & Taskar 2012, "Determinantal point processes for machine learning", section 5.2 (choice of the
+eigenvectors) and 3.3.3 (dual form).
+Cost: r^3 flops for the eigenvectors, r = min(N, numbers in a row) <= 4096; O(r k) for their choice; N r^2 or N^2 D for
+the matrix; N k^2 for the draws, 16 of which share a pass. Memory: N k + r^2 numbers, float64; rows are written out one
+block at a time.
 """
 
 from __future__ import annotations
@@ -24,14 +30,18 @@ _CANDIDATES = 16
 
 
 def k_dpp(rows: Rows, k: int, rng: np.random.Generator) -> tuple[Int64, Float64, int]:
-    """Draw k <= N rows. Returns picks int64 [k], the probability that each had in its draw, and the rank of the rows.
+    """Draw k <= N rows.
 
-    Where the rank is below k, all its directions are used, and the rest are free rows with equal chance. Raises DataError where
-    there are more than 4096 rows of more than 4096 numbers: the eigenvectors are then out of reach.
+    Returns picks int64 [k], the probability of each in its draw float64 [k], and the rank of the rows.
+    If the rank is below k, all eigenvectors are chosen, and the remaining picks are drawn uniformly from the free rows.
+    Raises DataError if there are more than 4096 rows of more than 4096 numbers, because the eigenvectors would cost too
+    much.
     """
     if min(rows.width, rows.n) > MOST:
-        raise DataError(f"an exact k-DPP of {rows.n:,} rows is out of reach: it takes at most {MOST:,}, or as many numbers a row",
-                        hint=f"draw from fewer rows with --candidates {MOST}, or choose another way")
+        raise DataError(
+            f"an exact k-DPP of {rows.n:,} rows is out of reach: it takes at most {MOST:,}, or as many numbers a row",
+            hint=f"draw from fewer rows with --candidates {MOST}, or choose another way",
+        )
     with workers() as spread:
         values_R, V_NR = _spectrum(rows, k, rng, spread)
         picks, probabilities = _projection_draws(V_NR, rng, spread)
@@ -42,7 +52,10 @@ def k_dpp(rows: Rows, k: int, rng: np.random.Generator) -> tuple[Int64, Float64,
 
 
 def choose_eigenvectors(values_R: Float64, k: int, rng: np.random.Generator) -> Array:
-    """A mask of k <= R of the eigenvalues, all positive, drawn with probability proportional to the product of those chosen."""
+    """Draw k <= R of the eigenvalues with probability proportional to their product. All eigenvalues must be positive.
+
+    Returns a boolean mask [R].
+    """
     logs_R = np.log(values_R)
     sums_RK = log_elementary_symmetric(logs_R, k)
     is_chosen, left = np.zeros(len(values_R), bool), k
@@ -55,7 +68,10 @@ def choose_eigenvectors(values_R: Float64, k: int, rng: np.random.Generator) -> 
 
 
 def log_elementary_symmetric(logs_R: Float64, k: int) -> Float64:
-    """log of the elementary symmetric polynomials of degrees 0..k in the first 0..R of exp(logs_R), [R + 1, k + 1]."""
+    """Compute the log of the elementary symmetric polynomials of exp(logs_R), [R + 1, k + 1].
+
+    Entry [r, j] is the polynomial of degree j in the first r numbers.
+    """
     sums_RK = np.full((len(logs_R) + 1, k + 1), -np.inf)
     sums_RK[:, 0] = 0.0
     for r, log in enumerate(logs_R):
@@ -64,7 +80,7 @@ def log_elementary_symmetric(logs_R: Float64, k: int) -> Float64:
 
 
 def _spectrum(rows: Rows, k: int, rng: np.random.Generator, spread: Spread) -> tuple[Float64, Float64]:
-    """All positive eigenvalues [R], and the orthonormal eigenvectors in row space of min(k, R) that are drawn, [N, min(k, R)]."""
+    """Compute all positive eigenvalues, [R], and draw min(k, R) of their orthonormal eigenvectors, [N, min(k, R)]."""
     dual = rows.width < rows.n
     gram = _covariance(rows) if dual else _gram(rows, spread)
     precision = np.finfo(np.float64 if dual else gram.dtype).eps
@@ -82,6 +98,7 @@ def _spectrum(rows: Rows, k: int, rng: np.random.Generator, spread: Spread) -> t
 
 
 def _covariance(rows: Rows) -> Float64:
+    """Sum E^T E over blocks E of rows written out: the matrix of the dual form, [R, R] for R numbers in a row."""
     out = np.zeros((int(rows.width), int(rows.width)))
     for a in range(0, rows.n, BLOCK_ROWS):
         E_BR = rows.written_out(a, min(a + BLOCK_ROWS, rows.n))
@@ -90,19 +107,21 @@ def _covariance(rows: Rows) -> Float64:
 
 
 def _gram(rows: Rows, spread: Spread) -> Array:
-    """All inner products in the dtype of the rows, made symmetric."""
+    """Compute all inner products in the dtype of the rows, and make the matrix exactly symmetric."""
     step = 8 * WIDTH
     parts = [rows.inner_with(rows, np.arange(i, min(i + step, rows.n)), spread) for i in range(0, rows.n, step)]
     gram_NN = np.concatenate(parts, axis=1)
-    out: Array = (gram_NN + gram_NN.T) / 2
-    return out
+    return (gram_NN + gram_NN.T) / 2
 
 
 def _projection_draws(V_NK: Float64, rng: np.random.Generator, spread: Spread) -> tuple[Int64, Float64]:
-    """One row for each of the orthonormal columns: the DPP whose kernel is V V'. Cost N K^2 flops.
+    """Draw one row for each of the K orthonormal columns of V: the DPP with kernel V V^T. Cost: N K^2 flops.
 
-    A row's chance is its squared distance to the span of the earlier picks. As in `kmeanspp`, candidates come from the chances at the
-    start of a round and are accepted with probability (chance now) / (then): the same law, and V is read once a round.
+    The probability of a row is proportional to its squared distance to the span of the earlier picks. As in
+    `kmeanspp`, candidates are drawn by the distances at the start of a round, and accepted with probability
+    (squared distance now) / (squared distance at the start). This is rejection sampling from the same distribution,
+    and V is read once a round.
+    Returns the picks and the probability of each in its draw.
     """
     K = V_NK.shape[1]
     Q_KK, left_N = np.zeros((K, K)), np.vecdot(V_NK, V_NK)
@@ -130,7 +149,7 @@ def _projection_draws(V_NK: Float64, rng: np.random.Generator, spread: Spread) -
 
 
 def _product(V_NK: Float64, W_MK: Float64, spread: Spread) -> Float64:
-    """V W' by blocks of rows."""
+    """Compute V W^T by blocks of rows."""
     out_NM = np.empty((len(V_NK), len(W_MK)))
 
     def work(first: int, last: int) -> None:

@@ -1,7 +1,10 @@
 """Lloyd's k-means with a k-means++ start.
 
-Source: Lloyd 1982; Arthur & Vassilvitskii 2007 for the start. An empty cluster is moved to the row that is farthest from its centre.
-Cost: 2 N D K flops per iteration (float32 products, float64 sums) and O(N + K D) memory beside the rows.
+K is the number of clusters. An empty cluster is moved to the row that is farthest from its centre.
+
+Source: Lloyd 1982; Arthur & Vassilvitskii 2007 for the start.
+Cost: 2 N D K flops per iteration (products in the dtype of the rows, float64 sums) and O(N + K D) memory beside the
+rows.
 """
 
 from __future__ import annotations
@@ -23,7 +26,11 @@ _START_ROWS, _START_ROWS_A_CLUSTER = 2 * BLOCK_ROWS, 16
 
 @dataclass(frozen=True)
 class Clusters:
-    """labels_N: int64 cluster of every row. centres_KD: float64 means. inertia: sum of squared distances to them, float64."""
+    """A clustering of N rows.
+
+    labels_N: the cluster of every row, int64. centres_KD: the means of the clusters, float64.
+    inertia: the sum of the squared distances of the rows to their centres.
+    """
 
     labels_N: Int64
     centres_KD: Float64
@@ -31,12 +38,20 @@ class Clusters:
 
 
 def k_means(
-    X_ND: Floats, k: int, rng: np.random.Generator, *, iterations: int = 20, tolerance: float = 1e-3, greedy: bool = False
+    X_ND: Floats,
+    k: int,
+    rng: np.random.Generator,
+    *,
+    iterations: int = 20,
+    tolerance: float = 1e-3,
+    greedy: bool = False,
 ) -> Clusters:
-    """Cluster into k <= N clusters. Stops when the inertia falls by less than `tolerance` of itself.
+    """Divide the rows into k <= N clusters.
 
-    greedy: start at centres that are each the best of several draws, for an inertia lower by some per cent; with many rows, at those of
-    a random part of them, so that it costs about an iteration more. The answer depends on the rows, their order and `rng`, not on the number of threads.
+    Stops when an iteration lowers the inertia by at most `tolerance` of itself.
+    greedy: choose each initial centre as the best of several draws, which lowers the final inertia by some per
+    cent. With many rows the initial centres come from a random part of the rows, so that the choice costs about one
+    iteration. The result depends on the rows, their order and `rng`, not on the number of threads.
     """
     rows = Rows(Factor(X_ND))
     F_ND = rows.factors[0].F_ND
@@ -54,7 +69,10 @@ def k_means(
 
 
 def central_rows(X_ND: Floats, k: int, rng: np.random.Generator) -> tuple[Int64, Float64]:
-    """The rows nearest to the centres of k clusters in the order of the clusters' sizes, largest first, and these sizes."""
+    """Find the row nearest to the centre of each of k clusters, the largest cluster first.
+
+    Returns row numbers int64 [k] and the sizes of the clusters, float64 [k].
+    """
     clusters = k_means(X_ND, k, rng)
     sizes_K = np.bincount(clusters.labels_N, minlength=k)
     order_K = np.argsort(-sizes_K, kind="stable")
@@ -63,9 +81,10 @@ def central_rows(X_ND: Floats, k: int, rng: np.random.Generator) -> tuple[Int64,
 
 
 def nearest_rows(X_ND: Floats, centres_KD: Float64, order_K: Int64) -> tuple[Int64, Float64]:
-    """For each centre, in the given order, the nearest row that no earlier one took. Cost 2 N D K flops, O(32 N) memory.
+    """Give each centre, in the order of `order_K`, the nearest row that no earlier centre was given.
 
-    Returns row numbers int64 [K] and their distances to the centre, both in that order.
+    Returns row numbers int64 [K] and their distances to the centre float64 [K], both in the order of `order_K`.
+    Cost: 2 N D K flops, O(32 N) memory.
     """
     centres_KD = centres_KD[order_K].astype(X_ND.dtype)
     rows, centres = feature_rows(X_ND, centres_KD)
@@ -85,7 +104,7 @@ def nearest_rows(X_ND: Floats, centres_KD: Float64, order_K: Int64) -> tuple[Int
 
 
 def _greedy_start(X_ND: Floats, k: int, rng: np.random.Generator) -> Int64:
-    """k rows to start at."""
+    """Choose k rows as initial centres by greedy k-means++, with many rows among a random part of the rows."""
     most = max(_START_ROWS, _START_ROWS_A_CLUSTER * k)
     if len(X_ND) <= most:
         return greedy_k_means_pp(Rows(Factor(X_ND)), k, rng)
@@ -94,7 +113,7 @@ def _greedy_start(X_ND: Floats, k: int, rng: np.random.Generator) -> Int64:
 
 
 def _assign(rows: Rows, centres_KD: Float64, spread: Spread) -> tuple[Int64, Float64]:
-    """Nearest centre of every row (the lowest of equals), and the squared distance to it."""
+    """Find the nearest centre of every row (the lowest of equals), and the squared distance to it."""
     F_ND = rows.factors[0].F_ND
     labels, gaps = np.empty(rows.n, np.int64), np.empty(rows.n)
     C_DK = np.ascontiguousarray(centres_KD.T, dtype=F_ND.dtype)
@@ -113,7 +132,7 @@ def _assign(rows: Rows, centres_KD: Float64, spread: Spread) -> tuple[Int64, Flo
 
 
 def _without_empty(labels_N: Int64, gaps_N: Float64, k: int) -> Int64:
-    """Give every empty cluster the row farthest from its centre (in place), never the last row of a cluster."""
+    """Give every empty cluster the row farthest from its centre, in place. The last row of a cluster stays there."""
     sizes = np.bincount(labels_N, minlength=k)
     empty = np.flatnonzero(sizes == 0)
     if len(empty):
@@ -126,11 +145,13 @@ def _without_empty(labels_N: Int64, gaps_N: Float64, k: int) -> Int64:
 
 
 def _means(F_ND: Array, labels_N: Int64, k: int) -> tuple[Float64, Float64]:
-    """Mean and number of the rows of every cluster; sums in float64, in the order of the rows."""
+    """Compute the mean and the number of rows of every cluster. Sums are float64, in the order of the rows."""
     sums = np.zeros((k, F_ND.shape[1]))
     for a in range(0, len(F_ND), _SUM_ROWS):
         labels_B = labels_N[a : a + _SUM_ROWS]
-        member_KB = sparse.csr_matrix((np.ones(len(labels_B)), (labels_B, np.arange(len(labels_B)))), shape=(k, len(labels_B)))
+        member_KB = sparse.csr_matrix(
+            (np.ones(len(labels_B)), (labels_B, np.arange(len(labels_B)))), shape=(k, len(labels_B))
+        )
         sums += member_KB @ F_ND[a : a + _SUM_ROWS]
     sizes = np.bincount(labels_N, minlength=k).astype(np.float64)
     return sums / sizes[:, None], sizes

@@ -1,9 +1,12 @@
-"""D^2 sampling: each pick is drawn with probability proportional to the squared distance to the picks so far.
+"""D^2 sampling: each pick is drawn with probability proportional to the squared distance to the nearest earlier pick.
 
-Source: Arthur & Vassilvitskii 2007, "k-means++: the advantages of careful seeding", section 2.2. Drawn in rounds: candidates come
-from the distribution at the start of a round (inverse distribution function, float64 sums) and each is accepted with probability
-(its squared distance now) / (then). Distances only fall, so this is rejection sampling from exactly the law above, and one product
-with 16 columns, which costs about as much as four with one, usually serves a dozen picks.
+Picks are drawn in rounds. At the start of a round, candidates are drawn from the distribution of that moment, by
+the inverse of the cumulated squared distances in float64. Each candidate is accepted with probability (squared
+distance now) / (squared distance at the start of the round). Distances only fall, so this is rejection sampling
+from exactly the distribution above. One product with 16 columns, which costs about as much as four products with
+one column, usually serves a dozen picks.
+
+Source: Arthur & Vassilvitskii 2007, "k-means++: the advantages of careful seeding", section 2.2.
 Cost: at most 16, usually 1.2, columns of 2 N D flops per pick; O(16 N) memory.
 """
 
@@ -19,8 +22,9 @@ _WIDTH = 16
 
 
 def k_means_pp(rows: Rows, k: int, first: int, rng: np.random.Generator) -> tuple[Int64, Float64]:
-    """Pick k <= N distinct rows, starting with row `first`; where all distances are 0, any free row with equal chance.
+    """Pick k <= N distinct rows, the first of them row `first`.
 
+    Once all distances are 0, free rows are drawn uniformly.
     Returns picks int64 [k] and, for each, its distance to the nearest pick when it was drawn (the first: its norm).
     """
     picks, sq = [first], [float(rows.sq_norms[first])]
@@ -42,9 +46,11 @@ def k_means_pp(rows: Rows, k: int, first: int, rng: np.random.Generator) -> tupl
 
 
 def greedy_k_means_pp(rows: Rows, k: int, rng: np.random.Generator) -> Int64:
-    """Pick k <= N distinct rows, each the one of 2 + ln k draws that leaves the smallest sum of squared distances; the first is random.
+    """Pick k <= N distinct rows, each the best of 2 + ln k draws: the one with the smallest sum of squared distances.
 
-    Source: the greedy variant in the last section of the paper, which starts k-means nearer to its optimum.
+    The first pick is drawn uniformly. The sum runs over the distances of all rows to their nearest pick. k-means that
+    starts at the picks ends nearer to its optimum.
+    Source: the greedy variant in the last section of the paper.
     Cost: 2 N D (2 + ln k) flops a pick; O(N ln k) memory.
     """
     picks, n_draws = [int(rng.integers(rows.n))], 2 + int(np.log(k))
@@ -63,18 +69,21 @@ def greedy_k_means_pp(rows: Rows, k: int, rng: np.random.Generator) -> Int64:
 
 
 def _any_others(n: int, picks: list[int], k: int, rng: np.random.Generator) -> Int64:
-    """Rows that fill the picks up to k, any free one with equal chance."""
+    """Draw the rows that fill the picks up to k uniformly from the free rows."""
     return rng.permutation(np.setdiff1d(np.arange(n), picks))[: k - len(picks)]
 
 
 def draw(weights_N: Float64, uniforms_M: Float64) -> Int64:
-    """For each uniform, the row at which the cumulated weights pass that share of their sum; never a row of weight 0."""
+    """Draw one row for each uniform number, with probability proportional to the weights: the inverse of their sums.
+
+    uniforms_M: M numbers in [0, 1). A row of weight 0 is never drawn.
+    """
     cumulated = np.cumsum(weights_N)
-    # Rounding may carry a target to the very end: the last row that adds weight is then meant.
+    # Rounding may move a target to the total itself. The minimum then gives the last row with a positive weight.
     targets = np.minimum(uniforms_M * cumulated[-1], np.nextafter(cumulated[-1], 0.0))
-    rows: Int64 = np.searchsorted(cumulated, targets, side="right")
-    return rows
+    return np.searchsorted(cumulated, targets, side="right")
 
 
 def _distances_to(rows: Rows, i: int, inner_N: Float64) -> Float64:
+    """Compute the squared distances of all rows to row i from the inner products with row i."""
     return sq_distances(rows.sq_norms, inner_N, rows.sq_norms[i], float(inner_N[i]))

@@ -1,8 +1,11 @@
-"""Largest cluster, maximum distance: the next pick is the farthest row of the cluster with the largest sum of squared distances.
+"""Largest cluster, maximum distance: pick the farthest row of the cluster with the largest sum of squared distances.
 
-Source: Holzmueller, Zaverkin, Kaestner & Steinwart 2023, "A framework and benchmark for deep batch active learning for regression",
-section 4.3 (LCMD-TP: labelled rows are centres from the start). Clusters are those of the nearest centre, labelled or picked.
-Cost: at most 2 N D flops for each centre, in practice a fraction (`numerics/diversity/columns.py`), and three passes over N numbers; O(32 N) memory.
+The centres are the labelled rows and the picks. A cluster is the set of rows with the same nearest centre.
+
+Source: Holzmueller, Zaverkin, Kaestner & Steinwart 2023, "A framework and benchmark for deep batch active learning for
+regression", section 4.3 (LCMD-TP: labelled rows are centres from the start).
+Cost: at most 2 N D flops for each centre, usually much fewer (`numerics/diversity/columns.py`), and three passes over N
+numbers a pick; O(32 N) memory.
 """
 
 from __future__ import annotations
@@ -11,28 +14,33 @@ import numpy as np
 
 from alcli.arrays import Float64, Int64
 from alcli.numerics.blocks import workers
-from alcli.numerics.diversity.columns import WIDTH, Columns
+from alcli.numerics.diversity.columns import WIDTH, GramColumns
 from alcli.numerics.diversity.kcenter import nearest_centre
 from alcli.numerics.rows import Rows, sq_distances
 
-_NEXT_BEST = 0.95  # a cluster's second row is as likely as the first of one so much smaller; found by counting columns
+# The second row of a cluster is guessed to be as likely a pick as the first row of a cluster with 0.95 times its sum.
+# The value was tuned to compute few columns; it does not change the picks.
+_NEXT_BEST = 0.95
 
 
 def lcmd(rows: Rows, k: int, centres: Rows | None = None) -> tuple[Int64, Float64]:
-    """Pick k <= N rows. Without centres the first is the row of largest norm; ties go to the lowest cluster, then the lowest row.
+    """Pick k <= N rows. Without centres the first is the row of largest norm.
 
-    Returns picks int64 [k] and, for each, its distance to the nearest centre when it was picked (the first: its norm). Once every
-    row coincides with a centre, the rest come in order.
+    Ties go to the lowest cluster, then to the lowest row. Once every row coincides with a centre, the remaining
+    picks are the free rows in order.
+    Returns picks int64 [k] and, for each, its distance to the nearest centre when it was picked (the first: its norm).
     """
     picks, distances = np.empty(k, np.int64), np.empty(k)
     n_centres, labels = 0 if centres is None else centres.n, np.zeros(rows.n, np.int64)
     nearest, is_free = np.full(rows.n, np.inf), np.ones(rows.n, bool)
     with workers() as spread:
-        columns = Columns(rows, spread)
+        columns = GramColumns(rows, spread)
         if centres is not None and n_centres:
             nearest = nearest_centre(rows, centres, spread, labels)
         for t in range(k):
-            sums: Float64 = np.bincount(labels, nearest, n_centres + t).astype(np.float64) if n_centres + t else np.empty(0)
+            sums: Float64 = (
+                np.bincount(labels, nearest, n_centres + t).astype(np.float64) if n_centres + t else np.empty(0)
+            )
             i = _next(rows, labels, nearest, is_free, sums)
             picks[t], distances[t] = i, nearest[i] if len(sums) else rows.sq_norms[i]
             is_free[i] = False
@@ -45,6 +53,10 @@ def lcmd(rows: Rows, k: int, centres: Rows | None = None) -> tuple[Int64, Float6
 
 
 def _next(rows: Rows, labels: Int64, nearest: Float64, is_free: np.ndarray, sums: Float64) -> int:
+    """Choose the next pick.
+
+    sums: the sum of the squared distances of each cluster, empty while there are no centres.
+    """
     if not len(sums):
         return int(rows.sq_norms.argmax())
     cluster = int(sums.argmax())
@@ -54,7 +66,11 @@ def _next(rows: Rows, labels: Int64, nearest: Float64, is_free: np.ndarray, sums
 
 
 def _likely(labels: Int64, nearest: Float64, sums: Float64) -> Int64:
-    """Rows that are likely next: the farthest of clusters with large sums. A pick takes rows away, so a cluster may offer several."""
+    """Guess the next picks: the farthest rows of clusters with large sums.
+
+    A pick divides its cluster, and other rows of the cluster may be picked soon after it. So a cluster offers several
+    rows, each with a lower priority than the one before.
+    """
     if not len(sums):
         return np.arange(min(len(labels), WIDTH))
     order = np.lexsort((-nearest, labels))

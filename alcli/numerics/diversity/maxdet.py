@@ -1,8 +1,12 @@
-"""Greedy maximisation of the determinant of a Gram matrix: each pick is the row farthest from the span of the picks so far.
+"""Greedy maximisation of the determinant of a Gram matrix: each pick is the row farthest from the span of the picks.
 
-The same as a Cholesky factorisation with diagonal pivots, and as the greedy search for the mode of a k-DPP.
-Source: Chen, Zhang & Zhou 2018, "Fast greedy MAP inference for determinantal point process", Alg. 1; there the log-determinant.
-Cost: N k^2 flops for the factor and the columns of `Rows`, both for 32 likely picks at once; memory N k numbers.
+This is a Cholesky factorisation with diagonal pivoting, and also the greedy search for the mode of a k-DPP.
+Letters: R pivots found, M columns of the Gram matrix that are kept, T pivots so far.
+
+Source: Chen, Zhang & Zhou 2018, "Fast greedy MAP inference for determinantal point process", Alg. 1, which
+maximises the log-determinant.
+Cost: N k^2 flops for the factor, and the columns of the Gram matrix, both for 32 likely picks at once; memory N k
+numbers.
 """
 
 from __future__ import annotations
@@ -17,11 +21,16 @@ from alcli.numerics.diversity.columns import batch_of, largest
 from alcli.numerics.diversity.kcenter import free_by_norm
 from alcli.numerics.rows import Rows
 
-_ROUNDINGS = 64  # of a column, in units of its precision: what is left of a row in the span
+# In machine epsilons of the largest squared norm: a smaller squared distance to the span is rounding error.
+_ROUNDINGS = 64
 
 
 class Pivots(NamedTuple):
-    """picks_R: int64. distances_R: of each to the span of the earlier ones. F_NR: factor with F F' = Gram matrix on the span, unscaled."""
+    """A pivoted Cholesky factorisation.
+
+    picks_R: the pivots, int64. distances_R: the distance of each pivot to the span of the earlier ones, float64.
+    F_NR: the factor, F F^T = Gram matrix of the scaled rows projected on the span.
+    """
 
     picks_R: Int64
     distances_R: Float64
@@ -29,9 +38,10 @@ class Pivots(NamedTuple):
 
 
 def max_det(rows: Rows, k: int) -> tuple[Int64, Float64]:
-    """Pick k <= N rows, int64, and the distance of each to the span of the earlier ones; ties go to the lowest row.
+    """Pick k <= N rows, each the farthest from the span of the earlier picks; ties go to the lowest row.
 
-    Once every row lies in the span, up to rounding, the rest come by norm, largest first, at distance 0.
+    Once every row lies in the span, up to rounding, the remaining picks come by norm, largest first, at distance 0.
+    Returns picks int64 [k] and the distance of each to the span of the earlier picks, float64 [k].
     """
     picks_R, distances_R, _ = pivoted_cholesky(rows, k)
     rest = free_by_norm(rows, picks_R)[: k - len(picks_R)]
@@ -39,7 +49,7 @@ def max_det(rows: Rows, k: int) -> tuple[Int64, Float64]:
 
 
 def pivoted_cholesky(rows: Rows, k: int) -> Pivots:
-    """At most k pivots: fewer where the rows have a smaller rank, up to rounding of their products."""
+    """Factorise with at most k pivots. There are fewer if the rank of the rows, up to rounding, is smaller than k."""
     left_N = rows.sq_norms.copy()
     picks: list[int] = []
     distances: list[float] = []
@@ -57,25 +67,29 @@ def pivoted_cholesky(rows: Rows, k: int) -> Pivots:
 
 
 class _Left:
-    """The factor so far, and columns of what it leaves of the Gram matrix, for the 32 rows of which most is left."""
+    """The factor so far, and columns of the residual Gram matrix for the 32 rows farthest from the span."""
 
     def __init__(self, rows: Rows, k: int, spread: Spread) -> None:
         self._rows, self._spread = rows, spread
-        self._n, self._from = 0, 0  # columns of the factor now, and when those of the Gram matrix were made
+        # The number of columns of the factor, now and at the time when the columns of the residual were computed.
+        self._n, self._from = 0, 0
         self._make_columns(batch_of(int(rows.sq_norms.argmax()), largest(rows.sq_norms)))
         self.F_NK: Array = np.empty((rows.n, k), self._left_NM.dtype)
 
     def append(self, i: int, left_N: Float64) -> Array:
-        """The next column of the factor, with row i as the pivot."""
+        """Append the column of pivot row i to the factor, and return the column."""
         if i not in self._place:
             self._make_columns(batch_of(i, largest(left_N)))
-        column_N: Array = self._left_NM[:, self._place[i]] - self.F_NK[:, self._from : self._n] @ self.F_NK[i, self._from : self._n]
+        column_N: Array = (
+            self._left_NM[:, self._place[i]] - self.F_NK[:, self._from : self._n] @ self.F_NK[i, self._from : self._n]
+        )
         column_N /= np.sqrt(max(column_N[i], np.finfo(column_N.dtype).tiny))
         self.F_NK[:, self._n] = self._rows.same_for_copies(column_N)
         self._n += 1
         return column_N
 
     def _make_columns(self, index_M: Int64) -> None:
+        """Compute the columns of the residual for rows `index_M`: their inner products less the factor's part."""
         self._left_NM: Array = self._rows.inner_with(self._rows, index_M, self._spread)
         self._place: dict[int, int] = {int(row): m for m, row in enumerate(index_M)}
         self._from = self._n

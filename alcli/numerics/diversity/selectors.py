@@ -1,7 +1,8 @@
-"""Ways to choose k rows of an embedding that is known by its inner products: one table, by name.
+"""The table of selectors: ways to choose k rows of an embedding by their inner products.
 
-Each takes (rows, k, rng) and returns picks, int64 [k] in the order they were made, and what each pick scored then, float64 [k].
-Cost: that of the file of each.
+A selector takes (rows, k, rng). It returns the picks, int64 [k] in the order in which they were made, and the score
+of each pick at that moment, float64 [k].
+Cost: see the file of each selector.
 """
 
 from __future__ import annotations
@@ -22,25 +23,27 @@ from alcli.numerics.rows import Factor, Rows
 
 Selector: TypeAlias = Callable[[Rows, int, np.random.Generator], tuple[Int64, Float64]]
 
+# The smallest number of coordinates in which rows that are products of factors are clustered.
 _COORDINATES = 512
 
 
 def largest_first_kmeanspp(rows: Rows, k: int, rng: np.random.Generator) -> tuple[Int64, Float64]:
-    """D^2 sampling that starts with the row of largest norm."""
+    """Pick rows by D^2 sampling that starts with the row of largest norm."""
     return k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng)
 
 
 def top_norm(rows: Rows, k: int) -> tuple[Int64, Float64]:
-    """The k rows of largest norm, and their norms; ties go to the lowest row."""
+    """Pick the k rows of largest norm; their scores are the norms. Ties go to the lowest row."""
     picks = free_by_norm(rows, np.empty(0, np.int64))[:k]
     return picks, np.sqrt(rows.sq_norms[picks]) * rows.scale
 
 
 def nearest_to_means(rows: Rows, k: int, rng: np.random.Generator) -> tuple[Int64, Float64]:
-    """The rows nearest to the centres of k clusters, by the clusters' sizes, largest first; scores: rows in the cluster.
+    """Pick the row nearest to the centre of each of k clusters, the largest cluster first; the scores are the sizes.
 
-    Rows that are products are clustered by their coordinates in the span of max(k, 512) of them, chosen by `pivoted_cholesky`: exact
-    where their rank is no larger. Memory: N times as many numbers.
+    Rows that are products of factors are clustered by their coordinates in the span of max(k, 512) rows, which
+    `pivoted_cholesky` chooses. The coordinates are exact if the rank of the rows is no larger.
+    Memory: N max(k, 512) numbers for such rows.
     """
     is_plain = len(rows.factors) == 1 and isinstance(rows.factors[0], Factor)
     X_ND = rows.factors[0].F_ND if is_plain else pivoted_cholesky(rows, min(rows.n, max(k, _COORDINATES))).F_NR

@@ -1,6 +1,6 @@
-"""Rows made of other rows: their direct sum, and the same rows at other lengths. They serve wherever `Rows` do.
+"""Rows made of other rows: a weighted direct sum, and the same rows at other lengths. They serve wherever `Rows` serve.
 
-Cost: that of the rows they are made of, and one pass over [N, M] for each.
+Cost: the cost of the rows they are made of, and one pass over [N, M] for each of them, with M rows on the right side.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from alcli.numerics.rows import Rows, safe_exponent
 
 
 class SumRows(Rows):
-    """Rows (sqrt(w_1) E_1, sqrt(w_2) E_2, ...): inner products are the weighted sums of those of the terms."""
+    """The direct sum (sqrt(w_1) E_1, sqrt(w_2) E_2, ...) of several embeddings of the same N rows.
+
+    Its inner products are the weighted sums of the inner products of the terms. weights: w >= 0, one for each term.
+    """
 
     def __init__(self, terms: Sequence[Rows], weights: Sequence[float]) -> None:
         self.factors = ()
@@ -39,18 +42,22 @@ class SumRows(Rows):
         return sum(term.width for term in self.terms)
 
     def written_out(self, first: int, last: int) -> Float64:
-        return np.hstack([math.sqrt(share) * term.written_out(first, last) for share, term in zip(self._shares, self.terms)])
+        return np.hstack(
+            [math.sqrt(share) * term.written_out(first, last) for share, term in zip(self._shares, self.terms)]
+        )
 
 
 class ScaledRows(Rows):
-    """Each row times a number of its own, factors_N >= 0."""
+    """Each row multiplied by a number of its own, factors_N >= 0, float64 [N]."""
 
     def __init__(self, rows: Rows, factors_N: Float64) -> None:
         self.factors = ()
         self._rows = rows
         exponent = safe_exponent(np.sqrt(rows.sq_norms) * factors_N)
         self._factors_N = np.ldexp(factors_N, -exponent)
-        self._know(rows.sq_norms * np.square(self._factors_N), rows.marks.imag * self._factors_N, rows.scale * 2.0**exponent)
+        self._know(
+            rows.sq_norms * np.square(self._factors_N), rows.marks.imag * self._factors_N, rows.scale * 2.0**exponent
+        )
 
     def inner_with(self, others: Rows, index_M: Sequence[int] | Int64, spread: Spread) -> Array:
         assert isinstance(others, ScaledRows)
@@ -67,12 +74,13 @@ class ScaledRows(Rows):
 
 
 def unit_rows(rows: Rows) -> Rows:
-    """Rows divided by their norms; rows of norm 0 stay."""
+    """Divide rows by their norms. Rows of norm 0 stay as they are."""
     out = ScaledRows(rows, inverse(np.sqrt(rows.sq_norms)) / rows.scale)
-    out.sq_norms = np.where(rows.sq_norms > 0.0, out.scale**-2.0, 0.0)  # without rounding: they tie
+    # Squared norms are set without rounding, so that no row looks longer than another.
+    out.sq_norms = np.where(rows.sq_norms > 0.0, out.scale**-2.0, 0.0)
     return out
 
 
 def inverse(values_N: Float64) -> Float64:
-    """1 / values, 0 where they are 0."""
+    """Return 1 / values, and 0 where a value is 0, float64 [N]."""
     return np.divide(1.0, values_N, out=np.zeros_like(values_N), where=values_N > 0.0)

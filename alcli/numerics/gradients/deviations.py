@@ -1,9 +1,11 @@
-"""How a head's output moves when its weights are perturbed: a row of S deviations, each of the output's length.
+"""Deviations of a head's output under S random perturbations of its weights, as rows of an embedding.
 
-Source: Li et al. 2024, "Deep active learning with noise stability", eq. 1-2; per-layer noise as in their code. Differences are carried
-from layer to layer, so none is the difference of two nearly equal numbers but those of the activations, which are taken in float64.
-Cost: S forward passes of the head, for a linear one a single product of 2 N D S C flops and N S C exponentials. Memory: N S C numbers
-(N S M for hidden features), beside S copies of the weights.
+Row n holds the S deviations of input n, one after another. Differences are carried from layer to layer. So the only
+subtraction of two nearly equal numbers is that of activations, and it is done in float64.
+M: outputs of a layer. D: its inputs, in the first layer the features.
+Source: Li et al. 2024, "Deep active learning with noise stability", eq. 1-2; noise for each layer as in their code.
+Cost: S forward passes of the head. For a linear head, one product of 2 N D S C flops, and N S C exponentials.
+Memory: N S C numbers (N S M for hidden features), beside S copies of the weights.
 """
 
 from __future__ import annotations
@@ -22,21 +24,30 @@ from alcli.numerics.rows import Factor, Rows
 Output: TypeAlias = Literal["softmax", "hidden", "logits"]
 Scaling: TypeAlias = Literal["global", "layer"]
 
-_NUMBERS = 1 << 19  # of a block of deviations, so that it is still in a cache when it is read
-_LARGE = 30.0  # steps of the logits beyond this leave nothing to cancel
+# Numbers in a block of deviations: few enough that the block is still in a cache when it is read.
+_NUMBERS = 1 << 19
+# Where a logit moves farther than this, probabilities are subtracted as they are, since nothing cancels.
+_LARGE = 30.0
 
 
 def perturbed_layers(network: Network, output: Output, *, bias: bool) -> list[Float64]:
-    """The weights that are perturbed, one matrix a layer, with the bias column where biases are: all layers, or the hidden ones."""
+    """Return the weights to perturb, one matrix for each layer: [M, D], or [M, D1] with the biases as last column.
+
+    Output "hidden" takes the hidden layers alone, any other output all layers. bias: perturb biases too.
+    """
     layers = [np.column_stack([W_MD, b_M]) for W_MD, b_M in network.layers] + [network.W_CD1]
     return [W if bias else W[:, :-1] for W in (layers[:-1] if output == "hidden" else layers)]
 
 
-def perturbations(noise_Sn: Float64, weights: Sequence[Float64], zeta: float, scaling: Scaling) -> tuple[list[Float64], float]:
-    """Standard normal noise, n numbers a sample, as steps [S, M, D] for each layer; and what a deviation is multiplied by.
+def perturbations(
+    noise_Sn: Float64, weights: Sequence[Float64], zeta: float, scaling: Scaling
+) -> tuple[list[Float64], float]:
+    """Turn standard normal noise [S, n] into weight steps [S, M, D] for each layer; n is the number of all weights.
 
-    global: one direction over all weights, of length zeta |weights|. layer: one for each layer, of length zeta |layer|. The mean
-    square of what results is the squared Jacobian, in the second case that of each layer times |layer|^2 / (its number of weights).
+    Also returns the factor that a deviation is to be multiplied by. Scaling "global" draws one direction over all
+    weights, of length zeta |weights|; "layer" draws one for each layer, of length zeta |layer|.
+    To first order in zeta, the expected squared norm of a row after the factor is the squared norm of its Jacobian.
+    Under "layer" the Jacobian of each layer counts |layer|^2 / (number of its weights) times.
     """
     S, n = noise_Sn.shape
     parts = np.split(noise_Sn, np.cumsum([W.size for W in weights])[:-1], axis=1)
@@ -47,11 +58,12 @@ def perturbations(noise_Sn: Float64, weights: Sequence[Float64], zeta: float, sc
     else:
         lengths = [zeta * _norm(W) / np.linalg.norm(part, axis=1) for W, part in zip(weights, parts)]
         factor = 1.0 / (zeta * np.sqrt(S))
-    return [(part * length[:, None]).reshape(S, *W.shape) for part, length, W in zip(parts, lengths, weights)], float(factor)
+    steps = [(part * length[:, None]).reshape(S, *W.shape) for part, length, W in zip(parts, lengths, weights)]
+    return steps, float(factor)
 
 
 def deviation_rows(network: Network, X_ND: Floats, perturbed: tuple[list[Float64], float], output: Output) -> Rows:
-    """The embedding: deviations under the steps of `perturbations`, times its factor."""
+    """Build the embedding: deviations under the steps of `perturbations`, multiplied by its factor."""
     steps, factor = perturbed
     E_NR = Rows(Factor(X_ND)).same_for_copies(deviations(network, X_ND, steps, output))
     E_NR *= E_NR.dtype.type(factor)
@@ -59,7 +71,10 @@ def deviation_rows(network: Network, X_ND: Floats, perturbed: tuple[list[Float64
 
 
 def deviations(network: Network, X_ND: Floats, steps: Sequence[Float64], output: Output) -> Array:
-    """The output with perturbed weights less that without, [N, S * its length], in the dtype of X_ND. steps: [S, M, D] of each layer."""
+    """Subtract the output from the output under perturbed weights: [N, S * output length], in the dtype of X_ND.
+
+    steps: [S, M, D], or [S, M, D1] with biases, for each layer.
+    """
     widest = len(steps[0]) * max(W_SMD.shape[1] for W_SMD in steps)
     step = 2 ** max(0, (_NUMBERS // widest).bit_length() - 1)
     E_NSC = by_blocks(lambda X_BD: _block(network, X_BD, steps, output), X_ND, min(step, BLOCK_ROWS))
@@ -67,10 +82,10 @@ def deviations(network: Network, X_ND: Floats, steps: Sequence[Float64], output:
 
 
 def softmax_deviation(log_probs_BC: Float64, delta_BSC: Float64) -> Float64:
-    """softmax(z + delta) - softmax(z), exactly and without cancellation, [B, S, C]. log_probs: those of z.
+    """Compute softmax(z + delta) - softmax(z) without cancellation, [B, S, C]. log_probs_BC: the log-softmax of z.
 
-    With e = expm1(delta) and q = p.e it is p (e - q) / (1 + q); delta is first made 0 at the top class, for which e - q is then
-    -q, a sum over the other classes.
+    With e = expm1(delta) and q = p.e, the difference is p (e - q) / (1 + q). delta is first shifted to be 0 at the
+    top class. For that class e - q is then -q, a sum over the other classes.
     """
     top_B11 = log_probs_BC.argmax(axis=1)[:, None, None]
     delta_BSC = delta_BSC - np.take_along_axis(delta_BSC, top_B11, axis=2)
@@ -86,7 +101,7 @@ def softmax_deviation(log_probs_BC: Float64, delta_BSC: Float64) -> Float64:
 
 
 def output_norms(network: Network, X_ND: Floats, output: Output) -> Float64:
-    """Norm of the clean output of each row, float64 [N]."""
+    """The norm of each row's output without perturbation, float64 [N]."""
 
     def norms(X_BD: Floats) -> Array:
         last_inputs = network.forward(X_BD)[0][-1]
@@ -111,7 +126,11 @@ def _block(network: Network, X_BD: Floats, steps: Sequence[Float64], output: Out
 
 
 def _layer_change(x_BD: Float64, change_BSD: Float64, W_MD: Float64, step_SMD: Float64) -> Float64:
-    """(W + step)(x + change) - W x for each row and sample, [B, S, M]; the step of a bias is its last column."""
+    """Compute (W + step)(x + change) - W x for each row and sample, [B, S, M].
+
+    The last column of a step may be the step of the bias.
+    change_BSD: zeros [B, 1, D] where the inputs have not moved.
+    """
     S, M, D = step_SMD.shape[0], len(W_MD), W_MD.shape[1]
     out_BSM: Float64 = (x_BD @ step_SMD[:, :, :D].reshape(S * M, D).T).reshape(len(x_BD), S, M)
     if step_SMD.shape[2] > D:
@@ -123,6 +142,6 @@ def _layer_change(x_BD: Float64, change_BSD: Float64, W_MD: Float64, step_SMD: F
 
 
 def _norm(W: Float64) -> float:
-    """|W|, or 1 for weights that are all 0."""
+    """The norm |W|, or 1 where all weights are 0. Weights are divided by the largest first: squares cannot overflow."""
     peak = float(np.abs(W).max())
     return peak * float(np.linalg.norm(W / peak)) if peak else 1.0

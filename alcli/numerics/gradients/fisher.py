@@ -1,7 +1,8 @@
-"""The Fisher information that rows give of the last layer's weights, as a matrix, and with the prior on top.
+"""The Fisher information of rows about the last layer's weights, as a matrix, and its sum with a prior.
 
-Row x gives V_x V_x^T, V_x = R_x (x) [h_x; 1], where R_x is a root of the curvature of its loss by the logits.
-Source: textbook. Cost: as said of each.
+Row x gives V_x V_x^T with V_x = R_x (x) [h_x; 1]. R_x [K, Q] is a root of the curvature of the loss with respect to
+the K outputs, of rank Q at most. P = K D1 is the number of weights.
+Source: textbook. Cost: see each function.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.numerics import cholesky
 from alcli.numerics.blocks import BLOCK_ROWS
 
-FLOOR = 1e-9  # of the largest diagonal: the least prior precision
-_PIECE = 1 << 24  # numbers of V that are written out together
+# The least prior precision, as a fraction of the largest diagonal entry.
+FLOOR = 1e-9
+# Numbers of V that are written out at a time.
+_PIECE = 1 << 24
 
 
 def information(H_ND: Floats, R_NKQ: Float64) -> Float64:
-    """The sum of V V^T over all rows, [K D1, K D1]: a block of rows at a time, in their order. N (K D1)^2 Q flops."""
+    """Sum V V^T over all rows, float64 [P, P]: a block of rows at a time, in their order. Cost: N P^2 Q flops."""
     P = R_NKQ.shape[1] * (H_ND.shape[1] + 1)
     lower_PP = np.zeros((P, P), order="F")
     step = max(1, min(BLOCK_ROWS, _PIECE // (P * R_NKQ.shape[2])))
@@ -28,15 +31,18 @@ def information(H_ND: Floats, R_NKQ: Float64) -> Float64:
 
 
 def with_prior(information_PP: Float64, prior_precision: float, F_PP: Float64) -> Float64:
-    """information + prior I, a new matrix. The prior is raised to `FLOOR` of the largest diagonal of both matrices: less is lost in rounding."""
+    """Return information + prior I, a new matrix. F_PP: the information of the rows whose predictions matter.
+
+    The prior is raised to `FLOOR` times the largest diagonal entry of both: a smaller prior is lost in rounding.
+    """
     prior = max(prior_precision, FLOOR * float(max(information_PP.diagonal().max(), F_PP.diagonal().max())))
     return information_PP + prior * np.eye(len(information_PP))
 
 
 def softmax_root(log_probs_BC: Array) -> Float64:
-    """R [B, C, C] with R R^T = diag(p) - p p^T: diag(sqrt p) - p sqrt(p)^T."""
+    """A root of the softmax curvature: R = diag(sqrt p) - p sqrt(p)^T, [B, C, C], so that R R^T = diag(p) - p p^T."""
     root_BC = np.exp(0.5 * log_probs_BC.astype(np.float64))
-    out_BCC: Float64 = -(root_BC**2)[:, :, None] * root_BC[:, None, :]
+    out_BCC = -(root_BC**2)[:, :, None] * root_BC[:, None, :]
     at = np.arange(log_probs_BC.shape[1])
     out_BCC[:, at, at] = root_BC * -np.expm1(log_probs_BC.astype(np.float64))
     return out_BCC

@@ -1,10 +1,12 @@
-"""Gradients of a linear layer as the rows of a matrix that is never written out: products with it, from its two factors.
+"""Gradients of a linear layer as rows of a matrix that is never written out: products come from two factors.
 
-Row j is a_j (x) [h_j; 1], a matrix of K x D1 that stands for one row of length K D1. Without features it is a_j alone, so that
-rows that are at hand as they are need no code of their own. A *point* is a vector of the rows' space, float64 [K, D1].
-The side that is longer goes through the matrix product: N K D1 multiplications either way, min(K, D1) sums beside them.
+Row j is a_j (x) [h_j; 1], a K x D1 matrix that stands for one row of length K D1. K is the number of outputs.
+Without features row j is a_j alone, so rows that are given as plain vectors need no code of their own.
+A *point* is a vector of the rows' space, float64 [K, D1].
+The longer factor is summed over by a matrix product, then the shorter one, of min(K, D1) numbers, row by row.
 Source: own.
-Cost: a product with all rows 2 N K D1 flops in the dtype of the factors, sums in float64. Memory: the factors (not copied) and O(N).
+Cost: a product with all rows takes 2 N K D1 flops in the dtype of the factors, with sums in float64.
+Memory: the factors (not copied) and O(N).
 """
 
 from __future__ import annotations
@@ -18,15 +20,16 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
 from alcli.numerics.rows import Factor, Rows
 
-_LANES = 16  # partial sums that are added in one order, whatever the number of threads
+# Partial sums, added in one order, so that the sum does not depend on the number of threads.
+_LANES = 16
 
 
 class GradientRows(Rows):
     """N rows a_j (x) [h_j; 1] of residuals_NK and features_ND (None: rows a_j), float32 or float64.
 
     Everything is in units of `scale`, a power of 2 that keeps squares from overflowing. D1: columns of a point.
-    rounding: `correlate` differs from the exact product by less than rounding |row j| |point|, a large multiple of the error of a sum
-    whose terms round independently.
+    rounding: `correlate` differs from the exact product by less than rounding |row j| |point|. This bound is a large
+    multiple of the error of a sum whose terms round independently.
     """
 
     def __init__(self, residuals_NK: Floats, features_ND: Floats | None = None) -> None:
@@ -40,14 +43,14 @@ class GradientRows(Rows):
         self.rounding = 4.0 * math.sqrt(self.K + self.D1) * float(np.finfo(np.result_type(np.float32, self.dtype)).eps)
 
     def factors_at(self, rows_M: Int64) -> tuple[Float64, Float64]:
-        """(a_MK, phi_MD1) of some rows in float64, both scaled."""
+        """The factors (a_MK, phi_MD1) of some rows, float64, both scaled."""
         phi_MD1 = np.empty((len(rows_M), self.D1))
         phi_MD1[:, :-1] = self._h.F_ND[rows_M]
         phi_MD1[:, -1] = self._one
         return self._a.F_ND[rows_M].astype(np.float64), phi_MD1
 
     def point(self, rows_M: Int64, weights_M: Float64) -> Float64:
-        """The sum of some rows with weights, a point, in float64."""
+        """The weighted sum of some rows, a point [K, D1], float64."""
         return combine(*self.factors_at(rows_M), weights_M)
 
     def correlate(self, point_KD1: Float64, spread: Spread) -> Float64:
@@ -55,7 +58,7 @@ class GradientRows(Rows):
         out_N = np.empty(self.n)
         by_class = self.K <= self.D1
         dtype = (self._h if by_class else self._a).F_ND.dtype
-        # What is below the smallest normal number cannot be told from 0, and denormals are slow.
+        # Numbers below the smallest normal one are set to 0: they change no sum, and arithmetic on denormals is slow.
         point = np.where(np.abs(point_KD1) < np.finfo(dtype).tiny, 0.0, point_KD1).astype(dtype)
         h_side, bias_K = np.ascontiguousarray(point[:, :-1].T), point[:, -1] * dtype.type(self._one)
 
@@ -77,18 +80,20 @@ class GradientRows(Rows):
         return out_N
 
     def correlate_at(self, point_KD1: Float64, rows_M: Int64) -> Float64:
-        """The inner product of some rows with a point, all in float64, [M]. Equal rows get equal bits."""
+        """The inner product of some rows with a point, computed in float64, [M]. Equal rows get equal bits."""
         return self.once_each(rows_M, lambda rows: correlate(*self.factors_at(rows), point_KD1))
 
     def once_each(self, rows_M: Int64, function: Callable[[Int64], Float64]) -> Float64:
-        """function(rows) -> numbers, for some rows, in blocks; equal rows are asked for once, and get equal bits."""
+        """Call function(rows), which returns a number for each row, block by block; return the numbers, [M].
+
+        Of equal rows only one is passed, and all get its bits.
+        """
         unique, place_M = np.unique(self._first_equal[rows_M], return_inverse=True)
         parts = [function(unique[a : a + BLOCK_ROWS]) for a in range(0, len(unique), BLOCK_ROWS)]
-        out_M: Float64 = np.concatenate(parts)[place_M]
-        return out_M
+        return np.concatenate(parts)[place_M]
 
     def combine(self, weights_N: Float64, spread: Spread) -> Float64:
-        """The sum of all rows with weights, a point. Products in the dtype of the factors, sums over blocks in float64."""
+        """The weighted sum of all rows, a point. Products have the dtype of the factors, sums over blocks float64."""
         blocks = -(-self.n // BLOCK_ROWS)
         lanes = np.zeros((min(_LANES, blocks), self.K, self.D1))
         peak = float(np.abs(weights_N).max()) or 1.0
@@ -103,27 +108,25 @@ class GradientRows(Rows):
                     lanes[lane, :, -1] += self._one * a_BK.sum(axis=0, dtype=np.float64)
 
         spread(len(lanes) * BLOCK_ROWS, work)
-        point_KD1: Float64 = lanes.sum(axis=0) * peak
-        return point_KD1
+        return lanes.sum(axis=0) * peak
 
 
 def correlate(a_MK: Float64, phi_MD1: Float64, point_KD1: Float64) -> Float64:
-    """Inner products of rows a (x) phi with a point, [M]."""
-    by_class = a_MK.shape[1] <= phi_MD1.shape[1]
-    out_M: Float64 = np.einsum("mk,mk->m", a_MK, phi_MD1 @ point_KD1.T) if by_class else np.einsum("md,md->m", phi_MD1, a_MK @ point_KD1)
-    return out_M
+    """The inner products of rows a (x) phi with a point, [M]."""
+    if a_MK.shape[1] <= phi_MD1.shape[1]:
+        return np.einsum("mk,mk->m", a_MK, phi_MD1 @ point_KD1.T)
+    return np.einsum("md,md->m", phi_MD1, a_MK @ point_KD1)
 
 
 def combine(a_MK: Float64, phi_MD1: Float64, weights_M: Float64) -> Float64:
-    """The sum of rows a (x) phi with weights, a point [K, D1]."""
-    point_KD1: Float64 = (a_MK * weights_M[:, None]).T @ phi_MD1
-    return point_KD1
+    """The weighted sum of rows a (x) phi, a point [K, D1]."""
+    return (a_MK * weights_M[:, None]).T @ phi_MD1
 
 
 def expected_distance(log_probs_BC: Array) -> Float64:
-    """sum_y P_y |P - e_y|, float64 [B]: how far a one-hot label is expected to be from the probabilities P.
+    """Compute sum_y P_y |P - e_y|, float64 [B]: the expected distance of a one-hot label from the probabilities P.
 
-    Precise for probabilities near 1 too: 1 - P comes from the logarithm, and nothing large is subtracted.
+    It is precise for probabilities near 1 too: 1 - P comes from the logarithm, and nothing large is subtracted.
     """
     log_probs_BC = np.asarray(log_probs_BC, np.float64)
     P_BC, top_B1 = np.exp(log_probs_BC), log_probs_BC.argmax(axis=1)[:, None]
@@ -131,7 +134,7 @@ def expected_distance(log_probs_BC: Array) -> Float64:
     others_BC = P_BC**2
     np.put_along_axis(others_BC, top_B1, 0.0, axis=1)
     rest_B1 = others_BC.sum(axis=1, keepdims=True)
+    # For each y, the sum of the squares of all classes but y.
     others_BC = rest_B1 + top_sq_B1 - others_BC
-    np.put_along_axis(others_BC, top_B1, rest_B1, axis=1)  # the sum of the squares of all classes but y
-    out_B: Float64 = (P_BC * np.sqrt(np.expm1(log_probs_BC) ** 2 + others_BC)).sum(axis=1)
-    return out_B
+    np.put_along_axis(others_BC, top_B1, rest_B1, axis=1)
+    return (P_BC * np.sqrt(np.expm1(log_probs_BC) ** 2 + others_BC)).sum(axis=1)

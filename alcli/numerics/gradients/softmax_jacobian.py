@@ -1,9 +1,12 @@
-"""Inner products <A_i, A_j>_F of softmax Jacobians A = diag(p) - p p^T, from the probabilities alone: a factor of `Rows`.
+"""Softmax Jacobians A = diag(p) - p p^T as a factor of `Rows`: inner products <A_i, A_j>_F from probabilities alone.
 
-The textbook form p_i.p_j - p_i.p_j^2 - p_i^2.p_j + (p_i.p_j)^2 subtracts numbers of order 1 to leave one of order (1 - max p)^2. Here
-a row whose largest probability p_m exceeds 1/2 is written as p = e_m + s, with s precise, and A = diag(s) - e_m s^T - s e_m^T - s s^T;
-other rows keep s = p. Every term is then of order |s_i| |s_j|, so float32 serves confident rows as well as unsure ones.
-Source: the Jacobian of a softmax; the form above is ours. Cost: 2 N 3C flops for each row asked for; memory N C numbers.
+The textbook form p_i.p_j - p_i.p_j^2 - p_i^2.p_j + (p_i.p_j)^2 subtracts numbers of order 1, while the result may be
+as small as (1 - max p)^2. So a row whose largest probability p_m exceeds 1/2 is written as p = e_m + s, with a
+precise s. Then A = diag(s) - e_m s^T - s e_m^T - s s^T. Other rows keep s = p.
+Every term is then of order |s_i| |s_j|, so float32 is precise enough for confident rows too.
+M is the number of rows on the right side of a product. In comments s belongs to the left row, t to the right row.
+Source: the Jacobian of a softmax; the form above is our own.
+Cost: 6 N C flops for each row on the right side. Memory: N C numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from alcli.numerics.blocks import BLOCK_ROWS
 
 
 class _Columns(NamedTuple):
-    """Rows as the right side of a product: s [C + 1, M], the last row 0; s^2 [C, M]; top class (C where none), [M]."""
+    """Rows as the right side of a product: s [C + 1, M] with a last row of zeros; s^2 [C, M]; top class or C, [M]."""
 
     T_C1M: Array
     T2_CM: Array
@@ -27,7 +30,10 @@ class _Columns(NamedTuple):
 
 
 class SoftmaxJacobian:
-    """The Jacobians at log_probs_NC, in `dtype`. S_NC: p, less 1 at the top class. top_N: the class whose p exceeds 1/2, C where none does."""
+    """The Jacobians at log_probs_NC, in `dtype`.
+
+    top_N: the class whose probability exceeds 1/2, or C where there is none. S_NC: probabilities, less 1 at that class.
+    """
 
     exponent, width = 0, math.inf
 
@@ -79,7 +85,7 @@ class SoftmaxJacobian:
         raise NotImplementedError("C^2 numbers a row")
 
     def sq_norms_and_marks(self) -> tuple[Float64, Float64]:
-        """|A|_F^2 and the projection of s on one random direction."""
+        """Squared norms |A|_F^2, and as marks the projection of s on one random direction plus the top class."""
         norms, marks = np.empty((2, self.n))
         direction_C = np.random.default_rng(1).standard_normal(self.S_NC.shape[1])
         for a in range(0, self.n, BLOCK_ROWS):
@@ -90,20 +96,24 @@ class SoftmaxJacobian:
 
 
 def about_top(log_probs_BC: Floats) -> tuple[Float64, Int64]:
-    """(s, top): probabilities, less 1 at the class above 1/2, whose number is `top`; C where there is none. s is precise to rounding."""
+    """Return (s, top), [B, C] and [B]. top: the class whose probability exceeds 1/2, or C where there is none.
+
+    s: the probabilities, less 1 at the top class, float64, precise to rounding.
+    """
     log_probs_BC = np.asarray(log_probs_BC, np.float64)
     s_BC, top_B = np.exp(log_probs_BC), log_probs_BC.argmax(axis=1)
     rows_B = np.flatnonzero(s_BC[np.arange(len(s_BC)), top_B] > 0.5)
     at = rows_B, top_B[rows_B]
+    # p - 1 is minus the sum of the others: the logarithm of a p near 1 has lost its digits in float32.
     s_BC[at] = 0.0
-    s_BC[at] = -s_BC[rows_B].sum(axis=1)  # from the others: the logarithm of a p that is nearly 1 has lost its digits in float32
+    s_BC[at] = -s_BC[rows_B].sum(axis=1)
     sure = np.zeros(len(s_BC), bool)
     sure[rows_B] = True
     return s_BC, np.where(sure, top_B, s_BC.shape[1])
 
 
 def _sq_norms(S_BC: Float64) -> Float64:
-    """|A|_F^2 = sum of p^2 (1 - p)^2 + 2 sum_{c < d} p_c^2 p_d^2, every term positive."""
+    """Compute |A|_F^2 = sum_c p_c^2 (1 - p_c)^2 + 2 sum_{c < d} p_c^2 p_d^2, [B]. No term is negative."""
     p_BC = np.abs(S_BC)
     rest_BC = 1.0 - p_BC
     is_top = S_BC < 0.0
@@ -111,5 +121,4 @@ def _sq_norms(S_BC: Float64) -> Float64:
     q_BC = np.square(p_BC)
     before_BC = np.zeros_like(q_BC)
     np.cumsum(q_BC[:, :-1], axis=1, out=before_BC[:, 1:])
-    out_B: Float64 = (q_BC * np.square(rest_BC)).sum(axis=1) + 2.0 * (q_BC * before_BC).sum(axis=1)
-    return out_B
+    return (q_BC * np.square(rest_BC)).sum(axis=1) + 2.0 * (q_BC * before_BC).sum(axis=1)

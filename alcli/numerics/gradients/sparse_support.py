@@ -1,10 +1,14 @@
-"""The chosen rows of a sparse approximation, their weights, and how Phi_j fits Phi w - v, in two forms of equal answers.
+"""The chosen rows of a sparse approximation with their weights, in two forms that give equal answers.
 
-`Residuals` keeps the residual Phi w - v itself, a point of K D1 numbers; a product with all rows costs 2 N K D1 flops.
-`Columns` keeps inner products of the chosen rows with all others, float32 [|S|, N]; a column costs 2 N (K + D1) flops, and a
-combination of them 2 N |S|. It is the better one unless classes are few or the batch is large (`cheaper_form`).
-Both answer for some rows in float64 and for all rows with a known error, so that whoever decides by the former decides alike.
-Source: own; the problem is that of Shen et al. 2022 (sparse_problem.py).
+The fit of row j is Phi_j . (Phi w - v); both forms compute it for all rows. Letters: see sparse_problem.py.
+`ResidualSupport` keeps the residual Phi w - v itself, a point of K D1 numbers. The fits of all rows cost
+2 N K D1 flops.
+`ColumnSupport` keeps the inner products of the chosen rows with all rows, float32 [|S|, N]. A new column costs
+2 N (K + D1) flops, and the fits of all rows 2 N |S|. It is faster unless classes are few or the batch is large
+(`cheaper_form`).
+Both compute fits of some rows in float64, and fits of all rows with a known error. A caller who decides by the float64
+fits therefore decides the same with either form.
+Source: own; the problem is from Shen et al. 2022.
 """
 
 from __future__ import annotations
@@ -17,20 +21,23 @@ import numpy as np
 from alcli.arrays import Float32, Float64, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
 from alcli.numerics.gradients.gradient_rows import combine, correlate
-from alcli.numerics.gradients.sparse_problem import Problem, line_search, longest_step
+from alcli.numerics.gradients.sparse_problem import SparseProblem, line_search, longest_step
 
 Form: TypeAlias = Literal["residuals", "columns"]
 
 MOST_COLUMN_BYTES = 1 << 29
-_ZERO = 1e-12  # weights are of order 1: what rounding leaves of one that fell to 0 must not block the next step
-_FLOPS_PER_READ = 6  # multiplications by a few columns in the time of reading one float32
-_FLOPS_PER_CHOSEN = 10  # products with the chosen rows: two of float64 by one thread, on half of the batch on average
+# Weights are of order 1. A weight that fell to 0 may keep a rounding error, which must not block the next step.
+_ZERO = 1e-12
+# Multiplications by a few columns in the time of reading one float32.
+_FLOPS_PER_READ = 6
+# Cost of the products with the chosen rows: two in float64 by one thread, with half of the batch on average.
+_FLOPS_PER_CHOSEN = 10
 
 
 class Support(ABC):
-    """The set S with weights w >= 0. Room for b rows; factors of the chosen ones are kept in float64, b (K + D1) numbers."""
+    """The set S, of at most b rows, with weights w >= 0. It keeps their factors in float64: b (K + D1) numbers."""
 
-    def __init__(self, problem: Problem, b: int, spread: Spread) -> None:
+    def __init__(self, problem: SparseProblem, b: int, spread: Spread) -> None:
         self.problem, self._spread = problem, spread
         self.size = 0
         self._S, self._w = np.empty(b, np.int64), np.zeros(b)
@@ -39,19 +46,21 @@ class Support(ABC):
 
     @property
     def S(self) -> Int64:
+        """The chosen rows, in the order they were added, [|S|]."""
         return self._S[: self.size]
 
     @property
     def w(self) -> Float64:
+        """The weights of the rows of S, [|S|]."""
         return self._w[: self.size]
 
     @property
     def factors(self) -> tuple[Float64, Float64]:
-        """(a, phi) of the chosen rows."""
+        """The factors (a_SK, phi_SD1) of the chosen rows, float64."""
         return self._a[: self.size], self._phi[: self.size]
 
     def add(self, rows_M: Int64) -> None:
-        """Choose rows, with weight 0."""
+        """Add rows to S, with weight 0."""
         new = slice(self.size, self.size + len(rows_M))
         self._S[new] = rows_M
         self._a[new], self._phi[new] = self.problem.rows.factors_at(rows_M)
@@ -59,62 +68,71 @@ class Support(ABC):
         self._added(new)
 
     def slope(self) -> Float64:
-        """Half the gradient of f1 on S."""
-        out_S: Float64 = self._fit() + self.problem.beta * (self.w - 1.0)
-        return out_S
+        """Half the gradient of f1 with respect to the weights on S, [|S|]."""
+        return self._fit() + self.problem.beta * (self.w - 1.0)
 
     def descend(self, u_S: Float64, slope_along: float) -> None:
-        """Go from w against u to the least f1, or to where the first weight reaches 0. slope_along: <slope, u>."""
+        """Go from w along -u to the minimum of f1, or to the point where the first weight reaches 0.
+
+        slope_along: <slope, u>.
+        """
         image = self._image(u_S)
         mu = line_search(slope_along, self._sq(image, u_S), float(u_S @ u_S), self.problem.beta)
         mu = min(mu, longest_step(self.w, u_S))
         self._move(image, mu)
-        self._w[: self.size] = np.maximum(self.w - mu * u_S, 0.0)  # rounding may leave less than 0
+        # Rounding may leave a weight just below 0.
+        self._w[: self.size] = np.maximum(self.w - mu * u_S, 0.0)
 
     def de_bias(self) -> None:
-        """One safe step down the slope on S: weights of 0 that would fall stay, so f1 never rises."""
+        """Take one gradient step on the weights of S. Weights of 0 that would fall stay 0, so f1 never rises."""
         slope_S = self.slope()
         u_S = np.where((self.w <= _ZERO) & (slope_S > 0.0), 0.0, slope_S)
         self.descend(u_S, float(u_S @ slope_S))
 
     def f(self) -> float:
-        """The objective."""
+        """The objective f at the current set and weights."""
         return self.problem.f(self.distance_sq(), self.w, self.S)
 
     @abstractmethod
     def distance_sq(self) -> float:
-        """|v - Phi w|^2."""
+        """The squared distance |v - Phi w|^2."""
 
     @abstractmethod
     def fit_at(self, rows_M: Int64) -> Float64:
-        """Phi_j . (Phi w - v) for some rows, in float64."""
+        """Compute the fits Phi_j . (Phi w - v) of some rows in float64, [M]."""
 
     @abstractmethod
     def fit_all(self) -> tuple[Float64, float]:
-        """(Phi_j . (Phi w - v) for all rows, its error in units of |Phi_j|)."""
+        """Compute the fits Phi_j . (Phi w - v) of all rows, [N], and the bound of their errors divided by |Phi_j|."""
 
     @abstractmethod
-    def _added(self, new: slice) -> None: ...
+    def _added(self, new: slice) -> None:
+        """Take in the rows at places `new` of S, which were just added."""
+
     @abstractmethod
     def _fit(self) -> Float64:
-        """Phi_j . (Phi w - v) on S."""
+        """The fits Phi_j . (Phi w - v) of the rows of S, [|S|]."""
 
     @abstractmethod
     def _image(self, u_S: Float64) -> Float64:
-        """What Phi u does, in the terms of the form."""
+        """The image Phi u, in the quantity that the form keeps: a point, or its inner products with the rows of S."""
 
     @abstractmethod
     def _sq(self, image: Float64, u_S: Float64) -> float:
-        """|Phi u|^2."""
+        """The squared norm |Phi u|^2. image: `_image(u_S)`."""
 
     @abstractmethod
-    def _move(self, image: Float64, mu: float) -> None: ...
+    def _move(self, image: Float64, mu: float) -> None:
+        """Carry the kept quantity from w to w - mu u. image: `_image(u_S)`."""
 
 
-class Residuals(Support):
-    """Keeps Phi w - v. Cost: `de_bias` 4 |S| K D1 flops, `fit_at` 2 K D1 a row, `fit_all` 2 N K D1. Memory: two points."""
+class ResidualSupport(Support):
+    """The form that keeps the residual Phi w - v.
 
-    def __init__(self, problem: Problem, b: int, spread: Spread) -> None:
+    Cost: `de_bias` 4 |S| K D1 flops, `fit_at` 2 K D1 for each row, `fit_all` 2 N K D1. Memory: two points.
+    """
+
+    def __init__(self, problem: SparseProblem, b: int, spread: Spread) -> None:
         super().__init__(problem, b, spread)
         self.residual_KD1 = -problem.v_KD1
 
@@ -152,19 +170,23 @@ class Residuals(Support):
         self.residual_KD1 = self.residual_KD1 - mu * image
 
 
-class Columns(Support):
-    """Keeps Phi^T Phi_S and Phi^T Phi w. Cost: `de_bias` 4 |S|^2 flops, `fit_at` 2 |S| (K + D1) a row, `fit_all` 2 N |S| and
-    2 N (K + D1) for each new column. Memory: 4 N b bytes, and 8 b^2."""
+class ColumnSupport(Support):
+    """The form that keeps the columns Phi^T Phi_S and their combination Phi^T (Phi w - v).
 
-    def __init__(self, problem: Problem, b: int, spread: Spread) -> None:
+    Cost: `de_bias` 4 |S|^2 flops, `fit_at` 2 |S| (K + D1) for each row, `fit_all` 2 N |S| and 2 N (K + D1) for each new
+    column. Memory: 4 N b + 8 b^2 bytes.
+    """
+
+    def __init__(self, problem: SparseProblem, b: int, spread: Spread) -> None:
         super().__init__(problem, b, spread)
         rows = problem.rows
         self._gram_SS, self._fit_S = np.empty((b, b)), np.empty(b)
-        # Phi^T v: in float64, since decisions rest on it
+        # Phi^T v, in float64, since decisions rest on it.
         self._target_N = problem.gain * rows.correlate_at(problem.v_KD1, np.arange(rows.n))
         self._columns_MN = np.empty((b, rows.n), np.float32)
         self._n_columns = 0
-        self._known_S = np.zeros(b)  # the weights of `_fit_N`, and what its rounding adds up to
+        # `_fit_N` holds the fits at the weights `_known_S`, with the summed square of its rounding errors.
+        self._known_S = np.zeros(b)
         self._fit_N, self._error_sq = -self._target_N, 0.0
 
     def distance_sq(self) -> float:
@@ -194,11 +216,10 @@ class Columns(Support):
             self._fit_N[rows] += scaled_S @ self._columns_MN[: self.size, rows]
 
     def _gram(self, rows_M: Int64) -> Float64:
-        """Phi_M^T Phi_S, float64 [M, |S|]."""
+        """The inner products Phi_M^T Phi_S, float64 [M, |S|]."""
         a_MK, phi_MD1 = self.problem.rows.factors_at(rows_M)
         a_SK, phi_SD1 = self.factors
-        gram_MS: Float64 = (a_MK @ a_SK.T) * (phi_MD1 @ phi_SD1.T) * self.problem.gain**2
-        return gram_MS
+        return (a_MK @ a_SK.T) * (phi_MD1 @ phi_SD1.T) * self.problem.gain**2
 
     def _added(self, new: slice) -> None:
         gram_MS = self._gram(self.S[new])
@@ -212,8 +233,7 @@ class Columns(Support):
     def _image(self, u_S: Float64) -> Float64:
         moved = np.flatnonzero(u_S)
         gram_SS = self._gram_SS[: self.size, : self.size]
-        image_S: Float64 = gram_SS @ u_S if 2 * len(moved) > len(u_S) else gram_SS[:, moved] @ u_S[moved]
-        return image_S
+        return gram_SS @ u_S if 2 * len(moved) > len(u_S) else gram_SS[:, moved] @ u_S[moved]
 
     def _sq(self, image: Float64, u_S: Float64) -> float:
         return max(0.0, float(u_S @ image))
@@ -223,10 +243,13 @@ class Columns(Support):
 
 
 def cheaper_form(n: int, K: int, D1: int, b: int) -> Form:
-    """The form of less time per pick whose memory is bounded. Columns are bound by reading, residuals by multiplying."""
+    """Choose the form that takes less time per pick, "columns" only while its memory is below MOST_COLUMN_BYTES.
+
+    Columns are limited by reading memory, residuals by multiplying.
+    """
     residuals = 2 * n * K * D1 + _FLOPS_PER_CHOSEN * b * K * D1
     columns = _FLOPS_PER_READ * n * (K + D1 + b / 2)
     return "columns" if columns < residuals and 4 * n * b <= MOST_COLUMN_BYTES else "residuals"
 
 
-FORMS: dict[Form, type[Support]] = {"residuals": Residuals, "columns": Columns}
+FORMS: dict[Form, type[Support]] = {"residuals": ResidualSupport, "columns": ColumnSupport}

@@ -1,10 +1,11 @@
-"""What the members of a committee, or draws of a posterior, say of a row together.
+"""Measures of disagreement between the members of a committee, or between draws of a posterior: information, votes.
 
-log_probs_BSC: log class probabilities of B rows by S members. Everything is worked out in pieces that stay in a cache, and rows do not
-see each other: no answer depends on which rows share a block.
-Source: Houlsby et al. 2011, "Bayesian active learning for classification and preference learning", eq. 2 (information); Dagan & Engelson
-1995, "Committee-based sampling for training probabilistic classifiers" (votes).
-Cost: one exponential a number (information: and a logarithm), and a handful of passes over a piece.
+log_probs_BSC: log class probabilities of B rows under S members. Rows are processed in pieces that stay in the cache.
+The result for a row does not depend on the other rows of its block.
+
+Source: Houlsby et al. 2011, "Bayesian active learning for classification and preference learning", eq. 2 (information);
+Dagan & Engelson 1995, "Committee-based sampling for training probabilistic classifiers" (votes).
+Cost: one exponential a number, for `information` also a logarithm, and a handful of passes over a piece.
 """
 
 from __future__ import annotations
@@ -16,37 +17,39 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64
 
 TINY = np.finfo(np.float64).tiny
-_LEAST = 1e-150  # ratio: a product of two still has a logarithm
-_PIECE = 1 << 16  # numbers: 512 KiB
+# The smallest ratio: the product of two ratios does not underflow, so its logarithm is finite.
+_LEAST = 1e-150
+# Numbers in a piece, 512 KiB.
+_PIECE = 1 << 16
 
 
 def information(log_probs_BSC: Floats) -> Float64:
-    """BALD: what the label of a row says of which member is right, float64 [B], between 0 and log C.
+    """Compute BALD: the mutual information between the label of a row and the member, float64 [B], 0 to log C nats.
 
-    H(mean of P_s) - mean of H(P_s), as sum over classes of p mean_s (r log r - r + 1) with r = P_s / p: no term is negative, so that
-    information of 1e-14 nats keeps eight digits, where the difference of the two entropies keeps two.
+    BALD is H(mean of P_s) - mean of H(P_s). It is computed as the sum over classes of p mean_s (r log r - r + 1),
+    where p = mean of P_s and r = P_s / p. No term is negative, so information of 1e-14 nats keeps eight digits; the
+    difference of the entropies would keep two.
     """
     return _by_pieces(_information, log_probs_BSC)
 
 
 def deviation(log_probs_BSC: Floats) -> Float64:
-    """Standard deviation of the class probabilities over members, mean over classes, float64 [B]."""
+    """Compute the standard deviation of the class probabilities over members, mean over classes, float64 [B]."""
     return _by_pieces(_deviation, log_probs_BSC)
 
 
 def votes(log_probs_BSC: Floats) -> Int64:
-    """How many members hold each class for the most probable (the lowest of equals), int64 [B, C]."""
+    """Count the members for which each class is the most probable (the lowest of equals), int64 [B, C]."""
     return _by_pieces(_votes, log_probs_BSC)
 
 
 def entropy(probs_BC: Floats) -> Float64:
-    """-sum p log p over the last axis, in nats; 0 log 0 is 0."""
-    out: Float64 = -(probs_BC * np.log(np.maximum(probs_BC, TINY))).sum(axis=-1)
-    return out
+    """Compute the entropy -sum p log p over the last axis, in nats; 0 log 0 is 0."""
+    return -(probs_BC * np.log(np.maximum(probs_BC, TINY))).sum(axis=-1)
 
 
 def ratios(log_probs_BSC: Floats) -> tuple[Float64, Float64]:
-    """(P_s / p [B, S, C], p [B, C]) for the mean p of the probabilities P_s over the draws."""
+    """Compute (P_s / p [B, S, C], p [B, C]), where p is the mean of the probabilities P_s over the draws."""
     probs_BSC = np.exp(log_probs_BSC)
     mean_BC = probs_BSC.mean(axis=1)
     probs_BSC /= np.maximum(mean_BC, TINY)[:, None]
@@ -54,10 +57,12 @@ def ratios(log_probs_BSC: Floats) -> tuple[Float64, Float64]:
 
 
 def excess(R: Float64) -> Float64:
-    """R log R - R + 1, at least 0 up to rounding, and 0 at 1 alone. R is overwritten."""
+    """Compute R log R - R + 1, which is 0 for R = 1 and positive elsewhere, up to rounding. Overwrites R."""
     out: Float64 = np.log(R)
     out *= R
-    R -= 1.0  # not R (log R - 1) + 1, which near 1 would keep only what is left of eight digits
+    # Near R = 1 both R log R and R - 1 are small, so their difference keeps its digits. R (log R - 1) + 1 would be
+    # rounded in units of 1, and would keep only some of eight digits.
+    R -= 1.0
     out -= R
     return out
 
@@ -72,8 +77,7 @@ def _deviation(log_probs_BSC: Floats) -> Float64:
     probs_BSC = np.exp(log_probs_BSC)
     probs_BSC -= probs_BSC.mean(axis=1, keepdims=True)
     np.square(probs_BSC, out=probs_BSC)
-    out: Float64 = np.sqrt(probs_BSC.mean(axis=1)).mean(axis=1)
-    return out
+    return np.sqrt(probs_BSC.mean(axis=1)).mean(axis=1)
 
 
 def _votes(log_probs_BSC: Floats) -> Int64:

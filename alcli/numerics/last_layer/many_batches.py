@@ -1,9 +1,14 @@
-"""Many hypothetical batches at once: what each would do to the logits of judging rows, without forming a weight.
+"""Scores of many batches with known labels: accuracy or loss on judging rows after each batch is absorbed.
 
-A batch of K rows changes logits by cross^T coefficients, where coefficients follow from the batch's own K x K products alone. So
-all batches share one matrix of products between candidates and judging rows, and each costs 2 J K C flops for J judging rows.
-Source: dual form of Sherman-Morrison as in numerics/updates.py, for B batches side by side.
-Cost: B (K^3 / 3 + K^2 C) for the coefficients, then B (2 J K C) and three passes over B J C floats.
+Each of the B batches has K rows with given labels. Every batch is absorbed on its own, from the same last layer, and is
+scored on J judging rows, whose labels are given too. (one_label.py looks ahead by a single label that is not known, and
+takes an expectation.)
+A batch changes the logits of judging rows by cross^T coefficients. The coefficients follow from the K x K products
+within the batch alone, so no weight matrix is formed. All batches share one matrix of products between candidates and
+judging rows.
+Source: the dual form of the Sherman-Morrison formula, for B batches side by side.
+Cost: B (K^3 / 3 + K^2 C) flops for the coefficients, then 2 B J K C flops and three passes over B J C floats.
+Memory: B K (K + C) numbers, the N J products, and pieces of _BYTES.
 """
 
 from __future__ import annotations
@@ -16,21 +21,29 @@ import scipy.linalg
 
 from alcli.arrays import Array, Float64, Floats, Int64
 
+# (logits [B, C], targets [B, C], variances [B]) -> movement of the outputs per unit of variance, [B, C].
 Step = Callable[[Float64, Float64, Float64], Float64]
 Score = Literal["accuracy", "cross-entropy"]
-_BYTES = 2 << 20  # logits of the batches that are judged side by side: what a cache holds
+# Size of the logits that are judged at a time: they fit into a cache.
+_BYTES = 2 << 20
 
 
-def batch_coefficients(gram_BKK: Float64, logits_BKC: Float64, targets_BKC: Float64, curvature: float, step: Step) -> Float64:
-    """Absorb every batch, its rows one after another: coefficients [B, K, C] by which products with its rows change logits.
+def batch_coefficients(
+    gram_BKK: Float64, logits_BKC: Float64, targets_BKC: Float64, curvature: float, step: Step
+) -> Float64:
+    """Absorb every batch, its rows one after another; return its coefficients, float64 [B, K, C].
 
-    gram_BKK: products phi^T covariance phi' within each batch. step: how far one row of each batch moves the outputs, [B, C], per
-    unit of phi^T covariance phi of the moment, given its logits [B, C], targets [B, C] and variance [B].
+    The logits at any x then change by the sum over the batch's rows i of (phi(x)^T covariance phi_i) coefficient_i.
+    gram_BKK: the products phi^T covariance phi' within each batch, before any row is absorbed.
+    logits_BKC, targets_BKC: of the batch's rows, also before any is absorbed. curvature: a row phi adds
+    curvature phi phi^T to the precision. step: takes the logits, targets and variances phi^T covariance phi of one row
+    of each batch, after the rows before it were absorbed; returns the movement of the outputs per unit of variance.
     """
     K = gram_BKK.shape[1]
     lower_BKK = np.linalg.cholesky(np.eye(K) + curvature * gram_BKK)
     pivots_BK = np.einsum("bkk->bk", lower_BKK)
-    # Column i is covariance_i phi_i in terms of the covariance before all steps; covariance_i has absorbed the rows before i.
+    # covariance_i is the covariance after the rows before i. Column i of T holds the coefficients with which
+    # covariance_i phi_i is a sum of the vectors covariance phi_k, where covariance is the one before all rows.
     T_BKK = _triangular_inverse(lower_BKK).transpose(0, 2, 1) * pivots_BK[:, None, :]
     U_BKK = gram_BKK @ T_BKK
     variances_BK = (pivots_BK**2 - 1.0) / curvature
@@ -38,12 +51,11 @@ def batch_coefficients(gram_BKK: Float64, logits_BKC: Float64, targets_BKC: Floa
     for i in range(K):
         shift_BC = np.matmul(U_BKK[:, i : i + 1, :i], steps_BKC[:, :i])[:, 0]
         steps_BKC[:, i] = step(logits_BKC[:, i] + shift_BC, targets_BKC[:, i], variances_BK[:, i])
-    out: Float64 = T_BKK @ steps_BKC
-    return out
+    return T_BKK @ steps_BKC
 
 
 def _triangular_inverse(lower_BKK: Array) -> Float64:
-    """The inverse of every lower triangle, row by row over all of them at once."""
+    """Invert every lower triangular matrix, row by row, all matrices at once."""
     out = np.zeros_like(lower_BKK)
     for i in range(lower_BKK.shape[1]):
         row_BK = -np.matmul(lower_BKK[:, i : i + 1, :i], out[:, :i])[:, 0]
@@ -55,9 +67,12 @@ def _triangular_inverse(lower_BKK: Array) -> Float64:
 def judge(
     batches_BK: Int64, coefficients_BKC: Floats, cross_NJ: Floats, logits_CJ: Floats, y_J: Int64, score: Score
 ) -> Float64:
-    """The score of every batch, larger is better: accuracy, or minus the mean cross-entropy, on J judging rows, shape [B].
+    """Score every batch on the judging rows, float64 [B]; larger is better.
 
-    batches_BK: rows of cross_NJ, the products of candidates with judging rows. Computed in the dtype of cross_NJ and logits_CJ.
+    The score is the accuracy, or minus the mean cross-entropy in nats. batches_BK: row numbers in cross_NJ.
+    coefficients_BKC: from `batch_coefficients`. cross_NJ: the products phi^T covariance phi' of N candidates with J
+    judging rows. logits_CJ, y_J: logits before any batch, and class numbers, of the judging rows.
+    Logits are computed in the dtype of cross_NJ and logits_CJ.
     """
     B = len(batches_BK)
     C, J = logits_CJ.shape
@@ -88,6 +103,9 @@ def _minus_cross_entropy(logits_PCJ: Floats, y_J: Int64) -> Array:
 
 
 def whitened(factor_DD: Float64, phi_ND: Float64, dtype: type[np.floating]) -> Floats:
-    """L^-1 phi for every row, [N, D] in C order, so that products of two such rows are phi^T covariance phi'. D^2 N flops."""
+    """Compute L^-1 phi for every row, [N, D] in C order and in `dtype`. Cost: D^2 N flops.
+
+    factor_DD: the lower Cholesky factor L of the precision. Products of two such rows are phi^T covariance phi'.
+    """
     root_DN = scipy.linalg.solve_triangular(factor_DD, phi_ND.T, lower=True, check_finite=False)
     return np.ascontiguousarray(root_DN.T, dtype=dtype)

@@ -1,10 +1,13 @@
-"""Last layers fitted many times over the same rows, under other weights or other targets and anchors, with the work that they share done once.
+"""Members of an ensemble: last layers fitted to the same rows under other row weights, or other targets and anchors.
 
-The rows are rotated once (numerics/softmax_map.rotate). A softmax member starts at the weights that all rows gave and takes the
-Gram matrix of all rows as its preconditioner. A ridge member with other targets takes one product, with other weights one Cholesky factor.
-Source: randomised MAP: the exact posterior of a linear Gaussian model, Gu & Oliver 2007 and Pearce et al., Uncertainty in Neural Networks:
-Approximately Bayesian Ensembling, AISTATS 2020; here with noise on the targets as well, which the latter leaves out.
-Cost: the rotation, min(n, D1)^2 max(n, D1); a member as its solver. Memory: that of the solver, n C for its targets, C D1 for its weights.
+Work that all members share is done once: the rows are rotated once (`rotate` in softmax_map.py). A softmax member
+starts at the fit to all rows and takes the Gram matrix of all rows as its preconditioner. A ridge member with other
+targets takes one product; with other row weights it takes one Cholesky factor. R: dimensions of the rotated rows.
+Source: randomised MAP, which draws from the exact posterior of a linear Gaussian model: Gu & Oliver 2007; Pearce et
+al., Uncertainty in Neural Networks: Approximately Bayesian Ensembling, AISTATS 2020. The latter leaves out noise on
+the targets; here the targets have noise too.
+Cost: min(n, D1)^2 max(n, D1) for the rotation, then the cost of the solver for each member.
+Memory: the memory of the solver, n C numbers for targets and C D1 for weights.
 """
 
 from __future__ import annotations
@@ -19,12 +22,13 @@ from alcli.numerics.last_layer import ridge
 from alcli.numerics.last_layer.softmax_map import GRADIENT_TOLERANCE, Rotated, fit_map, rotate
 from alcli.numerics.logistic import softmax
 
-TOLERANCE = 1e-3  # of the gradient that the new weights or targets make at the weights of all rows
+# Relative to the gradient that the new row weights or targets cause at the fit to all rows.
+TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Members:
-    """What all members share. W_CD1: the weights of all rows at prior_precision. squared: whether the loss is."""
+    """The data that members share. W_CD1: the fit to all rows at prior_precision. squared: True for squared loss."""
 
     rows: Rotated
     targets_LC: Float64
@@ -34,14 +38,20 @@ class Members:
 
     @classmethod
     def of(
-        cls, phi_LD1: Float64, targets_LC: Float64, weights_L: Float64, W_CD1: Float64, prior_precision: float, link: Literal["softmax", "identity"]
+        cls,
+        phi_LD1: Float64,
+        targets_LC: Float64,
+        weights_L: Float64,
+        W_CD1: Float64,
+        prior_precision: float,
+        link: Literal["softmax", "identity"],
     ) -> Members:
-        """Rotate the rows. targets_LC: one-hot under a softmax."""
+        """Rotate the rows and set up the shared data. weights_L: of the rows. targets_LC: one-hot under a softmax."""
         rows = rotate(phi_LD1, targets_LC.argmax(axis=1), weights_L, targets_LC.shape[1])
         return cls(rows, targets_LC, W_CD1, prior_precision, link == "identity")
 
     def reweighted(self, weights_L: Float64) -> Float64:
-        """The weights [C, D1] under other weights of the rows, of which some may be zero."""
+        """Fit a member under other row weights, some of which may be zero; return its weights [C, D1]."""
         if self.squared:
             return self._whole(ridge.solve_reweighted(self.rows, self.targets_LC, self.prior_precision, weights_L))
         kept_L = weights_L > 0.0
@@ -49,23 +59,34 @@ class Members:
         return self._whole(self._softmax(rows, self.targets_LC[kept_L], np.zeros_like(self._start)))
 
     def perturbed(self, target_noise_LC: Float64, anchor_CD1: Float64) -> Float64:
-        """The weights [C, D1] with noise on the targets and a prior that pulls to the anchor. Softmax noise sums to 0 in each row."""
+        """Fit a member with noise on the targets and a prior centred at the anchor; return its weights [C, D1].
+
+        target_noise_LC: under a softmax, each row sums to 0.
+        """
         targets_LC, anchor_CR = self.targets_LC + target_noise_LC, anchor_CD1 @ self.rows.V_D1R
         if self.squared:
             W_CR = ridge.solve_anchored(self.rows, targets_LC, self.prior_precision, anchor_CR)
         else:
             W_CR = self._softmax(self.rows, targets_LC, anchor_CR)
-        return anchor_CD1 + self._whole(W_CR - anchor_CR)  # where no row reaches, the anchor stands
+        # In directions that no row spans, the weights stay at the anchor.
+        return anchor_CD1 + self._whole(W_CR - anchor_CR)
 
     def _softmax(self, rows: Rotated, targets_LC: Float64, anchor_CR: Float64) -> Float64:
-        """The optimum from the weights of all rows on, until little is left of the gradient there."""
+        """Minimise from the fit to all rows on, until the gradient is `TOLERANCE` times the gradient there; [C, R]."""
         start_CR, prior = self._start, self.prior_precision
-        pull_CR = ((softmax(rows.Z_LR @ start_CR.T) - targets_LC) * rows.weights_L[:, None]).T @ rows.Z_LR + prior * (start_CR - anchor_CR)
+        pull_CR = ((softmax(rows.Z_LR @ start_CR.T) - targets_LC) * rows.weights_L[:, None]).T @ rows.Z_LR + prior * (
+            start_CR - anchor_CR
+        )
         tolerance = max(TOLERANCE * float(np.linalg.norm(pull_CR)) / rows.scale(), GRADIENT_TOLERANCE)
-        return fit_map(rows, prior, start_CR=start_CR, tolerance=tolerance, targets_LC=targets_LC, anchor_CR=anchor_CR).W_CR
+        return fit_map(
+            rows, prior, start_CR=start_CR, tolerance=tolerance, targets_LC=targets_LC, anchor_CR=anchor_CR
+        ).W_CR
 
     def label_noise(self, noise_LC: Float64) -> Float64:
-        """Standard normal noise, given the covariance of each row's label over its weight: diag p - p p^T, or I under squared loss."""
+        """Turn standard normal noise [L, C] into noise with the covariance of each row's label divided by its weight.
+
+        The covariance of a label is diag p - p p^T under a softmax, and I under squared loss.
+        """
         if not self.squared:
             probs_LC = self.probs
             root_LC = np.sqrt(probs_LC)
@@ -74,13 +95,14 @@ class Members:
 
     @property
     def probs(self) -> Float64:
-        """Class probabilities of the rows under the weights of all, [L, C]."""
+        """Class probabilities of the rows under the fit to all rows, [L, C]."""
         return softmax(self.rows.Z_LR @ self._start.T)
 
     @property
     def _start(self) -> Float64:
+        """The fit to all rows, in rotated coordinates."""
         return self.W_CD1 @ self.rows.V_D1R
 
     def _whole(self, W_CR: Float64) -> Float64:
-        out: Float64 = W_CR @ self.rows.V_D1R.T
-        return out
+        """Turn weights from rotated coordinates back into [C, D1]."""
+        return W_CR @ self.rows.V_D1R.T

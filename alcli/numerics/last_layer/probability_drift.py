@@ -1,11 +1,13 @@
-"""How far the class probabilities of many rows may have moved since they were last looked at, without looking at them.
+"""Upper bounds on the change of class probabilities since they were last noted, without computing the probabilities.
 
-A label moves the logits of row i by u_i a_C. On the way from p to p' the probabilities go along p(t) ~ p e^(t u a), and
-sum |dp/dt| = |u| sum_c p_c(t) |a_c - mean_p(t) a| <= 2 |u| sum_c p_c(t) |a_c - m| for any m. No p_c(t) is larger than it was when it was
-looked at by more than the factor e^r, r the sum of |u| (max a - min a) since then. So |p' - p|_1 <= 2 |u| e^r q.|a - m|, with q as it
-was then, and the distances of several moves add up. m is the middle one of a: most classes hardly move.
+A label moves the logits of row i by u_i a_C. On the way from p to p' the probabilities follow p(t) ~ p e^(t u a), and
+    sum |dp/dt| = |u| sum_c p_c(t) |a_c - mean_p(t) a| <= 2 |u| sum_c p_c(t) |a_c - m|    for any m.
+Let q be the probabilities that were last noted, and r the sum of |u| (max a - min a) since then. No p_c(t) exceeds
+e^r q_c. So |p' - p|_1 <= 2 |u| e^r q.|a - m|, and the bounds of several moves add up. m is the median of a, because
+most classes hardly move.
+R: the vectors a by which one call moves a row.
 Source: derived here from the gradient of softmax, dp_c = p_c (dz_c - p.dz).
-Cost: a move 2 N C flops in one pass over N C probabilities. Memory: those and 16 bytes a row.
+Cost of a move: 2 N C flops in one pass over N C probabilities. Memory: N C probabilities and 16 bytes for each row.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from numpy.typing import DTypeLike
 
 from alcli.arrays import Float64, Floats, Int64
 
+# With more vectors a in one call, no bound is computed.
 MOST_MOVES = 4
-FARTHEST = 64.0  # of r: beyond it too small a probability in float32 could have grown to one that counts
+# The largest r. Beyond it, a probability too small for float32 could have grown to one that matters.
+FARTHEST = 64.0
 
 
 class ProbabilityDrift:
-    """Bounds l1_N of sum_c |p_c - q_c| for each row, q what was last noted of it; inf where nothing was."""
+    """Upper bounds l1_N of sum_c |p_c - q_c| for each row; infinity for a row that was not noted."""
 
     def __init__(self, n: int, n_classes: int, dtype: DTypeLike) -> None:
         self.l1_N: Float64 = np.full(n, np.inf)
@@ -28,7 +32,7 @@ class ProbabilityDrift:
         self._Q_NC: Floats = np.zeros((n, n_classes), dtype)
 
     def move(self, first: int, last: int, U_BR: Floats, A_CR: Floats) -> None:
-        """The logits of rows first..last moved by U A^T. Where that is more than a few products of vectors, the rows are forgotten."""
+        """Raise the bounds of rows first..last, whose logits moved by U A^T; to infinity for R > `MOST_MOVES`."""
         l1_B = self.l1_N[first:last]
         if U_BR.shape[1] > MOST_MOVES:
             l1_B[:] = np.inf
@@ -42,11 +46,11 @@ class ProbabilityDrift:
         l1_B[growth_B > FARTHEST] = np.inf
 
     def note(self, rows: Int64, log_probs_BC: Floats) -> None:
-        """What the probabilities of these rows are now."""
+        """Note the current log-probabilities of some rows; their bounds become 0."""
         self._Q_NC[rows] = np.exp(log_probs_BC)
         self._growth_N[rows] = self.l1_N[rows] = 0.0
 
     def add_classes(self, n: int) -> None:
-        """There are n classes more: all is forgotten."""
+        """Add n classes; the bounds of all rows become infinity."""
         self.l1_N[:] = np.inf
         self._Q_NC = np.pad(self._Q_NC, ((0, 0), (0, n)))

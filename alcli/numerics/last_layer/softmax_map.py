@@ -1,12 +1,21 @@
-"""The exact MAP of a softmax regression: summed cross-entropy + prior_precision/2 |W - anchor|^2, by a truncated Newton method.
+"""The exact MAP of a softmax regression by a truncated Newton method, and the Laplace evidence of its prior precision.
 
-The penalty does not change under rotations of the features. So the rows are rotated once into the eigenbasis of their Gram
-matrix, restricted to the space they span when there are fewer rows than features; there the Kronecker preconditioner
-lambda I + A_bar (x) X^T X of the Hessian (exact at W = 0) is nearly diagonal, and several prior precisions share the rotation.
-Gradients and the objective are float64; only the search for a direction runs in float32, which costs descent steps, never accuracy.
+The objective is the summed cross-entropy + prior_precision/2 |W - anchor|^2. The penalty does not change under
+rotations of the features. So the rows are rotated once into the eigenbasis of their Gram matrix, of R = min(n, D1)
+dimensions: with fewer rows than features, the space that the rows span. In these coordinates the Kronecker
+preconditioner lambda I + A_bar (x) X^T X of the Hessian (exact at W = 0) is nearly diagonal. Several prior precisions
+share the rotation.
+Gradients and the objective are float64. Only the search direction is computed in float32, which may cost more steps
+but no accuracy.
+The evidence is the Laplace approximation of the marginal likelihood of the labels. It takes the log determinant of the
+Kronecker form of the Hessian, whose eigenvalues are lambda + a_i s_j. a_i are the eigenvalues of A_bar, the mean of
+diag(p) - p p^T over the rows; s_j are the eigenvalues of X^T X.
 Source: Nocedal & Wright, Numerical Optimization, 2nd ed., Algorithm 7.1 (line-search Newton-CG), preconditioned.
-Cost: min(n, D1)^2 max(n, D1) once; then 4 n R C flops per conjugate-gradient step with R = min(n, D1): about 100 steps where
-the prior is strong, 1000 where rows are separable and the prior is weak. Memory: 6 n C + 5 C R + n R + D1 R floats.
+Evidence: MacKay, The Evidence Framework Applied to Classification Networks, 1992, eq. 5; Kronecker form as in Ritter et
+al., 2018.
+Cost: min(n, D1)^2 max(n, D1) once, then 4 n R C flops for each conjugate-gradient step. There are about 100 steps where
+the prior is strong, and 1000 where rows are separable and the prior is weak. The evidence adds n C^2 + C^3 + C R.
+Memory: 6 n C + 5 C R + n R + D1 R floats.
 """
 
 from __future__ import annotations
@@ -23,7 +32,9 @@ from alcli.numerics.logistic import one_hot, soft_cross_entropy, softmax
 MAX_NEWTON = 100
 MAX_CG = 250
 GRADIENT_TOLERANCE = 1e-11
-FORCING = (0.1, 0.01)  # relative residual of a direction: far from the optimum, and near it
+# Relative residual of the search direction: far from the optimum, and near it.
+FORCING = (0.1, 0.01)
+# Directions are computed in float32 up to this ratio of the largest Gram eigenvalue to the prior precision.
 FLOAT32_CONDITION = 1e6
 
 
@@ -31,7 +42,8 @@ FLOAT32_CONDITION = 1e6
 class Rotated:
     """Rows in coordinates where their weighted Gram matrix is diagonal.
 
-    Z_LR = phi V: the rows; V_D1R: orthonormal columns; gram_R: the diagonal of Z^T diag(weights) Z, ascending.
+    Z_LR = phi V: the rows. V_D1R: orthonormal columns. gram_R: the diagonal of Z^T diag(weights) Z, ascending.
+    y_L: class numbers. weights_L: row weights.
     """
 
     Z_LR: Float64
@@ -42,7 +54,7 @@ class Rotated:
     n_classes: int
 
     def scale(self) -> float:
-        """An upper bound of the gradient's size, up to sqrt 2: the sum of weighted row norms."""
+        """The weighted sum of row norms. The gradient norm of the cross-entropy is at most sqrt 2 times this sum."""
         return float(self.weights_L @ np.sqrt(np.einsum("lr,lr->l", self.Z_LR, self.Z_LR)))
 
 
@@ -71,13 +83,19 @@ def rotate(phi_LD1: Float64, y_L: Array, weights_L: Float64, n_classes: int) -> 
 
 
 def fit_map(
-    rows: Rotated, prior_precision: float, *, start_CR: Float64 | None = None, tolerance: float = GRADIENT_TOLERANCE,
-    targets_LC: Float64 | None = None, anchor_CR: Float64 | None = None,
+    rows: Rotated,
+    prior_precision: float,
+    *,
+    start_CR: Float64 | None = None,
+    tolerance: float = GRADIENT_TOLERANCE,
+    targets_LC: Float64 | None = None,
+    anchor_CR: Float64 | None = None,
 ) -> MapFit:
-    """Minimise the objective until the gradient norm is `tolerance` times `rows.scale()`.
+    """Minimise the objective until the gradient norm is at most `tolerance` times `rows.scale()`.
 
-    start_CR: where to begin, in rotated coordinates; zero without. targets_LC: rows that sum to 1, which need be no probabilities;
-    the classes without. anchor_CR: what the prior pulls to, in rotated coordinates; zero without. Raises DataError when it does not converge.
+    start_CR: the starting point in rotated coordinates; zero by default. targets_LC: rows that sum to 1 and need not be
+    probabilities; one-hot rows of the classes by default. anchor_CR: the centre of the prior in rotated coordinates;
+    zero by default. Raises DataError where the method does not converge.
     """
     targets_LC = one_hot(rows.y_L, rows.n_classes) if targets_LC is None else targets_LC
     W_CR = np.zeros((rows.n_classes, rows.Z_LR.shape[1])) if start_CR is None else start_CR.copy()
@@ -86,19 +104,29 @@ def fit_map(
     goal, norms = tolerance * rows.scale(), []
     for iteration in range(MAX_NEWTON + 1):
         probs_LC = softmax(logits_LC)
-        gradient_CR = ((probs_LC - targets_LC) * rows.weights_L[:, None]).T @ rows.Z_LR + prior_precision * (W_CR - anchor_CR)
+        residual_LC = (probs_LC - targets_LC) * rows.weights_L[:, None]
+        gradient_CR = residual_LC.T @ rows.Z_LR + prior_precision * (W_CR - anchor_CR)
         norms.append(float(np.linalg.norm(gradient_CR)))
         if norms[-1] <= goal:
-            return MapFit(W_CR, probs_LC, -soft_cross_entropy(logits_LC, targets_LC, rows.weights_L), iteration, norms[-1])
+            return MapFit(
+                W_CR, probs_LC, -soft_cross_entropy(logits_LC, targets_LC, rows.weights_L), iteration, norms[-1]
+            )
         forcing = min(FORCING[0], max(FORCING[1], (norms[-1] / norms[0]) ** 0.5))
         step_CR = newton_direction(rows, probs_LC, gradient_CR, prior_precision, forcing)
         step_LC = rows.Z_LR @ step_CR.T
-        length = _line_search((targets_LC, rows.weights_L), prior_precision, (W_CR - anchor_CR, logits_LC), (step_CR, step_LC), gradient_CR)
+        length = _line_search(
+            (targets_LC, rows.weights_L),
+            prior_precision,
+            (W_CR - anchor_CR, logits_LC),
+            (step_CR, step_LC),
+            gradient_CR,
+        )
         if length == 0.0:
             break
         W_CR += length * step_CR
         logits_LC += length * step_LC
-    if norms[-1] <= 1e3 * goal:  # rounding, not the method, ended the descent: as good as float64 gets
+    # Rounding ended the descent, not the method: this is as near as float64 gets.
+    if norms[-1] <= 1e3 * goal:
         return MapFit(W_CR, probs_LC, -soft_cross_entropy(logits_LC, targets_LC, rows.weights_L), iteration, norms[-1])
     raise DataError(
         f"the softmax head did not converge: {iteration} iterations, gradient norm {norms[-1]:.3g} (wanted {goal:.3g})",
@@ -110,7 +138,8 @@ def newton_direction(rows: Rotated, probs_LC: Float64, gradient_CR: Float64, pri
     """Solve Hessian step = -gradient by preconditioned conjugate gradients to the relative residual `forcing`."""
     well_conditioned = float(rows.gram_R.max()) < FLOAT32_CONDITION * prior
     real = np.dtype(np.float32 if well_conditioned else np.float64)
-    unit = float(2.0 ** np.round(0.5 * np.log2(max(float(rows.gram_R.max()), prior))))  # squares of large features do not fit into float32
+    # Rows are scaled by a power of 2, because squares of large features overflow float32.
+    unit = float(2.0 ** np.round(0.5 * np.log2(max(float(rows.gram_R.max()), prior))))
     Z_LR, prior, gram_R = (rows.Z_LR / unit).astype(real), prior / unit**2, rows.gram_R / unit**2
     P_LC, w_LC = probs_LC.astype(real), (probs_LC * rows.weights_L[:, None]).astype(real)
     curvature_C = (w_LC * (1 - P_LC)).sum(axis=0) / rows.weights_L.sum()
@@ -137,11 +166,17 @@ def newton_direction(rows: Rotated, probs_LC: Float64, gradient_CR: Float64, pri
 
 
 def _line_search(
-    labels: tuple[Float64, Float64], prior: float, at: tuple[Float64, Float64], step: tuple[Float64, Float64], gradient_CR: Float64
+    labels: tuple[Float64, Float64],
+    prior: float,
+    at: tuple[Float64, Float64],
+    step: tuple[Float64, Float64],
+    gradient_CR: Float64,
 ) -> float:
-    """Halve the step until the objective falls by 1e-4 of what its slope promises; 0 when rounding hides every decrease.
+    """Halve the step until the Armijo condition (1e-4) holds; return its length.
 
-    labels: targets and weights. at: how far the weights are from where the prior pulls to, and the logits.
+    The length is 0 where no step meets the condition because rounding hides every decrease.
+
+    labels: (targets, row weights). at: (weights minus anchor, logits). step: (step of the weights, step of the logits).
     """
     (W_CR, logits_LC), (step_CR, step_LC) = at, step
     slope = float(np.vdot(gradient_CR, step_CR))
@@ -156,17 +191,8 @@ def _line_search(
     return 0.0
 
 
-# -- folded ------
-# How well a prior precision explains the labels: the Laplace approximation of the marginal likelihood of a softmax regression.
-#
-# The log determinant of the Hessian is that of its Kronecker form lambda I + A_bar (x) X^T X, whose eigenvalues are
-# lambda + a_i s_j, with A_bar the mean of diag(p) - p p^T over the rows.
-# Source: MacKay, The Evidence Framework Applied to Classification Networks, 1992, eq. 5; Kronecker form as in Ritter et al., 2018.
-# Cost: n C^2 + C^3 + C R beyond the MAP itself.
-
-
 def log_evidence(rows: Rotated, fit: MapFit, prior_precision: float) -> float:
-    """log p(labels | prior_precision) at the MAP `fit`, in nats."""
+    """The Laplace approximation of log p(labels | prior_precision) at the MAP `fit`, in nats."""
     penalty = 0.5 * prior_precision * float(np.vdot(fit.W_CR, fit.W_CR))
     curvatures_C = np.maximum(np.linalg.eigvalsh(mean_curvature(fit.probs_LC, rows.weights_L)), 0.0)
     spread = float(np.log1p(np.outer(curvatures_C, rows.gram_R / prior_precision)).sum())
@@ -174,7 +200,7 @@ def log_evidence(rows: Rotated, fit: MapFit, prior_precision: float) -> float:
 
 
 def mean_curvature(probs_LC: Float64, weights_L: Float64) -> Float64:
-    """A_bar = weighted mean of diag(p) - p p^T, shape [C, C]."""
+    """The weighted mean of diag(p) - p p^T over the rows, A_bar, [C, C]."""
     weighted_LC = probs_LC * (weights_L / weights_L.sum())[:, None]
     A_CC: Float64 = -(weighted_LC.T @ probs_LC)
     A_CC[np.diag_indices_from(A_CC)] += weighted_LC.sum(axis=0)

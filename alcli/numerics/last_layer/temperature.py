@@ -12,11 +12,18 @@ from scipy.optimize import minimize_scalar
 from alcli.arrays import Array, Float64
 from alcli.numerics.logistic import cross_entropy
 
+# The range that is searched.
 BOUNDS = (0.01, 100.0)
 
 
 def fit_temperature(logits_LC: Float64, y_L: Array, weights_L: Float64) -> float:
-    """T within BOUNDS; labels that separate perfectly would send it to zero, labels that contradict to infinity."""
-    loss = lambda log_t: cross_entropy(logits_LC / np.exp(log_t), y_L, weights_L)  # noqa: E731
+    """Minimise the weighted cross-entropy over T within `BOUNDS`; return T.
+
+    Without the bounds, perfectly separated labels would give 0, and labels that contradict the logits infinity.
+    """
+
+    def loss(log_t: float) -> float:
+        return cross_entropy(logits_LC / np.exp(log_t), y_L, weights_L)
+
     found = minimize_scalar(loss, bounds=tuple(np.log(BOUNDS)), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))

@@ -1,18 +1,24 @@
-"""The Gaussian with independent weights that is nearest to the posterior of a last layer.
+"""The mean-field variational posterior of a last layer: the nearest Gaussian q with independent weights.
 
-Under a softmax it minimises E_q[summed cross-entropy + prior_precision/2 |W|^2] - temperature entropy(q): at temperature 1 minus the
-evidence lower bound. As weights are independent, the logits of a row are independent Gaussians, and the expectation is taken over these
-(local reparametrisation), at fixed nodes, so there is one function to minimise. At its optimum
+Under a softmax, q minimises E_q[summed cross-entropy + prior_precision/2 |W|^2] - temperature entropy(q). At
+temperature 1 this is minus the evidence lower bound. Since weights are independent, the logits of a row are independent
+Gaussians. So expectations are taken over logits (local reparametrisation). They use fixed sample points, so the
+objective is one deterministic function. At its optimum
     gradient of the mean:  sum_n weight_n (E p_n - target_n) phi_n^T + prior_precision mean = 0,
-    precision_cd         = (prior_precision + sum_n weight_n E[p_nc (1 - p_nc)] phi_nd^2) / temperature,
-the second by Price's theorem: twice the derivative by the variance is the expected curvature. The mean takes Newton steps against the
-curvature of E p, which is no less than the true one, with a line search; the logarithm of the precision takes what is missing on its right
-side (a natural gradient step), damped once that grows. So there is neither a learning rate nor a noisy gradient. It ends when both lines hold.
-Source: Kingma, Salimans & Welling, Variational Dropout and the Local Reparameterization Trick, NeurIPS 2015, section 2.2; Opper &
-Archambeau, The Variational Gaussian Approximation Revisited, Neural Computation 2009; Khan & Lin, Conjugate-Computation Variational
-Inference, AISTATS 2017.
-Cost: a step 2 S n C exponentials, 4 n D1 C multiply-adds and the conjugate gradients of numerics/last_layer/softmax_map.py; 20 steps where the
-temperature is small, some 200 where weights are nearly free. Memory: S B C floats for nodes that serve B rows in turn, 8 n C, 6 C D1.
+    precision_cd         = (prior_precision + sum_n weight_n E[p_nc (1 - p_nc)] phi_nd^2) / temperature.
+The second equation follows from Price's theorem: twice the derivative with respect to the variance is the expected
+curvature.
+The mean takes Newton steps with a line search. Their curvature is diag(E p) - E p E p^T, an upper bound on the true
+curvature. The log precision moves by the residual of the second equation (a natural-gradient step), and the step is
+halved whenever the residual grew. There is neither a learning rate nor a noisy gradient. The fit stops when both
+equations hold within the tolerance.
+R: dimensions of the rotated rows.
+Source: Kingma, Salimans & Welling, Variational Dropout and the Local Reparameterization Trick, NeurIPS 2015, section
+2.2; Opper & Archambeau, The Variational Gaussian Approximation Revisited, Neural Computation 2009; Khan & Lin,
+Conjugate-Computation Variational Inference, AISTATS 2017.
+Cost of a step: 2 S n C exponentials, 4 n D1 C multiply-adds and the conjugate gradients of softmax_map.py. There are 20
+steps where the temperature is small, and about 200 with a weak prior.
+Memory: S B C floats for B sets of sample points, 8 n C and 6 C D1.
 """
 
 from __future__ import annotations
@@ -27,28 +33,37 @@ from alcli.numerics.last_layer.softmax_map import Rotated, newton_direction, rot
 
 MAX_STEPS = 500
 TOLERANCE = 1e-5
+# Relative residual of the Newton direction.
 FORCING = 0.1
+# The shortest step of the line search, as a fraction of the Newton direction.
 SHORTEST = 2.0**-10
+# The shortest step of the log precision, as a fraction of the residual.
 SMALLEST_DAMPING = 2.0**-4
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Where expectations under standard normal logits are taken: values_SBC with weights_S that sum to 1; row n takes those of n mod B."""
+    """Sample points for expectations: standard normal values [S, B, C], with weights [S] that sum to 1.
+
+    Row n uses the point set n mod B.
+    """
 
     values_SBC: Float64
     weights_S: Float64
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, pairs: int, rows: int, C: int) -> Nodes:
-        """Normal draws, each with its negative, so that odd moments are exact."""
+        """Draw `pairs` normal points for each of `rows` sets, each with its negative, so that odd moments are exact."""
         half = rng.standard_normal((pairs, rows, C))
         return cls(np.concatenate([half, -half]), np.full(2 * pairs, 0.5 / pairs))
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Expectations of each row over its logits, of these means and standard deviations: their log sum exp, their softmax p, and p (1 - p)."""
+    """Expectations of each row over z ~ N(mean_LC, spread_LC^2).
+
+    log_sum_L: E[logsumexp z]. probs_LC: E[softmax z]. curvatures_LC: E[p (1 - p)] with p = softmax z.
+    """
 
     mean_LC: Float64
     spread_LC: Float64
@@ -67,16 +82,17 @@ class _OfMean:
     nodes: Nodes
 
     def gradient(self, mean_CR: Float64, now: Moments) -> Float64:
-        """By the mean, [C, R]; now: moments there."""
+        """The gradient with respect to the mean, [C, R]. now: the moments at the mean."""
         residual_LC = (now.probs_LC - self.targets_LC) * self.rows.weights_L[:, None]
-        out_CR: Float64 = residual_LC.T @ self.rows.Z_LR + self.prior_precision * mean_CR
-        return out_CR
+        return residual_LC.T @ self.rows.Z_LR + self.prior_precision * mean_CR
 
     def step(self, mean_CR: Float64, now: Moments, gradient_CR: Float64) -> Float64:
-        """A Newton direction, as long as the objective falls along it by 1e-4 of what the slope promises."""
+        """A Newton step, halved until the Armijo condition (1e-4) holds, but not below `SHORTEST`; [C, R]."""
         direction_CR = newton_direction(self.rows, now.probs_LC, gradient_CR, self.prior_precision, FORCING)
-        weights_L, change_LC, slope = self.rows.weights_L, self.rows.Z_LR @ direction_CR.T, float(np.vdot(gradient_CR, direction_CR))
-        linear = self.prior_precision * float(np.vdot(mean_CR, direction_CR)) - float(weights_L @ (self.targets_LC * change_LC).sum(axis=1))
+        weights_L, change_LC = self.rows.weights_L, self.rows.Z_LR @ direction_CR.T
+        slope = float(np.vdot(gradient_CR, direction_CR))
+        linear = self.prior_precision * float(np.vdot(mean_CR, direction_CR))
+        linear -= float(weights_L @ (self.targets_LC * change_LC).sum(axis=1))
         square = self.prior_precision * float(np.vdot(direction_CR, direction_CR))
         length = 1.0
         while length > SHORTEST:
@@ -90,7 +106,7 @@ class _OfMean:
 
 @dataclass(frozen=True)
 class MeanField:
-    """q, and the expectation under it of the log likelihood of the labels, without the prior."""
+    """The distribution q, and the expected log likelihood of the labels under q, in nats, without the prior."""
 
     mean_CD1: Float64
     variance_CD1: Float64
@@ -99,7 +115,7 @@ class MeanField:
 
 
 def moments(mean_LC: Float64, spread_LC: Float64, nodes: Nodes) -> Moments:
-    """Expectations over logits with these means and standard deviations."""
+    """Compute the expectations over logits with means mean_LC and standard deviations spread_LC."""
     log_sum_L, probs_LC, squares_LC = np.empty(len(mean_LC)), np.empty_like(mean_LC), np.empty_like(mean_LC)
     step = nodes.values_SBC.shape[1]
     for first in range(0, len(mean_LC), step):
@@ -116,34 +132,49 @@ def moments(mean_LC: Float64, spread_LC: Float64, nodes: Nodes) -> Moments:
 
 
 def divergence(mean_CD1: Float64, variance_CD1: Float64, prior_precision: float) -> float:
-    """KL(q || N(0, I / prior_precision)), in nats."""
+    """The Kullback-Leibler divergence KL(q || N(0, I / prior_precision)), in nats."""
     ratio_CD1 = prior_precision * variance_CD1
     return 0.5 * float((ratio_CD1 + prior_precision * mean_CD1**2 - 1.0 - np.log(ratio_CD1)).sum())
 
 
 def squared_loss(
-    phi_LD1: Float64, targets_LC: Float64, weights_L: Float64, W_CD1: Float64, prior_precision: float, noise_variance: float
+    phi_LD1: Float64,
+    targets_LC: Float64,
+    weights_L: Float64,
+    W_CD1: Float64,
+    prior_precision: float,
+    noise_variance: float,
 ) -> MeanField:
-    """q of a linear model with Gaussian noise, in closed form: the mean is the ridge solution W, variances are noise_variance / P_dd.
+    """Compute q of a linear model with Gaussian noise in closed form.
 
-    The prior is N(0, noise_variance / prior_precision), the noise of a row noise_variance / weight.
+    The mean is the ridge solution W_CD1. Variances are noise_variance / P_dd, where P is the Gram matrix of the
+    weighted rows plus prior_precision I. The prior is N(0, noise_variance / prior_precision), and the noise of a row
+    has variance noise_variance / weight.
     """
     squares_LD1 = phi_LD1**2
     variance_D1 = noise_variance / (prior_precision + weights_L @ squares_LD1)
     square_LC = (targets_LC - phi_LD1 @ W_CD1.T) ** 2 + (squares_LD1 @ variance_D1)[:, None]
-    constant = targets_LC.size * np.log(2 * np.pi * noise_variance) - targets_LC.shape[1] * float(np.log(weights_L).sum())
+    constant = targets_LC.size * np.log(2 * np.pi * noise_variance)
+    constant -= targets_LC.shape[1] * float(np.log(weights_L).sum())
     likelihood = -0.5 * (constant + float(weights_L @ square_LC.sum(axis=1)) / noise_variance)
     return MeanField(W_CD1, np.broadcast_to(variance_D1, W_CD1.shape).copy(), float(likelihood), 0)
 
 
 def fit_mean_field(
-    phi_LD1: Float64, targets_LC: Float64, weights_L: Float64, start: tuple[Float64, Float64], prior_precision: float, nodes: Nodes, *,
-    temperature: float = 1.0, tolerance: float = TOLERANCE,
+    phi_LD1: Float64,
+    targets_LC: Float64,
+    weights_L: Float64,
+    start: tuple[Float64, Float64],
+    prior_precision: float,
+    nodes: Nodes,
+    *,
+    temperature: float = 1.0,
+    tolerance: float = TOLERANCE,
 ) -> MeanField:
-    """Fit q from start: (mean, variance), both [C, D1].
+    """Fit q. start: (mean, variance), both [C, D1].
 
-    tolerance: of the gradient by the mean, in units of `Rotated.scale`, and of the root mean square of what is missing of the logarithms of
-    all precisions. Raises DataError when it does not converge.
+    It stops when |gradient with respect to the mean| <= tolerance * rows.scale() and the root mean square of the
+    residuals of the log precisions <= tolerance. Raises DataError where it does not converge.
     """
     rows = rotate(phi_LD1, targets_LC.argmax(axis=1), weights_L, targets_LC.shape[1])
     objective = _OfMean(rows, targets_LC, prior_precision, nodes)
@@ -162,5 +193,7 @@ def fit_mean_field(
         mean_CR = mean_CR + objective.step(mean_CR, now, gradient_CR)
         damping, previous = damping if gap < previous_gap else max(0.5 * damping, SMALLEST_DAMPING), gap
         log_precision_CD1 += damping * missing_CD1
-    raise DataError(f"the variational posterior did not converge in {MAX_STEPS} steps",
-                    hint=f"raise --prior-precision (now {prior_precision:.3g}), normalise the features, or use --posterior laplace")
+    raise DataError(
+        f"the variational posterior did not converge in {MAX_STEPS} steps",
+        hint=f"raise --prior-precision (now {prior_precision:.3g}), normalise the features, or use --posterior laplace",
+    )

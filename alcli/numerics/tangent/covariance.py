@@ -1,12 +1,13 @@
-"""What stays uncertain after a regression under a kernel: the covariance c of its predictions, and how a further label lowers it.
+"""The covariance c of the predictions of a kernel regression, in three forms, and its update by one more label.
 
-Once row j has a label, c(x, x') falls by c(x, x_j) c(x_j, x') / (c(x_j, x_j) + prior), exactly. Three forms:
-`Factored`, c = g.g'. The rounding of such a product is relative to |g| |g'|, the standard deviations of the two rows, however small these
-are beside the kernel: g is kept as float32. `Difference`, c = k - v.v' for any kernel: a difference of large numbers, float64 throughout.
-`Held`, c itself.
+Once row j has a label, c(x, x') falls by exactly c(x, x_j) c(x_j, x') / (c(x_j, x_j) + prior). The three forms:
+- `Factored`: c = g.g'. The rounding error of a product is relative to |g| |g'|, the standard deviations of the two
+  rows, however small they are compared with the kernel. So g can be kept as float32. R: the length of g.
+- `Difference`: c = k - v.v' for any kernel k. It subtracts large numbers, so it is float64 throughout.
+- `Held`: the matrix c itself.
 Source: Rasmussen & Williams 2006, Gaussian processes for machine learning, section 2.2.
-Cost: a block of pairs 2 D1 flops each factored, 2 (D + n) as a difference; a label N D1, N (D + n) or a pass over N^2.
-Memory: N D1, N n or N^2 numbers.
+Cost, in this order: a pair of rows takes 2 D1 flops, 2 (D + n) flops, or nothing; a label takes N D1 flops, N (D + n)
+flops, or a pass over N^2 numbers. Memory: N D1, N n or N^2 numbers.
 """
 
 from __future__ import annotations
@@ -21,21 +22,24 @@ from alcli.numerics.tangent.kernels import KernelRows
 
 
 class Covariance(Protocol):
-    """c between N rows, in units of scale^2 (that of `variance_N` and of the prior of the same units)."""
+    """The covariance c between N rows. It, `variance_N` and a prior passed to `absorbed` are in units of scale^2."""
 
     @property
     def scale(self) -> float: ...
     @property
-    def variance_N(self) -> Float64: ...
+    def variance_N(self) -> Float64:
+        """The variance c(x, x) of each row, [N]."""
+
     def block(self, rows: Any, others: Any) -> Floats:
-        """c of some rows with others, by slices or numbers; a new array."""
+        """Compute c between some rows and others, both slices or row numbers; a new array."""
+
     def absorbed(self, j: int, prior: float) -> Covariance:
-        """The covariance once row j has a label."""
+        """The covariance after row j has a label."""
 
 
 @dataclass(frozen=True)
 class Factored:
-    """c = G G^T."""
+    """The form c = G G^T."""
 
     G_NR: Floats
     variance_N: Float64
@@ -49,7 +53,7 @@ class Factored:
         square = float(g_R @ g_R)
         if square == 0.0:
             return self
-        # (I - a g g^T)^2 = I - g g^T / (|g|^2 + prior); the form of a that does not cancel.
+        # G becomes G (I - a g g^T) with (I - a g g^T)^2 = I - g g^T / (|g|^2 + prior). This form of a does not cancel.
         ratio = square / (square + prior)
         shrink = ratio / (1.0 + np.sqrt(1.0 - ratio)) / square
         column_N = self.G_NR @ self.G_NR[j]
@@ -59,7 +63,7 @@ class Factored:
 
 @dataclass(frozen=True)
 class Difference:
-    """c = k - V V^T, scalar kernels."""
+    """The form c = k - V V^T, for scalar kernels."""
 
     rows: KernelRows
     V_NL: Float64
@@ -78,7 +82,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Held:
-    """c itself, N x N, float64; absorbing a label changes it in place."""
+    """The matrix c itself, float64 [N, N]. Absorbing a label changes it in place."""
 
     C_NN: Float64
     variance_N: Float64
@@ -89,17 +93,18 @@ class Held:
 
     def absorbed(self, j: int, prior: float) -> Held:
         v_N, variance_N = _fall(self, j, prior)
-        for a in range(0, len(v_N), 64):  # pieces of the outer product that stay in a cache
+        # Pieces of the outer product are small enough to stay in a cache.
+        for a in range(0, len(v_N), 64):
             self.C_NN[a : a + 64] -= np.outer(v_N[a : a + 64], v_N)
         return Held(self.C_NN, variance_N, self.scale)
 
 
 def _fall(c: Difference | Held, j: int, prior: float) -> tuple[Float64, Float64]:
-    """(v, variances): c becomes c - v v^T once row j has a label, and what the variances are then."""
+    """Return (v, variances), both [N]: once row j has a label, c becomes c - v v^T with these variances."""
     v_N = c.block(slice(None), slice(j, j + 1))[:, 0] / np.sqrt(c.variance_N[j] + prior)
     return v_N, np.maximum(c.variance_N - v_N**2, 0.0)
 
 
 def row_squares(V_NL: Floats) -> Float64:
-    """Squared norms of rows, in float64."""
+    """The squared norm of each row, float64 [N]."""
     return np.einsum("nl,nl->n", V_NL, V_NL, dtype=np.float64)

@@ -1,7 +1,9 @@
-"""Sums over the covariance of a kernel regression, tile by tile: it is symmetric, so half of the tiles do. And inner products of its columns.
+"""Sums over the covariance of a kernel regression, tile by tile, and rows that stand for its columns.
 
-Source: none of its own. Cost: N^2 D1 flops for tiles on and above the diagonal; 4 N D1^2 for squares of factored ones. Memory: a few tiles;
-`held` N^2 numbers, `columns` N^2 or N D1.
+The covariance is symmetric, so only tiles on and above the diagonal are computed. R: columns of a factor G.
+Source: own.
+Cost: N^2 D1 flops for the tiles; 4 N D1^2 flops for square sums of a factored covariance.
+Memory: a few tiles; `held` N^2 numbers, `columns` N^2 or N D1.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ from alcli.arrays import Float64, Floats
 from alcli.numerics.blocks import BLOCK_ROWS, workers
 from alcli.numerics.tangent.covariance import Covariance, Factored, Held
 
-_TILE = 512  # rows and columns of the covariance that are made and summed while they are in a cache
+# Rows and columns of a tile: it is computed and summed while it is in a cache.
+_TILE = 512
 
 
 def held(covariance: Covariance, n: int) -> Held:
-    """The whole covariance in float64; it stays symmetric to the bit."""
+    """Compute the whole covariance in float64, [N, N]; it is symmetric to the bit."""
     C_NN = np.empty((n, n))
     for a, b in _tiles(n):
         block = covariance.block(a, b)
@@ -30,12 +33,15 @@ def held(covariance: Covariance, n: int) -> Held:
 
 
 def abs_sums(covariance: Covariance, n: int) -> Float64:
-    """sum over x of |c(x, x_j)|, [N]: tiles on and above the diagonal, N^2 D1 flops, sums in float64."""
+    """The sum over x of |c(x, x_j)| for each row j, float64 [N]. Cost: N^2 D1 flops."""
     return _tile_sums(covariance, n, np.abs)
 
 
 def square_sums(covariance: Covariance, n: int) -> Float64:
-    """sum over x of c(x, x_j)^2, [N]: for factored ones g_j^T (G^T G) g_j, 4 N D1^2 flops in float64."""
+    """The sum over x of c(x, x_j)^2 for each row j, float64 [N].
+
+    For a factored covariance it is g_j^T (G^T G) g_j, at 4 N D1^2 flops in float64.
+    """
     if not isinstance(covariance, Factored):
         return _tile_sums(covariance, n, np.square)
     with workers():
@@ -44,7 +50,10 @@ def square_sums(covariance: Covariance, n: int) -> Float64:
 
 
 def columns(covariance: Covariance, n: int) -> Floats:
-    """Rows with the inner products of the columns of c: c itself, [N, N]; for c = G G^T the rows of G (G^T G)^1/2, [N, D1], 4 N D1^2 flops."""
+    """Return N vectors with the same inner products as the columns of c.
+
+    They are c itself, [N, N]; for c = G G^T, the rows of G (G^T G)^1/2, [N, D1], at 4 N D1^2 flops.
+    """
     if not isinstance(covariance, Factored):
         return covariance.block(slice(None), slice(None))
     G_NR = covariance.G_NR
@@ -58,7 +67,7 @@ def columns(covariance: Covariance, n: int) -> Floats:
 
 
 def _products(G_NR: Floats) -> Float64:
-    """G^T G."""
+    """The product G^T G, float64 [R, R]."""
     M_RR = np.zeros((G_NR.shape[1],) * 2)
     for G_BR in _float64_blocks(G_NR):
         M_RR += G_BR.T @ G_BR
@@ -70,6 +79,7 @@ def _float64_blocks(G_NR: Floats) -> Iterator[Float64]:
 
 
 def _tile_sums(covariance: Covariance, n: int, measure: Callable[..., Floats]) -> Float64:
+    """Sum measure(c) over each row, float64 [N]. measure: a NumPy function with `out`."""
     tiles = list(_tiles(n))
     sums: list[tuple[Float64, Float64]] = [(np.empty(0), np.empty(0))] * len(tiles)
 
@@ -90,6 +100,6 @@ def _tile_sums(covariance: Covariance, n: int, measure: Callable[..., Floats]) -
 
 
 def _tiles(n: int) -> Iterator[tuple[slice, slice]]:
-    """Tiles of a symmetric matrix on and above its diagonal."""
+    """The (row slice, column slice) of each tile on and above the diagonal."""
     cuts = [slice(a, min(a + _TILE, n)) for a in range(0, n, _TILE)]
     return ((a, b) for i, a in enumerate(cuts) for b in cuts[i:])

@@ -1,11 +1,17 @@
-"""Ridge regression under a kernel, and what stays uncertain after it: the covariance c of its predictions in units of the noise.
+"""Ridge regression under a kernel, with the covariance c of its predictions (covariance.py).
 
-f(x) = k(x, X) (K + prior I)^-1 Y, and c(x, x') = k(x, x') - k(x, X) (K + prior I)^-1 k(X, x'). A further label y at x' changes f(x) by
-c(x, x') (y - f(x')) / (c(x', x') + prior), exactly.
-Two forms. Primal, for a linear kernel k = phi.phi': c = g.g' with g = sqrt(prior) L^-1 phi, where L L^T = Phi^T Phi + prior I.
-Dual, for any kernel: c = k - v.v' with v = L^-1 k(X, x), L L^T = K + prior I (kernel_covariance.py).
-Source: Rasmussen & Williams 2006, Gaussian processes for machine learning, section 2.2 and algorithm 2.1; Golub, Heath & Wahba 1979.
-Cost: primal n D1^2 + D1^3 / 3 + N D1^2, then 2 D1 flops a pair; dual n^2 (D + n / 3 + N), then 2 (D + n) a pair. Memory N D1 or N n.
+With labelled rows X, targets Y and the kernel matrix K = k(X, X),
+    f(x) = k(x, X) (K + prior I)^-1 Y,    c(x, x') = k(x, x') - k(x, X) (K + prior I)^-1 k(X, x').
+The noise has variance prior in these units. A further label y at x' changes f(x) by exactly
+c(x, x') (y - f(x')) / (c(x', x') + prior).
+Primal form, for a linear kernel k = phi.phi': c = g.g' with g = sqrt(prior) L^-1 phi and L L^T = Phi^T Phi + prior I.
+Dual form, for any kernel: c = k - v.v' with v = L^-1 k(X, x) and L L^T = K + prior I.
+As a suffix, K is the number of outputs; P is the number of rows of the kernel matrix for one row of features
+(kernels.py).
+Source: Rasmussen & Williams 2006, Gaussian processes for machine learning, section 2.2 and algorithm 2.1; Golub, Heath
+& Wahba 1979.
+Cost: primal n D1^2 + D1^3 / 3 + N D1^2 flops, then 2 D1 flops for each pair of rows; dual n^2 (D + n / 3 + N) flops,
+then 2 (D + n) for each pair. Memory: N D1 or N n numbers.
 """
 
 from __future__ import annotations
@@ -22,26 +28,28 @@ from alcli.numerics.last_layer.softmax_map import Rotated, rotate
 from alcli.numerics.tangent.covariance import Difference, Factored, row_squares
 from alcli.numerics.tangent.kernels import KernelRows, TangentRows
 
-MOST_PRIMAL = 4096  # columns up to which a linear kernel is fitted by its weights, however few rows there are
-FLOOR = 1e-6  # times the mean kernel of a row with itself: the least prior
+# Columns up to which a linear kernel is fitted in the primal form, however few rows there are.
+MOST_PRIMAL = 4096
+# The least prior, in units of the mean kernel of a row with itself.
+FLOOR = 1e-6
 
 
 @dataclass(frozen=True)
 class Primal:
-    """A fit on phi = [h; 1]. factor_DD: lower, of Phi^T Phi + prior I."""
+    """A fit by weights on phi = [h; 1]. factor_DD: lower Cholesky factor of Phi^T Phi + prior I, [D1, D1]."""
 
     W_KD1: Float64
     factor_DD: Float64
     prior: float
 
     def predict(self, rows: KernelRows) -> Float64:
-        """Outputs for rows under the linear kernel, [N, K]."""
+        """Predict the outputs of rows under the linear kernel, [N, K]."""
         X_ND = _features(rows)
         parts = [with_bias(X_ND[a : a + BLOCK_ROWS]) @ self.W_KD1.T for a in range(0, max(1, len(X_ND)), BLOCK_ROWS)]
         return np.concatenate(parts)
 
     def covariance(self, rows: KernelRows, dtype: type[np.floating] = np.float32) -> Factored:
-        """c of the rows, in units that keep every number of it at most 1."""
+        """Compute c of the rows; G is in `dtype`, in units in which no number of c exceeds 1."""
         X_ND = _features(rows)
         G_NR, variance_N = np.empty((rows.n, len(self.factor_DD)), dtype), np.empty(rows.n)
         scale = 2.0 ** np.ceil(0.5 * np.log2(float(rows.diagonal().max(initial=1.0))))
@@ -50,7 +58,9 @@ class Primal:
         def work(first: int, last: int) -> None:
             for a in range(first, last, BLOCK_ROWS):
                 part = slice(a, min(a + BLOCK_ROWS, last))
-                root_DB = scipy.linalg.solve_triangular(self.factor_DD, with_bias(X_ND[part]).T, lower=True, check_finite=False)
+                root_DB = scipy.linalg.solve_triangular(
+                    self.factor_DD, with_bias(X_ND[part]).T, lower=True, check_finite=False
+                )
                 root_DB *= root
                 variance_N[part] = np.einsum("db,db->b", root_DB, root_DB)
                 G_NR[part] = _flushed(root_DB, dtype).T
@@ -62,7 +72,7 @@ class Primal:
 
 @dataclass(frozen=True)
 class Dual:
-    """A fit on the kernel matrix of the labelled rows. factor_LL: lower, of K + prior I; coefficients: [n P, K / P]."""
+    """A fit by coefficients of the labelled rows, [n P, K / P]. factor_LL: lower Cholesky factor of K + prior I."""
 
     rows_L: KernelRows
     coefficients: Float64
@@ -70,18 +80,23 @@ class Dual:
     prior: float
 
     def predict(self, rows: KernelRows) -> Float64:
-        """Outputs for rows under the same kernel, [N, K]."""
+        """Predict the outputs of rows under the same kernel, [N, K]."""
         shape = (-1, self.coefficients.shape[1] * self.rows_L.outputs)
-        parts = [rows.at(slice(a, a + BLOCK_ROWS)).gram(self.rows_L) @ self.coefficients for a in range(0, max(1, rows.n), BLOCK_ROWS)]
+        parts = [
+            rows.at(slice(a, a + BLOCK_ROWS)).gram(self.rows_L) @ self.coefficients
+            for a in range(0, max(1, rows.n), BLOCK_ROWS)
+        ]
         return np.concatenate([part.reshape(shape) for part in parts])
 
     def whitened(self, rows: KernelRows) -> Float64:
-        """v of every row, [N P, n P]."""
+        """Compute v = L^-1 k(X, x) of every row, [N P, n P]."""
         cross = self.rows_L.gram(rows)
-        return np.ascontiguousarray(scipy.linalg.solve_triangular(self.factor_LL, cross, lower=True, check_finite=False).T)
+        return np.ascontiguousarray(
+            scipy.linalg.solve_triangular(self.factor_LL, cross, lower=True, check_finite=False).T
+        )
 
     def covariance(self, rows: KernelRows) -> Difference:
-        """c of the rows, for a scalar kernel."""
+        """Compute c of the rows, for a scalar kernel."""
         V_NL = np.empty((rows.n, self.rows_L.n))
 
         def work(first: int, last: int) -> None:
@@ -95,14 +110,22 @@ class Dual:
 
 
 def fit(rows_L: KernelRows, targets_LK: Float64, prior: float) -> Primal | Dual:
-    """The regression at a prior > 0 (0 where the kernel matrix is regular): primal for a linear kernel with a prior of at most n or 4,096 columns."""
-    if isinstance(rows_L, TangentRows) and rows_L.is_linear and prior > 0.0 and rows_L.inputs[0].shape[1] < max(rows_L.n, MOST_PRIMAL):
+    """Fit the regression. targets_LK: [n, K]. prior: > 0, or 0 where the kernel matrix is invertible.
+
+    The form is primal for a linear kernel and a prior > 0, where features are fewer than n or than `MOST_PRIMAL`.
+    """
+    if (
+        isinstance(rows_L, TangentRows)
+        and rows_L.is_linear
+        and prior > 0.0
+        and rows_L.inputs[0].shape[1] < max(rows_L.n, MOST_PRIMAL)
+    ):
         return primal(rows_L, targets_LK, prior)
     return dual(rows_L, targets_LK, prior)
 
 
 def primal(rows_L: TangentRows, targets_LK: Float64, prior: float) -> Primal:
-    """The regression by its weights: n D1^2 + D1^3 / 3 flops."""
+    """Fit the weights of the primal form: n D1^2 + D1^3 / 3 flops."""
     phi_LD1 = with_bias(rows_L.inputs[0])
     gram_DD = phi_LD1.T @ phi_LD1
     gram_DD[np.diag_indices_from(gram_DD)] += prior
@@ -112,7 +135,7 @@ def primal(rows_L: TangentRows, targets_LK: Float64, prior: float) -> Primal:
 
 
 def dual(rows_L: KernelRows, targets_LK: Float64, prior: float) -> Dual:
-    """The regression by one coefficient a row and output: (n P)^3 / 3 flops."""
+    """Fit one coefficient for each labelled row and output: (n P)^3 / 3 flops."""
     K_LL = rows_L.gram(rows_L)
     K_LL[np.diag_indices_from(K_LL)] += prior
     factor_LL = scipy.linalg.cholesky(K_LL, lower=True, check_finite=False)
@@ -121,10 +144,11 @@ def dual(rows_L: KernelRows, targets_LK: Float64, prior: float) -> Dual:
 
 
 def left_out(rows_L: KernelRows, targets_LK: Float64, prior: float | None = None) -> tuple[float, float]:
-    """(prior, mean squared leave-one-out error): at this prior, or without one at that of least error on a grid.
+    """Return (prior, its mean squared leave-one-out error), for a scalar kernel.
 
-    Either is raised to `FLOOR` times the mean kernel of a row with itself, below which the matrix that is solved would be singular to
-    rounding. The kernel is scalar. Without rows the error is 1, and so is the prior unless given.
+    prior: None takes the prior of least error on a grid. A prior is raised to at least `FLOOR` times the mean kernel of
+    a row with itself: with a smaller one the matrix would be singular to rounding. Without rows the error is 1, and the
+    prior is the given one or 1.
     Cost: one eigendecomposition of min(n, D1) dimensions.
     """
     if rows_L.n == 0:
@@ -142,7 +166,10 @@ def _features(rows: KernelRows) -> Floats:
 
 
 def _rotated(rows_L: KernelRows) -> Rotated:
-    """The labelled rows in coordinates where their Gram matrix is diagonal; only rows, whose axes nobody asks for, when there are few."""
+    """Rotate the labelled rows into coordinates where their Gram matrix is diagonal.
+
+    Where rows are fewer than features, or the kernel is not linear, only the rotated rows are computed, without axes.
+    """
     ones_L, none = np.ones(rows_L.n), np.empty(0)
     if isinstance(rows_L, TangentRows) and rows_L.is_linear and rows_L.inputs[0].shape[1] < rows_L.n:
         return rotate(with_bias(rows_L.inputs[0]), none, ones_L, 1)
@@ -152,5 +179,5 @@ def _rotated(rows_L: KernelRows) -> Rotated:
 
 
 def _flushed(values: Float64, dtype: type[np.floating]) -> Floats:
-    """In another precision; numbers below its smallest normal one become 0, as denormals are slow and say nothing."""
+    """Convert to `dtype`. Numbers below its smallest normal one become 0, since arithmetic on denormals is slow."""
     return np.where(np.abs(values) < np.finfo(dtype).tiny, 0.0, values).astype(dtype)

@@ -1,14 +1,18 @@
-"""Neural tangent kernels of a head over frozen features, as sums of products of Gram matrices; no Jacobian is ever formed.
+"""Neural tangent kernels of a head over frozen features, as sums of products of Gram matrices. No Jacobian is formed.
 
-A head of layers z_l = W_l h_(l-1) + b_l has the kernel sum_l (h_(l-1) . h'_(l-1) + 1) (d_l . d'_l), where d_l is the gradient of an
-output by z_l. For a linear head that is h.h' + 1 for every output: independent of its weights, so that the linearised training of
-it is its training. A head with hidden layers couples its outputs: its full kernel has a K x K block for a pair of rows. A scalar
-kernel takes one direction u of the outputs in place of all: u = e_1 (`first-logit`) or u = 1 / sqrt K (`sum-of-logits`).
-Beside them, to compare with: the kernel of a head of infinite width, and a squared exponential kernel.
-Source: Jacot, Gabriel & Hongler 2018, "Neural tangent kernel"; Mohamadi, Bae & Sutherland 2022, "Making look-ahead active learning
-strategies feasible with neural tangent kernels" (sum of logits); Cho & Saul 2009 (arc-cosine kernels); Mehler's formula.
-Cost: one Gram matrix a factor: 2 N N' (D + 2 M) flops for one hidden layer of M units and a scalar kernel, K^2 times the part of M for
-the full one. Memory: the factors, N (D + 2 M), K times the part of gradients for the full kernel.
+A head of layers z_l = W_l h_(l-1) + b_l has the kernel sum_l (h_(l-1) . h'_(l-1) + 1) (d_l . d'_l), where d_l is the
+gradient of an output with respect to z_l. For a linear head the kernel is h.h' + 1 for every output. It does not depend
+on the weights, so linearised training is the same as training.
+A head with hidden layers couples its K outputs: its full kernel has a K x K block for each pair of rows. A scalar
+kernel takes one direction u of the outputs: u = e_1 (`first-logit`) or u = (1, .., 1) / sqrt K (`sum-of-logits`).
+Two more kernels serve for comparison: the kernel of a head of infinite width, and a squared exponential kernel.
+P: outputs of a kernel, K or 1. M: units of a hidden layer.
+Source: Jacot, Gabriel & Hongler 2018, "Neural tangent kernel"; Mohamadi, Bae & Sutherland 2022, "Making look-ahead
+active learning strategies feasible with neural tangent kernels" (sum of logits); Cho & Saul 2009 (arc-cosine kernels);
+Mehler's formula.
+Cost: one Gram matrix for each factor. With one hidden layer and a scalar kernel, 2 N N' (D + 2 M) flops; the full
+kernel takes K^2 times as many for the part with M.
+Memory: the factors, N (D + 2 M) numbers; the full kernel takes K times as many for the gradients.
 """
 
 from __future__ import annotations
@@ -22,33 +26,40 @@ from alcli.arrays import Float64, Floats
 from alcli.numerics.network import ACTIVATIONS, SLOPES, Network
 
 Direction = Literal["empirical", "first-logit", "sum-of-logits"]
+# Terms of the expansion in Hermite polynomials, and nodes of the quadrature for its coefficients.
 _HERMITE_TERMS = 40
 _NODES = 96
 
 
 class KernelRows(Protocol):
-    """Rows whose inner products are those of a kernel. outputs: P, how many rows of the kernel matrix one row of features has."""
+    """Rows whose inner products are the values of a kernel."""
 
     @property
     def n(self) -> int: ...
     @property
-    def outputs(self) -> int: ...
+    def outputs(self) -> int:
+        """The number P of rows of the kernel matrix that belong to one row of features."""
+
     def at(self, index: Any) -> Self:
-        """The rows of an index: a slice, a mask or numbers."""
+        """Select rows by a slice, a mask or row numbers."""
+
     def joined(self, others: Self) -> Self:
-        """These rows and then others."""
+        """Append other rows to the rows of `self`."""
+
     def gram(self, others: Self) -> Float64:
-        """Kernel of all pairs, float64 [N P, N' P'], the outputs of one row side by side."""
+        """Compute the kernel of all pairs, float64 [N P, N' P'], with the outputs of one row side by side."""
+
     def diagonal(self) -> Float64:
-        """The kernel of each row with itself: [N] for a scalar kernel, [N, P, P] for others."""
+        """Compute the kernel of each row with itself: [N] for a scalar kernel, [N, P, P] for others."""
 
 
 @dataclass(frozen=True)
 class TangentRows:
-    """Rows of a tangent kernel. inputs: what each layer is given, [N, D_l], float32 or float64.
+    """Rows of a tangent kernel.
 
-    signals: gradient of the outputs (of one direction of them) by what each layer gives, [N, P, D_(l+1)]; None where it is one
-    direction of the outputs themselves, of unit length.
+    inputs: the input of each layer, [N, D_l], float32 or float64.
+    signals: the gradient of the P outputs with respect to z of each layer, [N, P, D_(l+1)]. None stands for one
+    direction of unit length of the last layer's own outputs.
     """
 
     inputs: tuple[Floats, ...]
@@ -61,22 +72,31 @@ class TangentRows:
 
     @property
     def is_linear(self) -> bool:
-        """Whether the kernel is that of the features with a bias column."""
+        """True where the kernel is the linear kernel of the features with a bias column."""
         return len(self.inputs) == 1 and self.signals[0] is None
 
     def at(self, index: Any) -> TangentRows:
         return TangentRows(
-            tuple(H[index] for H in self.inputs), tuple(None if S is None else S[index] for S in self.signals), self.outputs
+            tuple(H[index] for H in self.inputs),
+            tuple(None if S is None else S[index] for S in self.signals),
+            self.outputs,
         )
 
     def joined(self, others: TangentRows) -> TangentRows:
         inputs = tuple(np.concatenate(pair) for pair in zip(self.inputs, others.inputs))
-        signals = tuple(None if a is None or b is None else np.concatenate([a, b]) for a, b in zip(self.signals, others.signals))
+        signals = tuple(
+            None if a is None or b is None else np.concatenate([a, b]) for a, b in zip(self.signals, others.signals)
+        )
         return TangentRows(inputs, signals, self.outputs)
 
     def along(self, R_NP: Float64) -> TangentRows:
-        """The same rows of the kernel of one output, sum_p R_p output_p, another one for each row: `gram` with them is K R."""
-        return TangentRows(self.inputs, tuple(None if S is None else np.einsum("npm,np->nm", S, R_NP)[:, None] for S in self.signals))
+        """Combine the outputs of each row n into one, sum_p R_np output_p.
+
+        `gram` with the result is the kernel times R.
+        """
+        return TangentRows(
+            self.inputs, tuple(None if S is None else np.einsum("npm,np->nm", S, R_NP)[:, None] for S in self.signals)
+        )
 
     def gram(self, others: TangentRows) -> Float64:
         out = np.zeros((self.n, self.outputs, others.n, others.outputs))
@@ -96,12 +116,12 @@ class TangentRows:
 
 
 def linear(X_ND: Floats) -> TangentRows:
-    """Rows under the kernel of a linear head, h.h' + 1: every one of the kernels named above, for all its outputs."""
+    """Rows under the kernel of a linear head, h.h' + 1. All tangent kernels of a linear head are this one."""
     return TangentRows((X_ND,), (None,))
 
 
 def tangent_rows(X_ND: Floats, network: Network, kind: Direction) -> TangentRows:
-    """Rows under the kernel of a network; `empirical` is the full one."""
+    """Rows under the kernel of a network. kind: "empirical" is the full kernel, with P = C outputs."""
     if not network.layers:
         return linear(X_ND)
     inputs, before = network.forward(X_ND)
@@ -118,7 +138,7 @@ def tangent_rows(X_ND: Floats, network: Network, kind: Direction) -> TangentRows
 
 @dataclass(frozen=True)
 class _ScalarRows:
-    """Rows of features under a kernel of one number a pair."""
+    """Rows of features under a scalar kernel."""
 
     X_ND: Floats
 
@@ -133,10 +153,12 @@ class _ScalarRows:
 
 @dataclass(frozen=True)
 class InfiniteRows(_ScalarRows):
-    """Rows under the kernel of a head with one hidden layer of infinite width, Gaussian weights and the scaling of Jacot et al.
+    """Rows under the kernel of a head with one hidden layer of infinite width.
 
-    f = w . act(W [x; 1] / sqrt D1) / sqrt M + b: kernel E[act act'] + 1 + q E[slope slope'] for inputs of covariance q = (x.x' + 1) / D1.
-    Exact for relu; 40 terms of the expansion in Hermite polynomials for tanh and gelu, whose coefficients fall off quickly.
+    Weights are Gaussian, with the scaling of Jacot et al.: f = w . act(W [x; 1] / sqrt D1) / sqrt M + b. The kernel is
+    E[act act'] + 1 + q E[slope slope'], where q = (x.x' + 1) / D1 is the covariance of the inputs of the activations.
+    It is exact for relu. For tanh and gelu it is 40 terms of an expansion in Hermite polynomials, whose coefficients
+    decrease quickly. values_NT, slopes_NT: the T coefficients of the activation and of its slope; T is 0 for relu.
     """
 
     values_NT: Float64
@@ -154,20 +176,26 @@ class InfiniteRows(_ScalarRows):
     def gram(self, others: InfiniteRows) -> Float64:
         inner = self.X_ND.astype(np.float64) @ others.X_ND.astype(np.float64).T + 1.0
         norms = np.outer(*(np.sqrt(_sq_norms(X) + 1.0) for X in (self.X_ND, others.X_ND)))
-        return self._kernel(inner, norms, (self.values_NT[:, None], self.slopes_NT[:, None]), (others.values_NT, others.slopes_NT))
+        return self._kernel(
+            inner, norms, (self.values_NT[:, None], self.slopes_NT[:, None]), (others.values_NT, others.slopes_NT)
+        )
 
     def diagonal(self) -> Float64:
         square_N = _sq_norms(self.X_ND) + 1.0
         return self._kernel(square_N, square_N, (self.values_NT, self.slopes_NT), (self.values_NT, self.slopes_NT))
 
-    def _kernel(self, inner: Float64, norms: Float64, mine: tuple[Float64, Float64], theirs: tuple[Float64, Float64]) -> Float64:
-        """By the inner products of [x; 1] and the products of their norms. mine, theirs: coefficients, the terms on the last axis."""
+    def _kernel(
+        self, inner: Float64, norms: Float64, mine: tuple[Float64, Float64], theirs: tuple[Float64, Float64]
+    ) -> Float64:
+        """Compute the kernel. inner: inner products of [x; 1] with [x'; 1]. norms: the products of their norms.
+
+        mine, theirs: (values, slopes), the coefficients of the rows on either side, with the terms on the last axis.
+        """
         rho, inner = np.clip(inner / norms, -1.0, 1.0), inner / (self.X_ND.shape[1] + 1)
         if self.activation == "relu":
             open_angle = np.pi - np.arccos(rho)
             values = norms / (self.X_ND.shape[1] + 1) * (np.sqrt(1.0 - rho**2) + open_angle * rho)
-            out: Float64 = (values + inner * open_angle) / (2.0 * np.pi) + 1.0
-            return out
+            return (values + inner * open_angle) / (2.0 * np.pi) + 1.0
         out, power = np.ones_like(rho), np.ones_like(rho)
         for t in range(self.values_NT.shape[1]):
             out += power * (mine[0][..., t] * theirs[0][..., t] + inner * (mine[1][..., t] * theirs[1][..., t]))
@@ -176,25 +204,30 @@ class InfiniteRows(_ScalarRows):
 
 
 def infinite_rows(X_ND: Floats, activation: str) -> InfiniteRows:
-    """Rows under the kernel of infinite width, with the coefficients of their expansion: those of act(sqrt(q) u), u standard normal."""
+    """Rows under the kernel of infinite width. activation: relu, tanh or gelu.
+
+    The coefficients expand act(sqrt(q) u) and its slope as functions of a standard normal u, with q = (x.x + 1) / D1.
+    """
     if activation == "relu":
         return InfiniteRows(X_ND, np.empty((len(X_ND), 0)), np.empty((len(X_ND), 0)), activation)
     nodes_Q, weights_Q = np.polynomial.hermite_e.hermegauss(_NODES)
     weights_Q = weights_Q / np.sqrt(2.0 * np.pi)
     basis_TQ = np.empty((_HERMITE_TERMS, _NODES))
     basis_TQ[0], basis_TQ[1] = 1.0, nodes_Q
-    for t in range(1, _HERMITE_TERMS - 1):  # orthonormal Hermite polynomials
+    # Orthonormal Hermite polynomials by their recurrence.
+    for t in range(1, _HERMITE_TERMS - 1):
         basis_TQ[t + 1] = (nodes_Q * basis_TQ[t] - np.sqrt(t) * basis_TQ[t - 1]) / np.sqrt(t + 1.0)
     deviation_N = np.sqrt((_sq_norms(X_ND) + 1.0) / (X_ND.shape[1] + 1))
     z_NQ = np.outer(deviation_N, nodes_Q)
     projector_QT = (basis_TQ * weights_Q).T
-    slopes_NT = SLOPES[activation](z_NQ) @ projector_QT  # first: activations write into what they are given
+    # Slopes come first, because activations write into their argument.
+    slopes_NT = SLOPES[activation](z_NQ) @ projector_QT
     return InfiniteRows(X_ND, ACTIVATIONS[activation](z_NQ) @ projector_QT, slopes_NT, activation)
 
 
 @dataclass(frozen=True)
 class GaussianRows(_ScalarRows):
-    """Rows under exp(-|x - x'|^2 / (2 scale^2)): a Gaussian process that knows nothing of the head."""
+    """Rows under exp(-|x - x'|^2 / (2 scale^2)): a Gaussian process that does not depend on the head."""
 
     scale: float
 
@@ -213,7 +246,10 @@ class GaussianRows(_ScalarRows):
 
 
 def gaussian_rows(X_ND: Floats) -> GaussianRows:
-    """Rows under the squared exponential kernel whose scale is the root mean squared distance of the rows; 1 where they are all alike."""
+    """Rows under the squared exponential kernel, with the root mean squared distance of the rows as its scale.
+
+    The scale is 1 where all rows are equal.
+    """
     X = X_ND.astype(np.float64)
     variance = float(((X - X.mean(axis=0)) ** 2).sum(axis=1).mean())
     return GaussianRows(X_ND, np.sqrt(2.0 * variance) if variance > 0.0 else 1.0)

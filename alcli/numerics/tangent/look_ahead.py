@@ -1,11 +1,14 @@
-"""What adding one labelled row would do to the predictions of a kernel regression, for every row at once, without refitting.
+"""Changes of the predictions of a kernel regression by one more label, for every candidate row, without refitting.
 
-A further label y at x_j changes the outputs at x by c(x, x_j) (y - f(x_j)) / d_j, d_j = c(x_j, x_j) + prior: one number a row times one
-K-vector. The printed form of the paper lacks an inverse; this one equals refitting to rounding. R_NK is y - f(x_j) for a supposed y.
-A *look* says what those changes are; ntk_acquisitions.py makes scores of them.
+A further label y at x_j changes the outputs at x by c(x, x_j) (y - f(x_j)) / d_j with d_j = c(x_j, x_j) + prior: one
+number for each x, times one vector of K outputs. (The printed form of the paper lacks an inverse. The form here equals
+refitting to rounding.) R_NK is the residual y - f(x_j) for a supposed label y of each candidate.
+A *look* computes the changes; the acquisitions of strategies/ntk.py turn changes into scores.
+E: rows at which predictions change. P: see kernels.py; here P = K.
 Source: Mohamadi, Bae & Sutherland 2022, eq. 2, 3 and 12, with v = Theta^-1 Theta(X, x').
-Cost: for N candidates and as many rows that are looked at, `norms` N^2 D1 flops (c is symmetric), `root_squares` 4 N D1^2 in the primal
-form; the looks that are no closed form of a scalar kernel say theirs. Memory: blocks; never N x |E|.
+Cost, for N candidates whose changes are computed on the same N rows: `norms` N^2 D1 flops (c is symmetric),
+`root_squares` 4 N D1^2 in the primal form. Looks that have no closed form with a scalar kernel state their own cost.
+Memory: blocks; never N x |E| numbers.
 """
 
 from __future__ import annotations
@@ -23,23 +26,30 @@ from alcli.numerics.tangent.covariance_sums import abs_sums, held, square_sums
 from alcli.numerics.tangent.kernel_ridge import Dual
 from alcli.numerics.tangent.kernels import KernelRows, TangentRows
 
-MOST_HELD = 16_000_000  # numbers of a covariance that is kept from pick to pick
-_PIECE = 1 << 21  # numbers of the changes that are held at a time
+# The most numbers of a covariance that is kept in memory from pick to pick.
+MOST_HELD = 16_000_000
+# Numbers of the changes that are in memory at a time.
+_PIECE = 1 << 21
 
 
 class Look(Protocol):
-    """Changes of the outputs of N rows by one of them each."""
+    """Changes of the outputs of N rows when one of the rows gets a label."""
 
     def changes(self, rows_B: Array, R_BK: Float64, rows_E: Any) -> Floats:
-        """[B, K, E]: by adding row rows_B[b] with its output plus R_BK[b] for a label, at rows_E."""
+        """Compute the changes at rows_E when row rows_B[b] gets the label f + R_BK[b], for each b: [B, K, E].
+
+        rows_B: row numbers. rows_E: a slice or row numbers.
+        """
+
     def norms(self, R_NK: Float64) -> Float64:
-        """sum over x of |change at x|, [N]."""
+        """The sum over x of |change at x| for each row, [N]."""
+
     def root_squares(self, R_NK: Float64) -> Float64:
-        """sqrt of the sum over x of |change at x|^2, [N]."""
+        """The square root of the sum over x of |change at x|^2 for each row, [N]."""
 
 
 class RankOne:
-    """The closed form for scalar kernels. d_N: what c is divided by, in the units of the covariance."""
+    """The closed form for scalar kernels. d_N: the divisors of c, in the units of the covariance."""
 
     def __init__(self, covariance: Covariance, d_N: Float64) -> None:
         self.covariance, self.d_N = covariance, d_N
@@ -47,7 +57,7 @@ class RankOne:
 
     @classmethod
     def after(cls, covariance: Covariance, prior: float) -> RankOne:
-        """Look-ahead of a ridge regression, by the covariance of its predictions."""
+        """The look-ahead of a ridge regression, from the covariance of its predictions."""
         return cls(covariance, covariance.variance_N + prior / covariance.scale**2)
 
     def changes(self, rows_B: Array, R_BK: Float64, rows_E: Any) -> Floats:
@@ -67,9 +77,9 @@ class RankOne:
 
 
 class Coupled:
-    """The closed form for the full kernel of a head with hidden layers, whose outputs are coupled: d_j is a K x K matrix.
+    """The closed form for the full kernel of a head with hidden layers. Its outputs are coupled: d_j is a K x K matrix.
 
-    Cost: 2 N K n K flops for the changes of one row, so N times that for an acquisition. Memory: N K n K numbers.
+    Cost: 2 N K n K flops for the changes by one row, so 2 N^2 K n K for an acquisition. Memory: N K n K numbers.
     """
 
     def __init__(self, fitted: Dual, rows: TangentRows) -> None:
@@ -85,9 +95,9 @@ class Coupled:
         shares_BK = np.einsum("bkl,bl->bk", self._inverse_NPP[rows_B], R_BK)
         along, at = self._rows.at(rows_B).along(shares_BK), self._rows.at(rows_E)
         V_EKL = self._V.reshape(self._rows.n, self._rows.outputs, -1)[rows_E].reshape(-1, self._V.shape[1])
-        out_EKB = at.gram(along) - V_EKL @ np.einsum("bkl,bk->lb", self._V.reshape(*self._inverse_NPP.shape[:2], -1)[rows_B], shares_BK)
-        out: Float64 = out_EKB.reshape(at.n, -1, len(rows_B)).transpose(2, 1, 0)
-        return out
+        V_BKL = self._V.reshape(*self._inverse_NPP.shape[:2], -1)[rows_B]
+        out_EKB = at.gram(along) - V_EKL @ np.einsum("bkl,bk->lb", V_BKL, shares_BK)
+        return out_EKB.reshape(at.n, -1, len(rows_B)).transpose(2, 1, 0)
 
     def norms(self, R_NK: Float64) -> Float64:
         return _norms(self, R_NK)
@@ -97,7 +107,10 @@ class Coupled:
 
 
 class Refit:
-    """A regression from scratch for every row and label: what the closed forms replace, and equal. About n D1^2 + D1^3 / 3 flops each."""
+    """A regression from scratch for every row and label. The closed forms replace it, and equal it to rounding.
+
+    Cost: about n D1^2 + D1^3 / 3 flops for each row and label.
+    """
 
     def __init__(self, rows_L: KernelRows, targets_LK: Float64, rows: KernelRows, prior: float) -> None:
         self._rows_L, self._targets_LK, self._rows, self._prior = rows_L, targets_LK, rows, prior
@@ -119,9 +132,10 @@ class Refit:
 
 
 def gradient_look(rows: KernelRows, mean_square: float) -> RankOne:
-    """One gradient step on the new row in place of a regression: change k(x, x_j) R / mean_square, whatever is labelled.
+    """The look-ahead by one gradient step on the new row: the change is k(x, x_j) R / mean_square.
 
-    mean_square: 1 / the step size, of the size of the mean kernel of a row with itself for a step that is stable.
+    It does not depend on the labelled rows. mean_square: 1 / the step size. The step is stable where mean_square is
+    about the mean kernel of a row with itself.
     """
     variance_N = rows.diagonal()
     covariance = Difference(rows, np.empty((rows.n, 0)), variance_N)
@@ -129,9 +143,10 @@ def gradient_look(rows: KernelRows, mean_square: float) -> RankOne:
 
 
 class Sequential:
-    """A ridge regression that is told labels of its rows one at a time, exactly. f_NK: its outputs, which move.
+    """A ridge regression that takes in labels of its rows one at a time, exactly. f_NK: its current outputs.
 
-    The covariance is kept as a whole up to `MOST_HELD` numbers (then a label costs a pass over it), else as it is.
+    The covariance is held as a whole matrix up to `MOST_HELD` numbers, and a label then costs a pass over the matrix.
+    A larger covariance keeps the form in which it was given.
     """
 
     def __init__(self, covariance: Covariance, prior: float, f_NK: Float64) -> None:
@@ -141,11 +156,11 @@ class Sequential:
 
     @property
     def look(self) -> RankOne:
-        """What a further label would change now."""
+        """The look-ahead from the current state."""
         return RankOne(self.covariance, self.covariance.variance_N + self._prior)
 
     def tell(self, j: int, target_K: Float64) -> None:
-        """Row j has this label, or these targets."""
+        """Take in the label of row j, as its targets [K]."""
         d = float(self.covariance.variance_N[j]) + self._prior
         column_N = self.covariance.block(slice(None), slice(j, j + 1))[:, 0].astype(np.float64)
         self.f_NK += np.outer(column_N / d, target_K - self.f_NK[j])
@@ -153,9 +168,13 @@ class Sequential:
 
 
 def in_pieces(n: int, numbers_each: int, work: Callable[[Int64], None]) -> None:
-    """work(rows) over consecutive rows, as many at a time as keep what is held small; shared among threads."""
+    """Call work(row numbers) for consecutive pieces of n rows, shared among threads.
+
+    numbers_each: the numbers that a row needs in memory. A piece has at most `_PIECE` numbers, or one row.
+    """
     step = max(1, _PIECE // max(1, numbers_each))
     pieces = [np.arange(a, min(a + step, n)) for a in range(0, n, step)]
+    # `spread` shares out blocks of BLOCK_ROWS rows. Here one block stands for one piece.
 
     def some(first: int, last: int) -> None:
         for rows_B in pieces[first // BLOCK_ROWS : last // BLOCK_ROWS]:
@@ -166,20 +185,26 @@ def in_pieces(n: int, numbers_each: int, work: Callable[[Int64], None]) -> None:
 
 
 def _norms(look: Look, R_NK: Float64) -> Float64:
+    """`Look.norms` from the changes themselves, piece by piece."""
     out_N = np.empty(len(R_NK))
 
     def work(rows_B: Int64) -> None:
-        out_N[rows_B] = np.sqrt((look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=1)).sum(axis=1)
+        out_N[rows_B] = np.sqrt(
+            (look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=1)
+        ).sum(axis=1)
 
     in_pieces(len(R_NK), R_NK.size, work)
     return out_N
 
 
 def _root_squares(look: Look, R_NK: Float64) -> Float64:
+    """`Look.root_squares` from the changes themselves, piece by piece."""
     out_N = np.empty(len(R_NK))
 
     def work(rows_B: Int64) -> None:
-        out_N[rows_B] = np.sqrt((look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=(1, 2)))
+        out_N[rows_B] = np.sqrt(
+            (look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=(1, 2))
+        )
 
     in_pieces(len(R_NK), R_NK.size, work)
     return out_N

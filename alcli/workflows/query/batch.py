@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from alcli import plugins
 from alcli.arrays import Array
 from alcli.composition.budget import select_within
 from alcli.data.formats import Table, encode
@@ -42,10 +43,11 @@ class Answer:
 def query(
     items: Items, ask: Query, *, out: Path | None, format: str, emit: Callable[[bytes], None], note: Note = silence
 ) -> Answer:
-    """Select, write to `out` (or hand the bytes to `emit`), and append to the ledger under its lock. Raises every AlcliError.
+    """Select items, write them to `out` (or hand the bytes to `emit`), and append them to the ledger under its lock.
 
-    An id is in the ledger before it can be read, and a batch that is there reaches `out` even when this process dies in between: by the next
-    query with the same ledger. If that has the same `out`, it is the answer.
+    An id stands in the ledger before anybody can read it. A batch in the ledger reaches `out` even when this process
+    dies in between: the next query with the same ledger writes it, and answers with it if its own `out` is the same
+    file. note: takes remarks for the user. Raises every AlcliError.
     """
     strategy, options = ask.checked()
     read: list[str | Path] = [*items.pool.paths, *ask.labels, *ask.exclude, *filter(None, [ask.head])]
@@ -62,7 +64,14 @@ def query(
         answer = _answer(items, ask, strategy, options, [row["id"] for row in before], note)
         if late is not None:
             note(late.note)
-        about = {"format": 1, "strategy": ask.strategy, "seed": ask.seed, "options": dict(ask.options), "pool": answer.report["pool"]}
+        about = {
+            "format": 1,
+            "strategy": ask.strategy,
+            "seed": ask.seed,
+            "options": dict(ask.options),
+            "pool": answer.report["pool"],
+        }
+        about |= {"origins": origins} if (origins := plugins.origins(ask.strategy)) else {}
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
         if ask.ledger is not None and answer.table["id"]:
@@ -76,51 +85,84 @@ def query(
 
 
 def _written_late(items: Items, late: Late, note: Note) -> Answer:
-    """The batch that a stopped run owed to the file that was asked for now, as far as the ledger describes it."""
+    """Answer with the batch that a stopped run entered into the ledger and did not write to `out`, as far as the
+    ledger describes it.
+    """
     table = {name: [row.get(name) for row in late.rows] for name in ("id", "rank", "score", "strategy")}
     note(f"{late.note}; none were chosen anew")
     return Answer(table, {"pool": items.about(), "candidates": 0, "labelled": 0, "selected": len(late.rows)})
 
 
-def _answer(items: Items, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any], note: Note) -> Answer:
+def _answer(
+    items: Items, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any], note: Note
+) -> Answer:
     now, pool = situation(items, ask, strategy, in_ledger, note), items.pool
     labelled_rows, candidates = now.labelled, now.candidates
     if ask.impute is None:
-        view = items.view(candidates, labelled_rows, None if now.head is None else now.head.model, targets=targets_of(pool, ask), labels=now.labels)
+        view = items.view(
+            candidates,
+            labelled_rows,
+            None if now.head is None else now.head.model,
+            targets=targets_of(pool, ask),
+            labels=now.labels,
+        )
         selection, imputed = _selected(items, ask, strategy, view, options), None
     else:
         selection, imputed = _imputed(now, strategy, ask, options)
-        note(f"the batch was chosen as if its items had the labels in column 'imputed', which the model made up (impute={ask.impute}); nobody gave them")
+        note(
+            "the batch was chosen as if its items had the labels in column 'imputed', which the model made up "
+            f"(impute={ask.impute}); nobody gave them"
+        )
     for text in selection.notes:
         note(text)
     if ask.cost_column is None:
         remark_on_shortage(len(selection.rows_K), ask, note)
     if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
-        note(f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a file with just the line id,label")
-    report = {"pool": items.about(), "candidates": len(candidates), "labelled": len(np.unique(items.of_rows(labelled_rows))), "selected": len(selection.rows_K)} | dict(selection.record)
+        note(
+            f"the pool labels these rows itself, in column '{pool.label_column}'; to begin without labels, give -l a "
+            "file with just the line id,label"
+        )
+    report = {
+        "pool": items.about(),
+        "candidates": len(candidates),
+        "labelled": len(np.unique(items.of_rows(labelled_rows))),
+        "selected": len(selection.rows_K),
+    } | dict(selection.record)
     table = _table(ask, selection, now)
     return Answer(table if imputed is None else table | {"imputed": imputed}, report)
 
 
 def _selected(items: Items, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:
-    """So many items, or what the budget buys."""
+    """Select ask.n items, or as many as a budget of ask.n buys."""
     if ask.cost_column is None:
         return select(strategy, view, ask.n, seed=ask.seed, options=options)
-    return select_within(strategy, ask.strategy, view, ask.n, items.costs(ask.cost_column), seed=ask.seed, options=options)
+    return select_within(
+        strategy, ask.strategy, view, ask.n, items.costs(ask.cost_column), seed=ask.seed, options=options
+    )
 
 
 def _imputed(now: Situation, strategy: Strategy, ask: Query, options: dict[str, Any]) -> tuple[Selection, list[Any]]:
-    """A batch chosen one by one under made-up labels, and these."""
+    """Choose a batch one item at a time under made-up labels; return the batch and the labels."""
     now.items.refuse_groups(f"-p {IMPUTE} chooses rows one at a time")
     if now.predicts != "classes":
+        why = "there is no head" if now.predicts is None else "the head is a regression"
         raise UsageError(
-            f"-p {IMPUTE} makes up labels from class probabilities, {'there is no head' if now.predicts is None else 'the head is a regression'}",
+            f"-p {IMPUTE} makes up labels from class probabilities, {why}",
             hint="give a classification head with -H",
         )
     if now.head is None:
         return NOTHING, []
     head = now.head
-    live = Live(now.items.pool, now.candidates, now.labelled, head.model, strategy, seed=ask.seed, options=options, labels=now.labels)
+    live = Live(
+        now.items.pool,
+        now.candidates,
+        now.labelled,
+        head.model,
+        strategy,
+        seed=ask.seed,
+        options=options,
+        labels=now.labels,
+    )
     selection, classes = impute_batch(live, ask.n, how=str(ask.impute), seed=ask.seed)
     return selection, _named(head, classes)
 
@@ -129,7 +171,11 @@ def remark_on_shortage(selected: int, ask: Query, note: Note) -> None:
     """Tell that fewer than ask.n items were left. Raises DataError where the user wants exactly as many (--strict)."""
     if selected == ask.n:
         return
-    what = "nothing is left to select" if selected == 0 else f"only {selected} of {ask.n} items {'is' if selected == 1 else 'are'} left to select"
+    what = (
+        "nothing is left to select"
+        if selected == 0
+        else f"only {selected} of {ask.n} items {'is' if selected == 1 else 'are'} left to select"
+    )
     if ask.strict:
         raise DataError(what, hint="without --strict what is left is returned")
     note(what)
@@ -140,7 +186,7 @@ def _table(ask: Query, selection: Selection, now: Situation) -> Table:
         "id": now.items.ids.arrow(selection.rows_K).to_pylist(),
         "rank": list(range(len(selection.rows_K))),
         "score": [shortest(s) for s in selection.scores_K],
-        "strategy": [ask.strategy] * len(selection.rows_K),
+        "strategy": [plugins.label(ask.strategy)] * len(selection.rows_K),
     }
     if selection.weights_K is not None:
         table["weight"] = [shortest(w) for w in selection.weights_K]
@@ -148,7 +194,7 @@ def _table(ask: Query, selection: Selection, now: Situation) -> Table:
 
 
 def _predictions(selection: Selection, now: Situation) -> Table:
-    """What the head says of the chosen items; columns without rows where nothing was chosen and it need not be asked."""
+    """The predicted class and the confidence of each chosen item, as columns; empty where nothing was chosen."""
     if now.head is None or not len(selection.rows_K):
         return {"predicted": [], "confidence": []}
     log_probs_KC = now.items.predictive(now.head.model, selection.rows_K, selection.features_KD)
@@ -157,16 +203,16 @@ def _predictions(selection: Selection, now: Situation) -> Table:
 
 
 def _named(head: HeadFile, classes: Iterable[int]) -> list[str | int | bool]:
-    """Class numbers of a classification head as their typed names."""
+    """The typed names of class numbers of a classification head."""
     assert head.classes is not None
     return [typed_class(head.classes[c], head.class_type) for c in classes]
 
 
 def shortest(value: Array | np.float32) -> float:
-    """A float32 as the Python float with the shortest text that reads back to the same float32."""
+    """The Python float with the shortest text that reads back to the same float32."""
     return float(str(np.float32(value)))
 
 
 def typed_class(name: str, class_type: str) -> str | int | bool:
-    """A class as it is written in typed files."""
+    """A class name as typed files hold it: an integer, a boolean or a string."""
     return int(name) if class_type == "integer" else name == "true" if class_type == "boolean" else name

@@ -1,6 +1,6 @@
-"""A batch built one item at a time without an annotator: each pick is absorbed under a label that the model makes up.
+"""Build a batch one item at a time without an annotator: each pick is absorbed under a label that the model makes up.
 
-What is chosen next then differs from what is chosen already, as it would with real labels, but nothing new is known; the model that
+The next pick then differs from the picks before, as it would with real labels. Nothing new is known: the model that
 has absorbed made-up labels is thrown away.
 """
 
@@ -13,13 +13,14 @@ from alcli.numerics.hashing import uniforms
 from alcli.selection.strategy import Selection
 
 HOW = ("argmax", "sample")
-_STREAM = 2  # of draws by id; 0 is that of the strategies, 1 that of --candidates
+_STREAM = 2  # number of the random stream of draws by id; strategies draw from stream 0, --candidates from stream 1
 
 
 def impute_batch(live: Live, k: int, *, how: str, seed: int) -> tuple[Selection, list[int]]:
-    """Choose min(k, n) rows in turn, and the class that each was given before the next was chosen.
+    """Choose min(k, n) rows in turn; return them with the class that each was given before the next was chosen.
 
-    how: "argmax" takes the predicted class, "sample" a draw from the predictive distribution that follows from seed and id.
+    how: "argmax" takes the predicted class, "sample" a draw from the predictive distribution that follows from seed
+    and id.
     """
     picks: list[tuple[int, float]] = []
     classes: list[int] = []

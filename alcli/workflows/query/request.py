@@ -1,4 +1,4 @@
-"""What a user asks of a query, and the checks that need no data."""
+"""A query as the user asks for it, and the checks that need no data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COST = "cost-col"
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked: a strategy with its `-p` options as text, how many items, and what to leave out."""
+    """A strategy with its `-p` options as text, the number of items, and the ids to leave out."""
 
     strategy: str
     n: int
@@ -41,26 +41,32 @@ class Query:
 
     @property
     def absorbs(self) -> bool:
-        """Whether the head takes labels in while items are being chosen."""
+        """True where the head absorbs labels while items are being chosen."""
         return self.stream or self.impute is not None
 
     @property
     def impute(self) -> str | None:
-        """How labels are made up between the picks of a batch; None to choose the batch at once. An option of every strategy."""
+        """The way in which labels are made up between the picks of a batch; None chooses the batch at once. An option
+        of every strategy.
+        """
         return self.options.get(IMPUTE)
 
     @property
     def targets(self) -> str | None:
-        """The pool of rows whose predictions matter, for strategies that ask for them; None for the candidates themselves."""
+        """The pool of rows whose predictions matter, for strategies with targets; None takes the candidates as
+        targets.
+        """
         return self.options.get(TARGETS)
 
     @property
     def cost_column(self) -> str | None:
-        """The column of what items cost, in whose units n is; None to count items. An option of every strategy."""
+        """The column with the cost of each item; n is then a budget in the same unit. None counts items. An option of
+        every strategy.
+        """
         return self.options.get(COST)
 
     def checked(self) -> tuple[Strategy, dict[str, Any]]:
-        """The strategy and its parsed options. Raises UsageError before any data is read."""
+        """Return the strategy and its parsed options. Raises UsageError, before any data is read."""
         strategy = plugins.strategy(self.strategy)
         ours = {IMPUTE, COST, TARGETS} if "targets" in strategy.needs else {IMPUTE, COST}
         own = {key: text for key, text in self.options.items() if key not in ours}
@@ -73,13 +79,19 @@ class Query:
         if self.impute is not None and self.targets is not None:
             raise UsageError(f"-p {TARGETS} does not go with -p {IMPUTE}", hint="choose the batch at once, without it")
         if self.absorbs and self.cost_column is not None:
+            single = "--stream" if self.stream else f"-p {IMPUTE}"
             raise UsageError(
-                f"-p {COST} spends a budget on a batch, {'--stream' if self.stream else f'-p {IMPUTE}'} asks for one item at a time",
+                f"-p {COST} spends a budget on a batch, {single} asks for one item at a time",
                 hint="leave one of them out",
             )
         if self.head is None and "predicted_loss" in strategy.needs:
-            what = f"strategy '{self.strategy}' looks at the loss-prediction branch of a head, and one that is fitted without -H has none"
-            raise UsageError(what, hint="alcli fit-head POOL -l LABELS --head mlp --aux-loss -o HEAD, then give -H HEAD")
+            what = (
+                f"strategy '{self.strategy}' looks at the loss-prediction branch of a head, and one that is fitted "
+                "without -H has none"
+            )
+            raise UsageError(
+                what, hint="alcli fit-head POOL -l LABELS --head mlp --aux-loss -o HEAD, then give -H HEAD"
+            )
         if self.n < 1:
             raise UsageError(f"-n must be at least 1, got {self.n}")
         if self.candidates is not None and self.candidates < 1:

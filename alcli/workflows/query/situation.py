@@ -1,6 +1,6 @@
-"""What a query is answered from: the head, the labelled rows, and the items that may be chosen.
+"""Gather what a query is answered from: the head, the labelled rows, and the candidates.
 
-A head that is not given is fitted last, once it is known that there is something to ask it.
+A head that is not given is fitted last, once there is a candidate to ask it about.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _LARGEST_POSTERIOR = 8192
 class Situation:
     """Everything that a query is answered from.
 
-    head: None where no head is given or needed, or where no candidate is left to ask it about. predicts: the kind of labels that the head
-    predicts, or would predict if it had been fitted; None where no head is given or needed. labelled: row numbers.
-    labels: of the labelled rows, class numbers of the head or targets; None where the strategy does not read labels.
-    candidates: item numbers.
+    head: None where no head is given or needed, or where no candidate is left to ask it about. predicts: the kind of
+    labels that the head predicts, or would predict if it had been fitted; None where no head is given or needed.
+    labelled: row numbers. labels: of the labelled rows, class numbers of the head or targets; None where the strategy
+    does not read labels. candidates: item numbers.
     """
 
     items: Items
@@ -56,7 +56,9 @@ class Situation:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known before a head is fitted. labelled: rows. fit_on: of the head to fit; None where one is given or none is needed."""
+    """The facts before a head is fitted. labelled: row numbers. fit_on: the rows to fit a head on; None where a head
+    is given or none is needed.
+    """
 
     labelled: Int64
     head: HeadFile | None = None
@@ -65,7 +67,7 @@ class _Known:
 
     @property
     def predicts(self) -> Predicts | None:
-        """What the head says, fitted or not; None without one."""
+        """The kind of labels that the head predicts, or would predict once fitted; None without a head."""
         if self.fit_on is not None:
             return "numbers" if self.fit_on.regression else "classes"
         return None if self.head is None else "numbers" if self.head.classes is None else "classes"
@@ -84,7 +86,8 @@ def situation(
     items.check_options(ask.options)
     known = _gathered(pool, ask, strategy, note) if ask.head is None else _loaded(pool, ask, ask.head, strategy, note)
     if pool.is_bad.any():
-        note(f"{counted(int(pool.is_bad.sum()), 'row without a usable vector was', 'rows without a usable vector were')} left out")
+        one, several = "row without a usable vector was", "rows without a usable vector were"
+        note(f"{counted(int(pool.is_bad.sum()), one, several)} left out")
     items.remark(known.labelled, note)
     closed_N = pool.is_test.copy()
     closed_N[known.labelled] = True
@@ -97,7 +100,9 @@ def situation(
 
 
 def targets_of(pool: Pool, ask: Query) -> Floats | None:
-    """The features of the rows that the user named as targets. Raises DataError when there are none, or of another length."""
+    """The features of the rows that the user named as targets. Raises DataError for a pool without rows or with
+    another D.
+    """
     if ask.targets is None:
         return None
     named = pool.read_alike(ask.targets)
@@ -111,7 +116,9 @@ def targets_of(pool: Pool, ask: Query) -> Floats | None:
 
 
 def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
-    """The rows that the user or the pool labels, and whether a head is to be fitted on them. Raises what speaks against a fit."""
+    """The rows that the user or the pool labels, and the rows to fit a head on. Raises the errors of a fit that
+    cannot be made.
+    """
     labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown, note=note)
     if not strategy.needs_head or (strategy.cold and _too_few(labelled)):
         return _Known(labelled.rows_L)
@@ -120,14 +127,24 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
 
 
 def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, note: Note) -> _Known:
-    """The head that is given, the rows that it or a label file knows, and their labels if looked at. Raises where it does not suit."""
+    """The given head, and the rows that the head or a label file labels, with labels where the strategy reads them.
+
+    Raises UsageError or DataError for a head that does not suit the strategy or the pool.
+    """
     head = load_head(path, expect_sha256=ask.expect_sha256)
     _check_suits(ask, head, path, strategy)
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
     if ask.labels:
-        said = read_labels(ask.labels, pool.ids, regression=head.classes is None, ignore_unknown=ask.ignore_unknown, groups=pool.groups, note=note)
+        said = read_labels(
+            ask.labels,
+            pool.ids,
+            regression=head.classes is None,
+            ignore_unknown=ask.ignore_unknown,
+            groups=pool.groups,
+            note=note,
+        )
         said_rows = pool.ids.rows_of(list(said.by_id))
         before = ~np.isin(known, said_rows)
         if "labelled_targets" in strategy.needs:
@@ -139,7 +156,7 @@ def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, note: Note) 
 
 
 def _check_suits(ask: Query, head: HeadFile, path: Path, strategy: Strategy) -> None:
-    """Raise UsageError where the strategy asks what the head of that file cannot say."""
+    """Raise UsageError where the strategy needs something that the head of this file does not have."""
     if strategy.needs_classes and head.classes is None:
         who, hint = _who_asks(ask, lambda one: one.needs_classes)
         raise UsageError(f"{who} needs class probabilities, the head {printable(path)} is a regression", hint=hint)
@@ -161,12 +178,12 @@ def _check_suits(ask: Query, head: HeadFile, path: Path, strategy: Strategy) -> 
 
 
 def _too_few(labelled: LabelledRows) -> bool:
-    """Whether no head can be fitted yet."""
+    """True while there are too few labels to fit a head: no label, or labels of one class."""
     return len(labelled.labels) == 0 or (not labelled.regression and len(labelled.labels.classes()) < 2)
 
 
 def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
-    """Raise DataError or UsageError where no head that the strategy could ask can be fitted on the labels."""
+    """Raise DataError or UsageError where the labels cannot make a head that the strategy needs."""
     by_itself = _needs_head_now(plugins.strategy(ask.strategy))
     who, hint = _who_asks(ask, _needs_head_now)
     if not len(labelled.labels):
@@ -178,17 +195,24 @@ def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
         raise UsageError(f"{who} needs class probabilities, the labels are numbers", hint=hint)
     if not labelled.regression and len(labelled.labels.classes()) < 2:
         n = len(labelled.labels)
-        raise DataError(f"{who} needs a head, and a head needs 2 classes; {'the label shows' if n == 1 else f'the {n} labels show'} one", hint=hint)
+        labels = "the label shows" if n == 1 else f"the {n} labels show"
+        raise DataError(
+            f"{who} needs a head, and a head needs 2 classes; {labels} one",
+            hint=hint,
+        )
 
 
 def _needs_head_now(strategy: Strategy) -> bool:
-    """Whether it cannot choose before there is a head."""
+    """True for a strategy that cannot choose without a head."""
     return strategy.needs_head and not strategy.cold
 
 
-def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, note: Note) -> tuple[HeadFile, Array | None]:
-    """A head fitted on the labels, and these as it numbers them, if looked at."""
-    told_apart = {"trained_log_probs", "log_probs"}.issubset(strategy.needs)  # before the temperature and after it
+def _fitted_now(
+    pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, note: Note
+) -> tuple[HeadFile, Array | None]:
+    """Fit a head on the labels; return it, and the labels in its numbering where the strategy reads them."""
+    # Log-probabilities before and after the temperature differ only where there is a temperature.
+    told_apart = {"trained_log_probs", "log_probs"}.issubset(strategy.needs)
     calibrate = "temperature" if told_apart and not labelled.regression else "none"
     posterior = "laplace" if ask.absorbs else strategy.posterior
     if pool.dim > _LARGEST_POSTERIOR and not strategy.needs_posterior:
@@ -200,17 +224,31 @@ def _fitted_now(pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRo
 
 
 def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
-    """(what of a query asks a head, what to do where none can answer): the strategy, or else the options that look at predictions."""
+    """Say in words which part of a query needs a head, and what the user can do without one; return both.
+
+    The part is the strategy, or else the options that look at predictions.
+    """
     if asks(plugins.strategy(ask.strategy)):
-        names = [n for n in plugins.names("strategies") if not HEAD_NEEDS.intersection(plugins.summary("strategies", n).needs)]
+        names = [
+            n
+            for n in plugins.names("strategies")
+            if not HEAD_NEEDS.intersection(plugins.summary("strategies", n).needs)
+        ]
         return f"strategy '{ask.strategy}'", f"strategies that need no head: {', '.join(names)}"
     given = [f"-p {key}" for key in OF_PREDICTIONS if key in ask.options]
     return " with ".join(given), "leave it out" if len(given) == 1 else "leave them out"
 
 
 def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], note: Note) -> Int64:
-    ids = [items.ids.parse(row.values["id"], row.where, from_text=row.from_text) for path in ask.exclude for row in read_ids(path)]
-    ids += [items.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)]
+    """The item numbers of ids that --exclude and the ledger name."""
+    ids = [
+        items.ids.parse(row.values["id"], row.where, from_text=row.from_text)
+        for path in ask.exclude
+        for row in read_ids(path)
+    ]
+    ids += [
+        items.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)
+    ]
     found = items.ids.rows_of(ids)
     if (found < 0).any():
         note(f"{counted(int((found < 0).sum()), 'id to leave out is', 'ids to leave out are')} not in the pool")
@@ -218,7 +256,7 @@ def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], note: Note) ->
 
 
 def _reduced(items: Items, candidates: Int64, ask: Query, note: Note) -> Int64:
-    """At most --candidates of the items, drawn by a hash of seed and id, so that files and their order do not matter."""
+    """Draw at most --candidates items by a hash of seed and id, so that the order of rows and files does not matter."""
     if ask.candidates is None or ask.candidates >= len(candidates):
         return candidates
     draws = uniforms(items.source.row_keys(candidates), ask.seed, _CANDIDATE_STREAM)

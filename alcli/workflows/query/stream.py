@@ -1,70 +1,61 @@
 """`alcli query --stream`: ask for one item, absorb its label, ask for the next: JSON Lines in both directions.
 
-Each item is written as soon as it is chosen, each label is absorbed before the next item is chosen. However the stream ends (enough
-labels, end of input, a signal, a reader that left), the head that has absorbed the labels is saved. A killed process leaves the
-head as it was, and every id that was given out in the ledger.
+Each item is written as soon as it is chosen, each label is absorbed before the next item is chosen. However the
+stream ends (enough labels, end of input, a signal, a reader that left), the head that has absorbed the labels is
+saved. A killed process leaves the head as it was, and every id that was given out in the ledger.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
-
-from alcli.arrays import Array
-from alcli.data.formats import Table, own_format
-from alcli.data.head_file import Absorbed, HeadFile, save_head
-from alcli.data.head_match import choose_anchors
-from alcli.data.labels import Label, to_class, to_target, to_weight
-from alcli.data.ledger import append_to_ledger, deliver, read_ledger
+from alcli.data.formats import own_format
 from alcli.data.writing.creatable import check_creatable
 from alcli.data.writing.locks import lock
-from alcli.errors import AlcliError, DataError, UsageError, counted, printable
-from alcli.heads._model import Model
-from alcli.live.live import Live
+from alcli.errors import UsageError, counted, printable
 from alcli.remarks import Note
 from alcli.workflows.items import Items
-from alcli.workflows.query.batch import remark_on_shortage, shortest, typed_class
 from alcli.workflows.query.request import IMPUTE, Query
-from alcli.workflows.query.situation import situation
-from alcli.workflows.query.stream_lines import Reply, class_of, lines, reply
-
-
-@dataclass(frozen=True)
-class _Told:
-    """A label, the model once it had absorbed it, and the classes of that."""
-
-    row: int
-    y: float
-    weight: float
-    model: Model
-    classes: tuple[str, ...] | None
+from alcli.workflows.query.session import Session
 
 
 def check_stream(ask: Query, out: Path | None) -> None:
-    """Raise UsageError for what makes no sense of a stream."""
+    """Raise UsageError for options that do not go with a stream."""
     strategy, _ = ask.checked()
     if "-" in (*ask.labels, *ask.exclude):
         raise UsageError("'-' is standard input, which --stream reads labels from", hint="name a file")
     if ask.impute is not None:
         raise UsageError(f"-p {IMPUTE} makes up labels, --stream asks for them", hint="use one of the two")
     if out is not None and own_format(out.suffix) is not None:
-        raise UsageError(f"with --stream -o names the head to save, not a selection, got {printable(out)}", hint="name a .safetensors file")
+        raise UsageError(
+            f"with --stream -o names the head to save, not a selection, got {printable(out)}",
+            hint="name a .safetensors file",
+        )
     if out is not None and ask.head is None and not strategy.needs_head:
-        raise UsageError(f"--stream -o saves the updated head, and strategy '{ask.strategy}' needs none", hint="name a head with -H")
+        raise UsageError(
+            f"--stream -o saves the updated head, and strategy '{ask.strategy}' needs none", hint="name a head with -H"
+        )
 
 
 def stream(
-    items: Items, ask: Query, *, out: Path | None, source: BinaryIO, emit: Callable[[bytes], None], note: Note, allow_new_classes: bool = False
+    items: Items,
+    ask: Query,
+    *,
+    out: Path | None,
+    source: BinaryIO,
+    emit: Callable[[bytes], None],
+    note: Note,
+    allow_new_classes: bool = False,
 ) -> None:
-    """Ask for ask.n items. source: what is said of them. out: where the updated head goes. Raises every AlcliError.
+    """Ask for ask.n items one at a time and absorb each label. Raises every AlcliError.
 
-    allow_new_classes: a label that the head has no class for adds one; otherwise it is answered by an error.
+    source: the annotator's lines. emit: takes each line for the annotator. out: the file for the updated head. note:
+    takes remarks. allow_new_classes: a label of a class that the head does not have adds the class; otherwise the
+    answer is an error.
     """
     check_stream(ask, out)
     items.refuse_groups("--stream asks for rows one at a time")
@@ -79,7 +70,7 @@ def stream(
 
 @contextmanager
 def _saved(session: Session, out: Path | None, note: Note) -> Iterator[None]:
-    """Save the head at the end of the block, whatever ends it."""
+    """Save the head at the end of the block, however the block ends."""
     try:
         yield
     finally:
@@ -88,161 +79,11 @@ def _saved(session: Session, out: Path | None, note: Note) -> Iterator[None]:
         except BaseException as error:
             if isinstance(error, Exception):
                 raise
-            session.save(out)  # a signal in the middle of it; a second one of its kind would have ended the process
+            # A signal came while the head was being saved: save it again. A second signal of its kind would have
+            # ended the process.
+            session.save(out)
             raise
         finally:
             where = "" if out is None or session.head is None else f", saved in {printable(out)}"
-            note(f"{counted(session.asked, 'item')} asked for, {session.answered} labelled; {counted(len(session.told), 'label')} absorbed{where}")
-
-
-class Session:
-    """One stream: the live pool, what was asked, what was told.
-
-    head: that of the beginning; None where nothing needs one. classes: of the moment; None in a regression and without a head.
-    answered: items asked for and labelled. asked: items written. told: labels absorbed, in their order. saves: the head is wanted for
-    itself, so that one is fitted where none is given even if nothing is left to ask for.
-    """
-
-    def __init__(
-        self, items: Items, ask: Query, emit: Callable[[bytes], None], note: Note, allow_new_classes: bool = False, *, saves: bool = False
-    ) -> None:
-        strategy, options = ask.checked()
-        in_ledger = [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else []
-        now, pool = situation(items, ask, strategy, in_ledger, note, keeps_head=saves), items.pool
-        self._pool, self._ask, self._emit, self._note, self._allow_new_classes = pool, ask, emit, note, allow_new_classes
-        self.head = now.head
-        self.classes = None if now.head is None else now.head.classes
-        self._live = Live(
-            pool, now.candidates, now.labelled, now.head.model if now.head else None, strategy, seed=ask.seed, options=options,
-            labels=now.labels,
-        )
-        self._labels: dict[int, float | Label | None] = dict.fromkeys(now.labelled.tolist())
-        if now.head is not None:
-            self._absorbed = dict(zip(now.head.absorbed.id_L.tolist(), now.head.absorbed.label_L.tolist()))
-        else:
-            self._absorbed = {}
-        self._outstanding: int | None = None
-        self.answered = self.asked = 0
-        self.told: list[_Told] = []
-
-    def run(self, source: BinaryIO) -> None:
-        """Ask and listen until enough items are answered, none is left, or the input ends."""
-        self._ask_next()
-        for number, line in lines(source) if self._outstanding is not None else ():
-            try:
-                self._hear(reply(line, number))
-            except AlcliError as error:
-                self._write({"error": str(error), "line": number})
-            if self.answered == self._ask.n:
-                return
-            if self._outstanding is None and not self._ask_next():
-                return
-
-    def save(self, out: Path | None) -> None:
-        """Write the head with all labels that were absorbed; nothing without a head or a place for it."""
-        if out is None or self.head is None:
-            return
-        told, head = list(self.told), self.head
-        if not told and self._ask.head is not None and out.resolve() == self._ask.head.resolve():
-            return
-        save_head(out, self._updated(head, told) if told else head, overwrite=True)
-
-    def _updated(self, head: HeadFile, told: list[_Told]) -> HeadFile:
-        rows_L = np.array([t.row for t in told], np.int64)
-        ids_L = self._pool.ids.hashes(rows_L)
-        y_L: Array = np.array([t.y for t in told], np.int64 if head.classes is not None else np.float64)
-        new = Absorbed(ids_L, y_L, np.array([t.weight for t in told]))
-        anchors = np.concatenate([head.anchors, self._live.features(rows_L)])
-        anchor_id, anchors = choose_anchors(np.concatenate([head.anchor_id, ids_L]), anchors)
-        return replace(head, model=told[-1].model, classes=told[-1].classes, absorbed=head.absorbed.extended(new), anchor_id=anchor_id, anchors=anchors)
-
-    # -- asking ---------------------------------------------------------------------------------------------------------------
-
-    def _ask_next(self) -> bool:
-        """Write the next item; whether there is one."""
-        while (pick := self._live.next()) is not None:
-            if self._given_out(*pick):
-                self._outstanding = pick[0]
-                self._write(self._item(*pick))
-                self.asked += 1
-                return True
-            self._live.skip(pick[0])
-        remark_on_shortage(self.asked, self._ask, self._note)
-        return False
-
-    def _given_out(self, row: int, score: float) -> bool:
-        """Enter a row into the ledger before it is shown; False where another process was faster."""
-        path, ids = self._ask.ledger, self._pool.ids
-        if path is None:
-            return True
-        with lock(path, self._ask.lock_timeout):
-            before = read_ledger(path)
-            if (late := deliver(path, before)) is not None:
-                self._note(late.note)
-            if any(entry["id"] == ids[row] for entry in before):
-                return False
-            entry: Table = {"id": [ids[row]], "rank": [self.asked], "score": [shortest(np.float32(score))], "strategy": [self._ask.strategy]}
-            append_to_ledger(path, before, entry, text_ids=ids.is_text)
-        return True
-
-    def _item(self, row: int, score: float) -> dict[str, Any]:
-        item = {"id": self._pool.ids[row], "rank": self.asked, "score": shortest(np.float32(score))}
-        if self.head is not None and self.classes is not None:
-            log_probs_C = self._live.predictive(row)
-            best = int(log_probs_C.argmax())
-            item["predicted"] = typed_class(self.classes[best], self.head.class_type)
-            item["confidence"] = shortest(np.float32(np.exp(log_probs_C[best])))
-        return item
-
-    def _write(self, value: dict[str, Any]) -> None:
-        self._emit((json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass"))
-
-    # -- listening ------------------------------------------------------------------------------------------------------------
-
-    def _hear(self, said: Reply) -> None:
-        """Absorb a label or pass an item over. Raises AlcliError, and has changed nothing then."""
-        id = self._pool.ids.parse(said.id, said.where, from_text=False)
-        row = int(self._pool.ids.rows_of([id])[0])
-        if row < 0:
-            raise DataError(f"{said.where}: the id '{printable(id)}' is not in the pool")
-        if said.label is None:
-            self._live.skip(row)
-        elif not self._is_known(row, label := self._label(said), said, id):
-            self._learn(row, label, to_weight(said.weight, said.where), said)
-            self.answered += row == self._outstanding
-        if row == self._outstanding:
-            self._outstanding = None
-
-    def _label(self, said: Reply) -> float | Label:
-        """A class number (that of the next class for a new one) or target; without a head the label itself."""
-        if self.head is None:
-            return to_class(said.label, said.where, set()) if not isinstance(said.label, float) else said.label
-        if self.classes is None:
-            return to_target(said.label, said.where)
-        name = class_of(said, self.classes, self.head.class_type, allow_new=self._allow_new_classes)
-        return self.classes.index(name) if name in self.classes else len(self.classes)
-
-    def _is_known(self, row: int, label: float | Label, said: Reply, id: object) -> bool:
-        """Whether the row has this label already. Raises DataError where it has another one, or may have none."""
-        for mask, what in ((self._pool.is_test, "is a test row"), (self._pool.is_bad, "has no usable vector")):
-            if mask[row]:
-                raise DataError(f"{said.where}: the id '{printable(id)}' {what}, no label is taken for it")
-        before = self._labels.get(row)
-        if before is None:
-            before = self._absorbed.get(int(self._pool.ids.hashes(np.array([row]))[0]))
-        if before is None and row not in self._labels:
-            return False
-        if before != label:
-            hint = "" if before is None or self.head is None else "an absorbed label can be changed by alcli update --method refit"
-            what = "is labelled already" if before is None else f"is labelled already, and not as '{printable(said.label)}'"
-            raise DataError(f"{said.where}: the id '{printable(id)}' {what}", hint=hint)
-        return True
-
-    def _learn(self, row: int, label: float | Label, weight: float, said: Reply) -> None:
-        if self.classes is not None and label == len(self.classes):
-            self._live.add_classes(1)
-            self.classes = (*self.classes, to_class(said.label, said.where, set()))
-        self._live.tell(row, label if isinstance(label, (int, float)) else 0.0, weight)
-        self._labels[row] = label
-        if self._live.model is not None:
-            self.told.append(_Told(row, float(label), weight, self._live.model, self.classes))
+            items, labels = counted(session.asked, "item"), counted(len(session.told), "label")
+            note(f"{items} asked for, {session.answered} labelled; {labels} absorbed{where}")

@@ -1,4 +1,6 @@
-"""What an annotation tool writes to a stream: one JSON object a line, an id with its label or with `skip`."""
+"""Read the lines that an annotation tool writes to a stream: one JSON object a line, an id with its label or with
+`skip`.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,20 @@ from typing import Any, BinaryIO
 from alcli.data.labels import to_class
 from alcli.errors import DataError, printable
 
-_OF_TYPE = {"string": re.compile(".*", re.DOTALL), "boolean": re.compile("true|false"), "integer": re.compile("0|-?[1-9][0-9]{0,17}")}
+_OF_TYPE = {
+    "string": re.compile(".*", re.DOTALL),
+    "boolean": re.compile("true|false"),
+    "integer": re.compile("0|-?[1-9][0-9]{0,17}"),
+}
 LONGEST_LINE = 1 << 20
 _EXPECTED = 'expected {"id": …, "label": …} or {"id": …, "skip": true}'
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One line. where: for messages. label: None for an item that is passed over; values are as they are written."""
+    """One line of the annotator. where: the place, for messages. label: None for a skipped item. Values are as the
+    line has them.
+    """
 
     where: str
     id: Any
@@ -27,7 +35,9 @@ class Reply:
 
 
 def lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, bytes) of each line that is not blank, as soon as it is whole; a longer one than a MiB comes cut."""
+    """Yield (number from 1, bytes) of each line that is not blank, as soon as it is complete; a line over a MiB is
+    cut.
+    """
     number = 0
     while line := stream.readline(LONGEST_LINE + 1):
         number += 1
@@ -39,7 +49,7 @@ def lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def reply(line: bytes, number: int) -> Reply:
-    """The reply that a line holds. Raises DataError that says what is wrong with it."""
+    """Parse a line. Raises DataError that says what is wrong with the line."""
     where = f"line {number}"
     if len(line) > LONGEST_LINE:
         raise DataError(f"{where}: is longer than {LONGEST_LINE} bytes", hint=_EXPECTED)
@@ -54,12 +64,16 @@ def reply(line: bytes, number: int) -> Reply:
         raise DataError(f"{where}: skip must be true or false, got {printable(json.dumps(skip))}", hint=_EXPECTED)
     if skip == (label is not None and label != ""):
         what = "both a label and skip" if skip else "neither a label nor skip"
-        raise DataError(f"{where}: the id {printable(json.dumps(found['id'], ensure_ascii=False))} has {what}", hint=_EXPECTED)
+        raise DataError(
+            f"{where}: the id {printable(json.dumps(found['id'], ensure_ascii=False))} has {what}", hint=_EXPECTED
+        )
     return Reply(where, found["id"], None if skip else label, found.get("weight"))
 
 
 def class_of(said: Reply, classes: Sequence[str], class_type: str, *, allow_new: bool) -> str:
-    """The class that a reply names. Raises DataError where it is none of these and may not, or cannot, become one."""
+    """The class that a reply names. Raises DataError for a class that the head does not have and that may not, or
+    cannot, be added.
+    """
     name = to_class(said.label, said.where, set())
     if name in classes:
         return name

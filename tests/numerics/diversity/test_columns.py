@@ -1,7 +1,7 @@
 import numpy as np
 
 from alcli.numerics.blocks import workers
-from alcli.numerics.diversity.columns import WIDTH, Columns, batch_of, largest
+from alcli.numerics.diversity.columns import WIDTH, GramColumns, batch_of, largest
 from alcli.numerics.rows import feature_rows
 
 
@@ -10,7 +10,7 @@ def test_columns_are_those_of_the_gram_matrix_and_guesses_are_kept(monkeypatch):
     (rows,) = feature_rows(X)
     asked = []
     with workers() as spread:
-        columns = Columns(rows, spread)
+        columns = GramColumns(rows, spread)
         for i in (7, 3, 40, 7):
             assert np.allclose(columns.of(i, lambda i=i: asked.append(i) or np.arange(10)), X @ X[i])
     assert asked == [7, 40]  # 3 was guessed with 7, and 7 with 40

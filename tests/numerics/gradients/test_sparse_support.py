@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from alcli.numerics.blocks import thread_limit, workers
 from alcli.numerics.gradients.gradient_rows import GradientRows
 from alcli.numerics.gradients.sparse_problem import pose
-from alcli.numerics.gradients.sparse_support import MOST_COLUMN_BYTES, Columns, Residuals, cheaper_form
+from alcli.numerics.gradients.sparse_support import MOST_COLUMN_BYTES, ColumnSupport, ResidualSupport, cheaper_form
 from tests.dense_sparse import instance
 
-FORMS = [Residuals, Columns]
+FORMS = [ResidualSupport, ColumnSupport]
 
 
 def dense(problem, G, b):
@@ -95,7 +95,7 @@ def test_columns_are_the_same_at_any_number_of_threads():
     problem, answers = pose(rows, np.ones(5000), 3), []
     for threads in (1, 2):
         with thread_limit(threads), workers() as spread:
-            support = Columns(problem, 3, spread)
+            support = ColumnSupport(problem, 3, spread)
             for j in (7, 4000, 2047):
                 support.add(np.array([j]))
                 support.de_bias()

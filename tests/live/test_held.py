@@ -1,4 +1,4 @@
-"""Blocks of a view of the moment hold what its matrices hold, which is what a view from scratch would compute."""
+"""Blocks of a `HeldView` hold what its matrices hold, which is what a view from scratch would compute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
-from alcli.live.held import HeldRows, Now
+from alcli.live.held import HeldRows, HeldView
 from alcli.numerics.blocks import workers
 from alcli.numerics.last_layer.pool_logits import PoolLogits
 from alcli.selection.source import ArraySource
@@ -22,13 +22,13 @@ CLOSED, KNOWN = np.arange(10, 4000, 7), np.arange(10)
 
 
 @pytest.fixture(params=["followed", "computed"])
-def now(request) -> Now:
+def now(request) -> HeldView:
     held, logits = HeldRows(SOURCE, np.arange(10, N)), None
     if request.param == "followed":
         logits = PoolLogits(held.X_MD, C, lambda a, b: MODEL.logits(held.X_MD[a:b]), 1 / MODEL.temperature)
         with workers() as spread:
             logits.visit(lambda a, b: None, spread)
-    return Now(held, np.flatnonzero(~np.isin(held.rows_M, CLOSED)), KNOWN, MODEL, logits)
+    return HeldView(held, np.flatnonzero(~np.isin(held.rows_M, CLOSED)), KNOWN, MODEL, logits)
 
 
 @pytest.mark.parametrize("need", ["features", "logits", "log_probs", "predictive", "sq_norm", "labelled_distance", "row_key"])

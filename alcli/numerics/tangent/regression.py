@@ -1,7 +1,9 @@
-"""From a view to the kernel regression on its labelled rows, and from this to what a label of each candidate would change.
+"""The kernel regression of a head on its labelled rows, as the starting point of look-ahead at candidates.
 
-Source: Mohamadi, Bae & Sutherland 2022, with a ridge that is chosen by leave-one-out; kernels in numerics/tangent/kernels.py.
-Cost: the kernel between n labelled rows and N candidates, and a fit (numerics/tangent/kernel_ridge.py).
+K: outputs, the number of classes or 1 in a regression of numbers.
+Source: Mohamadi, Bae & Sutherland 2022, with a ridge that is chosen by leave-one-out; kernels as in kernels.py.
+Cost: the kernel between n labelled rows and N candidates, and a fit (kernel_ridge.py).
+Memory: that of the fit and of the factors of n + N rows.
 """
 
 from __future__ import annotations
@@ -23,11 +25,17 @@ from alcli.numerics.tangent.kernels import KernelRows, TangentRows, gaussian_row
 Kernel = Literal["sum-of-logits", "first-logit", "empirical", "infinite", "gp"]
 LookAhead = Literal["ntk", "one-step", "refit"]
 Anchor = Literal["auto", "zero", "current"]
-MOST_COUPLED = 1 << 26  # numbers of a kernel matrix between the labelled rows and all rows, outputs side by side: 512 MiB
+# The most numbers of a kernel matrix between the labelled rows and all rows, with outputs side by side: 512 MiB.
+MOST_COUPLED = 1 << 26
 
 
-class Problem(NamedTuple):
-    """What look-ahead is made of. f_NK: outputs of the regression. noise: its mean squared leave-one-out error."""
+class TangentRegression(NamedTuple):
+    """A fitted regression with its labelled rows and its candidates.
+
+    rows_L, rows: labelled rows and candidates under the kernel. residuals_LK: the targets of the fit, minus the outputs
+    of the head where the regression is anchored there. f_NK: outputs of the regression, the head's included.
+    noise: the mean squared leave-one-out error.
+    """
 
     rows_L: KernelRows
     residuals_LK: Float64
@@ -38,21 +46,25 @@ class Problem(NamedTuple):
 
     @property
     def classes(self) -> bool:
+        """True where the outputs are classes, False in a regression of numbers."""
         return int(self.f_NK.shape[1]) > 1
 
     @property
     def coupled(self) -> bool:
+        """True where the kernel has several outputs for a row."""
         return self.rows.outputs > 1
 
     @property
     def factored(self) -> bool:
-        """Whether the covariance is held as a product of N x D1 numbers."""
+        """True where the covariance is kept as a product of N x D1 factors."""
         return isinstance(self.fitted, kernel_ridge.Primal)
 
     def supposed(self, f_NK: Float64, covariance: Covariance | None = None) -> Float64:
-        """R_NK: from the outputs to the label of the largest; in a regression E|y - f| for y of the predictive distribution.
+        """The residual R_NK of a supposed label at each candidate with outputs f_NK, float64 [N, K].
 
-        covariance: of the outputs; without one, that of the fitted regression.
+        For classes it is the one-hot label of the largest output, minus the outputs. In a regression of numbers it is
+        E|y - f| over the predictive distribution of y.
+        covariance: of the outputs; None takes the covariance of the fitted regression.
         """
         if self.classes:
             return np.eye(f_NK.shape[1])[f_NK.argmax(axis=1)] - f_NK
@@ -61,8 +73,19 @@ class Problem(NamedTuple):
         return np.sqrt(2.0 / np.pi * self.noise * in_noise_N)[:, None]
 
 
-def posed(head: Any, X_LD: Floats, Y_LK: Float64, X_ND: Floats, kernel: Kernel, anchor: Anchor, prior: float | None) -> Problem:
-    """The kernel regression on the labelled rows X_LD with targets Y_LK, at the candidates X_ND. prior: a ridge; None chooses it by leave-one-out."""
+def posed(
+    head: Any, X_LD: Floats, Y_LK: Float64, X_ND: Floats, kernel: Kernel, anchor: Anchor, prior: float | None
+) -> TangentRegression:
+    """Fit the kernel regression on labelled rows, and predict at candidates.
+
+    head: the `Head` that the kernel is derived from. X_LD: features of the labelled rows, [n, D], float32 or float64.
+    Y_LK: their targets, float64 [n, K]; one-hot for classes, K = 1 in a regression of numbers. X_ND: features of the
+    candidates, [N, D]. kernel: see kernels.py; "gp" is the squared exponential kernel.
+    anchor: "zero" regresses on the targets; "current" on the targets minus the outputs of a head with squared loss;
+    "auto" takes "current" for such a head. prior: the ridge, > 0; None chooses it by leave-one-out.
+    Raises UsageError for anchor "current" with another loss. Raises DataError where D does not fit a head whose outputs
+    or hidden layers are used, or where the kernel matrix would exceed `MOST_COUPLED` numbers.
+    """
     if anchor == "current" and head.link != "identity":
         raise UsageError(
             "anchor=current needs the outputs of a head that was trained by squared loss",
@@ -72,22 +95,25 @@ def posed(head: Any, X_LD: Floats, Y_LK: Float64, X_ND: Floats, kernel: Kernel, 
     if (current or head.layers) and X_ND.shape[1] != head.dim:
         raise DataError(
             f"the head takes features of length {head.dim}, these have {X_ND.shape[1]}",
-            hint="its outputs or hidden layers are looked at",
+            hint="its outputs or hidden layers are used, so give the features that the head was fitted on",
         )
     rows_L, rows = _kernel_rows(head, kernel, X_LD, X_ND)
     if rows.outputs > 1 and rows_L.n * (rows_L.n + rows.n) * rows.outputs**2 > MOST_COUPLED:
-        what = f"kernel=empirical is too large for {rows_L.n} labelled rows, {rows.n} candidates and {rows.outputs} classes of a head with hidden layers"
-        raise DataError(what, hint="lower -p candidates, or use kernel=sum-of-logits")
+        raise DataError(
+            f"kernel=empirical is too large for {rows_L.n} labelled rows, {rows.n} candidates and "
+            f"{rows.outputs} classes of a head with hidden layers",
+            hint="lower -p candidates, or use kernel=sum-of-logits",
+        )
     scalar_L = rows_L if rows.outputs == 1 else _kernel_rows(head, "sum-of-logits", X_LD, X_LD[:0])[0]
     prior, noise = kernel_ridge.left_out(scalar_L, Y_LK, prior)
     residuals_LK = Y_LK - head.logits(X_LD) if current else Y_LK
     fitted = kernel_ridge.fit(rows_L, residuals_LK, prior)
     f_NK = fitted.predict(rows)
-    return Problem(rows_L, residuals_LK, rows, fitted, f_NK + head.logits(X_ND) if current else f_NK, noise)
+    return TangentRegression(rows_L, residuals_LK, rows, fitted, f_NK + head.logits(X_ND) if current else f_NK, noise)
 
 
 def _kernel_rows(head: Any, kernel: Kernel, X_LD: Floats, X_ND: Floats) -> tuple[KernelRows, KernelRows]:
-    """Labelled rows and candidates under the kernel. A linear head of infinite width is itself."""
+    """Return (labelled rows, candidates) under the kernel. For a linear head "infinite" is the linear kernel too."""
     if kernel == "gp":
         both: KernelRows = gaussian_rows(np.concatenate([X_LD, X_ND]))
         return both.at(slice(0, len(X_LD))), both.at(slice(len(X_LD), None))
@@ -99,8 +125,8 @@ def _kernel_rows(head: Any, kernel: Kernel, X_LD: Floats, X_ND: Floats) -> tuple
     return tangent_rows(X_LD, network, kernel), tangent_rows(X_ND, network, kernel)
 
 
-def look_at(problem: Problem, look_ahead: LookAhead) -> ahead.Look:
-    """What a label of each candidate would change: in closed form, by a gradient step, or by refitting."""
+def look_at(problem: TangentRegression, look_ahead: LookAhead) -> ahead.Look:
+    """Compute the look: changes by a label of each candidate, in closed form, by a gradient step or by refitting."""
     fitted, rows = problem.fitted, problem.rows
     if look_ahead == "refit":
         return ahead.Refit(problem.rows_L, problem.residuals_LK, rows, fitted.prior)
@@ -112,6 +138,6 @@ def look_at(problem: Problem, look_ahead: LookAhead) -> ahead.Look:
 
 
 def rows_of(look: ahead.Look, R_NK: Float64) -> Rows:
-    """The changes of all rows by each: columns of the covariance times residuals."""
+    """Return the changes of all rows by a label of each row, as `Rows`: columns of the covariance times residuals."""
     assert isinstance(look, ahead.RankOne)
     return Rows(Factor(columns(look.covariance, len(R_NK))), Factor(R_NK / look.d_N[:, None]))

@@ -1,0 +1,238 @@
+"""One conversation with an annotator: the pool while labels arrive, the items asked for, the labels absorbed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from alcli import plugins
+from alcli.arrays import Array
+from alcli.data.formats import Table
+from alcli.data.head_file import Absorbed, HeadFile, save_head
+from alcli.data.head_match import choose_anchors
+from alcli.data.labels import Label, to_class, to_target, to_weight
+from alcli.data.ledger import append_to_ledger, deliver, read_ledger
+from alcli.data.writing.locks import lock
+from alcli.errors import AlcliError, DataError, printable
+from alcli.heads._model import Model
+from alcli.live.live import Live
+from alcli.remarks import Note
+from alcli.workflows.items import Items
+from alcli.workflows.query.batch import remark_on_shortage, shortest, typed_class
+from alcli.workflows.query.request import Query
+from alcli.workflows.query.situation import situation
+from alcli.workflows.query.stream_lines import Reply, class_of, lines, reply
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A label, with the model after absorbing it and the classes of that model."""
+
+    row: int
+    y: float
+    weight: float
+    model: Model
+    classes: tuple[str, ...] | None
+
+
+class Session:
+    """Ask for items and absorb the labels of one stream.
+
+    head: the head at the beginning; None where nothing needs a head. classes: the classes of the moment; None in a
+    regression and without a head. answered: number of items asked for and labelled. asked: number of items written.
+    told: labels absorbed, in their order. saves: the head will be saved, so one is fitted where none is given, even
+    if no candidate is left.
+    """
+
+    def __init__(
+        self,
+        items: Items,
+        ask: Query,
+        emit: Callable[[bytes], None],
+        note: Note,
+        allow_new_classes: bool = False,
+        *,
+        saves: bool = False,
+    ) -> None:
+        strategy, options = ask.checked()
+        in_ledger = [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else []
+        now, pool = situation(items, ask, strategy, in_ledger, note, keeps_head=saves), items.pool
+        self._pool, self._ask, self._emit, self._note, self._allow_new_classes = (
+            pool,
+            ask,
+            emit,
+            note,
+            allow_new_classes,
+        )
+        self.head = now.head
+        self.classes = None if now.head is None else now.head.classes
+        self._live = Live(
+            pool,
+            now.candidates,
+            now.labelled,
+            now.head.model if now.head else None,
+            strategy,
+            seed=ask.seed,
+            options=options,
+            labels=now.labels,
+        )
+        self._labels: dict[int, float | Label | None] = dict.fromkeys(now.labelled.tolist())
+        if now.head is not None:
+            self._absorbed = dict(zip(now.head.absorbed.id_L.tolist(), now.head.absorbed.label_L.tolist()))
+        else:
+            self._absorbed = {}
+        self._outstanding: int | None = None
+        self.answered = self.asked = 0
+        self.told: list[_Told] = []
+
+    def run(self, source: BinaryIO) -> None:
+        """Ask and listen until enough items are labelled, no candidate is left, or the input ends."""
+        self._ask_next()
+        for number, line in lines(source) if self._outstanding is not None else ():
+            try:
+                self._hear(reply(line, number))
+            except AlcliError as error:
+                self._write({"error": str(error), "line": number})
+            if self.answered == self._ask.n:
+                return
+            if self._outstanding is None and not self._ask_next():
+                return
+
+    def save(self, out: Path | None) -> None:
+        """Write the head with all labels that were absorbed. Do nothing without a head or without a file."""
+        if out is None or self.head is None:
+            return
+        told, head = list(self.told), self.head
+        if not told and self._ask.head is not None and out.resolve() == self._ask.head.resolve():
+            return
+        save_head(out, self._updated(head, told) if told else head, overwrite=True)
+
+    def _updated(self, head: HeadFile, told: list[_Told]) -> HeadFile:
+        rows_L = np.array([t.row for t in told], np.int64)
+        ids_L = self._pool.ids.hashes(rows_L)
+        y_L: Array = np.array([t.y for t in told], np.int64 if head.classes is not None else np.float64)
+        new = Absorbed(ids_L, y_L, np.array([t.weight for t in told]))
+        anchors = np.concatenate([head.anchors, self._live.features(rows_L)])
+        anchor_id, anchors = choose_anchors(np.concatenate([head.anchor_id, ids_L]), anchors)
+        return replace(
+            head,
+            model=told[-1].model,
+            classes=told[-1].classes,
+            absorbed=head.absorbed.extended(new),
+            anchor_id=anchor_id,
+            anchors=anchors,
+        )
+
+    # -- asking
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _ask_next(self) -> bool:
+        """Write the next item. Return False when no candidate is left."""
+        while (pick := self._live.next()) is not None:
+            if self._given_out(*pick):
+                self._outstanding = pick[0]
+                self._write(self._item(*pick))
+                self.asked += 1
+                return True
+            self._live.skip(pick[0])
+        remark_on_shortage(self.asked, self._ask, self._note)
+        return False
+
+    def _given_out(self, row: int, score: float) -> bool:
+        """Enter a row into the ledger before it is shown. Return False where another process has entered it already."""
+        path, ids = self._ask.ledger, self._pool.ids
+        if path is None:
+            return True
+        with lock(path, self._ask.lock_timeout):
+            before = read_ledger(path)
+            if (late := deliver(path, before)) is not None:
+                self._note(late.note)
+            if any(entry["id"] == ids[row] for entry in before):
+                return False
+            entry: Table = {
+                "id": [ids[row]],
+                "rank": [self.asked],
+                "score": [shortest(np.float32(score))],
+                "strategy": [plugins.label(self._ask.strategy)],
+            }
+            append_to_ledger(path, before, entry, text_ids=ids.is_text)
+        return True
+
+    def _item(self, row: int, score: float) -> dict[str, Any]:
+        item = {"id": self._pool.ids[row], "rank": self.asked, "score": shortest(np.float32(score))}
+        if self.head is not None and self.classes is not None:
+            log_probs_C = self._live.predictive(row)
+            best = int(log_probs_C.argmax())
+            item["predicted"] = typed_class(self.classes[best], self.head.class_type)
+            item["confidence"] = shortest(np.float32(np.exp(log_probs_C[best])))
+        return item
+
+    def _write(self, value: dict[str, Any]) -> None:
+        self._emit((json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass"))
+
+    # -- listening
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _hear(self, said: Reply) -> None:
+        """Absorb a label or skip an item. Raises AlcliError, and changes nothing in that case."""
+        id = self._pool.ids.parse(said.id, said.where, from_text=False)
+        row = int(self._pool.ids.rows_of([id])[0])
+        if row < 0:
+            raise DataError(f"{said.where}: the id '{printable(id)}' is not in the pool")
+        if said.label is None:
+            self._live.skip(row)
+        elif not self._is_known(row, label := self._label(said), said, id):
+            self._learn(row, label, to_weight(said.weight, said.where), said)
+            self.answered += row == self._outstanding
+        if row == self._outstanding:
+            self._outstanding = None
+
+    def _label(self, said: Reply) -> float | Label:
+        """A class number (for a new class the number after the last) or a target; without a head the label itself."""
+        if self.head is None:
+            return to_class(said.label, said.where, set()) if not isinstance(said.label, float) else said.label
+        if self.classes is None:
+            return to_target(said.label, said.where)
+        name = class_of(said, self.classes, self.head.class_type, allow_new=self._allow_new_classes)
+        return self.classes.index(name) if name in self.classes else len(self.classes)
+
+    def _is_known(self, row: int, label: float | Label, said: Reply, id: object) -> bool:
+        """True where the row has this label already. Raises DataError where it has another label, or may have no
+        label.
+        """
+        for mask, what in ((self._pool.is_test, "is a test row"), (self._pool.is_bad, "has no usable vector")):
+            if mask[row]:
+                raise DataError(f"{said.where}: the id '{printable(id)}' {what}, no label is taken for it")
+        before = self._labels.get(row)
+        if before is None:
+            before = self._absorbed.get(int(self._pool.ids.hashes(np.array([row]))[0]))
+        if before is None and row not in self._labels:
+            return False
+        if before != label:
+            hint = (
+                ""
+                if before is None or self.head is None
+                else "an absorbed label can be changed by alcli update --method refit"
+            )
+            what = (
+                "is labelled already"
+                if before is None
+                else f"is labelled already, and not as '{printable(said.label)}'"
+            )
+            raise DataError(f"{said.where}: the id '{printable(id)}' {what}", hint=hint)
+        return True
+
+    def _learn(self, row: int, label: float | Label, weight: float, said: Reply) -> None:
+        """Absorb the label of a row, which may add a class."""
+        if self.classes is not None and label == len(self.classes):
+            self._live.add_classes(1)
+            self.classes = (*self.classes, to_class(said.label, said.where, set()))
+        self._live.tell(row, label if isinstance(label, (int, float)) else 0.0, weight)
+        self._labels[row] = label
+        if self._live.model is not None:
+            self.told.append(_Told(row, float(label), weight, self._live.model, self.classes))

@@ -1,0 +1,182 @@
+"""Methods of other people: a strategy in a file, or offered by an installed package, in every command that takes a strategy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from alcli import extensions, plugins
+from alcli.errors import DataError, InputError, UsageError
+from tests.pools import CLASSES
+
+CLUE = '''"""Rows of high entropy, far from each other.
+
+Source: own example.
+Cost: O(N C).
+Passes: 1.
+"""
+
+import numpy as np
+
+from alcli.selection import Selection, View, batch, pointwise
+
+
+@pointwise(needs=["log_probs"])
+def sure(log_probs_BC):
+    """The largest probability, float64 [B]."""
+    return np.exp(log_probs_BC.max(axis=1))
+
+
+@batch(needs=["features", "log_probs"], random=True)
+def clue(view: View, k: int, *, rng: np.random.Generator, power: float = 1.0) -> Selection:
+    """Draw k rows by their entropy to a power."""
+    log_probs = view.matrix("log_probs").astype(np.float64)
+    weights = (-(np.exp(log_probs) * log_probs).sum(axis=1)) ** power
+    places = rng.choice(view.n, k, replace=False, p=weights / weights.sum())
+    return Selection(view.rows[places], weights[places].astype(np.float32))
+'''
+
+
+@pytest.fixture
+def clue(tiny):
+    Path("clue.py").write_text(CLUE)
+    return "clue.py"
+
+
+def digest(path="clue.py"):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def ids(outcome):
+    return outcome.done().lines
+
+
+def test_a_file_is_a_strategy_by_its_own_name_or_by_a_name_in_it(clue, alcli):
+    ask = ("query", "pool.parquet", "-l", "labels.csv", "-n", 5)
+    assert len(set(ids(alcli(*ask, "-s", "clue.py")))) == 5
+    assert ids(alcli(*ask, "-s", "./clue.py:clue")) == ids(alcli(*ask, "-s", "clue.py"))
+    assert ids(alcli(*ask, "-s", str(Path("clue.py").resolve()))) == ids(alcli(*ask, "-s", "clue.py"))
+    # the surest rows are the last that least-confident would ask for
+    unsure = ids(alcli("query", "pool.parquet", "-l", "labels.csv", "-n", 60, "-s", "least-confident"))
+    assert set(ids(alcli(*ask, "-s", "clue.py:sure"))) == set(unsure[-5:])
+
+
+def test_options_modifiers_and_mixes_go_with_it(clue, alcli):
+    ask = ("query", "pool.parquet", "-l", "labels.csv", "-n", 6)
+    assert ids(alcli(*ask, "-s", "clue.py", "-p", "power=8")) != ids(alcli(*ask, "-s", "clue.py"))
+    alcli(*ask, "-s", "clue.py", "-p", "powr=8").refused(2, "no parameter 'powr'", "did you mean 'power'?")
+    assert len(set(ids(alcli(*ask, "-s", "clue.py", "-p", "prefilter=0.5", "-p", "balance=predicted")))) == 6
+    mixed = alcli(*ask, "--mix", "clue.py:clue:0.5,random:0.5").done()
+    assert "3 by clue.py:clue, 3 by random" in mixed.err
+
+
+def test_it_streams(clue, alcli):
+    answers = "".join(json.dumps({"id": f"r{i:03d}", "label": CLASSES[i % 3]}) + "\n" for i in range(30, 33)).encode()
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors").done()
+    for name in ("clue.py", "clue.py:sure"):
+        out = alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", name, "-n", 2, "--stream", stdin=answers).done().lines
+        assert all("id" in json.loads(line) for line in out)
+        assert out
+
+
+def test_files_and_ledgers_record_which_code_chose(clue, alcli):
+    ask = ("query", "pool.parquet", "-l", "labels.csv", "-n", 2, "-s", "clue.py", "--selections", "ledger.parquet", "-o", "batch.parquet")
+    alcli(*ask).done()
+    label = f"clue.py@{digest()[:12]}"
+    assert pq.read_table("ledger.parquet")["strategy"].to_pylist() == [label] * 2
+    about = json.loads(pq.read_schema("batch.parquet").metadata[b"alcli"])
+    assert about["origins"] == {"clue.py": {"file": "clue.py", "sha256": digest()}}
+    Path("clue.py").write_text(CLUE + "\n# changed\n")
+    alcli(*ask).done()
+    assert pq.read_table("ledger.parquet")["strategy"].to_pylist() == [label] * 2 + [f"clue.py@{digest()[:12]}"] * 2
+    assert plugins.label("clue.py:sure:0.5,random:0.5") == f"clue.py:sure@{digest()[:12]}:0.5,random:0.5"
+    assert plugins.origins("margin:0.5,badge:0.5") == {}
+    assert plugins.label("margin:0.5,badge:0.5") == "margin:0.5,badge:0.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("def broken(:\n", 65, ["mine.py, line 1", "not valid Python"]),
+        ("import numpy\nx = 1 / 0\n", 65, ["mine.py", "line 2", "ZeroDivisionError"]),
+        ("import nothing_of_this_name\n", 65, ["line 1", "ModuleNotFoundError", "nothing_of_this_name"]),
+        ("x = 1\n", 65, ["declares no strategy", "@pointwise or @batch from alcli.selection"]),
+        ("STRATEGY", 2, ["declares 2 of a kind: one, two", "mine.py:one"]),
+        ("@pointwise(needs=['log_prob'])\ndef mine(x):\n    return x\n", 65, ["needs 'log_prob'", "did you mean 'log_probs'?"]),
+        ("@pointwise(needs=['log_probs'])\ndef mine(x, *, t):\n    return x\n", 65, ["option 't' has no default"]),
+        ("@pointwise(needs=['log_probs'])\ndef mine(x):\n    return x\n", 65, ["scores have shape (40, 3), expected (40,)"]),
+        ("@pointwise(needs=['log_probs'])\ndef mine(x):\n    return ['a'] * len(x)\n", 65, ["no array of numbers"]),
+        ("@pointwise(needs=['log_probs'])\ndef mine(x):\n\n    return x[0, 7]\n", 65, ["line 6 of mine.py", "IndexError"]),
+        ("@pointwise(needs=['log_probs'])\ndef mine(x):\n    return x[:, 0] * float('nan')\n", 65, ["not a finite number"]),
+        ("@batch(needs=['features'])\ndef mine(view, k):\n    return view.rows[:k]\n", 65, ["returned ndarray, expected a Selection"]),
+        ("@batch(needs=['features'])\ndef mine(view, k):\n    return Selection(view.rows[:1], view.rows[:1])\n", 65, ["1 rows", "3 were asked"]),
+        ("@batch(needs=['features'])\ndef mine(view, k):\n    return Selection(view.rows[[0] * k], view.rows[:k])\n", 65, ["distinct candidates"]),
+        ("@batch(needs=['features'])\ndef mine(view, k):\n    return view.matrix('logits')\n", 65, ["LookupError", "declares only"]),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_sentence(tiny, alcli, text, code, words):
+    head = "from alcli.selection import Selection, batch, pointwise\n\n"
+    two = "".join(f"@pointwise(needs=['log_probs'])\ndef {name}(x):\n    return x\n" for name in ("one", "two"))
+    Path("mine.py").write_text(head + two if text == "STRATEGY" else head + text if text.startswith("@") else text)
+    alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "mine.py", "-n", 3).refused(code, *words)
+
+
+def test_files_that_are_not_there(tiny, alcli):
+    alcli("query", "pool.parquet", "-s", "./none.py", "-n", 3).refused(66, "none.py: cannot read the file")
+    Path("clue.py").write_text(CLUE)
+    alcli("query", "pool.parquet", "-s", "clue.py:clu", "-n", 3).refused(2, "no strategy 'clu'", "did you mean 'clue'?")
+    alcli("query", "pool.parquet", "-s", "clue.py:np", "-n", 3).refused(2, "no strategy 'np'", "is not declared as one")
+    with pytest.raises(InputError):
+        extensions.load("strategies", "folder/none.py:x")
+    with pytest.raises(UsageError, match="no metric is named 'top3'"):
+        extensions.load("metrics", "top3")
+
+
+def package(folder: Path, module: str, text: str, **points: str) -> None:
+    """An installed distribution `alcli-mine` 1.2 with one module and entry points into it."""
+    (folder / f"{module}.py").write_text(text)
+    about = folder / "alcli_mine-1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: alcli-mine\nVersion: 1.2\n")
+    lines = ["[alcli.strategies]", *(f"{name} = {module}:{target}" for name, target in points.items())]
+    (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def site(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("site")
+    monkeypatch.syspath_prepend(str(folder))
+    yield folder
+    for name in [n for n, m in sys.modules.items() if str(folder) in str(getattr(m, "__file__", ""))]:
+        del sys.modules[name]
+
+
+def test_an_installed_package_offers_strategies(tiny, alcli, site):
+    package(site, "clue_of_mine", CLUE, **{"clue-of-mine": "clue", "sure-of-mine": "sure"})
+    assert plugins.known_strategies().count("clue-of-mine") == 1
+    assert "clue-of-mine" in plugins.strategy_names("clu")
+    assert plugins.summary("strategies", "clue-of-mine").options == {"power": "1.0"}
+    ask = ("query", "pool.parquet", "-l", "labels.csv", "-n", 2, "-s", "clue-of-mine")
+    alcli(*ask, "--selections", "ledger.parquet").done()
+    assert pq.read_table("ledger.parquet")["strategy"].to_pylist() == ["clue-of-mine@alcli-mine-1.2"] * 2
+    assert plugins.origins("clue-of-mine:0.5,random:0.5") == {"clue-of-mine": {"package": "alcli-mine", "version": "1.2"}}
+    alcli("query", "pool.parquet", "-s", "clue-of-min", "-n", 2).refused(2, "did you mean 'clue-of-mine'?")
+
+
+def test_a_package_that_fails_or_offers_something_else_is_named(tiny, alcli, site):
+    package(site, "broken_of_mine", "import numpy\n\nnumpy.nothing\n", broken="x")
+    alcli("query", "pool.parquet", "-s", "broken", "-n", 2).refused(65, "'broken' of the package alcli-mine", "line 3 of broken_of_mine.py")
+    (site / "alcli_mine-1.2.dist-info" / "entry_points.txt").write_text("[alcli.strategies]\nother = json:dumps\n")
+    with pytest.raises(DataError, match="'json:dumps' is no strategy"):
+        plugins.strategy("other")
+
+
+def test_alclis_own_names_win_over_those_of_packages(tiny, site):
+    package(site, "margin_of_mine", CLUE, margin="clue")
+    assert plugins.strategy("margin").pointwise
+    assert plugins.origins("margin") == {}
