@@ -15,8 +15,8 @@ from alcli.api.head import FittedHead, HeadLike
 from alcli.api.inputs import IdsLike, LabelsLike, Options, PathLike, id_rows, label_rows, path, texts, whole
 from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
+from alcli.data.formats import encode, format_of
 from alcli.data.head_file import HeadFile
-from alcli.data.selection_file import encode, format_of
 from alcli.errors import UsageError
 from alcli.remarks import Note
 from alcli.selection.outside import checked

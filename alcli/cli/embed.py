@@ -113,7 +113,5 @@ def embed(
             parameters=o.key_values(param),
         )
         with talk.progress() as bar:
-            done = run(options, bar)
-        for text in done.notes:
-            talk.note(text)
+            done = run(options, bar, talk.remark)
         talk.report(done.facts())

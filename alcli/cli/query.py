@@ -12,6 +12,7 @@ import typer
 from alcli.cli import options as o
 from alcli.cli.console import Console, console
 from alcli.cli.reading import opened
+from alcli.data.formats import METAVAR, format_of
 from alcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def query(
     expect_sha256: o.ExpectSha256 = None,
     labels: o.Labels = None,
     out: Annotated[Optional[str], typer.Option("-o", "--out", metavar="OUT", help="Where to write; the format follows the extension.  [default: stdout]", show_default=False)] = None,
-    format: Annotated[Optional[str], typer.Option("--format", metavar="ids|csv|jsonl|parquet", help="Format of the output.  [default: by extension, else ids]", show_default=False)] = None,
+    format: Annotated[Optional[str], typer.Option("--format", metavar=METAVAR, help="Format of the output.  [default: by extension, else ids]", show_default=False)] = None,
     exclude: Annotated[Optional[list[str]], typer.Option("--exclude", metavar="FILE", help="Ids to leave out: one per line, or a file with a column id; repeatable.", show_default=False)] = None,
     selections: Annotated[Optional[Path], typer.Option("--selections", metavar="LEDGER", help="Parquet file of past selections: leave them out, and append this one.", show_default=False)] = None,
     candidates: Annotated[Optional[int], typer.Option("--candidates", metavar="M", help="Choose among M random candidates.  [default: all]", show_default=False)] = None,
@@ -96,8 +97,6 @@ def query(
             expect_sha256=o.sha256(expect_sha256),
         )
         ask.checked()
-        from alcli.data.selection_file import format_of
-
         target = o.out_path(out)
         if allow_new_classes and not stream:
             raise UsageError(
@@ -106,7 +105,7 @@ def query(
             )
         if stream:
             _check_stream(ask, target, format, json)
-        shape = format_of(target, format)
+        shape = "jsonl" if stream else format_of(target, format)
         source = opened(talk, pool, features=features_col, id=id_col, label=label_col, group=group_col, bad_rows=bad_rows, max_memory=max_memory, hive=hive, isolate=isolate)
         if stream:
             return _stream(talk, source, ask, target, allow_new_classes)

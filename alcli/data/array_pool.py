@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from alcli.arrays import Int64
-from alcli.data.pool import How, Pool
-from alcli.data.reading.files import DataFile
+from alcli.data.pool import Pool
+from alcli.data.reading.data_file import DataFile
 from alcli.data.reading.parquet import plain
-from alcli.data.reading.pool_files import PoolFile
+from alcli.data.reading.pool_files import PoolFile, ReadOptions
 from alcli.data.schema import Columns, features_column
 from alcli.errors import UsageError, printable
 from alcli.remarks import Note, silence
@@ -45,7 +45,7 @@ def pool_of(
     table = columns if isinstance(columns, pa.Table) else _table(columns, name)
     features = features_column(table.schema, printable(name), names.features)
     part = TablePart(DataFile(name, IN_MEMORY), 0, len(table), features, table.schema, None, {}, None, table)
-    return Pool(name, [part], names, How(bad_rows == "skip", max_memory, False, False), note)
+    return Pool(name, [part], names, ReadOptions(bad_rows == "skip", max_memory), note)
 
 
 class _InMemory:

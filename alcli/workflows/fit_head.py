@@ -14,7 +14,7 @@ from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.pool import Pool
 from alcli.data.tables import RowSource, paths_of
-from alcli.data.writing.atomic import check_creatable
+from alcli.data.writing.creatable import check_creatable
 from alcli.errors import counted
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit

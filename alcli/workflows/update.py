@@ -17,9 +17,10 @@ from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
 from alcli.data.head_match import check_pool, choose_anchors, rows_of_hashes
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
-from alcli.data.reading.files import check_readable
+from alcli.data.reading.data_file import check_readable
 from alcli.data.tables import RowSource, paths_of, read_ids
-from alcli.data.writing.atomic import check_creatable, lock
+from alcli.data.writing.creatable import check_creatable
+from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError, printable
 from alcli.heads._comparators import first_order, reweight, stable_step
 from alcli.heads._contract import Training

@@ -13,9 +13,12 @@ import numpy as np
 
 from alcli.arrays import Array
 from alcli.composition.budget import select_within
+from alcli.data.formats import Table, encode
 from alcli.data.head_file import HeadFile
-from alcli.data.selection_file import Late, Table, deliver, encode, give_out, read_ledger
-from alcli.data.writing.atomic import check_creatable, lock, replacing
+from alcli.data.ledger import Late, deliver, give_out, read_ledger
+from alcli.data.writing.atomic import replacing
+from alcli.data.writing.creatable import check_creatable
+from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError
 from alcli.live.live import Live
 from alcli.remarks import Note, silence

@@ -10,7 +10,7 @@ from typing import Any
 from alcli import plugins
 from alcli.composition.modifiers import modified
 from alcli.data.head_file import HeadFile
-from alcli.data.selection_file import check_ledger
+from alcli.data.ledger import check_ledger
 from alcli.data.tables import RowSource, paths_of
 from alcli.errors import UsageError, printable
 from alcli.selection.strategy import Strategy

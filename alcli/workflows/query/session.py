@@ -11,11 +11,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from alcli.arrays import Array
+from alcli.data.formats import Table
 from alcli.data.head_file import Absorbed, HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.labels import Label, to_class, to_target, to_weight
-from alcli.data.selection_file import Table, append_to_ledger, deliver, read_ledger
-from alcli.data.writing.atomic import lock
+from alcli.data.ledger import append_to_ledger, deliver, read_ledger
+from alcli.data.writing.locks import lock
 from alcli.errors import AlcliError, DataError, printable
 from alcli.heads._model import Model
 from alcli.live.live import Live
