@@ -640,6 +640,11 @@ REFUSALS = {
         errors.DataError,
         "labels: no column 'label' among 'id'",
     ),
+    "a column twice": (
+        lambda: fit_head(X_ND, pa.table([[1], [2], ["a"]], names=["id", "id", "label"])),
+        errors.DataError,
+        "labels: 2 columns are named 'id', expected one",
+    ),
     "one class": (lambda: fit_head(X_ND, {1: "cat", 2: "cat"}), errors.DataError, "all 2 labels are 'cat'"),
     "ids of no kind": (lambda: select(X_ND, 3, exclude=7), errors.UsageError, "exclude of type int cannot be read"),
     "a prior of no number": (

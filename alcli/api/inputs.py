@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
+from alcli.data.schema import require
 from alcli.data.tables import GivenRows, RowSource
 from alcli.errors import UsageError, printable
 
@@ -44,7 +45,10 @@ def label_rows(labels: LabelsLike | None) -> list[RowSource]:
     if isinstance(labels, (str, os.PathLike)):
         return [os.fspath(labels)]
     if is_table(labels):
-        return [GivenRows("labels", table_of(labels).to_pydict())]
+        table = table_of(labels)
+        for name in table.column_names:
+            require(table.schema, "labels", name)
+        return [GivenRows("labels", table.to_pydict())]
     if isinstance(labels, Sequence) and all(isinstance(path, (str, os.PathLike)) for path in labels):
         return [os.fspath(path) for path in labels]
     hint = "expected a file, a list of files, a mapping from id to label, or a table with columns id and label"
