@@ -157,7 +157,7 @@ def _source(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(
-            f"{printable(path)}: cannot read the file: {error.strerror}", hint="-s FILE.py names a Python file"
+            f"{printable(path)}: cannot read the file: {error.strerror}", hint="FILE.py names a Python file"
         ) from error
 
 

@@ -13,7 +13,8 @@ from alcli.arrays import Array, Floats
 from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.pool import Pool
-from alcli.data.writing.atomic import check_creatable
+from alcli.data.tables import RowSource, paths_of
+from alcli.data.writing.creatable import check_creatable
 from alcli.errors import counted
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
@@ -36,17 +37,22 @@ class Fitted:
 
 
 def fit_head(
-    pool: Pool, labels: Sequence[str], out: Path, recipe: Recipe, *, task: Task = "auto", force: bool = False, ignore_unknown: bool = False,
+    pool: Pool, labels: Sequence[RowSource], out: Path | None, recipe: Recipe, *, task: Task = "auto", force: bool = False, ignore_unknown: bool = False,
     note: Note = silence,
 ) -> Fitted:
-    """Fit a head to the labelled rows of a pool and write it to `out`. Raises every AlcliError; `out` is whole or untouched."""
+    """Fit a head to the labelled rows of a pool and write it to `out`, or to no file for None.
+
+    Raises every AlcliError; `out` is whole or untouched.
+    """
     recipe.checked()
-    check_creatable(out, overwrite=force, inputs=[*pool.paths, *labels])
+    if out is not None:
+        check_creatable(out, overwrite=force, inputs=[*pool.paths, *paths_of(labels)])
     pool.require_rows()
     labelled = gather(pool, labels, task=task, head=recipe.head, ignore_unknown=ignore_unknown, note=note)
     require_labels(labelled, pool, labels)
     fitted = fit_labelled(pool, labelled, recipe, note)
-    save_head(out, fitted.head, overwrite=force)
+    if out is not None:
+        save_head(out, fitted.head, overwrite=force)
     return fitted
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from alcli import plugins
 from alcli.cli.options.declare import CHOOSING, COMMON, COMPARING, OUTPUT, UPDATING, option
 from alcli.cli.options.values import mix, number, path_or_stdout, whole_number
+from alcli.data.formats import METAVAR
 
 # The oracles of a simulation. They are named here too, so that completion loads no numpy.
 ORACLES = ("optimal-look-ahead",)
@@ -98,7 +99,7 @@ Stream = Annotated[
 ]
 Format = Annotated[
     str | None,
-    option("--format ids|csv|jsonl|parquet", OUTPUT, "Format of the choice.", default="by the extension, else ids"),
+    option(f"--format {METAVAR}", OUTPUT, "Format of the choice.", default="by the extension, else ids"),
 ]
 
 # -- a simulation ----------------------------------------------------------------------------------
