@@ -1,4 +1,6 @@
-"""`make bench`: every benchmark of this folder, one table each. Usage: python -m benchmarks [--only NAME] [--data FOLDER]."""
+"""`make bench`: every benchmark of this folder, one table each. Usage: python -m benchmarks [--only NAME] [--data
+FOLDER].
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ def main() -> None:
     names = sorted(p.stem.removeprefix("bench_") for p in here.glob("bench_*.py"))
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", choices=names, action="append", help="run only this one; repeatable")
-    parser.add_argument("--data", type=Path, default=DATA, help="folder with the larger data sets; what needs them is skipped without")
+    parser.add_argument(
+        "--data", type=Path, default=DATA, help="folder with the larger data sets; what needs them is skipped without"
+    )
     arguments = parser.parse_args()
     for name in arguments.only or names:
         print(f"\n== {name} ==", flush=True)

@@ -1,7 +1,9 @@
-"""Strategies over joint draws of a posterior against the products they must make, and batchbald against batchbald_redux.
+"""Strategies over joint draws of a posterior against the products they must make, and batchbald against
+batchbald_redux.
 
-Floor of bald, at N=50,000, D=384, C=10 and 100 draws: one float64 product of the features (with bias) with all drawn weights, timed in the same run.
-batchbald_redux 2.0.5 is Kirsch's own; it gets the same draws, in float64, and as many configurations.
+Floor of bald, at N=50,000, D=384, C=10 and 100 draws: one float64 product of the features (with bias) with all drawn
+weights, timed in the same run. batchbald_redux 2.0.5 is Kirsch's own; it gets the same draws, in float64, and as many
+configurations.
 Usage: python -m benchmarks --only bayesian.
 """
 
@@ -47,7 +49,9 @@ def main(data: Path) -> None:
 
 
 def rows_and_model(n: int, dim: int, n_classes: int) -> tuple[np.ndarray, Model]:
-    """Unit-norm float32 rows around class centres, and a head with a Laplace posterior that knows the labels of the first."""
+    """Unit-norm float32 rows around class centres, and a head with a Laplace posterior that knows the labels of the
+    first.
+    """
     rng = np.random.default_rng(0)
     y_N = rng.integers(n_classes, size=n)
     X_ND = 0.6 * rng.standard_normal((n_classes, dim), np.float32)[y_N] + rng.standard_normal((n, dim), np.float32)
@@ -78,7 +82,14 @@ def against_the_product(X_ND: np.ndarray, model: Model) -> None:
             for _ in range(5):  # in turns, so that both see the same machine
                 floors.append(seconds_of(product))
                 seconds.append(seconds_of(lambda: pick("bald", fresh(X_ND, model))))
-        rows.append((threads, statistics.median(seconds), statistics.median(floors), statistics.median(seconds) / statistics.median(floors)))
+        rows.append(
+            (
+                threads,
+                statistics.median(seconds),
+                statistics.median(floors),
+                statistics.median(seconds) / statistics.median(floors),
+            )
+        )
     print(f"bald, N={N:,} D={D} C={C} S={S}")
     table(("threads", "seconds", "floor s", "ratio"), rows)
 
@@ -109,7 +120,9 @@ def beside_redux() -> None:
         torch.manual_seed(0)
 
         def ours(log_probs=log_probs_MSC, k=k, configurations=configurations):
-            return greedy(log_probs, information(log_probs).astype(np.float32), k, configurations, np.random.default_rng(0))
+            return greedy(
+                log_probs, information(log_probs).astype(np.float32), k, configurations, np.random.default_rng(0)
+            )
 
         def theirs(given=given, k=k, configurations=configurations):
             with contextlib.redirect_stderr(io.StringIO()):
@@ -121,9 +134,34 @@ def beside_redux() -> None:
         same = int(np.cumprod(picks_K == batch.indices).sum())
         gap = float(np.abs(values_K - batch.scores)[: min(exact, same)].max())
         seconds, peer = median_seconds(ours, 3), seconds_of(theirs)
-        rows.append((f"{n} {n_classes} {samples} {k}", seconds, peer, peer / seconds, f"{same} of {k}", exact, gap, values_K[-1], batch.scores[-1]))
+        rows.append(
+            (
+                f"{n} {n_classes} {samples} {k}",
+                seconds,
+                peer,
+                peer / seconds,
+                f"{same} of {k}",
+                exact,
+                gap,
+                values_K[-1],
+                batch.scores[-1],
+            )
+        )
     print("\nbatchbald beside batchbald_redux, 10,000 configurations")
-    table(("N C S b", "seconds", "redux s", "times faster", "same picks", "exact picks", "gap of exact", "value", "redux value"), rows)
+    table(
+        (
+            "N C S b",
+            "seconds",
+            "redux s",
+            "times faster",
+            "same picks",
+            "exact picks",
+            "gap of exact",
+            "value",
+            "redux value",
+        ),
+        rows,
+    )
 
 
 if __name__ == "__main__":

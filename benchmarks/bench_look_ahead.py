@@ -1,8 +1,10 @@
-"""Optimal look-ahead: 2,000 batches of 10 at C=10, D=384, judged on 2,000 rows, drawn from 10,000 candidates; one BLAS thread.
+"""Optimal look-ahead: 2,000 batches of 10 at C=10, D=384, judged on 2,000 rows, drawn from 10,000 candidates; one
+BLAS thread.
 
-Floor: the counted flops, 2 J N D1 for the products of J judging rows with N candidates, 2 B J K C for what B batches of K rows do to
-them, D1^2 (N + J) for whitening, at the rate of the first of these products (float32), timed in the same run.
-Beside it, the explicit way: `Model.update` and one product with the judging rows per batch, timed on 20 batches.
+Floor: the counted flops, 2 J N D1 for the products of J judging rows with N candidates, 2 B J K C for what B batches
+of K rows do to them, D1^2 (N + J) for whitening, at the rate of the first of these products (float32), timed in the
+same run. Beside it, the explicit way: `Model.update` and one product with the judging rows per batch, timed on 20
+batches.
 """
 
 from __future__ import annotations
@@ -53,7 +55,12 @@ def run() -> None:
     rows: list[tuple[object, ...]] = [("counted flops at the rate of sgemm", f"{flops / 1e9:.1f}", floor, 1.0)]
     for proposal in ("random", "mixed"):
         for score in ("accuracy", "cross-entropy"):
-            seconds = median_seconds(lambda p=proposal, s=score: optimal_look_ahead(now, K, rng=np.random.default_rng(0), batches=B, proposal=p, score=s), runs=3)  # type: ignore[misc]
+            seconds = median_seconds(
+                lambda p=proposal, s=score: optimal_look_ahead(
+                    now, K, rng=np.random.default_rng(0), batches=B, proposal=p, score=s
+                ),
+                runs=3,
+            )  # type: ignore[misc]
             rows.append((f"{proposal} batches, by {score}", "", seconds, seconds / floor))
     seconds = explicit(now) * B
     rows.append((f"explicit updates, {B:,} batches", "", seconds, seconds / floor))

@@ -1,10 +1,11 @@
 """Entropy gradients in closed form against the matrix products they are made of, and against one backward pass a row.
 
-One hidden layer of 256 units, over features and classes as banking77 and the digits have them. Blocks of 8,192 rows stream by (the same
-one again and again, so that neither reading nor memory is measured). Floor: the products of the forward and the backward pass alone,
-float64, in the same blocks and threads; the goal is 1.5 times that on 1,000,000 rows. Backward passes are measured on 2,000 rows and one
-thread: as published (a module in eval mode, float32, rows from a loader one at a time, `backward`, the norm of every parameter's gradient),
-and lean (parameters as plain tensors, float64, `autograd.grad`). Peak memory is that of the whole process.
+One hidden layer of 256 units, over features and classes as banking77 and the digits have them. Blocks of 8,192 rows
+stream by (the same one again and again, so that neither reading nor memory is measured). Floor: the products of the
+forward and the backward pass alone, float64, in the same blocks and threads; the goal is 1.5 times that on 1,000,000
+rows. Backward passes are measured on 2,000 rows and one thread: as published (a module in eval mode, float32, rows
+from a loader one at a time, `backward`, the norm of every parameter's gradient), and lean (parameters as plain
+tensors, float64, `autograd.grad`). Peak memory is that of the whole process.
 Usage: python -m benchmarks --only lplgrad.
 """
 
@@ -97,13 +98,17 @@ def random_model(size: Size, *, hidden: bool = True) -> Model:
     if not hidden:
         return Model(LinearHead("softmax", rng.standard_normal((size.C, size.D + 1)) / np.sqrt(size.D), 1.0))
     layer = rng.standard_normal((M, size.D)) / np.sqrt(size.D), np.zeros(M)
-    return Model(NetworkHead((layer,), "relu", LinearHead("mlp", rng.standard_normal((size.C, M + 1)) / np.sqrt(M), 1.0)))
+    return Model(
+        NetworkHead((layer,), "relu", LinearHead("mlp", rng.standard_normal((size.C, M + 1)) / np.sqrt(M), 1.0))
+    )
 
 
 def scores(model: Model, n: int, k: int = B, **options: object) -> Float32:
     """What the strategy says of the k best of n rows."""
     view = View(Repeating(n, dim_of(model)), np.arange(n), np.empty(0, np.int64), model)
-    return select(strategy_of(plugins.load("strategies", "ent-gradnorm")), view, k, seed=0, options={"candidates": n, **options}).scores_K
+    return select(
+        strategy_of(plugins.load("strategies", "ent-gradnorm")), view, k, seed=0, options={"candidates": n, **options}
+    ).scores_K
 
 
 def dim_of(model: Model) -> int:
@@ -135,16 +140,24 @@ def against_products(model: Model, threads: int) -> None:
     whole = seconds(lambda: scores(model, N), threads)
     print(f"\nN={N:,} D={dim_of(model)} hidden {M} C={len(model.head.W_CD1)} b={B}, {threads} threads", end="; ")
     print("medians of 3 runs over a tenth of the rows, times 10, and one run over all")
-    table(("products s", "scores s", "ratio", "all rows s", "peak MiB"), [(floor, ours, ours / floor, whole, peak_mebibytes())])
+    table(
+        ("products s", "scores s", "ratio", "all rows s", "peak MiB"),
+        [(floor, ours, ours / floor, whole, peak_mebibytes())],
+    )
 
 
 def against_backward_passes(threads: list[int]) -> None:
-    """The same norms by torch, one row at a time on one thread; ours on each number of threads, over ten times the rows."""
+    """The same norms by torch, one row at a time on one thread; ours on each number of threads, over ten times the
+    rows.
+    """
     rows = []
     for size in SIZES:
         for name, model in (("hidden layer", random_model(size)), ("linear", random_model(size, hidden=False))):
             rows += compared(f"{size} {name}", model, threads)
-    print(f"\n{FEW:,} rows, milliseconds, the fastest of 5 runs; how much scores by torch differ from ours at most, relative to the largest")
+    print(
+        f"\n{FEW:,} rows, milliseconds, the fastest of 5 runs; the largest difference of scores by torch from ours, "
+        "relative to the largest score"
+    )
     table(("head", "threads", "closed form", "as published", "times", "lean", "times", "differ"), rows)
 
 
@@ -157,10 +170,22 @@ def compared(name: str, model: Model, threads: list[int]) -> list[tuple[object, 
         for limit in threads:
             with thread_limit(limit):
                 best[limit] = min(best[limit], seconds(lambda: scores(model, 10 * FEW), limit) / 10)
-    differ = max(difference(as_published(model), scores(model, FEW, FEW, norm="sum")), difference(lean(model), scores(model, FEW, FEW)))
+    differ = max(
+        difference(as_published(model), scores(model, FEW, FEW, norm="sum")),
+        difference(lean(model), scores(model, FEW, FEW)),
+    )
     published, passes = best["published"], best["lean"]
     return [
-        (name, limit, 1e3 * best[limit], 1e3 * published, published / best[limit], 1e3 * passes, passes / best[limit], f"{differ:.0e}")
+        (
+            name,
+            limit,
+            1e3 * best[limit],
+            1e3 * published,
+            published / best[limit],
+            1e3 * passes,
+            passes / best[limit],
+            f"{differ:.0e}",
+        )
         for limit in threads
     ]
 
@@ -197,12 +222,18 @@ def module(torch: Any, model: Model) -> Any:
 
 
 def lean(model: Model) -> list[float]:
-    """For every row a forward and a backward pass with nothing around them, and the norm of the gradient by all parameters."""
+    """For every row a forward and a backward pass with nothing around them, and the norm of the gradient by all
+    parameters.
+    """
     import torch
 
     torch.set_num_threads(1)
     W_CD1 = model.head.W_CD1
-    parameters = [torch.tensor(a, requires_grad=True) for layer in (*model.head.layers, (W_CD1[:, :-1], W_CD1[:, -1])) for a in layer]
+    parameters = [
+        torch.tensor(a, requires_grad=True)
+        for layer in (*model.head.layers, (W_CD1[:, :-1], W_CD1[:, -1]))
+        for a in layer
+    ]
     found = []
     for h in torch.from_numpy(Repeating(FEW, dim_of(model)).take(np.arange(FEW)).astype(np.float64)):
         for W, b in zip(parameters[:-2:2], parameters[1:-2:2]):

@@ -1,7 +1,9 @@
-"""noise-stability and the selectors it shares, against the memory passes that greedy k-centre on the factored embedding must make.
+"""noise-stability and the selectors it shares, against the memory passes that greedy k-centre on the factored
+embedding must make.
 
-Floor at N=50,000, D=384, C=77, b=500: b products of the features and of three matrices of C columns with one vector each, float32, timed
-in the same run; the goal is twice that. Peak memory is that of a process which makes the rows and selects once.
+Floor at N=50,000, D=384, C=77, b=500: b products of the features and of three matrices of C columns with one vector
+each, float32, timed in the same run; the goal is twice that. Peak memory is that of a process which makes the rows
+and selects once.
 Usage: python -m benchmarks --only noise_stability.
 """
 
@@ -46,7 +48,11 @@ def main(data: Path) -> None:
 
 def large() -> None:
     X_ND, model = rows_and_model(N)
-    P_N3C, x_D, a_3C = np.exp(np.tile(model.log_probs(X_ND), 3)).astype(np.float32), X_ND[0].copy(), np.ones(3 * C, np.float32)
+    P_N3C, x_D, a_3C = (
+        np.exp(np.tile(model.log_probs(X_ND), 3)).astype(np.float32),
+        X_ND[0].copy(),
+        np.ones(3 * C, np.float32),
+    )
     view, rows = view_of(X_ND, head=model), []
     for name, options in VARIANTS:
         seconds, ticks = [], []
@@ -65,9 +71,20 @@ def hidden_layers() -> None:
     rng = np.random.default_rng(0)
     last = LinearHead("mlp", rng.standard_normal((C, 33)), 1.0)
     deep = Model(NetworkHead(((rng.standard_normal((32, D)), np.zeros(32)),), "relu", last))
-    cases = (("kernel", deep, {"estimator": "kernel"}), ("sampled", deep, {}), ("linear, k-DPP", model, {"selector": "kdpp"}))
-    rows = [(what, seconds_of(lambda head=head, options=options: pick("noise-stability", view_of(X_ND, head=head), 100, options)))
-            for what, head, options in cases]
+    cases = (
+        ("kernel", deep, {"estimator": "kernel"}),
+        ("sampled", deep, {}),
+        ("linear, k-DPP", model, {"selector": "kdpp"}),
+    )
+    rows = [
+        (
+            what,
+            seconds_of(
+                lambda head=head, options=options: pick("noise-stability", view_of(X_ND, head=head), 100, options)
+            ),
+        )
+        for what, head, options in cases
+    ]
     print(f"\nnoise-stability, N={FEW:,} D={D} C={C} b=100, one hidden layer of 32 units")
     table(("form", "seconds"), rows)
 

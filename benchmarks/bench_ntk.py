@@ -1,10 +1,11 @@
-"""Look-ahead by tangent kernels: 4,000 candidates looked at on 4,000 rows, D=384, C=10, n=1,000 labels; one BLAS thread.
+"""Look-ahead by tangent kernels: 4,000 candidates looked at on 4,000 rows, D=384, C=10, n=1,000 labels; one BLAS
+thread.
 
-Floor: the products that the method counts, 2 N D1^2 + 2 N |E| D1 flops for the covariance of N candidates with |E| rows, at the rate of the
-second of them (float32), timed in the same run. What is timed is the whole selection: ridge by leave-one-out, regression, scores. Peaks are
-of arrays that a selection makes; N x |E| numbers would be 61 MiB in float32, 122 in float64.
-Beside it the naive way, a regression from scratch for every candidate, timed on 50 of them: by a Cholesky factor anew, and as the paper's
-comparison refits, for every label that the candidate may have.
+Floor: the products that the method counts, 2 N D1^2 + 2 N |E| D1 flops for the covariance of N candidates with |E|
+rows, at the rate of the second of them (float32), timed in the same run. What is timed is the whole selection: ridge
+by leave-one-out, regression, scores. Peaks are of arrays that a selection makes; N x |E| numbers would be 61 MiB in
+float32, 122 in float64. Beside it the naive way, a regression from scratch for every candidate, timed on 50 of them:
+by a Cholesky factor anew, and as the paper's comparison refits, for every label that the candidate may have.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def main(data: Path = Path()) -> None:
 def view() -> View:
     X, y, _ = clustered_rows(LABELLED + N, D, C, pull=1.5)
     model = Model(LinearHead("softmax", np.zeros((C, D + 1)), 1.0))
-    return View(ArraySource(X, np.arange(len(y))), LABELLED + np.arange(N), np.arange(LABELLED), model, labels=y[:LABELLED])
+    return View(
+        ArraySource(X, np.arange(len(y))), LABELLED + np.arange(N), np.arange(LABELLED), model, labels=y[:LABELLED]
+    )
 
 
 def run() -> None:
@@ -70,9 +73,17 @@ def run() -> None:
     naive = refitting(now)
     rows.append(("a refit for every candidate, its predicted label", "", naive, naive / floor, ""))
     rows.append(("a refit for every candidate and label", "", C * naive, C * naive / floor, ""))
-    table((f"{BATCH} of {N:,}, on as many rows, D={D}, C={C}, n={LABELLED:,}", "GFLOP", "seconds", "ratio", "peak MiB"), rows)
-    table(("naive refitting over mlmoc, extrapolated from 50 candidates", "times faster"),
-          [("a refit for every candidate, its predicted label", naive / ours), ("a refit for every candidate and label", C * naive / ours)])
+    table(
+        (f"{BATCH} of {N:,}, on as many rows, D={D}, C={C}, n={LABELLED:,}", "GFLOP", "seconds", "ratio", "peak MiB"),
+        rows,
+    )
+    table(
+        ("naive refitting over mlmoc, extrapolated from 50 candidates", "times faster"),
+        [
+            ("a refit for every candidate, its predicted label", naive / ours),
+            ("a refit for every candidate and label", C * naive / ours),
+        ],
+    )
 
 
 def refitting(now: View) -> float:

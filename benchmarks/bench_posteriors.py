@@ -1,8 +1,10 @@
-"""Posteriors that are drawn from: what their fits cost, and how good the predictive is, on banking77 (skipped without the data).
+"""Posteriors that are drawn from: what their fits cost, and how good the predictive is, on banking77 (skipped without
+the data).
 
-One BLAS thread, CPU seconds. Floor of an ensemble: one fit of the head that it is made of, by the same solver in the same run; beside it the
-members fitted each on its own, from zero, which share nothing. Quality: accuracy, negative log likelihood and expected calibration error on
-3,080 test rows, one draw of the labels; prior precision as `auto` chooses it.
+One BLAS thread, CPU seconds. Floor of an ensemble: one fit of the head that it is made of, by the same solver in the
+same run; beside it the members fitted each on its own, from zero, which share nothing. Quality: accuracy, negative
+log likelihood and expected calibration error on 3,080 test rows, one draw of the labels; prior precision as `auto`
+chooses it.
 """
 
 from __future__ import annotations
@@ -31,10 +33,15 @@ from benchmarks.timing import table
 
 SIZES, MEMBERS, C = (150, 800), 10, 77
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "laplace": ("laplace-shared", {}), "ensemble, bootstrap": ("ensemble", {}), "ensemble, seeds": ("ensemble", {"resample": "seeds"}),
-    "dropout 0.1": ("dropout", {"rate": 0.1}), "dropout 0.25": ("dropout", {"rate": 0.25}), "dropout 0.5": ("dropout", {"rate": 0.5}),
-    "variational": ("variational", {}), "variational, temperature 1": ("variational", {"temperature": 1.0}),
-}  # fmt: skip
+    "laplace": ("laplace-shared", {}),
+    "ensemble, bootstrap": ("ensemble", {}),
+    "ensemble, seeds": ("ensemble", {"resample": "seeds"}),
+    "dropout 0.1": ("dropout", {"rate": 0.1}),
+    "dropout 0.25": ("dropout", {"rate": 0.25}),
+    "dropout 0.5": ("dropout", {"rate": 0.5}),
+    "variational": ("variational", {}),
+    "variational, temperature 1": ("variational", {"temperature": 1.0}),
+}
 
 
 def main(data: Path) -> None:
@@ -51,24 +58,36 @@ def main(data: Path) -> None:
     order = np.random.default_rng(0).permutation(np.flatnonzero(~is_test))
     labelled = {n: Training(X[order[:n]], y[order[:n]], np.ones(n), C) for n in SIZES}
     with threadpool_limits(1):
-        table(("labels", "head", "one fit, s", "10 bootstrap", "10 on their own", "10 seeds", "variational"), [
-            row for rows in labelled.values() for row in (costs(rows, softmax, 0.004), costs(rows, ridge, 0.1))
-        ])  # fmt: skip
-        table(("labels", "posterior", "accuracy", "nll", "ece", "sd of logits"), [row for rows in labelled.values() for row in quality(rows, X[is_test], y[is_test])])
+        table(
+            ("labels", "head", "one fit, s", "10 bootstrap", "10 on their own", "10 seeds", "variational"),
+            [row for rows in labelled.values() for row in (costs(rows, softmax, 0.004), costs(rows, ridge, 0.1))],
+        )
+        table(
+            ("labels", "posterior", "accuracy", "nll", "ece", "sd of logits"),
+            [row for rows in labelled.values() for row in quality(rows, X[is_test], y[is_test])],
+        )
 
 
 def costs(rows: Training, head: Callable[..., LinearHead], prior_precision: float) -> tuple[Any, ...]:
     """CPU seconds of one size and head."""
     base = head(rows, prior_precision)
     evidence = evidence_of(base, rows)
-    shared: dict[str, Any] = {"prior_precision": prior_precision, "noise_variance": base.noise_variance if head is ridge else None}
+    shared: dict[str, Any] = {
+        "prior_precision": prior_precision,
+        "noise_variance": base.noise_variance if head is ridge else None,
+    }
     weights = [bootstrap_weights(evidence, stream(0, i)) for i in range(MEMBERS)]
     return (
-        rows.n, head.__name__, seconds(lambda: head(rows, prior_precision)), seconds(lambda: Ensemble.fit(base.W_CD1, evidence, **shared)),
-        seconds(lambda: [head(Training(rows.X_LD[w > 0], rows.y_L[w > 0], w[w > 0], C), prior_precision) for w in weights]),
+        rows.n,
+        head.__name__,
+        seconds(lambda: head(rows, prior_precision)),
+        seconds(lambda: Ensemble.fit(base.W_CD1, evidence, **shared)),
+        seconds(
+            lambda: [head(Training(rows.X_LD[w > 0], rows.y_L[w > 0], w[w > 0], C), prior_precision) for w in weights]
+        ),
         seconds(lambda: Ensemble.fit(base.W_CD1, evidence, resample="seeds", **shared)),
         seconds(lambda: Variational.fit(base.W_CD1, evidence, **shared)),
-    )  # fmt: skip
+    )
 
 
 def quality(rows: Training, X: Array, y: Array) -> list[tuple[Any, ...]]:

@@ -1,7 +1,9 @@
-"""`alcli query -s margin` on 1,000,000 x 384 float32 against one plain Parquet read of the same file plus one GEMM over it.
+"""`alcli query -s margin` on 1,000,000 x 384 float32 against one plain Parquet read of the same file plus one GEMM
+over it.
 
-The floor is measured as one process that does just that: read every batch with pyarrow, multiply by a D x C matrix in float64 (in which scores
-must be computed to be the same on every machine). Also at 50,000 rows, and memory at both sizes, which must not grow with N.
+The floor is measured as one process that does just that: read every batch with pyarrow, multiply by a D x C matrix in
+float64 (in which scores must be computed to be the same on every machine). Also at 50,000 rows, and memory at both
+sizes, which must not grow with N.
 """
 
 from __future__ import annotations
@@ -31,8 +33,21 @@ def write_pool(path: Path, n: int) -> None:
     """Unit-norm rows around 77 centres, in the layout that embed writes; half a percent of the rows labelled."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((C, D)).astype(np.float32)
-    schema = pa.schema([("id", pa.int64()), ("label", pa.string()), pa.field("features", pa.list_(pa.field("element", pa.float32(), False), D), False)])
-    with pq.ParquetWriter(path, schema, compression={"id": "zstd", "label": "zstd", "features.list.element": "none"}, use_dictionary=False, write_page_checksum=True, write_statistics=["id"]) as writer:
+    schema = pa.schema(
+        [
+            ("id", pa.int64()),
+            ("label", pa.string()),
+            pa.field("features", pa.list_(pa.field("element", pa.float32(), False), D), False),
+        ]
+    )
+    with pq.ParquetWriter(
+        path,
+        schema,
+        compression={"id": "zstd", "label": "zstd", "features.list.element": "none"},
+        use_dictionary=False,
+        write_page_checksum=True,
+        write_statistics=["id"],
+    ) as writer:
         for first in range(0, n, 8192):
             b = min(8192, n - first)
             y = rng.integers(C, size=b)
@@ -40,7 +55,11 @@ def write_pool(path: Path, n: int) -> None:
             X /= np.linalg.norm(X, axis=1, keepdims=True)
             labels = [f"class-{c}" if first == 0 and i < 500 else None for i, c in enumerate(y)]
             features = pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), type=schema.field("features").type)
-            writer.write_batch(pa.record_batch([pa.array(np.arange(first, first + b)), pa.array(labels, pa.string()), features], schema=schema))
+            writer.write_batch(
+                pa.record_batch(
+                    [pa.array(np.arange(first, first + b)), pa.array(labels, pa.string()), features], schema=schema
+                )
+            )
 
 
 def main(data: Path) -> None:

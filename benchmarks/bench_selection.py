@@ -1,7 +1,8 @@
 """Batch strategies against the memory passes they must make, at three sizes, and against scikit-activeml.
 
-Floor at N=50,000, D=384, C=77, b=1,000: b products of the feature matrix with one vector (coreset), and of the residual matrix too (badge),
-float32, timed in the same run. Peak memory is that of a process which makes the rows and selects once.
+Floor at N=50,000, D=384, C=77, b=1,000: b products of the feature matrix with one vector (coreset), and of the
+residual matrix too (badge), float32, timed in the same run. Peak memory is that of a process which makes the rows and
+selects once.
 Usage: python -m benchmarks --only selection.
 """
 
@@ -61,19 +62,26 @@ def large() -> None:
         median = statistics.median(seconds)
         rows.append((name, median, floor or "-", median / floor if floor else "-", peak_mebibytes(name)))
     limit = (1.3 * X_ND.nbytes + 200e6) / 2**20
-    print(f"N={N:,} D={D} C={C} b={B:,}; features {X_ND.nbytes / 2**20:.0f} MiB, limit of coreset and badge {limit:.0f} MiB")
+    print(
+        f"N={N:,} D={D} C={C} b={B:,}; features {X_ND.nbytes / 2**20:.0f} MiB, "
+        f"limit of coreset and badge {limit:.0f} MiB"
+    )
     table(("strategy", "seconds", "floor s", "ratio", "peak MiB"), rows)
 
 
 def fastest_tick(product: Callable[[], object]) -> float:
-    """Median seconds of one pass with the BLAS on one or on all threads, whichever is less: threads that wait for each other cost more."""
+    """Median seconds of one pass with the BLAS on one or on all threads, whichever is less: threads that wait for
+    each other cost more.
+    """
     with threadpool_limits(1):
         alone = median_seconds(product, 15)
     return min(alone, median_seconds(product, 15))
 
 
 def peak_mebibytes(name: str) -> float:
-    """Peak memory of a fresh process that selects once. It reads its own mark: wait4 would add what this process holds at the fork."""
+    """Peak memory of a fresh process that selects once. It reads its own mark: wait4 would add what this process
+    holds at the fork.
+    """
     code = f"from benchmarks import bench_selection as b; b.select_once({name!r})"
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout)
 

@@ -1,10 +1,12 @@
-"""Sparse approximation beside badge, coreset, entropy and random: the shape of table 3 of Shen et al. 2022 on made-up features.
+"""Sparse approximation beside badge, coreset, entropy and random: the shape of table 3 of Shen et al. 2022 on made-up
+features.
 
-N=50,000, D=512, C=10, b=1,000 and 3,000. Floors are the matrix products of the method, timed in the same run by one call each:
-greedy b residual products (2 N C D flops each) or, where it keeps columns, b products of features and residuals with one row and b of
-the columns with their weights; iht two residual products an iteration, 100 of them; badge b products of features and residuals with one
-row. Badge as published writes the gradients out, N x C D: it is timed for a few picks, and what b picks take is extrapolated.
-Peak memory is that of a process which makes the rows and selects once. Usage: python -m benchmarks --only sparse.
+N=50,000, D=512, C=10, b=1,000 and 3,000. Floors are the matrix products of the method, timed in the same run by one
+call each: greedy b residual products (2 N C D flops each) or, where it keeps columns, b products of features and
+residuals with one row and b of the columns with their weights; iht two residual products an iteration, 100 of them;
+badge b products of features and residuals with one row. Badge as published writes the gradients out, N x C D: it is
+timed for a few picks, and what b picks take is extrapolated. Peak memory is that of a process which makes the rows
+and selects once. Usage: python -m benchmarks --only sparse.
 """
 
 from __future__ import annotations
@@ -47,9 +49,11 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def rows_and_head(n: int) -> tuple[np.ndarray, TableHead]:
-    """Unit-norm float32 rows around C centres, and a calibrated head that knows the centres: it is sure of most rows."""
+    """Unit-norm float32 rows around C centres, and a calibrated head of the centres that is sure of most rows."""
     X_ND, _, centres_CD = clustered_rows(n, D, C, pull=0.5)
-    return X_ND, TableHead(10.0 * centres_CD / np.linalg.norm(centres_CD, axis=1, keepdims=True), spread=0.3, temperature=TEMPERATURE)
+    return X_ND, TableHead(
+        10.0 * centres_CD / np.linalg.norm(centres_CD, axis=1, keepdims=True), spread=0.3, temperature=TEMPERATURE
+    )
 
 
 def main(data: Path, n: int = N, batches: tuple[int, ...] = BATCHES) -> None:
@@ -66,7 +70,9 @@ def main(data: Path, n: int = N, batches: tuple[int, ...] = BATCHES) -> None:
             floor, median = ticks[0] and min(t for t in ticks if t), statistics.median(seconds)
             lines.append((name, median, floor or "-", median / floor if floor else "-", peak_mebibytes(name, n, b)))
         extrapolated = published[0] + b * published[1]
-        lines.append(("badge as published", extrapolated, f"extrapolated from {FEW}", "-", peak_mebibytes("published", n, FEW)))
+        lines.append(
+            ("badge as published", extrapolated, f"extrapolated from {FEW}", "-", peak_mebibytes("published", n, FEW))
+        )
         form = cheaper_form(n, C, D + 1, b)
         print(f"N={n:,} D={D} C={C} b={b:,}; features {X_ND.nbytes / 2**20:.0f} MiB; sparse-greedy keeps {form}")
         table(("strategy", "seconds", "floor s", "ratio", "peak MiB"), lines)
@@ -109,6 +115,7 @@ class Products:
 
     def _spread(self, product: Callable[[slice], Any]) -> float:
         """Median seconds of a product with all rows, in blocks over all threads."""
+
         def work(first: int, last: int) -> None:
             for i in range(first, last, BLOCK_ROWS):
                 product(slice(i, min(i + BLOCK_ROWS, last)))
@@ -140,7 +147,9 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def peak_mebibytes(name: str, n: int, b: int) -> float:
-    """Peak memory of a fresh process that selects once. It reads its own mark: wait4 would add what this process holds at the fork."""
+    """Peak memory of a fresh process that selects once. It reads its own mark: wait4 would add what this process
+    holds at the fork.
+    """
     code = f"from benchmarks import bench_sparse as s; s.select_once({name!r}, {n}, {b})"
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout)
 

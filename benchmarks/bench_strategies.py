@@ -1,8 +1,9 @@
 """Coverage, diversity and rare-class strategies against the work that they count, and beside scikit-activeml.
 
-N=50,000, D=384, C=77, b=500, 500 labelled rows. Floor: the products, predictions of the head, exponentials, passes and sorts that a method counts,
-each at the rate that one thread reaches in the same run. Ratios are of CPU seconds (medians of 3) on one thread too, which a busy machine changes least;
-the seconds are those of a selection with all threads. Peak memory is that of a process which makes the rows and selects once.
+N=50,000, D=384, C=77, b=500, 500 labelled rows. Floor: the products, predictions of the head, exponentials, passes
+and sorts that a method counts, each at the rate that one thread reaches in the same run. Ratios are of CPU seconds
+(medians of 3) on one thread too, which a busy machine changes least; the seconds are those of a selection with all
+threads. Peak memory is that of a process which makes the rows and selects once.
 Usage: python -m benchmarks --only strategies.
 """
 
@@ -45,8 +46,17 @@ class Rates:
     def __init__(self, model: Model) -> None:
         rng = np.random.default_rng(0)
         A, W = rng.standard_normal((4096, D), np.float32), rng.standard_normal((D, 2048), np.float32)
-        A64, W64, P, x = A.astype(np.float64), W.astype(np.float64), rng.random((N, C), np.float32), rng.random(N, np.float32)
-        pairs, y, E64 = rng.random(LINKED * (LINKED - 1) // 2), rng.random(N), A64[:256].copy()  # E64 stays in a cache, as blocks do
+        A64, W64, P, x = (
+            A.astype(np.float64),
+            W.astype(np.float64),
+            rng.random((N, C), np.float32),
+            rng.random(N, np.float32),
+        )
+        pairs, y, E64 = (
+            rng.random(LINKED * (LINKED - 1) // 2),
+            rng.random(N),
+            A64[:256].copy(),
+        )  # E64 stays in a cache, as blocks do
         self.flop32 = cpu_seconds(lambda: A @ W) / (2 * 4096 * D * 2048)
         self.flop64 = cpu_seconds(lambda: A64 @ W64) / (2 * 4096 * D * 2048)
         two = np.ascontiguousarray(W64[:, :2])
@@ -101,7 +111,9 @@ def herding(rates: Rates, n: float) -> float:
 
 
 def ahead(rates: Rates) -> float:
-    """All candidates and 1,000 other rows: predictions, covariances, and 7 steps of the equation for each of 3 labels of a candidate."""
+    """All candidates and 1,000 other rows: predictions, covariances, and 7 steps of the equation for each of 3 labels
+    of a candidate.
+    """
     covariances = ((N + AHEAD + LABELLED) * D**2 + 2 * N * AHEAD * D) * rates.flop64
     return rates.head() + covariances + 3 * 7 * N * C * rates.omega
 
@@ -112,7 +124,9 @@ def probabilities_ahead(rates: Rates, operations: int) -> float:
 
 
 def refined(rates: Rates, chosen: Selection) -> float:
-    """Three batches by badge, typiclust and dropquery (margin's are for nothing) from a part of each round's candidates, then uherding."""
+    """Three batches by badge, typiclust and dropquery (margin's are for nothing) from a part of each round's
+    candidates, then uherding.
+    """
     left = [chosen.record[f"candidates-{i}"] for i in range(1, 6)]
     floor = rates.head() + herding(rates, left[-1])
     for n in (5000, *(max(B, 0.4 * candidates) for candidates in left[:-1])):
@@ -135,17 +149,19 @@ CASES = (
     Case("tcm", lambda r, s: r.head(), (("rounds", 1),)),
     Case("falcun", lambda r, s: r.head() + N * B * (3 * C * r.reading + r.drawing)),  # difference, size, sum
     Case("alfa-mix", lambda r, s: r.head(5) + central(r, s)),
-    # 1.3 to 2.4: the linkage of 10,000 rows fills 400 MB with distances, and pages that are touched first cost as much as what is put there.
+    # 1.3 to 2.4: the linkage of 10,000 rows fills 400 MB with distances, and pages that are touched first cost as
+    # much as what is put there.
     Case("cluster-margin", lambda r, s: r.head() + CLUSTERED**2 * (D * r.flop64 + r.link)),
     Case("direct", lambda r, s: r.head() + (C + min(C, B // 2 // 5)) * r.sort),
     Case("refine", refined),
     Case("bait", lambda r, s: 2 * B * 4 * N * D * r.thin64 + N * D * D * r.flop64),
-    # A logit is a product and a sum, its share of the entropy two sums and a product, of a distance five operations. What goes beyond
-    # twice the floor: numpy makes each operation by itself, over arrays that just fit into a cache.
+    # A logit is a product and a sum, its share of the entropy two sums and a product, of a distance five operations.
+    # What goes beyond twice the floor: numpy makes each operation by itself, over arrays that just fit into a cache.
     Case("eer", lambda r, s: probabilities_ahead(r, 5)),
     Case("emoc", lambda r, s: probabilities_ahead(r, 7)),
     Case("emoc", lambda r, s: ahead(r), (("output", "logits"),)),
-    # Columns of the Gram matrix and of its factor. Beyond: columns are made 32 at a time, and two of three become picks.
+    # Columns of the Gram matrix and of its factor. Beyond: columns are made 32 at a time, and two of three become
+    # picks.
     Case("grad/maxdet", lambda r, s: r.head() + 2 * N * B * (C + D + B / 2) * r.thin),
     Case("margin", lambda r, s: r.head(2), (("prefilter", 0.2),)),
 )
@@ -165,7 +181,9 @@ def rows_and_model(n: int) -> tuple[np.ndarray, Model, np.ndarray]:
     for i in range(0, n, 4096):
         block = 0.35 * centres[y_N[i : i + 4096]] + rng.standard_normal((len(y_N[i : i + 4096]), D), np.float32)
         X_ND[i : i + 4096] = block / np.linalg.norm(block, axis=1, keepdims=True)
-    W_CD1 = np.column_stack([12.0 * centres / np.linalg.norm(centres, axis=1, keepdims=True), np.zeros(C)]).astype(np.float64)
+    W_CD1 = np.column_stack([12.0 * centres / np.linalg.norm(centres, axis=1, keepdims=True), np.zeros(C)]).astype(
+        np.float64
+    )
     return X_ND, Model(LinearHead("softmax", W_CD1, 1.0)), y_N
 
 

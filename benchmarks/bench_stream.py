@@ -1,9 +1,10 @@
 """From a label to the next item, against one GEMV pass over the pool: N=50,000, D=768, C=77, float32.
 
-Floor: the product of the features with one vector, in the same blocks on the same threads. A label moves the last layer (update),
-its move is applied to the followed logits in one pass, the rows that can have become the best are scored by the strategy (all of
-them where it does not say how far its score can move), and the best few from the weights.
-Floor and label are timed in turn, and the ratio is the median of the pairs, so that what else the machine does counts for both.
+Floor: the product of the features with one vector, in the same blocks on the same threads. A label moves the last
+layer (update), its move is applied to the followed logits in one pass, the rows that can have become the best are
+scored by the strategy (all of them where it does not say how far its score can move), and the best few from the
+weights. Floor and label are timed in turn, and the ratio is the median of the pairs, so that what else the machine
+does counts for both.
 """
 
 from __future__ import annotations
@@ -64,8 +65,17 @@ def latencies(X: np.ndarray, y: np.ndarray, threads: int) -> None:
         pairs, end = [], time.perf_counter() + SECONDS
         while not pairs or (len(pairs) < RUNS and time.perf_counter() < end):
             pairs.append((seconds_of(gemv), seconds_of(label)))
-        rows.append((name, *(1e3 * statistics.median(column) for column in zip(*pairs)), statistics.median(b / a for a, b in pairs), min(b for _, b in pairs) / min(a for a, _ in pairs)))
-    table((f"N={N} D={D} C={C}, {threads} threads", "GEMV ms", "label ms", "median ratio", "ratio of the fastest"), rows)
+        rows.append(
+            (
+                name,
+                *(1e3 * statistics.median(column) for column in zip(*pairs)),
+                statistics.median(b / a for a, b in pairs),
+                min(b for _, b in pairs) / min(a for a, _ in pairs),
+            )
+        )
+    table(
+        (f"N={N} D={D} C={C}, {threads} threads", "GEMV ms", "label ms", "median ratio", "ratio of the fastest"), rows
+    )
 
 
 def model(X: np.ndarray, y: np.ndarray) -> Model:
@@ -82,9 +92,19 @@ def ledger() -> None:
         path = Path(folder) / "asked.parquet"
         for n in (100, 10_000):
             ids = [f"item-{i}" for i in range(n)]
-            append_to_ledger(path, [], {"id": ids, "rank": list(range(n)), "score": [0.5] * n, "strategy": ["margin"] * n}, text_ids=True)
+            append_to_ledger(
+                path,
+                [],
+                {"id": ids, "rank": list(range(n)), "score": [0.5] * n, "strategy": ["margin"] * n},
+                text_ids=True,
+            )
             one = {"id": ["new"], "rank": [0], "score": [0.5], "strategy": ["margin"]}
-            rows.append((f"{n:,} entries", median_seconds(lambda one=one: append_to_ledger(path, read_ledger(path), one, text_ids=True)) * 1e3))
+            rows.append(
+                (
+                    f"{n:,} entries",
+                    median_seconds(lambda one=one: append_to_ledger(path, read_ledger(path), one, text_ids=True)) * 1e3,
+                )
+            )
     table(("ledger, one more id", "milliseconds"), rows)
 
 

@@ -1,8 +1,9 @@
 """One second-order update of one label against the two D1 x D1 passes that it must make, and against refitting.
 
-Floor at D=768, C=100: one symmetric product with the covariance and one rank-one term added to it in place (dsymv + dsyr, float64,
-one BLAS thread), timed in the same run. The update keeps its rank-one terms aside and sums 64 of them up at a time (the last line includes that).
-Accuracy on banking77 (skipped without the data): 100 labels, then 10 to 100 more; `recovered` is the share of the exact refit's gain.
+Floor at D=768, C=100: one symmetric product with the covariance and one rank-one term added to it in place (dsymv +
+dsyr, float64, one BLAS thread), timed in the same run. The update keeps its rank-one terms aside and sums 64 of them
+up at a time (the last line includes that). Accuracy on banking77 (skipped without the data): 100 labels, then 10 to
+100 more; `recovered` is the share of the exact refit's gain.
 """
 
 from __future__ import annotations

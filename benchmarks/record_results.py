@@ -1,10 +1,12 @@
 """Print one line for each of some hundred small results: a digest, and the ids and scores of what was chosen.
 
-usage: python -m benchmarks.record_results > before.txt    (from the root; then the same after a change, and `diff` the two)
+usage: python -m benchmarks.record_results > before.txt    (from the root; then the same after a change, and `diff`
+the two)
 
-A change that only moves or rewords code changes no line. Everything goes through the command line, so the script does not know how the
-code is laid out. The pools are drawn from `sample_data` and from fixed seeds: classes, numbers, and rows that make groups. What a line
-stands for is said by the command at its beginning. Times and versions are left out of what is compared.
+A change that only moves or rewords code changes no line. Everything goes through the command line, so the script does
+not know how the code is laid out. The pools are drawn from `sample_data` and from fixed seeds: classes, numbers, and
+rows that make groups. What a line stands for is said by the command at its beginning. Times and versions are left out
+of what is compared.
 """
 
 from __future__ import annotations
@@ -31,14 +33,49 @@ import pyarrow.parquet as pq  # noqa: E402
 from alcli.cli.shell import run  # noqa: E402
 
 SAMPLE = Path(__file__).parents[1] / "sample_data"
-PAIRS = ("feature/kcenter", "prob/lcmd", "grad/kmeanspp", "grad/fw", "noise/kdpp", "delta/kmeanspp", "samples/fw", "feature/maxdet", "grad/topnorm", "prob/kmeans")
+PAIRS = (
+    "feature/kcenter",
+    "prob/lcmd",
+    "grad/kmeanspp",
+    "grad/fw",
+    "noise/kdpp",
+    "delta/kmeanspp",
+    "samples/fw",
+    "feature/maxdet",
+    "grad/topnorm",
+    "prob/kmeans",
+)
 MODIFIED = (
-    ("margin", "prefilter=0.3"), ("badge", "prefilter=0.3"), ("margin", "balance=predicted"), ("coreset", "balance=predicted"), ("margin", "impute=argmax"),
-    ("bald", "impute=sample"), ("margin", "cost-col=cost"), ("badge", "cost-col=cost"), ("random", "cost-col=cost"), ("ntk", "batch=impute"),
-    ("ntk", "acquisition=mlmoc-sq"), ("ntk", "acquisition=flip"), ("ntk", "acquisition=eer"), ("ntk", "look-ahead=refit"), ("noise-stability", "selector=kmeanspp"),
-    ("noise-stability", "estimator=sampled"), ("kdpp", "selection=map"), ("eer", "candidates=50"), ("sparse-greedy", "form=bayesian"), ("sparse-iht", "form=bayesian"),
-)  # fmt: skip
-GROUPED = (("margin", "aggregate=max"), ("badge", "embed=mean"), ("coreset", "embed=concat"), ("random", ""), ("entropy", "aggregate=sum"), ("typiclust", ""), ("qbc", ""))
+    ("margin", "prefilter=0.3"),
+    ("badge", "prefilter=0.3"),
+    ("margin", "balance=predicted"),
+    ("coreset", "balance=predicted"),
+    ("margin", "impute=argmax"),
+    ("bald", "impute=sample"),
+    ("margin", "cost-col=cost"),
+    ("badge", "cost-col=cost"),
+    ("random", "cost-col=cost"),
+    ("ntk", "batch=impute"),
+    ("ntk", "acquisition=mlmoc-sq"),
+    ("ntk", "acquisition=flip"),
+    ("ntk", "acquisition=eer"),
+    ("ntk", "look-ahead=refit"),
+    ("noise-stability", "selector=kmeanspp"),
+    ("noise-stability", "estimator=sampled"),
+    ("kdpp", "selection=map"),
+    ("eer", "candidates=50"),
+    ("sparse-greedy", "form=bayesian"),
+    ("sparse-iht", "form=bayesian"),
+)
+GROUPED = (
+    ("margin", "aggregate=max"),
+    ("badge", "embed=mean"),
+    ("coreset", "embed=concat"),
+    ("random", ""),
+    ("entropy", "aggregate=sum"),
+    ("typiclust", ""),
+    ("qbc", ""),
+)
 
 
 def main() -> None:
@@ -87,26 +124,71 @@ def _write_pools() -> None:
     target = pa.array(X[:, 0] * 2.0 + rng.standard_normal(len(X)) * 0.1)
     numbers = table.set_column(table.schema.get_field_index("label"), "label", target)
     pq.write_table(numbers, "numbers.parquet")
-    pq.write_table(numbers.filter(pc.equal(numbers["split"], "train")).select(["id", "label"]).slice(0, 40), "number-labels.parquet")
-    pq.write_table(table.append_column("group", pa.array([f"g{i // 4:03d}" for i in range(len(table))])).drop_columns(["split"]), "groups.parquet")
+    pq.write_table(
+        numbers.filter(pc.equal(numbers["split"], "train")).select(["id", "label"]).slice(0, 40),
+        "number-labels.parquet",
+    )
+    pq.write_table(
+        table.append_column("group", pa.array([f"g{i // 4:03d}" for i in range(len(table))])).drop_columns(["split"]),
+        "groups.parquet",
+    )
 
 
 def _heads() -> Iterator[str]:
     fits = {
-        "linear": (), "block": ("--covariance", "block"), "kron": ("--covariance", "kron"), "diag": ("--covariance", "diag"), "full": ("--covariance", "full"),
-        "shared-cat": ("--covariance", "shared-cat"), "calibrated": ("--calibrate", "temperature"), "ensemble": ("--posterior", "ensemble"), "variational": ("--posterior", "variational"),
-        "plain": ("--posterior", "none"), "mlp": ("--head", "mlp", "--aux-loss"), "dropout": ("--head", "mlp", "--posterior", "dropout"),
-    }  # fmt: skip
+        "linear": (),
+        "block": ("--covariance", "block"),
+        "kron": ("--covariance", "kron"),
+        "diag": ("--covariance", "diag"),
+        "full": ("--covariance", "full"),
+        "shared-cat": ("--covariance", "shared-cat"),
+        "calibrated": ("--calibrate", "temperature"),
+        "ensemble": ("--posterior", "ensemble"),
+        "variational": ("--posterior", "variational"),
+        "plain": ("--posterior", "none"),
+        "mlp": ("--head", "mlp", "--aux-loss"),
+        "dropout": ("--head", "mlp", "--posterior", "dropout"),
+    }
     for name, options in fits.items():
-        yield _command("fit-head", "pool.parquet", "-l", "labels.parquet", "-o", f"{name}.safetensors", *options, files=[f"{name}.safetensors"])
+        yield _command(
+            "fit-head",
+            "pool.parquet",
+            "-l",
+            "labels.parquet",
+            "-o",
+            f"{name}.safetensors",
+            *options,
+            files=[f"{name}.safetensors"],
+        )
     for name, options in {"ridge": (), "number-mlp": ("--head", "mlp")}.items():
-        yield _command("fit-head", "numbers.parquet", "-l", "number-labels.parquet", "-o", f"{name}.safetensors", *options, files=[f"{name}.safetensors"])
+        yield _command(
+            "fit-head",
+            "numbers.parquet",
+            "-l",
+            "number-labels.parquet",
+            "-o",
+            f"{name}.safetensors",
+            *options,
+            files=[f"{name}.safetensors"],
+        )
 
 
 def _query(pool: str, head: str | None, name: str | None, *more: str) -> str:
     labels = "number-labels.parquet" if pool.startswith("numbers") else "labels.parquet"
     given = ["-H", head] if head is not None else ["-l", labels]
-    return _command("query", pool, *given, *(["-s", name] if name else []), "-n", "12", *more, "-o", "out.jsonl", files=["out.jsonl"], show="out.jsonl")
+    return _command(
+        "query",
+        pool,
+        *given,
+        *(["-s", name] if name else []),
+        "-n",
+        "12",
+        *more,
+        "-o",
+        "out.jsonl",
+        files=["out.jsonl"],
+        show="out.jsonl",
+    )
 
 
 def _stream(pool: str, head: str, name: str) -> str:
@@ -124,7 +206,20 @@ def _stream(pool: str, head: str, name: str) -> str:
 
 def _ledger() -> Iterator[str]:
     for seed in ("1", "2"):
-        arguments = ("query", "pool.parquet", "-H", "linear.safetensors", "-s", "badge", "-n", "5", "--seed", seed, "--selections", "ledger.parquet")
+        arguments = (
+            "query",
+            "pool.parquet",
+            "-H",
+            "linear.safetensors",
+            "-s",
+            "badge",
+            "-n",
+            "5",
+            "--seed",
+            seed,
+            "--selections",
+            "ledger.parquet",
+        )
         yield _command(*arguments, "-o", f"batch-{seed}.csv", files=["ledger.parquet", f"batch-{seed}.csv"])
 
 
@@ -132,23 +227,101 @@ def _updates() -> Iterator[str]:
     for head in ("linear", "block", "kron", "diag", "full", "ensemble", "variational", "mlp"):
         for method in ("second-order", "first-order", "mc", "refit"):
             out = f"{head}-{method}.safetensors"
-            yield _command("update", f"{head}.safetensors", "-P", "pool.parquet", "-l", "new.parquet", "--method", method, "-o", out, files=[out])
-    yield _command("update", "linear.safetensors", "-P", "pool.parquet", "--remove", "labels.parquet", "-o", "given-back.safetensors", files=["given-back.safetensors"])
+            yield _command(
+                "update",
+                f"{head}.safetensors",
+                "-P",
+                "pool.parquet",
+                "-l",
+                "new.parquet",
+                "--method",
+                method,
+                "-o",
+                out,
+                files=[out],
+            )
+    yield _command(
+        "update",
+        "linear.safetensors",
+        "-P",
+        "pool.parquet",
+        "--remove",
+        "labels.parquet",
+        "-o",
+        "given-back.safetensors",
+        files=["given-back.safetensors"],
+    )
 
 
 def _simulations() -> Iterator[str]:
     sims = {
-        "core": ("pool.parquet", "-s", "margin,badge,coreset,typiclust+update,bald", "--mix", "margin:0.5,random:0.5", "-n", "6", "--rounds", "2", "--seeds", "2", "--full-data"),
+        "core": (
+            "pool.parquet",
+            "-s",
+            "margin,badge,coreset,typiclust+update,bald",
+            "--mix",
+            "margin:0.5,random:0.5",
+            "-n",
+            "6",
+            "--rounds",
+            "2",
+            "--seeds",
+            "2",
+            "--full-data",
+        ),
         "jobs": ("pool.parquet", "-s", "margin,badge", "-n", "6", "--rounds", "2", "--seeds", "2", "--jobs", "2"),
-        "cost": ("pool.parquet", "-s", "margin", "-n", "6", "--rounds", "2", "--seeds", "2", "--initial", "10", "-p", "cost-col=cost"),
-        "groups": ("groups.parquet", "-s", "margin,badge", "-n", "6", "--rounds", "2", "--seeds", "2", "--initial", "20"),
-        "numbers": ("numbers.parquet", "-s", "lcmd,badge", "-n", "6", "--rounds", "2", "--seeds", "2", "--initial", "20"),
+        "cost": (
+            "pool.parquet",
+            "-s",
+            "margin",
+            "-n",
+            "6",
+            "--rounds",
+            "2",
+            "--seeds",
+            "2",
+            "--initial",
+            "10",
+            "-p",
+            "cost-col=cost",
+        ),
+        "groups": (
+            "groups.parquet",
+            "-s",
+            "margin,badge",
+            "-n",
+            "6",
+            "--rounds",
+            "2",
+            "--seeds",
+            "2",
+            "--initial",
+            "20",
+        ),
+        "numbers": (
+            "numbers.parquet",
+            "-s",
+            "lcmd,badge",
+            "-n",
+            "6",
+            "--rounds",
+            "2",
+            "--seeds",
+            "2",
+            "--initial",
+            "20",
+        ),
         "oracle": ("pool.parquet", "-s", "optimal-look-ahead", "-n", "5", "--rounds", "1", "--seeds", "1"),
-    }  # fmt: skip
+    }
     for name, arguments in sims.items():
         code, _, err = _output(["simulate", *arguments, "-o", name])
-        tables = {file: _table_digest(Path(name) / file) for file in ("curves.parquet", "selections.parquet") if (Path(name) / file).exists()}
-        yield f"simulate {' '.join(arguments)} -> {code} {tables} {hashlib.sha256(_untimed(err).encode()).hexdigest()[:16]}"
+        tables = {
+            file: _table_digest(Path(name) / file)
+            for file in ("curves.parquet", "selections.parquet")
+            if (Path(name) / file).exists()
+        }
+        said = hashlib.sha256(_untimed(err).encode()).hexdigest()[:16]
+        yield f"simulate {' '.join(arguments)} -> {code} {tables} {said}"
 
 
 def _table_digest(path: Path) -> str:
@@ -190,7 +363,9 @@ def _output(arguments: list[str], stdin: bytes = b"") -> tuple[int, bytes, str]:
             for number, file in enumerate((given, out, err)):
                 os.dup2(file.fileno(), number)
             sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
-            sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(number, "w", closefd=False), write_through=True) for number in (1, 2))
+            sys.stdout, sys.stderr = (
+                io.TextIOWrapper(io.FileIO(number, "w", closefd=False), write_through=True) for number in (1, 2)
+            )
             code = run(arguments)
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError, ValueError):

@@ -1,11 +1,14 @@
-"""Strategies of scikit-activeml 1.0.1 in the place of ours: asked of the same candidates, with the same head, for as many rows.
+"""Strategies of scikit-activeml 1.0.1 in the place of ours: asked of the same candidates, with the same head, for as
+many rows.
 
-A peer is a `Strategy`, so whatever asks one of ours can ask it. It is given the candidates and the labelled rows in the order of their
-ids, the labels of the latter, and the round's head behind scikit-activeml's own interface; of the posterior, the very draws that ours is given.
+A peer is a `Strategy`, so whatever asks one of ours can ask it. It is given the candidates and the labelled rows in
+the order of their ids, the labels of the latter, and the round's head behind scikit-activeml's own interface; of the
+posterior, the very draws that ours is given.
 
-Of what scikit-activeml has, these have no counterpart here or are another task: ContrastiveAL, Clue, Quire, FourDs (a mixture model in
-place of a head), CostEmbeddingAL, ProbabilisticAL, EpistemicUncertaintySampling (two classes), ValueOfInformationEER, and those for
-regression (GreedySampling*, ExpectedModel*, KLDivergenceMaximization, RegressionTreeBasedAL).
+Of what scikit-activeml has, these have no counterpart here or are another task: ContrastiveAL, Clue, Quire, FourDs (a
+mixture model in place of a head), CostEmbeddingAL, ProbabilisticAL, EpistemicUncertaintySampling (two classes),
+ValueOfInformationEER, and those for regression (GreedySampling*, ExpectedModel*, KLDivergenceMaximization,
+RegressionTreeBasedAL).
 """
 
 from __future__ import annotations
@@ -56,10 +59,16 @@ class Given(SkactivemlClassifier):
 
 
 class Refitted(SkactivemlClassifier):
-    """A softmax head, fitted to whatever rows it is given. prior_precision: None takes the default. start: a head to begin at."""
+    """A softmax head, fitted to whatever rows it is given. prior_precision: None takes the default. start: a head to
+    begin at.
+    """
 
     def __init__(
-        self, classes: Any = None, missing_label: float = np.nan, prior_precision: float | None = None, start: LinearHead | None = None
+        self,
+        classes: Any = None,
+        missing_label: float = np.nan,
+        prior_precision: float | None = None,
+        start: LinearHead | None = None,
     ) -> None:
         super().__init__(classes=classes, missing_label=missing_label)
         self.prior_precision, self.start = prior_precision, start
@@ -78,7 +87,9 @@ class Refitted(SkactivemlClassifier):
 
 @dataclass(frozen=True)
 class Question:
-    """What a peer is asked. X_MD: candidates and labelled rows by id; y_M: NaN for candidates; is_candidate_M: these. seed: of its draws."""
+    """What a peer is asked. X_MD: candidates and labelled rows by id; y_M: NaN for candidates; is_candidate_M: these.
+    seed: of its draws.
+    """
 
     view: View
     rng: np.random.Generator
@@ -121,7 +132,7 @@ def _uncertainty(method: str) -> Callable[[Question], Int64]:
 def _committee(peer: Callable[..., Any], **own: Any) -> Callable[[Question], Int64]:
     return lambda q: q.put(
         peer(sample_predictions_method_name="sample_proba", random_state=q.seed, **own), q.head, fit_ensemble=False
-    )  # fmt: skip
+    )
 
 
 def _batch_bald(q: Question) -> Int64:
@@ -131,7 +142,9 @@ def _batch_bald(q: Question) -> Int64:
 
 
 def _error_reduction(q: Question) -> Int64:
-    """The head is refitted with every label of every candidate; candidates and the rows that matter are those that ours draws."""
+    """The head is refitted with every label of every candidate; candidates and the rows that matter are those that
+    ours draws.
+    """
     few = q.among(q.view.rows[np.sort(by_hash(q.view, q.rng)[: max(LOOKED_AT, q.k)])])
     X_ED, known_M = q.view.targets(LOOKED_AT, q.rng), ~np.isnan(few.y_M)
     head = Refitted(q.classes, prior_precision=q.view.network().prior_precision)
@@ -141,9 +154,11 @@ def _error_reduction(q: Question) -> Int64:
 
 @dataclass(frozen=True)
 class Pair:
-    """A strategy of ours and the peer of the same name. options: of ours, as text. samples: draws of the posterior, of both.
+    """A strategy of ours and the peer of the same name. options: of ours, as text. samples: draws of the posterior,
+    of both.
 
-    theirs: what the peer is called there and how it is set. skipped: data sets that they cannot be asked on, and why. same: the picks are equal.
+    theirs: what the peer is called there and how it is set. skipped: data sets that they cannot be asked on, and why.
+    same: the picks are equal.
     """
 
     name: str
@@ -175,18 +190,59 @@ PAIRS = (
     Pair("entropy", "UncertaintySampling(entropy)", _uncertainty("entropy"), same=True),
     Pair("least-confident", "UncertaintySampling(least_confident)", _uncertainty("least_confident"), same=True),
     Pair("bald", "GreedyBALD, our 100 draws", _committee(peers.GreedyBALD), samples=100, same=True),
-    Pair("batchbald", f"BatchBALD(n_MC_samples={SHORTLIST}), our 50 draws and {SHORTLIST} candidates", _batch_bald, _BATCH, samples=50, skipped=_TWICE),
-    Pair("qbc", "QueryByCommittee(vote_entropy), our 5 draws", _committee(peers.QueryByCommittee, method="vote_entropy"), samples=5),
-    Pair("kl=qbc", "QueryByCommittee(KL_divergence), our 5 draws", _committee(peers.QueryByCommittee), {"method": "kl"}, samples=5, same=True),
-    Pair("variation-ratio", "QueryByCommittee(variation_ratios), our 100 draws", _committee(peers.QueryByCommittee, method="variation_ratios"), samples=100),
+    Pair(
+        "batchbald",
+        f"BatchBALD(n_MC_samples={SHORTLIST}), our 50 draws and {SHORTLIST} candidates",
+        _batch_bald,
+        _BATCH,
+        samples=50,
+        skipped=_TWICE,
+    ),
+    Pair(
+        "qbc",
+        "QueryByCommittee(vote_entropy), our 5 draws",
+        _committee(peers.QueryByCommittee, method="vote_entropy"),
+        samples=5,
+    ),
+    Pair(
+        "kl=qbc",
+        "QueryByCommittee(KL_divergence), our 5 draws",
+        _committee(peers.QueryByCommittee),
+        {"method": "kl"},
+        samples=5,
+        same=True,
+    ),
+    Pair(
+        "variation-ratio",
+        "QueryByCommittee(variation_ratios), our 100 draws",
+        _committee(peers.QueryByCommittee, method="variation_ratios"),
+        samples=100,
+    ),
     Pair("badge", "Badge", lambda q: q.put(peers.Badge(random_state=q.seed), q.head, fit_clf=False)),
     Pair("coreset", "CoreSet", lambda q: q.put(peers.CoreSet(random_state=q.seed)), same=True),
     Pair("typiclust", "TypiClust(k=20)", lambda q: q.put(peers.TypiClust(k=20, random_state=q.seed))),
-    Pair("probcover", "ProbCover(n_classes=C), unit rows", lambda q: q.put(peers.ProbCover(n_classes=len(q.classes), random_state=q.seed), X_MD=unit_rows(q.X_MD))),
-    Pair("maxherding", "MaxHerding(gamma=1)", lambda q: q.put(peers.MaxHerding(metric_dict={"gamma": 1.0}, random_state=q.seed)), same=True),
+    Pair(
+        "probcover",
+        "ProbCover(n_classes=C), unit rows",
+        lambda q: q.put(peers.ProbCover(n_classes=len(q.classes), random_state=q.seed), X_MD=unit_rows(q.X_MD)),
+    ),
+    Pair(
+        "maxherding",
+        "MaxHerding(gamma=1)",
+        lambda q: q.put(peers.MaxHerding(metric_dict={"gamma": 1.0}, random_state=q.seed)),
+        same=True,
+    ),
     Pair("wide=maxherding", "MaxHerding, its own gamma 1/D", lambda q: q.put(peers.MaxHerding(random_state=q.seed))),
-    Pair("dropquery", "DropQuery(n_dropout_samples=3)", lambda q: q.put(peers.DropQuery(n_dropout_samples=3, random_state=q.seed), q.head, fit_clf=False)),
+    Pair(
+        "dropquery",
+        "DropQuery(n_dropout_samples=3)",
+        lambda q: q.put(peers.DropQuery(n_dropout_samples=3, random_state=q.seed), q.head, fit_clf=False),
+    ),
     Pair("falcun", "Falcun", lambda q: q.put(peers.Falcun(random_state=q.seed), q.head, fit_clf=False)),
-    Pair("discriminative", "DiscriminativeAL, a softmax head", lambda q: q.put(peers.DiscriminativeAL(random_state=q.seed), Refitted())),
+    Pair(
+        "discriminative",
+        "DiscriminativeAL, a softmax head",
+        lambda q: q.put(peers.DiscriminativeAL(random_state=q.seed), Refitted()),
+    ),
     Pair("eer", "MonteCarloEER(log_loss), the head refitted", _error_reduction, _EER, skipped=_REFITS),
-)  # fmt: skip
+)

@@ -1,4 +1,6 @@
-"""What the studies share: their command line, where the data is, and a run of `alcli simulate` with variants of strategies."""
+"""What the studies share: their command line, where the data is, and a run of `alcli simulate` with variants of
+strategies.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,13 @@ JOBS = {"type": int, "default": 1}
 
 
 def begin(study: Callable[..., None], doc: str | None, **options: Mapping[str, Any]) -> None:
-    """Call study(data, out, ...) with what the command line says. options: of the study alone, by name, as `add_argument` takes them."""
+    """Call study(data, out, ...) with what the command line says. options: of the study alone, by name, as
+    `add_argument` takes them.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DATA, help="folder with the larger data sets; what needs them is skipped without")
+    parser.add_argument(
+        "--data", type=Path, default=DATA, help="folder with the larger data sets; what needs them is skipped without"
+    )
     parser.add_argument("--out", type=Path, help="keep results here instead of in a temporary folder")
     for name, how in options.items():
         parser.add_argument(f"--{name}", **how)
@@ -35,8 +41,18 @@ def is_there(pool: Path) -> bool:
     return pool.exists()
 
 
-def compare(pool: Path, out: Path, who: Iterable[str], variants: Mapping[str, Iterable[str]], *, more: Iterable[str] = (), **sizes: Any) -> None:
+def compare(
+    pool: Path,
+    out: Path,
+    who: Iterable[str],
+    variants: Mapping[str, Iterable[str]],
+    *,
+    more: Iterable[str] = (),
+    **sizes: Any,
+) -> None:
     """`alcli simulate` with strategies, and variants of them under their own parameters. more: parameters of all."""
     from alcli.cli.simulate import simulate
 
-    simulate(str(pool), out, [*who, *variants], param=[*more, *(p for params in variants.values() for p in params)], **sizes)
+    simulate(
+        str(pool), out, [*who, *variants], param=[*more, *(p for params in variants.values() for p in params)], **sizes
+    )

@@ -1,13 +1,14 @@
 """The evidence in docs/strategies.md for what `-s auto` takes when, and for the defaults of bait and uherding.
 
-Usage: python -m benchmarks.study_auto [--data FOLDER] [--out DIR] [--only cold|batch|defaults]. Prints, on the digits and on banking77
-(skipped where it is not at hand; most of an hour on one core with it):
+Usage: python -m benchmarks.study_auto [--data FOLDER] [--out DIR] [--only cold|batch|defaults]. Prints, on the digits
+and on banking77 (skipped where it is not at hand; most of an hour on one core with it):
 
-- cold: the first batch, chosen without a label, of a random 80% of the pool;
-- batch: one batch on top of some labels a class, which are random, or were chosen by maxherding and then uherding, as auto does;
-- defaults: tables of `alcli simulate` for bait and uherding under other options, with few labels and with many.
+- cold: the first batch, chosen without a label, of a random 80% of the pool; - batch: one batch on top of some labels
+a class, which are random, or were chosen by maxherding and then uherding, as auto does; - defaults: tables of `alcli
+simulate` for bait and uherding under other options, with few labels and with many.
 
-cold and batch are in points of accuracy, each with half of a 95% interval over the seeds. Stopped, it goes on when --out is the same.
+cold and batch are in points of accuracy, each with half of a 95% interval over the seeds. Stopped, it goes on when
+--out is the same.
 """
 
 from __future__ import annotations
@@ -45,10 +46,19 @@ ON_RANDOM = [BASELINE, "margin", "badge", "bait", "typiclust", "maxherding", "uh
 ON_CHOSEN = [BASELINE, "margin", "badge", "bait", "maxherding", "uherding"]
 SHARE = 0.8  # of the pool that a first batch is chosen from, so that what does not draw has an interval too
 FIRST = {"digits": (10, 30), "banking77": (77, 231)}
-STEPS = {"digits": ((10, 10), (30, 20), (100, 30), (300, 50)), "banking77": ((77, 77), (231, 77), (770, 231), (2310, 462))}  # labels, batch
+STEPS = {
+    "digits": ((10, 10), (30, 20), (100, 30), (300, 50)),
+    "banking77": ((77, 77), (231, 77), (770, 231), (2310, 462)),
+}  # labels, batch
 SEEDS = {"digits": {"cold": 20, "random": 20, "chosen": 20}, "banking77": {"cold": 5, "random": 5, "chosen": 3}}
-LOW = {"digits": {"n": 10, "rounds": 5, "initial": 20, "seeds": 10}, "banking77": {"n": 77, "rounds": 2, "initial": 77, "seeds": 3}}
-HIGH = {"digits": {"n": 20, "rounds": 5, "initial": 150, "seeds": 10}, "banking77": {"n": 231, "rounds": 1, "initial": 770, "seeds": 3}}
+LOW = {
+    "digits": {"n": 10, "rounds": 5, "initial": 20, "seeds": 10},
+    "banking77": {"n": 77, "rounds": 2, "initial": 77, "seeds": 3},
+}
+HIGH = {
+    "digits": {"n": 20, "rounds": 5, "initial": 150, "seeds": 10},
+    "banking77": {"n": 231, "rounds": 1, "initial": 770, "seeds": 3},
+}
 BAIT = {
     "trace=bait": ["trace.weight=trace"],
     "binary=bait": ["binary.weight=binary"],
@@ -101,13 +111,21 @@ def known(path: Path) -> Known:
     truth = truth_of(pool, None)
     rows = np.arange(pool.n)
     assert truth.n_classes is not None
-    return Known(ArraySource(pool.take(rows), pool.ids.keys(rows)), truth.y_N, truth.test, np.setdiff1d(truth.used, truth.test), truth.n_classes)
+    return Known(
+        ArraySource(pool.take(rows), pool.ids.keys(rows)),
+        truth.y_N,
+        truth.test,
+        np.setdiff1d(truth.used, truth.test),
+        truth.n_classes,
+    )
 
 
 def cold(pool: Known, sizes: Sequence[int], seed: int) -> dict[str, list[float]]:
     """Per strategy, the accuracy after a first batch of each size."""
     part = np.sort(initial_rng(seed).permutation(pool.askable)[: int(SHARE * len(pool.askable))])
-    return {name: [pool.accuracy(pool.fit(pool.first_batch(name, part, k, seed), seed)) for k in sizes] for name in COLD}
+    return {
+        name: [pool.accuracy(pool.fit(pool.first_batch(name, part, k, seed), seed)) for k in sizes] for name in COLD
+    }
 
 
 def on_random(pool: Known, steps: Sequence[tuple[int, int]], seed: int) -> dict[str, list[float]]:
@@ -117,7 +135,9 @@ def on_random(pool: Known, steps: Sequence[tuple[int, int]], seed: int) -> dict[
 
 
 def on_chosen(pool: Known, steps: Sequence[tuple[int, int]], seed: int) -> dict[str, list[float]]:
-    """The same on top of labels that maxherding, and from the second step uherding, chose from a random 80% of the pool."""
+    """The same on top of labels that maxherding, and from the second step uherding, chose from a random 80% of the
+    pool.
+    """
     part = np.sort(initial_rng(seed).permutation(pool.askable)[: int(SHARE * len(pool.askable))])
     pool = replace(pool, askable=part)
 
@@ -130,7 +150,11 @@ def on_chosen(pool: Known, steps: Sequence[tuple[int, int]], seed: int) -> dict[
 
 
 def _one_batch(
-    pool: Known, seed: int, steps: Sequence[tuple[int, int]], names: Sequence[str], grown: Callable[[Int64, Model | None, int], Int64]
+    pool: Known,
+    seed: int,
+    steps: Sequence[tuple[int, int]],
+    names: Sequence[str],
+    grown: Callable[[Int64, Model | None, int], Int64],
 ) -> dict[str, list[float]]:
     labelled, model = np.empty(0, np.int64), None
     found: dict[str, list[float]] = {name: [] for name in ["before", *names]}
@@ -157,14 +181,28 @@ def seeds_of(run: Callable[[int], dict[str, list[float]]], n_seeds: int, folder:
 
 
 def show(title: str, columns: Sequence[str], values_SP: Mapping[str, Array]) -> None:
-    """random's accuracy, and by how much the others differ from it, seed by seed; where it took part, by how much uherding is ahead of whom."""
+    """random's accuracy, and by how much the others differ from it, seed by seed; where it took part, by how much
+    uherding is ahead of whom.
+    """
     print(f"\n{title}")
     rows = []
     for name, accuracy_SP in values_SP.items():
         own = name in ("before", BASELINE)
-        rows.append([name, *([f"{mean:.1f}" for mean in accuracy_SP.mean(axis=0)] if own else _gains(accuracy_SP - values_SP[BASELINE]))])
+        rows.append(
+            [
+                name,
+                *(
+                    [f"{mean:.1f}" for mean in accuracy_SP.mean(axis=0)]
+                    if own
+                    else _gains(accuracy_SP - values_SP[BASELINE])
+                ),
+            ]
+        )
     if "uherding" in values_SP:
-        rows += [[f"uherding - {name}", *_gains(values_SP["uherding"] - values_SP[name])] for name in ("maxherding", "bait", "margin")]
+        rows += [
+            [f"uherding - {name}", *_gains(values_SP["uherding"] - values_SP[name])]
+            for name in ("maxherding", "bait", "margin")
+        ]
     table(["", *columns], rows)
 
 
@@ -185,13 +223,20 @@ def one_more_batch(name: str, pool: Known, out: Path) -> None:
     for what, run in (("random", on_random), ("chosen", on_chosen)):
         n_seeds = SEEDS[name][what]
         values = seeds_of(partial(run, pool, steps), n_seeds, out / f"{name}-{what}")
-        show(f"{name}: accuracy with one batch on top of {what} labels, {n_seeds} seeds", [f"{m} + {k}" for m, k in steps], values)
+        show(
+            f"{name}: accuracy with one batch on top of {what} labels, {n_seeds} seeds",
+            [f"{m} + {k}" for m, k in steps],
+            values,
+        )
 
 
 def defaults(name: str, path: Path, out: Path) -> None:
     variants = BAIT | (FULL if name == "digits" else {}) | UHERDING
     for budget, sizes in (("low", LOW[name]), ("high", HIGH[name])):
-        print(f"\n{name}: {sizes['initial']} labels, {sizes['n']} a round, {sizes['rounds']} rounds, {sizes['seeds']} seeds")
+        print(
+            f"\n{name}: {sizes['initial']} labels, {sizes['n']} a round, "
+            f"{sizes['rounds']} rounds, {sizes['seeds']} seeds"
+        )
         compare(path, out / f"{name}-{budget}", ["bait", "uherding"], variants, **sizes)
 
 

@@ -1,7 +1,7 @@
 """The study of banking77: five strategies, 5 seeds, 77 labels to start with, 100 more in each of 10 rounds.
 
-Usage: python -m benchmarks.study_banking77 [--data FOLDER] [--out DIR] [--jobs J]. Prints the table of `alcli simulate`, what it took, and
-where the picture is. Some minutes on two cores; skipped where the data is not at hand.
+Usage: python -m benchmarks.study_banking77 [--data FOLDER] [--out DIR] [--jobs J]. Prints the table of `alcli
+simulate`, what it took, and where the picture is. Some minutes on two cores; skipped where the data is not at hand.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""The study of LPLgrad in docs/strategies.md: with and without the branch that predicts losses, at a low and a high budget.
+"""The study of LPLgrad in docs/strategies.md: with and without the branch that predicts losses, at a low and a high
+budget.
 
-Usage: python -m benchmarks.study_lplgrad [--data FOLDER] [--out DIR] [--jobs J]. On the digits and on banking77 (skipped where it is
-not at hand; about two hours on two cores with it), with an MLP head and the branch, the same without it, and a linear head. Prints for each
-how good the strategies are and what a round takes (training and choosing), what the branch adds at a third, half and all of the budget,
-and whether lplgrad and ent-gradnorm coincide. Stopped, it goes on when --out is the same.
+Usage: python -m benchmarks.study_lplgrad [--data FOLDER] [--out DIR] [--jobs J]. On the digits and on banking77
+(skipped where it is not at hand; about two hours on two cores with it), with an MLP head and the branch, the same
+without it, and a linear head. Prints for each how good the strategies are and what a round takes (training and
+choosing), what the branch adds at a third, half and all of the budget, and whether lplgrad and ent-gradnorm coincide.
+Stopped, it goes on when --out is the same.
 """
 
 from __future__ import annotations
@@ -29,7 +31,11 @@ PROTOCOLS = {
     "banking77-low": {"initial": 100, "n": 100, "rounds": 9, "seeds": 5},
     "banking77-high": {"initial": 500, "n": 500, "rounds": 5, "seeds": 3},
 }
-HEADS: Mapping[str, Mapping[str, Any]] = {"branch": {"head": "mlp", "aux_loss": True}, "no-branch": {"head": "mlp"}, "linear": {}}
+HEADS: Mapping[str, Mapping[str, Any]] = {
+    "branch": {"head": "mlp", "aux_loss": True},
+    "no-branch": {"head": "mlp"},
+    "linear": {},
+}
 OTHERS = ["entropy", "coreset", "ent-gradnorm", "lplgrad"]
 SHARES = {"1/3": 1 / 3, "1/2": 1 / 2, "all": 1.0}  # of the labels at the end
 ABLATION = {
@@ -58,7 +64,9 @@ class Run:
 
     def at(self, share: float, strategy: str) -> Float64:
         """The accuracy of each seed at a share of the labels, [S]; between two rounds on a straight line."""
-        return np.array([np.interp(share * self.labels_P[-1], self.labels_P, values_P) for values_P in self.curve(strategy)])
+        return np.array(
+            [np.interp(share * self.labels_P[-1], self.labels_P, values_P) for values_P in self.curve(strategy)]
+        )
 
 
 def main(data: Path, out: Path, jobs: int) -> None:
@@ -71,7 +79,15 @@ def main(data: Path, out: Path, jobs: int) -> None:
 def played(pool: Path, out: Path, head: str, **sizes: int) -> Run:
     from alcli.cli.simulate import simulate
 
-    simulate(str(pool), out, [*OTHERS, "learning-loss"] if head == "branch" else OTHERS, quiet=True, json=False, **HEADS[head], **sizes)
+    simulate(
+        str(pool),
+        out,
+        [*OTHERS, "learning-loss"] if head == "branch" else OTHERS,
+        quiet=True,
+        json=False,
+        **HEADS[head],
+        **sizes,
+    )
     with open(out / "summary.csv", newline="", encoding="utf-8") as file:
         summary = {line["strategy"]: line for line in csv.DictReader(file)}
     return Run(summary, pq.read_table(out / "curves.parquet").to_pylist())
@@ -79,7 +95,10 @@ def played(pool: Path, out: Path, head: str, **sizes: int) -> Run:
 
 def report(name: str, runs: Mapping[str, Run]) -> None:
     labels_P, seeds = runs["branch"].labels_P, len(runs["branch"].curve("random"))
-    print(f"\n{name}: {labels_P[0]} to {labels_P[-1]} labels, {seeds} seeds; mean accuracy over the curve in %, and against random")
+    print(
+        f"\n{name}: {labels_P[0]} to {labels_P[-1]} labels, {seeds} seeds; "
+        "mean accuracy over the curve in %, and against random"
+    )
     side_by_side(runs, ("", "vs random"), heights)
     print(f"\n{name}: seconds of a round")
     side_by_side(runs, (": train", "query"), seconds)
@@ -89,7 +108,9 @@ def report(name: str, runs: Mapping[str, Run]) -> None:
         print(f"{name}, {head}: lplgrad and ent-gradnorm {coincidence(run)}")
 
 
-def side_by_side(runs: Mapping[str, Run], columns: tuple[str, str], cells: Callable[[Run, str], tuple[str, ...]]) -> None:
+def side_by_side(
+    runs: Mapping[str, Run], columns: tuple[str, str], cells: Callable[[Run, str], tuple[str, ...]]
+) -> None:
     """A table of two columns a head; a strategy that a head does not serve has none."""
     rows = []
     for strategy in runs["branch"].summary:
@@ -100,7 +121,11 @@ def side_by_side(runs: Mapping[str, Run], columns: tuple[str, str], cells: Calla
 
 def heights(run: Run, strategy: str) -> tuple[str, ...]:
     line = run.summary[strategy]
-    against = "" if not line["difference"] else shown(*(float(line[key]) for key in ("difference", "difference_low", "difference_high")))
+    against = (
+        ""
+        if not line["difference"]
+        else shown(*(float(line[key]) for key in ("difference", "difference_low", "difference_high")))
+    )
     return f"{100 * float(line['area']):.1f}", against
 
 
@@ -121,14 +146,21 @@ def ablate(runs: Mapping[str, Run]) -> None:
 def coincidence(run: Run) -> str:
     """Whether two strategies have the same curves in every metric, and by how much they differ if not."""
     metrics = [name for name in run.curves[0] if name not in ("strategy", "seed", "round", *PHASES)]
-    gaps = {metric: float(np.abs(run.curve("lplgrad", metric) - run.curve("ent-gradnorm", metric)).max()) for metric in metrics}
+    gaps = {
+        metric: float(np.abs(run.curve("lplgrad", metric) - run.curve("ent-gradnorm", metric)).max())
+        for metric in metrics
+    }
     widest = max(gaps, key=lambda metric: gaps[metric])
     return "coincide" if gaps[widest] == 0.0 else f"differ, by {gaps[widest]:.2g} of {widest} at most"
 
 
 def shown(mean: float, low: float | None, high: float | None) -> str:
     """Shares as points."""
-    return f"{100 * mean:+.1f}" if low is None or high is None else f"{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    return (
+        f"{100 * mean:+.1f}"
+        if low is None or high is None
+        else f"{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The study of look-ahead with tangent kernels in docs/look-ahead-and-noise.md: acquisitions, sequential against batch, comparators, regression.
+"""The study of look-ahead with tangent kernels in docs/look-ahead-and-noise.md: acquisitions, sequential against
+batch, comparators, regression.
 
-Usage: python -m benchmarks.study_ntk [--data FOLDER] [--out DIR] [--jobs J]. Prints the tables of `alcli simulate` on the digits
-(linear and MLP head), and on banking77 and the house prices of ames (skipped where they are not at hand). Stopped, it goes on when --out
-is the same.
+Usage: python -m benchmarks.study_ntk [--data FOLDER] [--out DIR] [--jobs J]. Prints the tables of `alcli simulate` on
+the digits (linear and MLP head), and on banking77 and the house prices of ames (skipped where they are not at hand).
+Stopped, it goes on when --out is the same.
 """
 
 from __future__ import annotations
@@ -14,25 +15,74 @@ from benchmarks.studies import BANKING77, DIGITS, JOBS, begin, compare, is_there
 HOUSES = Path("ames") / "features.parquet"
 OTHERS = ["entropy", "margin", "badge", "ntk", "ntk+update"]
 FOR_NUMBERS = ["coreset", "lcmd", "badge", "egl", "predictive-variance", "noise-stability", "ntk", "ntk+update"]
-ACQUISITIONS = {"sq=ntk": ["sq.acquisition=mlmoc-sq"], "emoc=ntk": ["emoc.acquisition=emoc"], "flip=ntk": ["flip.acquisition=flip"]}
-COMPARATORS = {"one-step=ntk": ["one-step.look-ahead=one-step"], "gauss=ntk": ["gauss.kernel=gp"], "wide=ntk": ["wide.kernel=infinite"]}
+ACQUISITIONS = {
+    "sq=ntk": ["sq.acquisition=mlmoc-sq"],
+    "emoc=ntk": ["emoc.acquisition=emoc"],
+    "flip=ntk": ["flip.acquisition=flip"],
+}
+COMPARATORS = {
+    "one-step=ntk": ["one-step.look-ahead=one-step"],
+    "gauss=ntk": ["gauss.kernel=gp"],
+    "wide=ntk": ["wide.kernel=infinite"],
+}
 DIVERSE = {"diverse=ntk": ["diverse.diversify=kmeanspp"], "imputed=ntk": ["imputed.batch=impute"]}
 SMALL = ["candidates=1000"]
 
 
 def main(data: Path, out: Path, jobs: int) -> None:
     compare(
-        DIGITS, out / "digits", OTHERS, ACQUISITIONS | COMPARATORS | DIVERSE, more=SMALL,
-        jobs=jobs, n=20, rounds=8, initial=40, seeds=10, head="ridge",
-    )  # fmt: skip
-    compare(DIGITS, out / "digits-mlp", ["margin", "badge", "ntk"], COMPARATORS, more=SMALL, jobs=jobs, n=20, rounds=4, initial=40, seeds=4, head="mlp")
+        DIGITS,
+        out / "digits",
+        OTHERS,
+        ACQUISITIONS | COMPARATORS | DIVERSE,
+        more=SMALL,
+        jobs=jobs,
+        n=20,
+        rounds=8,
+        initial=40,
+        seeds=10,
+        head="ridge",
+    )
+    compare(
+        DIGITS,
+        out / "digits-mlp",
+        ["margin", "badge", "ntk"],
+        COMPARATORS,
+        more=SMALL,
+        jobs=jobs,
+        n=20,
+        rounds=4,
+        initial=40,
+        seeds=4,
+        head="mlp",
+    )
     if is_there(data / HOUSES):
-        compare(data / HOUSES, out / "ames", FOR_NUMBERS, {}, more=[*SMALL, "update-every=5"], jobs=jobs, n=20, rounds=8, initial=40, seeds=20)
+        compare(
+            data / HOUSES,
+            out / "ames",
+            FOR_NUMBERS,
+            {},
+            more=[*SMALL, "update-every=5"],
+            jobs=jobs,
+            n=20,
+            rounds=8,
+            initial=40,
+            seeds=20,
+        )
     if is_there(data / BANKING77):
         compare(
-            data / BANKING77, out / "banking77", OTHERS[:-1], ACQUISITIONS | DIVERSE, more=SMALL,
-            jobs=jobs, n=20, rounds=5, initial=100, seeds=4, head="ridge",
-        )  # fmt: skip
+            data / BANKING77,
+            out / "banking77",
+            OTHERS[:-1],
+            ACQUISITIONS | DIVERSE,
+            more=SMALL,
+            jobs=jobs,
+            n=20,
+            rounds=5,
+            initial=100,
+            seeds=4,
+            head="ridge",
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""The study "Beside scikit-activeml" of docs/strategies.md: is a strategy of ours any worse than the one of the same name there?
+"""The study "Beside scikit-activeml" of docs/strategies.md: is a strategy of ours any worse than the one of the same
+name there?
 
 Both play active learning from the same labels, on the same splits and with the same head; only the selection differs
-(skactiveml_peers.py says how each is asked). Accuracy is the mean height of the learning curve, differences are taken seed by seed, p is that
-of a paired t-test, adjusted by Holm 1979 for the number of strategies of a data set.
-Usage: python -m benchmarks.study_skactiveml [--data FOLDER] [--out DIR] [--only NAME]. A quarter of an hour on one core, nearly all of it theirs;
-banking77 is skipped where it is not at hand. Stopped, it goes on when --out is the same.
+(skactiveml_peers.py says how each is asked). Accuracy is the mean height of the learning curve, differences are taken
+seed by seed, p is that of a paired t-test, adjusted by Holm 1979 for the number of strategies of a data set.
+Usage: python -m benchmarks.study_skactiveml [--data FOLDER] [--out DIR] [--only NAME]. A quarter of an hour on one
+core, nearly all of it theirs; banking77 is skipped where it is not at hand. Stopped, it goes on when --out is the
+same.
 """
 
 from __future__ import annotations
@@ -81,11 +83,15 @@ class Fits:
         self._known: dict[bytes, tuple[Model, float]] = {}
 
     def fit(self, labelled: Int64, start: Model | None) -> tuple[Model, float]:
-        """(the head, its accuracy on the test rows). Rows in their own order, which is not the one they were picked in."""
+        """(the head, its accuracy on the test rows). Rows in their own order, which is not the one they were picked
+        in.
+        """
         rows = np.sort(labelled)
         key = rows.tobytes()
         if key not in self._known:
-            data = Training(self._bench.source.take(rows), self._bench.y_N[rows], np.ones(len(rows)), self._bench.n_classes)
+            data = Training(
+                self._bench.source.take(rows), self._bench.y_N[rows], np.ones(len(rows)), self._bench.n_classes
+            )
             model = fit(data, self._spec, start=start, tune_update=False)
             self._known[key] = model, evaluate(model, self._X_test, self._y_test)["accuracy"]
         return self._known[key]
@@ -109,7 +115,9 @@ def play(bench: Bench, cell: Cell, who: Contender, options: Any, fits: Fits) -> 
 
 
 def play_side(bench: Bench, pair: Pair, side: str, seed: int, fits: Fits) -> Run:
-    """One seed of one side; both are given the same seed of selection, so that they look at the same draws of the posterior."""
+    """One seed of one side; both are given the same seed of selection, so that they look at the same draws of the
+    posterior.
+    """
     ours = contender(pair.name)
     who = ours if side == "ours" else Contender(pair.name, pair.peer, ())
     return play(bench, Cell(pair.name, seed), who, ours.parse(pair.options) if side == "ours" else {}, fits)
@@ -123,7 +131,14 @@ def bench_of(path: Path, setting: Setting) -> Bench:
     drawn = np.random.default_rng(0).permutation(len(rest))[: setting.rows or None]
     usable = pool.sorted_by_id(np.concatenate([truth.test, rest[drawn]]))
     source = ArraySource(pool.take(np.arange(pool.n)), pool.ids.keys(np.arange(pool.n)))
-    plan = Plan(tuple(pair.name for pair in PAIRS), setting.seeds, setting.batch, setting.rounds, setting.batch, Recipe(prior_precision=PRIOR).spec(regression=False))
+    plan = Plan(
+        tuple(pair.name for pair in PAIRS),
+        setting.seeds,
+        setting.batch,
+        setting.rounds,
+        setting.batch,
+        Recipe(prior_precision=PRIOR).spec(regression=False),
+    )
     return Bench(source, truth.y_N, usable, truth.test, truth.n_classes, plan)
 
 
@@ -151,19 +166,50 @@ def shared(ours: Run, theirs: Run) -> float:
 
 def report(setting: Setting, runs: dict[str, dict[str, list[Run]]]) -> None:
     """One line a pair, as Markdown."""
-    areas = {name: [100 * np.array([run.area for run in sides[side]]) for side in SIDES] for name, sides in runs.items()}
+    areas = {
+        name: [100 * np.array([run.area for run in sides[side]]) for side in SIDES] for name, sides in runs.items()
+    }
     p_T = [p_value(ours_S - theirs_S) for ours_S, theirs_S in areas.values()]
     rows, theirs = [], {pair.name: pair.theirs for pair in PAIRS}
     for (name, (ours_S, theirs_S)), p, adjusted in zip(areas.items(), p_T, holm(p_T)):
         mean, low, high = paired_interval(ours_S - theirs_S)
         same = np.mean([shared(*two) for two in zip(*(runs[name][side] for side in SIDES))])
         seconds = [np.mean([run.seconds for run in runs[name][side]]) for side in SIDES]
-        rows.append((
-            name, theirs[name], str(len(ours_S)), f"{ours_S.mean():.1f}", f"{theirs_S.mean():.1f}", f"{mean:+.2f}", f"{low:+.2f} to {high:+.2f}", f"{p:.3f}", f"{adjusted:.2f}",
-            f"{100 * same:.0f}", *(f"{s:.3f}" for s in seconds), verdict(mean, adjusted),
-        ))  # fmt: skip
-    print(f"\n{setting.name}: {setting.batch} labels and {setting.batch} a round, {setting.rounds} rounds, {setting.seeds} seeds\n")
-    header = ("strategy", "of scikit-activeml", "seeds", "ours %", "theirs %", "difference", "95% interval", "p", "Holm p", "same picks %", "s a query", "theirs s", "verdict")
+        rows.append(
+            (
+                name,
+                theirs[name],
+                str(len(ours_S)),
+                f"{ours_S.mean():.1f}",
+                f"{theirs_S.mean():.1f}",
+                f"{mean:+.2f}",
+                f"{low:+.2f} to {high:+.2f}",
+                f"{p:.3f}",
+                f"{adjusted:.2f}",
+                f"{100 * same:.0f}",
+                *(f"{s:.3f}" for s in seconds),
+                verdict(mean, adjusted),
+            )
+        )
+    print(
+        f"\n{setting.name}: {setting.batch} labels and {setting.batch} a round, "
+        f"{setting.rounds} rounds, {setting.seeds} seeds\n"
+    )
+    header = (
+        "strategy",
+        "of scikit-activeml",
+        "seeds",
+        "ours %",
+        "theirs %",
+        "difference",
+        "95% interval",
+        "p",
+        "Holm p",
+        "same picks %",
+        "s a query",
+        "theirs s",
+        "verdict",
+    )
     for row in (header, ("---", "---", *["---:"] * 10, "---"), *rows):
         print("| " + " | ".join(row) + " |", flush=True)
 
@@ -179,7 +225,9 @@ def study(setting: Setting, path: Path, out: Path) -> None:
         fits = Fits(bench, seed)
         for pair in pairs:
             for side in SIDES:
-                runs[pair.name][side].append(_kept(out / setting.name / pair.name / f"{side}-{seed}.json", bench, pair, side, seed, fits))
+                runs[pair.name][side].append(
+                    _kept(out / setting.name / pair.name / f"{side}-{seed}.json", bench, pair, side, seed, fits)
+                )
             ours, theirs = (100 * runs[pair.name][side][-1].area for side in SIDES)
             print(f"{setting.name}, seed {seed}, {pair.name}: {ours:.2f}, {pair.theirs}: {theirs:.2f}", flush=True)
     report(setting, runs)

@@ -1,7 +1,8 @@
 """The study of updates and the ablation of docs/updates.md: banking77 as it is and scaled by 30, and the digits.
 
-Usage: python -m benchmarks.study_updates [--data FOLDER] [--out DIR]. Prints the tables of `alcli simulate`; about half an hour on two
-cores; what needs banking77 is skipped where it is not at hand. Stopped, it goes on where it was when --out is the same.
+Usage: python -m benchmarks.study_updates [--data FOLDER] [--out DIR]. Prints the tables of `alcli simulate`; about
+half an hour on two cores; what needs banking77 is skipped where it is not at hand. Stopped, it goes on where it was
+when --out is the same.
 """
 
 from __future__ import annotations
@@ -12,14 +13,32 @@ import numpy as np
 
 from benchmarks.studies import BANKING77, DIGITS, begin, is_there
 
-PAIRS = ["margin", "margin+update", "badge", "badge+update", "typiclust", "typiclust+update", "optimal-look-ahead", "optimal-look-ahead+update"]
+PAIRS = [
+    "margin",
+    "margin+update",
+    "badge",
+    "badge+update",
+    "typiclust",
+    "typiclust+update",
+    "optimal-look-ahead",
+    "optimal-look-ahead+update",
+]
 STEPS = ["batches=300", "typiclust+update.update-every=10", "optimal-look-ahead+update.update-every=10"]
 
 
 def main(data: Path, out: Path) -> None:
     from alcli.cli.simulate import simulate
 
-    simulate(str(DIGITS), out / "ablation-digits", PAIRS, n=20, rounds=5, initial=20, seeds=10, param=["optimal-look-ahead+update.update-every=5"])
+    simulate(
+        str(DIGITS),
+        out / "ablation-digits",
+        PAIRS,
+        n=20,
+        rounds=5,
+        initial=20,
+        seeds=10,
+        param=["optimal-look-ahead+update.update-every=5"],
+    )
     simulate(str(DIGITS), out / "updates-digits", study="updates", param=["radam-rate=0.01"])
     if not is_there(banking77 := data / BANKING77):
         return

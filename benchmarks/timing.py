@@ -26,11 +26,15 @@ def seconds_of(work: Callable[[], Any]) -> float:
 
 
 def process(arguments: Sequence[str], runs: int = 3) -> tuple[float, float]:
-    """(median wall seconds, largest peak MiB) of a command over `runs` runs after one warm-up; its output is thrown away."""
+    """(median wall seconds, largest peak MiB) of a command over `runs` runs after one warm-up; its output is thrown
+    away.
+    """
     seconds, peaks = [], []
     for _ in range(runs + 1):
         start = time.perf_counter()
-        child = subprocess.Popen(list(arguments), stdout=subprocess.DEVNULL, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+        child = subprocess.Popen(
+            list(arguments), stdout=subprocess.DEVNULL, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+        )
         peak = 0.0
         while child.poll() is None:
             peak = max(peak, _high_water(child.pid))

@@ -82,14 +82,16 @@ def test_the_menu_names_every_command_and_every_page() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_page_of_a_command_shows_its_options_as_they_are(site: Path, name: str) -> None:
     page, command = Page((site / "commands" / f"{name}.html").read_text()), commands()[name]
-    entries = command.arguments + command.options
-    assert [t.strip() for t in page.terms] == [f"{e.names} {e.metavar}".strip() for e in entries]
+    entries = [entry for panel in command.panels for entry in panel.entries]
+    assert [t.strip() for t in page.terms] == [e.typed for e in entries]
     assert [" ".join(t.split()) for t in page.meanings] == [" ".join(e.help.split()) for e in entries]
     printed = " ".join(page.text.split())
     assert command.usage in printed
-    for paragraph in command.paragraphs:
-        assert paragraph.prose in printed
-        assert all(" ".join(line.split()) in printed for line in paragraph.lines)
+    for part in command.parts:
+        assert part.title in printed
+        for paragraph in getattr(part, "paragraphs", ()):
+            assert paragraph.prose in printed
+            assert all(" ".join(line.split()) in printed for line in paragraph.lines)
 
 
 def test_the_changelog_is_a_page(site: Path) -> None:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "alcli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     "errors", "arrays", "remarks", "extensions", "requirements", "stored", "numerics", "selection", "posteriors", "embedders", "heads", "strategies", "live", "composition", "plugins",
-    "simulation", "report", "data", "workflows", "cli", "__main__",
+    "described", "simulation", "report", "data", "workflows", "cli", "__main__",
 )  # fmt: skip
 RANK = {room: rank for rank, room in enumerate(ROOMS)}
 FILE_LIBRARIES = {"pyarrow", "safetensors", "filelock", "fsspec", "csv"}

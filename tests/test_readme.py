@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from alcli import plugins
+from alcli.cli.helptext import HelpSection
+from alcli.cli.manual import commands
 
 ROOT = Path(__file__).parents[1]
 # Times differ from run to run: with a unit, or in the last two columns of a simulation's table.
@@ -77,18 +79,19 @@ def test_every_strategy_is_named() -> None:
     assert [name for name in plugins.names("strategies") if f"`{name}`" not in text] == []
 
 
-def examples() -> list[str]:
-    """The example lines in the help of every command."""
-    found = []
-    for module in ("embed", "fit_head", "query", "update", "simulate"):
-        text = (ROOT / "alcli" / "cli" / f"{module}.py").read_text()
-        lines = re.findall(r"^\s+(alcli .*(?:\\\n.*)*)$", text, flags=re.MULTILINE)
-        assert lines, f"the help of {module} shows an example"
-        found.append("\n".join(lines))
+def examples() -> dict[str, str]:
+    """The commands that the help of every command shows, as a script."""
+    found = {}
+    for name, page in commands().items():
+        sections = [part for part in page.parts if isinstance(part, HelpSection)]
+        lines = [line for section in sections for paragraph in section.paragraphs for line in paragraph.lines]
+        shown = re.findall(r"^alcli (?:.*\\\n)*.*$", "\n".join(lines), flags=re.MULTILINE)
+        assert shown, f"the help of {name or 'alcli'} shows an example"
+        found[name or "alcli"] = "\n".join(shown)
     return found
 
 
-@pytest.mark.parametrize("script", examples(), ids=lambda s: s.split()[1])
+@pytest.mark.parametrize("script", examples().values(), ids=examples().keys())
 def test_examples_in_help_run(script: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -20,7 +20,7 @@ def modules_after(code: str, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["embed", "--help"], ["fit-head", "--help"], ["query", "--help"],
-                                       ["query", "--list"], ["update", "--help"], ["simulate", "--help"], ["quarry"]], ids=" ".join)  # fmt: skip
+                                       ["query", "--list"], ["query", "--list", "EMBEDDING/SELECTOR"], ["update", "--help"], ["simulate", "--help"], ["quarry"]], ids=" ".join)  # fmt: skip
 def test_nothing_heavy_is_loaded(arguments: list[str]) -> None:
     code = 2 if arguments == ["quarry"] else 0
     assert modules_after(f"from alcli.cli.shell import run\nassert run({arguments!r}) == {code}") == "[]"

@@ -1,4 +1,4 @@
-"""What a command says and where: data on stdout, talk on stderr, progress only on a terminal. The only user of rich."""
+"""The output of a command: data on stdout, messages on stderr, progress only on a terminal. The only user of rich."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from alcli.remarks import NoProgress, Progress
 
 
 class Console:
-    """The streams of one command. data: file descriptor of the real stdout. quiet: no notes. verbose: details. as_json: a one-object
-    summary on stdout instead of data."""
+    """The streams of one command.
+
+    data: the file descriptor of the real stdout. quiet: write no remarks. verbose: write details.
+    as_json: write a summary as one JSON object on stdout, in place of data.
+    """
 
     def __init__(self, data: int, *, quiet: bool, verbose: bool, as_json: bool) -> None:
         self._data = data
@@ -25,8 +28,10 @@ class Console:
         self._remarks: list[str] = []
 
     def emit(self, data: bytes) -> None:
-        """Write data to stdout, whole. Nothing (b"") asks whether that is possible. Raises OutputError when stdout is closed or full,
-        BrokenPipeError when its reader has left."""
+        """Write all of the data to stdout. b"" writes nothing, and finds out whether stdout can be written.
+
+        Raises OutputError where stdout is closed or full, BrokenPipeError where its reader has left.
+        """
         left = memoryview(data)
         try:
             while written := os.write(self._data, left):
@@ -34,7 +39,9 @@ class Console:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise OutputError(f"cannot write to standard output: {os.strerror(error.errno or 0)}", hint="name a file with -o") from error
+            raise OutputError(
+                f"cannot write to standard output: {os.strerror(error.errno or 0)}", hint="name a file with -o"
+            ) from error
 
     def note(self, text: str) -> None:
         """Write a remark to stderr at once, unless quiet."""
@@ -43,12 +50,15 @@ class Console:
             tell(f"alcli: {printable(text)}")
 
     def remark(self, text: str) -> None:
-        """Keep a remark until the command has something to report or has succeeded: a command that refuses says one line alone."""
+        """Keep a remark until the command reports something or has succeeded.
+
+        A command that refuses thus writes one line alone. A remark that is kept already is kept once.
+        """
         if text not in self._remarks:
             self._remarks.append(text)
 
     def tell_remarks(self) -> None:
-        """Write the remarks kept so far to stderr, each once."""
+        """Write the kept remarks to stderr."""
         remarks, self._remarks = self._remarks, []
         for text in remarks:
             self.note(text)
@@ -60,17 +70,17 @@ class Console:
             tell(text)
 
     def detail(self, text: str) -> None:
-        """A remark for those who asked with -v."""
+        """Write a remark to stderr if the user asked for details with -v."""
         if self.verbose:
             tell(f"alcli: {printable(text)}")
 
     def summary(self, report: dict[str, Any]) -> None:
-        """With --json, the report as one JSON object on stdout."""
+        """Write the report as one JSON object to stdout, with --json; else write nothing."""
         if self.as_json:
             self.emit((json.dumps(report, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
     def report(self, report: dict[str, Any]) -> None:
-        """A report for the reader: the JSON object, or aligned lines on stderr."""
+        """Write the report: one JSON object on stdout with --json, else aligned lines on stderr."""
         if self.as_json:
             return self.summary(report)
         width = max((len(k) for k in report), default=0)
@@ -78,7 +88,7 @@ class Console:
             self.say(f"{key.replace('_', ' '):{width}}  {_shown(value)}")
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table on stderr; on a terminal with rules and colour, else plain aligned columns."""
+        """Write a table to stderr: with rules and colour on a terminal, else in plain aligned columns."""
         self.tell_remarks()
         if self.quiet:
             return
@@ -96,7 +106,7 @@ class Console:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A progress bar with rate and time left on a terminal; nothing elsewhere."""
+        """Show a progress bar with rate and time left on a terminal, and nothing elsewhere."""
         if self.quiet or not is_fancy():
             yield NoProgress()
             return
@@ -104,7 +114,13 @@ class Console:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
         with Bar(*columns, console=Rich(stderr=True), transient=True) as bar:
             yield _Bar(bar)
 
@@ -126,22 +142,26 @@ class _Bar:
 
 
 def is_fancy() -> bool:
-    """Whether stderr is a terminal that can show bars and colours, and its user wants them."""
+    """True where stderr is a terminal that shows bars and colours, and its user wants them."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
 def tell(text: str) -> None:
-    """A line on stderr. That nobody can read it is no reason to stop."""
+    """Write a line to stderr. A stderr that is closed or full does not stop the command."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # else Python would fail on what is left in its buffer when it ends
+        # The line is still in Python's buffer, and flushing it at exit would fail too: it goes to the null device.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @contextmanager
 def console(*, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> Iterator[Console]:
-    """The console of one command. While it is open, everything else that is printed to stdout (by C code, by a model, by a child
-    process) goes to stderr, so that it cannot get into the data."""
+    """Open the console of one command.
+
+    While it is open, file descriptor 1 stands for stderr. Text that C code, a model or a child process prints to stdout
+    thus cannot get into the data. Kept remarks are written when the command succeeds.
+    """
     sys.stdout.flush()
     data = os.dup(1)
     os.dup2(2, 1)

@@ -5,27 +5,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alcli.cli.console import Console
-from alcli.cli.options import check_choice, size_in_bytes
+from alcli.cli.options.pools import LabelledPoolOptions, PoolOptions
 
 if TYPE_CHECKING:
     from alcli.workflows.items import Items
 
+# The most files that a remark names.
 _NAMED = 3
 
 
-def opened(
-    talk: Console, pool: str, *, features: str | None, id: str, label: str | None = None, group: str | None, bad_rows: str = "error",
-    max_memory: str | None = None, hive: bool = False, isolate: bool = False,
-) -> Items:  # fmt: skip
-    """The items of the pool at `pool`; the other parameters are the options of the same name. With -v, a word about what its files do not protect."""
-    check_choice(bad_rows, ("error", "skip"), "--bad-rows")
-    limit = size_in_bytes(max_memory)
+def opened(console: Console, pool: str, options: PoolOptions) -> Items:
+    """Open the pool at a path or URI, and return its items. With -v, say which files do not protect their pages."""
     from alcli.data.pool import open_pool
     from alcli.data.schema import Columns
     from alcli.workflows.items import Items
 
-    found = open_pool(pool, Columns(features, id, label, group=group), bad_rows=bad_rows, max_memory=limit, hive=hive, isolate=isolate, note=talk.remark)
-    if talk.verbose and (bare := found.without_checksums()):
+    label, bad_rows = None, "error"
+    if isinstance(options, LabelledPoolOptions):
+        label, bad_rows = options.label_col, options.bad_rows
+    found = open_pool(
+        pool,
+        Columns(options.features_col, options.id_col, label, group=options.group_col),
+        bad_rows=bad_rows,
+        max_memory=options.max_memory,
+        hive=options.hive,
+        isolate=options.isolate,
+        note=console.remark,
+    )
+    if console.verbose and (bare := found.without_checksums()):
         more = f" and {len(bare) - _NAMED} more files" if len(bare) > _NAMED else ""
-        talk.detail(f"no page checksums in {', '.join(bare[:_NAMED])}{more}: damage inside pages cannot be seen")
+        names = ", ".join(bare[:_NAMED])
+        console.detail(f"no page checksums in {names}{more}: damage inside pages cannot be seen")
     return Items(found)

@@ -1,4 +1,4 @@
-"""Between the shell and the commands: streams, signals, and every failure as one line and an exit code."""
+"""Run a command for the shell: repair the streams, listen to signals, turn a failure into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_MORE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class Stopped(BaseException):
-    """A signal asked us to end; raised so that temporary files are removed on the way out."""
+    """A signal asks the program to end. It is raised as an exception, so that temporary files are removed."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -30,17 +30,19 @@ class Stopped(BaseException):
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. No exception leaves this function."""
     _repair_streams()
-    # One thread per BLAS call: alcli spreads work over blocks itself, and results must not depend on the number of cores.
+    # One thread a BLAS call: alcli spreads work over blocks itself, and results must not depend on the number of cores.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    # BLAS kernels read past the end of short rows and raise flags about what they find there. Features are checked when they are read.
+    # Some BLAS kernels read past the end of a row and set floating-point flags for the garbage; NumPy warns about it.
+    # Real NaNs are caught on reading, so the warning is noise.
     warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)
     try:
         with _listening():
             code = _invoke(arguments)
             sys.stdout.flush()
             return code
-    except BaseException as error:  # every end of the program is translated here, and nowhere else
+    # The only place where an exception becomes an exit code.
+    except BaseException as error:
         return _translate(error)
 
 
@@ -55,12 +57,16 @@ def _invoke(arguments: Sequence[str]) -> int:
 
 
 def _repair_streams() -> None:
-    """A stream that the caller closed becomes the null device, so that no data file can be opened in its place."""
+    """Point each standard stream that the caller closed at the null device.
+
+    Otherwise the next file that is opened would get the number of the stream, and messages would end up in the file.
+    """
     for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            null = os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)  # to write data there stays an error
+            # stdout is read-only on purpose: writing to a closed stdout must still fail.
+            null = os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
             if null != number:
                 os.dup2(null, number)
                 os.close(null)
@@ -68,12 +74,14 @@ def _repair_streams() -> None:
             setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace" if stream is sys.stderr else "surrogateescape")
+            stream.reconfigure(
+                encoding="utf-8", errors="backslashreplace" if stream is sys.stderr else "surrogateescape"
+            )
 
 
 @contextmanager
 def _listening() -> Iterator[None]:
-    """Turn termination signals into exceptions, but leave ignored ones ignored (nohup, background jobs)."""
+    """Turn termination signals into exceptions. A signal that is ignored, as under nohup, stays ignored."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -86,7 +94,8 @@ def _listening() -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+    # A second signal ends the process at once.
+    signal.signal(number, signal.SIG_DFL)
     raise Stopped(_SIGNALS[signal.Signals(number)])
 
 
@@ -97,8 +106,10 @@ def _translate(error: BaseException) -> int:
         return _say("stopped by a signal; nothing half-written is left", error.code, error, kind="note")
     if isinstance(error, KeyboardInterrupt):
         return 130
-    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):  # Typer exits with 1 over it
-        # The reader has what it wanted. What Python still holds for it goes to the null device, else exit would complain.
+    # Typer turns a broken pipe into an exit with code 1, whose context it then is.
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+        # The reader closed the pipe early, as `head` does. That is no error. stdout goes to the null device, so that
+        # flushing it at exit does not raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     if isinstance(error, MemoryError):
@@ -113,27 +124,32 @@ def _translate(error: BaseException) -> int:
     code = _translate_usage(error)
     if code is not None:
         return code
-    return _say(f"internal error: {type(error).__name__}: {printable(error)}", 70, error, hint="this is a bug of alcli, please report it; ALCLI_DEBUG=1 shows the traceback")
+    return _say(
+        f"internal error: {type(error).__name__}: {printable(error)}",
+        70,
+        error,
+        hint="this is a bug of alcli, please report it; ALCLI_DEBUG=1 shows the traceback",
+    )
 
 
 def _translate_usage(error: BaseException) -> int | None:
-    """Exit code of what the parser of the command line raises; None for any other exception."""
+    """Return the exit code of an exception of the command line's parser, None for any other exception."""
     import typer
 
-    usage_error = typer.BadParameter.__mro__[1]  # of click, or of the copy of it that newer Typers bring along
+    # click.UsageError, or the copy vendored by newer Typer.
+    parser_error = typer.BadParameter.__mro__[1]
     if isinstance(error, typer.Exit):
         return int(error.exit_code)
     if isinstance(error, typer.Abort):
         return 130
-    if not isinstance(error, usage_error):
+    if not isinstance(error, parser_error):
         return None
-    message = error.format_message()  # type: ignore[attr-defined]
     if type(error).__name__ == "NoArgsIsHelpError":
-        tell(message)
+        tell(error.format_message())  # type: ignore[attr-defined]
         return 2
-    context = error.ctx  # type: ignore[attr-defined]
-    where = f" (see 'alcli {context.info_name} --help')" if context and context.parent else ""
-    return _say(" ".join(message.split()) + where, 2, error)
+    from alcli.cli.usage import usage_error
+
+    return _say(str(usage_error(error)), 2, error)
 
 
 def _say(message: str, code: int, error: BaseException, *, hint: str = "", kind: str = "error") -> int:

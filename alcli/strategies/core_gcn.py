@@ -21,7 +21,7 @@ Options:
     units: number of hidden units of the network.
     steps: number of training steps.
     dropout: share of the hidden units that is dropped in each training step.
-    balance: weight of the unlabelled side of the loss, where the labelled side has weight 1.
+    unlabelled-weight: weight of the unlabelled side of the loss, where the labelled side has weight 1.
     candidates: number of random rows that take part, at least the batch size.
 """
 
@@ -58,7 +58,7 @@ def core_gcn(
     units: Count = 128,
     steps: Count = 200,
     dropout: Annotated[float, _rate] = 0.3,
-    balance: Annotated[float, partial(at_least, 0)] = 1.2,
+    unlabelled_weight: Annotated[float, partial(at_least, 0)] = 1.2,
     candidates: Count = 5_000,
 ) -> Selection:
     """Pick k rows by k-centre on the hidden units.
@@ -79,7 +79,7 @@ def core_gcn(
             units=units,
             steps=steps,
             dropout=dropout,
-            balance=balance,
+            balance=unlabelled_weight,
             rng=rng,
         )
     rows, centres = feature_rows(h_AH[~labelled_A], h_AH[labelled_A])

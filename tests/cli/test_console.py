@@ -43,7 +43,10 @@ def test_reports(capfd):
     with console() as talk:
         talk.report({"log_evidence": -1.23456789, "n": 3})
         talk.table(["name", "value"], [["a", "1"], ["long name", "22"]])
-    assert capfd.readouterr() == ("", "log evidence  -1.235\nn             3\nname       value\na          1\nlong name  22\n")
+    assert capfd.readouterr() == (
+        "",
+        "log evidence  -1.235\nn             3\nname       value\na          1\nlong name  22\n",
+    )
 
 
 def test_a_large_emission_is_whole(capfd):
@@ -68,7 +71,16 @@ def test_stdout_comes_back_after_an_error(capfd):
     assert capfd.readouterr() == ("again", "")
 
 
-@pytest.mark.parametrize(("terminal", "environment", "fancy"), [(True, {}, True), (True, {"NO_COLOR": "1"}, False), (True, {"NO_COLOR": ""}, True), (True, {"TERM": "dumb"}, False), (False, {}, False)])
+@pytest.mark.parametrize(
+    ("terminal", "environment", "fancy"),
+    [
+        (True, {}, True),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"TERM": "dumb"}, False),
+        (False, {}, False),
+    ],
+)
 def test_when_colours_are_shown(monkeypatch, terminal, environment, fancy):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")

@@ -1,4 +1,4 @@
-"""embed as a shell sees it: exit codes, one line of error, nothing on stdout but data, and a run that is killed and continued."""
+"""embed as a shell sees it: exit codes, one line of error, data alone on stdout, a run that is killed and continued."""
 
 from __future__ import annotations
 
@@ -36,15 +36,29 @@ def lengths(slow: float = 0.0):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "dying_models.py").write_text(MODEL)
-    (tmp_path / "a.csv").write_text("id,text,label\n" + "".join(f"i{k},{'x' * (k % 37)}.,{k % 3}\n" for k in range(5000)))
+    (tmp_path / "a.csv").write_text(
+        "id,text,label\n" + "".join(f"i{k},{'x' * (k % 37)}.,{k % 3}\n" for k in range(5000))
+    )
     return tmp_path
 
 
 def command(folder, *arguments, die_at="0", largest_file=None):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "DIE_AT": die_at}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "DIE_AT": die_at,
+    }
     line = [sys.executable, "-m", "alcli", "embed", *arguments]
-    limit = None if largest_file is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    return subprocess.Popen(line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
+    limit = (
+        None
+        if largest_file is None
+        else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    )
+    return subprocess.Popen(
+        line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit
+    )
 
 
 def run(folder, *arguments, **circumstances):
@@ -62,7 +76,11 @@ def encoded(folder):
 
 def files(folder):
     """Name -> bytes of everything but locks and Python's own."""
-    found = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.endswith((".lock", ".pyc", ".log", ".py", ".csv"))]
+    found = [
+        p
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and not p.name.endswith((".lock", ".pyc", ".log", ".py", ".csv"))
+    ]
     return {str(p.relative_to(folder)): p.read_bytes() for p in found}
 
 

@@ -1,4 +1,4 @@
-"""The manual page and the reference pages hold every command and every option, once, as the tree of commands declares them."""
+"""The manual page and the reference pages hold every command and every option once, as the commands declare them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import typer.main
 from alcli import errors
 from alcli.cli import manual
 from alcli.cli.app import app
+from alcli.cli.helptext import sections as sections_of_help
+from alcli.cli.options.declare import GENERAL, PANELS
 from tests.shell import SCRIPT
 
 TREE: Any = typer.main.get_command(app)
@@ -27,7 +29,9 @@ ROFF = {"\\(rs": "\\", "\\-": "-", "\\(aq": "'", "\\(dq": '"', "\\(ga": "`", "\\
 def unescaped(roff: str) -> str:
     """What a line of the manual page prints."""
     roff = re.sub(r"\\f[BIR]", "", roff)
-    return re.sub(r"\\\[u(\w+)\]|\\\(..|\\.", lambda found: chr(int(found[1], 16)) if found[1] else ROFF[found[0]], roff)
+    return re.sub(
+        r"\\\[u(\w+)\]|\\\(..|\\.", lambda found: chr(int(found[1], 16)) if found[1] else ROFF[found[0]], roff
+    )
 
 
 def parameters(name: str) -> list[Any]:
@@ -62,9 +66,14 @@ def entries_of_reference(name: str) -> list[tuple[str, str]]:
     return [(typed, html.unescape(re.sub(r"\\(.)", r"\1", text))) for typed, text in found]
 
 
+def panel_of(parameter: Any) -> int:
+    """The place of the parameter's panel on the page."""
+    return PANELS.index(getattr(parameter, "rich_help_panel", None) or GENERAL)
+
+
 def check(entries: list[tuple[str, str]], name: str) -> None:
-    """Each parameter has one entry, in order, that begins with its names and with its help, and there are no others."""
-    wanted = sorted(parameters(name), key=lambda p: p.param_type_name != "argument")
+    """Each parameter has one entry, panel by panel, with its names and its help in front; there are no others."""
+    wanted = sorted(parameters(name), key=panel_of)
     assert len(entries) == len(wanted)
     for (typed, text), parameter in zip(entries, wanted, strict=True):
         names = re.findall(r"(?<!\S)-[^\s,]+", typed) if parameter.param_type_name == "option" else []
@@ -90,15 +99,27 @@ def test_the_reference_page_has_every_option_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_both_have_the_whole_help_of_a_command(name: str) -> None:
-    words = TREE.get_command(ABOVE, name).help.replace("\b", "").split()
     in_manual = [w for line in sections()[f"alcli {name}"] if not line.startswith(".") for w in line.split()]
     text = manual.reference(name)
     fences = "".join(re.findall(r"^```$.*?^```$", text, flags=re.DOTALL | re.MULTILINE))
-    assert contains(in_manual, words)
+    printed = html.unescape(re.sub(r"\\(.)", r"\1", text)).split()
     assert text.startswith(f"# alcli {name}\n")
-    for line in TREE.get_command(ABOVE, name).help.splitlines():
-        if line.startswith("  "):
-            assert line.strip() in fences
+    for section in sections_of_help(TREE.get_command(ABOVE, name).help):
+        for paragraph in section.paragraphs:
+            assert contains(in_manual, paragraph.prose.split())
+            assert contains(printed, paragraph.prose.split())
+            assert contains(in_manual, " ".join(paragraph.lines).split())
+            assert all(line in fences for line in paragraph.lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_name_the_panels_and_the_sections(name: str) -> None:
+    page = manual.commands()[name]
+    titles = [part.title for part in page.parts if part.title]
+    assert {panel.title for panel in page.panels} <= set(PANELS)
+    assert re.findall(r"^## (.*)$", manual.reference(name), flags=re.MULTILINE) == titles
+    lines = sections()[f"alcli {name}"]
+    assert [line for line in lines if line in titles] == titles
 
 
 def contains(long: list[str], short: list[str]) -> bool:
@@ -143,7 +164,9 @@ def test_signs_that_mean_something_to_roff_or_markdown_are_printed(monkeypatch: 
     assert html.unescape(re.sub(r"\\(.)", r"\1", manual.reference("odd"))).count(text) == 2
 
 
-@pytest.mark.parametrize("check", [["mandoc", "-Tlint", "-Werror"], ["groff", "-man", "-ww", "-Tutf8", "-z"]], ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    "check", [["mandoc", "-Tlint", "-Werror"], ["groff", "-man", "-ww", "-Tutf8", "-z"]], ids=lambda c: c[0]
+)
 def test_formatters_find_nothing_wrong(check: list[str]) -> None:
     if not shutil.which(check[0]):
         pytest.skip(f"{check[0]} is not installed")
@@ -157,12 +180,17 @@ def test_the_module_prints_the_page() -> None:
 
 
 def test_no_command_imports_the_manual() -> None:
-    code = "import sys, alcli.cli.app, alcli.cli.shell; alcli.cli.shell.run(['query', '--help']); assert 'alcli.cli.manual' not in sys.modules"
+    code = (
+        "import sys, alcli.cli.app, alcli.cli.shell; alcli.cli.shell.run(['query', '--help']); "
+        "assert 'alcli.cli.manual' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
 
 
 def completion_script(shell: str) -> str:
-    done = subprocess.run([SCRIPT], capture_output=True, text=True, timeout=60, env=os.environ | {"_ALCLI_COMPLETE": f"source_{shell}"})
+    done = subprocess.run(
+        [SCRIPT], capture_output=True, text=True, timeout=60, env=os.environ | {"_ALCLI_COMPLETE": f"source_{shell}"}
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -178,6 +206,9 @@ def test_completion_scripts_ask_alcli(shell: str) -> None:
 def test_the_completion_script_of_bash_completes_a_command() -> None:
     if not shutil.which("bash"):
         pytest.skip("bash is not installed")
-    program = completion_script("bash") + 'COMP_WORDS=(alcli que); COMP_CWORD=1; _alcli_completion "$0"; echo "${COMPREPLY[@]}"'
+    program = (
+        completion_script("bash")
+        + 'COMP_WORDS=(alcli que); COMP_CWORD=1; _alcli_completion "$0"; echo "${COMPREPLY[@]}"'
+    )
     done = subprocess.run(["bash", "-c", program, SCRIPT], capture_output=True, text=True, timeout=60)
     assert done.stdout == "query\n"

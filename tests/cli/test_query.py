@@ -1,42 +1,26 @@
-"""`alcli query` on the command line: outputs, listing, what is checked first."""
+"""`alcli query` on the command line: outputs, and what is checked first."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-
-from alcli import plugins
-from alcli.composition import pairs as _pairs
-
-
-def test_list(alcli):
-    text = alcli("query", "--list").done().out.decode()
-    rows = json.loads(alcli("query", "--list", "--json").done().out)
-    pairs = rows.pop()
-    assert pairs["name"] == "EMBEDDING/SELECTOR"
-    assert {f"{e}/{s}" for e in pairs["embeddings"] for s in pairs["selectors"]} - set(pairs["refused"]) == set(_pairs.names())
-    assert all(f"  {name} " in text for name in pairs["embeddings"])
-    assert all(f"  /{name} " in text for name in pairs["selectors"])
-    assert [row["name"] for row in rows] == plugins.names("strategies")
-    for row in rows:
-        assert f"{row['name']} " in text
-        assert row["summary"]
-        assert row["source"]
-        assert row["needs"]
 
 
 def test_names_are_checked_before_data_is_read(alcli, folder):
     alcli("query", "missing.parquet", "-s", "margn", "-n", 1).refused(2, "'margin'")
     alcli("query", "missing.parquet", "-s", "margin", "-n", 1).refused(66, "missing.parquet")
-    alcli("query", "missing.parquet", "-s", "prob/topnorm", "-n", 1).refused(2, "embedding 'prob' does not go with selector 'topnorm'")
+    alcli("query", "missing.parquet", "-s", "prob/topnorm", "-n", 1).refused(
+        2, "embedding 'prob' does not go with selector 'topnorm'"
+    )
 
 
 def test_without_a_head_there_is_no_branch_to_ask_and_it_is_said_which_command_fits_one(tiny, alcli):
     for who in ("learning-loss", "margin:0.5,learning-loss:0.5"):
         for more in ((), ("--stream",), ("-p", "prefilter=0.5")):
-            alcli("query", "missing.parquet", "-l", "missing.csv", "-s", who, "-n", 1, *more).refused(2, "alcli fit-head POOL -l LABELS --head mlp --aux-loss")
+            alcli("query", "missing.parquet", "-l", "missing.csv", "-s", who, "-n", 1, *more).refused(
+                2, "alcli fit-head POOL -l LABELS --head mlp --aux-loss"
+            )
     answered = alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "lplgrad", "-n", 3).done()
     said = [line for line in answered.err.splitlines() if "aux: inactive; a linear head has no hidden layer" in line]
     assert len(said) == 1
@@ -48,13 +32,22 @@ def test_without_a_strategy_it_is_auto(tiny, alcli):
     assert "auto took uherding" in default.err
     assert default.out == alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "auto", "-n", 3).done().out
     Path("none.csv").write_text("id,label\n")
-    assert "auto took maxherding: there is no head" in alcli("query", "pool.parquet", "-l", "none.csv", "-n", 3).done().err
+    assert (
+        "auto took maxherding: there is no head" in alcli("query", "pool.parquet", "-l", "none.csv", "-n", 3).done().err
+    )
     alcli("query", "missing.parquet", "-s", "", "-n", 1).refused(2, "no strategy is named ''")
 
 
-@pytest.mark.parametrize("pair", ["feature/kcenter", "grad/kmeanspp", "prob/lcmd", "noise/maxdet", "delta/topnorm", "samples/fw"])
+@pytest.mark.parametrize(
+    "pair", ["feature/kcenter", "grad/kmeanspp", "prob/lcmd", "noise/maxdet", "delta/topnorm", "samples/fw"]
+)
 def test_a_pair_is_a_strategy_in_query(tiny, alcli, pair):
-    chosen = alcli("query", "pool.parquet", "-l", "labels.csv", "-s", pair, "-n", 4, "--format", "csv").done().out.decode().splitlines()
+    chosen = (
+        alcli("query", "pool.parquet", "-l", "labels.csv", "-s", pair, "-n", 4, "--format", "csv")
+        .done()
+        .out.decode()
+        .splitlines()
+    )
     assert len(chosen) == 5
     assert all(f",{pair}" in line for line in chosen[1:])
 

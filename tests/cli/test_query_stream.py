@@ -22,12 +22,15 @@ WAIT = 60
 
 
 class Tool:
-    """An annotation tool: it starts a stream, reads items, writes labels, and waits for nothing longer than WAIT seconds."""
+    """An annotation tool: it starts a stream, reads items, writes labels, and waits at most WAIT seconds."""
 
     def __init__(self, *arguments):
         self.child = subprocess.Popen(
             [SCRIPT, "query", "pool.parquet", "--stream", *map(str, arguments)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | _PLAIN,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | _PLAIN,
         )
         self._lines: Queue[bytes] = Queue()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -254,7 +257,10 @@ def test_a_reader_that_leaves_ends_the_stream_and_the_head_is_saved(tool, head):
     before = head.read_bytes()
     child = subprocess.Popen(
         [SCRIPT, "query", "pool.parquet", "--stream", *map(str, OPEN), "-o", "head.safetensors"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | _PLAIN,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | _PLAIN,
     )
     item = json.loads(child.stdout.readline())
     child.stdout.close()
@@ -269,7 +275,11 @@ def test_a_closed_output_is_an_error_and_nothing_is_asked(tool, head):
     with open(os.devnull) as unwritable:
         done = subprocess.run(
             [SCRIPT, "query", "pool.parquet", "--stream", *map(str, OPEN), "--selections", "asked.parquet"],
-            stdin=subprocess.DEVNULL, stdout=unwritable, stderr=subprocess.PIPE, env=os.environ | _PLAIN, timeout=WAIT,
+            stdin=subprocess.DEVNULL,
+            stdout=unwritable,
+            stderr=subprocess.PIPE,
+            env=os.environ | _PLAIN,
+            timeout=WAIT,
         )
     assert done.returncode == 74
     assert not os.path.exists("asked.parquet")
@@ -309,15 +319,21 @@ def test_the_same_labels_give_the_same_stream_and_the_same_head(tool, head):
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_read(alcli, folder, more, words):
-    alcli("query", "none.parquet", "-s", "margin", "-n", "3", "--stream", "-H", "none.safetensors", *more).refused(2, words)
+    alcli("query", "none.parquet", "-s", "margin", "-n", "3", "--stream", "-H", "none.safetensors", *more).refused(
+        2, words
+    )
 
 
 def test_new_classes_are_for_labels_that_are_heard(alcli, folder):
-    alcli("query", "none.parquet", "-s", "margin", "-n", "3", "--allow-new-classes").refused(2, "--stream hears", "add --stream")
+    alcli("query", "none.parquet", "-s", "margin", "-n", "3", "--allow-new-classes").refused(
+        2, "--stream reads", "add --stream"
+    )
 
 
 def test_a_head_to_save_is_asked_for_where_the_strategy_needs_none(alcli, folder):
-    alcli("query", "none.parquet", "-s", "random", "-n", "3", "--stream", "-o", "h.safetensors").refused(2, "name a head with -H")
+    alcli("query", "none.parquet", "-s", "random", "-n", "3", "--stream", "-o", "h.safetensors").refused(
+        2, "name a head with -H"
+    )
 
 
 def test_on_a_terminal_the_hint_says_what_to_type(tool):
@@ -325,7 +341,10 @@ def test_on_a_terminal_the_hint_says_what_to_type(tool):
     main, other = pty.openpty()
     child = subprocess.Popen(
         [SCRIPT, "query", "pool.parquet", "--stream", *map(str, OPEN)],
-        stdin=other, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | _PLAIN,
+        stdin=other,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | _PLAIN,
     )
     assert b'"rank": 0' in child.stdout.readline()
     os.write(main, b"\x04")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import alcli as package
 
 
@@ -17,9 +19,28 @@ def test_help(alcli):
     assert "Usage: alcli" in bare.err
 
 
-def test_usage_errors_say_where_help_is(alcli):
-    alcli("query", "--bogus").refused(2, "No such option", "alcli query --help")
-    alcli("--bogus").refused(2, "--bogus")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["query", "--bogus"], "query has no option '--bogus'; alcli query --help lists the options"),
+        (["query", "--candidate", "3"], "query has no option '--candidate'; did you mean '--candidates'?"),
+        (["query", "-Z"], "query has no option '-Z'; alcli query --help lists the options"),
+        (["--bogus"], "alcli has no option '--bogus'; alcli --help lists the options"),
+        (["quarry"], "no command is named 'quarry'; did you mean 'query'?"),
+        (["--version=1"], "--version takes no value"),
+        (["query", "pool", "-n"], "-n needs a value"),
+        (["query", "pool", "-n", "x"], "-n takes a whole number, got 'x'"),
+        (["query", "pool", "-n", "3", "--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["query", "pool", "another"], "query takes no argument 'another'; alcli query --help shows an example"),
+        (["fit-head", "pool"], "fit-head needs -o HEAD; alcli fit-head --help shows an example"),
+        (["simulate"], "simulate needs POOL; alcli simulate --help shows an example"),
+        (["update", "head"], "update needs -P POOL; alcli update --help shows an example"),
+        (["embed", "x", "-m", "hashing:8", "-o", "p", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_refused_in_one_sentence(alcli, arguments, words):
+    assert alcli(*arguments).refused(2).err == f"alcli: error: {words}\n"
 
 
 def test_control_characters_of_arguments_are_escaped(alcli):

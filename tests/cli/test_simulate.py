@@ -25,7 +25,9 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
 
 def start(*arguments: str, **options) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "alcli", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, **options)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, **options
+    )
 
 
 def alcli(*arguments: str, **options) -> tuple[int, str, str]:
@@ -36,14 +38,19 @@ def alcli(*arguments: str, **options) -> tuple[int, str, str]:
 
 def test_the_example_of_the_help_runs(tmp_path):
     _, text, _ = alcli("simulate", "--help")
-    example = re.search(r"^ +alcli (simulate .*)$", text, re.MULTILINE)
-    arguments = [str(ROOT / a) if a.startswith("sample_data") else a for a in shlex.split(example[1])]
+    example = re.search(r"^ +alcli (simulate (?:.*\\\n)*.*)$", text, re.MULTILINE)
+    arguments = [
+        str(ROOT / a) if a.startswith("sample_data") else a for a in shlex.split(example[1].replace("\\\n", ""))
+    ]
     code, out, err = alcli(*arguments, cwd=tmp_path)
     assert (code, out) == (0, ""), err
     table = err.splitlines()
     assert table[0].split()[:2] == ["strategy", "mean"]
     assert [line.split()[0] for line in table[1:5]] == ["random", "margin", "badge", "typiclust"]
-    assert all(re.match(rf"{name}: (better than|worse than|not distinguishable from) random", line) for name, line in zip(("margin", "badge", "typiclust"), table[5:8]))
+    assert all(
+        re.match(rf"{name}: (better than|worse than|not distinguishable from) random", line)
+        for name, line in zip(("margin", "badge", "typiclust"), table[5:8])
+    )
     assert (tmp_path / "simulation" / "curves.png").exists()
 
 
@@ -63,21 +70,45 @@ def test_json_is_one_object_on_stdout(tmp_path):
         (["-s", "margin", "-n", "0", "--rounds", "2"], "-n must be at least 1, got 0"),
         (["-s", "margin", "-n", "5", "--rounds", "2", "-p", "metrc=1"], "has a parameter 'metrc'"),
         (["-s", "margin", "-n", "5", "--rounds", "2", "--head", "sofmax"], "did you mean 'softmax'?"),
-        (["-s", "margin", "-n", "5", "--rounds", "2", "--test-fraction", "2"], "--test-fraction must be between 0 and 1"),
+        (
+            ["-s", "margin", "-n", "5", "--rounds", "2", "--test-fraction", "2"],
+            "--test-fraction must be between 0 and 1",
+        ),
         (["-n", "5", "--rounds", "2"], "simulate needs -s"),
         (["-s", "margin", "-n", "5"], "simulate needs --rounds"),
-        (["-s", "random+update", "-n", "5", "--rounds", "2"], "'random' looks at neither the head nor the labelled rows, so '+update' would change nothing"),
-        (["-s", "margin+update", "-n", "5", "--rounds", "2", "--posterior", "none"], "'margin+update' absorbs labels in closed form"),
+        (
+            ["-s", "random+update", "-n", "5", "--rounds", "2"],
+            "'random' looks at neither the head nor the labelled rows, so '+update' would change nothing",
+        ),
+        (
+            ["-s", "margin+update", "-n", "5", "--rounds", "2", "--posterior", "none"],
+            "'margin+update' absorbs labels in closed form",
+        ),
         (["-s", "margin", "-n", "5", "--rounds", "2", "-p", "update-every=3"], "has a parameter 'update-every'"),
-        (["-s", "margin+update", "-n", "5", "--rounds", "2", "-p", "update-every=0"], "parameter 'update-every' must be at least 1, got 0"),
-        (["-s", "optimal-look-ahead", "-n", "5", "--rounds", "2", "-p", "batches=0"], "parameter 'batches' must be at least 1, got 0"),
-        (["-s", "typiclust", "-n", "5", "--rounds", "2", "-p", "neighbours=-1"], "parameter 'neighbours' must be at least 1, got -1"),
-        (["-s", "margin:0.5,random:0.5", "-n", "5", "--rounds", "2"], "'margin:0.5' is of a mix; give the mix by --mix"),
+        (
+            ["-s", "margin+update", "-n", "5", "--rounds", "2", "-p", "update-every=0"],
+            "parameter 'update-every' must be at least 1, got 0",
+        ),
+        (
+            ["-s", "optimal-look-ahead", "-n", "5", "--rounds", "2", "-p", "batches=0"],
+            "parameter 'batches' must be at least 1, got 0",
+        ),
+        (
+            ["-s", "typiclust", "-n", "5", "--rounds", "2", "-p", "neighbours=-1"],
+            "parameter 'neighbours' must be at least 1, got -1",
+        ),
+        (
+            ["-s", "margin:0.5,random:0.5", "-n", "5", "--rounds", "2"],
+            "'margin:0.5' is of a mix; give the mix by --mix",
+        ),
         (["--mix", "m=margin", "-n", "5", "--rounds", "2"], "--mix takes NAME:SHARE,..., got 'm=margin'"),
         (["--study", "update"], "did you mean 'updates'?"),
         (["--study", "updates", "-s", "margin"], "-s does not go with --study updates"),
         (["--study", "updates", "--full-data"], "--full-data does not go with --study updates"),
-        (["-s", "optimal-look-ahead", "-n", "5", "--rounds", "2", "--initial", "9", "-p", "cost-col=x"], "'optimal-look-ahead' judges batches of so many rows"),
+        (
+            ["-s", "optimal-look-ahead", "-n", "5", "--rounds", "2", "--initial", "9", "-p", "cost-col=x"],
+            "'optimal-look-ahead' judges batches of so many rows",
+        ),
         (["--study", "updates", "-p", "nw=3"], "has no parameter 'nw'; did you mean 'new'?"),
     ],
 )
@@ -96,10 +127,26 @@ def test_strategies_come_repeated_or_with_commas(tmp_path):
 
 
 def test_updates_within_a_round_and_the_oracle(tmp_path):
-    code, out, err = alcli(*SMALL, "-s", "margin+update,optimal-look-ahead", "-p", "margin+update.update-every=2", "-p", "batches=50", "-o", str(tmp_path / "out"), "--json")
+    code, out, err = alcli(
+        *SMALL,
+        "-s",
+        "margin+update,optimal-look-ahead",
+        "-p",
+        "margin+update.update-every=2",
+        "-p",
+        "batches=50",
+        "-o",
+        str(tmp_path / "out"),
+        "--json",
+    )
     assert (code, err) == (0, "")
     found = json.loads(out)
-    assert [line["strategy"] for line in found["summary"]] == ["random", "margin", "margin+update", "optimal-look-ahead"]
+    assert [line["strategy"] for line in found["summary"]] == [
+        "random",
+        "margin",
+        "margin+update",
+        "optimal-look-ahead",
+    ]
     assert ["an oracle: it is told true labels" in text for text in found["verdicts"]] == [False, False, True, False]
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["parameters"] == {"margin+update": {"update-every": "2"}, "optimal-look-ahead": {"batches": "50"}}
@@ -123,9 +170,13 @@ def test_another_configuration_exits_73_with_what_differs(tmp_path):
     assert "initial 5, now 6" in err
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)], ids=["TERM", "INT", "KILL"])
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)],
+    ids=["TERM", "INT", "KILL"],
+)
 def test_a_stopped_simulation_leaves_no_process_and_goes_on(tmp_path, number, expected):
-    """Stopped by a signal after its first run is kept: no child survives, and the same command ends with what an undisturbed one finds."""
+    """Stopped after its first run is kept, no child survives, and the same command ends as an undisturbed one."""
     long = ["simulate", str(POOL), "-s", "margin,badge", "-n", "5", "--rounds", "8", "--seeds", "3", "--jobs", "2"]
     out = tmp_path / "out"
     with start(*long, "-o", str(out), start_new_session=True) as process:
@@ -168,14 +219,28 @@ def members_of(session: int) -> list[int]:
 
 def test_aux_loss_trains_the_branch_of_every_round(tmp_path):
     few = ("--head", "mlp", "-p", "widths=8", "-p", "epochs=3", "--aux-loss")
-    code, out, err = alcli(*SMALL, "-s", "learning-loss,lplgrad,ent-gradnorm", *few, "-o", str(tmp_path / "out"), "--json")
+    code, out, err = alcli(
+        *SMALL, "-s", "learning-loss,lplgrad,ent-gradnorm", *few, "-o", str(tmp_path / "out"), "--json"
+    )
     assert (code, "aux: inactive" in err) == (0, False)
     assert len(json.loads(out)["summary"]) == 5
     code, _, err = alcli(*SMALL, "-s", "learning-loss", *few[:-1], "-o", str(tmp_path / "without"))
     assert (code, "learning-loss" in err, "use --head mlp --aux-loss" in err) == (2, True, True)
     assert not (tmp_path / "without").exists()
     for more in ((), few[:-1], ("--aux-loss",)):
-        code, _, err = alcli("simulate", "missing.parquet", "-s", "learning-loss", "-n", "3", "--rounds", "1", *more, "-o", str(tmp_path / "without"))
+        code, _, err = alcli(
+            "simulate",
+            "missing.parquet",
+            "-s",
+            "learning-loss",
+            "-n",
+            "3",
+            "--rounds",
+            "1",
+            *more,
+            "-o",
+            str(tmp_path / "without"),
+        )
         assert (code, "loss-prediction branch" in err) == (2, True)
     code, _, err = alcli(*SMALL, "--aux-loss", "-o", str(tmp_path / "other"))
     assert code == 0
@@ -190,17 +255,21 @@ def test_labels_to_shares_of_what_every_label_gives(tmp_path):
     assert lines[i].endswith(" %; labels to shares of it, and what that saves against random:")
     assert re.fullmatch(r"strategy +labels to 80% \(\d\d\.\d\) +saved +labels to 90% \(\d\d\.\d\) +saved", lines[i + 1])
     assert [line.split()[0] for line in lines[i + 2 : i + 5]] == ["random", "margin", "badge"]
-    found = json.loads(alcli(*SMALL, "--rounds", "4", "-s", "badge", "--full-data", "-o", str(tmp_path / "out"), "--json")[1])
+    found = json.loads(
+        alcli(*SMALL, "--rounds", "4", "-s", "badge", "--full-data", "-o", str(tmp_path / "out"), "--json")[1]
+    )
     assert (found["full_data"]["labels"], found["full_data"]["fits"]) == (1297, 1)
     assert [row["full_data"] for row in found["summary"]] == [found["full_data"]["accuracy"]] * 3
 
 
 def test_where_random_is_never_there_a_lower_bound_is_told():
-    from alcli.cli.simulate import _reached
+    from alcli.cli.findings import _reached
     from alcli.report.summary import Line, Reach
 
     reaches = (Reach(0.8, 0.7, 60.0, saved=-12.4), Reach(0.9, 0.8, 90.5, at_least=109.5))
-    line = Line("badge", "accuracy", 3, 0.6, 0.8, (None, None, None), None, None, None, {}, 1.0, None, None, 0.9, reaches)
+    line = Line(
+        "badge", "accuracy", 3, 0.6, 0.8, (None, None, None), None, None, None, {}, 1.0, None, None, 0.9, reaches
+    )
     assert _reached(line) == ["badge", "60", "-12", "90", "> 109"]
     assert _reached(replace(line, axis="cost")) == ["badge", "60", "-12.4", "90.5", "> 109.5"]
     assert _reached(replace(line, reaches=(Reach(0.8, 0.7, None),))) == ["badge", "not reached", ""]
@@ -208,8 +277,23 @@ def test_where_random_is_never_there_a_lower_bound_is_told():
 
 def test_a_budget_in_the_units_of_a_column(tmp_path):
     table = pq.read_table(POOL)
-    pq.write_table(table.append_column("minutes", pa.array([1.0 + i % 4 for i in range(len(table))])), tmp_path / "priced.parquet")
-    arguments = ["simulate", str(tmp_path / "priced.parquet"), "-s", "margin", "-n", "12", "--rounds", "2", "--seeds", "2", "-p", "cost-col=minutes"]
+    pq.write_table(
+        table.append_column("minutes", pa.array([1.0 + i % 4 for i in range(len(table))])), tmp_path / "priced.parquet"
+    )
+    arguments = [
+        "simulate",
+        str(tmp_path / "priced.parquet"),
+        "-s",
+        "margin",
+        "-n",
+        "12",
+        "--rounds",
+        "2",
+        "--seeds",
+        "2",
+        "-p",
+        "cost-col=minutes",
+    ]
     code, _, err = alcli(*arguments, "--initial", "20", "-o", str(tmp_path / "out"))
     assert code == 0, err
     assert "cost to random's final" in err

@@ -206,6 +206,13 @@ def test_the_docstring_explains_each_option_of_the_signature_and_no_other(strate
     assert explained == list(plugins.options_of(strategy.run))
 
 
+def test_no_option_has_the_name_of_a_common_option(strategy):
+    """A common option of the same name would be the one that the command line parses."""
+    common = set(plugins.options_of(*(function for function in strategy.declared if function is not strategy.run)))
+    ours = {"impute", "cost-col", "targets"}
+    assert not set(plugins.options_of(strategy.run)) & (common | ours)
+
+
 def test_a_test_file_of_the_same_name_exists(strategy):
     assert (Path(__file__).parents[1] / "strategies" / f"test_{strategy.run.__name__}.py").is_file()
 

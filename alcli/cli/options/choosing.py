@@ -1,0 +1,215 @@
+"""Options about choosing items, in one query or in simulated rounds, and about the comparison of strategies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from alcli import plugins
+from alcli.cli.options.declare import CHOOSING, COMMON, COMPARING, OUTPUT, UPDATING, option
+from alcli.cli.options.values import mix, number, path_or_stdout, whole_number
+from alcli.data.formats import FORMATS, METAVAR
+from alcli.extensions import installed
+
+# The oracles of a simulation. They are named here too, so that completion loads no numpy.
+ORACLES = ("optimal-look-ahead",)
+
+
+def complete_strategy(incomplete: str) -> list[str]:
+    """Return the strategies that begin so."""
+    return plugins.strategy_names(incomplete)
+
+
+def complete_format(incomplete: str) -> list[str]:
+    """Return the formats that begin so, alcli's own and those of installed packages."""
+    return [name for name in [*FORMATS, *installed("formats")] if name.startswith(incomplete)]
+
+
+def complete_contender(incomplete: str) -> list[str]:
+    """Return strategies and oracles that begin so, after the last comma; after a plus, the modifier."""
+    done, comma, name = incomplete.rpartition(",")
+    base, plus, _ = name.partition("+")
+    oracles = [oracle for oracle in ORACLES if oracle.startswith(name)]
+    names = [f"{base}+update"] if plus else [*complete_strategy(name), *oracles]
+    return [f"{done}{comma}{n}" for n in names]
+
+
+# -- a query ---------------------------------------------------------------------------------------
+
+Strategy = Annotated[
+    str | None,
+    option(
+        "-s, --strategy STRATEGY",
+        COMMON,
+        "How to choose: a name of --list, or FILE.py for a strategy of your own.",
+        default="auto",
+        complete=complete_strategy,
+    ),
+]
+Items = Annotated[
+    int | None,
+    option(
+        "-n N",
+        COMMON,
+        "How many items to choose. With -p cost-col=C, how much they may cost in all.",
+        parse=whole_number(),
+    ),
+]
+Chosen = Annotated[
+    Path | None,
+    option(
+        "-o, --out FILE",
+        COMMON,
+        "Where to write the choice. The extension decides the format.",
+        default="stdout",
+        parse=path_or_stdout,
+    ),
+]
+List = Annotated[
+    bool, option("--list [NAME]", COMMON, "List the strategies, or explain the strategy of a name, and exit.")
+]
+Mix = Annotated[
+    str | None,
+    option(
+        "--mix NAME:SHARE,...",
+        CHOOSING,
+        "In place of -s: several strategies, each of which chooses its share, as margin:0.8,random:0.2.",
+        parse=mix,
+    ),
+]
+Candidates = Annotated[
+    int | None,
+    option("--candidates M", CHOOSING, "Choose among M random candidates.", default="all", parse=whole_number()),
+]
+Exclude = Annotated[
+    list[str] | None,
+    option("--exclude FILE", CHOOSING, "Ids to leave out: one a line, or a file with a column id. Can be repeated."),
+]
+Selections = Annotated[
+    Path | None,
+    option(
+        "--selections LEDGER",
+        CHOOSING,
+        "A Parquet file of past selections. Their items are left out, and this selection is added.",
+    ),
+]
+Strict = Annotated[bool, option("--strict", CHOOSING, "Fail where fewer than N items are left.")]
+AllowEmpty = Annotated[bool, option("--allow-empty", CHOOSING, "Accept a pool without rows.")]
+Stream = Annotated[
+    bool,
+    option(
+        "--stream",
+        UPDATING,
+        "One item at a time, see Streams below. -o then names the file of the updated head.",
+    ),
+]
+Format = Annotated[
+    str | None,
+    option(
+        f"--format {METAVAR}",
+        OUTPUT,
+        "Format of the choice: a name, or FILE.py for a format of your own.",
+        default="by the extension, else ids",
+        complete=complete_format,
+    ),
+]
+
+# -- a simulation ----------------------------------------------------------------------------------
+
+SimulationFolder = Annotated[
+    Path,
+    option("-o, --out DIR", COMMON, "Folder for tables and pictures. A stopped simulation goes on there."),
+]
+Contenders = Annotated[
+    list[str] | None,
+    option(
+        "-s, --strategy STRATEGY",
+        COMMON,
+        "Strategies to compare with random, separated by commas; can be repeated. [ALIAS=]STRATEGY[+update], "
+        "see Strategies below.",
+        complete=complete_contender,
+    ),
+]
+Batch = Annotated[
+    int | None,
+    option(
+        "-n N", COMMON, "Items to label in a round. With -p cost-col=C, what a round may cost.", parse=whole_number()
+    ),
+]
+Rounds = Annotated[
+    int | None, option("--rounds R", COMMON, "How many rounds of choosing N items.", parse=whole_number())
+]
+Seeds = Annotated[
+    int | None,
+    option(
+        "--seeds S",
+        COMMON,
+        "Repetitions. Each has its own test items and first labels, the same for all strategies.",
+        default="3; 10 for a study",
+        parse=whole_number(),
+    ),
+]
+ContenderParam = Annotated[
+    list[str] | None,
+    option(
+        "-p, --param [METHOD.]KEY=VALUE",
+        COMMON,
+        "Set an option of a strategy or of the head (METHOD is head). Without METHOD, of all that know it. "
+        "Can be repeated.",
+    ),
+]
+StrategyPreset = Annotated[
+    str | None,
+    option("--preset", COMPARING, "core adds the strategies that every comparison should have.", choices=("core",)),
+]
+Mixes = Annotated[
+    list[str] | None,
+    option(
+        "--mix [ALIAS=]NAME:SHARE,...",
+        COMPARING,
+        "A mix to compare: several strategies, each of which chooses its share, as margin:0.8,random:0.2. "
+        "Can be repeated.",
+    ),
+]
+Initial = Annotated[
+    int | None,
+    option(
+        "--initial M",
+        COMPARING,
+        "Random items that are labelled at the start. With -p cost-col=C it must be given.",
+        default="N",
+        parse=whole_number(),
+    ),
+]
+Stratified = Annotated[bool, option("--stratified", COMPARING, "Take the classes in turn for the first labels.")]
+TestFraction = Annotated[
+    float | None,
+    option(
+        "--test-fraction F",
+        COMPARING,
+        "Share of the items that strategies are measured on.",
+        default="items whose split is test, else 0.2",
+        parse=number(),
+    ),
+]
+FullData = Annotated[
+    bool,
+    option(
+        "--full-data",
+        COMPARING,
+        "Also fit the head to every label, and say how many labels each strategy needs for 80% and 90% of that value.",
+    ),
+]
+Study = Annotated[
+    str | None,
+    option(
+        "--study",
+        COMPARING,
+        "In place of strategies, compare ways to absorb new labels with retraining.",
+        choices=("updates",),
+    ),
+]
+Jobs = Annotated[
+    int,
+    option("--jobs J", COMPARING, "Processes. The results do not depend on their number.", parse=whole_number()),
+]

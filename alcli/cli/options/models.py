@@ -1,0 +1,255 @@
+"""Options about models: the upstream model of embed, the head that is fitted to labels, and the update of a head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from alcli import plugins
+from alcli.cli.options.declare import COMMON, MODEL, OUTPUT, SAFETY, UPDATING, argument, option
+from alcli.cli.options.values import auto_or_number, sha256, whole_number
+from alcli.extensions import installed
+
+if TYPE_CHECKING:
+    from alcli.workflows.recipe import Recipe
+
+LINEAR = "aux: inactive; a linear head has no hidden layer to train a loss-prediction branch on (use --head mlp)"
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Return the kinds of upstream models that begin so, each with its colon."""
+    known = [*plugins.names("embedders"), *installed("embedders")]
+    return [f"{name}:" for name in known if name.startswith(incomplete)]
+
+
+def complete_head(incomplete: str) -> list[str]:
+    """Return the kinds of heads that begin so."""
+    return [name for name in plugins.names("heads") if name.startswith(incomplete)]
+
+
+# -- the upstream model ----------------------------------------------------------------------------
+
+ModelName = Annotated[
+    str, option("-m, --model MODEL", COMMON, "The upstream model, see Models below.", complete=complete_model)
+]
+NewPool = Annotated[
+    Path,
+    option(
+        "-o, --out POOL", COMMON, "The pool to write: one file if the name ends in .parquet, else a folder of files."
+    ),
+]
+Layer = Annotated[
+    str | None,
+    option(
+        "--layer L",
+        MODEL,
+        "The activation to keep: a module name (torch, timm), a tensor (onnx) or a block (transformers).",
+        default="the model's output",
+    ),
+]
+BatchSize = Annotated[
+    int,
+    option("--batch-size N", MODEL, "Items that go through the model together.", parse=whole_number(1)),
+]
+Dtype = Annotated[str, option("--dtype", OUTPUT, "Precision of the stored features.", choices=("float32", "float16"))]
+Normalize = Annotated[bool, option("--normalize", OUTPUT, "Scale every vector to unit length.")]
+Device = Annotated[str, option("--device D", MODEL, "Where the model runs: auto, cpu, cuda, cuda:1 and so on.")]
+RowsPerFile = Annotated[
+    int | None,
+    option(
+        "--rows-per-file N",
+        OUTPUT,
+        "Write a folder of files of N rows.",
+        default="files of about 256 MiB",
+        parse=whole_number(1),
+    ),
+]
+Resume = Annotated[
+    bool, option("--resume", OUTPUT, "Continue an interrupted run; finished rows are not computed again.")
+]
+
+# -- a head ----------------------------------------------------------------------------------------
+
+HeadArgument = Annotated[Path, argument("HEAD", "The head to update. It is replaced unless -o is given.")]
+HeadFile = Annotated[
+    Path | None,
+    option("-H, --head HEAD", COMMON, "A head from fit-head or update. Items whose labels it knows are left out."),
+]
+NewHead = Annotated[Path, option("-o, --out HEAD", COMMON, "The head to write, a .safetensors file.")]
+UpdatedHead = Annotated[
+    Path | None, option("-o, --out HEAD", COMMON, "Write the new head here.", default="replace the head")
+]
+ExpectSha256 = Annotated[
+    str | None,
+    option(
+        "--expect-sha256 HEX",
+        SAFETY,
+        "The digest that sha256sum prints for the head. A head with another digest is refused.",
+        parse=sha256,
+    ),
+]
+HeadKind = Annotated[
+    str | None,
+    option(
+        "--head KIND",
+        MODEL,
+        "Kind of head: softmax, ridge or mlp.",
+        default="softmax; ridge where labels are numbers",
+        complete=complete_head,
+    ),
+]
+Posterior = Annotated[
+    str,
+    option(
+        "--posterior KIND",
+        MODEL,
+        "Uncertainty of the last layer: laplace, ensemble, dropout, variational or none. "
+        "Its own options are -p posterior.KEY=VALUE.",
+    ),
+]
+Covariance = Annotated[
+    str,
+    option(
+        "--covariance FORM",
+        MODEL,
+        "Form of the Laplace covariance: shared (one matrix for all classes), shared-cat, block (one matrix a class, "
+        "the most accurate), kron, diag or full.",
+    ),
+]
+PriorPrecision = Annotated[
+    float | None,
+    option(
+        "--prior-precision auto|X",
+        MODEL,
+        "Precision of the Gaussian prior on the weights. auto chooses it from the labels.",
+        default="auto",
+        parse=auto_or_number,
+    ),
+]
+Calibrate = Annotated[
+    str,
+    option(
+        "--calibrate",
+        MODEL,
+        "Scale the logits so that probabilities fit held-out labels.",
+        choices=("none", "temperature"),
+    ),
+]
+AuxLoss = Annotated[
+    bool,
+    option(
+        "--aux-loss",
+        MODEL,
+        "Train a branch of an mlp head that predicts losses, for lplgrad and learning-loss. "
+        "Its own options are -p aux-KEY=VALUE.",
+    ),
+]
+FitPreset = Annotated[
+    str,
+    option(
+        "--preset",
+        MODEL,
+        "paper takes the settings that Huseljic et al. 2025 publish: curvature 1, and updates with step size 10.",
+        choices=("none", "paper"),
+    ),
+]
+Task = Annotated[
+    str,
+    option(
+        "--task",
+        MODEL,
+        "Whether labels are classes or numbers. auto follows the type of the label column.",
+        choices=("auto", "classification", "regression"),
+    ),
+]
+
+# -- an update -------------------------------------------------------------------------------------
+
+Remove = Annotated[
+    list[str] | None,
+    option(
+        "--remove FILE",
+        UPDATING,
+        "Ids whose labels are taken back: exactly in the posterior, nearly as a refit in the weights. Can be repeated.",
+    ),
+]
+Method = Annotated[
+    str,
+    option(
+        "--method",
+        UPDATING,
+        "second-order updates the posterior in closed form, first-order takes one gradient step a label, mc reweights "
+        "draws of the posterior, refit fits the head again to all labels.",
+        choices=("second-order", "first-order", "mc", "refit"),
+    ),
+]
+Gamma = Annotated[
+    float | None,
+    option(
+        "--gamma auto|X",
+        UPDATING,
+        "Step size. With auto, second-order takes the implicit update, which needs none.",
+        default="auto",
+        parse=auto_or_number,
+    ),
+]
+UpdatePreset = Annotated[
+    str,
+    option(
+        "--preset", UPDATING, "paper takes step size 10, as Huseljic et al. 2025 publish it.", choices=("none", "paper")
+    ),
+]
+Mode = Annotated[
+    str,
+    option(
+        "--mode",
+        UPDATING,
+        "One label after another, or all at once, so that their order has no effect.",
+        choices=("sequential", "batch"),
+    ),
+]
+AllowNewClasses = Annotated[
+    bool, option("--allow-new-classes", UPDATING, "Add a class to the head for a label that it does not know.")
+]
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """The options on the head that is fitted."""
+
+    head: HeadKind = None
+    posterior: Posterior = "laplace"
+    covariance: Covariance = "shared"
+    prior_precision: PriorPrecision = None
+    calibrate: Calibrate = "none"
+    aux_loss: AuxLoss = False
+
+    def recipe(self, **more: Any) -> Recipe:
+        """The recipe of the head. more: the other fields of `Recipe`."""
+        from alcli.workflows.recipe import Recipe
+
+        return Recipe(self.head, self.posterior, self.covariance, self.prior_precision, self.calibrate, **more)
+
+    def with_branch(self, param: list[str] | None, key: str) -> tuple[list[str], list[str]]:
+        """(the -p texts with the text that --aux-loss stands for, remarks). key: the option behind --aux-loss.
+
+        A head without hidden layers has nothing to train a branch on. The texts then stay as they are, and a remark
+        says so.
+        """
+        param = param or []
+        if not self.aux_loss:
+            return param, []
+        from alcli.heads._contract import family_of
+
+        if self.head is None or "aux-loss" not in plugins.options_of(family_of(plugins.load("heads", self.head)).fit):
+            return param, [LINEAR]
+        return [*param, f"{key}=true"], []
+
+
+@dataclass(frozen=True)
+class FitOptions(HeadOptions):
+    """The options on a head that is fitted and kept."""
+
+    task: Task = "auto"
+    preset: FitPreset = "none"

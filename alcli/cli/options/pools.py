@@ -1,0 +1,121 @@
+"""Options about the rows of a pool, and about the source that a pool is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alcli import plugins
+from alcli.cli.options.declare import COMMON, POOL, SAFETY, SOURCE, argument, option
+from alcli.cli.options.values import size_in_bytes
+
+
+def complete_pool_or_method(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the strategies that begin so where --list is given; a shell completes files by itself."""
+    return plugins.strategy_names(incomplete) if context.params.get("list_") else []
+
+
+POOL_HELP = "The pool: a Parquet file, a folder or a glob of such files, or a URI. It has the columns id and features."
+
+# -- arguments and common options ------------------------------------------------------------------
+
+PoolArgument = Annotated[str, argument("POOL", POOL_HELP)]
+PoolOrMethod = Annotated[str | None, argument("POOL", POOL_HELP, complete=complete_pool_or_method)]
+PoolOption = Annotated[
+    str, option("-P, --pool POOL", COMMON, "The pool that holds the features of the labelled items.")
+]
+SourcePath = Annotated[
+    Path, argument("SOURCE", "CSV, TSV, JSON Lines, Parquet or .npy, or a folder of images or of text files.")
+]
+Labels = Annotated[
+    list[str] | None,
+    option(
+        "-l, --labels FILE",
+        COMMON,
+        "Labels: CSV, JSON Lines or Parquet with the columns id, label and, if wanted, weight. "
+        "Can be repeated; - is standard input.",
+    ),
+]
+
+# -- Source ----------------------------------------------------------------------------------------
+
+InputCol = Annotated[str | None, option("--input-col C", SOURCE, "Column of the inputs.", default="found by its name")]
+SourceIdCol = Annotated[
+    str | None, option("--id-col C", SOURCE, "Column of the ids.", default="id if there is one, else row numbers")
+]
+SourceLabelCol = Annotated[
+    str | None,
+    option(
+        "--label-col C",
+        SOURCE,
+        "Column of the labels. For a folder of files, 'folder' takes the name of each file's folder as its label.",
+        default="label if there is one",
+    ),
+]
+Keep = Annotated[list[str] | None, option("--keep C", SOURCE, "Keep this column too. Can be repeated.")]
+SkipBad = Annotated[bool, option("--skip-bad", SOURCE, "Leave out items that cannot be read, and say which.")]
+
+# -- Pool ------------------------------------------------------------------------------------------
+
+FeaturesCol = Annotated[
+    str | None,
+    option("--features-col C", POOL, "Column of the feature vectors.", default="features, embedding or embeddings"),
+]
+IdCol = Annotated[str, option("--id-col C", POOL, "Column of the ids.")]
+GroupCol = Annotated[
+    str | None,
+    option(
+        "--group-col C|none",
+        POOL,
+        "Column of groups. The rows of a group are one item, and files may name the group in place of its rows. "
+        "With none every row is an item.",
+        default="group if there is one",
+    ),
+]
+LabelCol = Annotated[str | None, option("--label-col C", POOL, "Column of the labels.", default="label")]
+BadRows = Annotated[
+    str, option("--bad-rows", POOL, "What to do with vectors that are null or not finite.", choices=("error", "skip"))
+]
+MaxMemory = Annotated[
+    int | None,
+    option(
+        "--max-memory SIZE",
+        POOL,
+        "Keep larger features on disk, for instance 4G. Files whose pages grow larger when decompressed are refused.",
+        default="half of memory",
+        parse=size_in_bytes,
+    ),
+]
+Hive = Annotated[bool, option("--hive", POOL, "Folders named key=value are columns of text, for instance split=test.")]
+Isolate = Annotated[
+    bool,
+    option(
+        "--isolate",
+        SAFETY,
+        "Read an untrusted pool in a child process first; a file that crashes the process is refused.",
+    ),
+]
+IgnoreUnknown = Annotated[bool, option("--ignore-unknown", SAFETY, "Leave out labels whose ids are not in the pool.")]
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """The options that open a pool."""
+
+    features_col: FeaturesCol = None
+    id_col: IdCol = "id"
+    group_col: GroupCol = None
+    max_memory: MaxMemory = None
+    hive: Hive = False
+    isolate: Isolate = False
+
+
+@dataclass(frozen=True)
+class LabelledPoolOptions(PoolOptions):
+    """The options that open a pool which may hold labels itself."""
+
+    label_col: LabelCol = None
+    bad_rows: BadRows = "error"

@@ -1,0 +1,281 @@
+"""Describe a strategy in words: its method, its needs, its source and cost, and its options.
+
+The words come from the source of the strategy, so that a strategy is described where it is written. Its module
+docstring opens with the summary, and holds paragraphs on the method, the sections `Source:`, `Deviations:`, `Cost:`,
+`Passes:` and `Memory:`, and a section `Options:` with one entry an option, `    name: meaning`, whose further lines are
+indented by eight. A module is imported only to describe its own strategy, for the types of the options.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from alcli import plugins
+from alcli.composition import pairs
+
+if TYPE_CHECKING:
+    from alcli.selection.strategy import Strategy
+
+Kind = Literal["rows", "head", "posterior"]
+
+# The needs of strategies in words. The kind says what must be there; `selection/needs.py` explains each need.
+NEEDS: Mapping[str, tuple[Kind, str]] = {
+    "row_key": ("rows", "the ids of the rows"),
+    "features": ("rows", "the features of the rows"),
+    "sq_norm": ("rows", "the lengths of the feature vectors"),
+    "labelled": ("rows", "the features of the labelled rows"),
+    "labelled_distance": ("rows", "the distance of each row to the nearest labelled row"),
+    "targets": ("rows", "target rows, whose predictions matter"),
+    "labelled_targets": ("head", "the labels of the labelled rows"),
+    "network": ("head", "the layers of the head"),
+    "hidden": ("head", "the inputs of the head's last layer"),
+    "hidden_sq_norm": ("head", "the lengths of the inputs of the head's last layer"),
+    "logits": ("head", "the outputs of the head"),
+    "log_probs": ("head", "class probabilities of the head"),
+    "trained_log_probs": ("head", "class probabilities of the head before calibration"),
+    "predictive": ("head", "class probabilities averaged over the posterior of the head"),
+    "label_variance": ("head", "the variance of each label, from a head for numbers"),
+    "predicted_loss": ("head", "the losses that the head predicts (fit-head --head mlp --aux-loss)"),
+    "logit_variance": ("posterior", "the variance of the head's outputs under its posterior"),
+    "sample_log_probs": ("posterior", "class probabilities under draws of the head's posterior"),
+}
+
+# Options that strategies have by what they look at. Their meaning is the same for every strategy.
+MEANINGS: Mapping[str, str] = {
+    "samples": "number of draws of the posterior.",
+    "targets": "file of the rows whose predictions matter, read as a pool.",
+    "aggregate": "score of a group of rows, from the scores of its rows.",
+    "embed": "features of a group of rows: the mean of its rows, or its rows side by side.",
+    "prefilter": "share of the candidates to choose among; the candidates of smallest margin stay.",
+    "balance": "with predicted, choose as many items of each predicted class.",
+    "impute": "choose one item after another; the model learns each under its likeliest label, or under a drawn one.",
+    "cost-col": "column of what items cost; -n is then what the batch may cost.",
+}
+
+OVERVIEW = "EMBEDDING/SELECTOR"
+PAIR = "One embedding of the rows, and one way to choose among rows."
+MIX = "Several strategies, one after another; each chooses its share of the batch."
+
+_SECTIONS = ("Source", "Deviations", "Deviation", "Cost", "Passes", "Memory", "Options")
+
+
+@dataclass(frozen=True)
+class StrategyOption:
+    """An option of a strategy.
+
+    kind: its type in words. default: the value as it is typed, "" for an option that has none.
+    choices: the values that it takes, where they are words.
+    """
+
+    name: str
+    kind: str
+    default: str
+    choices: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class StrategyDescription:
+    """A strategy in words.
+
+    paragraphs: on the method; a paragraph that begins with four spaces keeps its lines. needs: the data that the
+    strategy looks at. sections: `Source`, `Cost` and so on, by name. options: the strategy's own options come first.
+    """
+
+    name: str
+    summary: str
+    paragraphs: tuple[str, ...]
+    needs: tuple[str, ...]
+    sections: Mapping[str, str]
+    options: tuple[StrategyOption, ...]
+
+
+@dataclass(frozen=True)
+class ModuleDocstring:
+    """A module docstring in its parts. options: the meaning of each option of the section `Options:`, by name."""
+
+    summary: str
+    paragraphs: tuple[str, ...]
+    sections: Mapping[str, str]
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def kind_of(needs: Iterable[str]) -> Kind:
+    """The kind of a strategy with the given needs: it needs rows alone, a head, or a head with a posterior."""
+    kinds = {NEEDS[need][0] for need in needs if need in NEEDS}
+    return "posterior" if "posterior" in kinds else "head" if "head" in kinds else "rows"
+
+
+def described(name: str) -> StrategyDescription:
+    """Describe the strategy of a name that `plugins.strategy` takes: a pair, a mix and a FILE.py too.
+
+    Raises UsageError with the nearest names for a name that is none, and whatever `extensions.load` raises.
+    """
+    strategy = plugins.strategy(name)
+    needs = tuple(NEEDS[need][1] if need in NEEDS else need for need in strategy.needs)
+    if strategy.compound is not None:
+        return _described_mix(name, strategy, needs)
+    if name in pairs.names():
+        return _described_pair(name, strategy, needs)
+    doc = read(inspect.getdoc(inspect.getmodule(strategy.run)) or inspect.getdoc(strategy.run) or "")
+    return StrategyDescription(name, doc.summary, doc.paragraphs, needs, doc.sections, _options(strategy, doc.options))
+
+
+def _described_pair(name: str, strategy: Strategy, needs: tuple[str, ...]) -> StrategyDescription:
+    embedding, selector = pairs.halves(name)
+    paragraphs = (f"{embedding}: {pairs.EMBEDDINGS[embedding][1]}.", f"{selector}: {pairs.SELECTORS[selector]}.")
+    meanings = _of_source("ntk").options if embedding == "delta" else {}
+    return StrategyDescription(name, PAIR, paragraphs, needs, {}, _options(strategy, meanings))
+
+
+def _described_mix(name: str, strategy: Strategy, needs: tuple[str, ...]) -> StrategyDescription:
+    """Describe the parts of a mix. An option of several parts has the meaning of each, behind the part's name."""
+    shares = [text.strip().rpartition(":") for text in name.split(",")]
+    parts = [described(part) for part, _, _ in shares]
+    paragraphs = tuple(
+        f"{float(share):.0%} by {part.name}: {part.summary}" for part, (_, _, share) in zip(parts, shares)
+    )
+    meanings: dict[str, dict[str, list[str]]] = {}
+    for part in parts:
+        for option in part.options:
+            meanings.setdefault(option.name, {}).setdefault(option.meaning, []).append(part.name)
+    joined = {
+        key: next(iter(found))
+        if len(found) == 1
+        else " ".join(f"Of {', '.join(who)}: {text}" for text, who in found.items())
+        for key, found in meanings.items()
+    }
+    return StrategyDescription(name, MIX, paragraphs, needs, {}, _options(strategy, joined))
+
+
+def _of_source(name: str) -> ModuleDocstring:
+    """The docstring of a strategy of alcli, read without importing it."""
+    path = Path(__file__).parent / "strategies" / f"{name.replace('-', '_')}.py"
+    return read(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+
+
+# -- docstrings ------------------------------------------------------------------------------------
+
+
+def read(doc: str) -> ModuleDocstring:
+    """Take a module docstring apart."""
+    summary, _, rest = doc.partition("\n")
+    paragraphs: list[str] = []
+    sections: dict[str, list[str]] = {}
+    section = ""
+    begins = True
+    for line in rest.splitlines():
+        title, colon, text = line.partition(":")
+        if colon and title in _SECTIONS:
+            section = title
+            sections[section] = [text.strip()]
+        elif section and line.strip():
+            sections[section].append(line)
+        elif not line.strip():
+            begins, section = True, section if section == "Options" else ""
+        else:
+            _add(paragraphs, line, begins)
+            begins = False
+    options = _entries(sections.pop("Options", []))
+    joined = {title: " ".join(part.strip() for part in lines).strip() for title, lines in sections.items()}
+    return ModuleDocstring(summary, tuple(paragraphs), joined, options)
+
+
+def _add(paragraphs: list[str], line: str, begins: bool) -> None:
+    """Add a line to the last paragraph, or begin one: after an empty line, at a list item, or at lines to keep."""
+    kept, after_kept = line.startswith("    "), bool(paragraphs) and paragraphs[-1].startswith("    ")
+    if begins or line.startswith("- ") or kept != after_kept:
+        paragraphs.append(line)
+    else:
+        paragraphs[-1] += f"\n{line}" if kept else f" {line.strip()}"
+
+
+def _entries(lines: Iterable[str]) -> dict[str, str]:
+    """`    name: meaning` entries, whose further lines are indented by eight."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        if line.startswith("        ") and name:
+            found[name] += f" {line.strip()}"
+        elif line.startswith("    "):
+            name, _, meaning = (part.strip() for part in line.partition(":"))
+            found[name] = meaning
+    return found
+
+
+# -- options ---------------------------------------------------------------------------------------
+
+
+def _options(strategy: Strategy, meanings: Mapping[str, str]) -> tuple[StrategyOption, ...]:
+    """The options of a strategy: its own first, then by what it looks at, then the options of every query."""
+    own: dict[str, StrategyOption] = {}
+    shared: dict[str, StrategyOption] = {}
+    for function in strategy.declared:
+        is_shared = function.__module__ == "alcli.selection.options"
+        hints = typing.get_type_hints(function, include_extras=True)
+        for key, parameter in plugins.options_of(function).items():
+            kind, choices = _kind(hints[parameter.name])
+            default = strategy.samples if key == "samples" and is_shared else parameter.default
+            meaning = MEANINGS[key] if is_shared else meanings.get(key, "")
+            (shared if is_shared else own)[key] = StrategyOption(key, kind, _value(default), choices, meaning)
+    # Where both have a name, -p gives it to the shared option.
+    ordered = [*(option for key, option in own.items() if key not in shared), *shared.values()]
+    if "targets" in strategy.needs:
+        ordered.append(StrategyOption("targets", "file", "", (), MEANINGS["targets"]))
+    ordered.append(StrategyOption("impute", "word", "", ("argmax", "sample"), MEANINGS["impute"]))
+    ordered.append(StrategyOption("cost-col", "column", "", (), MEANINGS["cost-col"]))
+    return tuple(ordered)
+
+
+def _value(default: Any) -> str:
+    """A default as it is typed."""
+    if default is inspect.Parameter.empty:
+        return ""
+    if default is None or isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _kind(hint: Any) -> tuple[str, tuple[str, ...]]:
+    """(the type of an annotation in words, its choices)."""
+    checks = getattr(hint, "__metadata__", ())
+    base = typing.get_args(hint)[0] if checks else hint
+    if typing.get_origin(base) is Literal:
+        return "word", typing.get_args(base)
+    if base is bool:
+        return "true or false", ("true", "false")
+    if typing.get_origin(base) in (typing.Union, types.UnionType):
+        inner = next(kind for kind in typing.get_args(base) if kind is not type(None))
+        return f"none or a {_checked(inner, checks)}", ()
+    return _checked(base, checks), ()
+
+
+def _checked(base: Any, checks: Iterable[Callable[..., Any]]) -> str:
+    """A type with its checks in words. A check that one strategy alone has adds no words; its error explains it."""
+    from alcli.selection import options
+
+    words = {int: "whole number", float: "number"}.get(base, "text")
+    for check in checks:
+        bounds = check.args if isinstance(check, functools.partial) else ()
+        function = check.func if isinstance(check, functools.partial) else check
+        if function is options.at_least:
+            return f"{words} from {bounds[0]}"
+        if function in (options.positive, options.positive_where_given):
+            return f"positive {words}"
+        if function is options.share:
+            return f"{words} above 0, at most 1"
+        if function is options.kernel_radius:
+            return f"{words} from 1e-6 to 1e6"
+        if function is options.auto_or_positive:
+            return "auto or a positive number"
+        if function is options.count_or:
+            return f"{bounds[0]} or a whole number from 1"
+    return words
