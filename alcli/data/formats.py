@@ -36,7 +36,7 @@ F = TypeVar("F", bound=Writer)
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """A format.
+    """A format of a selection.
 
     extensions: of the files that are written in it unless the user names another. write: turns a table into bytes.
     """

@@ -80,10 +80,10 @@ def read_labels(
 ) -> Labels:
     """Read label files with columns `id`, `label`, optional `weight`.
 
-    A later file wins; within a file, two labels are an error. ids: of the pool, whose type the ids get. groups: of
-    the pool; the label of a group is the label of its rows (see data/groups.py). ignore_unknown: leave out labels of
-    ids that the pool does not have. note: told of labels left out or repeated. Raises DataError naming file, line and
-    id; UsageError, InputError.
+    A later file wins; two different labels of an id in one file are an error. ids: of the pool, whose type the ids
+    get. groups: of the pool; the label of a group is the label of its rows (see data/groups.py). ignore_unknown:
+    leave out labels of ids that the pool does not have. note: told of labels left out or repeated. Raises DataError
+    naming file, line and id; UsageError, InputError.
     """
     labels = Labels()
     types: set[str] = set()

@@ -51,7 +51,7 @@ def lock(path: Path, timeout: float = 0.0) -> Iterator[None]:
 
 
 def lock_now(handle: int) -> bool | None:
-    """Lock an open file if nobody else has; return True when it is locked, None where its file system has no locks.
+    """Lock an open file at once; return False where somebody else has it, None where its file system has no locks.
 
     The lock ends with its last handle, however its holder ends. A process number would say less: it means nothing in
     another container.

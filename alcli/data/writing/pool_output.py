@@ -44,7 +44,7 @@ class Written:
 class PoolOutput:
     """The target of `embed`.
 
-    It is a folder when it does not end in .parquet, or when the rows of a file are limited.
+    It is a folder when its name does not end in .parquet or .pq, or when the rows of a file are limited.
     """
 
     def __init__(self, path: Path, *, rows_per_file: int | None, force: bool) -> None:

@@ -84,6 +84,7 @@ def test_choices_are_those_of_the_workflows():
 
 def test_completion():
     assert "margin" in choosing.complete_strategy("mar")
+    assert choosing.complete_format("c") == ["csv"]
     assert choosing.complete_contender("margin,optimal") == ["margin,optimal-look-ahead"]
     assert choosing.complete_contender("margin+") == ["margin+update"]
     assert models.complete_head("soft") == ["softmax"]
