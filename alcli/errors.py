@@ -21,6 +21,10 @@ class AlcliError(Exception):
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
+class AlcliWarning(UserWarning):
+    """A remark that a function of the Python interface makes on its work; the command line prints the same remark."""
+
+
 class UsageError(AlcliError):
     """The command line itself is wrong: an unknown name, a value out of range."""
 

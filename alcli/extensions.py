@@ -57,7 +57,7 @@ def load(kind: Kind, name: str) -> Any:
         raise UsageError(f"no {KINDS[kind][0]} is named '{printable(name)}'", hint=suggestion(name, installed(kind)))
     try:
         found = point.load()
-    except Exception as error:  # importing runs the package's code
+    except (Exception, SystemExit) as error:  # importing runs the package's code
         raise DataError(
             f"{_owner(point)}: {_failure(error, _origin(point))}", hint="the package is not part of alcli"
         ) from error
@@ -130,7 +130,7 @@ def guarded(function: F, owner: str) -> F:
             return function(*arguments, **options)
         except (AlcliError, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise DataError(f"{owner}: {_failure(error, _file_of(function))}", hint=HINT) from error
 
     return run  # type: ignore[return-value]
@@ -157,7 +157,7 @@ def _source(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(
-            f"{printable(path)}: cannot read the file: {error.strerror}", hint="-s FILE.py names a Python file"
+            f"{printable(path)}: cannot read the file: {error.strerror}", hint="FILE.py names a Python file"
         ) from error
 
 
@@ -191,7 +191,7 @@ def _module(path: Path) -> ModuleType:
     except SyntaxError as error:
         where = f"{printable(Path(error.filename or path).name)}, line {error.lineno}"
         raise DataError(f"{where}: {printable(error.msg)}", hint="the file is not valid Python") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise DataError(f"{printable(path)}: {_failure(error, str(path))}", hint=HINT) from error
     return _LOADED.setdefault(name, module)

@@ -211,13 +211,19 @@ def parse_options(
         if key.replace("_", "-") not in known:
             raise UsageError(f"{owner} has no parameter '{key}'", hint=suggestion(key, [*known, *also]))
         parameter = known[key.replace("_", "-")]
-        hint = hints[parameter.name]
+        hint = hints.get(parameter.name, _type_of_default(parameter))
         checks = getattr(hint, "__metadata__", ())
         value = _parse(text, typing.get_args(hint)[0] if checks else hint, f"{owner}: parameter '{key}'")
         for check in checks:
             check(**{parameter.name: value})
         values[parameter.name] = value
     return values
+
+
+def _type_of_default(parameter: inspect.Parameter) -> Any:
+    """The type of an option that has no annotation: that of its default, or text."""
+    known = parameter.default is not None and parameter.default is not parameter.empty
+    return type(parameter.default) if known else str
 
 
 def _parse(text: str, hint: Any, what: str) -> Any:

@@ -23,7 +23,7 @@ import numpy as np
 
 from alcli import plugins
 from alcli.numerics.blocks import BLOCK_ROWS, workers
-from alcli.numerics.gradients.sparse_support import cheaper_form
+from alcli.numerics.gradients.sparse.support import cheaper_form
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.strategies.badge import residuals

@@ -19,7 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from alcli import plugins
-from alcli.data.selection_file import append_to_ledger, read_ledger
+from alcli.data.ledger import append_to_ledger, read_ledger
 from alcli.heads._contract import LinearHead, Training
 from alcli.heads._model import Model, evidence_of
 from alcli.live.live import Live

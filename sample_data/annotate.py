@@ -1,4 +1,7 @@
-"""Play the annotator: print a label file for the ids of a selection. Usage: python sample_data/annotate.py batch.csv > answers.csv"""
+"""Play the annotator: print a label file for the ids of a selection.
+
+Usage: python sample_data/annotate.py batch.csv > answers.csv
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The upstream model of the sample data: a small convolutional encoder of 8 x 8 images, and two ways to train it without ten labels.
+"""The upstream model of the sample data: a small convolutional encoder of 8 x 8 images, and two ways to train it.
 
-Contrastive training sees images only (Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020,
-Alg. 1). The alternative is supervised on the digits 0 to 4. `python digits_encoder.py` trains both and prints a linear probe on all
-ten classes; `make_digits.py` ships the contrastive one, which is ahead.
+Contrastive training sees images only (Chen et al., A Simple Framework for Contrastive Learning of Visual
+Representations, ICML 2020, Alg. 1). The alternative is supervised on the digits 0 to 4. `compare_encoders.py` trains
+both and compares them on all ten classes; `make_digits.py` ships the contrastive one, which is ahead.
 """
 
 from __future__ import annotations
@@ -19,15 +19,22 @@ EPOCHS, BATCH, TEMPERATURE = 150, 256, 0.5
 
 
 class DigitsEncoder(nn.Module):
-    """Images [B, 1, 8, 8] in 0..1 -> `features`, the penultimate layer [B, 64] -> `projection`, what training compares [B, out]."""
+    """Images [B, 1, 8, 8] in 0..1 -> `features`, the penultimate layer [B, 64] -> `projection` [B, out].
+
+    Training compares projections.
+    """
 
     def __init__(self, out: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.Flatten(),
-        )  # fmt: skip
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 3, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
         self.features = nn.Linear(64 * 4 * 4, DIM)
         self.projection = nn.Sequential(nn.ReLU(), nn.Linear(DIM, out))
 
@@ -44,7 +51,8 @@ def distort(images: Tensor, draws: torch.Generator) -> Tensor:
     angle, scale, shear = within(0.25), 1 + within(0.15), within(0.2)
     cos, sin = angle.cos() * scale, angle.sin() * scale
     maps = torch.stack([torch.stack([cos, shear - sin, within(0.25)], 1), torch.stack([sin, cos, within(0.25)], 1)], 1)
-    moved = functional.grid_sample(images, functional.affine_grid(maps, list(images.shape), align_corners=False), align_corners=False)
+    grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
+    moved = functional.grid_sample(images, grid, align_corners=False)
     contrast = (1 + within(0.3)).view(-1, 1, 1, 1)
     return (moved * contrast + 0.1 * torch.randn(images.shape, generator=draws)).clamp(0, 1)
 
@@ -75,6 +83,10 @@ def train_on_five_classes(images: Tensor, labels: Tensor) -> DigitsEncoder:
 
 
 def _optimise(model: DigitsEncoder, loss: Callable[[Tensor, torch.Generator], Tensor], n: int) -> DigitsEncoder:
+    """Train on all n images for EPOCHS.
+
+    loss: of a batch of row numbers [B], and the source of its random distortions.
+    """
     draws = torch.Generator().manual_seed(0)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=EPOCHS * (n // BATCH))
@@ -89,31 +101,5 @@ def _optimise(model: DigitsEncoder, loss: Callable[[Tensor, torch.Generator], Te
 
 @torch.no_grad()
 def features(model: DigitsEncoder, images: Tensor) -> np.ndarray:
-    """The penultimate activations, float32 [N, 64]."""
+    """Return the penultimate activations, float32 [N, 64]."""
     return model.features(model.body(images)).numpy()  # type: ignore[no-any-return]
-
-
-def compare() -> None:
-    """Print test accuracy of a logistic regression on raw pixels and on both encoders, for 40, 200 and all training labels."""
-    from make_digits import load
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import train_test_split
-
-    digits = load()
-    images, labels, train = torch.from_numpy(digits.pixels)[:, None], torch.from_numpy(digits.labels), digits.train
-    inputs = {
-        "raw pixels": digits.pixels.reshape(-1, 64),
-        "classes 0-4": features(train_on_five_classes(images[train], labels[train]), images),
-        "contrastive": features(train_contrastive(images[train]), images),
-    }
-    for name, X_ND in inputs.items():
-        X_ND = X_ND / X_ND[train].std()
-        rows = [[train_test_split(train, train_size=m, random_state=s, stratify=digits.labels[train])[0] for s in range(10)] for m in (40, 200)]
-        fits = [[LogisticRegression(C=0.3, max_iter=5000).fit(X_ND[r], digits.labels[r]) for r in group] for group in [*rows, [train]]]
-        scores = [np.mean([fit.score(X_ND[digits.test], digits.labels[digits.test]) for fit in group]) for group in fits]
-        print(f"{name:12s}", *(f"{labels} labels: {100 * s:.1f} %" for labels, s in zip((40, 200, len(train)), scores)), sep="  ")
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    compare()

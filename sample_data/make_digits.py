@@ -1,6 +1,7 @@
-"""Make every data file of this folder from scikit-learn's digits: `python sample_data/make_digits.py`. Takes about a minute.
+"""Make every data file of this folder from scikit-learn's digits: `python sample_data/make_digits.py`.
 
-Needs alcli with the extra `test`. Seeded: the same library versions on the same kind of processor give the same numbers.
+Takes about a minute. Needs alcli with the extra `test`. Seeded: the same library versions on the same kind of
+processor give the same numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ N_TEST, N_FIRST, N_LATER = 500, 40, 20
 
 @dataclass(frozen=True)
 class Digits:
-    """pixels: float32 [1797, 8, 8] in 0..1, of which png holds the eight-bit form. labels: int64. train and test: row numbers."""
+    """pixels: float32 [1797, 8, 8] in 0..1, of which png holds the eight-bit form.
+
+    labels: int64. train and test: row numbers.
+    """
 
     pixels: np.ndarray
     png: list[bytes]
@@ -39,7 +43,8 @@ class Digits:
 
     @property
     def split(self) -> list[str]:
-        return np.isin(np.arange(len(self.labels)), self.test).choose(["train", "test"]).tolist()  # type: ignore[no-any-return]
+        is_test = np.isin(np.arange(len(self.labels)), self.test)
+        return is_test.choose(["train", "test"]).tolist()  # type: ignore[no-any-return]
 
 
 def load() -> Digits:
@@ -51,7 +56,8 @@ def load() -> Digits:
     grey = np.rint(source.images * (255 / 16)).astype(np.uint8)
     labels = source.target.astype(np.int64)
     train, test = train_test_split(np.arange(len(labels)), test_size=N_TEST, random_state=0, stratify=labels)
-    return Digits((grey / np.float32(255)).astype(np.float32), [png(image) for image in grey], labels, np.sort(train), np.sort(test))
+    pixels = (grey / np.float32(255)).astype(np.float32)
+    return Digits(pixels, [png(image) for image in grey], labels, np.sort(train), np.sort(test))
 
 
 def png(image: np.ndarray) -> bytes:
@@ -62,18 +68,22 @@ def png(image: np.ndarray) -> bytes:
 
 
 def write_images(digits: Digits) -> None:
-    table = pa.table({"id": digits.ids, "image": pa.array(digits.png, pa.binary()), "label": digits.labels, "split": digits.split})
+    table = pa.table(
+        {"id": digits.ids, "image": pa.array(digits.png, pa.binary()), "label": digits.labels, "split": digits.split}
+    )
     pq.write_table(table, HERE / "digits.parquet", compression="zstd", write_page_checksum=True)
 
 
 def export(model: DigitsEncoder, images: torch.Tensor) -> None:
     """One .pt2 file for any number of images; `features` is reachable as the output of the module of that name."""
-    program = torch.export.export(model, (images[:2].clone(),), dynamic_shapes={"images": {0: torch.export.Dim("batch")}})
+    program = torch.export.export(
+        model, (images[:2].clone(),), dynamic_shapes={"images": {0: torch.export.Dim("batch")}}
+    )
     torch.export.save(program, HERE / "digits-encoder.pt2")
 
 
 def write_labels(digits: Digits) -> None:
-    """Two files of labels as annotators would give them, drawn from the training rows: at hand first, and arriving later."""
+    """Write two files of labels of random training rows: the labels of the start, and labels that arrive later."""
     rows = np.random.default_rng(0).permutation(digits.train)[: N_FIRST + N_LATER]
     for name, chosen in (("digits-labels.csv", rows[:N_FIRST]), ("new-labels.csv", rows[N_FIRST:])):
         with open(HERE / name, "w", newline="", encoding="utf-8") as file:
@@ -85,8 +95,8 @@ def write_labels(digits: Digits) -> None:
 def embed() -> None:
     """The pool, made of the images and the encoder by the command itself."""
     files = ["sample_data/digits.parquet", "-m", "torch:sample_data/digits-encoder.pt2", "--layer", "features"]
-    command = [sys.executable, "-m", "alcli", "embed", *files, "-o", "sample_data/digits-features.parquet", "--force", "--quiet"]
-    subprocess.run(command, cwd=HERE.parent, check=True)
+    out = ["-o", "sample_data/digits-features.parquet", "--force", "--quiet"]
+    subprocess.run([sys.executable, "-m", "alcli", "embed", *files, *out], cwd=HERE.parent, check=True)
 
 
 def main() -> None:

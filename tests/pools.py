@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from alcli.data.fingerprint import as_text, fingerprint
+from alcli.data.writing.pool_writer import PoolWriter
 
 CLASSES = ("cat", "dog", "eel")
 
@@ -38,6 +42,14 @@ def write_pool(path: str | Path, X_ND, ids: Sequence[object] | pa.Array | None =
     features = X_ND if isinstance(X_ND, pa.Array) else fixed(X_ND)
     table = pa.table({"id": names(len(features)) if ids is None else ids, "features": features, **columns})
     pq.write_table(table, path, row_group_size=row_group_size)
+
+
+def write_embedded(file: BinaryIO, columns: pa.Table, X_ND, metadata: Mapping[str, Any]) -> None:
+    """A pool as `embed` writes it. columns: `id` and others. X_ND: float16 or float32. The fingerprint is added to the metadata."""
+    mark = as_text(fingerprint(columns["id"].combine_chunks(), X_ND))
+    about = {"rows": len(columns), "fingerprint": mark, **metadata}
+    with PoolWriter(file, columns.schema, X_ND.shape[1], X_ND.dtype.name, about) as writer:
+        writer.write(columns, X_ND)
 
 
 def write_labels(path: str | Path, labels: Mapping[object, object]) -> None:

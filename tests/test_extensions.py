@@ -105,6 +105,7 @@ def test_files_and_ledgers_record_which_code_chose(clue, alcli):
         ("def broken(:\n", 65, ["mine.py, line 1", "not valid Python"]),
         ("import numpy\nx = 1 / 0\n", 65, ["mine.py", "line 2", "ZeroDivisionError"]),
         ("import nothing_of_this_name\n", 65, ["line 1", "ModuleNotFoundError", "nothing_of_this_name"]),
+        ("import sys\nsys.exit(0)\n", 65, ["line 2 of mine.py", "SystemExit"]),
         ("x = 1\n", 65, ["declares no strategy", "@pointwise or @batch from alcli.selection"]),
         ("STRATEGY", 2, ["declares 2 of a kind: one, two", "mine.py:one"]),
         ("@pointwise(needs=['log_prob'])\ndef mine(x):\n    return x\n", 65, ["needs 'log_prob'", "did you mean 'log_probs'?"]),

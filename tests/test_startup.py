@@ -32,6 +32,11 @@ def test_completion_of_strategies_is_light_too() -> None:
     assert found == "[]"
 
 
+@pytest.mark.parametrize("code", ["import alcli\nalcli.__version__", "import alcli\ndir(alcli)", "import alcli\nalcli.errors.AlcliError", "from alcli import AlcliWarning"])
+def test_the_package_is_light(code: str) -> None:
+    assert modules_after(code) == "[]"
+
+
 def test_query_does_not_load_torch() -> None:
     code = (
         "from alcli.cli.shell import run\n"

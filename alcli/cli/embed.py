@@ -75,7 +75,5 @@ def embed(
             parameters=key_values(param),
         )
         with console.progress() as progress:
-            done = run(options, progress)
-        for text in done.notes:
-            console.note(text)
+            done = run(options, progress, console.remark)
         console.report(done.facts())

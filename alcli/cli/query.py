@@ -11,6 +11,7 @@ from alcli.cli.options import choosing, general, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
 from alcli.cli.reading import opened
+from alcli.data.formats import format_of
 from alcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,9 +119,7 @@ def query(
                 "--allow-new-classes is for labels that --stream reads, a batch reads none",
                 hint="add --stream; 'alcli update' has the same option for labels in files",
             )
-        from alcli.data.selection_file import format_of
-
-        shape = format_of(out, format)
+        shape = "jsonl" if stream else format_of(out, format)
         items = opened(console, pool, reading)
         if stream:
             return _stream(console, items, ask, out, allow_new_classes)

@@ -47,7 +47,7 @@ def update(
             method, step, mode, ignore_unknown, lock_timeout, allow_new_classes, remove or (), expect_sha256
         ).checked()
         source = opened(console, pool, reading)
-        done = absorb(head, source.pool, labels or [], ask, out=out, force=force, note=console.remark)
+        done = absorb(head, source.pool, labels or [], ask, out=out, force=force, note=console.remark).report
         took = f" in {1e3 * done['seconds']:.1f} ms" if done["new_labels"] else ""
         if done["removed"]:
             console.say(f"{counted(done['removed'], 'label')} given back")

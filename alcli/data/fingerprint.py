@@ -1,7 +1,8 @@
-"""The fingerprint of a set of rows: a sum of one hash per row, so it does not depend on their order or on how files cut them.
+"""The fingerprint of a set of rows: the sum of one hash per row.
 
-The hash of a row is taken over its id and its features as float32. It tells features of one model from another's, and a pool
-from a changed copy of it; it is no protection against an adversary.
+It does not depend on the order of the rows, or on the files that hold them. The hash of a row is taken over its id
+and its features as float32. A fingerprint tells the features of two models apart, and a pool from a changed copy; it
+is no protection against an adversary.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _MODULUS = 1 << 64
 
 
 def id_keys(ids: pa.Array) -> Keys:
-    """A 64-bit hash per id, uint64 [N]. ids: int64 or string, without nulls."""
+    """Return a 64-bit hash per id, uint64 [N]. ids: int64 or string, without nulls."""
     if pa.types.is_integer(ids.type):
         return hash_integers(ids.to_numpy(zero_copy_only=False))
     ids = ids.cast(pa.large_string())
@@ -26,8 +27,9 @@ def id_keys(ids: pa.Array) -> Keys:
 
 
 def feature_keys(X_BD: Floats) -> Keys:
-    """A 64-bit hash per row of features, uint64 [B]. Cost: one multiplication per value."""
-    bits = np.ascontiguousarray(X_BD.astype(np.float32) + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal to 0.0
+    """Return a 64-bit hash per row of features, uint64 [B]. Cost: one multiplication per value."""
+    # Adding 0 turns -0.0 into 0.0, so that equal numbers have equal bits.
+    bits = np.ascontiguousarray(X_BD.astype(np.float32) + np.float32(0)).view(np.uint32)
     multipliers = splitmix64(np.arange(X_BD.shape[1], dtype=np.uint64)) | np.uint64(1)
     with np.errstate(over="ignore"):
         sums = (bits.astype(np.uint64) * multipliers).sum(axis=1, dtype=np.uint64)
@@ -35,20 +37,23 @@ def feature_keys(X_BD: Floats) -> Keys:
 
 
 def row_keys(ids: pa.Array, X_BD: Floats) -> Keys:
-    """A 64-bit hash per row over id and features, uint64 [B]."""
+    """Return a 64-bit hash per row over id and features, uint64 [B]."""
     return splitmix64(id_keys(ids) ^ feature_keys(X_BD))
 
 
 def fingerprint(ids: pa.Array, X_BD: Floats) -> int:
-    """Sum modulo 2^64 over the rows; fingerprints of parts of a pool add up, modulo 2^64, to that of the whole."""
+    """Return the sum of `row_keys` modulo 2^64.
+
+    The fingerprints of parts of a pool `add` up to the fingerprint of all.
+    """
     return int(row_keys(ids, X_BD).sum(dtype=np.uint64))
 
 
 def add(*fingerprints: int) -> int:
-    """The fingerprint of all parts together."""
+    """Return the fingerprint of several parts together."""
     return sum(fingerprints) % _MODULUS
 
 
 def as_text(value: int) -> str:
-    """16 hexadecimal digits, as metadata keep it (JSON numbers are not exact beyond 2^53 everywhere)."""
+    """Return 16 hexadecimal digits, the form in metadata: some readers of JSON round numbers beyond 2^53."""
     return f"{value % _MODULUS:016x}"

@@ -1,8 +1,9 @@
-"""The items of a pool whose rows are parts of them: patches of an image, frames of a video, sentences of a document.
+"""Groups: the items of a pool whose rows are parts of items, such as patches of an image or sentences of a document.
 
-A label file names rows or groups. An `id` that only a row or only a group has is that one's; where it could be either, the file is
-refused unless a column `group` says which is meant: in place of `id` it names groups, beside it every `id` is a row's. The label of a
-group is that of each of its rows, save those that the same file labels themselves.
+A label file names rows or groups. An `id` that only a row has means the row, and an `id` that only a group has means
+the group. An `id` that both have is refused, unless a column `group` tells them apart: in place of `id` it names
+groups, and beside `id` every `id` names a row. The label of a group is the label of each of its rows, but for rows
+that the same file labels by name.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from alcli.errors import DataError, printable
 from alcli.selection.group_source import Grouping
 
 T = TypeVar("T")
-NO_GROUPS = "none"  # the name of a column that stands for: every row is an item
+# The name of a group column that means: every row is an item.
+NO_GROUPS = "none"
 
 
 @dataclass(frozen=True)
 class Groups:
-    """ids: of the groups, ascending. of_N: the number of each row's group. column: where it was read."""
+    """The groups of a pool.
+
+    ids: of the groups, ascending. of_N: the number of each row's group. column: its name in the pool.
+    """
 
     ids: Ids
     of_N: Int64
@@ -38,13 +43,13 @@ class Groups:
         return len(self.ids)
 
     def grouping(self, left_out_N: Array) -> Grouping:
-        """The groups as a view sees them, without the rows of the mask."""
+        """Return the groups as a view sees them, without the rows of the mask `left_out_N`."""
         everything = np.arange(len(self))
         return Grouping(np.where(left_out_N, -1, self.of_N), self.ids.keys(everything), self.ids.hashes())
 
     @cached_property
     def _by_group(self) -> tuple[Int64, Int64]:
-        """All rows, group by group, and where each group begins."""
+        """All rows, group by group, and the position at which each group begins."""
         order = np.argsort(self.of_N, kind="stable")
         return order, np.searchsorted(self.of_N[order], np.arange(len(self) + 1))
 
@@ -55,7 +60,10 @@ class Groups:
 
 
 class Name(NamedTuple):
-    """What a file calls a row or a group: its id as the ids of rows are typed, and as those of groups are; None where it cannot be one."""
+    """An id in a file, which may name a row or a group.
+
+    row: the id as the pool types the ids of rows; group: as it types the ids of groups; None where it cannot be one.
+    """
 
     row: Id | None
     group: Id | None
@@ -65,7 +73,10 @@ class Name(NamedTuple):
 
 
 def find_groups(column: pa.Array, name: str, where: Callable[[int], str]) -> Groups:
-    """The groups of a whole column. where: the place of a row. Raises DataError for a null among them, or what is no string or integer."""
+    """Return the groups of a whole column, which is called `name`. where: names a row for messages.
+
+    Raises DataError for a null, and for a column that holds neither strings nor integers.
+    """
     try:
         column = to_ids(column, where, "group")
     except DataError as error:
@@ -76,7 +87,10 @@ def find_groups(column: pa.Array, name: str, where: Callable[[int], str]) -> Gro
 
 
 def name_of(row: Row, ids: Ids, groups: Groups) -> Name:
-    """What a row of a file calls a row or a group, by its columns `id` and `group`. Raises DataError for what can be neither."""
+    """Read the name of a row or a group from a row of a file, by its columns `id` and `group`.
+
+    Raises DataError for a name that can be neither, and for a file with neither column.
+    """
     if "id" not in row.values and "group" not in row.values:
         raise DataError(f"{row.where}: no column 'id', and no column 'group' in its place")
     if "id" not in row.values:
@@ -84,10 +98,13 @@ def name_of(row: Row, ids: Ids, groups: Groups) -> Name:
     if "group" in row.values:
         return Name(ids.parse(row.values["id"], row.where, from_text=row.from_text), None)
     as_group = _parsed(groups.ids, row)
-    return Name(ids.parse(row.values["id"], row.where, from_text=row.from_text) if as_group is None else _parsed(ids, row), as_group)
+    if as_group is not None:
+        return Name(_parsed(ids, row), as_group)
+    return Name(ids.parse(row.values["id"], row.where, from_text=row.from_text), None)
 
 
 def _parsed(ids: Ids, row: Row) -> Id | None:
+    """The column `id` of a row as one of `ids`, None where its type does not allow it."""
     try:
         return ids.parse(row.values["id"], row.where, from_text=row.from_text)
     except DataError:
@@ -95,9 +112,10 @@ def _parsed(ids: Ids, row: Row) -> Id | None:
 
 
 def rows_named(names: Mapping[Name, str], ids: Ids, groups: Groups) -> list[tuple[Int64, bool]]:
-    """For each name (with where it stands) the rows it means, none where there is no such row or group, and whether it is a group's.
+    """Return for each name the rows that it means, and True where it names a group.
 
-    Raises DataError for a name that both a row and a group of other rows have.
+    names: each with its place in the file. A name that is no row's and no group's has no rows. Raises DataError for a
+    name that both a row and a group have, unless the group consists of that row.
     """
     rows = _found(ids, [name.row for name in names])
     found = _found(groups.ids, [name.group for name in names])
@@ -105,24 +123,31 @@ def rows_named(names: Mapping[Name, str], ids: Ids, groups: Groups) -> list[tupl
     for (name, where), row, group in zip(names.items(), rows.tolist(), found.tolist()):
         of_group = groups.rows_of(group) if group >= 0 else np.empty(0, np.int64)
         if row >= 0 and group >= 0 and of_group.tolist() != [row]:
+            groups_meant = "name the column 'group' in place of 'id' where groups are meant"
             raise DataError(
                 f"{where}: the id '{printable(str(name))}' is that of a row and that of a group",
-                hint=f"name the column 'group' in place of 'id' where groups are meant, or give --group-col {NO_GROUPS} where rows are",
+                hint=f"{groups_meant}, or give --group-col {NO_GROUPS} where rows are",
             )
         out.append((np.array([row]), False) if row >= 0 else (of_group, group >= 0))
     return out
 
 
 def _found(ids: Ids, wanted: Sequence[Id | None]) -> Int64:
-    """Places of ids, -1 for those that are None or not there."""
+    """The positions of ids, int64; -1 for an id that is None or not there."""
     out = np.full(len(wanted), -1)
     given = [i for i, id in enumerate(wanted) if id is not None]
     out[given] = ids.rows_of([wanted[i] for i in given])  # type: ignore[misc]
     return out
 
 
-def by_row(said: Mapping[Name, T], where: Callable[[T], str], ids: Ids, groups: Groups) -> tuple[dict[Id, T], list[Name]]:
-    """What a file says of rows and groups as what it says of rows, a row's own before that of its group; and the names that are unknown."""
+def by_row(
+    said: Mapping[Name, T], where: Callable[[T], str], ids: Ids, groups: Groups
+) -> tuple[dict[Id, T], list[Name]]:
+    """Spread values of rows and groups over rows; return the values by id of row, and the names that are unknown.
+
+    A value of a row itself comes before the value of its group. where: names a value's place in its file. Raises
+    DataError.
+    """
     found = rows_named({name: where(value) for name, value in said.items()}, ids, groups)
     of_row: dict[int, T] = {}
     for wanted in (True, False):

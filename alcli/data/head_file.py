@@ -1,7 +1,7 @@
 """Heads on disk: one safetensors file, a JSON header of fixed form in its metadata, nothing that can run.
 
-What a file says is checked before it is believed: format version, a SHA-256 over the tensors, duplicate keys, the names and
-shapes of the tensors, and by the head itself their values.
+Whatever a file says is checked before it is used: the format version, a SHA-256 over the tensors, duplicate keys, the
+names and shapes of the tensors. The head itself checks their values.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 
 from alcli import __version__, plugins
 from alcli.arrays import Array, Float64, Floats, Keys
-from alcli.data.reading.files import check_readable, reason
+from alcli.data.os_errors import reason
+from alcli.data.reading.data_file import check_readable
 from alcli.data.writing.atomic import replacing
 from alcli.errors import AlcliError, DataError, InputError, NewerFormatError, printable
 from alcli.heads._contract import family_of
@@ -26,35 +27,41 @@ from alcli.heads._model import Model
 from alcli.posteriors._contract import posterior_of
 
 HEAD_FORMAT = 1
+# Bytes of the JSON header; a longer one is not read.
 MAX_HEADER = 64 << 20
 _OURS = ("absorbed.id", "absorbed.label", "absorbed.weight", "anchor.id", "anchor.features")
 
 
 @dataclass(frozen=True)
 class Absorbed:
-    """What a head has learned from: a 64-bit hash of each id, its class number (int64) or target (float64), its weight."""
+    """The labels that a head has learned from.
+
+    id_L: a 64-bit hash of each id. label_L: class numbers (int64) or targets (float64).
+    """
 
     id_L: Keys
     label_L: Array
     weight_L: Float64
 
     def extended(self, other: Absorbed) -> Absorbed:
-        """With the labels of `other` added; an id that both have keeps only the label of `other`."""
+        """Return these labels and the labels of `other`; an id that both have keeps only the label of `other`."""
         kept = ~np.isin(self.id_L, other.id_L)
         both = ((self.id_L, other.id_L), (self.label_L, other.label_L), (self.weight_L, other.weight_L))
         return Absorbed(*(np.concatenate([old[kept], new]) for old, new in both))
 
     def only(self, kept_L: Array) -> Absorbed:
-        """The labels of a mask or of places."""
+        """Return the labels at the positions, or of the mask, `kept_L`."""
         return Absorbed(self.id_L[kept_L], self.label_L[kept_L], self.weight_L[kept_L])
 
 
 @dataclass(frozen=True)
 class HeadFile:
-    """A fitted model with the names of its classes, where its features came from, and what it has absorbed.
+    """A fitted model with the names of its classes, the origin of its features, and the labels that it has absorbed.
 
-    classes: None in a regression. recipe: the options it was fitted with, for a refit. anchors: features of some absorbed ids [A, D],
-    by which a pool of other features is recognised.
+    classes: None in a regression. class_type: the type of classes in typed files, "string", "integer" or "boolean".
+    provenance: the metadata of the pool. anchors: features of A absorbed ids [A, D], whose hashes are `anchor_id`;
+    they show a pool of other features. recipe: the options of the fit, for a refit. written_by: versions of
+    libraries.
     """
 
     model: Model
@@ -73,7 +80,8 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
     from safetensors.numpy import save
 
     tensors = {f"model.{k}": np.ascontiguousarray(v) for k, v in head.model.arrays().items()}
-    tensors |= {"absorbed.id": head.absorbed.id_L, "absorbed.label": head.absorbed.label_L, "absorbed.weight": head.absorbed.weight_L}
+    absorbed = head.absorbed
+    tensors |= {"absorbed.id": absorbed.id_L, "absorbed.label": absorbed.label_L, "absorbed.weight": absorbed.weight_L}
     tensors |= {"anchor.id": head.anchor_id, "anchor.features": np.ascontiguousarray(head.anchors)}
     about: dict[str, Any] = {
         "format": HEAD_FORMAT,
@@ -94,13 +102,28 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
 def load_head(path: Path, *, expect_sha256: str | None = None) -> HeadFile:
     """Read and check a head. Raises InputError, DataError naming the tensor or key, NewerFormatError.
 
-    expect_sha256: that of the file, from a source that is trusted; the one inside tells damage from a whole file, not ours from another.
+    expect_sha256: the SHA-256 of the file, from a source that the user trusts. The checksum inside the file shows
+    damage; it does not show that somebody else wrote the file.
     """
     shown = printable(path)
     data = _contents(path)
     if expect_sha256 is not None and (found := hashlib.sha256(data).hexdigest()) != expect_sha256.lower():
-        raise DataError(f"{shown}: its SHA-256 is {found}, expected {expect_sha256.lower()}", hint="it is not the file that was handed over")
+        what = f"{shown}: its SHA-256 is {found}, expected {expect_sha256.lower()}"
+        raise DataError(what, hint="it is not the file that was handed over")
     about = _header(data, shown)
+    tensors = _tensors(data, about, shown)
+    try:
+        head = _restored(tensors, about)
+    except AlcliError as error:
+        raise type(error)(f"{shown}: {error.message}", hint=error.hint) from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise DataError(f"{shown}: its header does not describe a head ({printable(error)})") from None
+    _check_consistent(head, tensors, shown)
+    return head
+
+
+def _tensors(data: bytes, about: dict[str, Any], shown: str) -> dict[str, Array]:
+    """Read the tensors. Raises DataError when one is missing, or their checksum is not the one in the header."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -112,35 +135,47 @@ def load_head(path: Path, *, expect_sha256: str | None = None) -> HeadFile:
     if missing:
         raise DataError(f"{shown}: tensor '{missing[0]}' is missing, the file is not a whole head")
     if _digest(tensors, about) != about.get("sha256"):
-        raise DataError(f"{shown}: its content does not match its checksum, the file is damaged", hint="fit the head again or restore a copy")
-    try:
-        model = _restore_model({k[6:]: v for k, v in tensors.items() if k.startswith("model.")}, about["model"])
-        classes = None if about["classes"] is None else tuple(map(str, about["classes"]))
-        absorbed = Absorbed(tensors["absorbed.id"], tensors["absorbed.label"], tensors["absorbed.weight"])
-        provenance, recipe, versions = (dict(about[key]) for key in ("provenance", "recipe", "versions"))
-        head = HeadFile(
-            model, classes, str(about["class_type"]), provenance, absorbed, tensors["anchor.id"], tensors["anchor.features"], recipe, versions
-        )
-    except AlcliError as error:
-        raise type(error)(f"{shown}: {error.message}", hint=error.hint) from None
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(f"{shown}: its header does not describe a head ({printable(error)})") from None
-    _check_consistent(head, tensors, shown)
-    return head
+        what = f"{shown}: its content does not match its checksum, the file is damaged"
+        raise DataError(what, hint="fit the head again or restore a copy")
+    return tensors
+
+
+def _restored(tensors: dict[str, Array], about: dict[str, Any]) -> HeadFile:
+    """The head that tensors and header describe.
+
+    Raises KeyError, TypeError and the like for a header of another form.
+    """
+    return HeadFile(
+        model=_restore_model({k[6:]: v for k, v in tensors.items() if k.startswith("model.")}, about["model"]),
+        classes=None if about["classes"] is None else tuple(map(str, about["classes"])),
+        class_type=str(about["class_type"]),
+        provenance=dict(about["provenance"]),
+        absorbed=Absorbed(tensors["absorbed.id"], tensors["absorbed.label"], tensors["absorbed.weight"]),
+        anchor_id=tensors["anchor.id"],
+        anchors=tensors["anchor.features"],
+        recipe=dict(about["recipe"]),
+        written_by=dict(about["versions"]),
+    )
 
 
 def _restore_model(tensors: dict[str, Array], settings: dict[str, Any]) -> Model:
-    """The model that tensors and settings describe. Its kinds are looked up among ours; nothing is imported by a name from a file."""
+    """The model that tensors and settings describe.
+
+    Its kinds are looked up among alcli's own; nothing is imported by a name from a file.
+    """
     kind, posterior = str(settings["head"]["kind"]), settings["posterior"]
     if kind not in plugins.names("heads"):
         raise DataError(f"unknown kind of head '{printable(kind)}'")
     if posterior is not None and posterior["kind"] not in plugins.names("posteriors"):
         raise DataError(f"unknown kind of posterior '{printable(posterior['kind'])}'")
     posterior_class = None if posterior is None else posterior_of(plugins.load("posteriors", posterior["kind"]))
-    return Model.from_arrays(tensors, settings, family=family_of(plugins.load("heads", kind)), posterior=posterior_class)
+    return Model.from_arrays(
+        tensors, settings, family=family_of(plugins.load("heads", kind)), posterior=posterior_class
+    )
 
 
 def _contents(path: Path) -> bytes:
+    """Read the whole file. Raises InputError."""
     check_readable(str(path))
     try:
         return path.read_bytes()
@@ -149,8 +184,13 @@ def _contents(path: Path) -> bytes:
 
 
 def _header(data: bytes, shown: str) -> dict[str, Any]:
-    """The JSON of the metadata key `alcli`, from a header without duplicate keys (which safetensors would accept)."""
-    not_a_head = DataError(f"{shown}: not an alcli head", hint="expected a .safetensors file written by 'alcli fit-head'")
+    """Return the JSON of the metadata key `alcli`. Raises DataError for another file, and NewerFormatError.
+
+    A key that is there twice is refused; safetensors would accept it, and another program might read the other value.
+    """
+    not_a_head = DataError(
+        f"{shown}: not an alcli head", hint="expected a .safetensors file written by 'alcli fit-head'"
+    )
     if len(data) < 8:
         raise not_a_head
     (length,) = struct.unpack("<Q", data[:8])
@@ -162,20 +202,24 @@ def _header(data: bytes, shown: str) -> dict[str, Any]:
         format = int(about["format"])
         writer = printable(about.get("versions", {}).get("alcli", "a newer version"))
     except _DuplicateKeyError as error:
-        raise DataError(f"{shown}: the key '{printable(error)}' stands twice in its header, the file is damaged") from None
+        raise DataError(
+            f"{shown}: the key '{printable(error)}' stands twice in its header, the file is damaged"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise not_a_head from None
     if format > HEAD_FORMAT:
-        what = f"{shown}: written in head format {format} by alcli {writer}, this is alcli {__version__} and reads up to {HEAD_FORMAT}"
-        raise NewerFormatError(what, hint="upgrade alcli")
+        what = f"{shown}: written in head format {format} by alcli {writer}"
+        reads = f"this is alcli {__version__} and reads up to {HEAD_FORMAT}"
+        raise NewerFormatError(f"{what}, {reads}", hint="upgrade alcli")
     return about
 
 
 class _DuplicateKeyError(ValueError):
-    pass
+    """A JSON object has the same key twice."""
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs of a JSON object as a dictionary. Raises _DuplicateKeyError."""
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = [k for k, _ in pairs]
@@ -184,7 +228,10 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _digest(tensors: dict[str, Array], about: dict[str, Any]) -> str:
-    """SHA-256 over the header but for itself, and over names, dtypes, shapes and bytes. It detects damage, not forgery."""
+    """Return the SHA-256 over the header and over names, dtypes, shapes and bytes of the tensors.
+
+    The checksum itself, which is in the header, is left out. It shows damage, not forgery.
+    """
     digest = hashlib.sha256(json.dumps({k: v for k, v in about.items() if k != "sha256"}, sort_keys=True).encode())
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
@@ -194,16 +241,21 @@ def _digest(tensors: dict[str, Array], about: dict[str, Any]) -> str:
 
 
 def _check_consistent(head: HeadFile, tensors: dict[str, Array], shown: str) -> None:
+    """Raise DataError for tensors whose shapes, types or values do not belong together."""
     n, n_anchors = tensors["absorbed.id"].size, tensors["anchor.id"].size
     label_type = "float64" if head.classes is None else "int64"
     features_type = "float64" if tensors["anchor.features"].dtype == np.float64 else "float32"
     expected: dict[str, tuple[tuple[int, ...], str]] = {
-        "absorbed.id": ((n,), "uint64"), "absorbed.label": ((n,), label_type), "absorbed.weight": ((n,), "float64"),
-        "anchor.id": ((n_anchors,), "uint64"), "anchor.features": ((n_anchors, head.model.dim), features_type),
-    }  # fmt: skip
+        "absorbed.id": ((n,), "uint64"),
+        "absorbed.label": ((n,), label_type),
+        "absorbed.weight": ((n,), "float64"),
+        "anchor.id": ((n_anchors,), "uint64"),
+        "anchor.features": ((n_anchors, head.model.dim), features_type),
+    }
     for name, (shape, kind) in expected.items():
         if tensors[name].shape != shape or tensors[name].dtype != kind:
-            raise DataError(f"{shown}: tensor '{name}' is {tensors[name].dtype} {tensors[name].shape}, expected {kind} {shape}")
+            got = f"{tensors[name].dtype} {tensors[name].shape}"
+            raise DataError(f"{shown}: tensor '{name}' is {got}, expected {kind} {shape}")
         if not np.isfinite(tensors[name]).all():
             raise DataError(f"{shown}: tensor '{name}' holds NaN or infinity")
     _check_classes(head, shown)
@@ -213,12 +265,15 @@ def _check_consistent(head: HeadFile, tensors: dict[str, Array], shown: str) -> 
 
 
 def _check_classes(head: HeadFile, shown: str) -> None:
+    """Raise DataError for names of classes that do not fit the weights or the labels."""
     if (head.classes is None) != (head.model.n_classes is None):
         raise DataError(f"{shown}: its header and its weights disagree whether it is a regression")
     if head.classes is None:
         return
-    if len(set(head.classes)) != len(head.classes) or len(head.classes) != head.model.n_classes:
-        raise DataError(f"{shown}: its header names {len(set(head.classes))} classes, its weights have {head.model.n_classes}")
+    n = len(set(head.classes))
+    if n != len(head.classes) or n != head.model.n_classes:
+        raise DataError(f"{shown}: its header names {n} classes, its weights have {head.model.n_classes}")
     label_L = head.absorbed.label_L
-    if ((label_L < 0) | (label_L >= len(head.classes))).any():
-        raise DataError(f"{shown}: tensor 'absorbed.label' holds the number of a class that there is not, expected 0 to {len(head.classes) - 1}")
+    if ((label_L < 0) | (label_L >= n)).any():
+        what = f"tensor 'absorbed.label' holds the number of a class that there is not, expected 0 to {n - 1}"
+        raise DataError(f"{shown}: {what}")

@@ -1,4 +1,4 @@
-"""Whether a head and a pool belong together: same D, same embedding model, same features of the ids that both know."""
+"""Check that a head and a pool belong together: same D, same embedding model, same features of the ids in both."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ from alcli.errors import DataError
 from alcli.remarks import Note
 
 N_ANCHORS = 4
+# Relative difference of the features of an id. It admits float16 storage and another processor, but no other model.
 ANCHOR_TOLERANCE = 0.05
 
 
 def choose_anchors(ids: Keys, X_LD: Floats) -> tuple[Keys, Floats]:
-    """The anchors of labelled rows: those with the smallest hashes of ids, so the choice does not depend on their order."""
+    """Return (ids, features) of a few of the labelled rows.
+
+    The rows with the smallest hashes of ids are taken, so that the order of the rows does not matter.
+    """
     few = np.unique(ids, return_index=True)[1][:N_ANCHORS]
     return ids[few], np.ascontiguousarray(X_LD[few])
 
 
 def check_pool(head: HeadFile, shown: str, pool: Pool, note: Note) -> None:
-    """Refuse a pool of another D, another embedding model, or other features of the ids that the head remembers.
+    """Raise DataError for a pool of another D, another embedding model, or other features of the ids in the head.
 
-    Notes where there was nothing to compare but D. Reads the row groups that hold the remembered ids. Raises DataError.
+    shown: the head as messages name it. note: told where there was nothing to compare but D. Cost: one read of the
+    row groups that hold the remembered ids.
     """
     if pool.dim != head.model.dim:
         hint = "use the pool that the head was fitted on, or fit a new head"
@@ -37,30 +42,33 @@ def check_pool(head: HeadFile, shown: str, pool: Pool, note: Note) -> None:
     present = np.flatnonzero(rows >= 0)
     _check_anchors(head, shown, pool, present, rows[present])
     if not len(present) and not ("model" in pool.metadata and "model" in head.provenance):
-        note(f"nothing shows that the features of {pool.name} come from the model that the head was fitted on: they share no id, and name no model")
+        what = f"nothing shows that the features of {pool.name} come from the model that the head was fitted on"
+        note(f"{what}: they share no id, and name no model")
 
 
 def _check_anchors(head: HeadFile, shown: str, pool: Pool, present: Int64, rows: Int64) -> None:
-    """Compare the anchors `present` with `rows` of the pool. The tolerance admits float16 storage and another processor, not
-    another model or scaling."""
+    """Compare the anchors `present` with `rows` of the pool; A anchors. Raises DataError for features that differ."""
     if not len(rows):
         return
     then_AD, now_AD = head.anchors[present].astype(np.float64), pool.take(rows).astype(np.float64)
-    scale = max(np.abs(then_AD).max(), np.abs(now_AD).max(), 1e-300)  # squares of large features would not fit into float64
+    # Scaled, because squares of large features would not fit into float64.
+    scale = max(np.abs(then_AD).max(), np.abs(now_AD).max(), 1e-300)
     difference_A = np.linalg.norm((then_AD - now_AD) / scale, axis=1)
     norm_A = np.linalg.norm(then_AD / scale, axis=1)
     wrong = np.flatnonzero(difference_A > ANCHOR_TOLERANCE * norm_A)
     if len(wrong):
         i = wrong[0]
         by = f"{difference_A[i] / norm_A[i]:.0%} of their norm" if norm_A[i] else "all of it, they were zero"
-        raise DataError(
-            f"{pool.describe(int(rows[i]))}: its features are not those that the head {shown} was fitted on (they differ by {by})",
-            hint="use features of the same model and scaling, or fit a new head",
-        )
+        what = f"its features are not those that the head {shown} was fitted on (they differ by {by})"
+        hint = "use features of the same model and scaling, or fit a new head"
+        raise DataError(f"{pool.describe(int(rows[i]))}: {what}", hint=hint)
 
 
 def rows_of_hashes(wanted: Keys, pool_hashes: Keys) -> Int64:
-    """Row number in the pool of each hash, -1 where it has none. Time O(N log n): the few are sorted, not the pool."""
+    """Return the row number in the pool of each hash, -1 where the pool has none.
+
+    Cost: O(N log n) for n hashes, because the hashes are sorted and the pool is not.
+    """
     rows = np.full(len(wanted), -1)
     if len(wanted):
         order = np.argsort(wanted, kind="stable")

@@ -1,4 +1,4 @@
-"""The ids of a pool: one int64 or string per row, unique, and what is asked of them (order, hash, look-up)."""
+"""The ids of a pool: one int64 or string per row, unique; their order, their hashes, and the look-up of a row."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from alcli.errors import DataError, printable
 Id = int | str
 _INT64 = (-(2**63), 2**63 - 1)
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
+# Longer texts are not turned into an integer, and not shown whole in a message.
 _DIGITS = 60
 
 
@@ -30,6 +31,7 @@ class Ids:
 
     @property
     def kind(self) -> str:
+        """The type of the ids in words, "string" or "integer"."""
         return "string" if self.is_text else "integer"
 
     def __len__(self) -> int:
@@ -39,66 +41,82 @@ class Ids:
         return self._column[int(row)].as_py()
 
     def arrow(self, rows: Int64) -> pa.Array:
-        """The ids of `rows` as an Arrow array."""
+        """Return the ids of `rows` as an Arrow array."""
         return self._column.take(pa.array(rows, pa.int64()))
 
     def keys(self, rows: Int64) -> Array:
-        """The ids of `rows` as int64 or as an object array of str: both sort as the ids do."""
+        """Return the ids of `rows` as int64 or as an object array of str: both sort as the ids do."""
         taken = self.arrow(rows)
         return np.array(taken.to_pylist(), object) if self.is_text else np.asarray(taken)
 
     def order(self, rows: Int64) -> Int64:
-        """`rows` in ascending order of their ids: integers by value, strings by their bytes."""
+        """Return `rows` in ascending order of their ids: integers by value, strings by their bytes."""
         order: Int64 = pc.sort_indices(self.arrow(rows)).to_numpy().astype(np.int64)
         return np.asarray(rows)[order]
 
     def hashes(self, rows: Int64 | None = None) -> Keys:
-        """A 64-bit hash per row; those of the whole column are kept."""
+        """Return a 64-bit hash of the id of each of `rows` (None: of all). The hashes of the whole column are kept."""
         if self._hashes is None:
             self._hashes = id_keys(self._column)
         return self._hashes if rows is None else self._hashes[rows]
 
     def rows_of(self, wanted: Sequence[Id]) -> Int64:
-        """Row numbers of the ids in `wanted`, -1 for those that the pool does not have."""
+        """Return the row numbers of the ids in `wanted`, -1 for an id that the pool does not have."""
         found = pc.index_in(pa.array(wanted, self._column.type), value_set=self._column)
-        rows: Int64 = found.fill_null(-1).to_numpy().astype(np.int64)
-        return rows
+        return found.fill_null(-1).to_numpy().astype(np.int64)
 
     def parse(self, value: object, where: str, *, from_text: bool) -> Id:
-        """An id from a file of labels or ids, as this pool's type. from_text: the file is text, so digits may mean an integer."""
+        """Turn an id from a file of labels or ids into this pool's type. where: its place, for messages.
+
+        from_text: the file is text, so digits may mean an integer. Raises DataError for an id of another type, or too
+        large.
+        """
         given = value
         if isinstance(value, bool) or not isinstance(value, (int, str)):
-            raise DataError(f"{where}: the id {printable(repr(value))} is {_type_name(value)}, expected {self.kind} as in the pool")
+            what = f"the id {printable(repr(value))} is {_type_name(value)}"
+            raise DataError(f"{where}: {what}, expected {self.kind} as in the pool")
         if self.is_text:
             if isinstance(value, int):
-                raise DataError(f"{where}: the id {value} is an integer, the pool's ids are strings", hint='write it in quotes: "…"')
+                what = f"the id {value} is an integer, the pool's ids are strings"
+                raise DataError(f"{where}: {what}", hint='write it in quotes: "…"')
             return value
         if isinstance(value, str):
             if not from_text or not _INTEGER.fullmatch(value):
-                raise DataError(f"{where}: the id '{printable(value)}' is a string, the pool's ids are integers")
+                what = f"the id '{printable(value)}' is a string, the pool's ids are integers"
+                raise DataError(f"{where}: {what}")
             value = int(value) if len(value) <= _DIGITS else _INT64[1] + 1
         if not _INT64[0] <= value <= _INT64[1]:
             raise DataError(f"{where}: the id {printable(given)[:_DIGITS]} does not fit into 64 bits")
         return value
 
     def check_unique(self, describe: Callable[[int], str]) -> None:
-        """Raise DataError that names both places of an id that occurs twice. Time O(N log N) on the 64-bit hashes."""
+        """Raise DataError that names both places of an id that occurs twice. describe: names a row for messages.
+
+        Cost: time O(N log N) on the 64-bit hashes.
+        """
         hashes = self.hashes()
         order = np.argsort(hashes, kind="stable")
         same = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
         for i in same:
             a, b = int(order[i]), int(order[i + 1])
             if self[a] == self[b]:
-                raise DataError(f"{describe(a)} and {describe(b)}: the same id twice", hint="ids must be unique in a pool")
+                raise DataError(
+                    f"{describe(a)} and {describe(b)}: the same id twice", hint="ids must be unique in a pool"
+                )
 
 
 def _type_name(value: object) -> str:
+    """The type of a value that is no id, in words."""
     names = {bool: "a boolean", float: "a number with a fraction", type(None): "missing"}
     return names.get(type(value), f"of type {type(value).__name__}")
 
 
 def to_ids(column: pa.Array, where: Callable[[int], str], what: str = "id") -> pa.Array:
-    """Check and normalise one block of a column of ids (of plain type) to int64 or large_string. Raises DataError naming the row."""
+    """Return one block of a column of ids, of plain type, as int64 or large_string.
+
+    what: the ids in words, for messages. Raises DataError that names the row of a null or an empty string, and for
+    any other type.
+    """
     kind = column.type
     text = pt.is_string(kind) or pt.is_large_string(kind)
     if not text and not pt.is_integer(kind):

@@ -1,4 +1,4 @@
-"""Which columns of a file are the id, the features, the label; refusals that list what is there."""
+"""The columns and the metadata of a pool's file: features found by name, and refusals that list the columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POOL_FORMAT = 1
 
 @dataclass(frozen=True)
 class Columns:
-    """Column names as the user gave them; None: found by their usual names. group: "none" for none."""
+    """Column names as the user gave them; None: found by its usual name. group: "none" makes every row an item."""
 
     features: str | None = None
     id: str | None = None
@@ -29,12 +29,15 @@ class Columns:
 
     @property
     def single(self) -> list[str]:
-        """The names of columns of single values."""
+        """The names of the columns of single values."""
         return [self.id or "id", self.label or "label", self.split, self.group or "group"]
 
 
 def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
-    """The name of the vector column. Raises DataError when it is absent, twice there, or holds no vectors of floats."""
+    """Return the name of the vector column. file: its name, for messages. wanted: the name that the user gave, if any.
+
+    Raises DataError when the column is absent, there twice, or holds no vectors of floats.
+    """
     if wanted is None:
         wanted = next((name for name in FEATURE_NAMES if name in schema.names), None)
     if wanted is None:
@@ -44,16 +47,18 @@ def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
     kind = storage_type(require(schema, file, wanted).type)
     what = f"{file}: column '{printable(wanted)}'"
     if pt.is_struct(kind):
-        raise DataError(f"{what} is a struct, expected a list of floats", hint="nested columns are not read; flatten it first")
+        hint = "nested columns are not read; flatten it first"
+        raise DataError(f"{what} is a struct, expected a list of floats", hint=hint)
     if not is_vector(kind):
         raise DataError(f"{what} is of type {kind}, expected a list of floats")
     if not pt.is_floating(kind.value_type):
-        raise DataError(f"{what} holds vectors of {kind.value_type}, expected float16, float32 or float64", hint="cast it to float32 first")
+        what = f"{what} holds vectors of {kind.value_type}, expected float16, float32 or float64"
+        raise DataError(what, hint="cast it to float32 first")
     return wanted
 
 
 def require(schema: pa.Schema, file: str, name: str) -> pa.Field:
-    """The field of a top-level column. Raises DataError when there is none or more than one."""
+    """Return the field of a top-level column. Raises DataError when there is none or more than one."""
     found = schema.get_all_field_indices(name)
     if not found:
         raise DataError(f"{file}: no column '{printable(name)}' among {_listed(schema)}")
@@ -63,12 +68,16 @@ def require(schema: pa.Schema, file: str, name: str) -> pa.Field:
 
 
 def _listed(schema: pa.Schema) -> str:
+    """The first ten column names, for messages."""
     shown = ", ".join(f"'{printable(n)}'" for n in schema.names[:10])
     return f"{shown} and {len(schema.names) - 10} more" if len(schema.names) > 10 else shown
 
 
 def pool_metadata(schema: pa.Schema, file: str) -> dict[str, Any]:
-    """What `embed` wrote about the features; empty for files of other origin. Raises NewerFormatError, DataError."""
+    """Return the metadata that alcli wrote into a file; empty for a file of other origin.
+
+    Raises NewerFormatError, DataError.
+    """
     text = (schema.metadata or {}).get(METADATA_KEY)
     if text is None:
         return {}
@@ -78,12 +87,13 @@ def pool_metadata(schema: pa.Schema, file: str) -> dict[str, Any]:
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise DataError(f"{file}: its 'alcli' metadata cannot be read, expected a JSON object") from None
     if newer:
-        raise NewerFormatError(f"{file}: written in format {found['format']} by alcli {printable(found.get('version', '?'))}, this version reads up to {POOL_FORMAT}")
+        writer = f"written in format {found['format']} by alcli {printable(found.get('version', '?'))}"
+        raise NewerFormatError(f"{file}: {writer}, this version reads up to {POOL_FORMAT}")
     return found
 
 
 def same_features(ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
-    """The first fact about the features in which two metadata differ, as "model 'a', not 'b'"; None when none does."""
+    """Return the first fact about features that differs in two metadata, as "model 'a', not 'b'"; None without one."""
     for key in ("model", "layer", "normalized", "dim"):
         if key in ours and key in theirs and ours[key] != theirs[key]:
             return f"{key} {printable(repr(ours[key]))}, not {printable(repr(theirs[key]))}"

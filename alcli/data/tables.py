@@ -1,6 +1,7 @@
-"""Small files of rows from people and other tools: CSV, TSV, JSON Lines, Parquet, standard input. Values come as they are written.
+"""Small files of rows from people and other tools: CSV, TSV, JSON Lines, Parquet, standard input.
 
-CSV is text and stays text: `007`, `NA` and `true` are not guessed to be a number, a gap or a boolean.
+Values stay as written. CSV is text and stays text: `007`, `NA` and `true` are not guessed to be a number, a gap or a
+boolean.
 """
 
 from __future__ import annotations
@@ -9,36 +10,73 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from alcli.data.reading.files import DataFile, check_readable, refusal
+from alcli.data.reading.data_file import DataFile, check_readable, refusal
+from alcli.data.reading.parquet import open_parquet, read_column, reading
+from alcli.data.schema import pool_metadata, require
 from alcli.errors import DataError, InputError, UsageError, printable
 
+# Rows of a Parquet file that are read at once.
 _BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: where it stands (for messages), its values by column, and whether they are text that stands for a typed value."""
+    """One row of a file.
+
+    where: its place, for messages. from_text: its values are text, which may stand for a typed value.
+    """
 
     where: str
     values: dict[str, Any]
     from_text: bool
 
 
-def read_rows(path: str, columns: Sequence[str], *, optional: Sequence[str] = ()) -> Iterator[Row]:
-    """The rows of a file ("-": standard input) reduced to `columns` and, where present, `optional` ones.
+@dataclass(frozen=True)
+class GivenRows:
+    """Rows that a Python program holds in memory, in the place of a file.
 
-    The kind follows the extension, else the content. Raises InputError, DataError with the line, UsageError for "-" on a terminal.
+    name: of the rows, in messages. columns: lists of equal length, by name.
     """
+
+    name: str
+    columns: Mapping[str, Sequence[Any]]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+# The path of a file, or rows in memory.
+RowSource: TypeAlias = str | GivenRows
+
+
+def paths_of(sources: Iterable[RowSource]) -> list[str]:
+    """The sources that are files."""
+    return [source for source in sources if isinstance(source, str)]
+
+
+def read_rows(path: RowSource, columns: Sequence[str], *, optional: Sequence[str] = ()) -> Iterator[Row]:
+    """Read the rows of a file ("-": standard input): the `columns`, and the `optional` columns that are there.
+
+    The kind of the file follows from its extension, else from its content. Raises InputError, DataError with the line,
+    UsageError for "-" on a terminal.
+    """
+    if isinstance(path, GivenRows):
+        return _given_rows(path, columns, optional)
     name, data = _contents(path)
     return _rows(path, name, data, columns, optional)
 
 
-def read_ids(path: str) -> Iterator[Row]:
-    """The column `id` of a file; a file without a known extension and without such a header holds one id per line."""
+def read_ids(path: RowSource) -> Iterator[Row]:
+    """Read the column `id` of a file; a file without a known extension and without such a header holds one id per line.
+
+    Raises what `read_rows` does.
+    """
+    if isinstance(path, GivenRows):
+        return _given_rows(path, ["id"], [])
     name, data = _contents(path)
     if _kind(path, data) == "csv" and not path.endswith((".csv", ".tsv")):
         lines = [line.rstrip("\r") for line in _decoded(data, name).split("\n")]
@@ -47,20 +85,31 @@ def read_ids(path: str) -> Iterator[Row]:
     return _rows(path, name, data, ["id"], [])
 
 
+def _given_rows(given: GivenRows, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+    """Read rows in memory: the `columns`, and the `optional` columns that are there."""
+    _check_header(list(given.columns), given.name, columns)
+    wanted = [*columns, *(c for c in optional if c in given.columns)]
+    for number, values in enumerate(zip(*(given.columns[c] for c in wanted), strict=True)):
+        yield Row(f"{given.name}: row {number}", dict(zip(wanted, values)), False)
+
+
 def _rows(path: str, name: str, data: bytes, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+    """Read the rows of a file of any kind. name: the file as messages name it. data: its content."""
     kind = _kind(path, data)
     if kind == "parquet":
         return _parquet_rows(path, name, columns, optional)
     text = _decoded(data, name)
     if path == "-" and text and not text.endswith("\n"):
-        raise DataError(f"{name}: ends in the middle of line {text.count(chr(10)) + 1}, nothing was applied", hint="its producer stopped early")
+        # A pipe whose producer died looks like a short file, and half a line may be a valid line.
+        what = f"{name}: ends in the middle of line {text.count(chr(10)) + 1}, nothing was applied"
+        raise DataError(what, hint="its producer stopped early")
     if kind == "jsonl":
         return _json_rows(text, name, columns, optional)
     return _csv_rows(text, name, columns, optional, "\t" if path.endswith(".tsv") else ",")
 
 
 def _contents(path: str) -> tuple[str, bytes]:
-    """The name for messages and the bytes of a file."""
+    """Return the name of a file for messages, and its bytes."""
     if path == "-":
         return "standard input", _standard_input()
     check_readable(path)
@@ -72,12 +121,14 @@ def _contents(path: str) -> tuple[str, bytes]:
 
 
 def _standard_input() -> bytes:
+    """Read standard input to its end. Raises UsageError for a terminal."""
     if sys.stdin.isatty():
         raise UsageError("'-' reads standard input, which is a terminal", hint="pipe or redirect a file into it")
     return sys.stdin.buffer.read()
 
 
 def _kind(path: str, data: bytes) -> str:
+    """The kind of a file: "parquet", "jsonl" or "csv"; by its extension, else by its first bytes."""
     if path.endswith((".parquet", ".pq")) or data[:4] == b"PAR1":
         return "parquet"
     if path.endswith((".jsonl", ".ndjson", ".json")):
@@ -88,17 +139,21 @@ def _kind(path: str, data: bytes) -> str:
 
 
 def _decoded(data: bytes, name: str) -> str:
+    """Return the text of a file. Raises DataError that names the line of bytes that are not UTF-8, and of a NUL."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{name}: line {line} is not UTF-8", hint="convert it, for example with iconv -f latin1 -t utf-8") from None
+        hint = "convert it, for example with iconv -f latin1 -t utf-8"
+        raise DataError(f"{name}: line {line} is not UTF-8", hint=hint) from None
     if "\0" in text:
-        raise DataError(f"{name}: line {text[: text.index(chr(0))].count(chr(10)) + 1} holds a NUL byte, expected UTF-8 text")
+        line = text[: text.index("\0")].count("\n") + 1
+        raise DataError(f"{name}: line {line} holds a NUL byte, expected UTF-8 text")
     return text
 
 
 def _csv_rows(text: str, name: str, columns: Sequence[str], optional: Sequence[str], delimiter: str) -> Iterator[Row]:
+    """Yield the rows of a CSV or TSV text. Raises DataError with the line."""
     if not text.strip():
         raise DataError(f"{name}: is empty, expected a header line with {_quoted(columns)}")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -118,20 +173,18 @@ def _csv_rows(text: str, name: str, columns: Sequence[str], optional: Sequence[s
 
 
 def _check_header(header: list[str], name: str, columns: Sequence[str]) -> None:
+    """Raise DataError for a column that is there twice, or not at all."""
     for column in header:
         if header.count(column) > 1:
             raise DataError(f"{name}: line 1: column '{printable(column)}' stands twice in the header")
-    _check_columns(header, name, columns)
-
-
-def _check_columns(have: Sequence[str], name: str, columns: Sequence[str]) -> None:
     for column in columns:
-        if column not in have:
-            shown = ", ".join(f"'{printable(h)}'" for h in have[:10])
+        if column not in header:
+            shown = ", ".join(f"'{printable(h)}'" for h in header[:10])
             raise DataError(f"{name}: no column '{printable(column)}' among {shown}")
 
 
 def _json_rows(text: str, name: str, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of a text of JSON Lines. Raises DataError with the line."""
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -153,15 +206,15 @@ def _json_rows(text: str, name: str, columns: Sequence[str], optional: Sequence[
 
 
 def _parquet_rows(path: str, name: str, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
-    from alcli.data.reading.parquet import open_parquet, read_column, reading
-    from alcli.data.schema import pool_metadata, require
-
+    """Yield the rows of a Parquet file. Raises DataError, InputError, NewerFormatError."""
     if path == "-":
-        raise InputError(f"{name}: Parquet needs a file that can be read from any place", hint="save it to a file first")
+        what = f"{name}: Parquet needs a file that can be read from any place"
+        raise InputError(what, hint="save it to a file first")
     file = DataFile(path)
     with reading(file), open_parquet(file) as parquet:
         schema = parquet.schema_arrow
-    pool_metadata(schema, name)  # refuses what a newer version wrote: a ledger, a selection
+    # Raises NewerFormatError for a ledger or a selection that a newer version wrote.
+    pool_metadata(schema, name)
     wanted = [*columns, *(c for c in optional if c in schema.names)]
     for column in wanted:
         require(schema, name, column)
@@ -171,4 +224,5 @@ def _parquet_rows(path: str, name: str, columns: Sequence[str], optional: Sequen
 
 
 def _quoted(columns: Sequence[str]) -> str:
+    """Column names as messages list them."""
     return " and ".join(f"'{c}'" for c in columns)

@@ -1,20 +1,31 @@
 """The public contract of a strategy. docs/plugins.md builds a strategy from scratch.
 
-`pointwise` and `batch` declare a strategy; a `View` gives it what it needs; a `Selection` is its answer. `finite32`
-rounds scores as they are compared, `TopK` keeps the best rows of a stream, `ArraySource` makes a view of arrays in
-memory, `select` runs a strategy on a view.
+- `pointwise`, `batch`: declare a strategy. A pointwise strategy scores rows, a batch strategy chooses a batch.
+- `View`: the candidates, the labelled rows and the predictions, as a batch strategy sees them.
+- `Selection`: the batch that it returns. `finite32`: scores as they are compared.
+- `Count`, `AutoOrPositive`, `AllOrCount`, `AutoOrCount`: types of options that are checked before any data is read.
+- `TopK`, `tie_keys`: the k best rows of a stream, in the one order of scored rows.
+- `select`: run a strategy on a view, as every command does. `declared_by`: the `Strategy` of a decorated function.
+- `Source`, `Predictor`: the rows and the head that a view is made of. `ArraySource`: a source of arrays in memory.
+
+`needs.py` lists the needs that a strategy can declare; `subsets.py` helps strategies that look at part of a pool.
 """
 
 from __future__ import annotations
 
+from alcli.selection.options import AllOrCount, AutoOrCount, AutoOrPositive, Count
 from alcli.selection.order import TopK, finite32, tie_keys
 from alcli.selection.select import select
 from alcli.selection.source import ArraySource, Predictor, Source
-from alcli.selection.strategy import Selection, Strategy, batch, pointwise
+from alcli.selection.strategy import Selection, Strategy, batch, declared_by, pointwise
 from alcli.selection.view import View
 
 __all__ = [
+    "AllOrCount",
     "ArraySource",
+    "AutoOrCount",
+    "AutoOrPositive",
+    "Count",
     "Predictor",
     "Selection",
     "Source",
@@ -22,6 +33,7 @@ __all__ = [
     "TopK",
     "View",
     "batch",
+    "declared_by",
     "finite32",
     "pointwise",
     "select",

@@ -32,7 +32,7 @@ import numpy as np
 from alcli.arrays import Float32, Float64, Int64
 from alcli.numerics.blocks import workers
 from alcli.numerics.gradients.gradient_rows import GradientRows
-from alcli.numerics.gradients.sparse_approximation import largest
+from alcli.numerics.gradients.sparse.approximation import largest
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View

@@ -42,8 +42,8 @@ import numpy as np
 from alcli.arrays import Array, Float32, Float64
 from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.gradients.gradient_rows import GradientRows, expected_distance
-from alcli.numerics.gradients.sparse_approximation import Batch, greedy, largest
-from alcli.numerics.gradients.sparse_problem import SparseProblem, pose
+from alcli.numerics.gradients.sparse.approximation import Batch, greedy, largest
+from alcli.numerics.gradients.sparse.problem import SparseProblem, pose
 from alcli.selection.options import at_least, positive, share
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch

@@ -32,8 +32,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from alcli.numerics.gradients.sparse_approximation import iht
-from alcli.numerics.gradients.sparse_problem import pose
+from alcli.numerics.gradients.sparse.approximation import iht
+from alcli.numerics.gradients.sparse.problem import pose
 from alcli.selection.options import Count, share
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View

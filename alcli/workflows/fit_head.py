@@ -13,7 +13,8 @@ from alcli.arrays import Array, Floats
 from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.pool import Pool
-from alcli.data.writing.atomic import check_creatable
+from alcli.data.tables import RowSource, paths_of
+from alcli.data.writing.creatable import check_creatable
 from alcli.errors import counted
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
@@ -37,8 +38,8 @@ class Fitted:
 
 def fit_head(
     pool: Pool,
-    labels: Sequence[str],
-    out: Path,
+    labels: Sequence[RowSource],
+    out: Path | None,
     recipe: Recipe,
     *,
     task: Task = "auto",
@@ -48,15 +49,18 @@ def fit_head(
 ) -> Fitted:
     """Fit a head to the labelled rows of a pool and write it to `out`, which is whole or untouched.
 
-    labels: label files; without any, the label column of the pool is used. Raises every AlcliError.
+    labels: label files or tables; without any, the label column of the pool is used. out: None writes no file. Raises
+    every AlcliError.
     """
     recipe.checked()
-    check_creatable(out, overwrite=force, inputs=[*pool.paths, *labels])
+    if out is not None:
+        check_creatable(out, overwrite=force, inputs=[*pool.paths, *paths_of(labels)])
     pool.require_rows()
     labelled = gather(pool, labels, task=task, head=recipe.head, ignore_unknown=ignore_unknown, note=note)
     require_labels(labelled, pool, labels)
     fitted = fit_labelled(pool, labelled, recipe, note)
-    save_head(out, fitted.head, overwrite=force)
+    if out is not None:
+        save_head(out, fitted.head, overwrite=force)
     return fitted
 
 

@@ -12,6 +12,7 @@ from alcli.arrays import Array, Int64
 from alcli.data.head_file import Absorbed
 from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels
 from alcli.data.pool import Pool
+from alcli.data.tables import RowSource
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.heads._contract import Training
 from alcli.remarks import Note, silence
@@ -35,7 +36,7 @@ class LabelledRows:
 
 def gather(
     pool: Pool,
-    paths: Sequence[str],
+    paths: Sequence[RowSource],
     *,
     task: Task = "auto",
     head: str | None = None,
@@ -140,7 +141,7 @@ def test_rows(pool: Pool, classes: Sequence[str] | None) -> tuple[Int64, Array, 
     return pool.ids.rows_of(list(labels.by_id)), y, before - len(labels)
 
 
-def require_labels(labelled: LabelledRows, pool: Pool, paths: Sequence[str]) -> None:
+def require_labels(labelled: LabelledRows, pool: Pool, paths: Sequence[RowSource]) -> None:
     """Raise DataError when there is nothing to learn from: no label at all, or labels of one class only."""
     if not len(labelled.labels):
         column = f"{pool.name} has no labelled row in column '{pool.label_column}'"

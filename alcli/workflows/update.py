@@ -17,9 +17,10 @@ from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
 from alcli.data.head_match import check_pool, choose_anchors, rows_of_hashes
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
-from alcli.data.reading.files import check_readable
-from alcli.data.tables import read_ids
-from alcli.data.writing.atomic import check_creatable, lock
+from alcli.data.reading.data_file import check_readable
+from alcli.data.tables import RowSource, paths_of, read_ids
+from alcli.data.writing.creatable import check_creatable
+from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError, printable
 from alcli.heads._comparators import first_order, reweight, stable_step
 from alcli.heads._contract import Training
@@ -51,7 +52,7 @@ class UpdateRequest:
     ignore_unknown: bool = False
     lock_timeout: float = 0.0
     allow_new_classes: bool = False
-    remove: Sequence[str] = ()
+    remove: Sequence[RowSource] = ()
     expect_sha256: str | None = None
 
     def checked(self) -> UpdateRequest:
@@ -65,56 +66,81 @@ class UpdateRequest:
         return self
 
 
+@dataclass(frozen=True)
+class Updated:
+    """A head after an update, and the figures of the update."""
+
+    head: HeadFile
+    report: dict[str, Any]
+
+
 def update(
     path: Path,
     pool: Pool,
-    labels: Sequence[str],
+    labels: Sequence[RowSource],
     ask: UpdateRequest,
     *,
     out: Path | None = None,
     force: bool = False,
     note: Note = silence,
-) -> dict[str, Any]:
-    """Absorb the labels that the head at `path` has not absorbed yet, and return the figures of the update.
+) -> Updated:
+    """Absorb the labels that the head at `path` has not absorbed yet, and write the head to `out`; None replaces it.
 
-    The head is written to `out`; None replaces it. Labels of `ask.remove` are given back first. With nothing new and
-    nothing to give back, the head in place stays byte for byte as it is. Raises every AlcliError.
+    Labels of `ask.remove` are given back first. With nothing new and nothing to give back, the head in place stays byte
+    for byte as it is. Raises every AlcliError.
     """
-    if not labels and not ask.remove:
-        raise UsageError("update needs labels to absorb or to give back", hint="-l FILE, or --remove FILE")
-    ask.checked()
+    _check(labels, ask)
     target = path if out is None else out
     in_place = out is None or out.resolve() == path.resolve()
     check_readable(str(path))
-    check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *labels, *ask.remove])
+    check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *paths_of([*labels, *ask.remove])])
     pool.require_rows()
     with lock(target, ask.lock_timeout):
         head = load_head(path, expect_sha256=ask.expect_sha256)
-        check_pool(head, printable(path), pool, note)
-        before = len(head.absorbed.id_L)
-        head = _without(pool, head, ask, printable(path)) if ask.remove else head
-        n_removed = before - len(head.absorbed.id_L)
-        given = _given(pool, labels, head, ask, note)
-        if ask.allow_new_classes:
-            head = _with_classes_of(head, given)
-        new, n_known = _only_new(pool, head, given, ask)
-        figures: dict[str, Any] = {}
-        if len(new.labels):
-            head, figures = _absorb(pool, head, new, ask, printable(path))
-        if len(new.labels) or n_removed or not in_place:
-            save_head(target, head, overwrite=in_place or force)
-        counts = {
-            "new_labels": len(new.labels),
-            "already_absorbed": n_known,
-            "removed": n_removed,
-            "absorbed": len(head.absorbed.id_L),
-            "method": ask.method,
-        }
-        return counts | figures
+        done = updated(head, printable(path), pool, labels, ask, note)
+        if done.report["new_labels"] or done.report["removed"] or not in_place:
+            save_head(target, done.head, overwrite=in_place or force)
+        return done
 
 
-def _given(pool: Pool, labels: Sequence[str], head: HeadFile, ask: UpdateRequest, note: Note) -> LabelledRows:
-    """Read the label files, without the labels of test rows and of rows without a usable vector."""
+def updated(
+    head: HeadFile, shown: str, pool: Pool, labels: Sequence[RowSource], ask: UpdateRequest, note: Note = silence
+) -> Updated:
+    """Return the head without the labels of `ask.remove`, and with the labels that it had not absorbed; write no file.
+
+    shown: the name of the head in messages. Raises DataError, UsageError, InputError.
+    """
+    _check(labels, ask)
+    pool.require_rows()
+    check_pool(head, shown, pool, note)
+    before = len(head.absorbed.id_L)
+    head = _without(pool, head, ask, shown) if ask.remove else head
+    n_removed = before - len(head.absorbed.id_L)
+    given = _given(pool, labels, head, ask, note)
+    if ask.allow_new_classes:
+        head = _with_classes_of(head, given)
+    new, n_known = _only_new(pool, head, given, ask)
+    figures: dict[str, Any] = {}
+    if len(new.labels):
+        head, figures = _absorb(pool, head, new, ask, shown)
+    counts = {
+        "new_labels": len(new.labels),
+        "already_absorbed": n_known,
+        "removed": n_removed,
+        "absorbed": len(head.absorbed.id_L),
+        "method": ask.method,
+    }
+    return Updated(head, counts | figures)
+
+
+def _check(labels: Sequence[RowSource], ask: UpdateRequest) -> None:
+    if not labels and not ask.remove:
+        raise UsageError("update needs labels to absorb or to give back", hint="-l FILE, or --remove FILE")
+    ask.checked()
+
+
+def _given(pool: Pool, labels: Sequence[RowSource], head: HeadFile, ask: UpdateRequest, note: Note) -> LabelledRows:
+    """Read the labels, without those of test rows and of rows without a usable vector."""
     regression = head.classes is None
     read = read_labels(
         labels, pool.ids, regression=regression, ignore_unknown=ask.ignore_unknown, groups=pool.groups, note=note
@@ -146,7 +172,7 @@ def _without(pool: Pool, head: HeadFile, ask: UpdateRequest, shown: str) -> Head
     return replace(head, model=model, absorbed=left)
 
 
-def _to_remove(pool: Pool, paths: Sequence[str]) -> Iterator[tuple[str, str, Int64]]:
+def _to_remove(pool: Pool, paths: Sequence[RowSource]) -> Iterator[tuple[str, str, Int64]]:
     """Yield (id, its place in the file, its rows) of every id in the files: one row, all rows of a group, or none."""
     given = [row for path in paths for row in read_ids(path)]
     if pool.groups is not None:

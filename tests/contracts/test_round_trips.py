@@ -1,4 +1,4 @@
-"""Whatever is written comes back as it was: pools, heads, ledgers and the runs of a simulation. Labels are in test_tables, selections in test_selection_file."""
+"""Whatever is written comes back as it was: pools, heads, ledgers and the runs of a simulation. Labels are in test_tables, selections in data/test_formats."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
+from alcli.data.ledger import append_to_ledger, read_ledger
 from alcli.data.pool import open_pool
-from alcli.data.selection_file import append_to_ledger, read_ledger
-from alcli.data.writing.pool_writer import write_pool
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
 from alcli.simulation.plan import Cell
 from alcli.workflows.simulate.folder import SimulationFolder
+from tests.pools import write_embedded
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda t: t.strip() and "\0" not in t)
 int64 = st.integers(-(2**63), 2**63 - 1)
@@ -33,7 +33,7 @@ def finite(width: int) -> st.SearchStrategy[float]:
 def test_a_pool(folder, data, names, dtype, dim):
     X_ND = data.draw(arrays(dtype, (len(names), dim), elements=finite(16 if dtype == "float16" else 32)))
     with open("pool.parquet", "wb") as file:
-        write_pool(file, pa.table({"id": names}), X_ND, {})
+        write_embedded(file, pa.table({"id": names}), X_ND, {})
     pool = open_pool("pool.parquet")
     assert [pool.ids[row] for row in range(len(names))] == names
     assert np.concatenate([X_BD for _, X_BD in pool.blocks()]).tobytes() == X_ND.astype(np.float32).tobytes()

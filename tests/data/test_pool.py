@@ -15,9 +15,8 @@ import alcli.data.pool as module
 from alcli.data.fingerprint import as_text, fingerprint
 from alcli.data.pool import open_pool
 from alcli.data.schema import Columns
-from alcli.data.writing.pool_writer import write_pool as embed_pool
 from alcli.errors import DataError
-from tests.pools import fixed, names, tiny_features, write_pool
+from tests.pools import fixed, names, tiny_features, write_embedded, write_pool
 
 X_ND = tiny_features(50)[0]
 
@@ -123,7 +122,7 @@ def test_the_fingerprint_of_several_files_is_that_of_one(folder):
     (folder / "parts").mkdir()
     for i, rows in enumerate((range(30), range(30, 50))):
         with open(f"parts/{i}.parquet", "wb") as file:
-            embed_pool(file, pa.table({"id": [names(50)[r] for r in rows]}), X_ND[list(rows)], {"format": 1, "model": "m"})
+            write_embedded(file, pa.table({"id": [names(50)[r] for r in rows]}), X_ND[list(rows)], {"format": 1, "model": "m"})
     pool = open_pool("parts")
     assert pool.metadata["fingerprint"] == expected == pool.fingerprint()
     write_pool("parts/2.parquet", X_ND[:1], ["new"])
@@ -134,7 +133,7 @@ def test_the_fingerprint_of_several_files_is_that_of_one(folder):
 def test_files_of_different_models(folder):
     for i, model in enumerate(("m1", "m2")):
         with open(f"{i}.parquet", "wb") as file:
-            embed_pool(file, pa.table({"id": [f"{i}"]}), X_ND[:1], {"format": 1, "model": model})
+            write_embedded(file, pa.table({"id": [f"{i}"]}), X_ND[:1], {"format": 1, "model": model})
     with pytest.raises(DataError, match=r"1\.parquet.*model 'm2', not 'm1'"):
         open_pool(str(folder))
 

@@ -13,6 +13,7 @@ import pytest
 from alcli.data.sources.base import Asked
 from alcli.data.sources.opening import check_ids, open_source
 from alcli.errors import DataError, InputError, UsageError
+from alcli.remarks import silence
 
 
 def text_file(path, text, encoding="utf-8"):
@@ -30,29 +31,31 @@ def everything(source, rows=4):
     return pa.concat_tables([w.columns for w in windows]).to_pylist(), [i for w in windows for i in w.items]
 
 
-def read(path, **asked):
-    source = open_source(path, Asked(**asked))
+def read(path, *, note=silence, **asked):
+    source = open_source(path, Asked(**asked), note)
     check_ids(source)
     return source, *everything(source)
 
 
 def test_csv_is_text_throughout_and_quotes_bom_and_crlf_are_fine(tmp_path):
     path = text_file(tmp_path / "a.csv", '\ufeffid,text,label\r\n007,"two\r\nlines, ""quoted""",NA\r\n8,,\r\n')
-    source, columns, items = read(path)
-    assert (source.kind, source.n, source.notes) == ("text", 2, [])
+    notes = []
+    source, columns, items = read(path, note=notes.append)
+    assert (source.kind, source.n, notes) == ("text", 2, [])
     assert columns == [{"id": "007", "label": "NA"}, {"id": "8", "label": None}]
     assert items == ['two\r\nlines, "quoted"', ""]
 
 
 def test_tsv_and_label_col_and_keep(tmp_path):
     path = text_file(tmp_path / "a.tsv", "sentence\tcategory\tsplit\tmore\nhello\tx\ttrain\t\nworld\ty\ttest\t1\n")
-    source, columns, items = read(path, label="category", keep=("more",))
+    notes = []
+    _, columns, items = read(path, label="category", keep=("more",), note=notes.append)
     assert columns == [
         {"id": 0, "label": "x", "split": "train", "more": ""},
         {"id": 1, "label": "y", "split": "test", "more": "1"},
     ]
     assert items == ["hello", "world"]
-    assert "row numbers" in source.notes[0]
+    assert "row numbers" in notes[0]
 
 
 def test_json_lines_are_typed(tmp_path):
@@ -116,10 +119,11 @@ def test_image_paths_are_relative_to_the_file(tmp_path):
 
 
 def test_file_names_may_be_ids_as_well(tmp_path):
-    source, columns, items = read(text_file(tmp_path / "a.csv", "file_name,label\na.png,cat\n"), id="file_name")
+    notes = []
+    _, columns, items = read(text_file(tmp_path / "a.csv", "file_name,label\na.png,cat\n"), id="file_name", note=notes.append)
     assert columns == [{"id": "a.png", "label": "cat"}]
     assert items == [tmp_path / "a.png"]
-    assert source.notes == []
+    assert notes == []
 
 
 def test_the_input_can_be_kept(tmp_path):

@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
 
-from alcli.data.writing.pool_writer import write_pool as write_embedded
 from tests.fuzz.mutations import footer_start, pool_bytes
-from tests.pools import CLASSES, fixed, names, tiny_features, write_pool
+from tests.pools import CLASSES, fixed, names, tiny_features, write_embedded, write_pool
 from tests.shell import forked, limit_addresses, untouched, with_memory, with_peak
 
 X_ND, Y_N = tiny_features()

@@ -95,7 +95,8 @@ def test_pools_and_labels_come_back(folder, ids, data):
 @settings(max_examples=15)
 @given(ids=st.lists(TEXT, min_size=1, max_size=6, unique=True), scores=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=6, max_size=6))
 def test_selections_and_ledgers_come_back(folder, ids, scores):
-    from alcli.data.selection_file import append_to_ledger, encode, read_ledger
+    from alcli.data.formats import encode
+    from alcli.data.ledger import append_to_ledger, read_ledger
     from alcli.data.tables import read_ids
 
     table = {"id": ids, "rank": list(range(len(ids))), "score": scores[: len(ids)], "strategy": ["margin"] * len(ids)}

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from alcli.data.head_file import load_head
-from alcli.data.writing.atomic import lock, replacing
+from alcli.data.writing.atomic import replacing
+from alcli.data.writing.locks import lock
 from alcli.errors import BusyError
 from tests.pools import CLASSES, names, tiny_features, write_labels
 from tests.shell import process, start, untouched

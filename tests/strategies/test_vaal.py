@@ -10,7 +10,7 @@ from alcli.errors import UnavailableError, UsageError
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import vaal
-from alcli.strategies.vaal import Adversary, VaalSettings, Standard, divergence
+from alcli.strategies.vaal import Adversary, Standard, VaalSettings, divergence
 from tests.helpers import view_of
 
 torch = pytest.importorskip("torch")

@@ -8,6 +8,7 @@ from typing import Annotated
 from alcli import plugins
 from alcli.cli.options.declare import CHOOSING, COMMON, COMPARING, OUTPUT, UPDATING, option
 from alcli.cli.options.values import mix, number, path_or_stdout, whole_number
+from alcli.data.formats import FORMATS, METAVAR
 from alcli.extensions import installed
 
 # The oracles of a simulation. They are named here too, so that completion loads no numpy.
@@ -17,6 +18,11 @@ ORACLES = ("optimal-look-ahead",)
 def complete_strategy(incomplete: str) -> list[str]:
     """Return the strategies that begin so."""
     return plugins.strategy_names(incomplete)
+
+
+def complete_format(incomplete: str) -> list[str]:
+    """Return the formats that begin so, alcli's own and those of installed packages."""
+    return [name for name in [*FORMATS, *installed("formats")] if name.startswith(incomplete)]
 
 
 def complete_contender(incomplete: str) -> list[str]:
@@ -107,7 +113,13 @@ Stream = Annotated[
 ]
 Format = Annotated[
     str | None,
-    option("--format ids|csv|jsonl|parquet", OUTPUT, "Format of the choice.", default="by the extension, else ids"),
+    option(
+        f"--format {METAVAR}",
+        OUTPUT,
+        "Format of the choice: a name, or FILE.py for a format of your own.",
+        default="by the extension, else ids",
+        complete=complete_format,
+    ),
 ]
 
 # -- a simulation ----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""--isolate: a child process decodes a pool first, so that a file which crashes the reader ends the child, and not the command.
+"""--isolate: a child process decodes a pool first, so that a file which crashes the reader ends the child alone.
 
-It costs a second read. The parent then reads what the child has survived: size, time and inode of each file are compared.
+Cost: a second read. The parent then reads only files that the child has survived: size, time and inode of each are
+compared.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from alcli.data.reading.files import DataFile, find_files
+from alcli.data.reading.data_file import DataFile
+from alcli.data.reading.find import find_files
 from alcli.data.reading.parquet import open_parquet, read_column
 from alcli.data.reading.pool_files import PoolFile
 from alcli.errors import BusyError, DataError, MemoryLimitError, printable
@@ -23,10 +25,12 @@ Stamp = tuple[int, int, int] | None
 
 
 def decode_alone(spec: str, columns: Sequence[str], limit: int | None) -> dict[str, Stamp]:
-    """Decode `columns`, where they are there, of all files of a pool in a child; the files that it has survived, with their stamps.
+    """Decode `columns` of all files of a pool in a child process.
 
-    limit: bytes for one page. Raises DataError that names the file at which the child was killed, MemoryLimitError where the system
-    killed it for want of memory. What is wrong with a file in any other way is left to the caller to find. Cost: one read.
+    Return the files that the child has survived, with their stamps. A column that a file lacks is passed over. limit:
+    bytes for one page. Raises DataError that names the file at which the child crashed, MemoryLimitError where the
+    system killed the child for want of memory. The caller finds every other fault of a file by itself. Cost: one
+    read.
     """
     incoming, outgoing = os.pipe()
     child = os.fork()
@@ -42,7 +46,8 @@ def decode_alone(spec: str, columns: Sequence[str], limit: int | None) -> dict[s
         _, status = os.waitpid(child, 0)
         child = 0
     finally:
-        if child:  # we were told to stop
+        if child:
+            # A signal told this process to stop; the child must not outlive it.
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
@@ -51,31 +56,36 @@ def decode_alone(spec: str, columns: Sequence[str], limit: int | None) -> dict[s
 
 
 def check_unchanged(files: Iterable[PoolFile], seen: Mapping[str, Stamp]) -> None:
-    """Raise BusyError for a file that the child has not seen as it is now."""
+    """Raise BusyError for a file that is not as the child has seen it."""
     for file in files:
         if file.file.path not in seen or seen[file.file.path] != file.stamp:
             raise BusyError(f"{file.name}: changed while it was read", hint="try again when its writer has finished")
 
 
 def _killed(number: int, name: str) -> DataError | MemoryLimitError:
+    """The error for a child that a signal ended while it read the file `name`."""
     if number == signal.SIGKILL:
-        return MemoryLimitError(f"{name}: the process that read it was killed, perhaps for want of memory", hint="the file may be a decompression bomb")
-    return DataError(f"{name}: reading it crashed a process of its own ({signal.Signals(number).name}), the file is damaged or hostile")
+        what = f"{name}: the process that read it was killed, perhaps for want of memory"
+        return MemoryLimitError(what, hint="the file may be a decompression bomb")
+    crash = signal.Signals(number).name
+    return DataError(f"{name}: reading it crashed a process of its own ({crash}), the file is damaged or hostile")
 
 
 def _decode(spec: str, columns: Sequence[str], out: int, limit: int | None) -> None:
-    """The child: says which file comes next, and reads it."""
+    """Run the child: write the name of each file to `out`, then read the file."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what libraries say of their crash
-    for file in find_files(spec)[0]:
+    # A library may write about its crash; the user gets one sentence from the parent instead.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    for file in find_files(spec):
         with suppress(Exception):
             os.write(out, f"{json.dumps([file.path, file.stamp()])}\n".encode())
             _read(file, columns, limit)
 
 
 def _read(file: DataFile, columns: Sequence[str], limit: int | None) -> None:
+    """Decode the columns that the file has exactly once."""
     with open_parquet(file) as parquet:
         names = parquet.schema_arrow.names
     for name in columns:

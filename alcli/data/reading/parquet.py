@@ -1,4 +1,4 @@
-"""Parquet files that nobody vouches for: opened with limits, read one column at a time in small batches, refused in one sentence."""
+"""Parquet files from anywhere: opened with limits, read a column at a time in small batches, refused in a sentence."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from alcli.data.reading.files import DataFile, refusal
+from alcli.data.reading.data_file import DataFile, refusal
 from alcli.data.reading.pages import check_pages
 from alcli.errors import AlcliError, DataError, printable
 
-# A buffer of its own size instead of whole column chunks: memory stays at a few blocks however large the row groups are.
+# Read through a small buffer instead of whole column chunks: memory stays at a few blocks, however large a group is.
 _STREAMED = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
 _LIMITS = {"thrift_string_size_limit": 32 << 20, "thrift_container_size_limit": 50_000}
 
@@ -25,35 +25,44 @@ def open_parquet(file: DataFile) -> pq.ParquetFile:
         return pq.ParquetFile(file.open(), **_STREAMED, **_LIMITS)
 
 
-def read_column(file: DataFile, name: str, height: int, groups: Sequence[int] | None = None, limit: int | None = None) -> Iterator[pa.Array]:
-    """One top-level column in arrays of at most `height` rows, validated and of plain types. groups: which row groups, None for all.
+def read_column(
+    file: DataFile, name: str, height: int, groups: Sequence[int] | None = None, limit: int | None = None
+) -> Iterator[pa.Array]:
+    """Yield one top-level column in arrays of at most `height` rows, validated and of plain types.
 
-    limit: bytes that a page may have once it is decompressed, None for half of memory. The schema must hold the column once (see
-    `schema.require`). Raises DataError, InputError, MemoryLimitError.
+    groups: the row groups to read, None for all. limit: bytes that a page may have once it is decompressed, None for
+    half of memory. The schema must hold the column once (see `schema.require`). Raises DataError, InputError,
+    MemoryLimitError.
     """
     with reading(file), open_parquet(file) as parquet:
         check_pages(file, parquet, name, groups, limit)
-        rows = parquet.metadata.num_rows if groups is None else sum(parquet.metadata.row_group(g).num_rows for g in groups)
+        rows = (
+            parquet.metadata.num_rows if groups is None else sum(parquet.metadata.row_group(g).num_rows for g in groups)
+        )
         for batch in parquet.iter_batches(height, row_groups=groups, columns=[name], use_threads=False):
-            # pyarrow takes names for dotted paths: `a` brings `a.b` along, and `a.b` may be a field of the struct `a`
+            # pyarrow takes names for dotted paths: `a` brings `a.b` along, and `a.b` may be a field of the struct `a`.
             column = batch.column(batch.schema.get_field_index(name))
             column.validate(full=True)
             rows -= len(column)
             yield plain(column)
-        if rows:  # pyarrow passes over a page whose kind it does not know, and every later row would move up
-            raise DataError(f"{file.name}: column '{printable(name)}' has {abs(rows)} values {'less' if rows > 0 else 'more'} than the file has rows, the file is damaged")
+        if rows:
+            # pyarrow passes over a page whose kind it does not know; every later value would belong to a wrong row.
+            what = f"{file.name}: column '{printable(name)}' has {abs(rows)} values {'less' if rows > 0 else 'more'}"
+            raise DataError(f"{what} than the file has rows, the file is damaged")
 
 
 def count_rows(parquet: pq.ParquetFile, file: DataFile) -> int:
-    """The rows of a file. Raises DataError when its footer contradicts itself."""
+    """Return the number of rows of a file. Raises DataError when its footer contradicts itself."""
     groups = [parquet.metadata.row_group(g).num_rows for g in range(parquet.metadata.num_row_groups)]
-    if min(groups, default=0) < 0 or sum(groups) != parquet.metadata.num_rows:
-        raise DataError(f"{file.name}: not readable as Parquet: its row groups have {sum(groups)} rows together, its footer says {parquet.metadata.num_rows}")
-    return int(parquet.metadata.num_rows)
+    said = parquet.metadata.num_rows
+    if min(groups, default=0) < 0 or sum(groups) != said:
+        what = f"its row groups have {sum(groups)} rows together, its footer says {said}"
+        raise DataError(f"{file.name}: not readable as Parquet: {what}")
+    return int(said)
 
 
 def plain(column: pa.Array) -> pa.Array:
-    """The same values without extension types, dictionaries and views, for which much of pyarrow has no functions."""
+    """Return the same values without extension types, dictionaries and views; pyarrow has few functions for them."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     kind = column.type
@@ -67,7 +76,7 @@ def plain(column: pa.Array) -> pa.Array:
 
 
 def _without_views(column: pa.Array) -> pa.Array:
-    """List views as lists. pyarrow 26 has a cast for that, which empties the last list."""
+    """Turn list views into lists. pyarrow 26 has a cast for list views, which empties the last list."""
     ends = pc.cumulative_sum(pc.list_value_length(column).cast(pa.int64()).fill_null(0))
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends])
     return pa.LargeListArray.from_arrays(offsets, pc.list_flatten(column), mask=column.is_null())
@@ -75,7 +84,10 @@ def _without_views(column: pa.Array) -> pa.Array:
 
 @contextmanager
 def reading(file: DataFile) -> Iterator[None]:
-    """Turn whatever pyarrow raises over a file (IndexError and UnicodeDecodeError too, on damaged footers) into a sentence."""
+    """Turn whatever pyarrow raises over a file into a sentence.
+
+    Over damaged footers, pyarrow raises IndexError and UnicodeDecodeError too.
+    """
     try:
         yield
     except (AlcliError, MemoryError):
@@ -87,6 +99,7 @@ def reading(file: DataFile) -> Iterator[None]:
 
 
 def _damaged(file: DataFile, error: Exception) -> DataError:
+    """The error for a file that pyarrow cannot read, with pyarrow's reason."""
     text = printable(next(iter(str(error).strip().splitlines()), type(error).__name__)).rstrip(". ")
     if "encrypted" in text.lower():
         return DataError(f"{file.name}: the file is encrypted, expected plain Parquet")

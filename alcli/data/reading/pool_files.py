@@ -1,4 +1,4 @@
-"""The files of a pool: each with the place of its rows, all with the same kind of features."""
+"""The files of a pool: each knows which rows of the pool it holds, and all hold the same kind of features."""
 
 from __future__ import annotations
 
@@ -12,22 +12,42 @@ import pyarrow as pa
 from alcli.arrays import Int64
 from alcli.data.fingerprint import add, as_text
 from alcli.data.reading import hive
-from alcli.data.reading.files import DataFile, find_files
+from alcli.data.reading.data_file import DataFile
+from alcli.data.reading.find import find_files
 from alcli.data.reading.pages import has_checksums
 from alcli.data.reading.parquet import count_rows, open_parquet, read_column, reading
 from alcli.data.reading.vectors import storage_type, usual_length, vector_length
 from alcli.data.schema import Columns, features_column, pool_metadata, require, same_features
 from alcli.errors import BusyError, DataError, printable
+from alcli.remarks import Note, silence
 
+# Rows from which the length of the vectors is taken where the type does not tell it.
 _FIRST_ROWS = 1024
-_SMALL = 1 << 17  # rows of a column of single values that are read at once
+# Rows of a column of single values that are read at once.
+_SMALL = 1 << 17
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """The way a pool is read.
+
+    skip_bad: rows without a usable vector are left out, not refused. max_memory: bytes for features, and for one
+    page; None for half of memory. hive: `key=value` folders are columns. isolate: a child process decodes the files
+    first.
+    """
+
+    skip_bad: bool = False
+    max_memory: int | None = None
+    hive: bool = False
+    isolate: bool = False
 
 
 @dataclass(frozen=True)
 class PoolFile:
     """One file of a pool: its `n` rows are numbered from `first`.
 
-    features: the name of its vector column. hive: columns whose value is in the names of its folders. limit: bytes for one page.
+    features: the name of its vector column. stamp: the file's stamp when its footer was read. hive: columns whose
+    value is in the names of its folders. limit: bytes for one page.
     """
 
     file: DataFile
@@ -41,6 +61,7 @@ class PoolFile:
 
     @property
     def name(self) -> str:
+        """The path as messages show it."""
         return self.file.name
 
     @property
@@ -49,20 +70,22 @@ class PoolFile:
         return storage_type(self.schema.field(self.schema.get_field_index(self.features)).type)
 
     def has(self, column: str) -> bool:
+        """Return True when the file or its folders have the column."""
         return column in self.hive or column in self.schema.names
 
     def require(self, column: str) -> pa.DataType:
-        """The type of a column. Raises DataError where there is none, or several."""
+        """Return the type of a column. Raises DataError where there is no such column, or several."""
         if column in self.hive:
             return pa.string()
         try:
             return require(self.schema, self.name, column).type
         except DataError as error:
-            hint = f"--hive makes a column of the folders {printable(column)}=..." if column in hive.keys(self.file.path) else error.hint
+            in_path = column in hive.keys(self.file.path)
+            hint = f"--hive makes a column of the folders {printable(column)}=..." if in_path else error.hint
             raise DataError(error.message, hint=hint) from None
 
     def values(self, column: str) -> Iterator[tuple[int, pa.Array]]:
-        """(row within this file, values) of a column of single values, nulls where there is no such column."""
+        """Yield (row within this file, values) of a column of single values; nulls where there is no such column."""
         if column in self.hive:
             yield 0, pa.repeat(pa.scalar(self.hive[column], pa.string()), self.n)
         elif not self.has(column):
@@ -72,19 +95,20 @@ class PoolFile:
             yield from self.numbered(column, _SMALL)
 
     def has_checksums(self) -> bool:
-        """Whether the pages of its features carry checksums."""
+        """True where the pages of its features carry checksums."""
         with reading(self.file), open_parquet(self.file) as parquet:
             return has_checksums(self.file, parquet, self.features)
 
     def describe(self, row: int, column: str | None = None) -> str:
-        """The place of a row, counted from 0 within this file, for messages."""
+        """Name a row of this file, counted from 0, for messages."""
         shown = f"{self.name}: " + (f"column '{printable(column)}', " if column else "")
         return f"{shown}row {row}"
 
     def numbered(self, column: str, height: int, rows: Int64 | None = None) -> Iterator[tuple[int, pa.Array]]:
-        """(row within this file, values) of a column, over all row groups or those that hold one of `rows` (ascending).
+        """Yield (row within this file, values) of a column.
 
-        Raises DataError for what cannot be read, BusyError when the file changed meanwhile.
+        rows: numbers within this file, ascending; only row groups that hold one of them are read. None: all. Raises
+        DataError for values that cannot be read, BusyError when the file changed meanwhile.
         """
         for groups, row in [(None, 0)] if rows is None else self._runs(rows):
             for values in read_column(self.file, column, height, groups, self.limit):
@@ -94,7 +118,7 @@ class PoolFile:
             raise BusyError(f"{self.name}: changed while it was read", hint="try again when its writer has finished")
 
     def _runs(self, rows: Int64) -> Iterator[tuple[list[int], int]]:
-        """Runs of adjacent row groups that hold any of `rows`, each with its first row."""
+        """Yield the runs of adjacent row groups that hold any of `rows`, each run with its first row."""
         with open_parquet(self.file) as parquet:
             sizes = [parquet.metadata.row_group(g).num_rows for g in range(parquet.metadata.num_row_groups)]
         starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -103,11 +127,14 @@ class PoolFile:
             yield run.tolist(), int(starts[run[0]])
 
 
-def open_files(spec: str, columns: Columns, *, use_hive: bool, limit: int | None) -> tuple[list[PoolFile], list[str]]:
-    """The files that `spec` names, once their footers are read and their columns known; and notes. Raises InputError, DataError."""
-    files, notes = find_files(spec)
-    if not use_hive:
-        notes += hive.note(files, columns.single)
+def open_files(spec: str, columns: Columns, options: ReadOptions, note: Note = silence) -> list[PoolFile]:
+    """Find the files that `spec` names, read their footers, and find their columns.
+
+    note: told of files and folders that the user may misjudge. Raises InputError, DataError, UnavailableError.
+    """
+    files = find_files(spec, note)
+    if not options.hive:
+        hive.remark_on_folders(files, columns.single, note)
     opened: list[PoolFile] = []
     first = 0
     for file in files:
@@ -115,36 +142,43 @@ def open_files(spec: str, columns: Columns, *, use_hive: bool, limit: int | None
         with reading(file), open_parquet(file) as parquet:
             schema, n = parquet.schema_arrow, count_rows(parquet, file)
         features = features_column(schema, file.name, columns.features)
-        opened.append(PoolFile(file, first, n, features, schema, stamp, _folders(file, schema) if use_hive else {}, limit))
-        notes.extend(_note_extension(opened[-1]))
+        folders = _folders(file, schema) if options.hive else {}
+        opened.append(PoolFile(file, first, n, features, schema, stamp, folders, options.max_memory))
+        _remark_on_extension(opened[-1], note)
         first += n
-    return opened, notes
+    return opened
 
 
 def _folders(file: DataFile, schema: pa.Schema) -> dict[str, str | None]:
-    """The columns that its folders make. Raises DataError where one of them is in the file as well."""
+    """The columns that the folders of a file make. Raises DataError where the file has one of the columns as well."""
     found = hive.values(file)
     for name in found:
         if name in schema.names:
-            hint = "drop the column, rename the folder, or leave --hive out"
-            raise DataError(f"{file.name}: '{printable(name)}' is both a column and a partition folder, expected one of them", hint=hint)
+            what = f"{file.name}: '{printable(name)}' is both a column and a partition folder, expected one of them"
+            raise DataError(what, hint="drop the column, rename the folder, or leave --hive out")
     return found
 
 
-def _note_extension(file: PoolFile) -> Iterator[str]:
-    """A word about an extension type that pyarrow does not know, and so shows as what it is stored as."""
-    kind = (file.schema.field(file.schema.get_field_index(file.features)).metadata or {}).get(b"ARROW:extension:name")
+def _remark_on_extension(file: PoolFile, note: Note) -> None:
+    """Tell of an extension type that pyarrow does not know, and so shows as the type it is stored as."""
+    field = file.schema.field(file.schema.get_field_index(file.features))
+    kind = (field.metadata or {}).get(b"ARROW:extension:name")
     if kind is not None:
-        yield f"{file.name}: column '{printable(file.features)}' is of the unknown type '{printable(kind.decode(errors='replace'))}', read as what it is stored as"
+        unknown = f"is of the unknown type '{printable(kind.decode(errors='replace'))}'"
+        note(f"{file.name}: column '{printable(file.features)}' {unknown}, read as what it is stored as")
 
 
 def common_dim(files: list[PoolFile]) -> int:
-    """D, which all files must share; 0 where none has a row or a fixed-size list. Raises DataError naming two files that differ."""
+    """D, which all files must share; 0 where no file has a row or a fixed-size list.
+
+    Raises DataError that names two files of different D.
+    """
     found: dict[str, str] = {}
     for file in files:
         length = vector_length(file.feature_type)
         if length is None and file.n:
-            length = usual_length(next(read_column(file.file, file.features, _FIRST_ROWS, None, file.limit)))
+            _, vectors = next(file.numbered(file.features, _FIRST_ROWS))
+            length = usual_length(vectors)
             if length is None:
                 raise DataError(f"{file.describe(0, file.features)}: the vector is null, as are those that follow")
         if length == 0:
@@ -155,9 +189,9 @@ def common_dim(files: list[PoolFile]) -> int:
 
 
 def common_metadata(files: list[PoolFile]) -> dict[str, Any]:
-    """What embed wrote about the features, with the fingerprint of all files together where each has one.
+    """The metadata that embed wrote about the features, with the fingerprint of all files together where each has one.
 
-    Raises DataError when two files speak of different features.
+    Raises DataError when the metadata of two files describe different features.
     """
     found = [pool_metadata(file.schema, file.name) for file in files]
     first = next((f for f in found if f), {})
@@ -171,7 +205,7 @@ def common_metadata(files: list[PoolFile]) -> dict[str, Any]:
 
 
 def _fingerprint(file: PoolFile, about: dict[str, Any]) -> int | None:
-    """What embed noted of the rows of one file, None when there is no such note or it speaks of other rows or another column."""
+    """The fingerprint that embed wrote for one file; None without one, or if it is of other rows or another column."""
     try:
         return int(about["fingerprint"], 16) if about["rows"] == file.n and file.features == "features" else None
     except (KeyError, TypeError, ValueError):
@@ -183,16 +217,18 @@ def check_id_types(files: list[PoolFile], column: str) -> None:
     found: dict[str, str] = {}
     for file in files:
         kind = storage_type(file.require(column))
-        if file.n == 0:  # a file without rows often has no type either
+        if file.n == 0:
+            # A file without rows often has no type either.
             continue
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        found[file.name] = "integer" if pa.types.is_integer(kind) else str(kind).replace("large_", "").replace("_view", "")
+        plain = str(kind).replace("large_", "").replace("_view", "")
+        found[file.name] = "integer" if pa.types.is_integer(kind) else plain
     if found:
         _one(found, f"the type of column '{printable(column)}'")
 
 
 def _one(found: dict[str, str], what: str) -> str:
-    """The value that all files have, else DataError that names two files that differ."""
+    """Return the value that all files have. Raises DataError that names two files of different values."""
     values = sorted(set(found.values()))
     if len(values) > 1:
         a, b = (next(f for f, v in found.items() if v == value) for value in values[:2])

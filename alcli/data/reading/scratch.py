@@ -1,4 +1,4 @@
-"""Room for features: in memory or in a temporary file; and reading one block ahead."""
+"""Space for features, in memory or in a temporary file; and an iterator that reads one block ahead."""
 
 from __future__ import annotations
 
@@ -12,37 +12,42 @@ import numpy as np
 import numpy.typing as npt
 
 from alcli.arrays import Floats
+from alcli.data.os_errors import reason
 from alcli.errors import MemoryLimitError, OutputError
 
 T = TypeVar("T")
 
 
 def allocate(shape: tuple[int, int], dtype: npt.DTypeLike, limit: int | None, what: str) -> Floats:
-    """An array of undefined content: in memory up to `limit` bytes (None: half of what the machine has), else in a temporary file.
+    """Return an array of undefined content, in memory or in a temporary file.
 
-    what: whose features they are, for messages. Raises MemoryLimitError, OutputError when there is no room on disk.
+    limit: bytes up to which the array is in memory; None for half of the machine's. what: the pool that the features
+    are of, for messages. Raises MemoryLimitError, OutputError when there is no room on disk.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= memory_limit(limit):
         try:
             return np.empty(shape, dtype)
         except MemoryError:
-            raise MemoryLimitError(f"{what}: no memory for {size >> 20} MiB of features", hint="use --candidates, or --max-memory to keep them on disk") from None
+            hint = "use --candidates, or --max-memory to keep them on disk"
+            raise MemoryLimitError(f"{what}: no memory for {size >> 20} MiB of features", hint=hint) from None
     with tempfile.TemporaryFile(prefix="alcli-features-") as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error now, and not a SIGBUS later
+            # Allocated at once, a full disk is an error here; later, it would be a SIGBUS in the middle of the work.
+            os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
-            raise OutputError(f"{tempfile.gettempdir()}: no room for {size >> 20} MiB of features: {os.strerror(error.errno or 0)}", hint="set TMPDIR to a larger disk, or use --candidates") from error
+            what = f"{tempfile.gettempdir()}: no room for {size >> 20} MiB of features: {reason(error)}"
+            raise OutputError(what, hint="set TMPDIR to a larger disk, or use --candidates") from error
         return np.memmap(file, dtype, "r+", shape=shape)
 
 
 def memory_limit(given: int | None) -> int:
-    """The bytes that may be used: those given, else half of what the machine has."""
+    """The bytes of memory that may be used: `given`, or half of the machine's where that is None."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if given is None else given
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, the next one being made in a thread while the current one is used."""
+    """Yield the same items; a thread makes the next item while the caller uses the current one."""
     end = object()
 
     def step() -> T | object:

@@ -1,4 +1,4 @@
-"""What a source is: rows with an id, an input for the model, and columns that travel with them, in windows of fixed rows."""
+"""A source of embed: rows with an id, an input for the model, and columns that travel along, in fixed windows."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from alcli.errors import DataError, InputError, printable
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 TEXT_SUFFIXES = frozenset({".txt", ".text", ".md"})
+# A file of up to this many bytes is digested whole, a larger file by so many pieces of so many bytes.
 _WHOLE_BYTES = 1 << 30
 _PIECE_BYTES = 1 << 20
 _PIECES = 64
@@ -23,7 +24,10 @@ _PIECES = 64
 
 @dataclass(frozen=True)
 class Asked:
-    """Columns that the user named; None where the source is to find them by itself. hive: whether `key=value` folders are columns."""
+    """Columns that the user named; None where the source is to find the column itself.
+
+    hive: `key=value` folders are columns.
+    """
 
     input: str | None = None
     id: str | None = None
@@ -36,8 +40,9 @@ class Asked:
 class Window:
     """Rows `first` to `first + len(items)`.
 
-    columns: `id` (int64 or string) and what travels with it, under the names of the pool. items: inputs as they were found: str,
-    bytes or Path of an image, Path of a text file, array, or None where there is nothing.
+    columns: `id` (int64 or string) and the columns that travel along, under the names of the pool. items: inputs as
+    they are in the source: str, bytes or Path of an image, Path of a text file, array, or None where there is
+    nothing.
     """
 
     first: int
@@ -45,43 +50,46 @@ class Window:
     items: list[Any]
 
 
-class Source(Protocol):
-    """Rows to embed. Windows are multiples of `rows` from row 0, so they do not depend on where reading starts."""
+class InputSource(Protocol):
+    """Rows to embed.
+
+    Windows are multiples of `rows` from row 0, so they do not depend on the row where reading starts.
+    """
 
     @property
     def name(self) -> str:
-        """Its last path component, for metadata."""
+        """The last component of its path, for metadata."""
 
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> Kind:
+        """The kind of its inputs."""
+
     @property
-    def n(self) -> int: ...
+    def n(self) -> int:
+        """The number of rows."""
+
     @property
     def columns(self) -> pa.Schema:
-        """Of `Window.columns`."""
-
-    @property
-    def notes(self) -> list[str]:
-        """What the user should know of how the source was read."""
+        """The schema of `Window.columns`."""
 
     def ids(self) -> Iterator[pa.Array]:
-        """The ids in order, in pieces; nothing at all where they cannot repeat."""
+        """Yield the ids in order, in pieces; nothing at all where ids cannot repeat."""
 
     def windows(self, rows: int, start: int = 0) -> Iterator[Window]:
-        """From window number `start` on."""
+        """Yield windows of `rows` rows, from window number `start` on."""
 
     def place(self, row: int) -> str:
-        """File and row, for messages."""
+        """Name the file and the row, for messages."""
 
     def contents(self) -> str:
-        """A digest of what is to be embedded: equal for an unchanged source."""
+        """Return a digest of the inputs, equal for an unchanged source."""
 
     def stamp(self) -> Any:
-        """Changes when the source is modified (size, time, inode)."""
+        """Return sizes, times and inodes, which differ once the source is modified."""
 
 
 def digest_of_files(files: list[Path]) -> str:
-    """SHA-256 over the files' bytes; of a file beyond 1 GiB, over its size and 64 evenly spaced pieces of 1 MiB."""
+    """Return the SHA-256 over names, sizes and bytes of the files; beyond 1 GiB, over 64 spaced pieces of 1 MiB."""
     total = hashlib.sha256()
     for path in files:
         with opened(path) as file:
@@ -98,7 +106,7 @@ def digest_of_files(files: list[Path]) -> str:
 
 
 def stamp_of_files(files: list[Path]) -> list[tuple[int, int, int]]:
-    """(size, mtime_ns, inode) of each file; a missing one counts as changed."""
+    """Return (size, mtime in ns, inode) of each file; a missing file has zeros, and so counts as changed."""
     return [(s.st_size, s.st_mtime_ns, s.st_ino) if (s := _stat(f)) else (0, 0, 0) for f in files]
 
 
@@ -110,7 +118,7 @@ def _stat(path: Path) -> Any:
 
 
 def opened(path: Path) -> Any:
-    """`path` opened for reading bytes. Raises InputError."""
+    """Open `path` for reading bytes. Raises InputError."""
     try:
         return open(path, "rb")
     except OSError as error:
@@ -118,20 +126,25 @@ def opened(path: Path) -> Any:
 
 
 def as_ids(column: pa.Array, first: int, place: Any) -> pa.Array:
-    """A column as ids: int64 or string, without nulls or empty texts. first: row number of its first value."""
+    """Return a column as ids: int64 or string. first: row number of its first value. place: names a row in a message.
+
+    Raises DataError for a null, an empty text, and a type that is neither integer nor string.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.dictionary_decode(), kind.value_type
     if column.null_count:
         row = pc.index(column.is_null(), True).as_py()
-        raise DataError(f"{place(first + row)}: the id is null", hint="give every row an id, or leave --id-col out to use row numbers")
+        hint = "give every row an id, or leave --id-col out to use row numbers"
+        raise DataError(f"{place(first + row)}: the id is null", hint=hint)
     if pa.types.is_integer(kind):
         try:
             return column.cast(pa.int64())
         except pa.ArrowInvalid as error:
             raise DataError(f"{place(first)}: an id is out of the range of int64 ({error})") from error
     if not is_text(kind):
-        raise DataError(f"{place(first)}: ids must be integers or strings, got {kind}", hint="choose another column by --id-col")
+        hint = "choose another column by --id-col"
+        raise DataError(f"{place(first)}: ids must be integers or strings, got {kind}", hint=hint)
     column = column.cast(pa.string())
     empty = pc.index(pc.equal(column, ""), True).as_py()
     if empty >= 0:
@@ -140,4 +153,5 @@ def as_ids(column: pa.Array, first: int, place: Any) -> pa.Array:
 
 
 def is_text(kind: pa.DataType) -> bool:
+    """Return True for each of Arrow's types of strings."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

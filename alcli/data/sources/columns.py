@@ -1,4 +1,4 @@
-"""Which column is what: the input found by its name when that is obvious, ids, labels, and the columns that travel along."""
+"""The roles of a table's columns: the input, guessed if obvious, ids, labels, and columns that travel along."""
 
 from __future__ import annotations
 
@@ -10,15 +10,46 @@ from alcli.data.sources.base import Asked, is_text
 from alcli.errors import DataError, UsageError, printable
 from alcli.plugins import suggestion
 
-TEXT_NAMES = ("text", "sentence", "document", "content", "question", "query", "utterance", "review", "message", "body", "abstract")
-IMAGE_NAMES = ("image", "img", "picture", "photo", "image_path", "img_path", "file_name", "filename", "file", "filepath", "file_path", "path")
+# Names, in lower case, that say what a column holds.
+TEXT_NAMES = (
+    "text",
+    "sentence",
+    "document",
+    "content",
+    "question",
+    "query",
+    "utterance",
+    "review",
+    "message",
+    "body",
+    "abstract",
+)
+IMAGE_NAMES = (
+    "image",
+    "img",
+    "picture",
+    "photo",
+    "image_path",
+    "img_path",
+    "file_name",
+    "filename",
+    "file",
+    "filepath",
+    "file_path",
+    "path",
+)
+# Columns that every pool has if the source has them.
 TRAVELLERS = ("label", "split", "group")
 _OWN = ("id", "features", *TRAVELLERS)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """input: column of model inputs. id: of ids, None for row numbers. others: (column, name in the pool) of what travels along."""
+    """The role of each column that is read.
+
+    input: the column of model inputs. id: the column of ids, None for row numbers. others: (column, name in the pool)
+    of each column that travels along.
+    """
 
     input: str
     id: str | None
@@ -31,7 +62,11 @@ class Choice:
 
 
 def choose(schema: pa.Schema, asked: Asked, name: str) -> Choice:
-    """Match columns of `schema` with what was `asked`. Raises DataError that lists the columns when one is missing or unclear."""
+    """Give each column of `schema` its role, as far as it was `asked` for. name: of the source, for messages.
+
+    Raises DataError that lists the columns when one is missing or unclear, UsageError for a --keep that the pool
+    cannot hold.
+    """
     twice = sorted({n for n in schema.names if schema.names.count(n) > 1})
     if twice:
         raise DataError(f"{name}: there are several columns named '{printable(twice[0])}'", hint="rename all but one")
@@ -45,49 +80,58 @@ def choose(schema: pa.Schema, asked: Asked, name: str) -> Choice:
     others += [(n, n) for n in ("split", "group") if n in schema.names]
     for kept in dict.fromkeys(asked.keep):
         if kept in _OWN and (kept, kept) not in others:
-            raise UsageError(f"--keep {kept}: the pool has a column '{kept}' of its own", hint="rename the column of the source")
+            raise UsageError(
+                f"--keep {kept}: the pool has a column '{kept}' of its own", hint="rename the column of the source"
+            )
         others += [(kept, kept)] if (kept, kept) not in others else []
     taken = {id_col, *(n for n, _ in others if n not in asked.keep)}
     return Choice(asked.input or _obvious_input(schema, taken, name), id_col, tuple(others))
 
 
 def _obvious_input(schema: pa.Schema, taken: set[str | None], name: str) -> str:
-    """The only column with a name that says so, or the only one left that could be an input; file names may be ids as well."""
+    """The one column whose name says that it is the input, or the one free column whose type could be an input.
+
+    Where no column is free, a column of file names may be both ids and inputs.
+    """
     left = [f.name for f in schema if f.name not in taken]
     named: list[str] = [n for n in left if n.lower() in (*TEXT_NAMES, *IMAGE_NAMES)]
-    possible = named or [n for n in left if could_be_input(schema.field(n).type)] or [n for n in schema.names if n in taken and n in IMAGE_NAMES]
+    fitting = [n for n in left if could_be_input(schema.field(n).type)]
+    possible = named or fitting or [n for n in schema.names if n in taken and n in IMAGE_NAMES]
     if len(possible) == 1:
         return possible[0]
-    what = f"several columns could be the input ({listing(schema)})" if possible else f"no column looks like an input ({listing(schema)})"
-    raise DataError(f"{name}: {what}", hint="name one by --input-col")
+    what = "several columns could be the input" if possible else "no column looks like an input"
+    raise DataError(f"{name}: {what} ({listing(schema)})", hint="name one by --input-col")
 
 
 def could_be_input(kind: pa.DataType) -> bool:
-    """Text, bytes, a Hugging Face image, or a vector of numbers."""
+    """Return True for text, bytes, a Hugging Face image, or a vector of numbers."""
     return is_text(kind) or is_bytes(kind) or is_image_struct(kind) or is_vector(kind)
 
 
 def is_bytes(kind: pa.DataType) -> bool:
+    """Return True for each of Arrow's types of bytes."""
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
 def is_image_struct(kind: pa.DataType) -> bool:
-    """struct<bytes: binary, path: string>, as Hugging Face datasets keep images."""
+    """Return True for struct<bytes: binary, path: string>, the type in which Hugging Face datasets keep images."""
     return bool(pa.types.is_struct(kind) and {f.name for f in kind} == {"bytes", "path"})
 
 
 def is_vector(kind: pa.DataType) -> bool:
+    """Return True for a list of integers or floats."""
     lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     return bool(lists and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)))
 
 
 def listing(schema: pa.Schema) -> str:
-    """Up to 10 column names with their types."""
+    """List up to 10 column names with their types, for messages."""
     shown = [f"'{printable(f.name)}' ({_brief(f.type)})" for f in list(schema)[:10]]
     more = len(schema) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "") if shown else "no columns"
 
 
 def _brief(kind: pa.DataType) -> str:
+    """The name of a type in at most 40 characters."""
     text = "mixed types" if pa.types.is_null(kind) else str(kind)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, values keep their types."""
+"""JSON Lines: one object a line; values keep their types."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from alcli.data.sources.base import opened
 from alcli.errors import DataError, printable
 
+# The type of a column by the kinds of its values; any other mixture has the type null.
 _TYPES = {
     frozenset({"str"}): pa.string(),
     frozenset({"bool"}): pa.bool_(),
@@ -23,11 +24,13 @@ _TYPES = {
 
 
 class JsonLinesReader:
-    """A UTF-8 file of JSON objects. Opening it reads it once, for the names and types of the columns; a missing key is a null."""
+    """A UTF-8 file of JSON objects; a missing key is a null.
+
+    Cost: opening reads the file once, for the names and types of the columns.
+    """
 
     def __init__(self, path: Path) -> None:
         self.files = [path]
-        self.notes: list[str] = []
         self._shown = printable(path)
         seen: dict[str, set[str]] = {}
         self.n = 0
@@ -40,6 +43,7 @@ class JsonLinesReader:
         self.schema = pa.schema([(key, _TYPES.get(frozenset(kinds), pa.null())) for key, kinds in seen.items()])
 
     def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
+        """Yield tables of `rows` rows with the columns `names`, from window number `start` on."""
         schema = pa.schema([self.schema.field(n) for n in names])
         gathered: list[dict[str, Any]] = []
         for number, row in enumerate(self._rows()):
@@ -52,9 +56,11 @@ class JsonLinesReader:
             yield self._table(gathered, schema)
 
     def place(self, row: int) -> str:
+        """Name the file and the row, for messages."""
         return f"{self._shown}: row {row}"
 
     def _table(self, rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+        """Turn objects into a table. Raises DataError for a value that does not fit its column."""
         columns = []
         for field in schema:
             try:
@@ -64,6 +70,7 @@ class JsonLinesReader:
         return pa.Table.from_arrays(columns, schema=schema)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the objects of the file. Raises DataError that names the line of anything else."""
         with opened(self.files[0]) as file:
             for number, line in enumerate(file, 1):
                 line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
@@ -74,11 +81,13 @@ class JsonLinesReader:
                 except (ValueError, RecursionError) as error:
                     raise DataError(f"{self._shown}: line {number} is not JSON ({printable(error)})") from error
                 if not isinstance(row, dict):
-                    raise DataError(f"{self._shown}: line {number}: expected an object like {{\"id\": ...}}, got {printable(line.decode())[:40]}")
+                    what = f'expected an object like {{"id": ...}}, got {printable(line.decode())[:40]}'
+                    raise DataError(f"{self._shown}: line {number}: {what}")
                 yield row
 
 
 def _kind(value: Any) -> str:
+    """The kind of a JSON value: "numbers" for a list of numbers, else the name of its Python type."""
     if isinstance(value, list):
         return "numbers" if value and all(type(v) in (int, float) for v in value) else "list"
     return type(value).__name__

@@ -1,4 +1,4 @@
-"""From a path to a source, by what is found there; and the check that ids are unique before any model runs."""
+"""Open the source at a path by its kind, and check that ids are unique before any model runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from alcli.data.fingerprint import id_keys
-from alcli.data.sources.base import IMAGE_SUFFIXES, TEXT_SUFFIXES, Asked, Source
+from alcli.data.sources.base import IMAGE_SUFFIXES, TEXT_SUFFIXES, Asked, InputSource
 from alcli.data.sources.delimited import DelimitedReader
 from alcli.data.sources.folder import FolderSource, files_in
 from alcli.data.sources.jsonl import JsonLinesReader
@@ -17,12 +17,16 @@ from alcli.data.sources.npy import NpySource
 from alcli.data.sources.parquet import ParquetReader
 from alcli.data.sources.table import Reader, TableSource
 from alcli.errors import DataError, InputError, printable
+from alcli.remarks import Note, silence
 
 _KNOWN = ".csv, .tsv, .jsonl, .parquet, .npy, or a folder of images, text files or Parquet files"
 
 
-def open_source(path: Path, asked: Asked) -> Source:
-    """Open what lies at `path`. Raises InputError when there is nothing to open, DataError when it is not what it says."""
+def open_source(path: Path, asked: Asked, note: Note = silence) -> InputSource:
+    """Open the file or folder at `path` as a source. note: told of the ids and columns that the user may not expect.
+
+    Raises InputError when there is nothing to open, DataError when its content is not of the kind that its name says.
+    """
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -30,14 +34,17 @@ def open_source(path: Path, asked: Asked) -> Source:
     if stat.S_ISDIR(mode):
         tables = files_in(path, frozenset({".parquet"}))
         if tables and not files_in(path, IMAGE_SUFFIXES | TEXT_SUFFIXES - {".md"}):
-            return TableSource(ParquetReader([path / t for t in tables], asked.hive), path, asked)
-        return FolderSource(path, asked)
+            return TableSource(ParquetReader([path / t for t in tables], asked.hive, note), path, asked, note)
+        return FolderSource(path, asked, note)
     if not stat.S_ISREG(mode):
         raise InputError(f"{printable(path)}: is not a regular file", hint=f"expected {_KNOWN}")
-    return NpySource(path, asked) if path.suffix.lower() == ".npy" else TableSource(_reader(path, asked.hive), path, asked)
+    if path.suffix.lower() == ".npy":
+        return NpySource(path, asked, note)
+    return TableSource(_reader(path, asked.hive, note), path, asked, note)
 
 
-def _reader(path: Path, hive: bool) -> Reader:
+def _reader(path: Path, hive: bool, note: Note) -> Reader:
+    """The reader of a table, by the extension of its name."""
     match path.suffix.lower():
         case ".csv":
             return DelimitedReader(path, ",")
@@ -46,12 +53,15 @@ def _reader(path: Path, hive: bool) -> Reader:
         case ".jsonl" | ".ndjson":
             return JsonLinesReader(path)
         case ".parquet" | ".pq":
-            return ParquetReader([path], hive)
+            return ParquetReader([path], hive, note)
     raise DataError(f"{printable(path)}: cannot tell what kind of file this is", hint=f"expected {_KNOWN}")
 
 
-def check_ids(source: Source) -> None:
-    """Read the ids once. Raises DataError for a null or empty id, and for a duplicate, with both places. Memory: ids + 16 bytes a row."""
+def check_ids(source: InputSource) -> None:
+    """Read the ids once. Raises DataError for a null or empty id, and for a duplicate, with both places.
+
+    Memory: the ids and 16 bytes a row.
+    """
     ids = pa.chunked_array(list(source.ids()), source.columns.field("id").type)
     keys_N = np.concatenate([np.empty(0, np.uint64), *(id_keys(chunk) for chunk in ids.chunks)])
     order = np.argsort(keys_N, kind="stable")
@@ -59,4 +69,5 @@ def check_ids(source: Source) -> None:
         first, second = int(order[i]), int(order[i + 1])
         if ids[first] == ids[second]:
             where = f"{source.place(first)} and {source.place(second)}"
-            raise DataError(f"{where} have the same id '{printable(ids[first].as_py())}'", hint="ids must be unique")
+            what = f"{where} have the same id '{printable(ids[first].as_py())}'"
+            raise DataError(what, hint="ids must be unique")

@@ -1,4 +1,4 @@
-"""Parquet: one file, or the files of a folder, read a window at a time."""
+"""Parquet as a table of embed: one file, or the files of a folder, read a window at a time."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from pathlib import Path
 import pyarrow as pa
 
 from alcli.data.reading import hive
-from alcli.data.reading.files import DataFile
+from alcli.data.reading.data_file import DataFile
 from alcli.data.reading.pages import check_pages
 from alcli.data.reading.parquet import count_rows, open_parquet, reading
 from alcli.data.sources.columns import TRAVELLERS
 from alcli.errors import DataError, printable
+from alcli.remarks import Note, silence
 
 
 class ParquetReader:
-    """Files of one schema. Opening it reads the footers; reading holds one window and one column chunk's page in memory.
+    """Files of one schema. Opening reads the footers. Memory: one window, and one page of a column.
 
-    use_hive: whether the `key=value` folders above the files make columns of strings.
+    use_hive: the `key=value` folders above the files make columns of strings.
     """
 
-    def __init__(self, files: list[Path], use_hive: bool = False) -> None:
+    def __init__(self, files: list[Path], use_hive: bool = False, note: Note = silence) -> None:
         self.files = files
         self._files = [DataFile(str(path)) for path in files]
         self._hive = [hive.values(file) if use_hive else {} for file in self._files]
-        self.notes = [] if use_hive else hive.note(self._files, ("id", *TRAVELLERS))
+        if not use_hive:
+            hive.remark_on_folders(self._files, ("id", *TRAVELLERS), note)
         self._rows: list[int] = []
         self.schema = pa.schema([])
         for file in self._files:
@@ -37,11 +39,13 @@ class ParquetReader:
                 self._rows.append(count_rows(parquet, file))
         for key in dict.fromkeys(key for found in self._hive for key in found):
             if key in self.schema.names:
-                raise DataError(f"{printable(files[0])}: '{printable(key)}' is both a column and a partition folder, expected one of them")
+                what = f"'{printable(key)}' is both a column and a partition folder, expected one of them"
+                raise DataError(f"{printable(files[0])}: {what}")
             self.schema = self.schema.append(pa.field(key, pa.string()))
         self.n = sum(self._rows)
 
     def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
+        """Yield tables of `rows` rows with the columns `names`, from window number `start` on."""
         waiting: list[pa.Table] = []
         have = 0
         for table in self._tables(names, rows, rows * start):
@@ -56,6 +60,7 @@ class ParquetReader:
             yield pa.concat_tables(waiting)
 
     def place(self, row: int) -> str:
+        """Name the file and the row in it, for messages."""
         for path, rows in zip(self.files, self._rows):
             if row < rows:
                 return f"{printable(path)}: row {row}"
@@ -63,10 +68,11 @@ class ParquetReader:
         return f"{printable(self.files[-1])}: row {row}"
 
     def _tables(self, names: list[str], rows: int, skip: int) -> Iterator[pa.Table]:
-        """Pieces of at most `rows` rows in order, without the first `skip`; whole row groups are skipped unread."""
+        """Yield tables of at most `rows` rows, without the first `skip` rows; whole row groups are skipped unread."""
         for file, values in zip(self._files, self._hive):
             with reading(file), open_parquet(file) as parquet:
-                stored = [name for name in names if name in parquet.schema_arrow.names] or parquet.schema_arrow.names[:1]
+                # Where the folders give all columns, the first column of the file still tells the number of rows.
+                stored = [n for n in names if n in parquet.schema_arrow.names] or parquet.schema_arrow.names[:1]
                 sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.metadata.num_row_groups)]
                 wanted = list(range(len(sizes)))
                 while wanted and skip >= sizes[wanted[0]]:
@@ -82,9 +88,8 @@ class ParquetReader:
 
 
 def _with_folders(table: pa.Table, values: dict[str, str | None], names: list[str]) -> pa.Table:
-    """The columns `names`, those that the table lacks from its folders."""
+    """Return the columns `names`; a column that the table lacks has the value of its folder, in every row."""
     for name in names:
         if name not in table.column_names:
             table = table.append_column(name, pa.repeat(pa.scalar(values.get(name), pa.string()), len(table)))
     return table.select(names)
-

@@ -1,4 +1,4 @@
-"""A table as a source: CSV, JSON Lines and Parquet behind one reader, with ids checked and labels cleaned."""
+"""A table as a source: CSV, JSON Lines and Parquet behind one protocol, with ids checked and labels cleaned."""
 
 from __future__ import annotations
 
@@ -14,31 +14,36 @@ from alcli.data.sources.base import IMAGE_SUFFIXES, Asked, Window, as_ids, diges
 from alcli.data.sources.columns import IMAGE_NAMES, choose, could_be_input, is_bytes, is_image_struct
 from alcli.embedders._contract import Kind
 from alcli.errors import DataError, printable
+from alcli.remarks import Note, silence
 
+# Rows of ids that are read at once.
 _ROWS_OF_IDS = 65536
 
 
 class Reader(Protocol):
-    """A file or several as one table. Columns whose values are of mixed kinds have the type null in `schema`."""
+    """One table from one or several files. Columns whose values are of mixed kinds have the type null in `schema`."""
 
     files: list[Path]
     schema: pa.Schema
     n: int
-    notes: list[str]
 
     def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
-        """Tables of `rows` rows (the last may be shorter) with the columns `names`, from window number `start` on."""
+        """Yield tables with the columns `names`, from window number `start` on.
+
+        Each has `rows` rows; the last may be shorter.
+        """
 
     def place(self, row: int) -> str:
-        """File and row in it, for messages."""
+        """Name the file and the row in it, for messages."""
 
 
 class TableSource:
-    """Rows of a table with one input column."""
+    """Rows of a table with one input column. Raises DataError and UsageError when it is made."""
 
-    def __init__(self, reader: Reader, path: Path, asked: Asked) -> None:
+    def __init__(self, reader: Reader, path: Path, asked: Asked, note: Note = silence) -> None:
         self._reader, self._path = reader, path
-        self._base = path if path.is_dir() else path.parent  # image paths are relative to where the table lies
+        # Paths of images are relative to the folder of the table.
+        self._base = path if path.is_dir() else path.parent
         self.name, self.n, self.place = path.name, reader.n, reader.place
         self._choice = choose(reader.schema, asked, printable(path))
         kind = reader.schema.field(self._choice.input).type
@@ -48,27 +53,33 @@ class TableSource:
             raise DataError(f"{printable(path)}: column '{printable(self._choice.input)}' {what}", hint=hint)
         self.kind: Kind = self._kind(kind)
         self.columns = self._schema()
-        self.notes = [*reader.notes, *([] if self._choice.id else ["there is no id column, so ids are row numbers; --id-col names one"])]
+        if not self._choice.id:
+            note("there is no id column, so ids are row numbers; --id-col names one")
 
     def ids(self) -> Iterator[pa.Array]:
+        """Yield the ids in order, in pieces; nothing where ids are row numbers. Raises DataError."""
         first = 0
         for table in self._reader.windows([self._choice.id], _ROWS_OF_IDS, 0) if self._choice.id else ():
             yield as_ids(table[0].combine_chunks(), first, self.place)
             first += len(table)
 
     def windows(self, rows: int, start: int = 0) -> Iterator[Window]:
+        """Yield windows of `rows` rows, from window number `start` on."""
         first = rows * start
         for table in self._reader.windows(self._choice.names, rows, start):
             yield Window(first, self._columns(table, first), self._items(table[self._choice.input].combine_chunks()))
             first += len(table)
 
     def contents(self) -> str:
+        """Return a digest of the files of the table."""
         return digest_of_files(self._reader.files)
 
     def stamp(self) -> Any:
+        """Return the sizes, times and inodes of the files of the table."""
         return stamp_of_files(self._reader.files)
 
     def _schema(self) -> pa.Schema:
+        """The schema of the columns of a window. Raises DataError for labels that are no labels."""
         id_type = self._reader.schema.field(self._choice.id).type if self._choice.id else pa.int64()
         empty = pa.schema([("id", as_ids(pa.array([], id_type), 0, self.place).type)])
         for column, name in self._choice.others:
@@ -78,13 +89,19 @@ class TableSource:
         return empty
 
     def _check_label(self, kind: pa.DataType, column: str) -> None:
+        """Raise DataError unless labels can be of this type."""
         fits = is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
         if not fits:
             found = "mixed kinds of values or nothing" if pa.types.is_null(kind) else kind
             where = f"{printable(self._path)}: column '{printable(column)}'"
-            raise DataError(f"{where}: labels must be strings, integers, booleans or numbers, got {found}", hint="choose another by --label-col")
+            what = f"labels must be strings, integers, booleans or numbers, got {found}"
+            raise DataError(f"{where}: {what}", hint="choose another by --label-col")
 
     def _columns(self, table: pa.Table, first: int) -> pa.Table:
+        """The columns of a window under the names of the pool.
+
+        first: the number of its first row, which may be its id.
+        """
         ids = pa.array(range(first, first + len(table)), pa.int64())
         if self._choice.id:
             ids = as_ids(table[self._choice.id].combine_chunks(), first, self.place)
@@ -95,7 +112,10 @@ class TableSource:
         return pa.Table.from_arrays(columns, schema=self.columns)
 
     def _kind(self, kind: pa.DataType) -> Kind:
-        """Texts are image paths when the first one ends like one."""
+        """The kind of the inputs, by the type of their column.
+
+        Texts are paths of images when the first text looks like one.
+        """
         if is_bytes(kind) or is_image_struct(kind):
             return "image"
         if not is_text(kind):
@@ -107,6 +127,7 @@ class TableSource:
         return "text"
 
     def _items(self, column: pa.Array) -> list[Any]:
+        """The inputs of a window, as `Window.items` holds them."""
         if self.kind == "array":
             return [None if v is None else np.asarray(v) for v in column.to_pylist()]
         values = column.to_pylist()
@@ -115,26 +136,28 @@ class TableSource:
         return [self._image(v) for v in values]
 
     def _image(self, value: Any) -> bytes | Path | None:
+        """One image: its bytes, or its path; None for a null."""
         if isinstance(value, dict):
             value = value["bytes"] if value["bytes"] is not None else value["path"]
         return self._base / value if isinstance(value, str) else value
 
 
 def _looks_like_an_image_path(text: str, column: str) -> bool:
+    """Return True for a line that ends like an image; if it has a space, the name of its column must say so too."""
     if "\n" in text or PurePosixPath(text).suffix.lower() not in IMAGE_SUFFIXES:
         return False
     return column.lower() in IMAGE_NAMES or " " not in text
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type a column has in the pool: dictionaries decoded, one kind of string."""
+    """The type that a column has in the pool: dictionaries decoded, one kind of string."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return pa.string() if is_text(kind) else kind
 
 
 def _blank_is_null(values: pa.Array) -> pa.Array:
-    """Empty texts and NaN mean "no value" in label, split and group."""
+    """Replace empty texts and NaN by null: in label, split and group they mean that there is no value."""
     if is_text(values.type):
         return pc.if_else(pc.equal(values, ""), pa.scalar(None, values.type), values)
     if pa.types.is_floating(values.type):

@@ -1,7 +1,8 @@
-"""Writes pools: one Parquet file in the layout that readers stream fastest.
+"""Write one Parquet file of a pool, in the layout that readers stream fastest.
 
-Features are fixed_size_list<not null>[D] not null, plain and uncompressed, in row groups of about 16 MiB; other columns are
-compressed with zstd; statistics are kept for `id` alone; every page carries a CRC, so a flipped bit is refused and not learned from.
+Features are fixed_size_list<not null>[D] not null, plain and uncompressed, in row groups of about 16 MiB; other
+columns are compressed with zstd; statistics are kept for `id` alone; every page carries a CRC, so that a flipped bit is
+refused and never reaches a model.
 """
 
 from __future__ import annotations
@@ -17,38 +18,44 @@ import pyarrow.parquet as pq
 
 import alcli
 from alcli.arrays import Floats
-from alcli.data.fingerprint import as_text, fingerprint
 from alcli.data.schema import METADATA_KEY, POOL_FORMAT
 
+# Bytes of features in a row group, and about as many in one file of a folder.
 _GROUP_BYTES = 16 << 20
 _FILE_BYTES = 256 << 20
 
 
 def row_group_rows(dim: int, itemsize: int) -> int:
-    """Rows of one row group: the largest power of two within 16 MiB of features, at least 1,024 and at most 65,536."""
+    """Return the rows of one row group: the largest power of two within 16 MiB of features, from 1,024 to 65,536.
+
+    itemsize: bytes of a value.
+    """
     fit = max(_GROUP_BYTES // (dim * itemsize), 1)
     return min(max(1 << (fit.bit_length() - 1), 1024), 65536)
 
 
 def default_rows_per_file(dim: int, itemsize: int) -> int:
-    """Rows of one file of a directory: whole row groups, about 256 MiB of features."""
+    """Return the rows of one file of a folder: whole row groups, about 256 MiB of features.
+
+    itemsize: bytes of a value.
+    """
     group = row_group_rows(dim, itemsize)
     return max(_FILE_BYTES // (dim * itemsize * group), 1) * group
 
 
 def feature_type(dim: int, dtype: str) -> pa.DataType:
-    """The Arrow type of the features column."""
+    """The Arrow type of the features column. dtype: "float16" or "float32"."""
     value = pa.float16() if dtype == "float16" else pa.float32()
     return pa.list_(pa.field("element", value, nullable=False), dim)
 
 
 class PoolWriter:
-    """Writes rows to `file` and gathers them into row groups. Memory: two row groups.
+    """A writer that gathers rows into row groups and writes them to `file`, in their order. Memory: two row groups.
 
-    columns: fields of all columns but the features; one is `id`. metadata: JSON values for the key `alcli`, `rows` among them;
-    format, dim, dtype and version are added. Everything must be known before the first row, because Arrow keeps the metadata
-    with the schema, at the front. Rows are written in the order they come. As a context manager it closes when the block ends;
-    after an exception the file is worthless, and not to be published.
+    columns: fields of all columns but the features; one is `id`. metadata: JSON values for the key `alcli`, `rows`
+    among them; format, dim, dtype and version are added. All must be known before the first row, because Arrow writes
+    the metadata with the schema, at the front. As a context manager the writer closes when the block ends; after an
+    exception the file is not a Parquet file and must not be published.
     """
 
     def __init__(self, file: BinaryIO, columns: pa.Schema, dim: int, dtype: str, metadata: Mapping[str, Any]) -> None:
@@ -56,7 +63,9 @@ class PoolWriter:
         fields = [columns.field("id").with_nullable(False), features, *(f for f in columns if f.name != "id")]
         about = {"format": POOL_FORMAT, "dim": dim, "dtype": dtype, "version": alcli.__version__, **metadata}
         text = json.dumps(about, sort_keys=True, ensure_ascii=False)
-        self._schema = pa.schema([f.remove_metadata() for f in fields], {METADATA_KEY: text.encode("utf-8", "backslashreplace")})
+        self._schema = pa.schema(
+            [f.remove_metadata() for f in fields], {METADATA_KEY: text.encode("utf-8", "backslashreplace")}
+        )
         self._dim, self._dtype, self._rows = dim, np.dtype(dtype), metadata["rows"]
         self._group = row_group_rows(dim, self._dtype.itemsize)
         self._waiting: list[pa.Table] = []
@@ -69,13 +78,15 @@ class PoolWriter:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             return self.close()
-        with suppress(Exception):  # else pyarrow tries again when the writer is collected, on a file that is closed by then
+        # Otherwise pyarrow tries to close when the writer is collected, on a file that is closed by then.
+        with suppress(Exception):
             self._writer.close()
 
     def write(self, columns: pa.Table, X_BD: Floats) -> None:
-        """Append rows. X_BD: [B, D] in the dtype of the file, finite."""
+        """Append rows. X_BD: [B, D] in the dtype of the file, finite. Raises ValueError for another shape or dtype."""
         if X_BD.shape != (len(columns), self._dim) or X_BD.dtype != self._dtype:
-            raise ValueError(f"features: expected {self._dtype} [{len(columns)}, {self._dim}], got {X_BD.dtype} {X_BD.shape}")
+            expected = f"expected {self._dtype} [{len(columns)}, {self._dim}]"
+            raise ValueError(f"features: {expected}, got {X_BD.dtype} {X_BD.shape}")
         kind = self._schema.field("features").type
         values = pa.array(np.ascontiguousarray(X_BD).reshape(-1), kind.value_type)
         table = columns.append_column("features", pa.FixedSizeListArray.from_arrays(values, type=kind))
@@ -85,7 +96,10 @@ class PoolWriter:
             self._flush(self._group)
 
     def close(self) -> None:
-        """Write what is left, and the footer. A file that was not closed is not a Parquet file."""
+        """Write the last rows and the footer, without which a file is not Parquet.
+
+        Raises ValueError unless as many rows were written as the metadata announced.
+        """
         if self._n_waiting:
             self._flush(self._n_waiting)
         if self._n_written != self._rows:
@@ -93,17 +107,10 @@ class PoolWriter:
         self._writer.close()
 
     def _flush(self, rows: int) -> None:
+        """Write the first `rows` of the waiting rows as one row group."""
         table = pa.concat_tables(self._waiting)
         self._writer.write_table(table.slice(0, rows).combine_chunks(), row_group_size=rows)
         self._waiting, self._n_waiting, self._n_written = [table.slice(rows)], len(table) - rows, self._n_written + rows
-
-
-def write_pool(file: BinaryIO, columns: pa.Table, X_ND: Floats, metadata: Mapping[str, Any]) -> None:
-    """Write a pool that is in memory. columns: `id` and whatever else; X_ND: float16 or float32; the fingerprint is added."""
-    mark = as_text(fingerprint(columns["id"].combine_chunks(), X_ND))
-    about = {"rows": len(columns), "fingerprint": mark, **metadata}
-    with PoolWriter(file, columns.schema, X_ND.shape[1], X_ND.dtype.name, about) as writer:
-        writer.write(columns, X_ND)
 
 
 def _layout(others: list[str]) -> dict[str, Any]:

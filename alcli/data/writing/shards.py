@@ -1,8 +1,9 @@
 """The work folder of a run of `embed`: finished shards beside the target, so that a killed run can go on.
 
-`.NAME.alcli-embed/` holds `plan.json`, what the run was asked for, and `shard-00000000.parquet` ..., each the rows of one window of
-the source, written whole or not at all. A shard is a pool with one more column, the hash of each row, from which the fingerprint of
-any cut of the pool follows without reading features again. When all are there the target is assembled, and the folder removed.
+`.NAME.alcli-embed/` holds `plan.json`, the options of the run, and `shard-00000000.parquet` and so on, each with the
+rows of one window of the source, written whole or not at all. A shard is a pool with one more column, the hash of
+each row, from which the fingerprint of any part of the pool follows without reading features again. When all shards
+are there, the target is assembled and the folder is removed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ _PLAN = "plan.json"
 
 @dataclass(frozen=True)
 class Shard:
-    """Encoded rows of one window. skipped: (id, why) of items left out. underflow: values that float16 made zero."""
+    """Encoded rows of one window.
+
+    skipped: (id, why) of items left out. underflow: number of values that float16 made zero.
+    """
 
     columns: pa.Table
     X_BD: Floats
@@ -42,7 +46,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What the footer of a finished shard says. dim: None when it has no row."""
+    """The facts in the footer of a finished shard. dim: D, None when the shard has no row."""
 
     rows: int
     dim: int | None
@@ -51,17 +55,17 @@ class ShardInfo:
 
 
 class WorkFolder:
-    """Shards of one target. Hold the target's lock while using it."""
+    """The shards of one target. Whoever uses the folder holds the lock of the target."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
         self.path = target.parent / f".{target.name}.alcli-embed"
 
     def begin(self, plan: Mapping[str, Any], *, resume: bool, force: bool) -> int:
-        """Make the folder, or go on with it. Returns how many shards are finished.
+        """Make the folder, or continue in it. Return the number of finished shards.
 
-        Raises CannotCreateError when there is an unfinished run and neither `resume` nor `force` says what to do with it, or
-        when `resume` finds a run that was asked for something else.
+        plan: everything that the shards depend on. Raises CannotCreateError when there is an unfinished run and neither
+        `resume` nor `force` is given, or when `resume` finds a run of another plan; DataError for a damaged plan.
         """
         started = self._plan()
         if started is not None and resume:
@@ -69,7 +73,9 @@ class WorkFolder:
             return self.finished()
         if started is not None and not force and self.finished():
             hint = "--resume continues it, --force starts over"
-            raise CannotCreateError(f"{printable(self._target)}: there is an unfinished run ({self.finished()} finished shards)", hint=hint)
+            raise CannotCreateError(
+                f"{printable(self._target)}: there is an unfinished run ({self.finished()} finished shards)", hint=hint
+            )
         self.remove()
         self.path.mkdir()
         with replacing(self.path / _PLAN) as file:
@@ -78,12 +84,14 @@ class WorkFolder:
         return 0
 
     def finished(self) -> int:
-        """Number of finished shards; they are made in order."""
+        """Return the number of finished shards; shards are made in order."""
         return sum(1 for _ in self.path.glob("shard-*.parquet"))
 
     def save(self, number: int, shard: Shard) -> None:
         """Write shard `number`, whole or not at all."""
-        keys = row_keys(shard.columns["id"].combine_chunks(), shard.X_BD) if len(shard.columns) else np.empty(0, np.uint64)
+        keys = (
+            row_keys(shard.columns["id"].combine_chunks(), shard.X_BD) if len(shard.columns) else np.empty(0, np.uint64)
+        )
         columns = shard.columns.append_column(_KEY, pa.array(keys, pa.uint64()))
         about = {"rows": len(columns), "skipped": shard.skipped, "underflow": shard.underflow}
         dim, dtype = shard.X_BD.shape[1], shard.X_BD.dtype.name
@@ -91,13 +99,14 @@ class WorkFolder:
             writer.write(columns, shard.X_BD)
 
     def info(self, number: int) -> ShardInfo:
+        """Read the footer of a finished shard. Raises DataError."""
         with self._open(number) as file:
             about = json.loads(file.schema_arrow.metadata[METADATA_KEY])
         skipped = tuple((i, why) for i, why in about["skipped"])
         return ShardInfo(about["rows"], about["dim"] if about["rows"] else None, skipped, about["underflow"])
 
     def keys(self) -> Keys:
-        """The hash of every row, uint64 [N], in order. Memory: 8 bytes a row."""
+        """Read the hash of every row, uint64 [N], in order. Memory: 8 bytes a row. Raises DataError."""
         parts = [np.empty(0, np.uint64)]
         for number in range(self.finished()):
             with self._open(number) as file:
@@ -105,7 +114,7 @@ class WorkFolder:
         return np.concatenate(parts)
 
     def tables(self) -> Iterator[tuple[pa.Table, Floats]]:
-        """(columns, X_BD) of every shard that has a row, in order."""
+        """Yield (columns, X_BD) of every shard that has a row, in order. Raises DataError."""
         for number in range(self.finished()):
             with self._open(number) as file:
                 table = file.read()
@@ -115,24 +124,30 @@ class WorkFolder:
                 yield table.drop_columns(["features", _KEY]), X_BD
 
     def remove(self) -> None:
-        """Remove the folder and everything in it; nothing when there is none. The plan goes first: without it, what a kill leaves is no run."""
+        """Remove the folder and everything in it; do nothing where there is none.
+
+        The plan goes first: a kill in the middle then leaves a folder without a plan, which is no unfinished run.
+        """
         (self.path / _PLAN).unlink(missing_ok=True)
         if self.path.exists():
             shutil.rmtree(self.path)
 
     @contextmanager
     def _open(self, number: int) -> Iterator[pq.ParquetFile]:
+        """Open a finished shard; what goes wrong in the block becomes a DataError."""
         try:
             with pq.ParquetFile(self._shard(number), page_checksum_verification=True) as file:
                 yield file
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-            hint = f"remove {printable(self.path)} and start over"
-            raise DataError(f"{printable(self._shard(number))}: a finished shard cannot be read ({printable(error)})", hint=hint) from error
+            what = f"{printable(self._shard(number))}: a finished shard cannot be read ({printable(error)})"
+            raise DataError(what, hint=f"remove {printable(self.path)} and start over") from error
 
     def _shard(self, number: int) -> Path:
+        """The path of a shard."""
         return self.path / f"shard-{number:08d}.parquet"
 
     def _plan(self) -> dict[str, Any] | None:
+        """The plan of the unfinished run, None where there is none. Raises DataError for a damaged plan."""
         try:
             found = json.loads((self.path / _PLAN).read_bytes())
         except (FileNotFoundError, NotADirectoryError):
@@ -140,13 +155,16 @@ class WorkFolder:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
-            raise DataError(f"{printable(self.path / _PLAN)}: is damaged, expected what an unfinished run wrote", hint=f"remove {printable(self.path)} and start over")
+            what = f"{printable(self.path / _PLAN)}: is damaged, expected what an unfinished run wrote"
+            raise DataError(what, hint=f"remove {printable(self.path)} and start over")
         return found
 
     def _check_same(self, started: dict[str, Any], now: dict[str, Any]) -> None:
+        """Raise CannotCreateError that lists the differences of two plans. now: not yet passed through JSON."""
         now = json.loads(json.dumps(now))
         names = [k for k in sorted({*started, *now}) if started.get(k) != now.get(k)]
         if names:
             listed = "; ".join(f"{k} was {printable(started.get(k))}, is {printable(now.get(k))}" for k in names)
             hint = "give the options it was started with, or leave --resume out and add --force to start over"
-            raise CannotCreateError(f"{printable(self._target)}: the unfinished run was another one: {listed}", hint=hint)
+            what = f"{printable(self._target)}: the unfinished run was another one: {listed}"
+            raise CannotCreateError(what, hint=hint)

@@ -1,4 +1,4 @@
-"""One window of a source through a model: batches, order, threads, bad items, dtype."""
+"""Encode one window of a source with a model: batches, order, threads, bad items, dtype."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from alcli.arrays import Array, Floats
-from alcli.data.sources.base import Source, Window
+from alcli.data.sources.base import InputSource, Window
 from alcli.data.writing.shards import Shard
 from alcli.embedders._contract import Encoder
 from alcli.errors import AlcliError, DataError, InputError, MemoryLimitError, printable
 
-LARGEST_FLOAT16 = 65504.0
-
 
 @dataclass(frozen=True)
 class Settings:
-    """How vectors are made and stored."""
+    """The options for vectors.
+
+    model: as the user named it, for messages. skip_bad: leave out items that cannot be read.
+    """
 
     model: str
     batch_size: int
@@ -33,7 +35,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Batch:
-    """rows: positions in the window that could be read. bad: (position, error) of the others."""
+    """One encoded batch.
+
+    rows: positions in the window of items that could be read. bad: (position, error) of other items.
+    """
 
     rows: list[int]
     X_BD: Array | None
@@ -41,14 +46,22 @@ class _Batch:
 
 
 class WindowEncoder:
-    """Encodes windows. The batches of a window depend on the window and the batch size alone, never on what was done before."""
+    """An encoder of windows. advance: told of the number of items of each finished batch.
 
-    def __init__(self, source: Source, encoder: Encoder, settings: Settings, advance: Callable[[int], None]) -> None:
+    The batches of a window depend on the window and the batch size alone, so that a resumed run makes the same vectors.
+    """
+
+    def __init__(
+        self, source: InputSource, encoder: Encoder, settings: Settings, advance: Callable[[int], None]
+    ) -> None:
         self._source, self._encoder, self._settings, self._advance = source, encoder, settings, advance
         self._workers = len(os.sched_getaffinity(0)) if encoder.concurrent else 1
 
     def encode(self, window: Window, dim: int | None) -> Shard:
-        """The window as a shard. dim: D of the shards before, None for the first. Raises DataError, InputError, MemoryLimitError."""
+        """Encode a window as a shard. dim: D of the shards before, None for the first.
+
+        Raises DataError, InputError, MemoryLimitError.
+        """
         batches = []
         for batch in self._batches(window):
             if batch.bad and not self._settings.skip_bad:
@@ -62,6 +75,7 @@ class WindowEncoder:
         return Shard(window.columns.take(pa.array(rows_B, pa.int64())), X_BD, skipped, underflow)
 
     def _batches(self, window: Window) -> Iterator[_Batch]:
+        """Yield the batches of a window, encoded in threads where the model allows it."""
         run = self._run_sorted(window) if self._encoder.length else self._run_in_order(window)
         if self._workers == 1:
             yield from (job() for job in run)
@@ -70,17 +84,24 @@ class WindowEncoder:
         try:
             yield from threads.map(lambda job: job(), run)
         finally:
-            threads.shutdown(cancel_futures=True)  # after an error or a signal, do not finish what nobody will read
+            # After an error or a signal, nobody reads the batches that have not begun.
+            threads.shutdown(cancel_futures=True)
 
     def _run_in_order(self, window: Window) -> Iterator[Callable[[], _Batch]]:
-        """Batches of consecutive rows; items are prepared with their batch, so few images are in memory at once."""
+        """Yield jobs of consecutive rows.
+
+        Items are prepared with their batch, so that few images are in memory at once.
+        """
         size = self._settings.batch_size
         for first in range(0, len(window.items), size):
             rows = range(first, min(first + size, len(window.items)))
-            yield lambda rows=rows: self._encode_batch(window, *self._prepare(window, rows))  # type: ignore[misc]
+            yield partial(self._read_and_encode, window, rows)
 
     def _run_sorted(self, window: Window) -> Iterator[Callable[[], _Batch]]:
-        """Batches of like length, longest first, so that little is padded and memory runs out at once or never."""
+        """Yield jobs of items of like length, so that little is padded.
+
+        The longest come first, so that a model that needs too much memory fails at once.
+        """
         rows, items, bad = self._prepare(window, range(len(window.items)))
         assert self._encoder.length is not None
         lengths = [self._encoder.length(item) for item in items]
@@ -89,9 +110,16 @@ class WindowEncoder:
             yield lambda: _Batch([], None, bad)
         for first in range(0, len(order), self._settings.batch_size):
             chosen = order[first : first + self._settings.batch_size]
-            yield lambda chosen=chosen: self._encode_batch(window, [rows[i] for i in chosen], [items[i] for i in chosen], [])  # type: ignore[misc]
+            yield partial(self._encode_batch, window, [rows[i] for i in chosen], [items[i] for i in chosen], [])
 
-    def _prepare(self, window: Window, rows: Sequence[int]) -> tuple[list[int], list[Any], list[tuple[int, AlcliError]]]:
+    def _read_and_encode(self, window: Window, rows: Sequence[int]) -> _Batch:
+        """Read the inputs of `rows` and encode them as one batch."""
+        return self._encode_batch(window, *self._prepare(window, rows))
+
+    def _prepare(
+        self, window: Window, rows: Sequence[int]
+    ) -> tuple[list[int], list[Any], list[tuple[int, AlcliError]]]:
+        """Read the inputs of `rows`: (rows that could be read, their items, (row, error) of each other row)."""
         good: list[int] = []
         items: list[Any] = []
         bad: list[tuple[int, AlcliError]] = []
@@ -103,44 +131,59 @@ class WindowEncoder:
                 bad.append((row, error))
         return good, items, bad
 
-    def _encode_batch(self, window: Window, rows: list[int], items: list[Any], bad: list[tuple[int, AlcliError]]) -> _Batch:
+    def _encode_batch(
+        self, window: Window, rows: list[int], items: list[Any], bad: list[tuple[int, AlcliError]]
+    ) -> _Batch:
+        """Run the model over the items of one batch. Raises DataError, MemoryLimitError."""
         if not rows or (bad and not self._settings.skip_bad):
             return _Batch(rows, None, bad)
+        smaller = "use a smaller --batch-size"
         try:
             X_BD = np.asarray(self._encoder.encode(items))
         except AlcliError as error:
             raise type(error)(f"{self._span(window, rows)}: {error.message}", hint=error.hint) from error
         except MemoryError as error:
-            raise MemoryLimitError(f"{self._span(window, rows)}: out of memory", hint="use a smaller --batch-size") from error
-        except Exception as error:  # a model is foreign code, and may raise anything
+            raise MemoryLimitError(f"{self._span(window, rows)}: out of memory", hint=smaller) from error
+        except Exception as error:
+            # A model is code of other people, and may raise anything.
             if "out of memory" in str(error).lower():
-                raise MemoryLimitError(f"{self._span(window, rows)}: out of memory on the device", hint="use a smaller --batch-size") from error
+                what = f"{self._span(window, rows)}: out of memory on the device"
+                raise MemoryLimitError(what, hint=smaller) from error
             what = f"{self._settings.model} failed with {type(error).__name__}: {_first_line(error)}"
-            raise DataError(f"{self._span(window, rows)}: {what}", hint="does the model take such inputs? --debug shows where it failed") from error
+            hint = "does the model take such inputs? ALCLI_DEBUG=1 shows the traceback"
+            raise DataError(f"{self._span(window, rows)}: {what}", hint=hint) from error
         if X_BD.ndim != 2 or len(X_BD) != len(rows) or X_BD.dtype.kind not in "fiu":
             what = f"{self._settings.model} returned {X_BD.dtype} of shape {X_BD.shape}"
             raise DataError(f"{self._span(window, rows)}: {what}, expected numbers of shape [{len(rows)}, D]")
         return _Batch(rows, X_BD, bad)
 
     def _joined(self, window: Window, batches: list[_Batch], dim: int | None) -> tuple[list[int], Floats]:
-        """Batches in the order of their rows, float32 unless the model gave float64."""
+        """Return (rows, X_BD) of all batches in the order of their rows; float32 unless the model gave float64.
+
+        Raises DataError for vectors of another length than `dim`.
+        """
         parts = [b for b in batches if b.X_BD is not None]
         for part in parts:
             assert part.X_BD is not None
             dim = dim or part.X_BD.shape[1]
             if part.X_BD.shape[1] != dim or dim == 0:
                 what = f"the model returned {part.X_BD.shape[1]} values, {dim} before"
-                raise DataError(f"{self._span(window, part.rows)}: {what}", hint="every item must give a vector of the same length D >= 1")
+                hint = "every item must give a vector of the same length D >= 1"
+                raise DataError(f"{self._span(window, part.rows)}: {what}", hint=hint)
         if not parts:
             return [], np.empty((0, dim or 1), np.float32)
         rows = np.concatenate([p.rows for p in parts])
         order = np.argsort(rows, kind="stable")
-        wide = any(p.X_BD is not None and p.X_BD.dtype == np.float64 for p in parts)
-        X_BD: Floats = np.concatenate([p.X_BD for p in parts if p.X_BD is not None], dtype=np.float64 if wide else np.float32, casting="unsafe")
+        blocks = [p.X_BD for p in parts if p.X_BD is not None]
+        dtype = np.float64 if any(block.dtype == np.float64 for block in blocks) else np.float32
+        X_BD: Floats = np.concatenate(blocks, dtype=dtype, casting="unsafe")
         return [int(r) for r in rows[order]], X_BD[order]
 
     def _stored(self, window: Window, rows: list[int], X_BD: Floats) -> tuple[Floats, int]:
-        """Normalised if asked, in the dtype of the pool. Raises DataError for values that are not finite, or too large for it."""
+        """Return the vectors in the dtype of the pool, normalised if asked, and the number of values that became 0.
+
+        Raises DataError for values that are not finite, or too large for the dtype.
+        """
         self._check_finite(window, rows, X_BD, "the model returned a value that is not a finite number", "")
         if self._settings.normalize:
             norms = np.sqrt(np.einsum("bd,bd->b", X_BD, X_BD, dtype=np.float64))
@@ -152,20 +195,25 @@ class WindowEncoder:
         return stored, int(np.count_nonzero((stored == 0) & (X_BD != 0)))
 
     def _check_finite(self, window: Window, rows: list[int], X_BD: Floats, what: str, hint: str) -> None:
+        """Raise DataError, with `what` and the place, for the first value that is not finite."""
         bad = np.argwhere(~np.isfinite(X_BD))
         if len(bad):
             row = rows[int(bad[0, 0])]
             raise DataError(f"{self._where(window, row)}: {what} (dimension {bad[0, 1]})", hint=hint)
 
     def _refuse(self, window: Window, row: int, error: AlcliError) -> None:
+        """Raise the error of an item again, with the place of the item."""
         hint = error.hint or "--skip-bad leaves such items out"
         raise type(error)(f"{self._where(window, row)}: {error.message}", hint=hint) from error
 
     def _where(self, window: Window, row: int) -> str:
+        """Name a row of a window for messages."""
         return f"{self._source.place(window.first + row)} (id '{_id(window, row)}')"
 
     def _span(self, window: Window, rows: list[int]) -> str:
-        return f"{self._where(window, min(rows))} and {len(rows) - 1} more" if len(rows) > 1 else self._where(window, rows[0])
+        """Name the rows of a batch for messages: the first, and the number of others."""
+        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        return self._where(window, min(rows)) + more
 
 
 def _id(window: Window, row: int) -> str:

@@ -1,4 +1,4 @@
-"""What embed is asked for, what it reports, and what a pool and an unfinished run remember of it."""
+"""The options and the report of embed, and the facts that a pool and an unfinished run remember of a run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import alcli
-from alcli.data.sources.base import Asked, Source
+from alcli.data.sources.base import Asked, InputSource
 from alcli.embedders._contract import Encoder
 
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """What `alcli embed` is asked for; names as on the command line. parameters: `-p KEY=VALUE` of the model, as text."""
+    """The options of `alcli embed`, named as on the command line. parameters: `-p KEY=VALUE` of the model, as text."""
 
     source: Path
     model: str
@@ -36,7 +36,10 @@ class EmbedOptions:
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """What was done. rows: in the pool. resumed: rows taken over from an earlier run. skipped: (id, why) of items left out."""
+    """The outcome of a run.
+
+    rows: of the pool. resumed: rows taken over from an earlier run. skipped: (id, why) of items left out.
+    """
 
     output: str
     rows: int
@@ -46,16 +49,23 @@ class EmbedReport:
     resumed: int
     skipped: tuple[tuple[str, str], ...]
     fingerprint: str
-    notes: tuple[str, ...]
 
     def facts(self) -> dict[str, Any]:
-        """The report as JSON values, without the notes."""
-        numbers = {"rows": self.rows, "dim": self.dim, "dtype": self.dtype, "files": self.files, "resumed": self.resumed}
-        return {"pool": self.output, **numbers, "skipped": len(self.skipped), "fingerprint": self.fingerprint}
+        """Return the report as JSON values."""
+        return {
+            "pool": self.output,
+            "rows": self.rows,
+            "dim": self.dim,
+            "dtype": self.dtype,
+            "files": self.files,
+            "resumed": self.resumed,
+            "skipped": len(self.skipped),
+            "fingerprint": self.fingerprint,
+        }
 
 
-def metadata_of(options: EmbedOptions, source: Source, encoder: Encoder) -> dict[str, Any]:
-    """What the pool says of itself; no clock and no absolute path, so equal runs give equal bytes anywhere."""
+def metadata_of(options: EmbedOptions, source: InputSource, encoder: Encoder) -> dict[str, Any]:
+    """Return the metadata of the pool; no clock and no absolute path, so equal runs give equal bytes anywhere."""
     return {
         "model": _shown_model(options.model),
         "revision": encoder.revision,
@@ -67,13 +77,13 @@ def metadata_of(options: EmbedOptions, source: Source, encoder: Encoder) -> dict
 
 
 def _shown_model(model: str) -> str:
-    """The model as it was named; of an absolute path the last two parts."""
+    """The model as the user named it; of an absolute path, only the last two parts."""
     name, _, argument = model.partition(":")
     return f"{name}:{'/'.join(Path(argument).parts[-2:])}" if os.path.isabs(argument) else model
 
 
-def plan_of(options: EmbedOptions, source: Source, encoder: Encoder) -> dict[str, Any]:
-    """Everything that the bytes of a shard depend on."""
+def plan_of(options: EmbedOptions, source: InputSource, encoder: Encoder) -> dict[str, Any]:
+    """Return all that the bytes of a shard depend on: a run with another plan cannot continue an unfinished run."""
     return {
         "source": source.name,
         "source contents": source.contents(),

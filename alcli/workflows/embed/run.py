@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from typing import Any
 
 from alcli import plugins
-from alcli.data.sources.base import Source
+from alcli.data.sources.base import InputSource
 from alcli.data.sources.opening import check_ids, open_source
-from alcli.data.writing.atomic import lock
+from alcli.data.writing.locks import lock
 from alcli.data.writing.pool_output import PoolOutput
 from alcli.data.writing.shards import WorkFolder
 from alcli.embedders._contract import Embedder, Encoder, Request, embedder_of
 from alcli.errors import AlcliError, BusyError, DataError, UsageError, counted, printable
-from alcli.remarks import NoProgress, Progress
+from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.workflows.embed.encoding import Settings, WindowEncoder
 from alcli.workflows.embed.request import EmbedOptions, EmbedReport, metadata_of, plan_of
 
+# A shard has about as many rows.
 _WINDOW = 1024
+# Items left out that a remark names.
 _EXAMPLES = 5
 
 
-def embed(options: EmbedOptions, progress: Progress = NoProgress()) -> EmbedReport:
+@dataclass(frozen=True)
+class _Run:
+    """One run of embed. done: shards that an earlier run had finished when this one began."""
+
+    options: EmbedOptions
+    source: InputSource
+    encoder: Encoder
+    work: WorkFolder
+    output: PoolOutput
+    done: int
+
+
+def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note = silence) -> EmbedReport:
     """Encode the source and write the pool, whole or not at all.
 
-    What is wrong with the command is said before anything is read, what is wrong with columns and ids before the model runs.
-    Cost: one pass over the source for ids, one through the model; disk for the features twice until the pool is assembled.
-    Memory: the model, one window of 1,024 rows (or one batch, if larger) and 16 bytes a row.
+    note: told of ids, items left out, and rows taken over. A fault of the command is refused before anything is read,
+    a fault of columns and ids before the model runs. Cost: one pass over the source for ids, one through the model;
+    disk for the features twice until the pool is assembled. Memory: the model, one window of 1,024 rows (or one
+    batch, if larger) and 16 bytes a row. Raises every AlcliError.
     """
     name, argument, embedder, parameters = _checked(options)
     output = PoolOutput(options.output, rows_per_file=options.rows_per_file, force=options.force)
@@ -35,25 +51,28 @@ def embed(options: EmbedOptions, progress: Progress = NoProgress()) -> EmbedRepo
         work = WorkFolder(options.output)
         output.recover(work)
         output.check(options.source)
-        source = open_source(options.source, options.columns)
+        source = open_source(options.source, options.columns, note)
         _check_rows_and_kind(source, embedder, name, options)
         stamp = source.stamp()
         check_ids(source)
         request = Request(source.kind, options.layer, options.device)
         encoder = embedder.open(argument, request, **parameters)
         done = work.begin(plan_of(options, source, encoder), resume=options.resume, force=options.force)
+        run = _Run(options, source, encoder, work, output, done)
         try:
-            _fill(work, done, source, encoder, options, progress)
+            _fill(run, progress)
             if source.stamp() != stamp:
-                raise BusyError(f"{printable(options.source)}: it changed while it was read", hint="run the command again")
-            return _assemble(output, work, source, encoder, options, done)
+                raise BusyError(
+                    f"{printable(options.source)}: it changed while it was read", hint="run the command again"
+                )
+            return _assemble(run, note)
         except BaseException as error:
-            _keep_or_remove(work, source, options, error)
+            _keep_or_remove(run, error)
             raise
 
 
 def _checked(options: EmbedOptions) -> tuple[str, str, Embedder, dict[str, Any]]:
-    """(name, argument, embedder, its keyword arguments), once everything on the command line is known to be good."""
+    """Check the command; return (name, argument, embedder, its keyword arguments). Raises UsageError."""
     name, _, argument = options.model.partition(":")
     plugins.check_name("embedders", name)
     for what, value in (("--batch-size", options.batch_size), ("--rows-per-file", options.rows_per_file)):
@@ -67,12 +86,14 @@ def _checked(options: EmbedOptions) -> tuple[str, str, Embedder, dict[str, Any]]
     return name, argument, embedder, plugins.parse_options(embedder.open, options.parameters, f"model '{name}'")
 
 
-def _check_rows_and_kind(source: Source, embedder: Embedder, name: str, options: EmbedOptions) -> None:
+def _check_rows_and_kind(source: InputSource, embedder: Embedder, name: str, options: EmbedOptions) -> None:
+    """Raise DataError for a source without rows, UsageError for inputs that the model does not take."""
     where = printable(options.source)
     if source.n == 0:
         raise DataError(f"{where}: there is no row to embed")
     if source.kind not in embedder.takes:
-        fitting = [n for n in plugins.names("embedders") if source.kind in embedder_of(plugins.load("embedders", n)).takes]
+        known = {n: embedder_of(plugins.load("embedders", n)) for n in plugins.names("embedders")}
+        fitting = [n for n, other in known.items() if source.kind in other.takes]
         what = {"text": "texts", "image": "images", "array": "arrays"}
         takes = " or ".join(what[k] for k in what if k in embedder.takes)
         raise UsageError(
@@ -82,62 +103,75 @@ def _check_rows_and_kind(source: Source, embedder: Embedder, name: str, options:
 
 
 def _window_rows(batch_size: int) -> int:
-    """Rows of a shard: whole batches, about a thousand rows. Small enough to lose little, large enough to sort texts by length."""
+    """The rows of a shard: whole batches, about a thousand rows.
+
+    A small shard loses little when the run is killed; a large one is enough to sort texts by length.
+    """
     return batch_size * -(-_WINDOW // batch_size)
 
 
-def _fill(work: WorkFolder, done: int, source: Source, encoder: Encoder, options: EmbedOptions, progress: Progress) -> None:
-    """Make the shards that are missing."""
+def _fill(run: _Run, progress: Progress) -> None:
+    """Make the shards that are missing.
+
+    Raises DataError for an item that the earlier run left out and this run may not.
+    """
+    options, source, work = run.options, run.source, run.work
     rows = _window_rows(options.batch_size)
-    infos = [work.info(i) for i in range(done)]
+    infos = [work.info(i) for i in range(run.done)]
     for info in infos if not options.skip_bad else ():
         if info.skipped:
             item, why = info.skipped[0]
-            raise DataError(f"{printable(options.source)}: id '{item}': {why}", hint="the earlier run left it out; give --skip-bad again")
+            hint = "the earlier run left it out; give --skip-bad again"
+            raise DataError(f"{printable(options.source)}: id '{item}': {why}", hint=hint)
     dim = next((info.dim for info in infos if info.dim is not None), None)
     settings = Settings(options.model, options.batch_size, options.dtype, options.normalize, options.skip_bad)
-    progress.start(max(source.n - done * rows, 0), "embed")
-    windows = WindowEncoder(source, encoder, settings, progress.advance)
-    for number, window in enumerate(source.windows(rows, done), done):
+    progress.start(max(source.n - run.done * rows, 0), "embed")
+    windows = WindowEncoder(source, run.encoder, settings, progress.advance)
+    for number, window in enumerate(source.windows(rows, run.done), run.done):
         shard = windows.encode(window, dim)
         work.save(number, shard)
         dim = dim or (shard.X_BD.shape[1] if len(shard.columns) else None)
 
 
-def _assemble(output: PoolOutput, work: WorkFolder, source: Source, encoder: Encoder, options: EmbedOptions, done: int) -> EmbedReport:
+def _assemble(run: _Run, note: Note) -> EmbedReport:
+    """Write the pool from its shards, and remove them. Raises DataError when no item could be read."""
+    options, work = run.options, run.work
     infos = [work.info(i) for i in range(work.finished())]
     skipped = tuple(pair for info in infos for pair in info.skipped)
     dim = next((info.dim for info in infos if info.dim is not None), None)
     if dim is None:
         item, why = skipped[0]
-        raise DataError(f"{printable(options.source)}: none of the {source.n} items could be read, the first (id '{item}'): {why}")
-    written = output.write(work, source.columns, dim, options.dtype, metadata_of(options, source, encoder))
+        what = f"none of the {run.source.n} items could be read, the first (id '{item}'): {why}"
+        raise DataError(f"{printable(options.source)}: {what}")
+    metadata = metadata_of(options, run.source, run.encoder)
+    written = run.output.write(work, run.source.columns, dim, options.dtype, metadata)
     work.remove()
-    notes = [*source.notes, *_skipped_notes(skipped)]
+    _remark_on_skipped(skipped, note)
     underflow = sum(info.underflow for info in infos)
     if underflow:
-        notes.append(f"{underflow} values were too small for {options.dtype} and became 0")
-    resumed = sum(info.rows for info in infos[:done])
+        note(f"{underflow} values were too small for {options.dtype} and became 0")
+    resumed = sum(info.rows for info in infos[: run.done])
     if resumed:
-        notes.append(f"{counted(resumed, 'row was', 'rows were')} taken over from the earlier run")
-    return EmbedReport(
-        str(options.output), written.rows, dim, options.dtype, written.files, resumed, skipped, written.fingerprint, tuple(notes)
-    )
+        note(f"{counted(resumed, 'row was', 'rows were')} taken over from the earlier run")
+    size = (written.rows, dim, options.dtype, written.files)
+    return EmbedReport(str(options.output), *size, resumed, skipped, written.fingerprint)
 
 
-def _skipped_notes(skipped: tuple[tuple[str, str], ...]) -> list[str]:
-    if not skipped:
-        return []
-    more = f", and {len(skipped) - _EXAMPLES} more" if len(skipped) > _EXAMPLES else ""
-    examples = ", ".join(f"'{i}' ({why})" for i, why in skipped[:_EXAMPLES])
-    return [f"{counted(len(skipped), 'item could not be read and was', 'items could not be read and were')} left out: {examples}{more}"]
+def _remark_on_skipped(skipped: tuple[tuple[str, str], ...], note: Note) -> None:
+    """Tell of the items that were left out, the first few by name."""
+    if skipped:
+        more = f", and {len(skipped) - _EXAMPLES} more" if len(skipped) > _EXAMPLES else ""
+        examples = ", ".join(f"'{i}' ({why})" for i, why in skipped[:_EXAMPLES])
+        what = counted(len(skipped), "item could not be read and was", "items could not be read and were")
+        note(f"{what} left out: {examples}{more}")
 
 
-def _keep_or_remove(work: WorkFolder, source: Source, options: EmbedOptions, error: BaseException) -> None:
-    """After a failure: finished shards stay for --resume, an empty work folder goes."""
-    finished = work.finished()
+def _keep_or_remove(run: _Run, error: BaseException) -> None:
+    """After a failure, keep finished shards for --resume, and remove a work folder without any."""
+    finished = run.work.finished()
     if not finished:
-        work.remove()
+        run.work.remove()
     elif isinstance(error, AlcliError):
-        kept = min(finished * _window_rows(options.batch_size), source.n)
-        error.hint = "; ".join(filter(None, [error.hint, f"the first {kept} rows are kept, --resume continues after them"]))
+        kept = min(finished * _window_rows(run.options.batch_size), run.source.n)
+        resume = f"the first {kept} rows are kept, --resume continues after them"
+        error.hint = "; ".join(filter(None, [error.hint, resume]))

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from alcli import plugins
 from alcli.arrays import Array
 from alcli.composition.budget import select_within
+from alcli.data.formats import Table, encode
 from alcli.data.head_file import HeadFile
-from alcli.data.selection_file import Late, Table, deliver, encode, give_out, read_ledger
-from alcli.data.writing.atomic import check_creatable, lock, replacing
+from alcli.data.ledger import Late, deliver, give_out, read_ledger
+from alcli.data.writing.atomic import replacing
+from alcli.data.writing.creatable import check_creatable
+from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError
 from alcli.live.live import Live
 from alcli.remarks import Note, silence
@@ -47,7 +49,7 @@ def query(
     file. note: takes remarks for the user. Raises every AlcliError.
     """
     strategy, options = ask.checked()
-    read: list[str | Path] = [*items.pool.paths, *ask.labels, *ask.exclude, *filter(None, [ask.head])]
+    read: list[str | Path] = [*items.pool.paths, *ask.files, *filter(None, [ask.head_file])]
     if out is not None:
         check_creatable(out, inputs=[*read, *filter(None, [ask.ledger])])
     with ExitStack() as held:
@@ -68,7 +70,7 @@ def query(
             "options": dict(ask.options),
             "pool": answer.report["pool"],
         }
-        about |= {"origins": origins} if (origins := plugins.origins(ask.strategy)) else {}
+        about |= {"origins": origins} if (origins := ask.origins) else {}
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
         if ask.ledger is not None and answer.table["id"]:
@@ -183,7 +185,7 @@ def _table(ask: Query, selection: Selection, now: Situation) -> Table:
         "id": now.items.ids.arrow(selection.rows_K).to_pylist(),
         "rank": list(range(len(selection.rows_K))),
         "score": [shortest(s) for s in selection.scores_K],
-        "strategy": [plugins.label(ask.strategy)] * len(selection.rows_K),
+        "strategy": [ask.label] * len(selection.rows_K),
     }
     if selection.weights_K is not None:
         table["weight"] = [shortest(w) for w in selection.weights_K]

@@ -9,8 +9,10 @@ from typing import Any
 
 from alcli import plugins
 from alcli.composition.modifiers import modified
-from alcli.data.selection_file import check_ledger
-from alcli.errors import UsageError
+from alcli.data.head_file import HeadFile
+from alcli.data.ledger import check_ledger
+from alcli.data.tables import RowSource, paths_of
+from alcli.errors import UsageError, printable
 from alcli.selection.strategy import Strategy
 from alcli.workflows.query.impute import HOW
 
@@ -21,15 +23,19 @@ COST = "cost-col"
 
 @dataclass(frozen=True)
 class Query:
-    """A strategy with its `-p` options as text, the number of items, and the ids to leave out."""
+    """A strategy with its `-p` options as text, the number of items, and the ids to leave out.
+
+    strategy: a name. declared: the strategy of that name where a Python function declares it; None looks the name up.
+    head: a file, or a head in memory.
+    """
 
     strategy: str
     n: int
     seed: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
-    labels: Sequence[str] = ()
-    head: Path | None = None
-    exclude: Sequence[str] = ()
+    labels: Sequence[RowSource] = ()
+    head: Path | HeadFile | None = None
+    exclude: Sequence[RowSource] = ()
     ledger: Path | None = None
     candidates: int | None = None
     strict: bool = False
@@ -38,6 +44,41 @@ class Query:
     lock_timeout: float = 0.0
     stream: bool = False
     expect_sha256: str | None = None
+    declared: Strategy | None = None
+
+    @property
+    def found(self) -> Strategy:
+        """The strategy. Raises UsageError with the nearest names when none has the name."""
+        return plugins.strategy(self.strategy) if self.declared is None else self.declared
+
+    @property
+    def label(self) -> str:
+        """The strategy's name as files record it: with the module of its function, or the origin of its code."""
+        return (
+            plugins.label(self.strategy) if self.declared is None else f"{self.strategy}@{self.declared.run.__module__}"
+        )
+
+    @property
+    def origins(self) -> dict[str, dict[str, str]]:
+        """The origin of each strategy in the name that is not part of alcli."""
+        if self.declared is not None:
+            return {self.strategy: {"module": self.declared.run.__module__}}
+        return plugins.origins(self.strategy)
+
+    @property
+    def files(self) -> list[str | Path]:
+        """The files of labels and ids that the query reads."""
+        return [*paths_of([*self.labels, *self.exclude])]
+
+    @property
+    def head_file(self) -> Path | None:
+        """The file of the head; None for a head in memory, or no head."""
+        return self.head if isinstance(self.head, Path) else None
+
+    @property
+    def shown_head(self) -> str:
+        """The head's name in messages."""
+        return "in memory" if isinstance(self.head, HeadFile) else printable(self.head)
 
     @property
     def absorbs(self) -> bool:
@@ -67,7 +108,7 @@ class Query:
 
     def checked(self) -> tuple[Strategy, dict[str, Any]]:
         """Return the strategy and its parsed options. Raises UsageError, before any data is read."""
-        strategy = plugins.strategy(self.strategy)
+        strategy = self.found
         ours = {IMPUTE, COST, TARGETS} if "targets" in strategy.needs else {IMPUTE, COST}
         own = {key: text for key, text in self.options.items() if key not in ours}
         options = plugins.parse_options(strategy.declared, own, f"strategy '{self.strategy}'", also=sorted(ours))

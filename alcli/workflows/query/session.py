@@ -10,13 +10,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from alcli import plugins
 from alcli.arrays import Array
+from alcli.data.formats import Table
 from alcli.data.head_file import Absorbed, HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.labels import Label, to_class, to_target, to_weight
-from alcli.data.selection_file import Table, append_to_ledger, deliver, read_ledger
-from alcli.data.writing.atomic import lock
+from alcli.data.ledger import append_to_ledger, deliver, read_ledger
+from alcli.data.writing.locks import lock
 from alcli.errors import AlcliError, DataError, printable
 from alcli.heads._model import Model
 from alcli.live.live import Live
@@ -107,7 +107,7 @@ class Session:
         if out is None or self.head is None:
             return
         told, head = list(self.told), self.head
-        if not told and self._ask.head is not None and out.resolve() == self._ask.head.resolve():
+        if not told and self._ask.head_file is not None and out.resolve() == self._ask.head_file.resolve():
             return
         save_head(out, self._updated(head, told) if told else head, overwrite=True)
 
@@ -157,7 +157,7 @@ class Session:
                 "id": [ids[row]],
                 "rank": [self.asked],
                 "score": [shortest(np.float32(score))],
-                "strategy": [plugins.label(self._ask.strategy)],
+                "strategy": [self._ask.label],
             }
             append_to_ledger(path, before, entry, text_ids=ids.is_text)
         return True

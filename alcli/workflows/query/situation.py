@@ -84,7 +84,7 @@ def situation(
     if not ask.allow_empty:
         pool.require_rows("--allow-empty accepts none")
     items.check_options(ask.options)
-    known = _gathered(pool, ask, strategy, note) if ask.head is None else _loaded(pool, ask, ask.head, strategy, note)
+    known = _gathered(pool, ask, strategy, note) if ask.head is None else _given(pool, ask, ask.head, strategy, note)
     if pool.is_bad.any():
         one, several = "row without a usable vector was", "rows without a usable vector were"
         note(f"{counted(int(pool.is_bad.sum()), one, several)} left out")
@@ -126,13 +126,13 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
     return _Known(labelled.rows_L, fit_on=labelled)
 
 
-def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, note: Note) -> _Known:
+def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, note: Note) -> _Known:
     """The given head, and the rows that the head or a label file labels, with labels where the strategy reads them.
 
     Raises UsageError or DataError for a head that does not suit the strategy or the pool.
     """
-    head = load_head(path, expect_sha256=ask.expect_sha256)
-    _check_suits(ask, head, path, strategy)
+    head = given if isinstance(given, HeadFile) else load_head(given, expect_sha256=ask.expect_sha256)
+    _check_suits(ask, head, strategy)
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
@@ -151,28 +151,28 @@ def _loaded(pool: Pool, ask: Query, path: Path, strategy: Strategy, note: Note) 
             labels = np.concatenate([labels[before], said.arrays(head.classes)[0]])
         known = np.concatenate([known[before], said_rows])
     if pool.n:
-        check_pool(head, printable(path), pool, note)
+        check_pool(head, ask.shown_head, pool, note)
     return _Known(known, head, labels if "labelled_targets" in strategy.needs else None)
 
 
-def _check_suits(ask: Query, head: HeadFile, path: Path, strategy: Strategy) -> None:
-    """Raise UsageError where the strategy needs something that the head of this file does not have."""
+def _check_suits(ask: Query, head: HeadFile, strategy: Strategy) -> None:
+    """Raise UsageError where the strategy needs something that the head does not have."""
     if strategy.needs_classes and head.classes is None:
         who, hint = _who_asks(ask, lambda one: one.needs_classes)
-        raise UsageError(f"{who} needs class probabilities, the head {printable(path)} is a regression", hint=hint)
+        raise UsageError(f"{who} needs class probabilities, the head {ask.shown_head} is a regression", hint=hint)
     if strategy.needs_posterior and head.model.posterior is None:
         raise UsageError(
-            f"strategy '{ask.strategy}' looks at the posterior, the head {printable(path)} has none",
+            f"strategy '{ask.strategy}' looks at the posterior, the head {ask.shown_head} has none",
             hint="fit it with --posterior laplace",
         )
     if "predicted_loss" in strategy.needs and head.model.head.branch is None:
         raise UsageError(
-            f"strategy '{ask.strategy}' looks at the loss-prediction branch, the head {printable(path)} has none",
+            f"strategy '{ask.strategy}' looks at the loss-prediction branch, the head {ask.shown_head} has none",
             hint="fit it with --head mlp --aux-loss",
         )
     if ask.absorbs and (head.model.posterior is None or not head.model.posterior.absorbs):
         raise UsageError(
-            f"the head {printable(path)} has no posterior that absorbs labels one at a time",
+            f"the head {ask.shown_head} has no posterior that absorbs labels one at a time",
             hint="fit it with --posterior laplace",
         )
 
@@ -184,7 +184,7 @@ def _too_few(labelled: LabelledRows) -> bool:
 
 def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
     """Raise DataError or UsageError where the labels cannot make a head that the strategy needs."""
-    by_itself = _needs_head_now(plugins.strategy(ask.strategy))
+    by_itself = _needs_head_now(ask.found)
     who, hint = _who_asks(ask, _needs_head_now)
     if not len(labelled.labels):
         what = f"; {hint}" if by_itself else f", or {hint}"
@@ -228,7 +228,7 @@ def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
 
     The part is the strategy, or else the options that look at predictions.
     """
-    if asks(plugins.strategy(ask.strategy)):
+    if asks(ask.found):
         names = [
             n
             for n in plugins.names("strategies")

@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from alcli.data.selection_file import format_of
-from alcli.data.writing.atomic import check_creatable, lock
+from alcli.data.formats import own_format
+from alcli.data.writing.creatable import check_creatable
+from alcli.data.writing.locks import lock
 from alcli.errors import UsageError, counted, printable
 from alcli.remarks import Note
 from alcli.workflows.items import Items
@@ -29,7 +30,7 @@ def check_stream(ask: Query, out: Path | None) -> None:
         raise UsageError("'-' is standard input, which --stream reads labels from", hint="name a file")
     if ask.impute is not None:
         raise UsageError(f"-p {IMPUTE} makes up labels, --stream asks for them", hint="use one of the two")
-    if out is not None and format_of(out, None) != "ids":
+    if out is not None and own_format(out.suffix) is not None:
         raise UsageError(
             f"with --stream -o names the head to save, not a selection, got {printable(out)}",
             hint="name a .safetensors file",
@@ -58,7 +59,7 @@ def stream(
     """
     check_stream(ask, out)
     items.refuse_groups("--stream asks for rows one at a time")
-    read: list[str | Path] = [*items.pool.paths, *ask.labels, *ask.exclude]
+    read: list[str | Path] = [*items.pool.paths, *ask.files]
     for path in filter(None, (out, ask.ledger)):
         check_creatable(path, inputs=[*read, *(p for p in (out, ask.ledger) if p and p is not path)])
     with lock(out, ask.lock_timeout) if out is not None else nullcontext():

@@ -15,7 +15,7 @@ from alcli import __version__, plugins
 from alcli.arrays import Float64
 from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.pool import Pool
-from alcli.data.writing.atomic import lock
+from alcli.data.writing.locks import lock
 from alcli.errors import CannotCreateError, DataError, UsageError, counted, printable
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.summary import Line

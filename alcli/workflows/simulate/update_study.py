@@ -9,7 +9,7 @@ from typing import Any
 
 from alcli import __version__, plugins
 from alcli.data.pool import Pool
-from alcli.data.writing.atomic import lock
+from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError
 from alcli.heads._contract import family_of
 from alcli.remarks import NoProgress, Note, Progress, silence

@@ -14,7 +14,7 @@ import alcli.cli.app as commands
 from alcli.cli import options
 from alcli.cli.options import choosing, models
 from alcli.cli.options.declare import PANELS
-from alcli.data.selection_file import FORMATS
+from alcli.data.formats import METAVAR
 from alcli.workflows.recipe import CALIBRATIONS
 from alcli.workflows.recipe import PRESETS as FIT_PRESETS
 from alcli.workflows.simulate.request import PRESETS
@@ -72,7 +72,7 @@ def test_choices_are_those_of_the_workflows():
     metavars = {
         (name, parameter.name): parameter.metavar for name, command in COMMANDS.items() for parameter in command.params
     }
-    assert metavars["query", "format"] == "|".join(FORMATS)
+    assert metavars["query", "format"] == METAVAR
     assert metavars["simulate", "preset"] == "|".join(PRESETS)
     assert metavars["update", "method"] == "|".join(METHODS)
     assert metavars["update", "mode"] == "|".join(MODES)
@@ -84,6 +84,7 @@ def test_choices_are_those_of_the_workflows():
 
 def test_completion():
     assert "margin" in choosing.complete_strategy("mar")
+    assert choosing.complete_format("c") == ["csv"]
     assert choosing.complete_contender("margin,optimal") == ["margin,optimal-look-ahead"]
     assert choosing.complete_contender("margin+") == ["margin+update"]
     assert models.complete_head("soft") == ["softmax"]

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.data.test_thrift import i32, varint
 
-from alcli.data.reading.files import DataFile
+from alcli.data.reading.data_file import DataFile
 from alcli.data.reading.pages import _CRC, _chunks, _header, _headers, check_pages, has_checksums
 from alcli.errors import DataError, MemoryLimitError
+from tests.data.reading.test_thrift import i32, varint
 from tests.pools import fixed, tiny_features, write_pool
 
 X_ND = tiny_features(300)[0]

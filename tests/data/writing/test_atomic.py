@@ -1,4 +1,4 @@
-"""Files that are replaced whole, modes, devices, locks. What happens under kill -9 is in reliability/test_write_path."""
+"""Files that are replaced whole, modes, devices. What happens under kill -9 is in reliability/test_write_path."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from alcli.data.writing.atomic import check_creatable, drafted, exchange, lock, publish_left, replacing, sweep
-from alcli.errors import BusyError, CannotCreateError, OutputError, UsageError
+from alcli.data.writing.atomic import drafted, exchange, publish_left, replacing, sweep
+from alcli.data.writing.creatable import check_creatable
+from alcli.errors import CannotCreateError, OutputError, UsageError
 
 
 def test_a_new_file_and_a_replaced_one(folder):
@@ -239,18 +240,4 @@ def test_limits_of_the_process_are_not_blamed_on_the_file(folder, monkeypatch):
 
     monkeypatch.setattr(tempfile, "mkstemp", fail)
     with pytest.raises(OSError, match="Too many open files"), replacing(Path("x")):
-        pass
-
-
-def test_locks(folder):
-    os.symlink("x", "link")
-    with lock(Path("x")):
-        for name in ("x", "link"):
-            with pytest.raises(BusyError), lock(Path(name), timeout=0.05):
-                pass
-        with lock(Path("y")):
-            pass
-    with lock(Path("link")):
-        pass
-    with pytest.raises(CannotCreateError, match="no folder"), lock(Path("nowhere/x")):
         pass

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alcli.data.writing.pool_writer import PoolWriter, default_rows_per_file, row_group_rows, write_pool
+from alcli.data.writing.pool_writer import PoolWriter, default_rows_per_file, row_group_rows
+from tests.pools import write_embedded
 
 
 class Kept(io.BytesIO):
@@ -28,7 +29,7 @@ def columns(n, **more):
 
 def write(table, X, **metadata):
     file = Kept()
-    write_pool(file, table, X, metadata)
+    write_embedded(file, table, X, metadata)
     return file.getvalue()
 
 

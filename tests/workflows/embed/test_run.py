@@ -14,6 +14,7 @@ import pytest
 
 from alcli.data.sources.base import Asked
 from alcli.errors import BusyError, CannotCreateError, DataError, InputError, MemoryLimitError, UsageError
+from alcli.remarks import silence
 from alcli.workflows.embed.request import EmbedOptions
 from alcli.workflows.embed.run import embed
 
@@ -73,7 +74,8 @@ def texts(path, n=10, ids=True):
 
 def run(source="a.csv", model="python:embed_models:length", out="pool.parquet", **options):
     asked = {k: options.pop(k) for k in ("input", "id", "label", "keep") if k in options}
-    return embed(EmbedOptions(Path(source), model, Path(out), Asked(**asked), **options))
+    note = options.pop("note", silence)
+    return embed(EmbedOptions(Path(source), model, Path(out), Asked(**asked), **options), note=note)
 
 
 def pool(path="pool.parquet"):
@@ -111,11 +113,12 @@ def mean_model(path):
 
 def test_text_to_pool_with_metadata_that_knows_no_clock_and_no_folder(tmp_path):
     texts("a.csv")
-    done = run(parameters={"dim": "3"}, source=str(tmp_path / "a.csv"))
+    notes = []
+    done = run(parameters={"dim": "3"}, source=str(tmp_path / "a.csv"), note=notes.append)
     table, X = pool()
     assert table["id"].to_pylist() == [f"i{k}" for k in range(10)]
     np.testing.assert_array_equal(X, np.full((10, 3), 2) * [1, 2, 3])
-    assert (done.rows, done.dim, done.files, done.resumed, done.notes) == (10, 3, 1, 0, ())
+    assert (done.rows, done.dim, done.files, done.resumed, notes) == (10, 3, 1, 0, [])
     said = about()
     assert said.pop("revision")
     assert said == {
@@ -201,9 +204,10 @@ def test_npy_vectors_through_identity_and_normalised():
 
 def test_half_precision_counts_what_becomes_zero_and_refuses_what_is_too_large():
     texts("a.csv")
-    done = run(model="python:embed_models:scaled", parameters={"factor": "1e-9"}, dtype="float16")
+    notes = []
+    run(model="python:embed_models:scaled", parameters={"factor": "1e-9"}, dtype="float16", note=notes.append)
     assert pool()[1].dtype == np.float16
-    assert "10 values were too small for float16" in done.notes[0]
+    assert "10 values were too small for float16" in notes[0]
     with pytest.raises(DataError, match=r"a\.csv: row 0 \(id 'i0'\): a value is beyond the range of float16 \(dimension 0\).*float32"):
         run(model="python:embed_models:scaled", parameters={"factor": "70000"}, dtype="float16", out="big.parquet")
     assert not Path("big.parquet").exists()
@@ -239,10 +243,11 @@ def test_a_bad_item_stops_the_run_or_is_left_out_and_named(tmp_path):
     model = mean_model(tmp_path / "mean.ts")
     with pytest.raises(DataError, match=r"a\.parquet: row 1 \(id '1'\): the image cannot be decoded.*--skip-bad"):
         run("a.parquet", model)
-    done = run("a.parquet", model, skip_bad=True)
+    notes = []
+    done = run("a.parquet", model, skip_bad=True, note=notes.append)
     assert pool()[0]["id"].to_pylist() == [0, 3]
     assert [i for i, _ in done.skipped] == ["1", "2"]
-    assert "2 items could not be read and were left out: '1' (the image cannot be decoded" in done.notes[0]
+    assert "2 items could not be read and were left out: '1' (the image cannot be decoded" in notes[0]
 
 
 def test_a_missing_image_is_no_input(tmp_path):
@@ -256,10 +261,11 @@ def test_a_missing_image_is_no_input(tmp_path):
 
 def test_many_bad_items_are_counted_and_five_named():
     Path("a.jsonl").write_text("\n".join(json.dumps({"id": k, "text": "x" if k == 3 else None}) for k in range(9)))
-    done = run("a.jsonl", skip_bad=True)
+    notes = []
+    done = run("a.jsonl", skip_bad=True, note=notes.append)
     assert done.rows == 1
     assert len(done.skipped) == 8
-    assert "and 3 more" in done.notes[0]
+    assert "and 3 more" in notes[0]
 
 
 def test_texts_sorted_by_length_come_back_in_the_order_of_their_rows():
@@ -349,7 +355,7 @@ def test_a_source_that_changes_meanwhile_is_busy():
 
 
 def test_a_second_run_on_the_same_target_is_busy():
-    from alcli.data.writing.atomic import lock
+    from alcli.data.writing.locks import lock
 
     texts("a.csv")
     with lock(Path("pool.parquet")), pytest.raises(BusyError, match="locked"):

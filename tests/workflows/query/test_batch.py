@@ -170,7 +170,7 @@ def test_the_ledger_is_left_out_and_grows(tiny, alcli):
 
 def test_a_ledger_that_cannot_be_written_gives_nothing_out(tiny, alcli, monkeypatch):
     """The batch has its name only once the ledger has the batch."""
-    import alcli.data.selection_file as module
+    import alcli.data.ledger as module
 
     def fail(*a: object, **k: object) -> None:
         raise OSError(28, "No space left on device")

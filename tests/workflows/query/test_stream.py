@@ -15,8 +15,8 @@ from alcli.data.pool import open_pool
 from alcli.errors import DataError, UsageError
 from alcli.workflows.fit_head import fit_head, fit_labelled
 from alcli.workflows.items import Items
-from alcli.workflows.query import situation as query_situation
 from alcli.workflows.query import session as module
+from alcli.workflows.query import situation as query_situation
 from alcli.workflows.query.request import Query
 from alcli.workflows.query.stream import stream
 from alcli.workflows.recipe import Recipe

@@ -137,7 +137,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(pool, tmp_path):
 
 
 def test_two_at_once_in_one_folder_are_kept_apart(pool, tmp_path):
-    from alcli.data.writing.atomic import lock
+    from alcli.data.writing.locks import lock
 
     run(pool, tmp_path / "out")
     with lock(tmp_path / "out" / "runs"), pytest.raises(BusyError):

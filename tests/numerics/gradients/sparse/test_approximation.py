@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from alcli.numerics.blocks import thread_limit
 from alcli.numerics.gradients.gradient_rows import GradientRows
-from alcli.numerics.gradients.sparse_approximation import decrease, greedy, iht, largest, momentum, prox_priority
-from alcli.numerics.gradients.sparse_problem import pose
+from alcli.numerics.gradients.sparse.approximation import decrease, greedy, iht, largest, momentum, prox_priority
+from alcli.numerics.gradients.sparse.problem import pose
 from tests.dense_sparse import Dense, dense_greedy, dense_iht, instance
 
 

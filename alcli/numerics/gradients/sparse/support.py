@@ -1,6 +1,6 @@
 """The chosen rows of a sparse approximation with their weights, in two forms that give equal answers.
 
-The fit of row j is Phi_j . (Phi w - v); both forms compute it for all rows. Letters: see sparse_problem.py.
+The fit of row j is Phi_j . (Phi w - v); both forms compute it for all rows. Letters: see problem.py.
 `ResidualSupport` keeps the residual Phi w - v itself, a point of K D1 numbers. The fits of all rows cost
 2 N K D1 flops.
 `ColumnSupport` keeps the inner products of the chosen rows with all rows, float32 [|S|, N]. A new column costs
@@ -21,7 +21,7 @@ import numpy as np
 from alcli.arrays import Float32, Float64, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
 from alcli.numerics.gradients.gradient_rows import combine, correlate
-from alcli.numerics.gradients.sparse_problem import SparseProblem, line_search, longest_step
+from alcli.numerics.gradients.sparse.problem import SparseProblem, line_search, longest_step
 
 Form: TypeAlias = Literal["residuals", "columns"]
 

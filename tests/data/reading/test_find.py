@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from alcli.data.pool import open_pool
 from alcli.data.reading import hive
-from alcli.data.reading.files import DataFile, _matching, _walk, find_files
+from alcli.data.reading.data_file import DataFile
+from alcli.data.reading.find import find_files
+from alcli.data.reading.local import _matching, _walk
 from alcli.errors import DataError, InputError, UnavailableError
 from tests.pools import names, tiny_features, write_pool
 
@@ -31,7 +33,7 @@ def tree(folder):
 
 
 def paths(spec: str) -> list[str]:
-    return [file.path for file in find_files(spec)[0]]
+    return [file.path for file in find_files(spec)]
 
 
 ALL = ["pool/a.parquet", "pool/year=2024/b.parquet", "pool/year=2024/month=%31%20x/c.pq"]
@@ -50,17 +52,20 @@ def test_globs(tree, pattern, found):
 
 def test_partitions(tree):
     """Whatever was typed: a folder, a glob, a file, a folder that is itself a value."""
-    files = {file.path: hive.values(file) for file in find_files("pool")[0]}
+    files = {file.path: hive.values(file) for file in find_files("pool")}
     assert files == {ALL[0]: {}, ALL[1]: {"year": "2024"}, ALL[2]: {"year": "2024", "month": "1 x"}}
     for spec in ("pool/*/*.parquet", "pool/year=2024/b.parquet", "pool/year=2024/*.parquet", "pool/year=2024"):
-        assert hive.values(find_files(spec)[0][0]) == {"year": "2024"}, spec
+        assert hive.values(find_files(spec)[0]) == {"year": "2024"}, spec
     assert hive.values(DataFile("a=b=c/d=__HIVE_DEFAULT_PARTITION__/=e/%C3%A9%3D=%2F/x=y.parquet")) == {"a": "b=c", "d": None, "é=": "/"}
     assert hive.values(DataFile("a=1/b/a=1/x.parquet")) == {"a": "1"}
     for path, words in (("a=1/a=2/x", "two values for 'a'"), (os.fsdecode(b"a=\xff/x"), "not UTF-8"), ("a=%ff/x", "'a=%ff' is not UTF-8")):
         with pytest.raises(DataError, match=words):
             hive.values(DataFile(path))
-    assert hive.note(find_files("pool")[0], ["split", "month"]) == ["folders named month=... are not read as columns; --hive does that"]
-    assert hive.note(find_files("pool")[0], ["split"]) == []
+    said: list[str] = []
+    hive.remark_on_folders(find_files("pool"), ["split"], said.append)
+    assert said == []
+    hive.remark_on_folders(find_files("pool"), ["split", "month"], said.append)
+    assert said == ["folders named month=... are not read as columns; --hive does that"]
 
 
 @given(
@@ -96,8 +101,8 @@ def test_links(tree):
     os.symlink("a.parquet", "pool/z.parquet")
     os.link("pool/a.parquet", "pool/y.parquet")
     os.symlink(".", "pool/loop")
-    files, notes = find_files("pool")
-    assert len(files) == 3
+    notes: list[str] = []
+    assert len(find_files("pool", notes.append)) == 3
     assert len(notes) == 2
     assert "same file as pool/a.parquet" in notes[0]
     assert len(paths("pool/**/*.parquet")) == 2

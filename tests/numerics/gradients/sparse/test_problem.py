@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alcli.numerics.gradients.gradient_rows import GradientRows
-from alcli.numerics.gradients.sparse_problem import line_search, longest_step, pose
+from alcli.numerics.gradients.sparse.problem import line_search, longest_step, pose
 from tests.dense_sparse import instance
 
 

@@ -1,6 +1,6 @@
 """Two algorithms for a batch of b rows with a small objective f: greedy, and proximal iterative hard thresholding.
 
-The objective and its letters (w, S, Phi, v, alpha, beta, sigma) are in sparse_problem.py.
+The objective and its letters (w, S, Phi, v, alpha, beta, sigma) are in problem.py.
 Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", Algorithms 1 and 2.
 Deviations from the paper:
 - The de-bias step stops where the first weight reaches 0, so it never raises f.
@@ -20,8 +20,8 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Int64
 from alcli.numerics.blocks import Spread, workers
-from alcli.numerics.gradients.sparse_problem import SparseProblem, line_search
-from alcli.numerics.gradients.sparse_support import FORMS, Form, ResidualSupport, Support, cheaper_form
+from alcli.numerics.gradients.sparse.problem import SparseProblem, line_search
+from alcli.numerics.gradients.sparse.support import FORMS, Form, ResidualSupport, Support, cheaper_form
 
 _TINY = float(np.finfo(np.float64).tiny)
 

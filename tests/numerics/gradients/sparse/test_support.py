@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from alcli.numerics.blocks import thread_limit, workers
 from alcli.numerics.gradients.gradient_rows import GradientRows
-from alcli.numerics.gradients.sparse_problem import pose
-from alcli.numerics.gradients.sparse_support import MOST_COLUMN_BYTES, ColumnSupport, ResidualSupport, cheaper_form
+from alcli.numerics.gradients.sparse.problem import pose
+from alcli.numerics.gradients.sparse.support import MOST_COLUMN_BYTES, ColumnSupport, ResidualSupport, cheaper_form
 from tests.dense_sparse import instance
 
 FORMS = [ResidualSupport, ColumnSupport]

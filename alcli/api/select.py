@@ -1,0 +1,152 @@
+"""`alcli.select`: choose the items of a pool to label next."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from alcli.api.head import FittedHead, HeadLike
+from alcli.api.inputs import IdsLike, LabelsLike, Options, PathLike, id_rows, label_rows, path, texts, whole
+from alcli.api.pool import PoolLike, items_of
+from alcli.api.session import session
+from alcli.data.formats import encode, format_of
+from alcli.data.head_file import HeadFile
+from alcli.errors import UsageError
+from alcli.remarks import Note
+from alcli.selection.outside import checked
+from alcli.selection.strategy import Strategy, declared_by
+from alcli.workflows.query.batch import query
+from alcli.workflows.query.request import Query
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedItems:
+    """The items that were chosen, the first choice first.
+
+    columns: the columns of `alcli query -o`, lists of equal length: id, rank, score, strategy; predicted and
+        confidence where a head predicts classes; weight where the strategy gives weights.
+    report: the numbers of candidates, labelled and selected items.
+    text_ids: True where ids are strings.
+    """
+
+    columns: dict[str, list[Any]]
+    report: Mapping[str, Any]
+    text_ids: bool
+
+    @property
+    def ids(self) -> list[Any]:
+        """The ids: strings or integers, as the pool has them."""
+        return self.columns["id"]
+
+    @property
+    def scores(self) -> list[float]:
+        """The score that each item had when it was chosen."""
+        return self.columns["score"]
+
+    def to_arrow(self) -> Any:
+        """The columns as a pyarrow.Table, with the types of a Parquet file that `alcli query -o` writes."""
+        return pq.read_table(io.BytesIO(encode(self.columns, "parquet", {}, text_ids=self.text_ids)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def select(
+    pool: PoolLike,
+    n: int,
+    *,
+    strategy: str | Callable[..., Any] = "auto",
+    head: HeadLike | None = None,
+    labels: LabelsLike | None = None,
+    exclude: IdsLike | None = None,
+    selections: PathLike | None = None,
+    options: Options | None = None,
+    candidates: int | None = None,
+    seed: int = 0,
+    strict: bool = False,
+    ignore_unknown: bool = False,
+    out: PathLike | None = None,
+    lock_timeout: float = 0.0,
+    note: Note | None = None,
+) -> SelectedItems:
+    """Choose n items of a pool to label next, as `alcli query` does.
+
+    Labelled items and test rows are never chosen.
+
+    pool: a path, an array, a table or the result of `alcli.pool`.
+    n: the number of items; with the option cost-col the budget.
+    strategy: a name as on the command line, also a pair such as `grad/kmeanspp` or a mix such as
+        `margin:0.8,random:0.2`; or a function with the decorator `alcli.selection.pointwise` or `batch`.
+    head: a head, or its file; None fits a head to the labels if the strategy needs one.
+    labels: as for `fit_head`; None takes the pool's own labels.
+    exclude: a file of ids, or ids, that are not chosen.
+    selections: a Parquet file of past selections, which are not chosen again; this selection is appended under
+        the file's lock. lock_timeout: seconds to wait for the lock.
+    options: of the strategy, by name.
+    candidates: choose among so many random candidates.
+    seed: of every random draw.
+    strict: raise DataError when fewer than n items are left.
+    ignore_unknown: leave out labels of ids that the pool does not have.
+    out: also write the selection to this file, in the format of its extension.
+    note: is told each remark; None makes warnings.
+
+    Raises any of `alcli.errors`.
+
+    >>> import alcli
+    >>> pool = alcli.pool("sample_data/digits-features.parquet")
+    >>> head = alcli.fit_head(pool, "sample_data/digits-labels.csv")
+    >>> batch = alcli.select(pool, 3, strategy="margin", head=head)
+    >>> batch.ids
+    ['digit-0421', 'digit-1186', 'digit-0171']
+    >>> list(batch.columns)
+    ['id', 'rank', 'score', 'strategy', 'predicted', 'confidence']
+    """
+    name, declared = _strategy(strategy)
+    ask = Query(
+        name,
+        whole(n, "n", 1),
+        whole(seed, "seed"),
+        texts(options),
+        label_rows(labels),
+        _head(head),
+        id_rows(exclude, "exclude"),
+        path(selections),
+        None if candidates is None else whole(candidates, "candidates", 1),
+        strict,
+        ignore_unknown=ignore_unknown,
+        lock_timeout=lock_timeout,
+        declared=declared,
+    )
+    target = path(out)
+    # What goes to no file is encoded as JSON Lines, which take every id.
+    format = "jsonl" if target is None else format_of(target, None)
+    with session(note) as remark:
+        items = items_of(pool, remark)
+        answer = query(items, ask, out=target, format=format, emit=lambda data: None, note=remark)
+    return SelectedItems(answer.table, answer.report, items.ids.is_text)
+
+
+def _head(head: HeadLike | None) -> Path | HeadFile | None:
+    if head is None or isinstance(head, FittedHead):
+        return None if head is None else head.file
+    return Path(os.fspath(head))
+
+
+def _strategy(strategy: str | Callable[..., Any]) -> tuple[str, Strategy | None]:
+    """(name, the strategy that a function declares). Raises UsageError for a function without a decorator."""
+    if isinstance(strategy, str):
+        return strategy, None
+    name = getattr(strategy, "__name__", type(strategy).__name__)
+    try:
+        declared = declared_by(strategy)
+    except AttributeError:
+        hint = "decorate the function with alcli.selection.pointwise or alcli.selection.batch"
+        raise UsageError(f"'{name}' declares no strategy", hint=hint) from None
+    name = name.replace("_", "-")
+    return name, checked(declared, f"strategy '{name}'")

@@ -1,0 +1,114 @@
+"""`alcli.simulate`: find out beforehand which strategy pays off, on a pool whose labels are known."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from alcli.api.inputs import Options, PathLike, path, real, texts, whole
+from alcli.api.pool import PoolLike, items_of
+from alcli.api.session import session
+from alcli.remarks import Note
+from alcli.workflows.recipe import Recipe
+from alcli.workflows.simulate.request import Simulation
+from alcli.workflows.simulate.run import simulate as simulate_workflow
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The outcome of a simulation. Columns are lists of equal length, which pandas and Polars take as they are.
+
+    summary: a mapping for each strategy, the rows of summary.csv.
+    verdicts: a sentence for each strategy.
+    curves: the columns of curves.parquet, a row for each strategy, seed and round.
+    selections: the columns of selections.parquet, a row for each chosen item.
+    report: figures of the run.
+    folder: the folder of the files; None where none was given.
+    """
+
+    summary: list[dict[str, Any]]
+    verdicts: list[str]
+    curves: dict[str, list[Any]]
+    selections: dict[str, list[Any]]
+    report: Mapping[str, Any]
+    folder: Path | None
+
+
+def simulate(
+    pool: PoolLike,
+    strategies: str | Sequence[str],
+    n: int,
+    rounds: int,
+    *,
+    initial: int | None = None,
+    stratified: bool = False,
+    seeds: int = 3,
+    full_data: bool = False,
+    test_fraction: float | None = None,
+    head: str | None = None,
+    posterior: str = "laplace",
+    covariance: str = "shared",
+    prior_precision: float | None = None,
+    calibrate: str = "none",
+    options: Options | None = None,
+    jobs: int = 1,
+    out: PathLike | None = None,
+    note: Note | None = None,
+) -> Comparison:
+    """Compare strategies with `random` on a pool whose labels are known, as `alcli simulate` does.
+
+    Every strategy starts from the same random labels, then `rounds` times fits a head, is measured on test
+    rows, and gets the labels of the n items that it chooses.
+
+    pool: a path, an array, a table or the result of `alcli.pool`.
+    strategies: names as on the command line, with aliases, modifiers and mixes.
+    n: items to label per round; with the option cost-col the budget of a round.
+    initial: random items to start with; None takes n. stratified: take the classes in turn for them.
+    seeds: repetitions, each with its own split and initial labels.
+    full_data: also fit the head to every label, and measure the labels that strategies save against random.
+    test_fraction: share of items to measure on; None takes the test rows of the pool, or 0.2 where it has none.
+    head, posterior, covariance, calibrate: the options of the command line.
+    prior_precision: a number; None chooses it from the data.
+    options: of strategies and of the head, as `NAME`, `STRATEGY.NAME`, `head.NAME` or `posterior.NAME`.
+    jobs: processes. A script that asks for several must call `simulate` below `if __name__ == "__main__":`.
+    out: a folder for the tables, the pictures and the finished runs, from which a stopped simulation goes on;
+        None keeps no file.
+    note: is told each remark; None makes warnings.
+
+    Raises any of `alcli.errors`.
+
+    >>> import alcli
+    >>> result = alcli.simulate("sample_data/digits-features.parquet", ["margin"], n=10, rounds=2, seeds=2)
+    >>> [row["strategy"] for row in result.summary]
+    ['random', 'margin']
+    >>> result.curves["n_labels"][:3]
+    [10, 20, 30]
+    """
+    recipe = Recipe(head, posterior, covariance, real(prior_precision, "prior_precision"), calibrate)
+    ask = Simulation(
+        [strategies] if isinstance(strategies, str) else list(strategies),
+        whole(n, "n", 1),
+        whole(rounds, "rounds", 1),
+        None if initial is None else whole(initial, "initial"),
+        whole(seeds, "seeds", 1),
+        real(test_fraction, "test_fraction"),
+        stratified,
+        recipe,
+        texts(options),
+        full_data,
+    )
+    ask.checked()
+    folder = path(out)
+    with session(note) as remark, tempfile.TemporaryDirectory(prefix="alcli-") as scratch:
+        target = Path(scratch) / "simulation" if folder is None else folder
+        done = simulate_workflow(items_of(pool, remark), ask, target, jobs=whole(jobs, "jobs", 1), note=remark)
+        curves, selections = (
+            pq.read_table(target / f"{name}.parquet").to_pydict() for name in ("curves", "selections")
+        )
+    report = {key: value for key, value in done.report.items() if key != "summary"}
+    return Comparison(done.report["summary"], done.verdicts, curves, selections, report, folder)
