@@ -21,6 +21,7 @@ test: lint docs
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # the site, in build/site; --quiet would hide warnings from the strict build too

@@ -25,7 +25,9 @@ def of_probs(probs_BSC):
 
 
 def fitted(n=400, dim=5, labelled=12, **options):
-    """(model, view): a softmax head with a Laplace posterior on `labelled` rows of three classes, and a view of the other rows."""
+    """(model, view): a softmax head with a Laplace posterior on `labelled` rows of three classes, and a view of the
+    other rows.
+    """
     X_ND, y_N = tiny_features(n, dim)
     labels = np.arange(labelled)
     model = fit(Training(X_ND[labels], y_N[labels], np.ones(labelled), 3), FitSpec(softmax.head, LaplaceShared))
@@ -43,7 +45,9 @@ def fitted_numbers(n=200, dim=5, labelled=20, noise=0.3):
 
 
 def draws_of(model, view, samples, seed=0):
-    """Log class probabilities of the view's candidates under the draws that a selection with this seed sees, [n, S, C]."""
+    """Log class probabilities of the view's candidates under the draws that a selection with this seed sees, [n, S,
+    C].
+    """
     view = view.sampling(samples, seed)
     return view.evaluate("sample_log_probs", view.matrix("features"))
 

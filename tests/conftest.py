@@ -16,15 +16,24 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 from tests.pools import CLASSES, tiny_features, write_labels, write_pool  # noqa: E402
 from tests.shell import Here  # noqa: E402
 
-settings.register_profile("alcli", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.register_profile(
+    "alcli",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("alcli")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests started in the background would hand that on to every child
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # tests started in the background would hand that on to every child
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("filterwarnings", "error::RuntimeWarning")
-    # BLAS kernels read past the end of short rows and may raise flags about what they find there; results are not affected.
+    # BLAS kernels read past the end of short rows and may raise flags about what they find there; results are not
+    # affected.
     config.addinivalue_line("filterwarnings", "ignore:.* encountered in (matmul|dot|vecdot):RuntimeWarning")
 
 
@@ -42,7 +51,9 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def importable(folder, monkeypatch):
-    """A function (name, text) that writes a module which is then imported anew; what the test adds to the path ends with it."""
+    """A function (name, text) that writes a module which is then imported anew; what the test adds to the path ends
+    with it.
+    """
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     def write(name: str, text: str) -> None:
@@ -60,7 +71,9 @@ def alcli(capfd, monkeypatch) -> Here:
 
 @pytest.fixture
 def tiny(folder):
-    """pool.parquet with 60 rows r000 ... r059 of three separated classes, labels.csv with 20 of them, more.csv with the next 10."""
+    """pool.parquet with 60 rows r000 ... r059 of three separated classes, labels.csv with 20 of them, more.csv with
+    the next 10.
+    """
     X_ND, y_N = tiny_features()
     write_pool("pool.parquet", X_ND)
     write_labels("labels.csv", {f"r{i:03d}": CLASSES[y_N[i]] for i in range(20)})

@@ -48,7 +48,9 @@ def dense_greedy(p, b, tau=None):
     w, S, fs = np.zeros(len(p.sigma)), [], []
     for _ in range(b):
         g = p.gradient(w)
-        score = tau * g - p.alpha * p.sigma**2 if tau else -np.maximum(-g, 0) ** 2 / (4 * p.norms) - p.alpha * p.sigma**2
+        score = (
+            tau * g - p.alpha * p.sigma**2 if tau else -(np.maximum(-g, 0) ** 2) / (4 * p.norms) - p.alpha * p.sigma**2
+        )
         score[S] = np.inf
         j = int(score.argmin())
         S.append(j)
@@ -65,7 +67,9 @@ def dense_iht(p, b, iterations, prox_scaled=False):
         u = p.gradient(z)
         mu = p.line_search(u, z)
         s = z - mu * u
-        S = np.argsort(-(0.5 * np.maximum(s, 0) ** 2 + (mu if prox_scaled else 1) * p.alpha * p.sigma**2), kind="stable")[:b]
+        S = np.argsort(
+            -(0.5 * np.maximum(s, 0) ** 2 + (mu if prox_scaled else 1) * p.alpha * p.sigma**2), kind="stable"
+        )[:b]
         before, w = w, np.zeros_like(w)
         w[S] = np.maximum(s[S], 0)
         w = p.de_bias(w, S)
@@ -92,6 +96,11 @@ def dense_of(X_ND, head, k, label_dist, alpha, beta):
     """The problem of the gradient form written out; mix with a tenth of uniform."""
     p, calibrated = np.exp(head.trained_log_probs(X_ND)), np.exp(head.log_probs(X_ND))
     C = p.shape[1]
-    P = {"temp": calibrated, "laplace": np.exp(head.predictive(X_ND)), "pseudo": np.eye(C)[p.argmax(1)], "mix": 0.9 * calibrated + 0.1 / C}
+    P = {
+        "temp": calibrated,
+        "laplace": np.exp(head.predictive(X_ND)),
+        "pseudo": np.eye(C)[p.argmax(1)],
+        "mix": 0.9 * calibrated + 0.1 / C,
+    }
     G, lengths = written_out(X_ND, p, P[label_dist])
     return Dense(G.reshape(len(X_ND), -1), lengths / len(X_ND), k, alpha, beta)

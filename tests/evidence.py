@@ -12,14 +12,18 @@ from alcli.posteriors._contract import Evidence
 def problem(C=3, n=12, D=2, link="softmax", seed=0):
     """(W_CD1, labelled rows with weights): any weights, not those of a fit."""
     rng = np.random.default_rng(seed)
-    data = Evidence(with_bias(rng.normal(size=(n, D))), one_hot(rng.integers(C, size=n), C), rng.uniform(0.5, 2.0, size=n), link)
+    data = Evidence(
+        with_bias(rng.normal(size=(n, D))), one_hot(rng.integers(C, size=n), C), rng.uniform(0.5, 2.0, size=n), link
+    )
     return rng.normal(size=(C, D + 1)), data
 
 
 def ridge(data, prior_precision):
     """The weights of least squares, solved densely."""
     weighted = data.phi_LD1 * data.weights_L[:, None]
-    return np.linalg.solve(prior_precision * np.eye(data.phi_LD1.shape[1]) + weighted.T @ data.phi_LD1, weighted.T @ data.targets_LC).T
+    return np.linalg.solve(
+        prior_precision * np.eye(data.phi_LD1.shape[1]) + weighted.T @ data.phi_LD1, weighted.T @ data.targets_LC
+    ).T
 
 
 def check_update_is_ridge(posterior, mode):

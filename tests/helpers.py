@@ -68,7 +68,11 @@ class TableHead:
 
 def names_for_linear_heads():
     """Strategies that a head without hidden layers can serve: a loss-prediction branch has nothing to read there."""
-    return [name for name in plugins.names("strategies") if "predicted_loss" not in plugins.summary("strategies", name).needs]
+    return [
+        name
+        for name in plugins.names("strategies")
+        if "predicted_loss" not in plugins.summary("strategies", name).needs
+    ]
 
 
 def random_head(D, C, seed=0, scale=1.0, **rest):
@@ -96,10 +100,17 @@ def fresh(view):
 
 
 def view_of(X_ND, *, labelled=(), ids=None, head=None, block_rows=8192, candidates=None, targets=None, labels=None):
-    """A view over all rows of X_ND that are not labelled (or the `candidates` given); ids default to the row numbers."""
+    """A view over all rows of X_ND that are not labelled (or over `candidates`); ids default to the row numbers."""
     X_ND = np.asarray(X_ND)
     ids = np.arange(len(X_ND)) if ids is None else np.asarray(ids)
     labelled = np.asarray(labelled, np.int64)
     if candidates is None:
         candidates = np.setdiff1d(np.arange(len(X_ND)), labelled)
-    return View(ArraySource(X_ND, ids, block_rows=block_rows), candidates, labelled, head, targets=targets, labels=None if labels is None else np.asarray(labels))
+    return View(
+        ArraySource(X_ND, ids, block_rows=block_rows),
+        candidates,
+        labelled,
+        head,
+        targets=targets,
+        labels=None if labels is None else np.asarray(labels),
+    )

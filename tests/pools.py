@@ -37,15 +37,26 @@ def fixed(X_ND, kind: pa.DataType | None = None) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(values if kind is None else values.cast(kind), X_ND.shape[1])
 
 
-def write_pool(path: str | Path, X_ND, ids: Sequence[object] | pa.Array | None = None, *, row_group_size: int | None = None, **columns: object) -> None:
-    """A pool with `id`, `features` and other columns. X_ND: an array of vectors, or an Arrow array as it shall be stored."""
+def write_pool(
+    path: str | Path,
+    X_ND,
+    ids: Sequence[object] | pa.Array | None = None,
+    *,
+    row_group_size: int | None = None,
+    **columns: object,
+) -> None:
+    """A pool with `id`, `features` and other columns. X_ND: an array of vectors, or an Arrow array as it shall be
+    stored.
+    """
     features = X_ND if isinstance(X_ND, pa.Array) else fixed(X_ND)
     table = pa.table({"id": names(len(features)) if ids is None else ids, "features": features, **columns})
     pq.write_table(table, path, row_group_size=row_group_size)
 
 
 def write_embedded(file: BinaryIO, columns: pa.Table, X_ND, metadata: Mapping[str, Any]) -> None:
-    """A pool as `embed` writes it. columns: `id` and others. X_ND: float16 or float32. The fingerprint is added to the metadata."""
+    """A pool as `embed` writes it. columns: `id` and others. X_ND: float16 or float32. The fingerprint is added to
+    the metadata.
+    """
     mark = as_text(fingerprint(columns["id"].combine_chunks(), X_ND))
     about = {"rows": len(columns), "fingerprint": mark, **metadata}
     with PoolWriter(file, columns.schema, X_ND.shape[1], X_ND.dtype.name, about) as writer:
@@ -58,7 +69,9 @@ def write_labels(path: str | Path, labels: Mapping[object, object]) -> None:
 
 
 def patches(n_groups: int = 20, dim: int = 5, seed: int = 1):
-    """(X_ND, y_N, groups_N): groups of 1 to 6 rows, their numbers in the order of the rows; rows of a group are mostly of one class."""
+    """(X_ND, y_N, groups_N): groups of 1 to 6 rows, their numbers in the order of the rows; rows of a group are
+    mostly of one class.
+    """
     rng = np.random.default_rng(seed)
     groups_N = np.repeat(np.arange(n_groups), rng.integers(1, 7, n_groups))
     y_N = np.where(rng.random(len(groups_N)) < 0.8, groups_N % 3, rng.integers(0, 3, len(groups_N)))

@@ -1,4 +1,4 @@
-"""Calling the command line from tests: in this process, or as the console script; and what must hold when it refuses."""
+"""Call the command line from tests: in this process, or as the console script; and assert what a refusal must be."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ class Outcome:
         return self
 
     def refused(self, code: int, *words: str) -> Outcome:
-        """This outcome, of a command that refused: exit code, one line on stderr that holds `words`, nothing on stdout."""
+        """This outcome, of a command that refused: exit code, one line on stderr that holds `words`, nothing on
+        stdout.
+        """
         assert self.code == code, (self.code, self.err)
         assert self.out == b""
         assert "Traceback" not in self.err
@@ -56,12 +58,20 @@ class Outcome:
 
 def process(*arguments: object, stdin: bytes = b"", timeout: float = 60, **environment: str) -> Outcome:
     """The console script in a child process."""
-    done = subprocess.run([SCRIPT, *map(str, arguments)], input=stdin, capture_output=True, timeout=timeout, env=os.environ | _PLAIN | environment)
+    done = subprocess.run(
+        [SCRIPT, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        timeout=timeout,
+        env=os.environ | _PLAIN | environment,
+    )
     return Outcome(done.returncode, done.stdout, done.stderr.decode())
 
 
 def limit_addresses(size: int) -> None:
-    """Give this process `size` bytes of addresses beyond those that it has, which in one that has run many tests may be gigabytes."""
+    """Give this process `size` bytes of addresses beyond those that it has, which in one that has run many tests may
+    be gigabytes.
+    """
     now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (now + size, now + size))
 
@@ -77,8 +87,15 @@ sys.exit(run(sys.argv[2:]))
 
 
 def with_memory(size: int, *arguments: object) -> Outcome:
-    """The command line in a new process that gets `size` bytes of addresses beyond its modules; a forked one inherits what others have freed."""
-    done = subprocess.run([sys.executable, "-c", _LIMITED, str(size), *map(str, arguments)], capture_output=True, timeout=60, env=os.environ | _PLAIN | {"PYTHONPATH": ROOT})
+    """The command line in a new process that gets `size` bytes of addresses beyond its modules; a forked one inherits
+    what others have freed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(size), *map(str, arguments)],
+        capture_output=True,
+        timeout=60,
+        env=os.environ | _PLAIN | {"PYTHONPATH": ROOT},
+    )
     return Outcome(done.returncode, done.stdout, done.stderr.decode())
 
 
@@ -99,19 +116,35 @@ sys.exit(code)
 def with_peak(*arguments: object) -> tuple[Outcome, int]:
     """The command line in a new process, and how many bytes of memory it used at most beyond its modules."""
     with tempfile.NamedTemporaryFile("r") as said:
-        done = subprocess.run([sys.executable, "-c", _MEASURED, said.name, *map(str, arguments)], capture_output=True, timeout=120, env=os.environ | _PLAIN)
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURED, said.name, *map(str, arguments)],
+            capture_output=True,
+            timeout=120,
+            env=os.environ | _PLAIN,
+        )
         return Outcome(done.returncode, done.stdout, done.stderr.decode()), int(said.read() or 0)
 
 
 def start(*arguments: object, stdout: object = subprocess.DEVNULL, **more: object) -> subprocess.Popen[bytes]:
     """The console script, started and left running."""
-    return subprocess.Popen([SCRIPT, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, env=os.environ | _PLAIN, **more)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(
+        [SCRIPT, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env=os.environ | _PLAIN,
+        **more,
+    )  # type: ignore[call-overload,no-any-return]
 
 
-def forked(*arguments: object, before: Callable[[], object] | None = None, stdin: bytes = b"", timeout: int = 60) -> Outcome:
-    """The command line in a child forked from this warm process: real streams, signals and limits, without the second that Python needs to start.
+def forked(
+    *arguments: object, before: Callable[[], object] | None = None, stdin: bytes = b"", timeout: int = 60
+) -> Outcome:
+    """The command line in a child forked from this warm process: real streams, signals and limits, without the second
+    that Python needs to start.
 
-    before: called in the child, to set a limit or to plant a fault. The code of a child that a signal ended is minus its number.
+    before: called in the child, to set a limit or to plant a fault. The code of a child that a signal ended is minus
+    its number.
     """
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin)
@@ -125,7 +158,9 @@ def forked(*arguments: object, before: Callable[[], object] | None = None, stdin
         return Outcome(code, out.read(), err.read().decode())
 
 
-def _in_child(arguments: tuple[object, ...], before: Callable[[], object] | None, files: tuple[Any, ...], timeout: int) -> int:
+def _in_child(
+    arguments: tuple[object, ...], before: Callable[[], object] | None, files: tuple[Any, ...], timeout: int
+) -> int:
     try:
         signal.alarm(timeout)  # a hang is a death by SIGALRM
         for number, file in enumerate(files):
@@ -171,7 +206,9 @@ class Here:
 
 @contextmanager
 def untouched(folder: Path):
-    """Nothing in the folder appears, vanishes or changes (bytes, inode, time) while the block runs; a lock file may appear."""
+    """Nothing in the folder appears, vanishes or changes (bytes, inode, time) while the block runs; a lock file may
+    appear.
+    """
     before = _state(folder)
     yield
     assert _state(folder) == before

@@ -1,4 +1,6 @@
-"""docs/nightly.sh as cron runs it: nights with missing and half-written files, two at once, a kill; one line of mail each."""
+"""docs/nightly.sh as cron runs it: nights with missing and half-written files, two at once, a kill; one line of mail
+each.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,28 @@ TRUTH = dict(zip(names(90), (CLASSES[y] for y in Y_N)))
 pytestmark = pytest.mark.skipif(shutil.which("flock") is None, reason="the script needs flock")
 
 
-def start(day: int, *, weekday: int = 1, programs: Path = Path(sys.executable).parent, **more: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "BATCH": "6", "TODAY": f"2025-03-{day:02d}", "WEEKDAY": str(weekday)} | more
-    return subprocess.Popen(["sh", SCRIPT, "."], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, env=environment, start_new_session=True)
+def start(
+    day: int, *, weekday: int = 1, programs: Path = Path(sys.executable).parent, **more: str
+) -> subprocess.Popen[str]:
+    environment = (
+        os.environ
+        | {
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "BATCH": "6",
+            "TODAY": f"2025-03-{day:02d}",
+            "WEEKDAY": str(weekday),
+        }
+        | more
+    )
+    return subprocess.Popen(
+        ["sh", SCRIPT, "."],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def night(day: int, code: int = 0, *, weekday: int = 1) -> str:
@@ -159,6 +180,16 @@ def test_the_last_batch_is_the_end_of_the_ledger(tiny, alcli):
     """The line of docs/cron.md that recovers what went to standard output."""
     (line,) = (line for line in SCRIPT.with_name("cron.md").read_text().splitlines() if line.startswith("python -c"))
     for n in (4, 6):
-        batch = alcli("query", "pool.parquet", "-s", "coreset", "-n", n, "--selections", "ledger.parquet", "-q").done().lines
-        found = subprocess.run(["sh", "-c", line.replace("python", sys.executable, 1)], capture_output=True, text=True, timeout=60, check=True)
+        batch = (
+            alcli("query", "pool.parquet", "-s", "coreset", "-n", n, "--selections", "ledger.parquet", "-q")
+            .done()
+            .lines
+        )
+        found = subprocess.run(
+            ["sh", "-c", line.replace("python", sys.executable, 1)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
         assert found.stdout.splitlines() == batch

@@ -29,12 +29,22 @@ def stages() -> list[list[tuple[str, str]]]:
 
 def copied() -> list[str]:
     """Names in the clone that COPY takes."""
-    return [name for stage in stages() for instruction, arguments in stage if instruction == "COPY" and "--from" not in arguments for name in arguments.split()[:-1]]
+    return [
+        name
+        for stage in stages()
+        for instruction, arguments in stage
+        if instruction == "COPY" and "--from" not in arguments
+        for name in arguments.split()[:-1]
+    ]
 
 
 def let_through(name: str) -> bool:
     """Whether .dockerignore lets a name at the root through: of the lines that match it the last one decides."""
-    decisions = [not line.startswith("!") for line in (ROOT / ".dockerignore").read_text().split("\n") if line and line[0] != "#" and fnmatch.fnmatch(name, line.lstrip("!"))]
+    decisions = [
+        not line.startswith("!")
+        for line in (ROOT / ".dockerignore").read_text().split("\n")
+        if line and line[0] != "#" and fnmatch.fnmatch(name, line.lstrip("!"))
+    ]
     return not decisions or not decisions[-1]
 
 
@@ -80,13 +90,20 @@ def test_the_image_runs_alcli_on_data_as_no_root() -> None:
 
 def test_pip_keeps_no_cache_and_installs_no_extra_unless_asked() -> None:
     everything = [pair for stage in stages() for pair in stage]
-    calls = [call for instruction, arguments in everything if instruction == "RUN" for call in re.findall(r"\bpip (?:install|wheel).*", arguments)]
+    calls = [
+        call
+        for instruction, arguments in everything
+        if instruction == "RUN"
+        for call in re.findall(r"\bpip (?:install|wheel).*", arguments)
+    ]
     assert len(calls) == 2
     assert all("--no-cache-dir" in call for call in calls)
     assert ("ARG", 'EXTRAS=""') in everything
     (wheel,) = re.findall(r'"[^"]*EXTRAS[^"]*"', calls[1])
     for extras, wanted in (("", "/wheels/*.whl"), ("onnx,text", "/wheels/*.whl[onnx,text]")):
-        done = subprocess.run(["sh", "-c", f"echo {wheel}"], capture_output=True, text=True, env={"EXTRAS": extras}, check=True)
+        done = subprocess.run(
+            ["sh", "-c", f"echo {wheel}"], capture_output=True, text=True, env={"EXTRAS": extras}, check=True
+        )
         assert done.stdout.strip() == wanted
 
 
@@ -94,7 +111,19 @@ def test_what_is_copied_is_enough_to_build_the_wheel(tmp_path: Path) -> None:
     for name in copied():
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", str(tmp_path / "wheels"), str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-build-isolation",
+        "--no-deps",
+        "--no-index",
+        "--wheel-dir",
+        str(tmp_path / "wheels"),
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     (wheel,) = (tmp_path / "wheels").glob("alcli_embeddings-*.whl")

@@ -1,4 +1,6 @@
-"""The site: built strictly from docs/, with a reference page for every command, and nothing that a reader's browser would fetch from elsewhere."""
+"""The site: built strictly from docs/, with a reference page for every command, and nothing that a reader's browser
+would fetch from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class Page(HTMLParser):
 def build(source: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """The build of `make docs` in another place."""
     command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)]
-    return subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=300, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"})
+    return subprocess.run(
+        command, cwd=source, capture_output=True, text=True, timeout=300, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +80,9 @@ def test_the_menu_names_every_command_and_every_page() -> None:
     text = (ROOT / "mkdocs.yml").read_text()
     pages = re.findall(r"[\w/-]+\.md", text[text.index("\nnav:") :])
     assert [p for p in pages if p.startswith("commands/")] == [f"commands/{name}.md" for name in COMMANDS]
-    assert {p for p in pages if not p.startswith("commands/")} == {p.name for p in (ROOT / "docs").glob("*.md")} | {"changelog.md"}
+    assert {p for p in pages if not p.startswith("commands/")} == {p.name for p in (ROOT / "docs").glob("*.md")} | {
+        "changelog.md"
+    }
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -105,7 +111,9 @@ def test_pages_fetch_nothing_from_elsewhere(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > len(COMMANDS)
     for page in pages:
-        assert [address for address in Page(page.read_text()).fetched if re.match(r"(\w+:)?//", address)] == [], page.name
+        assert [address for address in Page(page.read_text()).fetched if re.match(r"(\w+:)?//", address)] == [], (
+            page.name
+        )
     for sheet in site.rglob("*.css"):
         assert not re.search(r"(@import|url\()\s*[\"']?(https?:)?//", sheet.read_text()), sheet.name
 

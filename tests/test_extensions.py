@@ -1,4 +1,6 @@
-"""Methods of other people: a strategy in a file, or offered by an installed package, in every command that takes a strategy."""
+"""Methods of other people: a strategy in a file, or offered by an installed package, in every command that takes a
+strategy.
+"""
 
 from __future__ import annotations
 
@@ -79,13 +81,30 @@ def test_it_streams(clue, alcli):
     answers = "".join(json.dumps({"id": f"r{i:03d}", "label": CLASSES[i % 3]}) + "\n" for i in range(30, 33)).encode()
     alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors").done()
     for name in ("clue.py", "clue.py:sure"):
-        out = alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", name, "-n", 2, "--stream", stdin=answers).done().lines
+        out = (
+            alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", name, "-n", 2, "--stream", stdin=answers)
+            .done()
+            .lines
+        )
         assert all("id" in json.loads(line) for line in out)
         assert out
 
 
 def test_files_and_ledgers_record_which_code_chose(clue, alcli):
-    ask = ("query", "pool.parquet", "-l", "labels.csv", "-n", 2, "-s", "clue.py", "--selections", "ledger.parquet", "-o", "batch.parquet")
+    ask = (
+        "query",
+        "pool.parquet",
+        "-l",
+        "labels.csv",
+        "-n",
+        2,
+        "-s",
+        "clue.py",
+        "--selections",
+        "ledger.parquet",
+        "-o",
+        "batch.parquet",
+    )
     alcli(*ask).done()
     label = f"clue.py@{digest()[:12]}"
     assert pq.read_table("ledger.parquet")["strategy"].to_pylist() == [label] * 2
@@ -108,16 +127,48 @@ def test_files_and_ledgers_record_which_code_chose(clue, alcli):
         ("import sys\nsys.exit(0)\n", 65, ["line 2 of mine.py", "SystemExit"]),
         ("x = 1\n", 65, ["declares no strategy", "@pointwise or @batch from alcli.selection"]),
         ("STRATEGY", 2, ["declares 2 of a kind: one, two", "mine.py:one"]),
-        ("@pointwise(needs=['log_prob'])\ndef mine(x):\n    return x\n", 65, ["needs 'log_prob'", "did you mean 'log_probs'?"]),
+        (
+            "@pointwise(needs=['log_prob'])\ndef mine(x):\n    return x\n",
+            65,
+            ["needs 'log_prob'", "did you mean 'log_probs'?"],
+        ),
         ("@pointwise(needs=['log_probs'])\ndef mine(x, *, t):\n    return x\n", 65, ["option 't' has no default"]),
-        ("@pointwise(needs=['log_probs'])\ndef mine(x):\n    return x\n", 65, ["scores have shape (40, 3), expected (40,)"]),
+        (
+            "@pointwise(needs=['log_probs'])\ndef mine(x):\n    return x\n",
+            65,
+            ["scores have shape (40, 3), expected (40,)"],
+        ),
         ("@pointwise(needs=['log_probs'])\ndef mine(x):\n    return ['a'] * len(x)\n", 65, ["no array of numbers"]),
-        ("@pointwise(needs=['log_probs'])\ndef mine(x):\n\n    return x[0, 7]\n", 65, ["line 6 of mine.py", "IndexError"]),
-        ("@pointwise(needs=['log_probs'])\ndef mine(x):\n    return x[:, 0] * float('nan')\n", 65, ["not a finite number"]),
-        ("@batch(needs=['features'])\ndef mine(view, k):\n    return view.rows[:k]\n", 65, ["returned ndarray, expected a Selection"]),
-        ("@batch(needs=['features'])\ndef mine(view, k):\n    return Selection(view.rows[:1], view.rows[:1])\n", 65, ["1 rows", "3 were asked"]),
-        ("@batch(needs=['features'])\ndef mine(view, k):\n    return Selection(view.rows[[0] * k], view.rows[:k])\n", 65, ["distinct candidates"]),
-        ("@batch(needs=['features'])\ndef mine(view, k):\n    return view.matrix('logits')\n", 65, ["LookupError", "declares only"]),
+        (
+            "@pointwise(needs=['log_probs'])\ndef mine(x):\n\n    return x[0, 7]\n",
+            65,
+            ["line 6 of mine.py", "IndexError"],
+        ),
+        (
+            "@pointwise(needs=['log_probs'])\ndef mine(x):\n    return x[:, 0] * float('nan')\n",
+            65,
+            ["not a finite number"],
+        ),
+        (
+            "@batch(needs=['features'])\ndef mine(view, k):\n    return view.rows[:k]\n",
+            65,
+            ["returned ndarray, expected a Selection"],
+        ),
+        (
+            "@batch(needs=['features'])\ndef mine(view, k):\n    return Selection(view.rows[:1], view.rows[:1])\n",
+            65,
+            ["1 rows", "3 were asked"],
+        ),
+        (
+            "@batch(needs=['features'])\ndef mine(view, k):\n    return Selection(view.rows[[0] * k], view.rows[:k])\n",
+            65,
+            ["distinct candidates"],
+        ),
+        (
+            "@batch(needs=['features'])\ndef mine(view, k):\n    return view.matrix('logits')\n",
+            65,
+            ["LookupError", "declares only"],
+        ),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_sentence(tiny, alcli, text, code, words):
@@ -165,13 +216,17 @@ def test_an_installed_package_offers_strategies(tiny, alcli, site):
     ask = ("query", "pool.parquet", "-l", "labels.csv", "-n", 2, "-s", "clue-of-mine")
     alcli(*ask, "--selections", "ledger.parquet").done()
     assert pq.read_table("ledger.parquet")["strategy"].to_pylist() == ["clue-of-mine@alcli-mine-1.2"] * 2
-    assert plugins.origins("clue-of-mine:0.5,random:0.5") == {"clue-of-mine": {"package": "alcli-mine", "version": "1.2"}}
+    assert plugins.origins("clue-of-mine:0.5,random:0.5") == {
+        "clue-of-mine": {"package": "alcli-mine", "version": "1.2"}
+    }
     alcli("query", "pool.parquet", "-s", "clue-of-min", "-n", 2).refused(2, "did you mean 'clue-of-mine'?")
 
 
 def test_a_package_that_fails_or_offers_something_else_is_named(tiny, alcli, site):
     package(site, "broken_of_mine", "import numpy\n\nnumpy.nothing\n", broken="x")
-    alcli("query", "pool.parquet", "-s", "broken", "-n", 2).refused(65, "'broken' of the package alcli-mine", "line 3 of broken_of_mine.py")
+    alcli("query", "pool.parquet", "-s", "broken", "-n", 2).refused(
+        65, "'broken' of the package alcli-mine", "line 3 of broken_of_mine.py"
+    )
     (site / "alcli_mine-1.2.dist-info" / "entry_points.txt").write_text("[alcli.strategies]\nother = json:dumps\n")
     with pytest.raises(DataError, match="'json:dumps' is no strategy"):
         plugins.strategy("other")

@@ -41,7 +41,12 @@ def test_docstrings_open_with_a_verb_or_with_the_thing(path):
 
 
 def test_a_class_name_occurs_once():
-    names = Counter(n.name for tree in TREES.values() for n in tree.body if isinstance(n, ast.ClassDef) and not n.name.startswith("_"))
+    names = Counter(
+        n.name
+        for tree in TREES.values()
+        for n in tree.body
+        if isinstance(n, ast.ClassDef) and not n.name.startswith("_")
+    )
     assert [name for name, count in names.items() if count > 1] == []
 
 
@@ -64,7 +69,9 @@ def test_a_folder_is_small_and_a_prefix_that_three_files_share_is_a_folder():
 
 
 def test_shared_arithmetic_is_shared():
-    """A module of numerics has two users, or one that is itself shared: arithmetic of one method stands in the method's file."""
+    """A module of numerics has two users, or one that is itself shared: arithmetic of one method stands in the
+    method's file.
+    """
     users = defaultdict(set)
     for path, tree in TREES.items():
         for node in ast.walk(tree):
@@ -91,11 +98,16 @@ def test_late_imports_make_no_circle():
                 found = {t for t in (node.module, *(f"{node.module}.{a.name}" for a in node.names)) if t in names}
                 (top if node in TREES[path].body else late)[name] |= found
     typed = {
-        name: {t for n in ast.walk(TREES[path]) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)
-               for i in n.body if isinstance(i, ast.ImportFrom) and i.module
-               for t in (i.module, *(f"{i.module}.{a.name}" for a in i.names))}
+        name: {
+            t
+            for n in ast.walk(TREES[path])
+            if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)
+            for i in n.body
+            if isinstance(i, ast.ImportFrom) and i.module
+            for t in (i.module, *(f"{i.module}.{a.name}" for a in i.names))
+        }
         for name, path in names.items()
-    }  # fmt: skip
+    }
 
     def reaches(start: str, goal: str, seen: set[str]) -> bool:
         return start == goal or any(reaches(n, goal, seen) for n in top[start] if n not in seen and not seen.add(n))

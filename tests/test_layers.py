@@ -10,13 +10,39 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "alcli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
-    "errors", "arrays", "remarks", "extensions", "requirements", "stored", "numerics", "selection", "posteriors", "embedders", "heads", "strategies", "live", "composition", "plugins",
-    "described", "simulation", "report", "data", "workflows", "api", "cli", "__main__",
-)  # fmt: skip
+    "errors",
+    "arrays",
+    "remarks",
+    "extensions",
+    "requirements",
+    "stored",
+    "numerics",
+    "selection",
+    "posteriors",
+    "embedders",
+    "heads",
+    "strategies",
+    "live",
+    "composition",
+    "plugins",
+    "described",
+    "simulation",
+    "report",
+    "data",
+    "workflows",
+    "api",
+    "cli",
+    "__main__",
+)
 RANK = {room: rank for rank, room in enumerate(ROOMS)}
 FILE_LIBRARIES = {"pyarrow", "safetensors", "filelock", "fsspec", "csv"}
 TERMINAL_LIBRARIES = {"typer", "rich", "click"}
-PUBLIC = {"errors", "selection", "workflows", "api"}  # rooms whose names `import alcli` offers; see test_api.py for when they are loaded
+PUBLIC = {
+    "errors",
+    "selection",
+    "workflows",
+    "api",
+}  # rooms whose names `import alcli` offers; see test_api.py for when they are loaded
 
 
 def imports(path: Path) -> set[str]:
@@ -57,7 +83,11 @@ def test_libraries_stay_in_their_layer(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_only_the_command_line_prints(path: Path) -> None:
-    calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "print"]
+    calls = [
+        n
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "print"
+    ]
     assert layer(path) == "cli" or not calls
 
 
@@ -65,20 +95,33 @@ def test_only_the_command_line_prints(path: Path) -> None:
 def test_nothing_runs_what_a_file_says(path: Path) -> None:
     """No pickle, no eval, no torch.load: data files cannot run code."""
     tree = ast.parse(path.read_text())
-    assert not {name.split(".")[0] for name in imports(path)} & {"pickle", "shelve", "marshal", "dill", "joblib", "yaml"}
+    assert not {name.split(".")[0] for name in imports(path)} & {
+        "pickle",
+        "shelve",
+        "marshal",
+        "dill",
+        "joblib",
+        "yaml",
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             assert getattr(node.func, "id", "") not in ("eval", "exec"), f"line {node.lineno}"
             assert ast.unparse(node.func) != "torch.load", f"line {node.lineno}"
-            assert not [k for k in node.keywords if k.arg == "allow_pickle" and ast.unparse(k.value) != "False"], f"line {node.lineno}"
+            assert not [k for k in node.keywords if k.arg == "allow_pickle" and ast.unparse(k.value) != "False"], (
+                f"line {node.lineno}"
+            )
 
 
 def test_no_import_cycles() -> None:
-    names = {".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): p for p in MODULES}
+    names = {
+        ".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): p for p in MODULES
+    }
     graph = {}
     for name, path in names.items():
         top = [n for n in ast.parse(path.read_text()).body if isinstance(n, (ast.Import, ast.ImportFrom))]
-        targets = {n.module for n in top if isinstance(n, ast.ImportFrom)} | {f"{n.module}.{a.name}" for n in top if isinstance(n, ast.ImportFrom) for a in n.names}
+        targets = {n.module for n in top if isinstance(n, ast.ImportFrom)} | {
+            f"{n.module}.{a.name}" for n in top if isinstance(n, ast.ImportFrom) for a in n.names
+        }
         graph[name] = (targets & names.keys()) - {name}
     done: set[str] = set()
 

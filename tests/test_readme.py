@@ -65,10 +65,23 @@ def test_console_blocks_print_what_readme_shows(tmp_path: Path) -> None:
     blocks = console_blocks((ROOT / "README.md").read_text())
     assert len(blocks) >= 5, "README shows all five commands"
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "110", "NO_COLOR": "1"}
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "110",
+        "NO_COLOR": "1",
+    }
     for command, expected in blocks:
         # What is shown is what a terminal shows: both streams, in the order in which a reader would meet them.
-        done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            stdin=subprocess.DEVNULL,
+        )
         got = done.stdout + done.stderr
         assert "Traceback" not in got
         assert agree(normal(expected), normal(got)), f"$ {command}\n--- README\n{expected}\n--- printed\n{got}"
@@ -95,5 +108,14 @@ def examples() -> dict[str, str]:
 def test_examples_in_help_run(script: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(f"set -e\n{script}", shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        f"set -e\n{script}",
+        shell=True,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,6 @@
-"""What messages tell a user to install is what pyproject.toml asks for, and no message offers `pip install alcli`, which is another program."""
+"""What messages tell a user to install is what pyproject.toml asks for, and no message offers `pip install alcli`,
+which is another program.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def distribution(requirement: str) -> str:
 
 
 def test_the_table_holds_the_requirements_of_the_extras() -> None:
-    assert set(REQUIREMENTS.values()) == {requirement for extra, listed in EXTRAS.items() if extra not in FOR_DEVELOPERS for requirement in listed}
+    assert set(REQUIREMENTS.values()) == {
+        requirement for extra, listed in EXTRAS.items() if extra not in FOR_DEVELOPERS for requirement in listed
+    }
 
 
 def test_a_requirement_names_the_distribution_of_its_library() -> None:
@@ -38,8 +42,19 @@ def test_tests_ask_for_the_same_versions() -> None:
 
 def required() -> list[str]:
     """The literals of every call of `require` in alcli that has one argument."""
-    calls = [n for path in (ROOT / "alcli").rglob("*.py") for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
-    return sorted({c.args[0].value for c in calls if ast.unparse(c.func) == "require" and len(c.args) == 1 and isinstance(c.args[0], ast.Constant)})
+    calls = [
+        n
+        for path in (ROOT / "alcli").rglob("*.py")
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.Call)
+    ]
+    return sorted(
+        {
+            c.args[0].value
+            for c in calls
+            if ast.unparse(c.func) == "require" and len(c.args) == 1 and isinstance(c.args[0], ast.Constant)
+        }
+    )
 
 
 def test_every_library_that_is_required_has_a_hint() -> None:
@@ -54,5 +69,11 @@ def test_a_library_that_is_not_in_the_table() -> None:
 
 
 def test_no_message_and_no_command_installs_another_program() -> None:
-    for path in [*(ROOT / "alcli").rglob("*.py"), *(ROOT / "docs").glob("*.md"), ROOT / "Dockerfile", ROOT / "Makefile", ROOT / "CHANGELOG.md"]:
+    for path in [
+        *(ROOT / "alcli").rglob("*.py"),
+        *(ROOT / "docs").glob("*.md"),
+        ROOT / "Dockerfile",
+        ROOT / "Makefile",
+        ROOT / "CHANGELOG.md",
+    ]:
         assert not re.search(r"pip install '?alcli\b(?!-)|\balcli\[", path.read_text()), path

@@ -76,12 +76,16 @@ def test_the_pool_carries_the_same_ids_labels_and_split(images, pool):
 
 
 def test_the_exported_encoder_makes_these_features_and_loads_in_silence(images, pool, tmp_path):
-    """In a process of its own that turns warnings into errors; the layer is found by its name in the exported program."""
+    """In a process of its own that turns warnings into errors; the layer is found by its name in the exported
+    program.
+    """
     np.save(tmp_path / "pixels.npy", (decoded(images) / np.float32(255)).astype(np.float32)[:, None])
     code = f"""
 import numpy as np, torch
 program = torch.export.load({str(HERE / "digits-encoder.pt2")!r})
-layer = [n for n in program.graph.nodes if list(n.meta.get("nn_module_stack", {{}}).values() or [("",)])[-1][0] == "features"]
+def module_of(node):
+    return list(node.meta.get("nn_module_stack", {{}}).values() or [("",)])[-1][0]
+layer = [n for n in program.graph.nodes if module_of(n) == "features"]
 class Tap(torch.fx.Interpreter):
     def run_node(self, node):
         value = super().run_node(node)

@@ -13,14 +13,32 @@ REPORT = f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
 
 
 def modules_after(code: str, **environment: str) -> str:
-    program = f"import sys\ntry:\n{''.join('    ' + line + chr(10) for line in code.splitlines())}finally:\n    {REPORT}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | environment, timeout=60)
+    program = (
+        f"import sys\ntry:\n{''.join('    ' + line + chr(10) for line in code.splitlines())}finally:\n    {REPORT}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | environment, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["embed", "--help"], ["fit-head", "--help"], ["query", "--help"],
-                                       ["query", "--list"], ["query", "--list", "EMBEDDING/SELECTOR"], ["update", "--help"], ["simulate", "--help"], ["quarry"]], ids=" ".join)  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["embed", "--help"],
+        ["fit-head", "--help"],
+        ["query", "--help"],
+        ["query", "--list"],
+        ["query", "--list", "EMBEDDING/SELECTOR"],
+        ["update", "--help"],
+        ["simulate", "--help"],
+        ["quarry"],
+    ],
+    ids=" ".join,
+)
 def test_nothing_heavy_is_loaded(arguments: list[str]) -> None:
     code = 2 if arguments == ["quarry"] else 0
     assert modules_after(f"from alcli.cli.shell import run\nassert run({arguments!r}) == {code}") == "[]"
@@ -28,11 +46,25 @@ def test_nothing_heavy_is_loaded(arguments: list[str]) -> None:
 
 def test_completion_of_strategies_is_light_too() -> None:
     code = "from alcli.cli.shell import run\nrun([])"
-    found = modules_after(code, _ALCLI_COMPLETE="complete_bash", COMP_WORDS="alcli query pool -s mar", COMP_CWORD="4", _TYPER_COMPLETE_ARGS="alcli query pool -s mar")
+    found = modules_after(
+        code,
+        _ALCLI_COMPLETE="complete_bash",
+        COMP_WORDS="alcli query pool -s mar",
+        COMP_CWORD="4",
+        _TYPER_COMPLETE_ARGS="alcli query pool -s mar",
+    )
     assert found == "[]"
 
 
-@pytest.mark.parametrize("code", ["import alcli\nalcli.__version__", "import alcli\ndir(alcli)", "import alcli\nalcli.errors.AlcliError", "from alcli import AlcliWarning"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import alcli\nalcli.__version__",
+        "import alcli\ndir(alcli)",
+        "import alcli\nalcli.errors.AlcliError",
+        "from alcli import AlcliWarning",
+    ],
+)
 def test_the_package_is_light(code: str) -> None:
     assert modules_after(code) == "[]"
 
@@ -40,7 +72,8 @@ def test_the_package_is_light(code: str) -> None:
 def test_query_does_not_load_torch() -> None:
     code = (
         "from alcli.cli.shell import run\n"
-        "assert 0 == run(['query', 'sample_data/digits-features.parquet', '-l', 'sample_data/digits-labels.csv', '-s', 'margin', '-n', '3'])"
+        "assert 0 == run(['query', 'sample_data/digits-features.parquet', '-l', 'sample_data/digits-labels.csv', "
+        "'-s', 'margin', '-n', '3'])"
     )
     loaded = modules_after(code)
     assert "numpy" in loaded

@@ -1,4 +1,6 @@
-"""The comparison with scikit-activeml compares like with like: same candidates, same head, same draws, and where nothing is left to differ, same picks."""
+"""The comparison with scikit-activeml compares like with like: same candidates, same head, same draws, and where
+nothing is left to differ, same picks.
+"""
 
 from __future__ import annotations
 

@@ -40,7 +40,11 @@ def test_there_is_something_to_read():
 
 def close(a: list[dict], b: list[dict], rel: float = 1e-5) -> bool:
     """The same items in the same order, scores to six digits."""
-    return len(a) == len(b) and all(x.keys() == y.keys() and all(v == (pytest.approx(y[k], rel=rel) if isinstance(v, float) else y[k]) for k, v in x.items()) for x, y in zip(a, b))
+    return len(a) == len(b) and all(
+        x.keys() == y.keys()
+        and all(v == (pytest.approx(y[k], rel=rel) if isinstance(v, float) else y[k]) for k, v in x.items())
+        for x, y in zip(a, b)
+    )
 
 
 @pytest.mark.parametrize("name", [*HEADS, "updated", *REGRESSIONS])
@@ -56,7 +60,22 @@ def test_heads_answer_as_they_did(old, alcli, name):
 def test_heads_learn_on(old, alcli, name):
     """What they have absorbed is known, what is new is learned."""
     method = ["--method", "refit"] if name in ONLY_REFIT else []
-    done = json.loads(alcli("update", f"{name}.safetensors", "-P", "plain.parquet", "-l", "labels.csv", "-l", "more.csv", "--json", *method).done().out)
+    done = json.loads(
+        alcli(
+            "update",
+            f"{name}.safetensors",
+            "-P",
+            "plain.parquet",
+            "-l",
+            "labels.csv",
+            "-l",
+            "more.csv",
+            "--json",
+            *method,
+        )
+        .done()
+        .out
+    )
     assert (done["new_labels"], done["already_absorbed"]) == (8, 12)
 
 
@@ -86,13 +105,17 @@ def test_selections_are_left_out(old, alcli):
 
 def test_ledgers_are_continued(old, alcli):
     before = pq.read_table("ledger.parquet")["id"].to_pylist()
-    given = alcli("query", "plain.parquet", "-s", "coreset", "-n", 99, "--selections", "ledger.parquet", "-q").done().lines
+    given = (
+        alcli("query", "plain.parquet", "-s", "coreset", "-n", 99, "--selections", "ledger.parquet", "-q").done().lines
+    )
     assert len(before) == 7
     assert sorted([*before, *given]) == [f"r{i:03d}" for i in range(40)]
 
 
 def test_simulations_are_read_and_of_this_version_continued(old, alcli):
-    """Results of two versions are never mixed: a simulation of another one is refused, and the refusal names the versions alone."""
+    """Results of two versions are never mixed: a simulation of another one is refused, and the refusal names the
+    versions alone.
+    """
     folder = SimulationFolder(Path("simulation"))
     curves, picks = folder.load([Cell(strategy, seed) for strategy in ("margin", "random") for seed in (0, 1)])
     assert (len(curves), len(picks)) == (12, 32)
@@ -116,14 +139,21 @@ def test_studies_of_updates_are_read_and_of_this_version_continued(old, alcli):
     with open("study/summary.csv", newline="") as file:
         summary = list(csv.DictReader(file))
     now = means(rows)
-    assert summary == [{key: "" if mean[key] is None else str(mean[key]) for key in before} for before, mean in zip(summary, now, strict=True)]
+    assert summary == [
+        {key: "" if mean[key] is None else str(mean[key]) for key in before}
+        for before, mean in zip(summary, now, strict=True)
+    ]
     if old != package.__version__ or not has_torch():
         differs = f"version {old}, now {package.__version__}" if old != package.__version__ else "radam True, now False"
         alcli(*STUDY).refused(73, differs)
     else:
         Path("study/runs/updates-1.json").unlink()
         assert "1 of 2 seeds were there already" in alcli(*STUDY).done().err
-        assert close(untimed(pq.read_table("study/study.parquet")), untimed(pq.read_table(HERE / old / "study/study.parquet")), rel=1e-3)
+        assert close(
+            untimed(pq.read_table("study/study.parquet")),
+            untimed(pq.read_table(HERE / old / "study/study.parquet")),
+            rel=1e-3,
+        )
         before = files("study")
         assert "2 of 2 seeds were there already" in alcli(*STUDY).done().err
         assert files("study") == before
@@ -156,14 +186,29 @@ def test_newer_formats_are_refused(old, alcli):
     for config in (Path("simulation/config.json"), Path("study/config.json")):
         config.write_text(json.dumps(json.loads(config.read_bytes()) | {"format": 99}))
     with untouched(Path()):
-        for command in (("query", "pool.parquet", "-s", "random", "-n", 3), ("fit-head", "pool.parquet", "-o", "new.safetensors"), ("update", "softmax-shared.safetensors", "-P", "pool.parquet", "-l", "more.csv"), SIMULATE):
+        for command in (
+            ("query", "pool.parquet", "-s", "random", "-n", 3),
+            ("fit-head", "pool.parquet", "-o", "new.safetensors"),
+            ("update", "softmax-shared.safetensors", "-P", "pool.parquet", "-l", "more.csv"),
+            SIMULATE,
+        ):
             alcli(*command).refused(78, "pool.parquet", "99", "9.9")
         alcli("query", "embedded-parts", "-s", "random", "-n", 3).refused(78, "part-00001.parquet", "99", "9.9")
-        alcli("query", "plain.parquet", "-s", "random", "-n", 3, "--exclude", "batch.parquet").refused(78, "batch.parquet", "99", "9.9")
-        alcli("query", "plain.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet", "-o", "new.csv").refused(78, "ledger.parquet", "99", "9.9")
-        alcli("query", "plain.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet").refused(78, "ledger.parquet", "99", "9.9")
-        alcli("query", "plain.parquet", "-s", "margin", "-n", 3, "-H", "newer.safetensors").refused(78, "newer.safetensors", "99", "9.9")
-        alcli("update", "newer.safetensors", "-P", "plain.parquet", "-l", "more.csv").refused(78, "newer.safetensors", "99", "9.9")
+        alcli("query", "plain.parquet", "-s", "random", "-n", 3, "--exclude", "batch.parquet").refused(
+            78, "batch.parquet", "99", "9.9"
+        )
+        alcli(
+            "query", "plain.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet", "-o", "new.csv"
+        ).refused(78, "ledger.parquet", "99", "9.9")
+        alcli("query", "plain.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet").refused(
+            78, "ledger.parquet", "99", "9.9"
+        )
+        alcli("query", "plain.parquet", "-s", "margin", "-n", 3, "-H", "newer.safetensors").refused(
+            78, "newer.safetensors", "99", "9.9"
+        )
+        alcli("update", "newer.safetensors", "-P", "plain.parquet", "-l", "more.csv").refused(
+            78, "newer.safetensors", "99", "9.9"
+        )
     shutil.copy(HERE / old / "pool.parquet", "pool.parquet")
     for command in (SIMULATE, STUDY):
         alcli(*command).refused(78, "config.json", "99")

@@ -125,7 +125,9 @@ def _posed(view: View, places_N: Int64, kernel: Kernel, anchor: Anchor, prior: f
     )
 
 
-def _check(problem: TangentRegression, acquisition: Acquisition, look_ahead: LookAhead, batch: str, diversify: str) -> None:
+def _check(
+    problem: TangentRegression, acquisition: Acquisition, look_ahead: LookAhead, batch: str, diversify: str
+) -> None:
     """Raise UsageError for options that do not go together."""
     if acquisition in ("flip", "eer") and not problem.classes:
         raise UsageError(

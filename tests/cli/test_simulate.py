@@ -133,7 +133,12 @@ def test_another_metric_heads_the_table_and_is_named_in_json(tmp_path):
     assert "labels to shares of the way to it from random's first" in err
     code, out, _ = alcli(*SMALL, "-o", str(tmp_path / "out"), "--metric", "macro_f1", "--json")
     found = json.loads(out)
-    assert (code, found["metric"], found["resumed"], {row["metric"] for row in found["summary"]}) == (0, "macro_f1", 4, {"macro_f1"})
+    assert (code, found["metric"], found["resumed"], {row["metric"] for row in found["summary"]}) == (
+        0,
+        "macro_f1",
+        4,
+        {"macro_f1"},
+    )
 
 
 MINE = """from alcli.selection import pointwise
@@ -153,7 +158,14 @@ def misses(y_N, log_probs_NC):
 
 def test_strategies_and_a_metric_of_a_file(tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
-    files = ["-s", "./mine.py,m=mine.py:mine+update", "--mix", "mine.py:mine:0.5,random:0.5", "--metric", "mine.py:misses"]
+    files = [
+        "-s",
+        "./mine.py,m=mine.py:mine+update",
+        "--mix",
+        "mine.py:mine:0.5,random:0.5",
+        "--metric",
+        "mine.py:misses",
+    ]
     options = ["-p", "m.power=2", "-p", "./mine.py.power=3", "-p", "m.update-every=2", "--jobs", "2"]
     code, out, err = alcli(*SMALL, *files, *options, "-o", "out", "--json", cwd=tmp_path)
     assert code == 0, err
@@ -162,7 +174,10 @@ def test_strategies_and_a_metric_of_a_file(tmp_path):
     names = ["random", "margin", "./mine.py", "m=mine.py:mine+update", "mine.py:mine:0.5,random:0.5"]
     assert [line["strategy"] for line in found["summary"]] == names
     config = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert config["parameters"] == {"./mine.py": {"power": "3"}, "m=mine.py:mine+update": {"power": "2", "update-every": "2"}}
+    assert config["parameters"] == {
+        "./mine.py": {"power": "3"},
+        "m=mine.py:mine+update": {"power": "2", "update-every": "2"},
+    }
     (tmp_path / "mine.py").write_text(MINE + "\n")
     code, _, err = alcli(*SMALL, *files, *options, "-o", "out", cwd=tmp_path)
     assert (code, "the code of ./mine.py has changed" in err) == (73, True)

@@ -28,7 +28,13 @@ def picked(name, X_ND, k=K, seed=3, options=None, labelled=LABELLED, **rest):
     strategy = plugins.strategy(name)
     labels = X_ND[np.asarray(labelled, np.int64)].argmax(axis=1) % C
     head = random_head(D, C) if strategy.needs_head else None
-    return select(strategy, view_of(X_ND, labelled=labelled, labels=labels, head=head, **rest), k, seed=seed, options=options or {})
+    return select(
+        strategy,
+        view_of(X_ND, labelled=labelled, labels=labels, head=head, **rest),
+        k,
+        seed=seed,
+        options=options or {},
+    )
 
 
 def same(one, other):
@@ -102,7 +108,9 @@ def test_rows_without_a_gradient_count_as_covered_by_kcenter():
 
 
 def test_probabilities_have_no_more_directions_than_classes_and_it_is_said():
-    assert picked("prob/maxdet", pool()).notes == (f"the rows have rank {C}: beyond {C} picks, determinants are 0 and say nothing",)
+    assert picked("prob/maxdet", pool()).notes == (
+        f"the rows have rank {C}: beyond {C} picks, determinants are 0 and say nothing",
+    )
     assert picked("prob/kdpp", pool()).notes[0].startswith(f"the rows have rank {C}")
     assert picked("prob/maxdet", pool(), k=C).notes == ()
 
@@ -123,7 +131,16 @@ def test_a_senseless_pair_is_refused_naming_both_halves_and_why(pair):
     assert error.value.hint
 
 
-@pytest.mark.parametrize(("name", "what"), [("features/kcenter", "no embedding is named 'features'"), ("grad/kmean", "no selector is named 'kmean'"), ("/", "no embedding"), ("a/b/c", "no embedding is named 'a'"), ("grad/kmeans/x", "no selector is named 'kmeans/x'")])
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("features/kcenter", "no embedding is named 'features'"),
+        ("grad/kmean", "no selector is named 'kmean'"),
+        ("/", "no embedding"),
+        ("a/b/c", "no embedding is named 'a'"),
+        ("grad/kmeans/x", "no selector is named 'kmeans/x'"),
+    ],
+)
 def test_an_unknown_half_is_named(name, what):
     with pytest.raises(UsageError, match=what):
         plugins.strategy(name)

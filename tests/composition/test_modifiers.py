@@ -67,14 +67,20 @@ def test_balance_takes_predicted_classes_evenly_and_each_by_the_strategy(name):
     assert len(set(classes[chosen.rows_K[:3]])) == 3
     candidates = np.setdiff1d(np.arange(N), LABELLED)
     for c in range(C):
-        own = select(plugins.strategy(name), view(candidates=candidates[classes[candidates] == c]), 3, seed=3, options={})
+        own = select(
+            plugins.strategy(name), view(candidates=candidates[classes[candidates] == c]), 3, seed=3, options={}
+        )
         assert chosen.rows_K[classes[chosen.rows_K] == c].tolist() == own.rows_K.tolist()
 
 
 def test_the_share_of_a_prefilter_is_not_rounded_up_by_the_last_bit():
     fifty = np.setdiff1d(np.arange(N), LABELLED)[:50]
     assert 0.14 * len(fifty) > 7
-    assert pick("coreset", 6, {"prefilter": 0.14}, candidates=fifty).notes[-1].startswith("chose among the 7 of 50 candidates")
+    assert (
+        pick("coreset", 6, {"prefilter": 0.14}, candidates=fifty)
+        .notes[-1]
+        .startswith("chose among the 7 of 50 candidates")
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2])
@@ -94,11 +100,16 @@ def test_prefilter_comes_before_balance():
     kept = candidates[np.argsort(-margins(X)[candidates], kind="stable")[:24]]
     assert set(chosen.rows_K.tolist()) <= set(kept.tolist())
     sizes = np.bincount(random_head(D, C).log_probs(X).argmax(1)[kept], minlength=C)
-    assert np.bincount(random_head(D, C).log_probs(X).argmax(1)[chosen.rows_K], minlength=C).tolist() == equal_shares(sizes, 9).tolist()
+    assert (
+        np.bincount(random_head(D, C).log_probs(X).argmax(1)[chosen.rows_K], minlength=C).tolist()
+        == equal_shares(sizes, 9).tolist()
+    )
 
 
 @pytest.mark.parametrize("name", BASES)
-@pytest.mark.parametrize("options", [{"prefilter": 0.5}, {"balance": "predicted"}, {"prefilter": 0.5, "balance": "predicted"}])
+@pytest.mark.parametrize(
+    "options", [{"prefilter": 0.5}, {"balance": "predicted"}, {"prefilter": 0.5, "balance": "predicted"}]
+)
 def test_modified_strategies_keep_the_promises_of_strategies(name, options):
     strategy, own = modified(plugins.strategy(name), options)
     assert own == {}
@@ -110,8 +121,17 @@ def test_modified_strategies_keep_the_promises_of_strategies(name, options):
     straight = pick(name, 11, options, ids=ids)
     X = pool()
     permuted = select(
-        strategy, view_of(X[order], labelled=np.flatnonzero(np.isin(order, LABELLED)), labels=np.zeros(10, int), head=random_head(D, C), ids=ids[order]),
-        11, seed=3, options={},
+        strategy,
+        view_of(
+            X[order],
+            labelled=np.flatnonzero(np.isin(order, LABELLED)),
+            labels=np.zeros(10, int),
+            head=random_head(D, C),
+            ids=ids[order],
+        ),
+        11,
+        seed=3,
+        options={},
     )
     assert ids[straight.rows_K].tolist() == ids[order][permuted.rows_K].tolist()
     assert len(pick(name, 1000, options).rows_K) == N - len(LABELLED)
@@ -158,7 +178,10 @@ def test_a_mix_begins_without_a_head_where_its_parts_do(name):
 
 def test_a_mix_goes_with_labels_that_are_numbers_where_its_parts_do():
     y = np.linspace(-1.0, 1.0, len(LABELLED))
-    model = fit(Training(pool()[LABELLED].astype(np.float64), y, np.ones(len(y)), None), Recipe(prior_precision=1.0).checked().spec(regression=True))
+    model = fit(
+        Training(pool()[LABELLED].astype(np.float64), y, np.ones(len(y)), None),
+        Recipe(prior_precision=1.0).checked().spec(regression=True),
+    )
     now = view_of(pool(), labelled=LABELLED, head=model, labels=y)
     for first in ("badge", "auto"):
         mix = plugins.strategy(f"{first}:0.5,coreset:0.5")
@@ -166,13 +189,24 @@ def test_a_mix_goes_with_labels_that_are_numbers_where_its_parts_do():
         assert "log_probs" not in mix.suited(True).needs
         mine = select(mix.suited(True), now, 8, seed=3, options={}).rows_K[:4]
         assert mine.tolist() == select(plugins.strategy(first), now, 4, seed=3, options={}).rows_K.tolist()
-        live = Live(ArraySource(pool(), np.arange(N)), np.setdiff1d(np.arange(N), LABELLED), LABELLED, model, mix, seed=3, labels=y)
+        live = Live(
+            ArraySource(pool(), np.arange(N)),
+            np.setdiff1d(np.arange(N), LABELLED),
+            LABELLED,
+            model,
+            mix,
+            seed=3,
+            labels=y,
+        )
         assert len(live.choose(3).rows_K) == 3
     assert plugins.strategy("badge:0.5,margin:0.5").needs_classes
 
 
 def test_space_around_the_parts_of_a_mix_is_no_part_of_their_names():
-    spaced, plain = (select(plugins.strategy(name), view(), 10, seed=3, options={}) for name in ("margin:0.6, coreset:0.4", "margin:0.6,coreset:0.4"))
+    spaced, plain = (
+        select(plugins.strategy(name), view(), 10, seed=3, options={})
+        for name in ("margin:0.6, coreset:0.4", "margin:0.6,coreset:0.4")
+    )
     assert spaced.rows_K.tolist() == plain.rows_K.tolist()
 
 
@@ -185,9 +219,17 @@ def test_a_mix_may_hold_pairs_and_one_row_at_a_time_follows_the_shares():
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("margin:0.5", "to 0.5"), ("margin:x,random:1", "got 'margin:x'"), ("margin:-1,random:2", "positive"), ("margin,random:1", "got 'margin'"),
-     ("margn:0.5,random:0.5", "'margn'"), (":1", "got ':1'"), ("margin:nan", "positive"), ("prob/topnorm:1", "topnorm")],
-)  # fmt: skip
+    [
+        ("margin:0.5", "to 0.5"),
+        ("margin:x,random:1", "got 'margin:x'"),
+        ("margin:-1,random:2", "positive"),
+        ("margin,random:1", "got 'margin'"),
+        ("margn:0.5,random:0.5", "'margn'"),
+        (":1", "got ':1'"),
+        ("margin:nan", "positive"),
+        ("prob/topnorm:1", "topnorm"),
+    ],
+)
 def test_a_mix_that_makes_no_sense_is_refused(name, what):
     with pytest.raises(UsageError, match=what):
         mixed(name, plugins.strategy)
@@ -195,10 +237,20 @@ def test_a_mix_that_makes_no_sense_is_refused(name, what):
 
 @pytest.mark.parametrize(
     ("name", "key", "text"),
-    [("margin", "prefilter", "0"), ("margin", "prefilter", "1.5"), ("margin", "prefilter", "nan"), ("margin", "balance", "true"),
-     ("typiclust", "min-size", "-1"), ("tcm", "rounds", "-1"), ("cluster-margin", "eps", "0"), ("cluster-margin", "eps", "inf"),
-     ("bait", "forward", "0.5"), ("acs-fw", "gamma-e", "inf"), ("sparse-iht", "beta-rel", "inf")],
-)  # fmt: skip
+    [
+        ("margin", "prefilter", "0"),
+        ("margin", "prefilter", "1.5"),
+        ("margin", "prefilter", "nan"),
+        ("margin", "balance", "true"),
+        ("typiclust", "min-size", "-1"),
+        ("tcm", "rounds", "-1"),
+        ("cluster-margin", "eps", "0"),
+        ("cluster-margin", "eps", "inf"),
+        ("bait", "forward", "0.5"),
+        ("acs-fw", "gamma-e", "inf"),
+        ("sparse-iht", "beta-rel", "inf"),
+    ],
+)
 def test_values_are_checked_before_data_is_read(name, key, text):
     with pytest.raises(UsageError, match=key):
         plugins.parse_options(plugins.strategy(name).declared, {key: text}, f"strategy '{name}'")
@@ -244,7 +296,11 @@ def test_modifiers_choose_among_groups():
     source = ArraySource(X, np.random.default_rng(5).permutation(N))  # rows in another order than their ids
     keys = source.row_keys(np.arange(N))[::3]
     groups = GroupSource(source, Grouping(group_N, np.arange(N // 3), keys))
-    for name, options in [("margin", {"prefilter": 0.5}), ("coreset", {"balance": "predicted"}), ("badge", {"prefilter": 0.4, "balance": "predicted"})]:
+    for name, options in [
+        ("margin", {"prefilter": 0.5}),
+        ("coreset", {"balance": "predicted"}),
+        ("badge", {"prefilter": 0.4, "balance": "predicted"}),
+    ]:
         grouped = GroupedView(groups, np.arange(2, N // 3), np.arange(6), random_head(D, C), labels=np.zeros(6, int))
         strategy, own = modified(plugins.strategy(name), options)
         chosen = select(strategy, grouped, 6, seed=0, options=own)
@@ -281,7 +337,10 @@ def test_a_part_that_found_nothing_left_takes_no_weights_away():
 
 def test_records_of_parts_stand_under_their_names():
     mix = weighted("sparse-greedy:0.6,uherding:0.4")
-    parts = {name: select(plugins.strategy(name), view(), 6, seed=3, options={}).record for name in ("sparse-greedy", "uherding")}
+    parts = {
+        name: select(plugins.strategy(name), view(), 6, seed=3, options={}).record
+        for name in ("sparse-greedy", "uherding")
+    }
     assert set(mix.record) == {f"{name}.{key}" for name, record in parts.items() for key in record}
     assert mix.record["sparse-greedy.alpha"] == parts["sparse-greedy"]["alpha"]
 
@@ -291,7 +350,13 @@ def test_weights_follow_their_rows_when_classes_are_taken_in_turn():
     classes = random_head(D, C).log_probs(pool()).argmax(1)
     candidates = np.setdiff1d(np.arange(N), LABELLED)
     for c in range(C):
-        own = select(plugins.strategy("sparse-greedy"), view(candidates=candidates[classes[candidates] == c]), 3, seed=3, options={})
+        own = select(
+            plugins.strategy("sparse-greedy"),
+            view(candidates=candidates[classes[candidates] == c]),
+            3,
+            seed=3,
+            options={},
+        )
         mine = classes[chosen.rows_K] == c
         assert chosen.weights_K[mine].tolist() == own.weights_K.tolist()
         assert chosen.record[f"class-{c}.alpha"] == own.record["alpha"]

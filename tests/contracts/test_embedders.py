@@ -16,7 +16,9 @@ NAMES = plugins.names("embedders")
 
 
 def test_the_documented_models_are_there():
-    assert {"hashing", "identity", "onnx", "python", "sentence-transformers", "timm", "torch", "transformers"} <= set(NAMES)
+    assert {"hashing", "identity", "onnx", "python", "sentence-transformers", "timm", "torch", "transformers"} <= set(
+        NAMES
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,9 +44,12 @@ def test_declares_what_it_takes_and_has_a_test(name):
 def test_loading_every_embedder_imports_no_model_library():
     code = (
         "import sys; from alcli import plugins; [plugins.load('embedders', n) for n in plugins.names('embedders')];"
-        "print([m for m in ('torch', 'onnxruntime', 'onnx', 'transformers', 'sentence_transformers', 'timm', 'PIL', 'pyarrow') if m in sys.modules])"
+        "print([m for m in ('torch', 'onnxruntime', 'onnx', 'transformers', 'sentence_transformers', 'timm', "
+        "'PIL', 'pyarrow') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -58,7 +63,9 @@ def test_loading_every_embedder_imports_no_model_library():
         ("timm:resnet18", "timm", "timm>=1.0", "image"),
     ],
 )
-def test_a_missing_library_is_unavailable_and_says_what_to_install(model, library, requirement, kind, tmp_path, monkeypatch):
+def test_a_missing_library_is_unavailable_and_says_what_to_install(
+    model, library, requirement, kind, tmp_path, monkeypatch
+):
     from alcli.embedders import _contract
     from alcli.embedders._contract import Request
     from alcli.errors import UnavailableError

@@ -100,7 +100,9 @@ def test_the_order_of_rows_does_not_matter(case):
 
 def test_float32_and_float64_features_of_the_same_values_agree(case):
     name, task = case
-    a, b = (family(name).fit(training(task, dtype=t), prior_precision=0.1, start=None) for t in (np.float32, np.float64))
+    a, b = (
+        family(name).fit(training(task, dtype=t), prior_precision=0.1, start=None) for t in (np.float32, np.float64)
+    )
     np.testing.assert_allclose(a.W_CD1, b.W_CD1, atol=1e-12)
 
 
@@ -157,7 +159,9 @@ def test_a_single_class_is_refused(case):
     if task == "classification":
         data = training(task)
         with pytest.raises(DataError, match="needs 2 classes"):
-            family(name).fit(Training(data.X_LD, np.zeros(30, np.int64), data.weights_L, 3), prior_precision=None, start=None)
+            family(name).fit(
+                Training(data.X_LD, np.zeros(30, np.int64), data.weights_L, 3), prior_precision=None, start=None
+            )
 
 
 def test_a_specification_can_be_pickled_and_a_model_fitted_with_it_predicts(case):
@@ -183,18 +187,24 @@ def test_no_rows_are_refused(case):
         fit(training(task).rows(np.arange(0)), FitSpec(family(name)))
 
 
-@pytest.mark.parametrize(("damage", "words"), [
-    (lambda a, s: a.pop("head.weight"), "'weight' is missing"),
-    (lambda a, s: a.update({"head.extra": np.zeros(1)}), "'head.extra' does not belong"),
-    (lambda a, s: a.update({"head.weight": a["head.weight"][:, 1:]}), r"'weight' has shape \(\d, \d+\), expected \(\d, \d+\)"),
-    (lambda a, s: a.update({"head.weight": a["head.weight"] * np.inf}), "'weight' holds NaN or infinity"),
-    (lambda a, s: a.update({"head.weight": a["head.weight"].astype(np.float32)}), "'weight' has type float32"),
-    (lambda a, s: s["head"].pop("dim"), "'dim' is missing"),
-    (lambda a, s: s["head"].update(prior_precision=-1), "'prior_precision' is -1"),
-    (lambda a, s: s["head"].update(link="probit"), "'link' is 'probit'"),
-    (lambda a, s: s.update(temperature="hot"), "'temperature' is 'hot'"),
-    (lambda a, s: s.pop("head"), "'head' is missing"),
-])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda a, s: a.pop("head.weight"), "'weight' is missing"),
+        (lambda a, s: a.update({"head.extra": np.zeros(1)}), "'head.extra' does not belong"),
+        (
+            lambda a, s: a.update({"head.weight": a["head.weight"][:, 1:]}),
+            r"'weight' has shape \(\d, \d+\), expected \(\d, \d+\)",
+        ),
+        (lambda a, s: a.update({"head.weight": a["head.weight"] * np.inf}), "'weight' holds NaN or infinity"),
+        (lambda a, s: a.update({"head.weight": a["head.weight"].astype(np.float32)}), "'weight' has type float32"),
+        (lambda a, s: s["head"].pop("dim"), "'dim' is missing"),
+        (lambda a, s: s["head"].update(prior_precision=-1), "'prior_precision' is -1"),
+        (lambda a, s: s["head"].update(link="probit"), "'link' is 'probit'"),
+        (lambda a, s: s.update(temperature="hot"), "'temperature' is 'hot'"),
+        (lambda a, s: s.pop("head"), "'head' is missing"),
+    ],
+)
 def test_damage_is_named(case, damage, words):
     name, task = case
     model = fit(training(task), FitSpec(family(name)))

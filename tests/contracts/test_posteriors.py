@@ -48,7 +48,9 @@ def learner(model):
 
 def restored(model, name):
     settings = json.loads(json.dumps(model.settings()))
-    return Model.from_arrays(model.arrays(), settings, family=SOFTMAX, posterior=posterior_of(plugins.load("posteriors", name)))
+    return Model.from_arrays(
+        model.arrays(), settings, family=SOFTMAX, posterior=posterior_of(plugins.load("posteriors", name))
+    )
 
 
 def test_docstring_says_source_and_cost(name):
@@ -90,7 +92,9 @@ def test_samples_are_whole_last_layers_and_counter_based(model):
     draws = model.posterior.sample(W, 6, seed=3)
     assert draws.shape == (6, *W.shape)
     np.testing.assert_allclose(model.posterior.sample(W, 2, seed=3, first=4), draws[4:], atol=1e-13)
-    np.testing.assert_allclose(np.concatenate([model.posterior.sample(W, 1, seed=3, first=i) for i in range(6)]), draws, atol=1e-13)
+    np.testing.assert_allclose(
+        np.concatenate([model.posterior.sample(W, 1, seed=3, first=i) for i in range(6)]), draws, atol=1e-13
+    )
     assert model.posterior.sample(W, 0, seed=3).shape == (0, *W.shape)
 
 
@@ -145,7 +149,9 @@ def test_rows_one_call_at_a_time_equal_one_call(learner):
         step = step.update(new.rows(np.array([i])))
     np.testing.assert_allclose(step.head.W_CD1, whole.head.W_CD1, atol=1e-11)
     phi = learner.head.last_layer(new.X_LD)
-    np.testing.assert_allclose(step.posterior.variance(step.head.W_CD1, phi), whole.posterior.variance(whole.head.W_CD1, phi), atol=1e-11)
+    np.testing.assert_allclose(
+        step.posterior.variance(step.head.W_CD1, phi), whole.posterior.variance(whole.head.W_CD1, phi), atol=1e-11
+    )
 
 
 def test_batch_mode_ignores_the_order_of_rows(learner):
@@ -213,7 +219,9 @@ def test_a_stored_tensor_that_is_missing_is_named(model, name):
         pytest.skip("it stores none")
     arrays = {key: value for key, value in model.arrays().items() if not key.startswith("posterior.")}
     with pytest.raises(DataError, match=r"tensor '.*' is missing"):
-        Model.from_arrays(arrays, model.settings(), family=SOFTMAX, posterior=posterior_of(plugins.load("posteriors", name)))
+        Model.from_arrays(
+            arrays, model.settings(), family=SOFTMAX, posterior=posterior_of(plugins.load("posteriors", name))
+        )
 
 
 def test_what_its_fit_reports_is_finite_and_in_the_diagnostics_of_the_head(model):
@@ -267,12 +275,19 @@ class Dense:
         rng = np.random.default_rng(5)
         self.W = rng.normal(size=(3, 3))
         self.old, self.new = (
-            Evidence(with_bias(rng.normal(size=(n, 2))), one_hot(rng.integers(3, size=n), 3), rng.uniform(0.5, 2.0, size=n), "softmax")
+            Evidence(
+                with_bias(rng.normal(size=(n, 2))),
+                one_hot(rng.integers(3, size=n), 3),
+                rng.uniform(0.5, 2.0, size=n),
+                "softmax",
+            )
             for n in (10, 5)
         )
         self.phi = with_bias(rng.normal(size=(6, 2)))
         form = posterior_of(plugins.load("posteriors", name))
-        _, self.posterior = form.fit(self.W, self.old, prior_precision=self.prior, curvature=self.curvature, noise_variance=self.noise)
+        _, self.posterior = form.fit(
+            self.W, self.old, prior_precision=self.prior, curvature=self.curvature, noise_variance=self.noise
+        )
         self._function = function
 
     def precision(self, *parts):
@@ -313,7 +328,9 @@ def test_samples_have_the_dense_covariance(dense):
 @pytest.mark.parametrize("mode", ["sequential", "batch"])
 @pytest.mark.parametrize("gamma", [None, 1.4])
 def test_after_an_update_the_precision_is_that_of_all_rows(dense, mode, gamma, m):
-    rows_in_turn = [dense.new.rows(np.arange(m))] if mode == "batch" else [dense.new.rows(np.array([i])) for i in range(m)]
+    rows_in_turn = (
+        [dense.new.rows(np.arange(m))] if mode == "batch" else [dense.new.rows(np.array([i])) for i in range(m)]
+    )
     parts, W, one_by_one = [], dense.W, dense.posterior
     for data in rows_in_turn:
         W, one_by_one = one_by_one.update(W, data, gamma=gamma, mode=mode)
@@ -329,7 +346,9 @@ def test_an_implicit_update_is_the_mode_of_the_new_rows_under_the_posterior(dens
     data = dense.new.rows(np.arange(m))
     W, _ = dense.posterior.update(dense.W, data, mode="batch")
     residual = (data.targets_LC - softmax(data.phi_LD1 @ W.T)) * data.weights_L[:, None]
-    np.testing.assert_allclose(dense.precision() @ (W - dense.W).ravel(), (residual.T @ data.phi_LD1).ravel(), atol=1e-9)
+    np.testing.assert_allclose(
+        dense.precision() @ (W - dense.W).ravel(), (residual.T @ data.phi_LD1).ravel(), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("m", [1, 5])

@@ -16,8 +16,27 @@ from alcli.selection.strategy import strategy_of
 from tests.helpers import TableHead, random_head, view_of
 
 NAMES = plugins.names("strategies")
-HEAD_SAYS = {"predicted_loss", "hidden", "hidden_sq_norm", "logits", "log_probs", "trained_log_probs", "predictive", "logit_variance", "sample_log_probs"}
-ALL_NEEDS = HEAD_SAYS | {"features", "row_key", "sq_norm", "labelled_distance", "labelled", "labelled_targets", "targets", "network"}
+HEAD_SAYS = {
+    "predicted_loss",
+    "hidden",
+    "hidden_sq_norm",
+    "logits",
+    "log_probs",
+    "trained_log_probs",
+    "predictive",
+    "logit_variance",
+    "sample_log_probs",
+}
+ALL_NEEDS = HEAD_SAYS | {
+    "features",
+    "row_key",
+    "sq_norm",
+    "labelled_distance",
+    "labelled",
+    "labelled_targets",
+    "targets",
+    "network",
+}
 N, D, C, K = 230, 6, 4, 25
 LABELLED = np.arange(0, 230, 19)
 
@@ -66,9 +85,13 @@ def test_the_same_seed_gives_the_same_answer(strategy):
 
 
 def test_the_seed_matters_exactly_when_the_strategy_is_declared_random(strategy):
-    few = {"candidates": N // 2} if "candidates" in plugins.options_of(strategy.run) else {}  # some draw only where there are many
+    few = (
+        {"candidates": N // 2} if "candidates" in plugins.options_of(strategy.run) else {}
+    )  # some draw only where there are many
     few |= {"form": "bayesian"} if "form" in plugins.options_of(strategy.run) else {}
-    answers = {tuple(picked(strategy, pool(), labelled=LABELLED, seed=s, options=few).rows_K.tolist()) for s in range(5)}
+    answers = {
+        tuple(picked(strategy, pool(), labelled=LABELLED, seed=s, options=few).rows_K.tolist()) for s in range(5)
+    }
     assert (len(answers) > 1) == (strategy.random or strategy.samples > 0)
 
 
@@ -114,7 +137,10 @@ def test_identical_rows_are_picked_in_the_order_of_their_ids_unless_drawn(strate
     names = ids[chosen.rows_K].tolist()
     assert len(set(names)) == 20
     if strategy.ties_drawn:
-        others = [picked(strategy, np.full((60, D), value, np.float32), k=20, ids=ids, labelled=labelled, seed=seed) for seed in (1, 2)]
+        others = [
+            picked(strategy, np.full((60, D), value, np.float32), k=20, ids=ids, labelled=labelled, seed=seed)
+            for seed in (1, 2)
+        ]
         assert len({frozenset(ids[one.rows_K]) for one in (chosen, *others)}) == 3
     elif not strategy.random:
         assert names == sorted(np.delete(ids, labelled).tolist())[:20]
@@ -135,7 +161,11 @@ def test_extreme_norms_give_finite_scores(strategy, scale, dtype):
     X_ND[6] = pool()[6]
     with np.errstate(all="raise", under="ignore"):
         chosen = select(
-            strategy, view_of(X_ND, labelled=LABELLED, labels=labels_of(X_ND, LABELLED), head=_tamed(strategy, scale)), K, seed=0, options={}
+            strategy,
+            view_of(X_ND, labelled=LABELLED, labels=labels_of(X_ND, LABELLED), head=_tamed(strategy, scale)),
+            K,
+            seed=0,
+            options={},
         )
     assert np.isfinite(chosen.scores_K).all()
     assert len(set(chosen.rows_K.tolist())) == K
@@ -168,7 +198,9 @@ def test_inputs_are_not_modified(strategy):
 
 def test_reading_what_was_not_declared_raises(strategy):
     view = view_of(pool(), labelled=LABELLED, head=random_head(D, C)).restricted_to(strategy.needs)
-    readers = {name: getattr(view, name) for name in ("labelled", "labelled_targets", "network")} | {"targets": lambda: view.targets(3, np.random.default_rng(0))}
+    readers = {name: getattr(view, name) for name in ("labelled", "labelled_targets", "network")} | {
+        "targets": lambda: view.targets(3, np.random.default_rng(0))
+    }
     for need in ALL_NEEDS.difference(strategy.needs):
         with pytest.raises(LookupError, match=need):
             readers.get(need, lambda need=need: view.matrix(need))()
@@ -222,5 +254,9 @@ def test_options_have_defaults_and_types_that_the_command_line_can_read(strategy
     assert ("sample_log_probs" in strategy.needs) == (strategy.samples > 0)
     for key, parameter in plugins.options_of(strategy.run).items():
         assert parameter.default is not inspect.Parameter.empty, f"{name}: {key} has no default"
-        text = str(parameter.default).lower() if parameter.default is None or isinstance(parameter.default, bool) else str(parameter.default)
+        text = (
+            str(parameter.default).lower()
+            if parameter.default is None or isinstance(parameter.default, bool)
+            else str(parameter.default)
+        )
         assert plugins.parse_options(strategy.run, {key: text}, name) == {parameter.name: parameter.default}

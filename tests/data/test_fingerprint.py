@@ -30,7 +30,9 @@ def test_any_change_of_a_value_an_id_or_their_pairing_shows():
 
 def test_precision_and_the_sign_of_zero_do_not_matter():
     half = X.astype(np.float16)
-    assert fingerprint(IDS, half) == fingerprint(IDS, half.astype(np.float32)) == fingerprint(IDS, half.astype(np.float64))
+    assert (
+        fingerprint(IDS, half) == fingerprint(IDS, half.astype(np.float32)) == fingerprint(IDS, half.astype(np.float64))
+    )
     assert fingerprint(IDS, np.zeros((6, 2))) == fingerprint(IDS, -np.zeros((6, 2)))
 
 

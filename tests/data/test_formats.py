@@ -1,4 +1,6 @@
-"""Selections in four formats read back as they were written and serve as --exclude; formats of other people, right and wrong."""
+"""Selections in four formats read back as they were written and serve as --exclude; formats of other people, right
+and wrong.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,23 @@ from alcli.data.formats import FORMATS, METAVAR, encode, format_of, output_forma
 from alcli.data.tables import read_ids
 from alcli.errors import DataError, InputError, UsageError
 
-text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n\r\t"), min_size=1, max_size=6).filter(lambda t: t.strip() and not t.startswith(("\ufeff", "{", "PAR1")))
-ids = st.one_of(st.lists(text.filter(lambda t: "id" not in t), unique=True, max_size=5), st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, min_size=1, max_size=5))
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n\r\t"), min_size=1, max_size=6).filter(
+    lambda t: t.strip() and not t.startswith(("\ufeff", "{", "PAR1"))
+)
+ids = st.one_of(
+    st.lists(text.filter(lambda t: "id" not in t), unique=True, max_size=5),
+    st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, min_size=1, max_size=5),
+)
 
 
 def table_of(ids: list[object]) -> dict[str, list[object]]:
-    return {"id": ids, "rank": list(range(len(ids))), "score": [0.1] * len(ids), "strategy": ["margin"] * len(ids), "predicted": ["cat"] * len(ids)}
+    return {
+        "id": ids,
+        "rank": list(range(len(ids))),
+        "score": [0.1] * len(ids),
+        "strategy": ["margin"] * len(ids),
+        "predicted": ["cat"] * len(ids),
+    }
 
 
 @given(ids, st.sampled_from(["ids", "csv", "jsonl", "parquet"]))
@@ -38,7 +51,9 @@ def test_every_format_holds_every_column(folder):
     data = {form: encode(table, form, {"seed": 3}, text_ids=True) for form in ("csv", "jsonl", "parquet")}
     rows = [dict(zip(table, values)) for values in zip(*table.values())]
     assert [json.loads(line) for line in data["jsonl"].splitlines()] == rows
-    assert list(csv.DictReader(data["csv"].decode().splitlines())) == [{k: str(v) for k, v in row.items()} for row in rows]
+    assert list(csv.DictReader(data["csv"].decode().splitlines())) == [
+        {k: str(v) for k, v in row.items()} for row in rows
+    ]
     arrow = pq.read_table(pa.BufferReader(data["parquet"]))
     assert arrow.schema.field("score").type == pa.float32()
     assert arrow.schema.field("rank").type == pa.int32()
@@ -47,11 +62,18 @@ def test_every_format_holds_every_column(folder):
 
 
 def test_formats_follow_the_extension():
-    for name, form in (("x.csv", "csv"), ("x.jsonl", "jsonl"), ("x.ndjson", "jsonl"), ("x.parquet", "parquet"), ("x.txt", "ids"), ("x", "ids")):
+    for name, form in (
+        ("x.csv", "csv"),
+        ("x.jsonl", "jsonl"),
+        ("x.ndjson", "jsonl"),
+        ("x.parquet", "parquet"),
+        ("x.txt", "ids"),
+        ("x", "ids"),
+    ):
         assert format_of(Path(name), None) == form
     assert format_of(Path("x.csv"), "jsonl") == "jsonl"
     assert format_of(None, None) == "ids"
-    with pytest.raises(UsageError, match="no format 'xlsx'; known: ids, csv, jsonl, parquet; FILE.py"):
+    with pytest.raises(UsageError, match=r"no format 'xlsx'; known: ids, csv, jsonl, parquet; FILE\.py"):
         format_of(None, "xlsx")
     assert [own_format(e) for e in (".pq", ".xyz", "")] == ["parquet", None, None]
     assert METAVAR == "ids|csv|jsonl|parquet|FILE.py"
@@ -106,8 +128,14 @@ def test_a_format_of_a_file(folder, name):
     Path("xyz.py").write_text(XYZ)
     table, about = table_of(["a"]), {"strategy": "margin", "options": {}}
     assert format_of(Path("x.csv"), name) == name
-    assert json.loads(encode(table, name, about, text_ids=True)) == ["margin", "string", {**table, "id": ["a", "not for the ledger"]}]
-    assert (table["id"], about["options"]) == (["a"], {}), "a format cannot change what is reported and entered into the ledger"
+    assert json.loads(encode(table, name, about, text_ids=True)) == [
+        "margin",
+        "string",
+        {**table, "id": ["a", "not for the ledger"]},
+    ]
+    assert (table["id"], about["options"]) == (["a"], {}), (
+        "a format cannot change what is reported and entered into the ledger"
+    )
 
 
 def test_a_format_of_a_package(folder, site):
@@ -115,7 +143,10 @@ def test_a_format_of_a_package(folder, site):
     assert format_of(Path("x.csv"), None) == format_of(None, "csv") == "csv", "names and extensions of alcli come first"
     assert format_of(None, "xyz") == format_of(Path("x.xyz"), None) == "xyz"
     assert format_of(Path("x.txt"), None) == format_of(Path("xyz"), None) == "ids"
-    assert json.loads(encode(table_of([]), "xyz", {"strategy": "s", "options": {}}, text_ids=False))[:2] == ["s", "integer"]
+    assert json.loads(encode(table_of([]), "xyz", {"strategy": "s", "options": {}}, text_ids=False))[:2] == [
+        "s",
+        "integer",
+    ]
     with pytest.raises(UsageError, match="known: ids, csv, jsonl, parquet, csv, xyz"):
         format_of(None, "zxy")
 
@@ -123,7 +154,10 @@ def test_a_format_of_a_package(folder, site):
 def test_an_extension_that_two_packages_have(folder, site):
     package(site, "alcli_xyz", XYZ, "xyz = alcli_xyz:xyz")
     package(site, "alcli_other", XYZ, "other = alcli_other:xyz")
-    with pytest.raises(UsageError, match=r"x\.xyz: several installed formats have this extension: other, xyz; name one, as --format other"):
+    with pytest.raises(
+        UsageError,
+        match=r"x\.xyz: several installed formats have this extension: other, xyz; name one, as --format other",
+    ):
         format_of(Path("x.xyz"), None)
     assert format_of(Path("x.xyz"), "xyz") == "xyz"
 
@@ -133,7 +167,9 @@ def test_a_package_that_cannot_be_loaded(folder, site):
     assert format_of(Path("x.csv"), None) == "csv"
     assert format_of(Path("x.txt"), "ids") == "ids"
     for path, wanted in ((Path("x.txt"), None), (None, "xyz")):
-        with pytest.raises(DataError, match=r"'xyz' of the package alcli_xyz: line 1 of alcli_xyz\.py: ZeroDivisionError"):
+        with pytest.raises(
+            DataError, match=r"'xyz' of the package alcli_xyz: line 1 of alcli_xyz\.py: ZeroDivisionError"
+        ):
             format_of(path, wanted)
     with pytest.raises(DataError, match=r"x\.txt: an installed format.*name a format with --format"):
         format_of(Path("x.txt"), None)
@@ -142,13 +178,25 @@ def test_a_package_that_cannot_be_loaded(folder, site):
 @pytest.mark.parametrize(
     ("source", "error", "words"),
     [
-        ("def xyz(table, about): return b''", DataError, r"xyz\.py declares no output format; .*@output_format from alcli\.data\.formats"),
+        (
+            "def xyz(table, about): return b''",
+            DataError,
+            r"xyz\.py declares no output format; .*@output_format from alcli\.data\.formats",
+        ),
         ("def broken(:", DataError, r"xyz\.py, line 1: "),
         ("raise KeyError('x')", DataError, r"xyz\.py: line 1 of xyz\.py: KeyError"),
-        (XYZ.replace('(".xyz",)', '".xyz"'), DataError, r"line 5 of xyz\.py: ValueError: extensions is '\.xyz', expected a tuple"),
+        (
+            XYZ.replace('(".xyz",)', '".xyz"'),
+            DataError,
+            r"line 5 of xyz\.py: ValueError: extensions is '\.xyz', expected a tuple",
+        ),
         (XYZ.replace('(".xyz",)', '("xyz",)'), DataError, r"line 5 of xyz\.py: ValueError: extensions is \('xyz',\)"),
         (XYZ.replace('(extensions=(".xyz",))', ""), DataError, r"line 5 of xyz\.py: TypeError"),
-        (XYZ.replace("def xyz", "def one") + XYZ.replace("def xyz", "def two"), UsageError, r"declares 2 .*one, two; name one, as xyz\.py:one"),
+        (
+            XYZ.replace("def xyz", "def one") + XYZ.replace("def xyz", "def two"),
+            UsageError,
+            r"declares 2 .*one, two; name one, as xyz\.py:one",
+        ),
     ],
 )
 def test_a_file_that_declares_no_format(folder, source, error, words):
@@ -178,7 +226,10 @@ def test_a_file_or_function_that_is_not_there(folder):
     ],
 )
 def test_a_format_that_fails(folder, body, words):
-    Path("xyz.py").write_text(f"from alcli.data.formats import output_format\n\n@output_format(extensions=())\ndef xyz(table, about):\n    {body}\n")
+    Path("xyz.py").write_text(
+        f"from alcli.data.formats import output_format\n\n@output_format(extensions=())\ndef xyz(table, about):\n  "
+        f"  {body}\n"
+    )
     with pytest.raises(DataError, match=words) as caught:
         encode(table_of(["a"]), "xyz.py", {}, text_ids=True)
     assert "\n" not in str(caught.value)

@@ -38,13 +38,16 @@ def test_a_grouping_leaves_rows_out_and_knows_hashes_of_ids():
     assert grouping.keys_G.tolist() == Ids(pa.array(["x", "y", "z"], pa.large_string())).hashes().tolist()
 
 
-@pytest.mark.parametrize(("column", "words"), [
-    (pa.array(["a", None]), "row 1: the group is null"),
-    (pa.array(["a", ""]), "row 1: the group is an empty string"),
-    (pa.array([1.0, 2.0]), "groups of type double, expected strings or integers"),
-    (pa.array([True]), "groups of type bool, expected strings or integers"),
-    (pa.array([[1]]), "groups of type list"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (pa.array(["a", None]), "row 1: the group is null"),
+        (pa.array(["a", ""]), "row 1: the group is an empty string"),
+        (pa.array([1.0, 2.0]), "groups of type double, expected strings or integers"),
+        (pa.array([True]), "groups of type bool, expected strings or integers"),
+        (pa.array([[1]]), "groups of type list"),
+    ],
+)
 def test_what_is_no_column_of_groups(column, words):
     with pytest.raises(DataError, match=rf"{words}.*--group-col none makes every row an item"):
         find_groups(column, "group", lambda row: f"row {row}")
@@ -60,7 +63,11 @@ def test_an_id_is_a_rows_or_a_groups():
 
 
 def test_an_id_that_could_be_either_is_refused_unless_a_column_says_which():
-    with pytest.raises(DataError, match=r"labels.csv: line 2: the id 'x' is that of a row and that of a group.*'group' in place of 'id'.*--group-col none"):
+    with pytest.raises(
+        DataError,
+        match=r"labels.csv: line 2: the id 'x' is that of a row and that of a group.*'group' in place of "
+        r"'id'.*--group-col none",
+    ):
         meant(line(id="x"))
     assert meant(line(group="x")) == [([1, 3], True)]
     assert meant(line(id="x", group="z")) == [([4], False)]
@@ -76,7 +83,10 @@ def test_an_id_of_a_row_that_is_a_group_by_itself_is_no_question():
 
 def test_types_tell_rows_from_groups():
     assert meant(line(id="12"), line(id="x"), ids=NUMBERS) == [([2], False), ([1, 3], True)]
-    assert meant(line(from_text=False, id=12), line(from_text=False, id="x"), ids=NUMBERS) == [([2], False), ([1, 3], True)]
+    assert meant(line(from_text=False, id=12), line(from_text=False, id="x"), ids=NUMBERS) == [
+        ([2], False),
+        ([1, 3], True),
+    ]
     assert meant(line(id="what"), ids=NUMBERS) == [([], False)]
     with pytest.raises(DataError, match=r"the id 1.5 is a number with a fraction"):
         meant(line(from_text=False, id=1.5))

@@ -1,4 +1,6 @@
-"""Heads on disk: every kind comes back bit for bit, the same head gives the same bytes. Damage is in reliability/test_head_files."""
+"""Heads on disk: every kind comes back bit for bit, the same head gives the same bytes. Damage is in
+reliability/test_head_files.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,17 @@ from alcli.errors import CannotCreateError
 from tests.pools import tiny_features, write_pool
 
 
-@pytest.mark.parametrize("options", [[], ["--posterior", "none"], ["--head", "ridge"], ["--calibrate", "temperature"], ["--head", "ridge", "--task", "regression"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--posterior", "none"],
+        ["--head", "ridge"],
+        ["--calibrate", "temperature"],
+        ["--head", "ridge", "--task", "regression"],
+    ],
+    ids=" ".join,
+)
 def test_round_trip(tiny, alcli, options):
     if "regression" in options:
         write_pool("pool.parquet", tiny_features()[0], label=tiny_features()[0][:, 0].astype(np.float64) + 1)
@@ -38,7 +50,9 @@ def test_round_trip(tiny, alcli, options):
 
 def test_fitting_twice_gives_the_same_bytes(head, alcli):
     before = head.read_bytes()
-    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--prior-precision", "1", "--force").done()
+    alcli(
+        "fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--prior-precision", "1", "--force"
+    ).done()
     assert head.read_bytes() == before
 
 

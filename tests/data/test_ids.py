@@ -50,7 +50,23 @@ def test_text_that_stands_for_an_integer(value, form):
     assert ids_of([1], False).parse(form.format(value), "here", from_text=True) == value
 
 
-@pytest.mark.parametrize(("value", "from_text"), [("1.0", True), ("1e3", True), ("+-1", True), ("", True), ("1", False), (1.0, False), (True, False), (None, False), (2**63, False), ("9" * 5000, True), ("\u0663", True), (b"1", False)])
+@pytest.mark.parametrize(
+    ("value", "from_text"),
+    [
+        ("1.0", True),
+        ("1e3", True),
+        ("+-1", True),
+        ("", True),
+        ("1", False),
+        (1.0, False),
+        (True, False),
+        (None, False),
+        (2**63, False),
+        ("9" * 5000, True),
+        ("\u0663", True),
+        (b"1", False),
+    ],
+)
 def test_what_is_no_integer_id(value, from_text):
     with pytest.raises(DataError, match="here: "):
         ids_of([1], False).parse(value, "here", from_text=from_text)
@@ -63,7 +79,18 @@ def test_what_is_no_text_id(value):
     assert ids_of(["a"], True).parse("007", "here", from_text=True) == "007"
 
 
-@pytest.mark.parametrize("column", [pa.array([1.5]), pa.array([True]), pa.array([1], pa.timestamp("s")), pa.array([b"x"]), pa.array(["a", None]), pa.array(["a", ""]), pa.array([2**64 - 1], pa.uint64())])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1.5]),
+        pa.array([True]),
+        pa.array([1], pa.timestamp("s")),
+        pa.array([b"x"]),
+        pa.array(["a", None]),
+        pa.array(["a", ""]),
+        pa.array([2**64 - 1], pa.uint64()),
+    ],
+)
 def test_columns_that_hold_no_ids(column):
     with pytest.raises(DataError, match="row"):
         to_ids(column, lambda row: f"row {row}")

@@ -20,11 +20,22 @@ def read(folder, *contents: list[object], regression: bool = False):
     names = []
     for i, labels in enumerate(contents):
         names.append(f"{i}.jsonl")
-        (folder / names[-1]).write_text("".join(json.dumps({"id": "abcd"[j], "label": v}) + "\n" for j, v in enumerate(labels) if v != "skip"))
+        (folder / names[-1]).write_text(
+            "".join(json.dumps({"id": "abcd"[j], "label": v}) + "\n" for j, v in enumerate(labels) if v != "skip")
+        )
     return read_labels(names, IDS, regression=regression)
 
 
-@pytest.mark.parametrize(("values", "kind", "classes"), [([10, 9, 10], "integer", ("9", "10")), ([True, False], "boolean", ("false", "true")), (["b", "B", "a"], "string", ("B", "a", "b")), ([1, "1", 2], "string", ("1", "2")), ([3.0, 10.0], "integer", ("3", "10"))])
+@pytest.mark.parametrize(
+    ("values", "kind", "classes"),
+    [
+        ([10, 9, 10], "integer", ("9", "10")),
+        ([True, False], "boolean", ("false", "true")),
+        (["b", "B", "a"], "string", ("B", "a", "b")),
+        ([1, "1", 2], "string", ("1", "2")),
+        ([3.0, 10.0], "integer", ("3", "10")),
+    ],
+)
 def test_types_of_classes(folder, values, kind, classes):
     labels = read(folder, values)
     assert labels.class_type == kind
@@ -48,12 +59,15 @@ def test_targets(folder):
             read(folder, [bad], regression=True)
 
 
-@pytest.mark.parametrize(("column", "kind", "labels"), [
-    (pa.array([3, None, 10, 3]), "integer", {"a": "3", "c": "10", "d": "3"}),
-    (pa.array([True, None, False, None]), "boolean", {"a": "true", "c": "false"}),
-    (pa.array(["x", "", None, "y"]), "string", {"a": "x", "d": "y"}),
-    (pa.nulls(4), "string", {}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("column", "kind", "labels"),
+    [
+        (pa.array([3, None, 10, 3]), "integer", {"a": "3", "c": "10", "d": "3"}),
+        (pa.array([True, None, False, None]), "boolean", {"a": "true", "c": "false"}),
+        (pa.array(["x", "", None, "y"]), "string", {"a": "x", "d": "y"}),
+        (pa.nulls(4), "string", {}),
+    ],
+)
 def test_labels_of_a_column(column, kind, labels):
     found = labels_of_column(column, IDS, ROWS, PLACE)
     assert {id: said.label for id, said in found.by_id.items()} == labels

@@ -25,14 +25,25 @@ def whole(pool) -> np.ndarray:
     return np.concatenate([X_BD for _, X_BD in pool.blocks()])
 
 
-@given(cuts=st.lists(st.integers(0, 50), max_size=3), group=st.integers(1, 60), block=st.sampled_from([1, 5 * 4 * 64, 1 << 24]), form=st.sampled_from(["fixed", "list"]), rows=st.lists(st.integers(0, 49), unique=True))
+@given(
+    cuts=st.lists(st.integers(0, 50), max_size=3),
+    group=st.integers(1, 60),
+    block=st.sampled_from([1, 5 * 4 * 64, 1 << 24]),
+    form=st.sampled_from(["fixed", "list"]),
+    rows=st.lists(st.integers(0, 49), unique=True),
+)
 def test_blocks_and_take(folder, monkeypatch, cuts, group, block, form, rows):
     monkeypatch.setattr(module, "BLOCK_BYTES", block)
     for old in folder.glob("*.parquet"):
         old.unlink()
     edges = [0, *sorted(cuts), 50]
     for i, (a, b) in enumerate(pairwise(edges)):
-        write_pool(f"{i}.parquet", fixed(X_ND[a:b]) if form == "fixed" else pa.array(X_ND[a:b].tolist(), pa.list_(pa.float32())), names(50)[a:b], row_group_size=group)
+        write_pool(
+            f"{i}.parquet",
+            fixed(X_ND[a:b]) if form == "fixed" else pa.array(X_ND[a:b].tolist(), pa.list_(pa.float32())),
+            names(50)[a:b],
+            row_group_size=group,
+        )
     pool = open_pool(str(folder))
     assert (pool.n, pool.dim) == (50, 5)
     firsts = [first for first, _ in pool.blocks()]
@@ -42,7 +53,9 @@ def test_blocks_and_take(folder, monkeypatch, cuts, group, block, form, rows):
     assert pool.ids.keys(np.arange(50)).tolist() == names(50)
 
 
-@pytest.mark.parametrize(("kind", "dtype"), [(np.float16, np.float32), (np.float32, np.float32), (np.float64, np.float64)])
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [(np.float16, np.float32), (np.float32, np.float32), (np.float64, np.float64)]
+)
 def test_dtypes(folder, kind, dtype):
     write_pool("pool.parquet", X_ND.astype(kind))
     pool = open_pool("pool.parquet")
@@ -122,7 +135,9 @@ def test_the_fingerprint_of_several_files_is_that_of_one(folder):
     (folder / "parts").mkdir()
     for i, rows in enumerate((range(30), range(30, 50))):
         with open(f"parts/{i}.parquet", "wb") as file:
-            write_embedded(file, pa.table({"id": [names(50)[r] for r in rows]}), X_ND[list(rows)], {"format": 1, "model": "m"})
+            write_embedded(
+                file, pa.table({"id": [names(50)[r] for r in rows]}), X_ND[list(rows)], {"format": 1, "model": "m"}
+            )
     pool = open_pool("parts")
     assert pool.metadata["fingerprint"] == expected == pool.fingerprint()
     write_pool("parts/2.parquet", X_ND[:1], ["new"])

@@ -33,7 +33,10 @@ def test_columns_are_top_level():
 
 def test_metadata():
     assert pool_metadata(schema(a=VECTOR), "f") == {}
-    assert pool_metadata(schema(a=VECTOR).with_metadata({"alcli": '{"format": 1, "model": "m"}'}), "f") == {"format": 1, "model": "m"}
+    assert pool_metadata(schema(a=VECTOR).with_metadata({"alcli": '{"format": 1, "model": "m"}'}), "f") == {
+        "format": 1,
+        "model": "m",
+    }
     with pytest.raises(NewerFormatError, match="format 2"):
         pool_metadata(schema(a=VECTOR).with_metadata({"alcli": '{"format": 2}'}), "f")
     for bad in ("[]", "{", '{"format": "x"}', "[" * 100_000):
@@ -43,5 +46,8 @@ def test_metadata():
 
 def test_what_differs():
     assert same_features({"model": "a", "dim": 3}, {"model": "a", "layer": "x", "dim": 3}) is None
-    assert same_features({"model": "a", "normalized": True}, {"model": "a", "normalized": False}) == "normalized True, not False"
+    assert (
+        same_features({"model": "a", "normalized": True}, {"model": "a", "normalized": False})
+        == "normalized True, not False"
+    )
     assert same_features({}, {"model": "a"}) is None

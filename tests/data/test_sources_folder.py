@@ -28,7 +28,10 @@ def test_the_folder_is_the_label_when_asked(tmp_path):
     source = open_source(tmp_path, Asked(label="folder"))
     (window,) = source.windows(10)
     assert source.kind == "text"
-    assert window.columns.to_pydict() == {"id": ["dog/c.txt", "train/cat/a.txt", "x.txt"], "label": ["dog", "cat", None]}
+    assert window.columns.to_pydict() == {
+        "id": ["dog/c.txt", "train/cat/a.txt", "x.txt"],
+        "label": ["dog", "cat", None],
+    }
 
 
 def test_mixed_empty_and_wrong_questions_are_said(tmp_path):

@@ -59,17 +59,31 @@ def test_tsv_and_label_col_and_keep(tmp_path):
 
 
 def test_json_lines_are_typed(tmp_path):
-    lines = [{"id": 5, "text": "a", "label": 1.5, "group": "g"}, {"id": 6, "text": None, "label": 2, "more": {}}, {"id": 7, "label": None}]
+    lines = [
+        {"id": 5, "text": "a", "label": 1.5, "group": "g"},
+        {"id": 6, "text": None, "label": 2, "more": {}},
+        {"id": 7, "label": None},
+    ]
     path = text_file(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)) + "\n\n")
     _, columns, items = read(path)
-    assert columns == [{"id": 5, "label": 1.5, "group": "g"}, {"id": 6, "label": 2.0, "group": None}, {"id": 7, "label": None, "group": None}]
+    assert columns == [
+        {"id": 5, "label": 1.5, "group": "g"},
+        {"id": 6, "label": 2.0, "group": None},
+        {"id": 7, "label": None, "group": None},
+    ]
     assert items == ["a", None, None]
 
 
 def test_parquet_keeps_label_types_and_decodes_dictionaries(tmp_path):
     labels = pa.array([2, 0, None, 1], pa.int8())
     ids = pa.array(["d", "b", "a", "c"]).dictionary_encode()
-    path = parquet(tmp_path / "a.parquet", id=ids, text=pa.array(list("wxyz"), pa.large_string()), label=labels, split=pa.array(["test"] * 4))
+    path = parquet(
+        tmp_path / "a.parquet",
+        id=ids,
+        text=pa.array(list("wxyz"), pa.large_string()),
+        label=labels,
+        split=pa.array(["test"] * 4),
+    )
     source, columns, items = read(path)
     assert source.columns.field("label").type == pa.int8()
     assert source.columns.field("id").type == pa.string()
@@ -105,7 +119,9 @@ def test_image_bytes_plain_and_as_hugging_face_keeps_them(tmp_path):
     source, _, items = read(plain)
     assert source.kind == "image"
     assert items == [b"1", None]
-    struct = pa.array([{"bytes": b"1", "path": "x.png"}, {"bytes": None, "path": "y.png"}, None, {"bytes": None, "path": None}])
+    struct = pa.array(
+        [{"bytes": b"1", "path": "x.png"}, {"bytes": None, "path": "y.png"}, None, {"bytes": None, "path": None}]
+    )
     source, _, items = read(parquet(tmp_path / "hf.parquet", image=struct))
     assert source.kind == "image"
     assert items == [b"1", tmp_path / "y.png", None, None]
@@ -120,7 +136,9 @@ def test_image_paths_are_relative_to_the_file(tmp_path):
 
 def test_file_names_may_be_ids_as_well(tmp_path):
     notes = []
-    _, columns, items = read(text_file(tmp_path / "a.csv", "file_name,label\na.png,cat\n"), id="file_name", note=notes.append)
+    _, columns, items = read(
+        text_file(tmp_path / "a.csv", "file_name,label\na.png,cat\n"), id="file_name", note=notes.append
+    )
     assert columns == [{"id": "a.png", "label": "cat"}]
     assert items == [tmp_path / "a.png"]
     assert notes == []

@@ -35,13 +35,26 @@ def test_csv_round_trip(folder, rows, end, bom, delimiter):
 
 @given(pairs, st.booleans())
 def test_json_round_trip(folder, rows, ascii):
-    (folder / "x.jsonl").write_text("".join(json.dumps({"label": b, "id": a}, ensure_ascii=ascii) + "\n" for a, b in rows), encoding="utf-8", newline="")
+    (folder / "x.jsonl").write_text(
+        "".join(json.dumps({"label": b, "id": a}, ensure_ascii=ascii) + "\n" for a, b in rows),
+        encoding="utf-8",
+        newline="",
+    )
     assert values("x.jsonl") == rows
 
 
 @given(pairs)
 def test_parquet_round_trip(folder, rows):
-    pq.write_table(pa.table({"id": pa.array([a for a, _ in rows], pa.string()), "label": pa.array([b for _, b in rows], pa.string()), "other": [0] * len(rows)}), "x.parquet")
+    pq.write_table(
+        pa.table(
+            {
+                "id": pa.array([a for a, _ in rows], pa.string()),
+                "label": pa.array([b for _, b in rows], pa.string()),
+                "other": [0] * len(rows),
+            }
+        ),
+        "x.parquet",
+    )
     assert values("x.parquet") == rows
 
 
@@ -57,7 +70,16 @@ def ids(path: str) -> list[object]:
     return [row.values["id"] for row in read_ids(path)]
 
 
-@pytest.mark.parametrize(("name", "content"), [("x", b"a b\r\nc,d\n\n007"), ("x.txt", b"\xef\xbb\xbfa b\nc,d\n007\n"), ("x.csv", b'id\na b\n"c,d"\n007\n'), ("x", b'n,id\n1,a b\n2,"c,d"\n3,007\n'), ("x", b'{"id": "a b"}\n{"id": "c,d"}\n{"id": "007"}\n')])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x", b"a b\r\nc,d\n\n007"),
+        ("x.txt", b"\xef\xbb\xbfa b\nc,d\n007\n"),
+        ("x.csv", b'id\na b\n"c,d"\n007\n'),
+        ("x", b'n,id\n1,a b\n2,"c,d"\n3,007\n'),
+        ("x", b'{"id": "a b"}\n{"id": "c,d"}\n{"id": "007"}\n'),
+    ],
+)
 def test_ids_of_any_file(folder, name, content):
     (folder / name).write_bytes(content)
     assert ids(name) == ["a b", "c,d", "007"]

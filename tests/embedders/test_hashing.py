@@ -90,7 +90,14 @@ def test_another_process_with_another_hash_seed_gives_the_same_bytes():
     )
     root = Path(__file__).parents[2]
     outputs = {
-        subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": s}, cwd=root, capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": s},
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
         for s in ("1", "2")
     }
     assert outputs == {encode(["How do I locate my card?", "x"]).tobytes().hex()}

@@ -92,7 +92,17 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "options", [{"size": "0"}, {"size": "3x"}, {"size": "!"}, {"mean": "a"}, {"mean": "1,2"}, {"std": "0"}, {"std": "nan"}, {"mode": "L", "mean": "1,2,3"}]
+    "options",
+    [
+        {"size": "0"},
+        {"size": "3x"},
+        {"size": "!"},
+        {"mean": "a"},
+        {"mean": "1,2"},
+        {"std": "0"},
+        {"std": "nan"},
+        {"mode": "L", "mean": "1,2,3"},
+    ],
 )
 def test_options_that_make_no_sense_are_usage_errors(options):
     with pytest.raises(UsageError):

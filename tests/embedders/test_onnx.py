@@ -46,7 +46,9 @@ def test_outputs_and_inner_tensors(layer, model, weights, images):
     hidden = np.maximum(x.reshape(len(x), -1) @ weights[0], 0)
     encoder = open_onnx(model, Request("image", layer))
     got = encoder.encode([encoder.prepare(i) for i in encoded])
-    np.testing.assert_allclose(got, hidden if layer in ("hidden", "activation") else hidden @ weights[1], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        got, hidden if layer in ("hidden", "activation") else hidden @ weights[1], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_fixed_batch_is_filled_up(weights, images, tmp_path):
@@ -63,7 +65,9 @@ def test_channels_come_last_where_the_model_says_so(images, tmp_path):
     given = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 8, 8, 1])
     result = helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["N", 64])
     graph = helper.make_graph([helper.make_node("Flatten", ["images"], ["flat"])], "net", [given], [result])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(tmp_path / "last.onnx"))
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(tmp_path / "last.onnx")
+    )
     encoded, x = images
     encoder = open_onnx(str(tmp_path / "last.onnx"), Request("image"))
     np.testing.assert_array_equal(encoder.encode([encoder.prepare(i) for i in encoded]), x.reshape(5, 64))
@@ -74,7 +78,15 @@ def test_texts_go_to_models_that_take_strings(tmp_path):
     from onnx import TensorProto, helper
 
     nodes = [
-        helper.make_node("LabelEncoder", ["text"], ["number"], domain="ai.onnx.ml", keys_strings=["a", "b"], values_floats=[1.0, 2.0], default_float=9.0)
+        helper.make_node(
+            "LabelEncoder",
+            ["text"],
+            ["number"],
+            domain="ai.onnx.ml",
+            keys_strings=["a", "b"],
+            values_floats=[1.0, 2.0],
+            default_float=9.0,
+        )
     ]
     given = helper.make_tensor_value_info("text", TensorProto.STRING, ["N"])
     result = helper.make_tensor_value_info("number", TensorProto.FLOAT, ["N"])

@@ -1,4 +1,6 @@
-"""timm itself needs torchvision and is not installed for tests: a module with the three functions the adapter calls stands in."""
+"""timm itself needs torchvision and is not installed for tests: a module with the three functions the adapter calls
+stands in.
+"""
 
 from __future__ import annotations
 

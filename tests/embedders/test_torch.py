@@ -19,7 +19,12 @@ def expected(network, x, layer):
     modules = dict(network.named_modules())
     with torch.inference_mode():
         inner = network.encoder(torch.from_numpy(x))
-        return {"": modules["head"](inner), "encoder": inner, "encoder.2": inner, "encoder.1": network.encoder[:2](torch.from_numpy(x))}[layer].numpy()
+        return {
+            "": modules["head"](inner),
+            "encoder": inner,
+            "encoder.2": inner,
+            "encoder.1": network.encoder[:2](torch.from_numpy(x)),
+        }[layer].numpy()
 
 
 @pytest.mark.parametrize("kind", KINDS)

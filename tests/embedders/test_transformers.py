@@ -1,4 +1,6 @@
-"""The plain transformers route over the same folder: mean pooling and normalisation by hand must give what the library gives."""
+"""The plain transformers route over the same folder: mean pooling and normalisation by hand must give what the
+library gives.
+"""
 
 from __future__ import annotations
 

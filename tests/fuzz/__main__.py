@@ -1,4 +1,5 @@
-"""`make fuzz`: damages files with a free seed for a while, and keeps what nothing should do in tests/fuzz/crashers, which tests read again.
+"""`make fuzz`: damages files with a free seed for a while, and keeps what nothing should do in tests/fuzz/crashers,
+which tests read again.
 
 Usage: python -m tests.fuzz [--minutes M] [--seed S] [--only TARGET]
 """

@@ -1,4 +1,6 @@
-"""Damaged files by the thousand, each read in a child process: what is neither the right answer nor a refusal is a finding."""
+"""Damaged files by the thousand, each read in a child process: what is neither the right answer nor a refusal is a
+finding.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,14 @@ def target(name: str, folder: Path) -> Target:
     if family == "pool":
         path, data = folder / "damaged.parquet", m.pool_bytes(variant)
         path.write_bytes(data)
-        return Target(name, read_pool, path, data, read_pool(path), frozenset() if variant.endswith("-crc") else frozenset({"data"}))
+        return Target(
+            name,
+            read_pool,
+            path,
+            data,
+            read_pool(path),
+            frozenset() if variant.endswith("-crc") else frozenset({"data"}),
+        )
     if family == "rows":
         path = folder / "rows.parquet"
         path.write_bytes(m.label_bytes())
@@ -62,7 +71,10 @@ def target(name: str, folder: Path) -> Target:
         return Target(name, label_reader(pool), folder / f"damaged.{variant}", m.LABELS[variant], None)
     write_labels(folder / "labels.csv", {f"r{i:03d}": CLASSES[y_N[i]] for i in range(6)})
     path = folder / "damaged.safetensors"
-    subprocess.run([SCRIPT, "fit-head", pool, "-l", folder / "labels.csv", "-o", path, "--prior-precision", "1", "-q", "--force"], check=True)
+    subprocess.run(
+        [SCRIPT, "fit-head", pool, "-l", folder / "labels.csv", "-o", path, "--prior-precision", "1", "-q", "--force"],
+        check=True,
+    )
     return Target(name, read_head, path, path.read_bytes(), read_head(path))
 
 

@@ -1,4 +1,6 @@
-"""Damage to files, by a seed: flipped bits, changed bytes, cuts, insertions. And files small enough to damage thousands of times."""
+"""Damage to files, by a seed: flipped bits, changed bytes, cuts, insertions. And files small enough to damage
+thousands of times.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ def pool_bytes(variant: str) -> bytes:
     """A pool of 48 rows in three row groups."""
     codec, crc = VARIANTS[variant]
     X_ND, y_N = tiny_features(48, 4)
-    table = pa.table({"id": names(48), "features": fixed(X_ND), "label": [CLASSES[y] for y in y_N], "split": ["test" if i % 4 == 0 else None for i in range(48)]})
+    table = pa.table(
+        {
+            "id": names(48),
+            "features": fixed(X_ND),
+            "label": [CLASSES[y] for y in y_N],
+            "split": ["test" if i % 4 == 0 else None for i in range(48)],
+        }
+    )
     out = io.BytesIO()
     pq.write_table(table, out, compression=codec, write_page_checksum=crc, row_group_size=16)
     return out.getvalue()
@@ -27,7 +36,12 @@ def pool_bytes(variant: str) -> bytes:
 def label_bytes() -> bytes:
     """A label file of 24 rows in Parquet, with checksums, in three row groups."""
     out = io.BytesIO()
-    pq.write_table(pa.table({"id": names(24), "label": [CLASSES[i % 3] for i in range(24)]}), out, write_page_checksum=True, row_group_size=8)
+    pq.write_table(
+        pa.table({"id": names(24), "label": [CLASSES[i % 3] for i in range(24)]}),
+        out,
+        write_page_checksum=True,
+        row_group_size=8,
+    )
     return out.getvalue()
 
 
@@ -71,10 +85,41 @@ def parquet_mutants(data: bytes, draw: random.Random, n: int) -> list[tuple[str,
 
 LABELS = {
     "csv": b'id,label,weight\nr000,cat,1\nr001,"dog",2.5\nr002,eel,\n"r003",cat,1e0\n',
-    "jsonl": b'{"id": "r000", "label": "cat"}\n{"id": "r001", "label": "dog", "weight": 2}\n{"id": "r002", "label": "e\\u0065l"}\n',
+    "jsonl": b'{"id": "r000", "label": "cat"}\n{"id": "r001", "label": "dog", "weight": 2}\n'
+    b'{"id": "r002", "label": "e\\u0065l"}\n',
     "tsv": b"id\tlabel\nr000\tcat\nr001\tdog\nr002\teel\n",
 }
-_TOKENS = [b'"', b"'", b",", b"\t", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"{", b"}", b"[", b"]", b":", b"null", b"NaN", b"1e999", b"1" * 400, b"-0", b"\\ud800", b"\\u0000", b"\x1b[31m", b"id", b"label", b"true", b"{" * 2000, b"[" * 5000]
+_TOKENS = [
+    b'"',
+    b"'",
+    b",",
+    b"\t",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\xed\xa0\x80",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b"null",
+    b"NaN",
+    b"1e999",
+    b"1" * 400,
+    b"-0",
+    b"\\ud800",
+    b"\\u0000",
+    b"\x1b[31m",
+    b"id",
+    b"label",
+    b"true",
+    b"{" * 2000,
+    b"[" * 5000,
+]
 
 
 def text_mutant(data: bytes, draw: random.Random) -> bytes:

@@ -1,4 +1,6 @@
-"""What may come of a damaged file: the data that was written, or a refusal of one sentence. Anything else is a finding."""
+"""What may come of a damaged file: the data that was written, or a refusal of one sentence. Anything else is a
+finding.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ REFUSALS = (DataError, InputError, NewerFormatError, BusyError, MemoryLimitError
 
 
 def read_pool(path: Path) -> tuple[Any, ...]:
-    """All that the commands ask of a pool. A footer has no checksum: optional columns that lost their names are insisted on here."""
+    """All that the commands ask of a pool. A footer has no checksum: optional columns that lost their names are
+    insisted on here.
+    """
     pool = open_pool(str(path), Columns(label="label"))
     if pool.column("split") is None:
         raise DataError(f"{pool.name}: no column 'split'")
@@ -33,14 +37,32 @@ def read_pool(path: Path) -> tuple[Any, ...]:
     blocks = [X_BD.copy() for _, X_BD in pool.blocks()]
     X_ND = np.concatenate(blocks) if blocks else np.empty((0, 0))
     some = pool.take(np.arange(0, pool.n, 7))
-    return ids, {id: (said.label, said.weight) for id, said in labels.items()}, split.tolist(), groups is None, X_ND.dtype.name, X_ND.shape, X_ND.tobytes(), some.tobytes()
+    return (
+        ids,
+        {id: (said.label, said.weight) for id, said in labels.items()},
+        split.tolist(),
+        groups is None,
+        X_ND.dtype.name,
+        X_ND.shape,
+        X_ND.tobytes(),
+        some.tobytes(),
+    )
 
 
 def read_head(path: Path) -> tuple[Any, ...]:
     """All that a head file says."""
     head = load_head(path)
     arrays = {name: np.asarray(value).tobytes() for name, value in head.model.arrays().items()}
-    return head.classes, head.class_type, head.provenance, head.recipe, arrays, head.absorbed.id_L.tobytes(), head.absorbed.label_L.tobytes(), head.anchors.tobytes()
+    return (
+        head.classes,
+        head.class_type,
+        head.provenance,
+        head.recipe,
+        arrays,
+        head.absorbed.id_L.tobytes(),
+        head.absorbed.label_L.tobytes(),
+        head.anchors.tobytes(),
+    )
 
 
 def read_ids_and_labels(path: Path) -> list[tuple[Any, ...]]:
@@ -49,7 +71,9 @@ def read_ids_and_labels(path: Path) -> list[tuple[Any, ...]]:
 
 
 def label_reader(pool: Path) -> Reader:
-    """A reader of labels for the ids of a pool; what it says cannot be checked, since text with other text in it is other text."""
+    """A reader of labels for the ids of a pool; what it says cannot be checked, since text with other text in it is
+    other text.
+    """
     ids = open_pool(str(pool)).ids
 
     def read(path: Path) -> Any:
@@ -68,7 +92,7 @@ def label_reader(pool: Path) -> Reader:
 
 
 def judge(read: Reader, path: Path, right: Any) -> str:
-    """"right", "refused", or what is wrong: "wrong data", or the exception that no user should see."""
+    """ "right", "refused", or what is wrong: "wrong data", or the exception that no user should see."""
     try:
         found = read(path)
     except REFUSALS as error:

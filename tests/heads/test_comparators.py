@@ -33,7 +33,9 @@ def test_a_first_order_step_by_hand_and_the_next_from_where_it_led():
     once = first_order(model, data.rows(np.array([0])), gamma=0.1)
     np.testing.assert_allclose(once.head.W_CD1, [[0.15, 0.05], [-0.15, -0.05]])
     p = 1 / (1 + np.exp(-2 * 0.5))
-    np.testing.assert_allclose(first_order(model, data, gamma=0.1).head.W_CD1[0], [0.15 + 0.6 * (1 - p), 0.05 + 0.2 * (1 - p)])
+    np.testing.assert_allclose(
+        first_order(model, data, gamma=0.1).head.W_CD1[0], [0.15 + 0.6 * (1 - p), 0.05 + 0.2 * (1 - p)]
+    )
 
 
 def test_a_first_order_update_leaves_the_posterior(model):

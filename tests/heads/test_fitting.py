@@ -23,7 +23,7 @@ def digits(scale):
     X, y = load_digits(return_X_y=True)
     X = X * (scale / np.sqrt((X**2).sum(axis=1).mean()))
     order = np.random.default_rng(0).permutation(len(X))
-    return (lambda i, j: Training(X[order[i:j]], y[order[i:j]].astype(np.int64), np.ones(j - i), 10))
+    return lambda i, j: Training(X[order[i:j]], y[order[i:j]].astype(np.int64), np.ones(j - i), 10)
 
 
 def accuracy(model, data):

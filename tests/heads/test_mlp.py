@@ -1,4 +1,6 @@
-"""The mlp head: its network against PyTorch's, what it can learn, and that where rows, threads and libraries are does not matter."""
+"""The mlp head: its network against PyTorch's, what it can learn, and that where rows, threads and libraries are does
+not matter.
+"""
 
 from __future__ import annotations
 
@@ -67,12 +69,23 @@ def bytes_of(head):
 
 
 def schedule(**options):
-    given = {"widths": (8,), "activation": "relu", "loss": "cross-entropy", "dropout": 0.0, "weight_decay": 1.0, "epochs": 10,
-             "patience": None, "learning_rate": 0.01, "batch_size": 64, "seed": 0}  # fmt: skip
+    given = {
+        "widths": (8,),
+        "activation": "relu",
+        "loss": "cross-entropy",
+        "dropout": 0.0,
+        "weight_decay": 1.0,
+        "epochs": 10,
+        "patience": None,
+        "learning_rate": 0.01,
+        "batch_size": 64,
+        "seed": 0,
+    }
     return Schedule(**(given | options))
 
 
-# -- the network ------------------------------------------------------------------------------------------------------------------
+# -- the network
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
@@ -94,20 +107,34 @@ def test_a_training_step_follows_the_gradient_that_torch_finds_in_a_network_of_i
     """One epoch of one batch: AdamW moves each weight by the learning rate, against the sign of its gradient."""
     data = replace(xor(40), weights_L=np.random.default_rng(2).uniform(0.5, 2, 40))
     rate = 1e-6
-    start = NetworkHead(((np.array([[1.0, 0.5], [-0.7, 1.2]]), np.array([0.1, -0.2])),), "tanh", LinearHead("mlp", np.array([[0.3, -0.4, 0.1], [-0.2, 0.6, 0.2]]), 1.0))
-    moved = train(data, schedule(widths=(2,), activation="tanh", loss=loss, epochs=1, learning_rate=rate, weight_decay=0.0), start=start).layers[0]
+    start = NetworkHead(
+        ((np.array([[1.0, 0.5], [-0.7, 1.2]]), np.array([0.1, -0.2])),),
+        "tanh",
+        LinearHead("mlp", np.array([[0.3, -0.4, 0.1], [-0.2, 0.6, 0.2]]), 1.0),
+    )
+    moved = train(
+        data,
+        schedule(widths=(2,), activation="tanh", loss=loss, epochs=1, learning_rate=rate, weight_decay=0.0),
+        start=start,
+    ).layers[0]
     W, b = (torch.tensor(array, requires_grad=True) for array in start.layers[0])
-    outputs = torch.tanh(torch.from_numpy(data.X_LD) @ W.T + b) @ torch.from_numpy(start.W_CD1[:, :-1]).T + torch.from_numpy(start.W_CD1[:, -1])
-    losses = torch.nn.functional.cross_entropy(outputs, torch.from_numpy(data.y_L), reduction="none") if loss == "cross-entropy" else (
-        (outputs - torch.from_numpy(one_hot(data.y_L, 2))).square().sum(dim=1)
-    )  # fmt: skip
+    outputs = torch.tanh(torch.from_numpy(data.X_LD) @ W.T + b) @ torch.from_numpy(
+        start.W_CD1[:, :-1]
+    ).T + torch.from_numpy(start.W_CD1[:, -1])
+    losses = (
+        torch.nn.functional.cross_entropy(outputs, torch.from_numpy(data.y_L), reduction="none")
+        if loss == "cross-entropy"
+        else ((outputs - torch.from_numpy(one_hot(data.y_L, 2))).square().sum(dim=1))
+    )
     (torch.from_numpy(data.weights_L) * losses).sum().backward()
     divisor, mean = scale_by_hand(data)
     scaled_W, scaled_b = moved[0] * divisor, moved[1] + moved[0] @ mean
     # The gradient by the weights of scaled features: x = mean + divisor * scaled.
     by_W = (W.grad.numpy() - np.outer(b.grad.numpy(), mean)) / divisor
     np.testing.assert_allclose(scaled_W - start.layers[0][0] * divisor, -rate * np.sign(by_W), rtol=1e-4)
-    np.testing.assert_allclose(scaled_b - start.layers[0][1] - start.layers[0][0] @ mean, -rate * np.sign(b.grad.numpy()), rtol=1e-4)
+    np.testing.assert_allclose(
+        scaled_b - start.layers[0][1] - start.layers[0][0] @ mean, -rate * np.sign(b.grad.numpy()), rtol=1e-4
+    )
 
 
 def scale_by_hand(data):
@@ -124,7 +151,8 @@ def test_the_last_layer_stands_at_the_mode_over_the_hidden_features():
     np.testing.assert_allclose(errors.T @ phi, -head.prior_precision * head.W_CD1, atol=1e-7)
 
 
-# -- what it learns ---------------------------------------------------------------------------------------------------------------
+# -- what it learns
+# ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "squared"])
@@ -142,14 +170,21 @@ def test_digits_are_told_apart_better_than_by_a_linear_head_at_both_scales(loss,
     data, X, y = pixels(300, scale)
     head, linear = mlp(data, loss=loss), (softmax if loss == "cross-entropy" else ridge)(data)
     assert accuracy(y, head.logits(X).argmax(axis=1)) > accuracy(y, linear.logits(X).argmax(axis=1)) + 0.005
-    assert nll(y, log_softmax(head.logits(X) / head.temperature)) < nll(y, log_softmax(linear.logits(X) / linear.temperature))
+    assert nll(y, log_softmax(head.logits(X) / head.temperature)) < nll(
+        y, log_softmax(linear.logits(X) / linear.temperature)
+    )
 
 
 def test_the_scale_and_place_of_features_do_not_matter():
     data, test = pixels(60, 1.0)[0], pixels(60, 1.0)[1]
-    wide = [replace(data, X_LD=data.X_LD.astype(np.float64)), replace(data, X_LD=30.0 * data.X_LD.astype(np.float64) + 7.0)]
+    wide = [
+        replace(data, X_LD=data.X_LD.astype(np.float64)),
+        replace(data, X_LD=30.0 * data.X_LD.astype(np.float64) + 7.0),
+    ]
     small, large = (mlp(rows, **SMALL) for rows in wide)
-    np.testing.assert_allclose(large.logits(30.0 * test.astype(np.float64) + 7.0), small.logits(test.astype(np.float64)), atol=1e-6)
+    np.testing.assert_allclose(
+        large.logits(30.0 * test.astype(np.float64) + 7.0), small.logits(test.astype(np.float64)), atol=1e-6
+    )
     assert large.prior_precision == pytest.approx(small.prior_precision, rel=1e-6)
 
 
@@ -175,9 +210,13 @@ def test_targets_that_are_noise_are_not_taken_for_signal(options):
     assert mlp(data, 1e-6, weight_decay=0.0, epochs=100, **options).noise_variance > 6.0
 
 
-@pytest.mark.parametrize("data", [wave(40, noise=1.0), xor(40), pixels(80, 1.0)[0]], ids=["regression", "two classes", "ten classes"])
+@pytest.mark.parametrize(
+    "data", [wave(40, noise=1.0), xor(40), pixels(80, 1.0)[0]], ids=["regression", "two classes", "ten classes"]
+)
 def test_prior_and_noise_under_squared_loss_are_those_of_rows_that_no_layer_has_seen(data):
-    """By hand: layers trained without a fifth of the rows, a ridge head on them for each candidate, its error on that fifth."""
+    """By hand: layers trained without a fifth of the rows, a ridge head on them for each candidate, its error on that
+    fifth.
+    """
     rows = module._in_own_order(replace(data, weights_L=np.random.default_rng(1).uniform(0.5, 2, data.n)))
     fifth = stratified_folds(rows.y_L, 5, seed=0) == 0
     rest, fifth = rows.rows(~fifth), rows.rows(fifth)
@@ -189,11 +228,16 @@ def test_prior_and_noise_under_squared_loss_are_those_of_rows_that_no_layer_has_
     centred = replace(rest, X_LD=hidden[0], y_L=rest.y_L - mean if data.n_classes is None else rest.y_L)
 
     def error(prior):
-        return np.average(((ridge(centred, prior).logits(hidden[1]) + mean - targets[1]) ** 2).mean(axis=1), weights=fifth.weights_L)
+        return np.average(
+            ((ridge(centred, prior).logits(hidden[1]) + mean - targets[1]) ** 2).mean(axis=1), weights=fifth.weights_L
+        )
 
     errors = {float(g * square): error(g * square) for g in GRID}
     least = min(errors.values())
-    spread = np.average(((targets[0] - np.average(targets[0], axis=0, weights=rest.weights_L)) ** 2).mean(axis=1), weights=rest.weights_L)
+    spread = np.average(
+        ((targets[0] - np.average(targets[0], axis=0, weights=rest.weights_L)) ** 2).mean(axis=1),
+        weights=rest.weights_L,
+    )
     want = max([least / spread * square, *(p for p, e in errors.items() if e <= 1.02 * least)])
     head = mlp(rows, loss="squared", learning_rate=0.01, **SMALL)
     assert head.prior_precision == pytest.approx(want, rel=1e-9)
@@ -206,7 +250,9 @@ def test_sale_prices_are_predicted_about_as_well_as_by_a_linear_head_and_the_noi
 
     table = pq.read_table(AMES)
     X, y = np.stack(table.column("features").to_numpy(zero_copy_only=False)), table.column("label").to_numpy()
-    train_rows, test_rows = (np.flatnonzero(np.array(table.column("split").to_pylist()) == name) for name in ("train", "test"))
+    train_rows, test_rows = (
+        np.flatnonzero(np.array(table.column("split").to_pylist()) == name) for name in ("train", "test")
+    )
     data = Training(X[train_rows[:300]], y[train_rows[:300]], np.ones(300), None)
     head, linear = mlp(data), ridge(data)
     errors = [np.sqrt(np.mean((h.logits(X[test_rows])[:, 0] - y[test_rows]) ** 2)) for h in (head, linear)]
@@ -216,7 +262,12 @@ def test_sale_prices_are_predicted_about_as_well_as_by_a_linear_head_and_the_noi
 
 def test_rows_of_next_to_no_weight_do_not_count():
     data = xor(120)
-    wrong = Training(np.concatenate([data.X_LD, data.X_LD[:20]]), np.concatenate([data.y_L, 1 - data.y_L[:20]]), np.append(np.ones(120), np.full(20, 1e-12)), 2)
+    wrong = Training(
+        np.concatenate([data.X_LD, data.X_LD[:20]]),
+        np.concatenate([data.y_L, 1 - data.y_L[:20]]),
+        np.append(np.ones(120), np.full(20, 1e-12)),
+        2,
+    )
     full = {"batch_size": 1000, **SMALL}
     np.testing.assert_allclose(mlp(wrong, **full).logits(data.X_LD), mlp(data, **full).logits(data.X_LD), atol=1e-6)
 
@@ -237,12 +288,15 @@ def test_few_separable_rows_do_not_make_it_certain():
     assert np.exp(log_probs.max(axis=1)).mean() < accuracy(y, log_probs.argmax(axis=1)) + 0.1
 
 
-# -- training ---------------------------------------------------------------------------------------------------------------------
+# -- training
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def epochs_seen(monkeypatch):
-    """The held-out loss after every epoch, with the first hidden layer of the moment as it was then, by a network of the test's own."""
+    """The held-out loss after every epoch, with the first hidden layer of the moment as it was then, by a network of
+    the test's own.
+    """
     seen, epoch = [], _backprop._Descent._epoch
 
     def recording(self, number):
@@ -257,7 +311,10 @@ def held_out_losses(seen, data, held_out):
     divisor, mean = scale_by_hand(data)
     for W, b, V, c in seen:
         hidden = np.maximum((held_out.X_LD - mean) / divisor @ W.T + b, 0.0)
-        yield -(held_out.weights_L @ log_softmax(hidden @ V.T + c)[np.arange(held_out.n), held_out.y_L]) / held_out.weights_L.sum()
+        yield (
+            -(held_out.weights_L @ log_softmax(hidden @ V.T + c)[np.arange(held_out.n), held_out.y_L])
+            / held_out.weights_L.sum()
+        )
 
 
 def noisy(n, seed):
@@ -337,17 +394,22 @@ def test_dropout_changes_what_is_learnt_and_not_how_predictions_are_made():
     assert dropped.logits(data.X_LD).tobytes() == dropped.logits(data.X_LD).tobytes()
 
 
-# -- starts and refits ------------------------------------------------------------------------------------------------------------
+# -- starts and refits
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("data", [xor(), wave()], ids=["classes", "regression"])
 def test_a_warm_start_begins_at_the_weights_of_the_head(data):
     head = mlp(data, **SMALL)
-    moved = replace(data, X_LD=3.0 * data.X_LD + 1.0) if data.n_classes else data  # scaled otherwise, the layers still compute the same
+    moved = (
+        replace(data, X_LD=3.0 * data.X_LD + 1.0) if data.n_classes else data
+    )  # scaled otherwise, the layers still compute the same
     still = {"epochs": 1, "learning_rate": 1e-14}
     warm = mlp(moved, start=head, warm_start=True, widths="16", **still)
     np.testing.assert_allclose(warm.hidden(moved.X_LD), head.hidden(moved.X_LD), rtol=1e-9, atol=1e-9)
-    assert np.abs(mlp(moved, start=head, widths="16", **still).hidden(moved.X_LD) - head.hidden(moved.X_LD)).max() > 0.01
+    assert (
+        np.abs(mlp(moved, start=head, widths="16", **still).hidden(moved.X_LD) - head.hidden(moved.X_LD)).max() > 0.01
+    )
 
 
 def test_a_warm_start_trains_on_from_the_last_layer_too(monkeypatch):
@@ -383,7 +445,8 @@ def test_fits_to_a_part_of_the_rows_begin_cold_and_with_the_seed_of_the_specific
     assert all(given["seed"] == 5 and given["start"] is None for _, given in calls)
 
 
-# -- all that works for a linear head ---------------------------------------------------------------------------------------------
+# -- all that works for a linear head
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("data", [xor(), wave()], ids=["classes", "regression"])
@@ -393,7 +456,10 @@ def test_updates_move_the_last_layer_alone_and_can_be_undone(data):
     updated = model.update(new)
     for before, after in zip(model.head.layers, updated.head.layers):
         np.testing.assert_array_equal(before[0], after[0])
-    distance = [np.abs(m.head.logits(new.X_LD) - (one_hot(new.y_L, 2) if data.n_classes else new.y_L[:, None])).mean() for m in (model, updated)]
+    distance = [
+        np.abs(m.head.logits(new.X_LD) - (one_hot(new.y_L, 2) if data.n_classes else new.y_L[:, None])).mean()
+        for m in (model, updated)
+    ]
     assert data.n_classes or distance[1] < distance[0]
     if data.n_classes:
         assert nll(new.y_L, updated.log_probs(new.X_LD)) < nll(new.y_L, model.log_probs(new.X_LD))
@@ -417,20 +483,26 @@ def test_a_new_class_leaves_the_hidden_layers():
     assert model.head.layers[0][0].shape == (16, 2)
 
 
-@pytest.mark.parametrize(("damage", "words"), [
-    (lambda a, s: a.pop("head.hidden1.bias"), "'hidden1.bias' is missing"),
-    (lambda a, s: a.update({"head.hidden0.weight": a["head.hidden0.weight"].T.copy()}), r"'hidden0.weight' has shape \(2, 6\), expected \(6, 2\)"),
-    (lambda a, s: a.update({"head.hidden0.bias": a["head.hidden0.bias"] * np.nan}), "'hidden0.bias' holds NaN"),
-    (lambda a, s: a.update({"head.hidden2.weight": np.zeros((1, 1))}), "'head.hidden2.weight' does not belong"),
-    (lambda a, s: s["head"].update(widths=[6]), "'weight' has shape"),
-    (lambda a, s: s["head"].update(widths=[]), r"'widths' is \[\], expected a list of whole numbers"),
-    (lambda a, s: s["head"].update(widths=[6, True]), "expected a list of whole numbers"),
-    (lambda a, s: s["head"].update(widths="6,5"), "expected a list of whole numbers"),
-    (lambda a, s: s["head"].update(widths=[6, -5]), "expected a list of whole numbers"),
-    (lambda a, s: s["head"].pop("widths"), "'widths' is missing"),
-    (lambda a, s: s["head"].update(activation="sine"), "'activation' is 'sine'"),
-    (lambda a, s: s["head"].update(activation=["relu"]), "'activation' is"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda a, s: a.pop("head.hidden1.bias"), "'hidden1.bias' is missing"),
+        (
+            lambda a, s: a.update({"head.hidden0.weight": a["head.hidden0.weight"].T.copy()}),
+            r"'hidden0.weight' has shape \(2, 6\), expected \(6, 2\)",
+        ),
+        (lambda a, s: a.update({"head.hidden0.bias": a["head.hidden0.bias"] * np.nan}), "'hidden0.bias' holds NaN"),
+        (lambda a, s: a.update({"head.hidden2.weight": np.zeros((1, 1))}), "'head.hidden2.weight' does not belong"),
+        (lambda a, s: s["head"].update(widths=[6]), "'weight' has shape"),
+        (lambda a, s: s["head"].update(widths=[]), r"'widths' is \[\], expected a list of whole numbers"),
+        (lambda a, s: s["head"].update(widths=[6, True]), "expected a list of whole numbers"),
+        (lambda a, s: s["head"].update(widths="6,5"), "expected a list of whole numbers"),
+        (lambda a, s: s["head"].update(widths=[6, -5]), "expected a list of whole numbers"),
+        (lambda a, s: s["head"].pop("widths"), "'widths' is missing"),
+        (lambda a, s: s["head"].update(activation="sine"), "'activation' is 'sine'"),
+        (lambda a, s: s["head"].update(activation=["relu"]), "'activation' is"),
+    ],
+)
 def test_damaged_hidden_layers_are_named(damage, words):
     model = fit(xor(40), FitSpec(mlp.head, options={"widths": "6,5", "epochs": 2}))
     arrays, settings = model.arrays(), json.loads(json.dumps(model.settings()))
@@ -441,31 +513,58 @@ def test_damaged_hidden_layers_are_named(damage, words):
 
 def test_a_stored_head_predicts_the_same_bits():
     model = fit(xor(40), FitSpec(mlp.head, LaplaceShared, options={"widths": "6,5", "activation": "gelu", "epochs": 2}))
-    again = Model.from_arrays(model.arrays(), json.loads(json.dumps(model.settings())), family=mlp.head, posterior=LaplaceShared)
+    again = Model.from_arrays(
+        model.arrays(), json.loads(json.dumps(model.settings())), family=mlp.head, posterior=LaplaceShared
+    )
     X = xor(30, seed=2).X_LD
     assert again.predictive(X).tobytes() == model.predictive(X).tobytes()
     assert again.settings() == model.settings()
 
 
-# -- options, and the library -----------------------------------------------------------------------------------------------------
+# -- options, and the library
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_options_are_read_from_text():
-    options = {"widths": "32,8", "activation": "tanh", "dropout": "0.1", "patience": "none", "batch-size": "16", "warm-start": "true"}
+    options = {
+        "widths": "32,8",
+        "activation": "tanh",
+        "dropout": "0.1",
+        "patience": "none",
+        "batch-size": "16",
+        "warm-start": "true",
+    }
     spec = Recipe(head="mlp", options=options, seed=3).checked().spec(regression=False)
-    assert spec.options == {"widths": "32,8", "activation": "tanh", "dropout": 0.1, "patience": None, "batch_size": 16, "warm_start": True}
+    assert spec.options == {
+        "widths": "32,8",
+        "activation": "tanh",
+        "dropout": 0.1,
+        "patience": None,
+        "batch_size": 16,
+        "warm_start": True,
+    }
     assert spec.seed == 3
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"widths": "32,,8"}, "'widths' must be the units of each hidden layer, such as 256 or 256,128, got '32,,8'"),
-    ({"widths": "0"}, "'widths' must be"), ({"widths": "-3"}, "'widths' must be"), ({"widths": "wide"}, "'widths' must be"),
-    ({"dropout": "1"}, "'dropout' must be at least 0 and below 1, got 1"), ({"weight-decay": "-1"}, "'weight-decay' must be at least 0"),
-    ({"learning-rate": "0"}, "'learning-rate' must be above 0, got 0"), ({"learning-rate": "nan"}, "'learning-rate' must be above 0"),
-    ({"epochs": "0"}, "'epochs' must be at least 1"), ({"patience": "0"}, "'patience' must be at least 1"),
-    ({"batch-size": "0"}, "'batch-size' must be at least 1"), ({"activation": "sine"}, "'activation' must be one of relu, tanh, gelu"),
-    ({"loss": "hinge"}, "'loss' must be one of"), ({"seed": "1"}, "has no parameter 'seed'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"widths": "32,,8"}, "'widths' must be the units of each hidden layer, such as 256 or 256,128, got '32,,8'"),
+        ({"widths": "0"}, "'widths' must be"),
+        ({"widths": "-3"}, "'widths' must be"),
+        ({"widths": "wide"}, "'widths' must be"),
+        ({"dropout": "1"}, "'dropout' must be at least 0 and below 1, got 1"),
+        ({"weight-decay": "-1"}, "'weight-decay' must be at least 0"),
+        ({"learning-rate": "0"}, "'learning-rate' must be above 0, got 0"),
+        ({"learning-rate": "nan"}, "'learning-rate' must be above 0"),
+        ({"epochs": "0"}, "'epochs' must be at least 1"),
+        ({"patience": "0"}, "'patience' must be at least 1"),
+        ({"batch-size": "0"}, "'batch-size' must be at least 1"),
+        ({"activation": "sine"}, "'activation' must be one of relu, tanh, gelu"),
+        ({"loss": "hinge"}, "'loss' must be one of"),
+        ({"seed": "1"}, "has no parameter 'seed'"),
+    ],
+)
 def test_options_that_make_no_sense_are_refused_before_any_data_is_read(options, words):
     with pytest.raises(UsageError, match=words):
         Recipe(head="mlp", options=options).checked()
@@ -495,11 +594,19 @@ from alcli.heads._contract import Training, family_of
 from alcli.heads._model import Model
 from alcli.posteriors.laplace_shared import LaplaceShared
 settings = json.load(open({str(tmp_path / "settings.json")!r}))
-model = Model.from_arrays(dict(np.load({str(tmp_path / "arrays.npz")!r})), settings, family=family_of(plugins.load("heads", "mlp")), posterior=LaplaceShared)
+arrays, family = dict(np.load({str(tmp_path / "arrays.npz")!r})), family_of(plugins.load("heads", "mlp"))
+model = Model.from_arrays(arrays, settings, family=family, posterior=LaplaceShared)
 model = model.update(Training(np.eye(2), np.array([0, 1]), np.ones(2), 2))
 print(float(model.predictive(np.eye(2))[0, 0]), "torch" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2], env=os.environ)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+        env=os.environ,
+    )
     assert done.returncode == 0, done.stderr
     value, loaded = done.stdout.split()
     assert loaded == "False"

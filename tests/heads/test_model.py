@@ -51,7 +51,9 @@ def test_of_two_classes_it_is_the_probit_by_the_variance_of_one_logit_which_is_t
     a, s = np.diff(model.logits(X))[:, 0], model.logit_variance(X)[:, 0]
     assert s.max() == pytest.approx(1.0)
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
-    exact = expit(a[:, None] + np.sqrt(2.0 * s)[:, None] * nodes) @ weights / weights.sum()  # rows of the last layer are independent
+    exact = (
+        expit(a[:, None] + np.sqrt(2.0 * s)[:, None] * nodes) @ weights / weights.sum()
+    )  # rows of the last layer are independent
     got = np.exp(model.predictive(X))[:, 1]
     np.testing.assert_allclose(got, expit(a / np.sqrt(1.0 + np.pi / 8 * s)), atol=1e-12)
     too_sure = np.abs(got - 0.5) - np.abs(exact - 0.5)

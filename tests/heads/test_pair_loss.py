@@ -31,7 +31,8 @@ def of(predicted, losses, weights=None, margin=1.0):
     return float(pair_loss(torch, predicted, losses, weights, margin))
 
 
-# -- the loss of pairs ------------------------------------------------------------------------------------------------------------
+# -- the loss of pairs
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_by_hand():
@@ -53,7 +54,9 @@ def test_equal_predictions_give_the_margin_the_right_order_nothing_and_the_wrong
 def test_only_the_order_of_losses_counts_and_a_constant_on_predictions_changes_nothing():
     rng = np.random.default_rng(0)
     predicted, losses = rng.normal(size=20), rng.exponential(size=20)
-    assert of(predicted, np.log(losses)) == of(predicted, losses) == pytest.approx(of(predicted + 11.0, losses), abs=1e-12)
+    assert (
+        of(predicted, np.log(losses)) == of(predicted, losses) == pytest.approx(of(predicted + 11.0, losses), abs=1e-12)
+    )
 
 
 def test_equal_losses_want_the_first_predicted_smaller():
@@ -65,12 +68,18 @@ def test_over_all_orders_of_the_rows_it_is_the_mean_over_all_pairs():
     rng = np.random.default_rng(1)
     predicted, losses = rng.normal(size=5), rng.normal(size=5)
     orders = [of(predicted[list(order)], losses[list(order)]) for order in permutations(range(5))]
-    pairs = [max(0.0, 1.0 - (1 if losses[i] > losses[j] else -1) * (predicted[i] - predicted[j])) for i in range(5) for j in range(5) if i != j]
+    pairs = [
+        max(0.0, 1.0 - (1 if losses[i] > losses[j] else -1) * (predicted[i] - predicted[j]))
+        for i in range(5)
+        for j in range(5)
+        if i != j
+    ]
     assert np.mean(orders) == pytest.approx(np.mean(pairs), rel=1e-12)
     assert np.std(orders) > 0.01
 
 
-# -- what it does to the head -----------------------------------------------------------------------------------------------------
+# -- what it does to the head
+# -----------------------------------------------------------------------------------------------------
 
 
 def descent(**options):
@@ -115,7 +124,9 @@ def test_a_branch_that_reaches_no_hidden_layer_leaves_their_bytes_as_they_are(op
 def test_weights_are_measured_by_their_mean():
     data = replace(xor(60), weights_L=np.random.default_rng(0).uniform(0.5, 2.0, 60))
     one, other = (mlp(rows, **AUX) for rows in (data, replace(data, weights_L=8.0 * data.weights_L)))
-    for found, expected in zip((*other.layers, *other.branch.taps, other.branch.last), (*one.layers, *one.branch.taps, one.branch.last)):
+    for found, expected in zip(
+        (*other.layers, *other.branch.taps, other.branch.last), (*one.layers, *one.branch.taps, one.branch.last)
+    ):
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-9)
 
 
@@ -132,7 +143,9 @@ def test_epochs_are_detached_from_their_share_on(monkeypatch):
 
 
 def test_a_pair_with_a_row_of_next_to_no_weight_does_not_count():
-    assert of([0.5, 0.3, 0.2, 0.0], [5.0, 2.0, 3.0, 1.0], weights=[1e-12, 1.0, 1.0, 1.0]) == pytest.approx((1 - 0.1 + 0.2) / 2, abs=1e-11)
+    assert of([0.5, 0.3, 0.2, 0.0], [5.0, 2.0, 3.0, 1.0], weights=[1e-12, 1.0, 1.0, 1.0]) == pytest.approx(
+        (1 - 0.1 + 0.2) / 2, abs=1e-11
+    )
 
 
 @pytest.mark.parametrize("taps_input", [False, True])
@@ -170,7 +183,9 @@ def test_early_stopping_goes_back_to_the_branch_of_the_best_epoch(monkeypatch):
         seen.append([p.detach().numpy().copy() for p in self._branch.parameters])
 
     monkeypatch.setattr(_backprop._Descent, "_epoch", recording)
-    data = replace(xor(60), y_L=np.random.default_rng(0).integers(2, size=60))  # nothing to learn: what is held out soon gets worse
+    data = replace(
+        xor(60), y_L=np.random.default_rng(0).integers(2, size=60)
+    )  # nothing to learn: what is held out soon gets worse
     stopped = mlp(data, patience=3, learning_rate=0.02, **AUX)
     best = int(stopped.diagnostics["epochs"])
     assert best < len(seen) < 20
@@ -181,10 +196,20 @@ def test_early_stopping_goes_back_to_the_branch_of_the_best_epoch(monkeypatch):
 def test_a_warm_start_begins_at_the_branch_too():
     data = xor()
     head = mlp(data, aux_input=True, **AUX)
-    still = {"epochs": 1, "learning_rate": 1e-14, "aux_loss": True, "aux_units": 6, "aux_input": True, "widths": "16", "start": head}
+    still = {
+        "epochs": 1,
+        "learning_rate": 1e-14,
+        "aux_loss": True,
+        "aux_units": 6,
+        "aux_input": True,
+        "widths": "16",
+        "start": head,
+    }
     moved = replace(data, X_LD=3.0 * data.X_LD + 1.0)  # scaled otherwise
     warm, cold = mlp(moved, warm_start=True, **still), mlp(moved, **still)
-    np.testing.assert_allclose(Model(warm).predicted_loss(moved.X_LD), Model(head).predicted_loss(moved.X_LD), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(
+        Model(warm).predicted_loss(moved.X_LD), Model(head).predicted_loss(moved.X_LD), rtol=1e-8, atol=1e-8
+    )
     assert np.abs(Model(cold).predicted_loss(moved.X_LD) - Model(head).predicted_loss(moved.X_LD)).max() > 0.01
     wider = mlp(moved, warm_start=True, **(still | {"aux_units": 9}))
     assert wider.branch.units == 9
@@ -197,11 +222,19 @@ def test_a_regression_has_a_branch_too():
     assert np.isfinite(Model(head).predicted_loss(X)).all()
 
 
-# -- what is stored ---------------------------------------------------------------------------------------------------------------
+# -- what is stored
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def stored():
-    model = fit(xor(40), FitSpec(mlp.head, LaplaceShared, options={"widths": "6,5", "epochs": 2, "aux_loss": True, "aux_units": 3, "aux_input": True}))
+    model = fit(
+        xor(40),
+        FitSpec(
+            mlp.head,
+            LaplaceShared,
+            options={"widths": "6,5", "epochs": 2, "aux_loss": True, "aux_units": 3, "aux_input": True},
+        ),
+    )
     return model, model.arrays(), json.loads(json.dumps(model.settings()))
 
 
@@ -216,16 +249,25 @@ def test_a_stored_branch_predicts_the_same_bits_and_updates_leave_it():
     assert [W.shape for W, _ in model.head.branch.taps] == [(3, 2), (3, 6), (3, 5)]
 
 
-@pytest.mark.parametrize(("damage", "words"), [
-    (lambda a, s: a.pop("head.branch1.bias"), "'branch1.bias' is missing"),
-    (lambda a, s: a.update({"head.branch.weight": np.zeros((1, 6))}), r"'branch.weight' has shape \(1, 6\), expected \(1, 9\)"),
-    (lambda a, s: a.update({"head.branch0.weight": a["head.branch0.weight"] * np.nan}), "'branch0.weight' holds NaN"),
-    (lambda a, s: s["head"].pop("branch"), r"'head.branch.*' does not belong"),
-    (lambda a, s: s["head"].update(branch=None), "'branch' is None, expected an object"),
-    (lambda a, s: s["head"]["branch"].update(units=0), "'units' is 0"),
-    (lambda a, s: s["head"]["branch"].update(taps_input=1.5), "'taps_input' is 1.5"),
-    (lambda a, s: s["head"]["branch"].update(taps_input=False), "'branch0.weight' has shape"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda a, s: a.pop("head.branch1.bias"), "'branch1.bias' is missing"),
+        (
+            lambda a, s: a.update({"head.branch.weight": np.zeros((1, 6))}),
+            r"'branch.weight' has shape \(1, 6\), expected \(1, 9\)",
+        ),
+        (
+            lambda a, s: a.update({"head.branch0.weight": a["head.branch0.weight"] * np.nan}),
+            "'branch0.weight' holds NaN",
+        ),
+        (lambda a, s: s["head"].pop("branch"), r"'head.branch.*' does not belong"),
+        (lambda a, s: s["head"].update(branch=None), "'branch' is None, expected an object"),
+        (lambda a, s: s["head"]["branch"].update(units=0), "'units' is 0"),
+        (lambda a, s: s["head"]["branch"].update(taps_input=1.5), "'taps_input' is 1.5"),
+        (lambda a, s: s["head"]["branch"].update(taps_input=False), "'branch0.weight' has shape"),
+    ],
+)
 def test_a_damaged_branch_is_named(damage, words):
     _, arrays, settings = stored()
     damage(arrays, settings)

@@ -16,7 +16,9 @@ from alcli.posteriors.laplace_shared import LaplaceShared
 def regression(n=40, D=5, noise=0.3, scale=1.0, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, D))
-    return Training(scale * X, X @ np.arange(1, D + 1) + 2.0 + noise * rng.normal(size=n), rng.uniform(0.5, 2, size=n), None)
+    return Training(
+        scale * X, X @ np.arange(1, D + 1) + 2.0 + noise * rng.normal(size=n), rng.uniform(0.5, 2, size=n), None
+    )
 
 
 def classes(n=40, seed=0):
@@ -57,7 +59,9 @@ def test_prediction_is_good_at_every_scale(scale):
 
 
 def test_the_noise_variance_is_that_of_the_targets():
-    assert ridge(regression(n=2000, noise=0.5)).noise_variance == pytest.approx(0.25 * 1.15, rel=0.15)  # weights vary, the noise does not
+    assert ridge(regression(n=2000, noise=0.5)).noise_variance == pytest.approx(
+        0.25 * 1.15, rel=0.15
+    )  # weights vary, the noise does not
 
 
 def test_temperature_makes_the_probabilities_calibrated():

@@ -69,7 +69,9 @@ def test_log_evidence_is_the_dense_kronecker_laplace_approximation():
     W = fit.W_CR @ rows.V_D1R.T
     hessian = prior * np.eye(12) + np.kron(mean_curvature(fit.probs_LC, w), (phi * w[:, None]).T @ phi)
     prior_term = 6 * np.log(prior) - prior / 2 * (W**2).sum()
-    assert log_evidence(rows, fit, prior) == pytest.approx(fit.log_likelihood + prior_term - 0.5 * np.linalg.slogdet(hessian)[1])
+    assert log_evidence(rows, fit, prior) == pytest.approx(
+        fit.log_likelihood + prior_term - 0.5 * np.linalg.slogdet(hessian)[1]
+    )
 
 
 def test_mean_curvature_is_the_mean_of_its_definition():

@@ -31,7 +31,9 @@ def now(request) -> HeldView:
     return HeldView(held, np.flatnonzero(~np.isin(held.rows_M, CLOSED)), KNOWN, MODEL, logits)
 
 
-@pytest.mark.parametrize("need", ["features", "logits", "log_probs", "predictive", "sq_norm", "labelled_distance", "row_key"])
+@pytest.mark.parametrize(
+    "need", ["features", "logits", "log_probs", "predictive", "sq_norm", "labelled_distance", "row_key"]
+)
 def test_blocks_are_those_of_a_view_from_scratch(now, need):
     scratch = View(SOURCE, np.setdiff1d(np.arange(10, N), CLOSED), KNOWN, MODEL)
     expected = {int(row): value for rows_B, values_B in scratch.blocks(need) for row, value in zip(rows_B, values_B)}

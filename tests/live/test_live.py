@@ -34,13 +34,18 @@ def source(dtype=np.float64):
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return fit(Training(X[:L], Y[:L], np.ones(L), C), FitSpec(softmax.head, LaplaceShared, prior_precision=0.1, curvature=0.1))
+    return fit(
+        Training(X[:L], Y[:L], np.ones(L), C), FitSpec(softmax.head, LaplaceShared, prior_precision=0.1, curvature=0.1)
+    )
 
 
 def with_hidden_layers(model):
     """The same last layer and posterior over D hidden features of tanh."""
     rng = np.random.default_rng(5)
-    layers = ((rng.standard_normal((8, D)), rng.standard_normal(8)), (rng.standard_normal((D, 8)), rng.standard_normal(D)))
+    layers = (
+        (rng.standard_normal((8, D)), rng.standard_normal(8)),
+        (rng.standard_normal((D, 8)), rng.standard_normal(D)),
+    )
     return Model(NetworkHead(layers, "tanh", model.head), model.posterior, model.temperature, model.gamma)
 
 
@@ -50,7 +55,16 @@ def strategy(name):
 
 def live(name, model, dtype=np.float64, **more):
     chosen = strategy(name) if isinstance(name, str) else name
-    return Live(source(dtype), np.arange(L, N), np.arange(L), model if chosen.needs_head else None, chosen, seed=SEED, labels=Y[:L], **more)
+    return Live(
+        source(dtype),
+        np.arange(L, N),
+        np.arange(L),
+        model if chosen.needs_head else None,
+        chosen,
+        seed=SEED,
+        labels=Y[:L],
+        **more,
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -81,7 +95,9 @@ def test_each_choice_of_a_head_with_hidden_layers_is_that_of_a_selection_from_sc
 @pytest.mark.parametrize("name", [n for n in NAMES if not strategy_of(plugins.load("strategies", n)).random])
 @pytest.mark.parametrize("known", [0, 40])
 def test_choices_among_copies_and_ties_are_those_from_scratch(name, dtype, known, model):
-    """Each row stands three times in a grid full of ties; labels come for rows of the pool and for others, from none known on."""
+    """Each row stands three times in a grid full of ties; labels come for rows of the pool and for others, from none
+    known on.
+    """
     rng = np.random.default_rng(4)
     grid = np.repeat(rng.integers(-2, 3, (100, D)), 3, axis=0)[rng.permutation(N)].astype(dtype)
     pool_source, chosen = ArraySource(grid, IDS), strategy(name)
@@ -110,7 +126,11 @@ def test_a_pointwise_form_picks_what_a_batch_of_one_holds(name, model):
         assert one.rows_K.tolist() == single.rows_K.tolist()
         assert single.scores_K == pytest.approx(one.scores_K, rel=1e-6)
         for need in chosen.single.needs:
-            blocks = {int(r): v for rows_B, values_B in View(source(), np.arange(L, N), told, model).blocks(need) for r, v in zip(rows_B, values_B)}
+            blocks = {
+                int(r): v
+                for rows_B, values_B in View(source(), np.arange(L, N), told, model).blocks(need)
+                for r, v in zip(rows_B, values_B)
+            }
             np.testing.assert_allclose(view.matrix(need), [blocks[r] for r in view.rows.tolist()], rtol=1e-5, atol=1e-6)
 
 
@@ -119,7 +139,13 @@ def test_several_are_chosen_as_from_scratch(name, model):
     pool = live(name, model)
     first = pool.next()[0]
     pool.tell(first, Y[first])
-    view = View(source(), np.setdiff1d(np.arange(L, N), first), np.append(np.arange(L), first), pool.model, labels=Y[[*range(L), first]])
+    view = View(
+        source(),
+        np.setdiff1d(np.arange(L, N), first),
+        np.append(np.arange(L), first),
+        pool.model,
+        labels=Y[[*range(L), first]],
+    )
     expected = select(strategy(name), view, 7, seed=SEED, options={})
     assert pool.choose(7).rows_K.tolist() == expected.rows_K.tolist()
 
@@ -181,4 +207,9 @@ def test_a_head_with_hidden_layers_is_followed_by_what_its_last_layer_sees(model
         row = pool.next()[0]
         pool.tell(row, Y[row])
     pool.next()
-    np.testing.assert_allclose(pool._logits.logits(slice(0, N - L)), pool.model.logits(X[pool._held.rows_M].astype(np.float32)), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        pool._logits.logits(slice(0, N - L)),
+        pool.model.logits(X[pool._held.rows_M].astype(np.float32)),
+        rtol=0,
+        atol=1e-4,
+    )

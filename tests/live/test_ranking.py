@@ -48,12 +48,17 @@ class Counting:
 
         needs = ["log_probs"] if name == "margin" else ["log_probs", "sq_norm"]
         self.plain = pointwise(needs=needs)(run).strategy
-        self.bounded = pointwise(needs=needs, modulus=lambda l1_B, C, sq_norm_B=0.0: l1_B * np.sqrt(sq_norm_B + 1.0))(lambda *block: score(*block)).strategy
+        self.bounded = pointwise(needs=needs, modulus=lambda l1_B, C, sq_norm_B=0.0: l1_B * np.sqrt(sq_norm_B + 1.0))(
+            lambda *block: score(*block)
+        ).strategy
 
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return fit(Training(X[:L], Y[:L], np.ones(L), C), FitSpec(softmax_head.head, LaplaceShared, prior_precision=0.3, curvature=0.1))
+    return fit(
+        Training(X[:L], Y[:L], np.ones(L), C),
+        FitSpec(softmax_head.head, LaplaceShared, prior_precision=0.3, curvature=0.1),
+    )
 
 
 def picks(strategy, model, dtype=np.float32, steps=25, k=1):
@@ -81,7 +86,10 @@ def test_the_picks_are_those_of_scoring_everything(name, dtype, k, model):
 
 def test_most_rows_are_left_alone(model):
     bounded, plain = Counting("margin"), Counting("margin")
-    pools = [Live(ArraySource(X, np.arange(N)), np.arange(L, N), np.arange(L), model, s) for s in (bounded.bounded, plain.plain)]
+    pools = [
+        Live(ArraySource(X, np.arange(N)), np.arange(L, N), np.arange(L), model, s)
+        for s in (bounded.bounded, plain.plain)
+    ]
     for step in range(11):
         for pool, count in zip(pools, (bounded, plain)):
             row = pool.next()[0]
@@ -93,7 +101,10 @@ def test_most_rows_are_left_alone(model):
 
 
 def test_a_posterior_that_moves_each_class_its_own_way_is_followed_by_scoring_everything():
-    posterior = fit(Training(X[:L], Y[:L], np.ones(L), C), FitSpec(softmax_head.head, LaplaceBlock, prior_precision=0.3, curvature=0.1))
+    posterior = fit(
+        Training(X[:L], Y[:L], np.ones(L), C),
+        FitSpec(softmax_head.head, LaplaceBlock, prior_precision=0.3, curvature=0.1),
+    )
     assert picks(Counting("margin").bounded, posterior, steps=6) == picks(Counting("margin").plain, posterior, steps=6)
 
 
@@ -114,7 +125,13 @@ def test_classes_may_be_added_between_labels(model):
             if step in (3, 4, 8):
                 pool.add_classes(1)
             row = pool.next()[0]
-            expected = select(strategy, View(ArraySource(X, np.arange(N)), np.setdiff1d(np.arange(L, N), found), np.arange(L), pool.model), 1, seed=0, options={})
+            expected = select(
+                strategy,
+                View(ArraySource(X, np.arange(N)), np.setdiff1d(np.arange(L, N), found), np.arange(L), pool.model),
+                1,
+                seed=0,
+                options={},
+            )
             assert row == expected.rows_K[0]
             found.append(row)
             pool.tell(row, pool.model.n_classes - 1 if step in (3, 4, 8) else int(Y[row]))
@@ -158,14 +175,26 @@ def test_a_strategy_that_looks_at_draws_is_asked_about_every_row(model):
     pool = Live(source, np.arange(L, 400), np.arange(L), model, disagreement.strategy, seed=4)
     for closed in range(5):
         row, score = pool.next()
-        expected = select(disagreement.strategy, View(source, np.flatnonzero(pool._open_M) + L, np.arange(L), pool.model), 1, seed=4, options={})
+        expected = select(
+            disagreement.strategy,
+            View(source, np.flatnonzero(pool._open_M) + L, np.arange(L), pool.model),
+            1,
+            seed=4,
+            options={},
+        )
         assert row == expected.rows_K[0]
         assert score == pytest.approx(float(expected.scores_K[0]), rel=1e-5)
         assert pool.n == 400 - L - closed
         pool.tell(row, int(Y[row]))
 
 
-DECLARED = {n: form for n in plugins.names("strategies") for s in [strategy_of(plugins.load("strategies", n))] for form in [s if s.pointwise else s.single] if form and form.modulus}
+DECLARED = {
+    n: form
+    for n in plugins.names("strategies")
+    for s in [strategy_of(plugins.load("strategies", n))]
+    for form in [s if s.pointwise else s.single]
+    if form and form.modulus
+}
 
 
 @given(seed=st.integers(0, 10_000), size=st.sampled_from([1e-4, 0.01, 0.3, 3.0, 30.0]), n_classes=st.integers(1, 12))
@@ -177,7 +206,9 @@ def test_no_score_moves_farther_than_its_modulus(seed, size, n_classes):
     kept = dict.fromkeys(("sq_norm", "hidden_sq_norm"), sq_norms(X_BD))
     for form in [*DECLARED.values(), Counting("margin").bounded, Counting("gradient").bounded]:
         before, after = (form.run(*(kept.get(need, log_probs) for need in form.needs)) for log_probs in (p, q))
-        bound_B = form.modulus(np.abs(np.exp(p) - np.exp(q)).sum(axis=1), n_classes, *(kept[need] for need in form.needs if need in kept))
+        bound_B = form.modulus(
+            np.abs(np.exp(p) - np.exp(q)).sum(axis=1), n_classes, *(kept[need] for need in form.needs if need in kept)
+        )
         assert (np.abs(after - before) <= bound_B + 1e-9 * np.maximum(1.0, np.abs(after))).all()
 
 

@@ -45,7 +45,9 @@ def test_thread_limit_holds_inside_only():
 
 def test_libraries_are_looked_for_again_when_there_are_more_modules(monkeypatch):
     looked = []
-    monkeypatch.setattr("alcli.numerics.blocks.ThreadpoolController", lambda: looked.append(1) or ThreadpoolController())
+    monkeypatch.setattr(
+        "alcli.numerics.blocks.ThreadpoolController", lambda: looked.append(1) or ThreadpoolController()
+    )
     for name, expected in (("tests.one_more", 1), (None, 1), ("tests.another", 2)):
         if name:
             monkeypatch.setitem(sys.modules, name, sys)

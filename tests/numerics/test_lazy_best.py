@@ -6,7 +6,11 @@ from alcli.numerics import lazy_best as bounded
 from alcli.numerics.lazy_best import best_rows
 
 
-@given(st.lists(st.tuples(st.integers(-3, 5), st.integers(0, 4)), min_size=1, max_size=60), st.integers(1, 8), st.integers(1, 9))
+@given(
+    st.lists(st.tuples(st.integers(-3, 5), st.integers(0, 4)), min_size=1, max_size=60),
+    st.integers(1, 8),
+    st.integers(1, 9),
+)
 def test_equals_scoring_every_row(pairs, k, together):
     scores = np.array([s for s, _ in pairs], np.float64)
     bounds = scores + [gap for _, gap in pairs]

@@ -21,7 +21,11 @@ def materialised(*factors):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 40), st.lists(st.tuples(st.integers(1, 6), st.sampled_from([0.0, 1.0, 2.5])), min_size=1, max_size=3), st.integers(0, 9))
+@given(
+    st.integers(1, 40),
+    st.lists(st.tuples(st.integers(1, 6), st.sampled_from([0.0, 1.0, 2.5])), min_size=1, max_size=3),
+    st.integers(0, 9),
+)
 def test_inner_products_and_norms_are_those_of_the_materialised_embedding(n, shapes, seed):
     rng = np.random.default_rng(seed)
     factors = [(rng.standard_normal((n, d)), offset) for d, offset in shapes]
@@ -59,7 +63,9 @@ X = np.random.default_rng(0).standard_normal((5000, 64)).astype(np.float32)
 X[1000:3000] = X[0]
 rows, = feature_rows(X)
 with workers() as spread:
-    assert (rows.inner_with(rows, np.arange(4000, 4032), spread)[1000:3000] == rows.inner_with(rows, np.arange(4000, 4032), spread)[0]).all()
+    inner = rows.inner_with(rows, np.arange(4000, 4032), spread)
+    again = rows.inner_with(rows, np.arange(4000, 4032), spread)
+    assert (inner[1000:3000] == again[0]).all()
 """
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "OPENBLAS_CORETYPE": core}, check=True, timeout=60)
 
@@ -102,7 +108,12 @@ def test_marks_tell_rows_apart_that_share_their_norm():
 
 
 def test_exponents_leave_ordinary_values_alone():
-    assert safe_exponent(np.array([[1000.0, -3.0]])) == safe_exponent(np.zeros((2, 2))) == safe_exponent(np.empty((0, 2))) == 0
+    assert (
+        safe_exponent(np.array([[1000.0, -3.0]]))
+        == safe_exponent(np.zeros((2, 2)))
+        == safe_exponent(np.empty((0, 2)))
+        == 0
+    )
     for value in (-1e30, 1e30, 1e-30):
         assert 0.5 <= abs(value) / 2.0 ** safe_exponent(np.array([[value]])) < 1
     assert safe_exponent(np.array([[1e-30]]), floor=1.0) == 0

@@ -60,7 +60,9 @@ def test_runs_cover_the_segments_and_hold_no_more_than_they_may(sizes, most):
     found = runs(np.array(sizes, np.int64), most)
     assert [i for a, b in found for i in range(a, b)] == list(range(len(sizes)))
     assert all(b - a == 1 or sum(sizes[a:b]) <= most for a, b in found)
-    assert all(sum(sizes[a:c]) > most for (a, _), (_, c) in itertools.pairwise(found)), "no two neighbours would fit together"
+    assert all(sum(sizes[a:c]) > most for (a, _), (_, c) in itertools.pairwise(found)), (
+        "no two neighbours would fit together"
+    )
 
 
 @pytest.mark.parametrize("how", ["mean", "max", "sum"])

@@ -1,4 +1,5 @@
-"""Second-order updates in two other forms, to compare the updates of a posterior with: the dual form, and the form of a pool.
+"""Second-order updates in two other forms, to compare the updates of a posterior with: the dual form, and the form of
+a pool.
 
 Both give the logits and variances after a sequence of rank-one updates from inner products phi^T covariance phi' alone.
 Source: dual form of Sherman-Morrison; the triangular factor of I + curvature G replaces the recursion over covariances.
@@ -29,16 +30,23 @@ class DualUpdate:
 
 
 def dual_update(
-    gram_MM: Float64, logits_MC: Float64, targets_MC: Float64, *, gamma: float | None, curvature: float,
+    gram_MM: Float64,
+    logits_MC: Float64,
+    targets_MC: Float64,
+    *,
+    gamma: float | None,
+    curvature: float,
     mean: Callable[[Float64], Float64],
 ) -> DualUpdate:
-    """Absorb m rows one after another. gram_MM: X covariance X^T of the new rows; mean: logits to expected targets, by row.
+    """Absorb m rows one after another. gram_MM: X covariance X^T of the new rows; mean: logits to expected targets,
+    by row.
 
     gamma: None for the implicit rule, which is for a softmax.
     """
     M = len(gram_MM)
     upper_MM = scipy.linalg.cholesky(np.eye(M) + curvature * gram_MM, lower=False, check_finite=False)
-    # Column i is the last column of (I + curvature G_1:i)^-1: what step i does, in terms of the covariance before all steps.
+    # Column i is the last column of (I + curvature G_1:i)^-1: what step i does, in terms of the covariance before all
+    # steps.
     T_MM = scipy.linalg.solve_triangular(upper_MM, np.diag(1.0 / np.diag(upper_MM)), check_finite=False)
     U_MM = gram_MM @ T_MM
     residuals_MC = np.zeros_like(targets_MC)
@@ -57,9 +65,9 @@ def absorb_into_pool(
 ) -> None:
     """Advance the logits and variances of a pool in place by one update.
 
-    Variances are phi covariance phi, without a noise variance. u_N = phi_pool covariance phi_new and variance = phi_new covariance phi_new,
-    both before the update; step_C: gamma (target - mean) of the new row, or by the implicit rule (1 + curvature variance) times its
-    `implicit_row`.
+    Variances are phi covariance phi, without a noise variance. u_N = phi_pool covariance phi_new and variance =
+    phi_new covariance phi_new, both before the update; step_C: gamma (target - mean) of the new row, or by the
+    implicit rule (1 + curvature variance) times its `implicit_row`.
     """
     scaled_N = u_N / (1.0 + curvature * variance)
     logits_NC += np.outer(scaled_N, step_C)

@@ -26,7 +26,9 @@ def test_mean_and_variance_are_those_over_all_masks(rate):
     logits = np.einsum("bd,md,cd->mbc", phi, np.column_stack([masks / (1 - rate), np.ones(8)]), W)
     mean = np.einsum("m,mbc->bc", chance, logits)
     np.testing.assert_allclose(mean, phi @ W.T, atol=1e-12)
-    np.testing.assert_allclose(Dropout(rate).variance(W, phi), np.einsum("m,mbc->bc", chance, (logits - mean) ** 2), rtol=1e-12)
+    np.testing.assert_allclose(
+        Dropout(rate).variance(W, phi), np.einsum("m,mbc->bc", chance, (logits - mean) ** 2), rtol=1e-12
+    )
 
 
 def test_a_draw_is_one_mask_for_all_classes_that_spares_the_bias():

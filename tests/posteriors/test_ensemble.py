@@ -22,7 +22,12 @@ from alcli.workflows.recipe import Recipe
 
 def evidence(y, C, D=4, seed=0):
     rng = np.random.default_rng(seed)
-    return Evidence(with_bias(rng.normal(size=(len(y), D))), one_hot(np.asarray(y), C), rng.uniform(0.5, 2.0, size=len(y)), "softmax")
+    return Evidence(
+        with_bias(rng.normal(size=(len(y), D))),
+        one_hot(np.asarray(y), C),
+        rng.uniform(0.5, 2.0, size=len(y)),
+        "softmax",
+    )
 
 
 def training(n=40, seed=0):
@@ -61,7 +66,10 @@ def test_rows_alone_in_their_class_still_make_members_that_disagree():
 @pytest.mark.parametrize("resample", ["bootstrap", "seeds"])
 @pytest.mark.parametrize("family", [softmax, ridge])
 def test_fewer_members_are_the_first_of_more_and_the_head_stays_the_map(family, resample):
-    few, many = (fit(training(), FitSpec(family.head, Ensemble, seed=3, posterior_options={"members": m, "resample": resample})) for m in (3, 6))
+    few, many = (
+        fit(training(), FitSpec(family.head, Ensemble, seed=3, posterior_options={"members": m, "resample": resample}))
+        for m in (3, 6)
+    )
     np.testing.assert_array_equal(few.posterior.deviations_MCD1, many.posterior.deviations_MCD1[:3])
     np.testing.assert_array_equal(many.head.W_CD1, fit(training(), FitSpec(family.head)).head.W_CD1)
     assert many.posterior.settings()["members"] == many.posterior.distinct == 6
@@ -71,11 +79,15 @@ def test_fewer_members_are_the_first_of_more_and_the_head_stays_the_map(family, 
 def test_a_bootstrap_member_is_the_head_itself_fitted_to_the_resampled_rows(family):
     data = training()
     model = fit(data, FitSpec(family.head, Ensemble, prior_precision=0.3, seed=3))
-    weights = bootstrap_weights(Evidence(with_bias(data.X_LD), one_hot(data.y_L, 3), data.weights_L, "softmax"), _stream(3, 1))
+    weights = bootstrap_weights(
+        Evidence(with_bias(data.X_LD), one_hot(data.y_L, 3), data.weights_L, "softmax"), _stream(3, 1)
+    )
     kept = weights > 0
     alone = family(Training(data.X_LD[kept], data.y_L[kept], weights[kept], 3), 0.3)
     member = model.posterior.sample(model.head.W_CD1, 1, seed=0, first=1)[0]
-    assert np.linalg.norm(member - alone.W_CD1) < (0.02 if family is softmax else 1e-10) * np.linalg.norm(member - model.head.W_CD1)
+    assert np.linalg.norm(member - alone.W_CD1) < (0.02 if family is softmax else 1e-10) * np.linalg.norm(
+        member - model.head.W_CD1
+    )
 
 
 def _stream(seed, i):
@@ -96,7 +108,9 @@ def test_variance_is_over_the_members():
     model = fit(training(), FitSpec(softmax.head, Ensemble, posterior_options={"members": 4}))
     phi = model.head.last_layer(training(seed=1).X_LD)
     members = model.posterior.sample(model.head.W_CD1, 4, seed=0)
-    np.testing.assert_allclose(model.posterior.variance(model.head.W_CD1, phi), (phi @ members.transpose(0, 2, 1)).var(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(
+        model.posterior.variance(model.head.W_CD1, phi), (phi @ members.transpose(0, 2, 1)).var(axis=0), rtol=1e-10
+    )
 
 
 def test_randomised_members_of_a_ridge_head_are_draws_from_its_posterior():
@@ -128,15 +142,23 @@ def test_new_classes_deviate_as_much_as_known_ones_and_out_of_step():
     assert np.abs(logits[:, :, 3] - logits[:, :, 0]).max() > 0.1 * np.sqrt(variance.max())
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"posterior.members": "1"}, "at least 2 members"), ({"posterior.members": "many"}, "must be an integer"),
-    ({"posterior.resample": "boot"}, "bootstrap, seeds"), ({"posterior.member": "3"}, "no parameter 'posterior.member'"),
-    ({"posterior.seed": "3"}, "no parameter"), ({"posterior.curvature": "3"}, "no parameter"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"posterior.members": "1"}, "at least 2 members"),
+        ({"posterior.members": "many"}, "must be an integer"),
+        ({"posterior.resample": "boot"}, "bootstrap, seeds"),
+        ({"posterior.member": "3"}, "no parameter 'posterior.member'"),
+        ({"posterior.seed": "3"}, "no parameter"),
+        ({"posterior.curvature": "3"}, "no parameter"),
+    ],
+)
 def test_options_are_refused_before_data_is_read(options, said):
     with pytest.raises(UsageError, match=said):
         Recipe(posterior="ensemble", options=options).checked()
-    assert Recipe(posterior="ensemble", options={"posterior.members": "4"}).checked().spec(regression=False).posterior_options == {"members": 4}
+    assert Recipe(posterior="ensemble", options={"posterior.members": "4"}).checked().spec(
+        regression=False
+    ).posterior_options == {"members": 4}
 
 
 @pytest.mark.parametrize("damage", [{"members": 3}, {"members": 0}, {"resample": "x"}])

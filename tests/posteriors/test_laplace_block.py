@@ -41,7 +41,9 @@ def test_a_new_class_gets_the_mean_precision_of_the_others():
     _, post = LaplaceBlock.fit(W, data, prior_precision=0.7)
     wider = post.with_new_classes(2)
     assert len(wider.states) == 5
-    np.testing.assert_allclose(wider.states[4].precision, np.mean([s.precision for s in post.states], axis=0), atol=1e-13)
+    np.testing.assert_allclose(
+        wider.states[4].precision, np.mean([s.precision for s in post.states], axis=0), atol=1e-13
+    )
 
 
 def test_labels_cannot_be_given_back():

@@ -25,7 +25,9 @@ def test_zero_weights_of_two_classes_by_hand():
     data = Evidence(np.array([[2.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([3.0]), "softmax")
     _, post = LaplaceDiag.fit(np.zeros((2, 2)), data, prior_precision=1.0)
     np.testing.assert_allclose(post.precision_CD1, [[4.0, 1.75]] * 2)
-    np.testing.assert_allclose(post.variance(np.zeros((2, 2)), data.phi_LD1), post.noise_variance * np.full((1, 2), 4 / 4 + 1 / 1.75))
+    np.testing.assert_allclose(
+        post.variance(np.zeros((2, 2)), data.phi_LD1), post.noise_variance * np.full((1, 2), 4 / 4 + 1 / 1.75)
+    )
 
 
 def test_a_precision_that_is_not_positive_is_named():

@@ -32,7 +32,9 @@ def test_from_the_map_a_batch_update_is_one_newton_step_of_the_refit():
     got, _ = post.update(W, data.rows(np.arange(14, 20)), gamma=1.0, mode="batch")
 
     def objective(w):
-        losses = torch.nn.functional.cross_entropy(torch.tensor(data.phi_LD1) @ w.reshape(5, 6).T, torch.tensor(y), reduction="none")
+        losses = torch.nn.functional.cross_entropy(
+            torch.tensor(data.phi_LD1) @ w.reshape(5, 6).T, torch.tensor(y), reduction="none"
+        )
         return losses @ torch.tensor(data.weights_L) + 0.35 * w @ w
 
     w = torch.tensor(W.ravel(), requires_grad=True)
@@ -47,8 +49,10 @@ def test_two_classes_are_one_weight_vector_with_half_the_prior(gamma):
     old, new = data.rows(np.arange(11)), data.rows(np.arange(11, 12))
     _, post = LaplaceFull.fit(W, old, prior_precision=0.7, noise_variance=1.0)
     phi, weight, sign = new.phi_LD1[0], new.weights_L[0], new.targets_LC[0, 0]
+
     def chance(a):
         return 1 / (1 + np.exp(-a))
+
     p = chance(old.phi_LD1 @ (W[0] - W[1]))
     S = np.linalg.inv(0.35 * np.eye(3) + (old.phi_LD1 * (old.weights_L * p * (1 - p))[:, None]).T @ old.phi_LD1)
     w, t = W[0] - W[1], S @ phi
@@ -72,9 +76,11 @@ def test_sure_predictions_make_a_newton_step_overshoot_and_not_the_implicit_upda
     W = fit_map(rows, 1e-3).W_CR @ rows.V_D1R.T
     _, post = LaplaceFull.fit(W, Evidence(phi, one_hot(y, 2), np.ones(30), "softmax"), prior_precision=1e-3)
     surprise = Evidence(phi[:1], np.array([[1.0, 0.0]]), np.ones(1), "softmax")
+
     def loss(V):
         step = (V - W).ravel()
         return -log_softmax(surprise.phi_LD1 @ V.T)[0, 0] + 0.5 * step @ post.state.precision @ step
+
     newton, implicit = (post.update(W, surprise, gamma=gamma)[0] for gamma in (1.0, None))
     assert loss(newton) > loss(W) > loss(implicit)
 

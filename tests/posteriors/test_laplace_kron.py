@@ -35,9 +35,13 @@ def test_equal_probabilities_make_it_the_exact_hessian():
     assert kron.log_det(3) == pytest.approx(full.log_det(3), rel=1e-12)
 
 
-@pytest.mark.parametrize(("name", "damage"), [
-    ("class_curvature", lambda A: A + np.triu(np.ones_like(A), 1)), ("feature_gram", lambda A: -A),
-])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("class_curvature", lambda A: A + np.triu(np.ones_like(A), 1)),
+        ("feature_gram", lambda A: -A),
+    ],
+)
 def test_a_damaged_sum_is_named(name, damage):
     W, data = problem()
     _, post = LaplaceKron.fit(W, data, prior_precision=0.7)

@@ -21,9 +21,11 @@ D, C, PRIOR = 5, 4, 0.7
 
 def problem(seed=0, n=12, m=6, link="softmax", D=D):
     rng = np.random.default_rng(seed)
+
     def rows(k):
         targets = one_hot(rng.integers(C, size=k), C)
         return Evidence(with_bias(rng.normal(size=(k, D))), targets, rng.uniform(0.5, 2.0, size=k), link)
+
     return rng.normal(size=(C, D + 1)), rows(n), rows(m)
 
 
@@ -40,7 +42,9 @@ def dense_precision(parts, prior, curvature):
 
 
 def joined(a, b):
-    return Evidence(*(np.concatenate([getattr(a, f), getattr(b, f)]) for f in ("phi_LD1", "targets_LC", "weights_L")), a.link)
+    return Evidence(
+        *(np.concatenate([getattr(a, f), getattr(b, f)]) for f in ("phi_LD1", "targets_LC", "weights_L")), a.link
+    )
 
 
 def test_precision_covariance_and_variance_equal_their_dense_forms():
@@ -69,7 +73,9 @@ def test_a_rank_one_update_by_hand():
     # D = 1 with bias: P = I, phi = (1, 1), s = 2, so covariance' phi = phi / 3 and W' = gamma (e_y - 1/2) phi / 3.
     data = Evidence(np.ones((1, 2)), np.array([[1.0, 0.0]]), np.ones(1), "softmax")
     empty = Evidence(np.empty((0, 2)), np.empty((0, 2)), np.empty(0), "softmax")
-    W, post = LaplaceShared.fit(np.zeros((2, 2)), empty, prior_precision=1.0)[1].update(np.zeros((2, 2)), data, gamma=2.0)
+    W, post = LaplaceShared.fit(np.zeros((2, 2)), empty, prior_precision=1.0)[1].update(
+        np.zeros((2, 2)), data, gamma=2.0
+    )
     np.testing.assert_allclose(W, np.array([[1, 1], [-1, -1]]) / 3, atol=1e-15)
     np.testing.assert_allclose(post.covariance, np.eye(2) - np.ones((2, 2)) / 3, atol=1e-15)
 
@@ -133,7 +139,9 @@ def test_a_batch_update_from_the_map_always_lowers_the_objective_of_all_rows(see
     rows = rotate(phi[:12], y[:12], np.ones(12), C)
     W = fit_map(rows, PRIOR).W_CR @ rows.V_D1R.T
     old, new = (Evidence(phi[i], one_hot(y[i], C), np.ones(len(y[i])), "softmax") for i in (slice(12), slice(12, 18)))
-    after, _ = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=curvature)[1].update(W, new, gamma=gamma, mode="batch")
+    after, _ = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=curvature)[1].update(
+        W, new, gamma=gamma, mode="batch"
+    )
     loss = [-log_softmax(phi @ V.T)[np.arange(18), y].sum() + PRIOR / 2 * (V**2).sum() for V in (W, after)]
     assert loss[1] < loss[0]
 
@@ -178,7 +186,9 @@ def test_precision_and_covariance_do_not_drift_apart_in_1000_updates(scale):
     W = np.zeros((C, 33))
     _, post = LaplaceShared.fit(W, data.rows(np.arange(40)), prior_precision=0.01 * scale**2, curvature=0.5)
     for start in range(40, 1040, 50):
-        W, post = post.update(W, data.rows(np.arange(start, start + 50)), gamma=0.5, mode="batch" if start % 100 else "sequential")
+        W, post = post.update(
+            W, data.rows(np.arange(start, start + 50)), gamma=0.5, mode="batch" if start % 100 else "sequential"
+        )
     assert np.abs(post.covariance @ post.precision - np.eye(33)).max() < 1e-8
     assert len(post.state.taken_JD) == len(post.state.added_JD) < PENDING_ROWS
     np.testing.assert_allclose(post.precision, dense(data, 0.5, 0.01 * scale**2), atol=1e-9 * scale**2)
@@ -217,7 +227,9 @@ def test_log_evidence_equals_that_of_the_bayesian_linear_model():
     residual = old.targets_LC - old.phi_LD1 @ W.T
     likelihood = -0.5 * (residual**2).sum() / variance - 0.5 * residual.size * np.log(2 * np.pi * variance)
     cov = variance * (np.eye(old.n) + old.phi_LD1 @ old.phi_LD1.T / PRIOR)
-    want = sum(-0.5 * y @ np.linalg.solve(cov, y) - 0.5 * np.linalg.slogdet(2 * np.pi * cov)[1] for y in old.targets_LC.T)
+    want = sum(
+        -0.5 * y @ np.linalg.solve(cov, y) - 0.5 * np.linalg.slogdet(2 * np.pi * cov)[1] for y in old.targets_LC.T
+    )
     assert post.log_evidence(W, likelihood, noise_variance=variance) == pytest.approx(want, rel=1e-12)
 
 
@@ -246,9 +258,13 @@ def test_removing_the_rows_of_the_last_implicit_update_undoes_it(link, mode):
 def test_removing_any_rows_is_exact_for_the_precision_and_for_ridge():
     _, old, new = problem(link="identity")
     both = joined(old, new)
+
     def fitted(data):
         return np.linalg.solve(dense(data, 1.0), (data.phi_LD1 * data.weights_L[:, None]).T @ data.targets_LC).T
-    W, post = LaplaceShared.fit(fitted(both), both, prior_precision=PRIOR)[1].remove(fitted(both), old.rows(np.arange(5)))
+
+    W, post = LaplaceShared.fit(fitted(both), both, prior_precision=PRIOR)[1].remove(
+        fitted(both), old.rows(np.arange(5))
+    )
     rest = both.rows(np.arange(5, 18))
     np.testing.assert_allclose(W, fitted(rest), atol=1e-12)
     np.testing.assert_allclose(post.covariance, np.linalg.inv(dense(rest, 1.0)), atol=1e-12)
@@ -257,12 +273,16 @@ def test_removing_any_rows_is_exact_for_the_precision_and_for_ridge():
 def test_removing_a_row_of_a_softmax_fit_comes_nearer_to_the_refit_without_it():
     rng = np.random.default_rng(0)
     phi, y = with_bias(rng.normal(size=(30, D))), rng.integers(C, size=30)
+
     def fitted(k):
         rows = rotate(phi[k:], y[k:], np.ones(30 - k), C)
         return fit_map(rows, PRIOR).W_CR @ rows.V_D1R.T
+
     with_all, without = fitted(0), fitted(1)
     data = Evidence(phi, one_hot(y, C), np.ones(30), "softmax")
-    W, _ = LaplaceShared.fit(with_all, data, prior_precision=PRIOR, curvature=0.2)[1].remove(with_all, data.rows(np.arange(1)))
+    W, _ = LaplaceShared.fit(with_all, data, prior_precision=PRIOR, curvature=0.2)[1].remove(
+        with_all, data.rows(np.arange(1))
+    )
     assert np.linalg.norm(W - without) < 0.5 * np.linalg.norm(with_all - without)
 
 
@@ -274,13 +294,16 @@ def test_rows_that_were_never_absorbed_cannot_be_removed():
         post.remove(W, far)
 
 
-@pytest.mark.parametrize(("damage", "words"), [
-    (lambda L: L[:-1], "shape"),
-    (lambda L: L + np.triu(np.ones_like(L), 1), "lower factor"),
-    (lambda L: L * (1 - 2 * np.eye(len(L))), "lower factor"),
-    (lambda L: L + np.nan, "NaN"),
-    (lambda L: L.astype(np.float32), "float32"),
-])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda L: L[:-1], "shape"),
+        (lambda L: L + np.triu(np.ones_like(L), 1), "lower factor"),
+        (lambda L: L * (1 - 2 * np.eye(len(L))), "lower factor"),
+        (lambda L: L + np.nan, "NaN"),
+        (lambda L: L.astype(np.float32), "float32"),
+    ],
+)
 def test_a_damaged_factor_is_named(damage, words):
     W, old, _ = problem()
     _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR)

@@ -24,7 +24,9 @@ def test_two_classes_have_the_curvature_of_logistic_regression():
     W, data = problem(C=2)
     p = 1 / (1 + np.exp(-data.phi_LD1 @ (W[0] - W[1])))
     want = 0.7 * np.eye(3) + (data.phi_LD1 * (data.weights_L * p * (1 - p))[:, None]).T @ data.phi_LD1
-    _, post = LaplaceSharedCat.fit(W, data, prior_precision=0.7, curvature=LaplaceSharedCat.curvature_at(np.array([[0.3, 0.7], [0.1, 0.9]])))
+    _, post = LaplaceSharedCat.fit(
+        W, data, prior_precision=0.7, curvature=LaplaceSharedCat.curvature_at(np.array([[0.3, 0.7], [0.1, 0.9]]))
+    )
     np.testing.assert_allclose(post.precision, want, atol=1e-13)
 
 
@@ -40,7 +42,9 @@ def test_a_linearised_step_divides_by_one_plus_curvature_times_variance():
     p_new = softmax(row.phi_LD1 @ after.T)[0]
     r_new = p_new.max() * (1 - p_new.max())
     assert abs(r_new - r) > 1e-3
-    np.testing.assert_allclose(state.covariance, post.covariance - r_new * np.outer(t, t) / (1 + r_new * phi @ t), atol=1e-14)
+    np.testing.assert_allclose(
+        state.covariance, post.covariance - r_new * np.outer(t, t) / (1 + r_new * phi @ t), atol=1e-14
+    )
 
 
 def test_labels_cannot_be_given_back():

@@ -1,4 +1,4 @@
-"""The variational posterior: against laplace-diag where both are exact, what the head takes over, options and damage."""
+"""The variational posterior: against laplace-diag where both are exact, in a head, its options, and damaged files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def test_under_squared_loss_it_is_laplace_diag_and_the_mean_is_the_ridge_solutio
     q, diag = (fit(rows(), FitSpec(ridge.head, form)) for form in (Variational, LaplaceDiag))
     np.testing.assert_array_equal(q.head.W_CD1, diag.head.W_CD1)
     phi = q.head.last_layer(rows(seed=1).X_LD)
-    np.testing.assert_allclose(q.posterior.variance(q.head.W_CD1, phi), diag.posterior.variance(diag.head.W_CD1, phi), rtol=1e-12)
+    np.testing.assert_allclose(
+        q.posterior.variance(q.head.W_CD1, phi), diag.posterior.variance(diag.head.W_CD1, phi), rtol=1e-12
+    )
     assert q.head.diagnostics["elbo"] < q.head.diagnostics["log_evidence"]
 
 
@@ -40,7 +42,8 @@ def test_the_head_takes_the_mean_and_reports_the_bound():
 def test_at_temperature_one_the_bound_is_greatest_and_below_the_evidence():
     spec = {"prior_precision": 0.5}
     bounds = [
-        fit(rows(), FitSpec(softmax.head, Variational, posterior_options={"temperature": t}, **spec)).posterior.elbo for t in (0.3, 1.0, 3.0)
+        fit(rows(), FitSpec(softmax.head, Variational, posterior_options={"temperature": t}, **spec)).posterior.elbo
+        for t in (0.3, 1.0, 3.0)
     ]
     assert bounds[1] > max(bounds[0], bounds[2])
     assert bounds[1] < evidence(rows(), 0.5)
@@ -52,7 +55,11 @@ def evidence(data, prior):
     posterior = LaplaceFull(prior, 0.7, 1.0, 3, full.posterior.state)
     W = posterior.sample(full.head.W_CD1, 40_000, seed=0)
     away = (W - full.head.W_CD1).reshape(len(W), -1)
-    log_q = 0.5 * (posterior.log_det(3) - np.einsum("si,ij,sj->s", away, posterior.state.precision, away) - away.shape[1] * np.log(2 * np.pi))
+    log_q = 0.5 * (
+        posterior.log_det(3)
+        - np.einsum("si,ij,sj->s", away, posterior.state.precision, away)
+        - away.shape[1] * np.log(2 * np.pi)
+    )
     log_prior = 0.5 * (away.shape[1] * np.log(prior / (2 * np.pi)) - prior * (W**2).sum(axis=(1, 2)))
     logits = full.head.last_layer(data.X_LD) @ W.transpose(0, 2, 1)
     log_p = logits - np.logaddexp.reduce(logits, axis=2, keepdims=True)
@@ -61,7 +68,10 @@ def evidence(data, prior):
 
 
 def test_its_variance_answers_to_the_temperature_and_draws_are_independent():
-    cold, warm = (fit(rows(), FitSpec(softmax.head, Variational, posterior_options={"temperature": t})).posterior for t in (0.01, 0.1))
+    cold, warm = (
+        fit(rows(), FitSpec(softmax.head, Variational, posterior_options={"temperature": t})).posterior
+        for t in (0.01, 0.1)
+    )
     assert (cold.variance_CD1 < warm.variance_CD1).all()
     draws = warm.sample(np.zeros((3, 5)), 20_000, seed=2).reshape(20_000, 15)
     correlation = np.corrcoef(draws.T) - np.eye(15)

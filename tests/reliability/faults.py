@@ -1,6 +1,8 @@
-"""Faults between the steps of writing: every call by which alcli touches the disk is counted, and one of them fails or is the last.
+"""Faults between the steps of writing: every call by which alcli touches the disk is counted, and one of them fails
+or is the last.
 
-The calls are wrapped in a child process; alcli itself has no hook. A write that fails has written half of what it was given.
+The calls are wrapped in a child process; alcli itself has no hook. A write that fails has written half of what it was
+given.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from typing import Any
 
 from tests.shell import Outcome, forked
 
-THOROUGH = "ALCLI_THOROUGH" in os.environ  # every step of every command, as `make fuzz` does; else a sample of the long ones
+THOROUGH = (
+    "ALCLI_THOROUGH" in os.environ
+)  # every step of every command, as `make fuzz` does; else a sample of the long ones
 CALLS = ("fsync", "replace", "rename", "chmod", "mkdir", "unlink", "rmdir")
 CAN_FAIL = frozenset({"mkstemp", "write", "fsync", "chmod", "replace", "rename"})
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EINTR": errno.EINTR}
@@ -27,7 +31,9 @@ ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EINTR": errno.EINTR}
 
 @dataclass
 class Steps:
-    """Plants a fault before step number `at` (counted from 0): "kill", or one of ERRORS. None only counts; `log` gets a line a step."""
+    """Plants a fault before step number `at` (counted from 0): "kill", or one of ERRORS. None only counts; `log` gets
+    a line a step.
+    """
 
     log: Path
     at: int | None = None
@@ -101,8 +107,11 @@ def contents(*paths: str) -> list[bytes | None]:
     return [Path(p).read_bytes() if Path(p).exists() else None for p in paths]
 
 
-def every_fault(command: tuple[object, ...], start: Path, work: Path, kinds: tuple[str, ...], stride: int = 1) -> Iterator[tuple[str, int, list[str], Outcome]]:
-    """Run `command` in copies of `start`, each time with another fault at another step: (fault, step, names of steps, outcome).
+def every_fault(
+    command: tuple[object, ...], start: Path, work: Path, kinds: tuple[str, ...], stride: int = 1
+) -> Iterator[tuple[str, int, list[str], Outcome]]:
+    """Run `command` in copies of `start`, each time with another fault at another step: (fault, step, names of steps,
+    outcome).
 
     stride: only every so many steps, the last, and every first time that a step follows another of its kind.
     """
@@ -113,7 +122,9 @@ def every_fault(command: tuple[object, ...], start: Path, work: Path, kinds: tup
     pairs = list(zip(["", *taken], taken))
     for fault in kinds:
         for at, name in enumerate(taken):
-            if (fault == "kill" or name in CAN_FAIL) and (at % stride == 0 or at == len(taken) - 1 or pairs.index(pairs[at]) == at):
+            if (fault == "kill" or name in CAN_FAIL) and (
+                at % stride == 0 or at == len(taken) - 1 or pairs.index(pairs[at]) == at
+            ):
                 copied(start, work)
                 yield fault, at, taken, forked(*command, before=Steps(log, at, fault))
 

@@ -1,4 +1,4 @@
-"""Damaged and hostile files, through the command line in child processes: a refusal in one line, and nothing written."""
+"""Damaged and hostile files, through the command line in child processes: a refusal in a line, and nothing written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ CONTENTS = {
     "cut in the data": (GOOD[: footer_start(GOOD) // 2], "not readable as Parquet"),
     "cut in the footer": (GOOD[:-100], "not readable as Parquet"),
     "one byte short": (GOOD[:-1], "not readable as Parquet"),
-    "footer of zeros": (GOOD[: footer_start(GOOD)] + b"\0" * 200 + (200).to_bytes(4, "little") + b"PAR1", "not readable as Parquet"),
+    "footer of zeros": (
+        GOOD[: footer_start(GOOD)] + b"\0" * 200 + (200).to_bytes(4, "little") + b"PAR1",
+        "not readable as Parquet",
+    ),
     "an Arrow file": (b"ARROW1\0\0" + b"\0" * 100 + b"ARROW1", "not readable as Parquet"),
     "a pickle": (pickle.dumps({"id": [1]}), "not readable as Parquet"),
     "an archive": (b"PK\x03\x04" + b"\0" * 100, "not readable as Parquet"),
@@ -90,7 +93,10 @@ def test_an_encrypted_file(folder):
             return key
 
     factory = pe.CryptoFactory(lambda config: Client())
-    how = factory.file_encryption_properties(pe.KmsConnectionConfig(), pe.EncryptionConfiguration(footer_key="k", uniform_encryption=True, plaintext_footer=False))
+    how = factory.file_encryption_properties(
+        pe.KmsConnectionConfig(),
+        pe.EncryptionConfiguration(footer_key="k", uniform_encryption=True, plaintext_footer=False),
+    )
     pq.write_table(pa.table({"id": names(60), "features": fixed(X_ND)}), "pool.parquet", encryption_properties=how)
     with untouched(folder):
         forked(*ASK).refused(65, "pool.parquet", "encrypted")
@@ -100,11 +106,15 @@ def test_a_footer_that_promises_more_rows_than_there_are(folder):
     """A number of rows that fits nothing else in the file is refused before anything of that size is made."""
     Path("pool.parquet").write_bytes(_with_rows(GOOD, 48, 63))
     with untouched(folder):
-        forked(*ASK, before=lambda: limit_addresses(SMALL)).refused(65, "pool.parquet", "48 rows together, its footer says 63")
+        forked(*ASK, before=lambda: limit_addresses(SMALL)).refused(
+            65, "pool.parquet", "48 rows together, its footer says 63"
+        )
 
 
 def _with_rows(data: bytes, old: int, new: int) -> bytes:
-    """The total of rows in the footer changed. In Thrift's compact form it is an i64 in zigzag after the schema: field header 0x16."""
+    """The total of rows in the footer changed. In Thrift's compact form it is an i64 in zigzag after the schema:
+    field header 0x16.
+    """
     edge = footer_start(data)
     at = data.index(bytes([0x16, 2 * old]), edge)
     return data[: at + 1] + bytes([2 * new]) + data[at + 2 :]
@@ -114,7 +124,9 @@ def test_a_decompression_bomb_streams(folder):
     """A quarter of a megabyte that holds 256 MB of zeros is read a page at a time."""
     n, dim = 16_384, 4_096
     column = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(n * dim, np.float32)), dim)
-    pq.write_table(pa.table({"id": np.arange(n), "features": column}), "pool.parquet", compression="zstd", use_dictionary=False)
+    pq.write_table(
+        pa.table({"id": np.arange(n), "features": column}), "pool.parquet", compression="zstd", use_dictionary=False
+    )
     assert os.path.getsize("pool.parquet") < 2 << 20
     asked = ("query", "pool.parquet", "-s", "random", "-n", 3, "-q")
     assert len(forked(*asked, before=lambda: limit_addresses(SMALL)).done().lines) == 3
@@ -124,10 +136,19 @@ def test_a_decompression_bomb_streams(folder):
 
 
 def test_a_bomb_of_one_page_ends_in_a_sentence(folder):
-    """One page that is larger than the memory there is: exit 71 or 65, and nothing written; not a kill, not a traceback."""
+    """One page that is larger than the memory there is: exit 71 or 65, and nothing written; not a kill, not a
+    traceback.
+    """
     n, dim = 16_384, 4_096
     column = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(n * dim, np.float32)), dim)
-    pq.write_table(pa.table({"id": np.arange(n), "features": column}), "pool.parquet", compression="zstd", use_dictionary=False, data_page_size=1 << 30, write_batch_size=n * dim)
+    pq.write_table(
+        pa.table({"id": np.arange(n), "features": column}),
+        "pool.parquet",
+        compression="zstd",
+        use_dictionary=False,
+        data_page_size=1 << 30,
+        write_batch_size=n * dim,
+    )
     with untouched(folder):
         said = with_memory(200 << 20, *ASK)
     assert said.code in (65, 71)
@@ -135,10 +156,20 @@ def test_a_bomb_of_one_page_ends_in_a_sentence(folder):
 
 
 def bomb(how: str) -> None:
-    """pool.parquet: one page of 256 MB of zeros in some 10 KB. how: "honest"; "footer", which says that it is small; or "header", of the page."""
+    """pool.parquet: one page of 256 MB of zeros in some 10 KB. how: "honest"; "footer", which says that it is small;
+    or "header", of the page.
+    """
     n, dim = 16_384, 4_096
     column = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(n * dim, np.float32)), dim)
-    pq.write_table(pa.table({"id": np.arange(n), "features": column}), "pool.parquet", compression="zstd", use_dictionary=False, write_statistics=False, data_page_size=1 << 30, write_batch_size=n * dim)
+    pq.write_table(
+        pa.table({"id": np.arange(n), "features": column}),
+        "pool.parquet",
+        compression="zstd",
+        use_dictionary=False,
+        write_statistics=False,
+        data_page_size=1 << 30,
+        write_batch_size=n * dim,
+    )
     data = Path("pool.parquet").read_bytes()
     with pq.ParquetFile("pool.parquet") as parquet:
         chunk = parquet.metadata.row_group(0).column(1)
@@ -163,7 +194,9 @@ def zigzag(value: int, length: int = 0) -> bytes:
 
 @pytest.mark.parametrize("how", ["honest", "footer", "header"])
 def test_a_page_beyond_max_memory_is_never_decompressed(folder, how):
-    """Whatever the footer says: the header of the page is looked at. One that lies itself is caught by the size of its buffer."""
+    """Whatever the footer says: the header of the page is looked at. One that lies itself is caught by the size of
+    its buffer.
+    """
     bomb(how)
     assert os.path.getsize("pool.parquet") < 1 << 20
     commands = [ASK, ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors")]
@@ -174,7 +207,11 @@ def test_a_page_beyond_max_memory_is_never_decompressed(folder, how):
             if how == "header":
                 said.refused(65, "pool.parquet", "not readable as Parquet")
             else:
-                said.refused(71, "pool.parquet: column 'features' has a page that becomes 256 MiB, more than the 64 MiB", "--max-memory")
+                said.refused(
+                    71,
+                    "pool.parquet: column 'features' has a page that becomes 256 MiB, more than the 64 MiB",
+                    "--max-memory",
+                )
             assert peak < 64 << 20
     if how == "honest":
         said, peak = with_peak(*ASK, "--max-memory", "300M")
@@ -190,7 +227,9 @@ def test_small_limits_do_not_refuse_usual_pages(folder):
 def test_files_without_checksums_are_named_to_those_who_ask(folder):
     """With -v: up to three of them, and how many more; nothing about what embed writes, and nothing without -v."""
     with open("good.parquet", "wb") as file:
-        write_embedded(file, pa.table({"id": names(60)}), X_ND, {"model": "m", "source": "s", "layer": None, "normalized": False})
+        write_embedded(
+            file, pa.table({"id": names(60)}), X_ND, {"model": "m", "source": "s", "layer": None, "normalized": False}
+        )
     ask = ("-s", "coreset", "-n", 3)
     assert "checksums" not in forked("query", "good.parquet", *ask, "-v").done().err
     Path("parts").mkdir()
@@ -198,13 +237,19 @@ def test_files_without_checksums_are_named_to_those_who_ask(folder):
     for i in range(5):
         write_pool(f"parts/{i}.parquet", X_ND, [f"{i}{name}" for name in names(60)])
     said = forked("query", "parts", *ask, "-v").done()
-    assert "alcli: no page checksums in parts/0.parquet, parts/1.parquet, parts/2.parquet and 2 more files: damage inside pages cannot be seen" in said.err.splitlines()
+    assert (
+        "alcli: no page checksums in parts/0.parquet, parts/1.parquet, parts/2.parquet and 2 more files: damage "
+        "inside pages cannot be seen" in said.err.splitlines()
+    )
     assert "checksums" not in forked("query", "parts", *ask).done().err
     Path("labels.csv").write_text("id,label\nr000,a\nr001,b\n")
     fit = forked("fit-head", "parts", "-l", "labels.csv", "-o", "h.safetensors", "-v").done()
     Path("labels.csv").write_text("id,label\nr002,a\n")
     assert "no page checksums in parts/0.parquet" in fit.err
-    assert "no page checksums in parts/0.parquet" in forked("update", "h.safetensors", "-P", "parts", "-l", "labels.csv", "-v").done().err
+    assert (
+        "no page checksums in parts/0.parquet"
+        in forked("update", "h.safetensors", "-P", "parts", "-l", "labels.csv", "-v").done().err
+    )
 
 
 class Payload:
@@ -215,7 +260,9 @@ class Payload:
 
 
 def test_nothing_in_a_file_is_run(tiny):
-    """Pickles where heads, labels and features are expected, and an Arrow extension type that once was unpickled (CVE-2023-47248)."""
+    """Pickles where heads, labels and features are expected, and an Arrow extension type that once was unpickled
+    (CVE-2023-47248).
+    """
     payload = pickle.dumps(Payload())
     for name in ("head.safetensors", "head.pt", "labels.csv", "labels.jsonl", "evil.npy", "evil.parquet"):
         Path(name).write_bytes(payload)
@@ -233,18 +280,35 @@ def test_nothing_in_a_file_is_run(tiny):
         forked(*command).refused(65)
     kind = {b"ARROW:extension:name": b"arrow.py_extension_type", b"ARROW:extension:metadata": payload}
     field = pa.field("features", pa.list_(pa.float32(), 5), metadata=kind)
-    pq.write_table(pa.table([names(60), fixed(X_ND)], schema=pa.schema([pa.field("id", pa.string()), field])), "extension.parquet")
+    pq.write_table(
+        pa.table([names(60), fixed(X_ND)], schema=pa.schema([pa.field("id", pa.string()), field])), "extension.parquet"
+    )
     forked("query", "extension.parquet", "-s", "random", "-n", 3).done()
     assert not Path("ran").exists()
 
 
 def test_sizes_in_a_head_are_not_believed(tiny):
-    """A header that promises tensors of 2^60 bytes is refused by the size of the file, under a small limit of memory."""
+    """A header that promises tensors of 2^60 bytes is refused by the size of the file, under a small memory limit."""
     for shape, end in (([2**57], 2**60), ([2**31, 2**31], 2**63 - 1), ([-1], 8), ([0], 2**63)):
-        header = json.dumps({"__metadata__": {"alcli": json.dumps({"format": 1})}, "model.w": {"dtype": "F64", "shape": shape, "data_offsets": [0, end]}}).encode()
+        header = json.dumps(
+            {
+                "__metadata__": {"alcli": json.dumps({"format": 1})},
+                "model.w": {"dtype": "F64", "shape": shape, "data_offsets": [0, end]},
+            }
+        ).encode()
         Path("big.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
         with untouched(tiny):
-            forked("query", "pool.parquet", "-s", "margin", "-n", 3, "-H", "big.safetensors", before=lambda: limit_addresses(SMALL)).refused(65, "big.safetensors")
+            forked(
+                "query",
+                "pool.parquet",
+                "-s",
+                "margin",
+                "-n",
+                3,
+                "-H",
+                "big.safetensors",
+                before=lambda: limit_addresses(SMALL),
+            ).refused(65, "big.safetensors")
     Path("deep.safetensors").write_bytes((60_000).to_bytes(8, "little") + b"[" * 60_000)
     forked("query", "pool.parquet", "-s", "margin", "-n", 3, "-H", "deep.safetensors").refused(65, "deep.safetensors")
 
@@ -260,7 +324,11 @@ def test_control_characters_never_reach_the_terminal(folder):
     write_pool("nan.parquet", bad, ids)
     write_pool("twice.parquet", X, [ids[0]] * 30)
     write_pool(f"x{evil}.parquet", X, **{evil: [1] * 30})
-    for name, text in {"unknown.csv": f'id,label\n"nobody{evil}",cat\n', "class.jsonl": json.dumps({"id": ids[1], "label": evil}) + "\n" + json.dumps({"id": ids[1], "label": "b"}), "json.jsonl": '{"id": "' + evil + '"'}.items():
+    for name, text in {
+        "unknown.csv": f'id,label\n"nobody{evil}",cat\n',
+        "class.jsonl": json.dumps({"id": ids[1], "label": evil}) + "\n" + json.dumps({"id": ids[1], "label": "b"}),
+        "json.jsonl": '{"id": "' + evil + '"',
+    }.items():
         Path(name).write_text(text, newline="")
     fit = ("fit-head", "pool.parquet", "-o", "h.safetensors", "--force")
     forked(*fit).done()

@@ -1,4 +1,6 @@
-"""What surrounds a command: terminals, pipes, signals, limits, locales, several at once (through the command line, in child processes)."""
+"""What surrounds a command: terminals, pipes, signals, limits, locales, several at once (through the command line, in
+child processes).
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ def temporaries() -> list[str]:
     return [str(p) for p in Path().rglob("*") if ".alcli-" in p.name]
 
 
-# -- pipes and terminals -----------------------------------------------------------------------------------------------------
+# -- pipes and terminals
+# -----------------------------------------------------------------------------------------------------
 
 
 def closed(*descriptors: int) -> Callable[[], None]:
@@ -50,7 +53,9 @@ def to_nobody() -> None:
 
 
 def test_a_reader_that_has_left(tiny):
-    """Exit 0 without a word, whatever would have been written; the ledger keeps what was given out, for it may have been read."""
+    """Exit 0 without a word, whatever would have been written; the ledger keeps what was given out, for it may have
+    been read.
+    """
     for more in ([], ["--format", "csv"], ["--json"], ["--selections", "ledger.parquet"]):
         said = forked(*QUERY, *more, before=to_nobody)
         assert (said.code, said.err.replace("alcli: fitted a softmax head on 20 labels\n", "")) == (0, ""), more
@@ -62,7 +67,9 @@ def test_a_reader_that_has_left(tiny):
 def test_a_reader_of_one_line(tiny):
     for unbuffered in ("", "1"):
         line = f"{SCRIPT} query pool.parquet -s random -n 60 -q | head -n 1; echo ${{PIPESTATUS[0]}}"
-        found = subprocess.run(["bash", "-c", line], capture_output=True, timeout=60, env=os.environ | {"PYTHONUNBUFFERED": unbuffered})
+        found = subprocess.run(
+            ["bash", "-c", line], capture_output=True, timeout=60, env=os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        )
         assert found.stdout.splitlines()[1:] == [b"0"]
         assert found.stderr == b""
 
@@ -75,7 +82,9 @@ def test_no_room_for_what_is_printed(tiny):
     for before in (full_device, closed(1)):
         with untouched(tiny):
             forked(*QUERY, "-q", "--selections", "ledger.parquet", before=before).refused(74, "standard output")
-            forked("query", "pool.parquet", "-s", "random", "-n", 3, "--json", before=full_device).refused(74, "standard output")
+            forked("query", "pool.parquet", "-s", "random", "-n", 3, "--json", before=full_device).refused(
+                74, "standard output"
+            )
     forked("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "new.safetensors", before=closed(1)).done()
     assert forked(*QUERY, before=closed(2)).code == 0
     assert forked(*QUERY, "-l", "-", before=closed(0)).code == 65
@@ -86,7 +95,13 @@ def test_on_a_terminal(tiny, columns):
     """All three streams a terminal: the same ids, one line each, and no colour in them."""
     expected = process(*QUERY, "-q").done().lines
     leader, follower = pty.openpty()
-    child = subprocess.Popen([SCRIPT, *map(str, QUERY), "-q"], stdin=follower, stdout=follower, stderr=follower, env=os.environ | {"COLUMNS": columns, "TERM": "xterm-256color"})
+    child = subprocess.Popen(
+        [SCRIPT, *map(str, QUERY), "-q"],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env=os.environ | {"COLUMNS": columns, "TERM": "xterm-256color"},
+    )
     os.close(follower)
     found = b""
     with suppress(OSError):  # the other end is closed
@@ -97,7 +112,8 @@ def test_on_a_terminal(tiny, columns):
     assert found.decode().splitlines() == expected
 
 
-# -- signals -----------------------------------------------------------------------------------------------------------------
+# -- signals
+# -----------------------------------------------------------------------------------------------------------------
 
 
 class Waiting:
@@ -130,7 +146,12 @@ class Waiting:
         from tests.shell import _in_child
 
         null = [open(os.devnull, "r+b") for _ in range(3)]  # noqa: SIM115
-        return _in_child(("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "new.safetensors", "-q"), self._before, tuple(null), 60)
+        return _in_child(
+            ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "new.safetensors", "-q"),
+            self._before,
+            tuple(null),
+            60,
+        )
 
     def send(self, number: int) -> None:
         os.kill(self.pid, number)
@@ -143,7 +164,9 @@ class Waiting:
 
 
 def test_background_jobs_ignore_the_interrupt_of_the_terminal(tiny):
-    """A shell starts background jobs with SIGINT ignored, nohup with SIGHUP: both stay so; SIGTERM still ends them, and cleans up."""
+    """A shell starts background jobs with SIGINT ignored, nohup with SIGHUP: both stay so; SIGTERM still ends them,
+    and cleans up.
+    """
     child = Waiting(lambda: [signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGHUP)] and None)
     for number in (signal.SIGINT, signal.SIGHUP):
         child.send(number)
@@ -182,7 +205,8 @@ def test_a_second_interrupt_ends_at_once(tiny):
     assert temporaries() == [], "the next run sweeps up"
 
 
-# -- limits ------------------------------------------------------------------------------------------------------------------
+# -- limits
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def limit(kind: int, size: int) -> Callable[[], None]:
@@ -194,9 +218,15 @@ def test_a_limit_on_the_size_of_files(head, command):
     Path("texts.csv").write_text("id,text\n" + "".join(f"{i},words {i}\n" for i in range(40)))
     commands = {
         "update": (UPDATE, "head.safetensors"),
-        "fit-head": (("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--force"), "head.safetensors"),
+        "fit-head": (
+            ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--force"),
+            "head.safetensors",
+        ),
         "query": (("query", "pool.parquet", "-s", "coreset", "-n", 40, "-o", "out.csv"), "out.csv"),
-        "ledger": (("query", "pool.parquet", "-s", "coreset", "-n", 40, "--selections", "ledger.parquet"), "ledger.parquet"),
+        "ledger": (
+            ("query", "pool.parquet", "-s", "coreset", "-n", 40, "--selections", "ledger.parquet"),
+            "ledger.parquet",
+        ),
         "embed": (("embed", "texts.csv", "-m", "hashing:64", "-o", "out.parquet"), "out.parquet"),
     }
     arguments, name = commands[command]
@@ -217,7 +247,9 @@ def test_a_limit_on_memory(tiny):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs rights")
 def test_a_full_disk(head, tmp_path_factory):
-    """A file system of 64 KiB: what was there stays, no temporary file is left, and with room again the same command succeeds."""
+    """A file system of 64 KiB: what was there stays, no temporary file is left, and with room again the same command
+    succeeds.
+    """
     disk = tmp_path_factory.mktemp("disk")
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"tmpfs", os.fsencode(disk), b"tmpfs", 0, b"size=64k") != 0:
@@ -231,7 +263,9 @@ def test_a_full_disk(head, tmp_path_factory):
                 pass
         before = small.read_bytes()
         forked("update", small, "-P", "pool.parquet", "-l", "more.csv").refused(74, "head.safetensors", "No space left")
-        forked("query", "pool.parquet", "-s", "coreset", "-n", 3, "--selections", disk / "ledger.parquet").refused(74, "ledger.parquet", "No space left")
+        forked("query", "pool.parquet", "-s", "coreset", "-n", 3, "--selections", disk / "ledger.parquet").refused(
+            74, "ledger.parquet", "No space left"
+        )
         assert small.read_bytes() == before
         assert sorted(p.name for p in disk.iterdir() if not p.name.endswith(".lock")) == ["filler", "head.safetensors"]
         filler.unlink()
@@ -252,22 +286,35 @@ def test_a_file_system_without_locks(head, error):
 
     commands = [
         (UPDATE, "head.safetensors"),
-        (("query", "pool.parquet", "-s", "coreset", "-n", 3, "--selections", "ledger.parquet", "--lock-timeout", 30), "ledger.parquet"),
+        (
+            ("query", "pool.parquet", "-s", "coreset", "-n", 3, "--selections", "ledger.parquet", "--lock-timeout", 30),
+            "ledger.parquet",
+        ),
         (("simulate", "labelled.parquet", "-s", "margin", "-n", 3, "--rounds", 1, "-o", "sim"), "sim"),
         (("embed", "pool.parquet", "-m", "identity", "--input-col", "features", "-o", "out.parquet"), "out.parquet"),
     ]
     write_pool("labelled.parquet", X_ND, label=[CLASSES[y] for y in Y_N])
     for command, name in commands:
         with untouched(head.parent):
-            forked(*command, before=plant, timeout=30).refused(69, name, "its file system has no locks that work", "NFS needs version 4")
+            forked(*command, before=plant, timeout=30).refused(
+                69, name, "its file system has no locks that work", "NFS needs version 4"
+            )
     assert temporaries() == []
 
 
-# -- the world around --------------------------------------------------------------------------------------------------------
+# -- the world around
+# --------------------------------------------------------------------------------------------------------
 
 ODD = [
     {"LANG": "C", "LC_ALL": "C", "COLUMNS": "1", "PYTHONIOENCODING": "ascii"},
-    {"HOME": "/nowhere", "TMPDIR": "", "PYTHONHASHSEED": "77", "TZ": "Pacific/Kiritimati", "OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"},
+    {
+        "HOME": "/nowhere",
+        "TMPDIR": "",
+        "PYTHONHASHSEED": "77",
+        "TZ": "Pacific/Kiritimati",
+        "OMP_NUM_THREADS": "3",
+        "OPENBLAS_NUM_THREADS": "3",
+    },
 ]
 
 
@@ -297,13 +344,17 @@ def test_the_clock_has_no_say(tiny):
     assert forked(*QUERY, before=long_ago).done().out == expected
 
 
-# -- several at once -----------------------------------------------------------------------------------------------------------
+# -- several at once
+# -----------------------------------------------------------------------------------------------------------
 
 
 def in_turns(commands: list[list[tuple[object, ...]]]) -> list[Outcome]:
     """The outcomes of lists of commands: one after the other within a list, all lists at the same time."""
     found: dict[int, list[Outcome]] = {}
-    threads = [threading.Thread(target=lambda i=i, c=c: found.update({i: [forked(*one, timeout=300) for one in c]})) for i, c in enumerate(commands)]
+    threads = [
+        threading.Thread(target=lambda i=i, c=c: found.update({i: [forked(*one, timeout=300) for one in c]}))
+        for i, c in enumerate(commands)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -316,19 +367,30 @@ def at_once(commands: list[tuple[object, ...]]) -> list[Outcome]:
     return in_turns([[command] for command in commands])
 
 
-@pytest.mark.parametrize(("workers", "each"), [(2, 50), pytest.param(100, 1, marks=pytest.mark.skipif(not FULL, reason="ALCLI_THOROUGH"))], ids=["2 x 50", "100 at once"])
+@pytest.mark.parametrize(
+    ("workers", "each"),
+    [(2, 50), pytest.param(100, 1, marks=pytest.mark.skipif(not FULL, reason="ALCLI_THOROUGH"))],
+    ids=["2 x 50", "100 at once"],
+)
 def test_a_hundred_updates_lose_nothing(folder, alcli, workers, each):
-    """Processes that update one head with a label at a time, each its own, while the others do: every label is absorbed, once."""
+    """Processes that update one head with a label at a time, each its own, while the others do: every label is
+    absorbed, once.
+    """
     X, y = tiny_features(120)
     write_pool("pool.parquet", X)
     write_labels("labels.csv", {f"r{i:03d}": CLASSES[y[i]] for i in range(20)})
     alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--prior-precision", "1").done()
     for i in range(100):
         write_labels(f"{i}.csv", {f"r{20 + i:03d}": CLASSES[y[20 + i]]})
-    commands = [("update", "head.safetensors", "-P", "pool.parquet", "-l", f"{i}.csv", "--lock-timeout", 240, "--json", "-q") for i in range(100)]
+    commands = [
+        ("update", "head.safetensors", "-P", "pool.parquet", "-l", f"{i}.csv", "--lock-timeout", 240, "--json", "-q")
+        for i in range(100)
+    ]
     reports = [json.loads(said.done().out) for said in in_turns([commands[i::workers] for i in range(workers)])]
     assert [report["new_labels"] for report in reports] == [1] * 100
-    assert sorted(report["absorbed"] for report in reports) == list(range(21, 121)), "one after the other, none in between"
+    assert sorted(report["absorbed"] for report in reports) == list(range(21, 121)), (
+        "one after the other, none in between"
+    )
     assert load_head(Path("head.safetensors")).absorbed.id_L.size == 120
     assert temporaries() == []
     if each > 1:
@@ -338,7 +400,9 @@ def test_a_hundred_updates_lose_nothing(folder, alcli, workers, each):
 
 
 def test_without_patience_the_second_is_told_to_try_again(head):
-    """Four updates at once that do not wait: whoever is refused is refused with 75; what was acknowledged is in the head."""
+    """Four updates at once that do not wait: whoever is refused is refused with 75; what was acknowledged is in the
+    head.
+    """
     for i in range(4):
         write_labels(f"{i}.csv", {f"r{20 + i:03d}": CLASSES[Y_N[20 + i]]})
     said = at_once([("update", "head.safetensors", "-P", "pool.parquet", "-l", f"{i}.csv", "-q") for i in range(4)])
@@ -347,7 +411,19 @@ def test_without_patience_the_second_is_told_to_try_again(head):
 
 
 def test_queries_on_one_ledger_never_give_an_id_twice(tiny):
-    ask = ("query", "pool.parquet", "-s", "coreset", "-n", 9, "--selections", "ledger.parquet", "--lock-timeout", 240, "-q")
+    ask = (
+        "query",
+        "pool.parquet",
+        "-s",
+        "coreset",
+        "-n",
+        9,
+        "--selections",
+        "ledger.parquet",
+        "--lock-timeout",
+        240,
+        "-q",
+    )
     given = [id for said in at_once([ask] * 7) for id in said.done().lines]
     assert sorted(given) == names(60)
     assert sorted(pq.read_table("ledger.parquet")["id"].to_pylist()) == names(60)
@@ -355,7 +431,25 @@ def test_queries_on_one_ledger_never_give_an_id_twice(tiny):
 
 def test_two_simulations_in_one_folder(folder):
     write_pool("pool.parquet", X_ND, label=[CLASSES[y] for y in Y_N])
-    ask = ("simulate", "pool.parquet", "-s", "margin", "-n", 3, "--rounds", 1, "--initial", 6, "--seeds", 1, "--prior-precision", "1", "-q", "-o", "sim")
+    ask = (
+        "simulate",
+        "pool.parquet",
+        "-s",
+        "margin",
+        "-n",
+        3,
+        "--rounds",
+        1,
+        "--initial",
+        6,
+        "--seeds",
+        1,
+        "--prior-precision",
+        "1",
+        "-q",
+        "-o",
+        "sim",
+    )
     codes = sorted(one.code for one in at_once([ask, ask]))
     assert codes in ([0, 0], [0, 75])
     assert pq.read_table("sim/curves.parquet").num_rows == 4

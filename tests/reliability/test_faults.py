@@ -1,4 +1,6 @@
-"""A fault between any two steps of writing: the old file or the new one is there, whole, and the next run succeeds and sweeps up."""
+"""A fault between any two steps of writing: the old file or the new one is there, whole, and the next run succeeds
+and sweeps up.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,25 @@ from tests.reliability.faults import ERRORS, THOROUGH, Steps, contents, copied, 
 from tests.shell import Outcome, forked
 
 UPDATE = ("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv")
-QUERY = ("query", "pool.parquet", "-l", "labels.csv", "-s", "margin", "-n", 5, "-o", "out.csv", "--selections", "ledger.parquet")
+QUERY = (
+    "query",
+    "pool.parquet",
+    "-l",
+    "labels.csv",
+    "-s",
+    "margin",
+    "-n",
+    5,
+    "-o",
+    "out.csv",
+    "--selections",
+    "ledger.parquet",
+)
 FIT = ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--force", "--prior-precision", "2")
 
 
 def check_outcome(fault: str, said: Outcome, taken: list[str], at: int) -> None:
-    """Dead by the kill; or one line that gives the error; or done, where a signal interrupted what can be done again."""
+    """Dead by the kill; or one line that gives the error; or done, where an interrupted call could be repeated."""
     if fault == "kill":
         assert said.code == -signal.SIGKILL
     elif fault != "EINTR" or said.code != 0:
@@ -67,13 +82,17 @@ def asked(tiny, tmp_path_factory) -> Path:
 
 
 def test_a_fault_at_every_step_of_a_batch_and_its_ledger(asked):
-    """Two files that cannot be renamed at once: what can be read is in the ledger, and what is in the ledger will be there to read."""
+    """Two files that cannot be renamed at once: what can be read is in the ledger, and what is in the ledger will be
+    there to read.
+    """
     files = ("out.csv", "ledger.parquet")
     old = contents(*files)
     forked(*QUERY).done()
     new = contents(*files)
     owed = 0
-    for fault, at, taken, said in every_fault(QUERY, asked, asked.parent / "work", ("kill", *(ERRORS if THOROUGH else ["EIO"]))):
+    for fault, at, taken, said in every_fault(
+        QUERY, asked, asked.parent / "work", ("kill", *(ERRORS if THOROUGH else ["EIO"]))
+    ):
         check_outcome(fault, said, taken, at)
         found = contents(*files)
         assert found in (old, [old[0], new[1]], new), (fault, at, taken[at])
@@ -113,7 +132,13 @@ def test_a_batch_that_its_run_did_not_live_to_write_is_written_by_the_next(asked
     said = forked(*ask, *another).done()
     assert "out.csv has the 5 items that a run chose" in said.err
     assert ids_in(Path("out.csv").read_bytes()) == lost
-    given = ids_in(Path("other.csv").read_bytes()) if "-o" in another else [json.loads(line)["id"] for line in said.lines] if another else said.lines
+    given = (
+        ids_in(Path("other.csv").read_bytes())
+        if "-o" in another
+        else [json.loads(line)["id"] for line in said.lines]
+        if another
+        else said.lines
+    )
     ledger = pq.read_table("ledger.parquet")["id"].to_pylist()
     assert ledger[3:] == lost + given
     assert len(set(ledger)) == len(ledger) == 8 + len(given)
@@ -131,14 +156,35 @@ def test_the_batch_that_was_owed_is_the_answer_to_the_same_question(asked):
     assert (said["selected"], said["candidates"]) == (5, 0)
 
 
-@pytest.mark.parametrize("batch", [None, "text", {}, {"out": 1}, {"out": "a\0b", "sha256": "", "rows": 1}, {"out": "../../etc/passwd", "sha256": "0" * 64, "rows": -9}, {"out": "out.csv", "sha256": [], "rows": "many"}], ids=str)
+@pytest.mark.parametrize(
+    "batch",
+    [
+        None,
+        "text",
+        {},
+        {"out": 1},
+        {"out": "a\0b", "sha256": "", "rows": 1},
+        {"out": "../../etc/passwd", "sha256": "0" * 64, "rows": -9},
+        {"out": "out.csv", "sha256": [], "rows": "many"},
+    ],
+    ids=str,
+)
 def test_a_ledger_that_owes_nonsense(asked, batch):
-    """What a ledger says of its last batch is data of a stranger: it names a file that is there, finished and of that checksum, or nothing."""
+    """What a ledger says of its last batch is data of a stranger: it names a file that is there, finished and of that
+    checksum, or nothing.
+    """
     table = pq.read_table("ledger.parquet")
     about = {"format": 1, "kind": "ledger", "batch": batch}
     pq.write_table(table.replace_schema_metadata({"alcli": json.dumps(about)}), "ledger.parquet")
     before = contents("out.csv")
-    assert len(forked("query", "pool.parquet", "-s", "coreset", "-n", 2, "--selections", "ledger.parquet", "-q").done().lines) == 2
+    assert (
+        len(
+            forked("query", "pool.parquet", "-s", "coreset", "-n", 2, "--selections", "ledger.parquet", "-q")
+            .done()
+            .lines
+        )
+        == 2
+    )
     assert contents("out.csv") == before
 
 

@@ -18,14 +18,34 @@ from tests.reliability.faults import ERRORS, THOROUGH, Steps, contents, copied, 
 from tests.shell import forked
 
 EMBED = ("embed", "texts.csv", "-m", "hashing:8", "--batch-size", 1024, "-o")
-SIMULATE = ("simulate", "pool.parquet", "-s", "margin,coreset", "-n", 5, "--rounds", 2, "--initial", 6, "--seeds", 2, "--prior-precision", "1", "-q", "-o", "sim")
+SIMULATE = (
+    "simulate",
+    "pool.parquet",
+    "-s",
+    "margin,coreset",
+    "-n",
+    5,
+    "--rounds",
+    2,
+    "--initial",
+    6,
+    "--seeds",
+    2,
+    "--prior-precision",
+    "1",
+    "-q",
+    "-o",
+    "sim",
+)
 
 
 @pytest.fixture
 def texts(folder):
     """texts.csv, and parts/: a pool of several files that embed made."""
     with open("texts.csv", "w", newline="") as file:
-        csv.writer(file).writerows([("id", "text"), *((f"t{i}", f"the text number {i} of {i % 7}") for i in range(2600))])
+        csv.writer(file).writerows(
+            [("id", "text"), *((f"t{i}", f"the text number {i} of {i % 7}") for i in range(2600))]
+        )
     forked("embed", "texts.csv", "-m", "hashing:4", "--rows-per-file", 2000, "-o", "parts", "-q").done()
     return folder
 
@@ -33,10 +53,16 @@ def texts(folder):
 def tree(folder: str) -> dict[str, bytes] | bytes:
     """The bytes of a file, or of all files of a folder."""
     path = Path(folder)
-    return path.read_bytes() if path.is_file() else {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+    return (
+        path.read_bytes()
+        if path.is_file()
+        else {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+    )
 
 
-@pytest.mark.parametrize("target", [("pool.parquet",), ("parts", "--rows-per-file", 1500, "--force")], ids=["file", "folder"])
+@pytest.mark.parametrize(
+    "target", [("pool.parquet",), ("parts", "--rows-per-file", 1500, "--force")], ids=["file", "folder"]
+)
 def test_embed_killed_at_every_step_and_resumed(texts, tmp_path_factory, target):
     base = tmp_path_factory.mktemp("faults")
     shutil.copytree(texts, base / "start")
@@ -70,7 +96,9 @@ def test_embed_with_an_error_at_every_step(texts, tmp_path_factory):
     command = (*EMBED, "pool.parquet", "-q")
     forked(*command).done()
     new = tree("pool.parquet")
-    for fault, at, taken, said in every_fault(command, base / "start", base / "work", ("ENOSPC",), 1 if THOROUGH else 5):
+    for fault, at, taken, said in every_fault(
+        command, base / "start", base / "work", ("ENOSPC",), 1 if THOROUGH else 5
+    ):
         assert said.code in (73, 74), (fault, at, taken[at], said.err)
         said.refused(said.code, os.strerror(ERRORS[fault]))
         assert contents("pool.parquet") in ([None], [new])
@@ -111,10 +139,15 @@ def without_clock(folder: Path) -> dict[str, object]:
             found[name] = table.select([c for c in table.column_names if not c.startswith("seconds")]).to_pylist()
         elif name == "summary.csv":
             with open(path, newline="") as file:
-                found[name] = [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in csv.DictReader(file)]
+                found[name] = [
+                    {k: v for k, v in row.items() if not k.startswith("seconds")} for row in csv.DictReader(file)
+                ]
         elif path.parent.name == "runs":
             cell = json.loads(path.read_bytes())
-            found[name] = [cell["picks"], [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in cell["curve"]]]
+            found[name] = [
+                cell["picks"],
+                [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in cell["curve"]],
+            ]
         else:
             found[name] = path.read_bytes()
     return found
@@ -122,13 +155,20 @@ def without_clock(folder: Path) -> dict[str, object]:
 
 @pytest.fixture
 def simulated(folder, monkeypatch) -> dict[str, object]:
-    """What an undisturbed simulation writes; the folder is gone again. Pictures are small here: they are not what may break."""
+    """What an undisturbed simulation writes; the folder is gone again. Pictures are small here: they are not what may
+    break.
+    """
     import alcli.workflows.simulate.outputs as module
 
     monkeypatch.setattr(module, "draw", lambda *a, **k: {"png": b"picture" * 3000, "svg": b"<svg/>"})
     monkeypatch.setattr(module.wins, "draw", lambda *a, **k: {"png": b"picture" * 3000, "svg": b"<svg/>"})
     X_ND, y_N = tiny_features()
-    write_pool("pool.parquet", X_ND, label=[CLASSES[y] for y in y_N], split=["test" if i % 3 == 0 else "train" for i in range(60)])
+    write_pool(
+        "pool.parquet",
+        X_ND,
+        label=[CLASSES[y] for y in y_N],
+        split=["test" if i % 3 == 0 else "train" for i in range(60)],
+    )
     forked(*SIMULATE).done()
     found = without_clock(Path("sim"))
     shutil.rmtree("sim")
@@ -152,7 +192,9 @@ def test_a_simulation_killed_at_every_step(simulated, folder):
 
 
 def test_a_simulation_killed_at_any_moment(simulated, folder):
-    """Killed after random moments, and continued; begun anew when it was faster than the kill. The moments move so that half are in time."""
+    """Killed after random moments, and continued; begun anew when it was faster than the kill. The moments move so
+    that half are in time.
+    """
     draws = random.Random(0)
     longest, kills = 0.3, 0
     for _ in range(18):

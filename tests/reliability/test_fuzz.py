@@ -1,4 +1,6 @@
-"""Damaged files: the right answer or a refusal, never a signal, a hang, an internal error or wrong numbers. `make fuzz` goes on for longer."""
+"""Damaged files: the right answer or a refusal, never a signal, a hang, an internal error or wrong numbers. `make
+fuzz` goes on for longer.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def one(request, tmp_path_factory):
 
 
 def test_damage_is_refused_or_harmless(one):
-    """Every byte of a head; data, footer and length of pools with and without checksums and compression; labels as text."""
+    """Every byte of a head; data, footer and length of pools with and without checksums and compression; labels as
+    text.
+    """
     counts, findings = hunt(one, mutants(one, random.Random(SEED), HOW_MANY[one.name.split("-")[0]]))
     assert not findings, [(f.kind, f.what) for f in findings]
     assert one.name.startswith("labels") or counts["refused"] > counts["right"]
@@ -60,7 +64,9 @@ def test_a_sample_through_the_command_line(folder, tmp_path_factory):
     for data in draw.sample([data for _, data in mutants(head, draw, 1)], 6):
         Path("damaged.safetensors").write_bytes(data)
         with untouched(folder):
-            forked("query", "pool.parquet", "-H", "damaged.safetensors", "-s", "margin", "-n", 5).refused(65, "damaged.safetensors")
+            forked("query", "pool.parquet", "-H", "damaged.safetensors", "-s", "margin", "-n", 5).refused(
+                65, "damaged.safetensors"
+            )
 
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=12)
@@ -86,14 +92,21 @@ def test_pools_and_labels_come_back(folder, ids, data):
     said = {id: data.draw(TEXT) for id in ids}
     with open("labels.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("id", "label"), *said.items()])
-    Path("labels.jsonl").write_text("".join(json.dumps({"id": id, "label": label}, ensure_ascii=False) + "\n" for id, label in said.items()), encoding="utf-8", newline="")
+    Path("labels.jsonl").write_text(
+        "".join(json.dumps({"id": id, "label": label}, ensure_ascii=False) + "\n" for id, label in said.items()),
+        encoding="utf-8",
+        newline="",
+    )
     for name in ("labels.csv", "labels.jsonl"):
         found = read_labels([name], pool.ids, regression=False)
         assert {id: one.label for id, one in found.by_id.items()} == said
 
 
 @settings(max_examples=15)
-@given(ids=st.lists(TEXT, min_size=1, max_size=6, unique=True), scores=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=6, max_size=6))
+@given(
+    ids=st.lists(TEXT, min_size=1, max_size=6, unique=True),
+    scores=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=6, max_size=6),
+)
 def test_selections_and_ledgers_come_back(folder, ids, scores):
     from alcli.data.formats import encode
     from alcli.data.ledger import append_to_ledger, read_ledger

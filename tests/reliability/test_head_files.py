@@ -1,4 +1,6 @@
-"""Head files that are not what they seem (table 3.7): nothing in them runs, and what they say is checked before it is believed."""
+"""Head files that are not what they seem (table 3.7): nothing in them runs, and what they say is checked before it is
+believed.
+"""
 
 from __future__ import annotations
 
@@ -119,15 +121,43 @@ REFUSED = {
     "flat weight": (lambda d: forged(d, tensors={"model.head.weight": weight_of(d).ravel()}), 65, ["weight", "shape"]),
     "wide weight": (lambda d: forged(d, tensors={"model.head.weight": np.zeros((3, 9))}), 65, ["shape"]),
     "NaN": (lambda d: forged(d, tensors={"model.head.weight": with_nan(d)}), 65, ["weight", "NaN"]),
-    "float32 weight": (lambda d: forged(d, tensors={"model.head.weight": weight_of(d).astype("f4")}), 65, ["weight", "float32"]),
-    "asymmetric": (lambda d: forged(d, tensors=factor_of(d, lambda L: L.__setitem__((0, 1), 7.0))), 65, ["positive definite"]),
-    "not definite": (lambda d: forged(d, tensors=factor_of(d, lambda L: L.__setitem__((1, 1), -1.0))), 65, ["positive definite"]),
-    "labels too short": (lambda d: forged(d, tensors={"absorbed.label": np.zeros(3, np.int64)}), 65, ["absorbed.label", "(3,)", "(20,)"]),
+    "float32 weight": (
+        lambda d: forged(d, tensors={"model.head.weight": weight_of(d).astype("f4")}),
+        65,
+        ["weight", "float32"],
+    ),
+    "asymmetric": (
+        lambda d: forged(d, tensors=factor_of(d, lambda L: L.__setitem__((0, 1), 7.0))),
+        65,
+        ["positive definite"],
+    ),
+    "not definite": (
+        lambda d: forged(d, tensors=factor_of(d, lambda L: L.__setitem__((1, 1), -1.0))),
+        65,
+        ["positive definite"],
+    ),
+    "labels too short": (
+        lambda d: forged(d, tensors={"absorbed.label": np.zeros(3, np.int64)}),
+        65,
+        ["absorbed.label", "(3,)", "(20,)"],
+    ),
     "labels beyond": (lambda d: forged(d, tensors={"absorbed.label": np.full(20, 3)}), 65, ["absorbed.label", "class"]),
-    "labels of floats": (lambda d: forged(d, tensors={"absorbed.label": np.zeros(20)}), 65, ["absorbed.label", "int64"]),
+    "labels of floats": (
+        lambda d: forged(d, tensors={"absorbed.label": np.zeros(20)}),
+        65,
+        ["absorbed.label", "int64"],
+    ),
     "scalar": (lambda d: forged(d, tensors={"absorbed.id": np.array(3, np.uint64)}), 65, ["absorbed.id"]),
-    "anchors NaN": (lambda d: forged(d, tensors={"anchor.features": np.full((4, 5), np.nan, np.float32)}), 65, ["anchor.features", "NaN"]),
-    "anchors of another D": (lambda d: forged(d, tensors={"anchor.features": np.zeros((4, 6), np.float32)}), 65, ["anchor.features", "(4, 6)"]),
+    "anchors NaN": (
+        lambda d: forged(d, tensors={"anchor.features": np.full((4, 5), np.nan, np.float32)}),
+        65,
+        ["anchor.features", "NaN"],
+    ),
+    "anchors of another D": (
+        lambda d: forged(d, tensors={"anchor.features": np.zeros((4, 6), np.float32)}),
+        65,
+        ["anchor.features", "(4, 6)"],
+    ),
     "class count": (lambda d: forged(d, classes=["cat", "dog"]), 65, ["classes"]),
     "class twice": (lambda d: forged(d, classes=["cat", "dog", "dog"]), 65, ["classes"]),
     "classes gone": (lambda d: forged(d, classes=None), 65, []),
@@ -142,7 +172,7 @@ REFUSED = {
     "a format of text": (lambda d: forged(d, format="x"), 65, ["not an alcli head"]),
     "a format of infinity": (lambda d: forged(d, format=float("inf")), 65, ["not an alcli head"]),
     "versions a list": (lambda d: forged(d, versions=[]), 65, ["not an alcli head"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -171,7 +201,18 @@ def facts(path: Path) -> str:
     """Everything that a head says, as text."""
     head = load_head(path)
     arrays = {k: v.tobytes().hex() for k, v in head.model.arrays().items()}
-    return repr((arrays, head.model.settings(), head.classes, head.provenance, head.recipe, head.written_by, head.absorbed.id_L.tolist(), head.anchors.tolist()))
+    return repr(
+        (
+            arrays,
+            head.model.settings(),
+            head.classes,
+            head.provenance,
+            head.recipe,
+            head.written_by,
+            head.absorbed.id_L.tolist(),
+            head.anchors.tolist(),
+        )
+    )
 
 
 def test_a_flipped_bit_anywhere(tiny, alcli):
@@ -215,7 +256,10 @@ def test_metadata_of_another_model(tiny, alcli):
     import pyarrow.parquet as pq
 
     def write(**about: object) -> None:
-        pq.write_table(pq.read_table("pool.parquet").replace_schema_metadata({"alcli": json.dumps({"format": 1, **about})}), "pool.parquet")
+        pq.write_table(
+            pq.read_table("pool.parquet").replace_schema_metadata({"alcli": json.dumps({"format": 1, **about})}),
+            "pool.parquet",
+        )
 
     write(model="hashing:64", normalized=True)
     alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors").done()
@@ -266,7 +310,9 @@ def test_a_head_of_somebody_else(head, alcli):
         if command is not UPDATE:
             alcli(*command).done()
         with untouched(head.parent):
-            alcli(*command, "--expect-sha256", ours).refused(65, "head.safetensors", "SHA-256", hashlib.sha256(evil).hexdigest(), ours)
+            alcli(*command, "--expect-sha256", ours).refused(
+                65, "head.safetensors", "SHA-256", hashlib.sha256(evil).hexdigest(), ours
+            )
             alcli(*command, "--expect-sha256", ours[:-1]).refused(2, "--expect-sha256", "64")
         head.write_bytes(data)
         alcli(*command, "--expect-sha256", ours.upper()).done()

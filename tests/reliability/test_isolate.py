@@ -26,7 +26,9 @@ def parts(folder):
     Path("parts").mkdir()
     for i in range(3):
         rows = slice(20 * i, 20 * i + 20)
-        write_pool(f"parts/{i}.parquet", X_ND[rows], names(60)[rows], label=[CLASSES[y] for y in Y_N[rows]], price=[1.0] * 20)
+        write_pool(
+            f"parts/{i}.parquet", X_ND[rows], names(60)[rows], label=[CLASSES[y] for y in Y_N[rows]], price=[1.0] * 20
+        )
     return folder
 
 
@@ -53,13 +55,29 @@ def crash(number: int, column: str = "features", name: str = "1.parquet") -> Cal
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL])
 def test_a_crash_is_a_refusal(parts, number):
     with untouched(parts):
-        forked("query", "parts", *ASK, before=crash(number)).refused(65, "parts/1.parquet", number.name, "damaged or hostile")
-    assert forked("query", "parts", *ASK[:-1], before=crash(number, "id")).code == -number, "without --isolate it is the end"
+        forked("query", "parts", *ASK, before=crash(number)).refused(
+            65, "parts/1.parquet", number.name, "damaged or hostile"
+        )
+    assert forked("query", "parts", *ASK[:-1], before=crash(number, "id")).code == -number, (
+        "without --isolate it is the end"
+    )
 
 
 def test_every_command_that_reads_a_pool(parts, alcli):
     write_labels("labels.csv", {"r001": "dog"})
-    forked("fit-head", "parts", "-o", "head.safetensors", "--isolate", "-l", "labels.csv", "-l", "labels.csv", "--label-col", "label").refused(65, "classes")
+    forked(
+        "fit-head",
+        "parts",
+        "-o",
+        "head.safetensors",
+        "--isolate",
+        "-l",
+        "labels.csv",
+        "-l",
+        "labels.csv",
+        "--label-col",
+        "label",
+    ).refused(65, "classes")
     forked("fit-head", "parts", "-o", "head.safetensors", "--isolate").done()
     commands = [
         ("fit-head", "parts", "-o", "new.safetensors", "--isolate"),
@@ -106,11 +124,15 @@ def test_the_memory_killer_is_no_damage(parts):
 
 
 def test_damage_that_is_no_crash_is_told_as_ever(parts):
-    """What the child survives as an error, the command finds itself; files after a damaged one are decoded all the same."""
+    """What the child survives as an error, the command finds itself; files after a damaged one are decoded all the
+    same.
+    """
     data = Path("parts/0.parquet").read_bytes()
     Path("parts/0.parquet").write_bytes(data[:-3])
     forked("query", "parts", *ASK).refused(65, "parts/0.parquet", "not readable as Parquet")
-    forked("query", "parts", *ASK, before=crash(signal.SIGSEGV, "id", "2.parquet")).refused(65, "parts/2.parquet", "SIGSEGV")
+    forked("query", "parts", *ASK, before=crash(signal.SIGSEGV, "id", "2.parquet")).refused(
+        65, "parts/2.parquet", "SIGSEGV"
+    )
     forked("query", "nowhere", *ASK).refused(66, "nowhere")
 
 
@@ -147,7 +169,9 @@ def test_the_child_leaves_nothing_behind(parts, monkeypatch):
 
     def dying(file, columns, limit):
         seen["core"] = resource.getrlimit(resource.RLIMIT_CORE)
-        Path("core.json").write_text(json.dumps([resource.getrlimit(resource.RLIMIT_CORE), os.readlink("/proc/self/fd/2")]))
+        Path("core.json").write_text(
+            json.dumps([resource.getrlimit(resource.RLIMIT_CORE), os.readlink("/proc/self/fd/2")])
+        )
 
     monkeypatch.setattr(isolate, "_read", dying)
     isolate.decode_alone("parts", ["id"], None)

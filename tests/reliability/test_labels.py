@@ -40,13 +40,22 @@ SAME = {
     "tabs": ("given.tsv", GOOD.replace(",", "\t")),
     "BOM and CRLF": ("given.csv", b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode()),
     "no last newline": ("given.csv", GOOD.rstrip("\n")),
-    "quotes and more columns": ("given.csv", "who,label,id\n" + "".join(f'"a, b","{c}","{i}"\n' for i, c in PAIRS.items())),
+    "quotes and more columns": (
+        "given.csv",
+        "who,label,id\n" + "".join(f'"a, b","{c}","{i}"\n' for i, c in PAIRS.items()),
+    ),
     "blank lines": ("given.csv", GOOD.replace("\n", "\n\n")),
     "JSON Lines": ("given.jsonl", "".join(json.dumps({"label": c, "id": i}) + "\n" for i, c in PAIRS.items())),
-    "JSON Lines by content": ("given.txt", "\n" + "".join(json.dumps({"id": i, "label": c}) + "\n" for i, c in PAIRS.items())),
+    "JSON Lines by content": (
+        "given.txt",
+        "\n" + "".join(json.dumps({"id": i, "label": c}) + "\n" for i, c in PAIRS.items()),
+    ),
     "Parquet": ("given.parquet", as_parquet(PAIRS)),
     "another order": ("given.csv", "id,label\n" + "".join(f"{i},{c}\n" for i, c in reversed(PAIRS.items()))),
-    "weight 1": ("given.csv", "id,label,weight\n" + "".join(f"{i},{c},{w}\n" for (i, c), w in zip(PAIRS.items(), ["1", "", "1.0"] * 4))),
+    "weight 1": (
+        "given.csv",
+        "id,label,weight\n" + "".join(f"{i},{c},{w}\n" for (i, c), w in zip(PAIRS.items(), ["1", "", "1.0"] * 4)),
+    ),
 }
 
 
@@ -65,7 +74,9 @@ def test_standard_input(tiny, alcli):
     alcli(*FIT, "-l", "-", "--force", stdin=GOOD.encode()[:-3]).refused(65, "standard input", "line 13", "producer")
     alcli(*FIT, "-l", "-", "--force", stdin=b"").refused(65, "standard input", "empty")
     alcli(*FIT, "-l", "-", "--force", stdin=as_parquet(PAIRS)).refused(66, "standard input", "Parquet")
-    alcli("query", "pool.parquet", "-l", "-", "--exclude", "-", "-s", "random", "-n", 1, stdin=GOOD.encode()).refused(2, "'-'", "twice")
+    alcli("query", "pool.parquet", "-l", "-", "--exclude", "-", "-s", "random", "-n", 1, stdin=GOOD.encode()).refused(
+        2, "'-'", "twice"
+    )
 
 
 def test_a_terminal_is_not_waited_for(tiny):
@@ -91,14 +102,24 @@ def test_labels_stay_text(tiny, alcli):
     write_labels("given.csv", {f"r{i:03d}": words[i % 10] for i in range(30)})
     done = alcli(*FIT, "-l", "given.csv").done()
     assert "'cat' and 'cat ' differ only by spaces" in done.err
-    found = alcli("query", "pool.parquet", "-H", "new.safetensors", "-s", "margin", "-n", 30, "--format", "jsonl").done().lines
+    found = (
+        alcli("query", "pool.parquet", "-H", "new.safetensors", "-s", "margin", "-n", 30, "--format", "jsonl")
+        .done()
+        .lines
+    )
     assert {json.loads(line)["predicted"] for line in found} <= set(words)
 
 
 def test_typed_classes_come_back_typed(tiny, alcli):
     for labels, kinds in (([3, 10, 9], {3, 10, 9}), ([True, False, True], {True, False})):
-        (tiny / "given.jsonl").write_text("".join(json.dumps({"id": f"r{i:03d}", "label": labels[i % 3]}) + "\n" for i in range(12)))
-        lines = alcli("query", "pool.parquet", "-l", "given.jsonl", "-s", "margin", "-n", 48, "--format", "jsonl").done().lines
+        (tiny / "given.jsonl").write_text(
+            "".join(json.dumps({"id": f"r{i:03d}", "label": labels[i % 3]}) + "\n" for i in range(12))
+        )
+        lines = (
+            alcli("query", "pool.parquet", "-l", "given.jsonl", "-s", "margin", "-n", 48, "--format", "jsonl")
+            .done()
+            .lines
+        )
         found = {json.loads(line)["predicted"] for line in lines}
         assert found <= kinds
         assert {type(v) for v in found} == {type(labels[0])}
@@ -115,8 +136,33 @@ def test_several_files_add_up_and_a_later_one_wins(tiny, alcli):
 def test_weights_count_as_repetitions(tiny, alcli):
     """A weight of 2 on every row halves the effect of the prior."""
     (tiny / "w.csv").write_text("id,label,weight\n" + "".join(f"{i},{c},2\n" for i, c in PAIRS.items()))
-    weighted = alcli("fit-head", "pool.parquet", "-l", "w.csv", "-o", "w.safetensors", "--prior-precision", "2", "--json", "--posterior", "none").done()
-    plain = alcli("fit-head", "pool.parquet", "-l", "-", "-o", "p.safetensors", "--prior-precision", "1", "--json", "--posterior", "none", stdin=GOOD.encode()).done()
+    weighted = alcli(
+        "fit-head",
+        "pool.parquet",
+        "-l",
+        "w.csv",
+        "-o",
+        "w.safetensors",
+        "--prior-precision",
+        "2",
+        "--json",
+        "--posterior",
+        "none",
+    ).done()
+    plain = alcli(
+        "fit-head",
+        "pool.parquet",
+        "-l",
+        "-",
+        "-o",
+        "p.safetensors",
+        "--prior-precision",
+        "1",
+        "--json",
+        "--posterior",
+        "none",
+        stdin=GOOD.encode(),
+    ).done()
     a, b = json.loads(weighted.out), json.loads(plain.out)
     assert a["train_nll"] == pytest.approx(b["train_nll"], rel=1e-6)
 
@@ -153,7 +199,9 @@ def test_a_pool_that_labels_every_row_says_how_to_begin(tiny, alcli):
     done = alcli("query", "pool.parquet", "-s", "coreset", "-n", 4).done()
     assert done.out == b""
     assert "id,label" in done.err
-    assert len(alcli("query", "pool.parquet", "-s", "coreset", "-n", 4, "-l", "-", stdin=b"id,label\n").done().lines) == 4
+    assert (
+        len(alcli("query", "pool.parquet", "-s", "coreset", "-n", 4, "-l", "-", stdin=b"id,label\n").done().lines) == 4
+    )
 
 
 def test_integer_classes_with_gaps_and_numbers_to_regress(tiny, alcli):
@@ -167,7 +215,11 @@ def test_integer_classes_with_gaps_and_numbers_to_regress(tiny, alcli):
     alcli(*FIT, "--force", "--task", "classification").refused(65, "'label'", "0.5", "no class")
 
 
-NOTHING_NEW = {"header only": b"id,label\n", "blank labels": b"id,label\nr030,\nr031,\n", "JSON null": b'{"id": "r030", "label": null}\n'}
+NOTHING_NEW = {
+    "header only": b"id,label\n",
+    "blank labels": b"id,label\nr030,\nr031,\n",
+    "JSON null": b'{"id": "r030", "label": null}\n',
+}
 
 
 @pytest.mark.parametrize("case", NOTHING_NEW)
@@ -193,8 +245,14 @@ REFUSED = {
     "header twice": (b"id,label,id\nr000,cat,x\n", ["given.csv", "line 1", "'id'", "twice"]),
     "no label column": (b"id,class\nr000,cat\n", ["given.csv", "no column 'label'", "'class'"]),
     "semicolons": (b"id;label\nr000;cat\n", ["given.csv", "no column 'id'"]),
-    "contradiction": (b"id,label\nr000,cat\nr001,dog\nr000,dog\n", ["given.csv", "line 4", "'r000'", "'dog'", "'cat'", "line 2"]),
-    "not in the pool": (b"id,label\nr000,cat\nx1,dog\nx2,dog\n", ["given.csv", "line 3", "'x1'", "not in the pool", "1 more", "--ignore-unknown"]),
+    "contradiction": (
+        b"id,label\nr000,cat\nr001,dog\nr000,dog\n",
+        ["given.csv", "line 4", "'r000'", "'dog'", "'cat'", "line 2"],
+    ),
+    "not in the pool": (
+        b"id,label\nr000,cat\nx1,dog\nx2,dog\n",
+        ["given.csv", "line 3", "'x1'", "not in the pool", "1 more", "--ignore-unknown"],
+    ),
     "weight": (b"id,label,weight\nr000,cat,-1\n", ["given.csv", "line 2", "weight '-1'"]),
     "weight nan": (b"id,label,weight\nr000,cat,nan\n", ["given.csv", "line 2", "weight"]),
     "terminal escape": (b"id,label\n\x1b[31mevil,cat\n", ["given.csv", "\\x1b[31mevil"]),
@@ -238,7 +296,9 @@ def test_repeated_and_unknown_rows_are_counted(tiny, alcli):
 def test_a_class_that_the_head_does_not_have(head, alcli):
     write_labels("given.csv", {"r030": "cat", "r031": "dgo"})
     with untouched(head.parent):
-        alcli("update", head, "-P", "pool.parquet", "-l", "given.csv").refused(65, "given.csv", "line 3", "'dgo'", "class")
+        alcli("update", head, "-P", "pool.parquet", "-l", "given.csv").refused(
+            65, "given.csv", "line 3", "'dgo'", "class"
+        )
 
 
 def test_parquet_labels_that_cannot_be_read(tiny, alcli):
@@ -253,8 +313,11 @@ def test_parquet_labels_that_cannot_be_read(tiny, alcli):
 def test_files_that_cannot_be_opened(tiny, alcli):
     os.mkfifo("pipe.csv")
     os.symlink("gone.csv", "dangling.csv")
-    for name, words in (("missing.csv", ["no such file"]), ("dangling.csv", ["link"]), ("pipe.csv", ["regular file"]), (".", ["directory"])):
+    for name, words in (
+        ("missing.csv", ["no such file"]),
+        ("dangling.csv", ["link"]),
+        ("pipe.csv", ["regular file"]),
+        (".", ["directory"]),
+    ):
         alcli(*FIT, "-l", name).refused(66, name, *words)
         alcli("query", name if name != "." else "pipe.csv", "-s", "random", "-n", 1).refused(66)
-
-

@@ -21,9 +21,15 @@ X_ND, Y_N = tiny_features()
 def test_a_single_class(tiny, alcli):
     write_labels("one.csv", {"r000": "cat", "r003": "cat"})
     with untouched(tiny):
-        alcli("fit-head", "pool.parquet", "-l", "one.csv", "-o", "new.safetensors").refused(65, "2 classes", "'cat'", "2 labels")
-        alcli("query", "pool.parquet", "-l", "one.csv", "-s", "margin", "-n", 3).refused(65, "2 classes", "coreset", "random")
-        alcli("query", "pool.parquet", "-s", "margin", "-n", 3).refused(65, "margin", "needs a head or labels", "-H", "-l", "coreset")
+        alcli("fit-head", "pool.parquet", "-l", "one.csv", "-o", "new.safetensors").refused(
+            65, "2 classes", "'cat'", "2 labels"
+        )
+        alcli("query", "pool.parquet", "-l", "one.csv", "-s", "margin", "-n", 3).refused(
+            65, "2 classes", "coreset", "random"
+        )
+        alcli("query", "pool.parquet", "-s", "margin", "-n", 3).refused(
+            65, "margin", "needs a head or labels", "-H", "-l", "coreset"
+        )
     assert len(alcli("query", "pool.parquet", "-l", "one.csv", "-s", "coreset", "-n", 3).done().lines) == 3
 
 
@@ -35,10 +41,18 @@ def test_a_thousand_classes_of_one_row(folder, alcli):
     X_ND = np.random.default_rng(0).standard_normal((1200, 16)).astype(np.float32)
     write_pool("pool.parquet", X_ND, [f"r{i:04d}" for i in range(1200)])
     write_labels("labels.csv", {f"r{i:04d}": f"class {i}" for i in range(1000)})
-    report = json.loads(alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors", "--prior-precision", "1", "--json").done().out)
+    report = json.loads(
+        alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors", "--prior-precision", "1", "--json")
+        .done()
+        .out
+    )
     assert report["classes"] == 1000
     assert all(math.isfinite(v) for v in report.values() if isinstance(v, float))
-    lines = alcli("query", "pool.parquet", "-H", "h.safetensors", "-s", "margin", "-n", 200, "--format", "jsonl").done().lines
+    lines = (
+        alcli("query", "pool.parquet", "-H", "h.safetensors", "-s", "margin", "-n", 200, "--format", "jsonl")
+        .done()
+        .lines
+    )
     assert all(0 < json.loads(line)["confidence"] <= 1 for line in lines)
     assert len(lines) == 200
 
@@ -47,7 +61,9 @@ def test_a_thousand_classes_of_one_row(folder, alcli):
 def test_separable_classes(folder, alcli, prior):
     X_ND = np.concatenate([np.full((20, 3), -5.0), np.full((20, 3), 5.0)]).astype(np.float32)
     write_pool("pool.parquet", X_ND, label=[CLASSES[i // 20] for i in range(40)])
-    report = json.loads(alcli("fit-head", "pool.parquet", "-o", "h.safetensors", "--prior-precision", prior, "--json").done().out)
+    report = json.loads(
+        alcli("fit-head", "pool.parquet", "-o", "h.safetensors", "--prior-precision", prior, "--json").done().out
+    )
     assert report["train_accuracy"] == 1
     assert all(math.isfinite(v) for v in report.values() if isinstance(v, float))
 
@@ -58,7 +74,9 @@ def test_a_batch_larger_than_what_is_left(tiny, alcli):
     assert sorted(done.lines) == names(60)[20:]
     assert "only 40 of 41 items are left" in done.err
     with untouched(tiny):
-        alcli(*ask, "--strict", "-o", "out.csv", "--selections", "ledger.parquet").refused(65, "only 40 of 41", "--strict")
+        alcli(*ask, "--strict", "-o", "out.csv", "--selections", "ledger.parquet").refused(
+            65, "only 40 of 41", "--strict"
+        )
 
 
 @pytest.mark.parametrize("form", ["ids", "csv", "jsonl", "parquet"])
@@ -73,7 +91,9 @@ def test_everything_labelled(tiny, alcli, form):
         assert schema.field("id").type == pa.string()
         assert schema.field("score").type == pa.float32()
     else:
-        assert (tiny / f"out.{form}").read_text() == ("id,rank,score,strategy,predicted,confidence\n" if form == "csv" else "")
+        assert (tiny / f"out.{form}").read_text() == (
+            "id,rank,score,strategy,predicted,confidence\n" if form == "csv" else ""
+        )
 
 
 @pytest.mark.parametrize("strategy", names_for_linear_heads())
@@ -91,7 +111,11 @@ def test_the_same_bytes_whatever_the_layout(tiny, alcli, strategy):
 
 def test_the_same_bytes_in_other_environments(tiny):
     ask = ("query", "pool.parquet", "-l", "labels.csv", "-s", "badge", "-n", 7, "--format", "jsonl")
-    environments = [{"PYTHONHASHSEED": "1", "LC_ALL": "C"}, {"PYTHONHASHSEED": "2", "COLUMNS": "1", "TERM": "dumb"}, {"HOME": "/nonexistent", "OPENBLAS_NUM_THREADS": "2", "TZ": "Asia/Tokyo"}]
+    environments = [
+        {"PYTHONHASHSEED": "1", "LC_ALL": "C"},
+        {"PYTHONHASHSEED": "2", "COLUMNS": "1", "TERM": "dumb"},
+        {"HOME": "/nonexistent", "OPENBLAS_NUM_THREADS": "2", "TZ": "Asia/Tokyo"},
+    ]
     assert len({process(*ask, **environment).done().out for environment in environments}) == 1
 
 

@@ -1,4 +1,6 @@
-"""Paths and folders (which files make a pool, and what is no file at all): through the command line, in child processes."""
+"""Paths and folders (which files make a pool, and what is no file at all): through the command line, in child
+processes.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,17 @@ def parts(folder):
 
 
 def test_files_that_other_tools_leave_are_ignored(parts):
-    for name in ("_SUCCESS", "_metadata", "_common_metadata", ".hidden.parquet", ".a.parquet.crc", "a.parquet.crc", "c.parquet.tmp", "README.txt", "_d.parquet"):
+    for name in (
+        "_SUCCESS",
+        "_metadata",
+        "_common_metadata",
+        ".hidden.parquet",
+        ".a.parquet.crc",
+        "a.parquet.crc",
+        "c.parquet.tmp",
+        "README.txt",
+        "_d.parquet",
+    ):
         Path("parts", name).write_bytes(b"not parquet")
     for name in ("_temporary", ".ipynb_checkpoints", "_delta_log"):
         Path("parts", name).mkdir()
@@ -60,7 +72,15 @@ def test_folders_without_a_pool(folder):
 @pytest.fixture
 def hive(folder):
     """hive/: 30 rows in folders that say what their split and their label is."""
-    for i, (kind, label) in enumerate([("train", "cat"), ("train", "big dog"), ("test", "cat"), ("test", "big dog"), ("train", "__HIVE_DEFAULT_PARTITION__")]):
+    for i, (kind, label) in enumerate(
+        [
+            ("train", "cat"),
+            ("train", "big dog"),
+            ("test", "cat"),
+            ("test", "big dog"),
+            ("train", "__HIVE_DEFAULT_PARTITION__"),
+        ]
+    ):
         place = Path(f"hive/split={kind}/label={label.replace(' ', '%20')}")
         place.mkdir(parents=True)
         write_pool(place / "a.parquet", X_ND[6 * i : 6 * i + 6], names(30)[6 * i : 6 * i + 6])
@@ -70,7 +90,10 @@ def hive(folder):
 def test_folders_named_by_hive_are_read_and_their_values_are_not(hive):
     said = forked("query", "hive", "-s", "random", "-n", 99).done()
     assert sorted(said.lines) == names(30)
-    assert said.err.splitlines()[0] == "alcli: folders named label=... and split=... are not read as columns; --hive does that"
+    assert (
+        said.err.splitlines()[0]
+        == "alcli: folders named label=... and split=... are not read as columns; --hive does that"
+    )
     assert "hive" not in forked("query", "hive", *ASK).done().err
     Path("hive/year=2024").mkdir()
     os.rename("hive/split=test", "hive/year=2024/month=5")
@@ -87,12 +110,37 @@ def test_values_in_folder_names_are_columns_when_asked(hive):
     assert forked("query", "hive/split=test", *ASK, "--hive").done().lines == [], "a folder that is itself a value"
     said = json.loads(forked("fit-head", "hive", "--hive", "-o", "h.safetensors", "--json").done().out)
     assert (said["n"], said["classes"], said["n_test"]) == (12, 2, 12)
-    asked = ("simulate", "hive", "-s", "margin", "-n", 2, "--rounds", 1, "--initial", 4, "--seeds", 1, "--prior-precision", "1", "-o", "sim", "-q")
+    asked = (
+        "simulate",
+        "hive",
+        "-s",
+        "margin",
+        "-n",
+        2,
+        "--rounds",
+        1,
+        "--initial",
+        4,
+        "--seeds",
+        1,
+        "--prior-precision",
+        "1",
+        "-o",
+        "sim",
+        "-q",
+    )
     forked(*asked).refused(65, "hive", "no labels in column 'label'")
     forked(*asked, "--hive").done()
     write_labels("more.csv", {"r024": "big dog"})
-    assert json.loads(forked("update", "h.safetensors", "-P", "hive", "--hive", "-l", "more.csv", "--json").done().out)["new_labels"] == 1
-    forked("query", "hive", *ASK, "--label-col", "split").refused(65, "no column 'split'", "--hive makes a column of the folders split=...")
+    assert (
+        json.loads(forked("update", "h.safetensors", "-P", "hive", "--hive", "-l", "more.csv", "--json").done().out)[
+            "new_labels"
+        ]
+        == 1
+    )
+    forked("query", "hive", *ASK, "--label-col", "split").refused(
+        65, "no column 'split'", "--hive makes a column of the folders split=..."
+    )
 
 
 def _no_labels() -> str:
@@ -102,9 +150,17 @@ def _no_labels() -> str:
 
 def test_a_folder_and_a_column_that_say_the_same(hive):
     write_pool("hive/split=train/label=cat/a.parquet", X_ND[:5], names(5), split=["train"] * 5)
-    for command in (("query", "hive", *ASK), ("fit-head", "hive", "-o", "h.safetensors"), ("simulate", "hive", "-s", "margin", "-n", 2, "--rounds", 1, "-o", "sim")):
+    for command in (
+        ("query", "hive", *ASK),
+        ("fit-head", "hive", "-o", "h.safetensors"),
+        ("simulate", "hive", "-s", "margin", "-n", 2, "--rounds", 1, "-o", "sim"),
+    ):
         with untouched(hive):
-            forked(*command, "--hive").refused(65, "hive/split=train/label=cat/a.parquet: 'split' is both a column and a partition folder", "leave --hive out")
+            forked(*command, "--hive").refused(
+                65,
+                "hive/split=train/label=cat/a.parquet: 'split' is both a column and a partition folder",
+                "leave --hive out",
+            )
     forked("query", "hive", *ASK).done()
     os.rename("hive/split=train/label=cat", os.fsdecode(b"hive/split=train/label=\xff"))
     forked("query", "hive", *ASK, "--hive").refused(65, "the folder 'label=\\udcff' is not UTF-8")
@@ -118,15 +174,24 @@ def test_embed_reads_folder_names_when_asked(folder):
         Path("texts", place).mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table({"id": [2 * i, 2 * i + 1], "text": ["a", "b"]}), f"texts/{place}/x.parquet")
     ask = ("embed", "texts", "-m", "hashing:4", "--batch-size", 4)
-    assert "folders named label=... and split=... are not read as columns; --hive does that" in forked(*ask, "-o", "plain.parquet").done().err
+    assert (
+        "folders named label=... and split=... are not read as columns; --hive does that"
+        in forked(*ask, "-o", "plain.parquet").done().err
+    )
     assert pq.read_schema("plain.parquet").names == ["id", "features"]
     assert "--hive" not in forked(*ask, "-o", "pool.parquet", "--hive").done().err
     found = sorted(pq.read_table("pool.parquet").drop_columns("features").to_pylist(), key=lambda row: row["id"])
-    assert [(row["split"], row["label"]) for row in found] == [("train", "cat")] * 2 + [("test", "big dog")] * 2 + [("train", None)] * 2
-    forked("embed", "texts/split=test", "-m", "hashing:4", "-o", "one.parquet", "--hive", "--id-col", "split").refused(65, "the same id 'test'")
+    assert [(row["split"], row["label"]) for row in found] == [("train", "cat")] * 2 + [("test", "big dog")] * 2 + [
+        ("train", None)
+    ] * 2
+    forked("embed", "texts/split=test", "-m", "hashing:4", "-o", "one.parquet", "--hive", "--id-col", "split").refused(
+        65, "the same id 'test'"
+    )
     pq.write_table(pa.table({"id": [9], "text": ["a"], "split": ["x"]}), "texts/split=test/label=big%20dog/x.parquet")
     with untouched(folder):
-        forked("embed", "texts/split=test", "-m", "hashing:4", "-o", "new.parquet", "--hive").refused(65, "split=test/label=big%20dog/x.parquet", "'split' is both a column and a partition folder")
+        forked("embed", "texts/split=test", "-m", "hashing:4", "-o", "new.parquet", "--hive").refused(
+            65, "split=test/label=big%20dog/x.parquet", "'split' is both a column and a partition folder"
+        )
 
 
 def test_groups_and_ids_in_folder_names(folder):
@@ -140,7 +205,9 @@ def test_groups_and_ids_in_folder_names(folder):
     assert everything("many", "--hive") == ["g0", "g1", "g2"]
     assert everything("many", "--hive", "--group-col", "none") == names(9)
     write_pool("one/id=0/a.parquet", X_ND[:2], names(2))
-    forked("query", "one", *ASK, "--hive").refused(65, "one/id=0/a.parquet: 'id' is both a column and a partition folder")
+    forked("query", "one", *ASK, "--hive").refused(
+        65, "one/id=0/a.parquet: 'id' is both a column and a partition folder"
+    )
 
 
 def test_loops_of_links(parts):
@@ -159,7 +226,9 @@ def test_dangling_links(parts):
     refused(66, "parts", "parts/c.parquet", "a link to a file that is not there")
     refused(66, "parts/c.parquet", "parts/c.parquet", "a link to a file that is not there")
     os.symlink("nowhere.csv", "labels.csv")
-    forked("query", "parts/a.parquet", *ASK, "-l", "labels.csv").refused(66, "labels.csv", "a link to a file that is not there")
+    forked("query", "parts/a.parquet", *ASK, "-l", "labels.csv").refused(
+        66, "labels.csv", "a link to a file that is not there"
+    )
     forked("update", "parts/c.parquet", "-P", "parts/a.parquet", "-l", "labels.csv").refused(66, "parts/c.parquet")
 
 
@@ -188,10 +257,14 @@ def test_what_is_no_file(folder):
         for name in ("fifo.parquet", "socket.parquet", "/dev/zero", "/dev/null"):
             refused(66, name, name, "not a regular file")
         for option in ("-l", "--exclude", "-H"):
-            forked("query", "pool.parquet", *ASK, option, "fifo.parquet", timeout=20).refused(66, "fifo.parquet", "not a regular file")
+            forked("query", "pool.parquet", *ASK, option, "fifo.parquet", timeout=20).refused(
+                66, "fifo.parquet", "not a regular file"
+            )
             forked("query", "pool.parquet", *ASK, option, "folder.csv").refused(66, "folder.csv", "is a directory")
         forked("embed", "fifo.parquet", "-m", "hashing:4", "-o", "out.parquet", timeout=20).refused(66, "fifo.parquet")
-        forked("update", "folder.safetensors", "-P", "pool.parquet", "-l", "folder.csv").refused(66, "folder.safetensors", "is a directory")
+        forked("update", "folder.safetensors", "-P", "pool.parquet", "-l", "folder.csv").refused(
+            66, "folder.safetensors", "is a directory"
+        )
         Path("mixed").mkdir()
         os.mkfifo("mixed/a.parquet")
         refused(66, "mixed", "mixed/a.parquet", "not a regular file")
@@ -206,7 +279,9 @@ def test_no_permission(parts):
         forked("query", "parts", *ASK, before=without_rights).refused(66, "parts/a.parquet", "Permission denied")
         Path("parts/a.parquet").chmod(0o644)
         Path("parts/sub").chmod(0o000)
-        forked("query", "parts/sub/b.parquet", *ASK, before=without_rights).refused(66, "parts/sub/b.parquet", "Permission denied")
+        forked("query", "parts/sub/b.parquet", *ASK, before=without_rights).refused(
+            66, "parts/sub/b.parquet", "Permission denied"
+        )
         forked("query", "parts", *ASK, before=without_rights).refused(66, "parts/sub", "Permission denied")
         for pattern in ("parts/**/*.parquet", "parts/*/b.parquet", "parts/*/*", "parts/su[b]"):
             forked("query", pattern, *ASK, before=without_rights).refused(66, "parts/sub", "Permission denied")
@@ -214,17 +289,23 @@ def test_no_permission(parts):
         Path("parts/sub").rename("parts/_sub")
         forked("query", "parts/**/*.parquet", *ASK, before=without_rights).done()
         Path("parts/_sub").rename("parts/sub")
-        forked("embed", "parts", "-m", "identity", "-o", "out.parquet", before=without_rights).refused(66, "parts/sub", "Permission denied")
+        forked("embed", "parts", "-m", "identity", "-o", "out.parquet", before=without_rights).refused(
+            66, "parts/sub", "Permission denied"
+        )
         parts.chmod(0o555)
         for option, name in (("-o", "out.csv"), ("--selections", "ledger.parquet")):
-            forked("query", "parts/a.parquet", *ASK, option, name, before=without_rights).refused(73, name, "Permission denied")
+            forked("query", "parts/a.parquet", *ASK, option, name, before=without_rights).refused(
+                73, name, "Permission denied"
+            )
     finally:
         parts.chmod(0o755)
         Path("parts/sub").chmod(0o755)
 
 
 def without_rights() -> None:
-    """Give up the capabilities by which root reads and writes what it may not (CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH)."""
+    """Give up the capabilities by which root reads and writes what it may not (CAP_DAC_OVERRIDE and
+    CAP_DAC_READ_SEARCH).
+    """
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -250,7 +331,9 @@ def test_a_disk_that_fails_while_it_is_searched(parts):
 
     for spec in ("parts", "parts/**/*.parquet", "parts/*/*.parquet", "parts/sub/*.parquet"):
         with untouched(parts):
-            forked("query", spec, *ASK, before=failing).refused(66, "parts/sub: cannot search this directory: Input/output error")
+            forked("query", spec, *ASK, before=failing).refused(
+                66, "parts/sub: cannot search this directory: Input/output error"
+            )
 
 
 def test_names_that_are_not_utf8(parts):
@@ -258,7 +341,21 @@ def test_names_that_are_not_utf8(parts):
     os.rename("parts/a.parquet", f"parts/{odd}")
     assert everything("parts") == names(9)
     assert everything(f"parts/{odd}") == names(4)
-    found = subprocess.run([SCRIPT.encode(), b"query", b"parts/caf\xe9 \x1b[31m.parquet", b"-s", b"random", b"-n", b"99", b"-o", b"out-\xe9.csv"], capture_output=True, timeout=60)
+    found = subprocess.run(
+        [
+            SCRIPT.encode(),
+            b"query",
+            b"parts/caf\xe9 \x1b[31m.parquet",
+            b"-s",
+            b"random",
+            b"-n",
+            b"99",
+            b"-o",
+            b"out-\xe9.csv",
+        ],
+        capture_output=True,
+        timeout=60,
+    )
     assert (found.returncode, found.stdout) == (0, b"")
     assert os.path.exists(b"out-\xe9.csv")
     Path(f"parts/{odd}").write_bytes(b"PAR1")
@@ -266,7 +363,14 @@ def test_names_that_are_not_utf8(parts):
 
 
 def test_names_with_magic_spaces_and_dashes(folder):
-    for name in ("a[1].parquet", "with space.parquet", "-dash.parquet", "star*.parquet", "naïve-日本.parquet", "x" * 240 + ".parquet"):
+    for name in (
+        "a[1].parquet",
+        "with space.parquet",
+        "-dash.parquet",
+        "star*.parquet",
+        "naïve-日本.parquet",
+        "x" * 240 + ".parquet",
+    ):
         write_pool(name, X_ND[:3], names(3))
         assert everything(f"./{name}") == names(3), name
     refused(66, "y" * 300 + ".parquet", "File name too long")
@@ -279,7 +383,9 @@ def test_uris(folder):
     refused(66, "nosuch://bucket/pool.parquet", "nosuch://")
 
 
-@pytest.mark.parametrize("given", ["", "[::1", "http://[broken/x.parquet", "file://%zz", "file:///a%00b.parquet", "file:///a%00*.parquet"])
+@pytest.mark.parametrize(
+    "given", ["", "[::1", "http://[broken/x.parquet", "file://%zz", "file:///a%00b.parquet", "file:///a%00*.parquet"]
+)
 def test_names_that_cannot_be(folder, given):
     """No traceback and no bug report, whatever is typed."""
     assert forked("query", given, *ASK, timeout=30).code in (2, 65, 66, 69)
@@ -289,7 +395,9 @@ def test_parquet_on_standard_input(tiny):
     data = Path("pool.parquet").read_bytes()
     with untouched(tiny):
         process("query", "-", *ASK, stdin=data).refused(66, "-")
-        forked("query", "pool.parquet", "-s", "margin", "-n", 3, "-l", "-", stdin=data).refused(66, "standard input", "save it to a file")
+        forked("query", "pool.parquet", "-s", "margin", "-n", 3, "-l", "-", stdin=data).refused(
+            66, "standard input", "save it to a file"
+        )
 
 
 def test_a_file_that_changes_or_vanishes(folder, monkeypatch):
@@ -307,13 +415,19 @@ def test_a_file_that_changes_or_vanishes(folder, monkeypatch):
         return lambda: monkeypatch.setattr(module, "read_column", reading)
 
     ask = ("query", "pool.parquet", "-s", "coreset", "-n", 3)
-    forked(*ask, before=changed(lambda path: os.utime(path, ns=(1, 1)))).refused(75, "pool.parquet", "changed while it was read")
-    forked(*ask, before=changed(lambda path: os.path.exists(path) and os.rename(path, "away"))).refused(66, "pool.parquet", "No such file")
+    forked(*ask, before=changed(lambda path: os.utime(path, ns=(1, 1)))).refused(
+        75, "pool.parquet", "changed while it was read"
+    )
+    forked(*ask, before=changed(lambda path: os.path.exists(path) and os.rename(path, "away"))).refused(
+        66, "pool.parquet", "No such file"
+    )
     os.rename("away", "pool.parquet")
     other = X_ND.copy()
     other[:] = 0
     write_pool("other.parquet", other, row_group_size=8)
-    forked(*ask, before=changed(lambda path: os.path.exists("other.parquet") and os.replace("other.parquet", path))).refused(75, "pool.parquet", "changed while it was read")
+    forked(
+        *ask, before=changed(lambda path: os.path.exists("other.parquet") and os.replace("other.parquet", path))
+    ).refused(75, "pool.parquet", "changed while it was read")
 
 
 def test_a_thousand_shards_and_few_open_files(folder):
@@ -323,8 +437,28 @@ def test_a_thousand_shards_and_few_open_files(folder):
     Path("many").mkdir()
     for i in range(20_000 if "ALCLI_THOROUGH" in os.environ else 1000):
         write_pool(f"many/{i:05d}.parquet", X_ND[i % 60 : i % 60 + 1], [f"s{i:05d}"])
-    found = forked("query", "many", "-s", "coreset", "-n", 3, "-q", timeout=600, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
+    found = forked(
+        "query",
+        "many",
+        "-s",
+        "coreset",
+        "-n",
+        3,
+        "-q",
+        timeout=600,
+        before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)),
+    )
     assert len(found.done().lines) == 3
-    few = forked("query", "many", "-s", "coreset", "-n", 3, "-o", "out.csv", before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4)))
+    few = forked(
+        "query",
+        "many",
+        "-s",
+        "coreset",
+        "-n",
+        3,
+        "-o",
+        "out.csv",
+        before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4)),
+    )
     few.refused(71, "Too many open files")
     assert not Path("out.csv").exists()

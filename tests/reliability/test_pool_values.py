@@ -1,4 +1,6 @@
-"""Values in a pool (table 3.1): what is refused names file, column, row, id; what is odd but right gives right answers."""
+"""Values in a pool (table 3.1): what is refused names file, column, row, id; what is odd but right gives right
+answers.
+"""
 
 from __future__ import annotations
 
@@ -30,21 +32,33 @@ def ragged(X_ND: np.ndarray, kind: pa.DataType) -> pa.Array:
 @pytest.mark.parametrize(("value", "said"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
 def test_values_that_are_not_finite(tiny, alcli, value, said, kind):
     X_ND = broken(value)
-    write_pool("pool.parquet", X_ND if kind is None else ragged(X_ND.astype(np.float16) if kind.value_type == pa.float16() else X_ND, kind))
+    write_pool(
+        "pool.parquet",
+        X_ND if kind is None else ragged(X_ND.astype(np.float16) if kind.value_type == pa.float16() else X_ND, kind),
+    )
     with untouched(tiny):
-        alcli("query", "pool.parquet", "-s", "coreset", "-n", 3, "-o", "out.csv").refused(65, "pool.parquet", "column 'features'", "row 7", "'r007'", "dimension 2", said)
-        alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors").refused(65, "pool.parquet", "row 7", "--bad-rows skip")
+        alcli("query", "pool.parquet", "-s", "coreset", "-n", 3, "-o", "out.csv").refused(
+            65, "pool.parquet", "column 'features'", "row 7", "'r007'", "dimension 2", said
+        )
+        alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors").refused(
+            65, "pool.parquet", "row 7", "--bad-rows skip"
+        )
 
 
 def test_one_refusal_in_a_child_process(tiny):
     write_pool("pool.parquet", broken(np.nan))
-    process("query", "pool.parquet", "-s", "coreset", "-n", 3).refused(65, "pool.parquet", "column 'features'", "row 7", "'r007'", "dimension 2", "nan")
+    process("query", "pool.parquet", "-s", "coreset", "-n", 3).refused(
+        65, "pool.parquet", "column 'features'", "row 7", "'r007'", "dimension 2", "nan"
+    )
 
 
 @pytest.mark.parametrize("strategy", ["coreset", "margin"])
 def test_bad_rows_are_left_out_and_counted(tiny, alcli, strategy):
     X_ND = broken(np.nan, row=40)
-    column = pa.array([None if i == 41 else [1.0, 2.0] if i == 42 else row for i, row in enumerate(X_ND.tolist())], pa.list_(pa.float32()))
+    column = pa.array(
+        [None if i == 41 else [1.0, 2.0] if i == 42 else row for i, row in enumerate(X_ND.tolist())],
+        pa.list_(pa.float32()),
+    )
     write_pool("pool.parquet", column)
     skipped = alcli("query", "pool.parquet", "-s", strategy, "-l", "labels.csv", "-n", 100, "--bad-rows", "skip").done()
     assert "3 rows without a usable vector were left out" in skipped.err
@@ -109,7 +123,9 @@ def test_float64_is_computed_as_it_is(tiny, alcli):
 @pytest.mark.parametrize("kind", [pa.int32(), pa.uint8(), pa.bool_()])
 def test_vectors_of_integers_are_refused(tiny, alcli, kind):
     write_pool("pool.parquet", pa.array([[1, 0, 1]] * 4).cast(pa.list_(kind, 3)))
-    alcli("query", "pool.parquet", "-s", "coreset", "-n", 1).refused(65, "pool.parquet", "'features'", str(kind), "float32")
+    alcli("query", "pool.parquet", "-s", "coreset", "-n", 1).refused(
+        65, "pool.parquet", "'features'", str(kind), "float32"
+    )
 
 
 def test_no_rows(tiny, alcli):
@@ -120,7 +136,10 @@ def test_no_rows(tiny, alcli):
     assert len(alcli("query", "shards", "-s", "coreset", "-n", 9).done().lines) == 4
     for empty in (fixed(X_ND[:0]), pa.array([], pa.list_(pa.float32()))):
         write_pool("pool.parquet", empty)
-        for arguments in (("query", "pool.parquet", "-s", "random", "-n", 1), ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors")):
+        for arguments in (
+            ("query", "pool.parquet", "-s", "random", "-n", 1),
+            ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors"),
+        ):
             alcli(*arguments).refused(65, "pool.parquet", "0 rows")
         done = alcli("query", "pool.parquet", "-s", "coreset", "-n", 1, "--allow-empty").done()
         assert done.out == b""
@@ -138,7 +157,9 @@ def test_extreme_shapes(folder, alcli, n, dim, strategy):
 
 
 def test_memory_does_not_grow_with_the_row_group(folder):
-    """A single row group of 144 MB adds less than half of that to what a pool of one block takes: three blocks of 16 MiB are under way at a time."""
+    """A single row group of 144 MB adds less than half of that to what a pool of one block takes: three blocks of 16
+    MiB are under way at a time.
+    """
     peak = {}
     for n in (2_000, 300_000):
         X_ND = np.random.default_rng(0).standard_normal((n, 120), np.float32)

@@ -1,4 +1,6 @@
-"""Pools at a URI: what can be read, what cannot and why, and that nothing else ever reaches for a network. Through the command line."""
+"""Pools at a URI: what can be read, what cannot and why, and that nothing else ever reaches for a network. Through
+the command line.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,14 @@ ASK = ("-s", "random", "-n", 99, "-q")
 
 
 class Network:
-    """A limit for the child: a socket of the internet is the end of it (seccomp; SIGSYS), whoever opens one, C++ included."""
+    """A limit for the child: a socket of the internet is the end of it (seccomp; SIGSYS), whoever opens one, C++
+    included.
+    """
 
-    CALLS: ClassVar = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}  # the architecture, and its number of `socket`
+    CALLS: ClassVar = {
+        "x86_64": (0xC000003E, 41),
+        "aarch64": (0xC00000B7, 198),
+    }  # the architecture, and its number of `socket`
 
     def __call__(self) -> None:
         if platform.machine() not in self.CALLS:
@@ -39,11 +46,16 @@ class Network:
         load, equal, end = 0x20, 0x15, 0x06
         kill, allow = 0x80000000, 0x7FFF0000
         code = [
-            (load, 0, 0, 4), (equal, 0, 5, architecture),
-            (load, 0, 0, 0), (equal, 0, 3, number),
-            (load, 0, 0, 16), (equal, 2, 0, 2), (equal, 1, 0, 10),
-            (end, 0, 0, allow), (end, 0, 0, kill),
-        ]  # fmt: skip
+            (load, 0, 0, 4),
+            (equal, 0, 5, architecture),
+            (load, 0, 0, 0),
+            (equal, 0, 3, number),
+            (load, 0, 0, 16),
+            (equal, 2, 0, 2),
+            (equal, 1, 0, 10),
+            (end, 0, 0, allow),
+            (end, 0, 0, kill),
+        ]
         filters = b"".join(struct.pack("HBBI", *line) for line in code)
         text = ctypes.create_string_buffer(filters, len(filters))
         program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code), ctypes.addressof(text)))
@@ -66,16 +78,49 @@ def test_nothing_reaches_for_a_network(tiny, offline):
     commands = [
         ("embed", "pool.parquet", "-m", "identity", "--input-col", "features", "-o", "out.parquet"),
         ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors"),
-        ("query", f"file://{tiny}/pool.parquet", "-H", "head.safetensors", "-s", "badge", "-n", 3, "--selections", "ledger.parquet", "--isolate", "--hive"),
+        (
+            "query",
+            f"file://{tiny}/pool.parquet",
+            "-H",
+            "head.safetensors",
+            "-s",
+            "badge",
+            "-n",
+            3,
+            "--selections",
+            "ledger.parquet",
+            "--isolate",
+            "--hive",
+        ),
         ("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv"),
-        ("simulate", "labelled.parquet", "-s", "margin", "-n", 3, "--rounds", 1, "--seeds", 1, "--prior-precision", "1", "-o", "sim"),
+        (
+            "simulate",
+            "labelled.parquet",
+            "-s",
+            "margin",
+            "-n",
+            3,
+            "--rounds",
+            1,
+            "--seeds",
+            1,
+            "--prior-precision",
+            "1",
+            "-o",
+            "sim",
+        ),
     ]
     for command in commands:
         forked(*command, before=offline).done()
 
 
 def test_the_limit_sees_what_it_forbids(folder, offline):
-    assert forked("query", "s3://bucket/pool?region=us-east-1&endpoint_override=127.0.0.1:9&scheme=http", *ASK, before=offline).code == -signal.SIGSYS
+    assert (
+        forked(
+            "query", "s3://bucket/pool?region=us-east-1&endpoint_override=127.0.0.1:9&scheme=http", *ASK, before=offline
+        ).code
+        == -signal.SIGSYS
+    )
 
 
 CASES = {
@@ -123,11 +168,15 @@ def test_what_needs_another_library(folder, scheme, requirement):
     write_pool("pool.parquet", X_ND[:3], names(3))
     os.rename("pool.parquet", f"{scheme}:/bucket/pool.parquet")  # which is no reason to take the URI for it
     with untouched(folder):
-        forked("query", f"{scheme}://bucket/pool.parquet", *ASK, before=without).refused(69, f"{scheme}://bucket/pool.parquet", f"pip install '{requirement}>=")
+        forked("query", f"{scheme}://bucket/pool.parquet", *ASK, before=without).refused(
+            69, f"{scheme}://bucket/pool.parquet", f"pip install '{requirement}>="
+        )
 
 
 def test_no_answer(folder):
-    """A server that takes the connection and says nothing: a sentence in time, and an exit that does not wait for it either."""
+    """A server that takes the connection and says nothing: a sentence in time, and an exit that does not wait for it
+    either.
+    """
     import alcli.data.reading.remote as remote
 
     def impatient() -> None:
@@ -138,8 +187,11 @@ def test_no_answer(folder):
         start = time.monotonic()
         with untouched(folder):
             forked("query", uri, *ASK, before=impatient, timeout=40).refused(69, "no answer within 1 seconds")
-        code = "import sys, alcli.data.reading.remote as r; r.PATIENCE = 1.0; from alcli.__main__ import main; sys.exit(main())"
-        said = subprocess.run([sys.executable, "-c", code, "query", uri, "-s", "random", "-n", "3"], capture_output=True, timeout=60)
+        code = "import sys, alcli.data.reading.remote as r; r.PATIENCE = 1.0\n"
+        code += "from alcli.__main__ import main\nsys.exit(main())"
+        said = subprocess.run(
+            [sys.executable, "-c", code, "query", uri, "-s", "random", "-n", "3"], capture_output=True, timeout=60
+        )
     assert said.returncode == 69
     assert b"secret" not in said.stderr, "what is in a URI to be kept from others is not in the mail of cron"
     assert time.monotonic() - start < 60
@@ -149,11 +201,16 @@ def test_no_answer(folder):
 def test_nobody_there(folder):
     """A port on which nobody listens."""
     with untouched(folder):
-        forked("query", "s3://key:secret@bucket/pool?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:9", *ASK, timeout=40).refused(69, "cannot be reached")
+        forked(
+            "query",
+            "s3://key:secret@bucket/pool?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:9",
+            *ASK,
+            timeout=40,
+        ).refused(69, "cannot be reached")
 
 
 class Store(BaseHTTPRequestHandler):
-    """As much of S3 as it takes to list and read a bucket: the files below the folder `root`; a secret is off limits."""
+    """As much of S3 as it takes to list and read a bucket: the files below `root`; a secret is off limits."""
 
     root: Path
     log: list[str]
@@ -180,23 +237,37 @@ class Store(BaseHTTPRequestHandler):
         if "Range" in self.headers:
             first, last = self.headers["Range"].removeprefix("bytes=").split("-")
             part = data[int(first) : int(last) + 1]
-            return self._send(206, part, body, {"Content-Range": f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}"})
+            return self._send(
+                206, part, body, {"Content-Range": f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}"}
+            )
         self._send(200, data, body)
 
     def _listing(self, prefix: str, flat: bool) -> str:
         keys = sorted(str(p.relative_to(self.root)) for p in self.root.rglob("*") if p.is_file())
         rows = "".join(
-            f"<Contents><Key>{k}</Key><LastModified>2025-01-01T00:00:00.000Z</LastModified><ETag>x</ETag><Size>{(self.root / k).stat().st_size}</Size></Contents>"
-            for k in keys if k.startswith(prefix) and not (flat and "/" in k[len(prefix) :])
-        )  # fmt: skip
-        folders = {prefix + k[len(prefix) :].split("/")[0] + "/" for k in keys if flat and k.startswith(prefix) and "/" in k[len(prefix) :]}
+            f"<Contents><Key>{k}</Key><LastModified>2025-01-01T00:00:00.000Z</LastModified><ETag>x</ETag>"
+            f"<Size>{(self.root / k).stat().st_size}</Size></Contents>"
+            for k in keys
+            if k.startswith(prefix) and not (flat and "/" in k[len(prefix) :])
+        )
+        folders = {
+            prefix + k[len(prefix) :].split("/")[0] + "/"
+            for k in keys
+            if flat and k.startswith(prefix) and "/" in k[len(prefix) :]
+        }
         common = "".join(f"<CommonPrefixes><Prefix>{f}</Prefix></CommonPrefixes>" for f in sorted(folders))
         count = rows.count("<Contents>") + len(folders)
-        return f"<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>{count}</KeyCount><Prefix>{prefix}</Prefix>{rows}{common}</ListBucketResult>"
+        about = f"<IsTruncated>false</IsTruncated><KeyCount>{count}</KeyCount><Prefix>{prefix}</Prefix>"
+        return f"<ListBucketResult>{about}{rows}{common}</ListBucketResult>"
 
     def _send(self, code: int, data: bytes, body: bool, more: dict[str, str] | None = None) -> None:
         self.send_response(code)
-        for name, value in {"Content-Length": str(len(data)), "ETag": '"x"', "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT", **(more or {})}.items():
+        for name, value in {
+            "Content-Length": str(len(data)),
+            "ETag": '"x"',
+            "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT",
+            **(more or {}),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if body:

@@ -1,4 +1,6 @@
-"""Schemas and ids of a pool (table 3.2): odd but valid files are read, the rest is refused with the name of what is wrong."""
+"""Schemas and ids of a pool (table 3.2): odd but valid files are read, the rest is refused with the name of what is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,17 @@ def put(table: dict[str, object] | pa.Table, **options: object) -> None:
     pq.write_table(table if isinstance(table, pa.Table) else pa.table(table), "pool.parquet", **options)
 
 
-# -- accepted -------------------------------------------------------------------------------------------------------------------
+# -- accepted
+# -------------------------------------------------------------------------------------------------------------------
 
 VECTORS = {
     "list": lambda: pa.array(X_ND.tolist(), pa.list_(pa.float32())),
     "large list": lambda: pa.array(X_ND.tolist(), pa.large_list(pa.float32())),
     "list view": lambda: pa.array(X_ND.tolist(), pa.list_view(pa.float32())),
     "large list view": lambda: pa.array(X_ND.tolist(), pa.large_list_view(pa.float32())),
-    "fixed shape tensor": lambda: pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float32(), (5,)), fixed(X_ND)),
+    "fixed shape tensor": lambda: pa.ExtensionArray.from_storage(
+        pa.fixed_shape_tensor(pa.float32(), (5,)), fixed(X_ND)
+    ),
     "sliced": lambda: pa.concat_arrays([fixed(X_ND[:3]), fixed(X_ND)]).slice(3),
 }
 
@@ -54,7 +59,9 @@ def test_every_form_of_text_ids(expected, alcli, kind):
     assert len(alcli("query", "pool.parquet", "-s", "margin", "-n", 60).done().lines) == 20
 
 
-@pytest.mark.parametrize("kind", [pa.int8(), pa.uint16(), pa.int32(), pa.int64(), pa.uint64(), pa.dictionary(pa.int8(), pa.int64())], ids=str)
+@pytest.mark.parametrize(
+    "kind", [pa.int8(), pa.uint16(), pa.int32(), pa.int64(), pa.uint64(), pa.dictionary(pa.int8(), pa.int64())], ids=str
+)
 def test_every_form_of_integer_ids(expected, alcli, kind):
     ids = pa.array(np.arange(60))
     put({"id": ids.dictionary_encode() if pa.types.is_dictionary(kind) else ids.cast(kind), "features": fixed(X_ND)})
@@ -80,7 +87,11 @@ def test_names_of_the_vector_column(expected, alcli, column):
 
 
 def test_an_unknown_extension_type_is_read_as_its_storage_and_noted(expected, alcli):
-    field = pa.field("features", fixed(X_ND).type, metadata={"ARROW:extension:name": "evil.module.Class", "ARROW:extension:metadata": ""})
+    field = pa.field(
+        "features",
+        fixed(X_ND).type,
+        metadata={"ARROW:extension:name": "evil.module.Class", "ARROW:extension:metadata": ""},
+    )
     put(pa.table([names(60), fixed(X_ND)], schema=pa.schema([pa.field("id", pa.string()), field])))
     found = alcli(*ASK).done()
     assert found.lines == expected
@@ -88,7 +99,12 @@ def test_an_unknown_extension_type_is_read_as_its_storage_and_noted(expected, al
 
 
 def test_hive_folders_hold_split_and_label(folder, alcli):
-    for split, label, rows in (("test", "a", slice(0, 9)), ("train", "b", slice(9, 12)), ("train", "__HIVE_DEFAULT_PARTITION__", slice(12, 60)), ("train", "x%20y", slice(0, 0))):
+    for split, label, rows in (
+        ("test", "a", slice(0, 9)),
+        ("train", "b", slice(9, 12)),
+        ("train", "__HIVE_DEFAULT_PARTITION__", slice(12, 60)),
+        ("train", "x%20y", slice(0, 0)),
+    ):
         place = folder / "pool" / f"split={split}" / f"label={label}"
         place.mkdir(parents=True)
         write_pool(place / "part.parquet", X_ND[rows], names(60)[rows])
@@ -96,15 +112,20 @@ def test_hive_folders_hold_split_and_label(folder, alcli):
         assert len(alcli("query", spec, "-s", "random", "-n", 60, "--hive").done().lines) == 48, spec
         assert len(alcli("query", spec, "-s", "random", "-n", 60).done().lines) == 60, spec
     write_pool(place / "part.parquet", X_ND[:1], ["new"], split=["train"])
-    alcli("query", "pool", "-s", "random", "-n", 1, "--hive").refused(65, "x%20y/part.parquet", "'split'", "partition folder")
+    alcli("query", "pool", "-s", "random", "-n", 1, "--hive").refused(
+        65, "x%20y/part.parquet", "'split'", "partition folder"
+    )
 
 
-# -- refused --------------------------------------------------------------------------------------------------------------------
+# -- refused
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def text_of(raw: list[bytes]) -> pa.Array:
     offsets = np.cumsum([0, *map(len, raw)]).astype(np.int32)
-    return pa.Array.from_buffers(pa.string(), len(raw), [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(b"".join(raw))])
+    return pa.Array.from_buffers(
+        pa.string(), len(raw), [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(b"".join(raw))]
+    )
 
 
 def nulled(kind: pa.DataType) -> pa.Array:
@@ -119,29 +140,71 @@ def with_null_inside() -> pa.Array:
 
 IDS = names(60)
 REFUSED = {
-    "no features": (lambda: {"id": IDS, **{f"column{i}": [0] * 60 for i in range(12)}}, ["pool.parquet", "no column 'features'", "'column8'", "3 more"]),
+    "no features": (
+        lambda: {"id": IDS, **{f"column{i}": [0] * 60 for i in range(12)}},
+        ["pool.parquet", "no column 'features'", "'column8'", "3 more"],
+    ),
     "no id": (lambda: {"key": IDS, "features": fixed(X_ND)}, ["pool.parquet", "no column 'id'", "'key'"]),
-    "id twice": (lambda: pa.table([IDS, IDS, fixed(X_ND)], ["id", "id", "features"]), ["pool.parquet", "2 columns are named 'id'"]),
-    "features twice": (lambda: pa.table([IDS, fixed(X_ND), fixed(X_ND)], ["id", "features", "features"]), ["2 columns are named 'features'"]),
+    "id twice": (
+        lambda: pa.table([IDS, IDS, fixed(X_ND)], ["id", "id", "features"]),
+        ["pool.parquet", "2 columns are named 'id'"],
+    ),
+    "features twice": (
+        lambda: pa.table([IDS, fixed(X_ND), fixed(X_ND)], ["id", "features", "features"]),
+        ["2 columns are named 'features'"],
+    ),
     "not vectors": (lambda: {"id": IDS, "features": IDS}, ["pool.parquet", "'features'", "string", "list of floats"]),
     "struct": (lambda: {"id": IDS, "features": pa.array([{"v": [1.0]}] * 60)}, ["'features'", "struct", "flatten"]),
-    "ragged": (lambda: {"id": IDS, "features": pa.array([r[: 4 if i == 9 else 5] for i, r in enumerate(X_ND.tolist())])}, ["row 9", "'r009'", "4 values", "expected 5"]),
+    "ragged": (
+        lambda: {"id": IDS, "features": pa.array([r[: 4 if i == 9 else 5] for i, r in enumerate(X_ND.tolist())])},
+        ["row 9", "'r009'", "4 values", "expected 5"],
+    ),
     "null vector": (lambda: {"id": IDS, "features": nulled(pa.list_(pa.float32(), 5))}, ["row 4", "'r004'", "null"]),
     "null list": (lambda: {"id": IDS, "features": nulled(pa.list_(pa.float32()))}, ["row 4", "'r004'", "null"]),
     "null inside": (lambda: {"id": IDS, "features": with_null_inside()}, ["row 6", "'r006'", "dimension 3", "null"]),
-    "length 0": (lambda: {"id": IDS, "features": pa.array([[]] * 60, pa.list_(pa.float32()))}, ["'features'", "length 0"]),
-    "id null": (lambda: {"id": [None if i == 3 else d for i, d in enumerate(IDS)], "features": fixed(X_ND)}, ["'id'", "row 3", "null"]),
-    "id empty": (lambda: {"id": ["" if i == 3 else d for i, d in enumerate(IDS)], "features": fixed(X_ND)}, ["'id'", "row 3", "empty"]),
+    "length 0": (
+        lambda: {"id": IDS, "features": pa.array([[]] * 60, pa.list_(pa.float32()))},
+        ["'features'", "length 0"],
+    ),
+    "id null": (
+        lambda: {"id": [None if i == 3 else d for i, d in enumerate(IDS)], "features": fixed(X_ND)},
+        ["'id'", "row 3", "null"],
+    ),
+    "id empty": (
+        lambda: {"id": ["" if i == 3 else d for i, d in enumerate(IDS)], "features": fixed(X_ND)},
+        ["'id'", "row 3", "empty"],
+    ),
     "id float": (lambda: {"id": np.arange(60.0), "features": fixed(X_ND)}, ["'id'", "double", "strings or integers"]),
     "id bool": (lambda: {"id": [True] * 60, "features": fixed(X_ND)}, ["'id'", "bool"]),
-    "id timestamp": (lambda: {"id": pa.array(np.arange(60), pa.timestamp("s")), "features": fixed(X_ND)}, ["'id'", "timestamp"]),
-    "id beyond int64": (lambda: {"id": pa.array([2**63 + i for i in range(60)], pa.uint64()), "features": fixed(X_ND)}, ["'id'", "pool.parquet"]),
-    "same id": (lambda: {"id": ["r001" if i == 30 else d for i, d in enumerate(IDS)], "features": fixed(X_ND)}, ["row 1 ", "row 30", "'r001'", "twice"]),
-    "id not UTF-8": (lambda: {"id": text_of([b"\xff" if i == 3 else b"%d" % i for i in range(60)]), "features": fixed(X_ND)}, ["pool.parquet", "UTF"]),
-    "label not UTF-8": (lambda: {"id": IDS, "features": fixed(X_ND), "label": text_of([b"\xff"] * 60)}, ["pool.parquet", "UTF"]),
-    "label struct": (lambda: {"id": IDS, "features": fixed(X_ND), "label": pa.array([{"a": 1}] * 60)}, ["'label'", "struct"]),
-    "metadata not JSON": (lambda: pa.table({"id": IDS, "features": fixed(X_ND)}).replace_schema_metadata({"alcli": "{"}), ["pool.parquet", "metadata"]),
-}  # fmt: skip
+    "id timestamp": (
+        lambda: {"id": pa.array(np.arange(60), pa.timestamp("s")), "features": fixed(X_ND)},
+        ["'id'", "timestamp"],
+    ),
+    "id beyond int64": (
+        lambda: {"id": pa.array([2**63 + i for i in range(60)], pa.uint64()), "features": fixed(X_ND)},
+        ["'id'", "pool.parquet"],
+    ),
+    "same id": (
+        lambda: {"id": ["r001" if i == 30 else d for i, d in enumerate(IDS)], "features": fixed(X_ND)},
+        ["row 1 ", "row 30", "'r001'", "twice"],
+    ),
+    "id not UTF-8": (
+        lambda: {"id": text_of([b"\xff" if i == 3 else b"%d" % i for i in range(60)]), "features": fixed(X_ND)},
+        ["pool.parquet", "UTF"],
+    ),
+    "label not UTF-8": (
+        lambda: {"id": IDS, "features": fixed(X_ND), "label": text_of([b"\xff"] * 60)},
+        ["pool.parquet", "UTF"],
+    ),
+    "label struct": (
+        lambda: {"id": IDS, "features": fixed(X_ND), "label": pa.array([{"a": 1}] * 60)},
+        ["'label'", "struct"],
+    ),
+    "metadata not JSON": (
+        lambda: pa.table({"id": IDS, "features": fixed(X_ND)}).replace_schema_metadata({"alcli": "{"}),
+        ["pool.parquet", "metadata"],
+    ),
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -176,22 +239,33 @@ def test_files_that_do_not_fit_together(folder, alcli):
 
 def test_the_dimension_must_be_that_of_the_head(head, alcli):
     write_pool("pool.parquet", np.hstack([X_ND, X_ND]))
-    for command in (("query", "pool.parquet", "-H", "head.safetensors", "-s", "margin", "-n", 1), ("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv")):
+    for command in (
+        ("query", "pool.parquet", "-H", "head.safetensors", "-s", "margin", "-n", 1),
+        ("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv"),
+    ):
         alcli(*command).refused(65, "pool.parquet", "D=10", "head.safetensors", "expects 5")
 
 
 def test_ids_of_another_type(tiny, alcli):
     (tiny / "labels.jsonl").write_text('{"id": 7, "label": "a"}\n')
-    alcli("query", "pool.parquet", "-l", "labels.jsonl", "-s", "coreset", "-n", 1).refused(65, "labels.jsonl", "line 1", "integer", "strings")
+    alcli("query", "pool.parquet", "-l", "labels.jsonl", "-s", "coreset", "-n", 1).refused(
+        65, "labels.jsonl", "line 1", "integer", "strings"
+    )
     put({"id": np.arange(60), "features": fixed(X_ND)})
     (tiny / "labels.jsonl").write_text('{"id": "7", "label": "a"}\n')
-    alcli("query", "pool.parquet", "-l", "labels.jsonl", "-s", "coreset", "-n", 1).refused(65, "labels.jsonl", "line 1", "string", "integers")
+    alcli("query", "pool.parquet", "-l", "labels.jsonl", "-s", "coreset", "-n", 1).refused(
+        65, "labels.jsonl", "line 1", "string", "integers"
+    )
     for bad in ("x7", "+-7", "7.0", "٣"):
         write_labels("labels.csv", {bad: "a"})
-        alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 1).refused(65, "labels.csv", "line 2", "integers")
+        alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 1).refused(
+            65, "labels.csv", "line 2", "integers"
+        )
     for bad in ("12345678901234567890", "9" * 5000):
         write_labels("labels.csv", {bad: "a"})
-        alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 1).refused(65, "labels.csv", "line 2", "64 bits")
+        alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 1).refused(
+            65, "labels.csv", "line 2", "64 bits"
+        )
 
 
 @pytest.mark.parametrize("bad", ["a\nb", "a\tb", "a\0b", "a\rb"])

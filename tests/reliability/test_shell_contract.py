@@ -1,4 +1,4 @@
-"""The contract with the shell: exit codes, one line of error, data alone on stdout, signals, closed and full streams."""
+"""The contract with the shell: exit codes, one line of error, data alone on stdout, signals, closed or full streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ FIT = ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "new.safetensors")
 
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["bash", "-c", command.replace("alcli", SCRIPT)], capture_output=True, timeout=60, env=os.environ | environment)
+    return subprocess.run(
+        ["bash", "-c", command.replace("alcli", SCRIPT)], capture_output=True, timeout=60, env=os.environ | environment
+    )
 
 
 USAGE = [
@@ -49,13 +51,18 @@ USAGE = [
     ([*FIT, "--task", "regress"], ["--task", "regression"]),
     (["fit-head", "pool.parquet"], ["-o"]),
     (["update"], ["HEAD"]),
-    (["update", "h", "-P", "pool.parquet", "-l", "more.csv", "--method", "third-order"], ["third-order", "first-order"]),
+    (
+        ["update", "h", "-P", "pool.parquet", "-l", "more.csv", "--method", "third-order"],
+        ["third-order", "first-order"],
+    ),
     (["update", "h", "-P", "pool.parquet", "-l", "more.csv", "--mode", "batches"], ["batches", "batch"]),
     (["update", "h", "-P", "pool.parquet", "-l", "more.csv", "--gamma", "nan"], ["--gamma", "nan"]),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "words"), USAGE, ids=lambda v: " ".join(map(str, v))[-40:] if isinstance(v, list) else "")
+@pytest.mark.parametrize(
+    ("arguments", "words"), USAGE, ids=lambda v: " ".join(map(str, v))[-40:] if isinstance(v, list) else ""
+)
 def test_usage(tiny, alcli, arguments, words):
     with untouched(tiny):
         alcli(*arguments).refused(2, *words)
@@ -85,7 +92,17 @@ def test_a_bug_is_one_line_unless_debugging(tiny, alcli, monkeypatch):
     assert "Traceback" in debugged.err
 
 
-@pytest.mark.parametrize(("error", "code"), [(MemoryError(), 71), (OSError(24, "Too many open files"), 71), (OSError(5, "Input/output error"), 74), (BrokenPipeError(), 0), (KeyboardInterrupt(), 130), (SystemExit(3), 3)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), 71),
+        (OSError(24, "Too many open files"), 71),
+        (OSError(5, "Input/output error"), 74),
+        (BrokenPipeError(), 0),
+        (KeyboardInterrupt(), 130),
+        (SystemExit(3), 3),
+    ],
+)
 def test_exit_codes_of_what_the_system_raises(tiny, alcli, monkeypatch, error, code):
     import alcli.workflows.query.situation as workflow
 
@@ -152,11 +169,17 @@ def test_closed_and_full_streams(tiny, unbuffered):
         assert (b"alcli: error: " in found.stderr) == ("2>&-" not in redirect)
     assert not os.path.exists("ledger.parquet")
     for redirect in ("2> /dev/full", "2>&-")[: 1 if unbuffered else 2]:
-        found = shell(f"alcli query pool.parquet -l labels.csv -s margin -n 5 {redirect}; echo ${{PIPESTATUS[0]}}", PYTHONUNBUFFERED=unbuffered)
+        found = shell(
+            f"alcli query pool.parquet -l labels.csv -s margin -n 5 {redirect}; echo ${{PIPESTATUS[0]}}",
+            PYTHONUNBUFFERED=unbuffered,
+        )
         assert found.stdout.splitlines()[-1] == b"0", redirect
     if unbuffered:
         return
-    assert shell("alcli fit-head pool.parquet -l labels.csv -o h.safetensors >&-; echo $? >&2").stderr.splitlines()[-1] == b"0"
+    assert (
+        shell("alcli fit-head pool.parquet -l labels.csv -o h.safetensors >&-; echo $? >&2").stderr.splitlines()[-1]
+        == b"0"
+    )
     assert shell("alcli fit-head pool.parquet -l - -o i.safetensors <&-; echo $?").stdout == b"65\n"
 
 
@@ -172,7 +195,13 @@ def test_output_to_devices_and_pipes(tiny, alcli):
 def on_a_terminal(*arguments: object, **environment: str) -> bytes:
     """What a command writes to stderr when that is a terminal."""
     leader, follower = pty.openpty()
-    subprocess.run([SCRIPT, *map(str, arguments)], stderr=follower, stdout=subprocess.DEVNULL, timeout=60, env=os.environ | environment)
+    subprocess.run(
+        [SCRIPT, *map(str, arguments)],
+        stderr=follower,
+        stdout=subprocess.DEVNULL,
+        timeout=60,
+        env=os.environ | environment,
+    )
     os.close(follower)
     found = b""
     try:

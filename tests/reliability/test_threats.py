@@ -17,8 +17,8 @@ TREES = {str(p.relative_to(PACKAGE)): ast.parse(p.read_text()) for p in sorted(P
 RUN_CODE = {"eval", "exec", "compile", "__import__"}
 UNPICKLE = {"pickle", "cPickle", "_pickle", "cloudpickle", "shelve", "marshal", "dill", "joblib", "yaml", "xmlrpc"}
 NETWORK = {"socket", "requests", "httpx", "aiohttp", "ftplib", "smtplib", "telnetlib", "urllib3"}
-# Code is looked up by a name for plugins, which are files of the package, for code that the user names (extensions.py, -m python:), and for
-# optional libraries.
+# Code is looked up by a name for plugins, which are files of the package, for code that the user names
+# (extensions.py, -m python:), and for optional libraries.
 LOOK_UP = {"plugins.py", "embedders/python.py", "embedders/_contract.py"}
 
 
@@ -67,14 +67,73 @@ def test_models_of_others_bring_no_code():
         assert "Tokenizer" in function or "use_safetensors" in ast.unparse(TREES[name]), name
 
 
-FORBIDDEN = ("socket.", "pickle.find_class", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "urllib.", "http.", "ftplib.", "smtplib.", "webbrowser.")
+FORBIDDEN = (
+    "socket.",
+    "pickle.find_class",
+    "subprocess.",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "urllib.",
+    "http.",
+    "ftplib.",
+    "smtplib.",
+    "webbrowser.",
+)
 COMMANDS = {
     "embed": ("embed", "texts.csv", "-m", "hashing:8", "-o", "embedded.parquet"),
     "fit-head": ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "new.safetensors"),
-    "mlp": ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "new.safetensors", "--head", "mlp", "--prior-precision", "1", "-p", "epochs=2"),
-    "query": ("query", "pool.parquet", "-H", "head.safetensors", "-l", "labels.csv", "--exclude", "more.csv", "-s", "badge", "-n", 3, "--selections", "ledger.parquet", "-o", "out.parquet"),
+    "mlp": (
+        "fit-head",
+        "pool.parquet",
+        "-l",
+        "labels.csv",
+        "-o",
+        "new.safetensors",
+        "--head",
+        "mlp",
+        "--prior-precision",
+        "1",
+        "-p",
+        "epochs=2",
+    ),
+    "query": (
+        "query",
+        "pool.parquet",
+        "-H",
+        "head.safetensors",
+        "-l",
+        "labels.csv",
+        "--exclude",
+        "more.csv",
+        "-s",
+        "badge",
+        "-n",
+        3,
+        "--selections",
+        "ledger.parquet",
+        "-o",
+        "out.parquet",
+    ),
     "update": ("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv"),
-    "simulate": ("simulate", "labelled.parquet", "-s", "margin", "-n", 3, "--rounds", 1, "--initial", 6, "--seeds", 1, "--prior-precision", "1", "-o", "sim"),
+    "simulate": (
+        "simulate",
+        "labelled.parquet",
+        "-s",
+        "margin",
+        "-n",
+        3,
+        "--rounds",
+        1,
+        "--initial",
+        6,
+        "--seeds",
+        1,
+        "--prior-precision",
+        "1",
+        "-o",
+        "sim",
+    ),
 }
 
 
@@ -99,14 +158,19 @@ def test_no_command_unpickles_connects_or_starts_a_program(head, command):
 
 def test_the_watch_hears():
     """The events above, raised on purpose in a child."""
-    code = "import sys; heard = set(); sys.addaudithook(lambda e, a: heard.add(e)); import pickle, socket, subprocess; pickle.loads(pickle.dumps(Exception)); socket.socket().close(); subprocess.run(['true']); print(*heard)"
+    code = (
+        "import sys; heard = set(); sys.addaudithook(lambda e, a: heard.add(e)); import pickle, socket, subprocess; "
+        "pickle.loads(pickle.dumps(Exception)); socket.socket().close(); subprocess.run(['true']); print(*heard)"
+    )
     heard = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"pickle.find_class", "socket.__new__", "subprocess.Popen"} <= set(heard)
 
 
 def test_the_lint_sees_what_it_forbids():
     """The rules above, on a module that breaks them."""
-    bad = ast.parse("import pickle, subprocess\nfrom urllib.request import urlopen\neval(x)\nnp.load(f, allow_pickle=True)\n")
+    bad = ast.parse(
+        "import pickle, subprocess\nfrom urllib.request import urlopen\neval(x)\nnp.load(f, allow_pickle=True)\n"
+    )
     assert {"pickle", "subprocess", "urllib.request"} <= imported(bad)
     assert [ast.unparse(call.func) for call in calls(bad)] == ["eval", "np.load"]
 
@@ -129,6 +193,8 @@ def test_plugins_named_in_a_head_are_looked_up_among_ours(head, alcli):
             evil["model"][part]["kind"] = kind
             evil["sha256"] = _digest(tensors, evil)
             save_file(tensors, "evil.safetensors", {"alcli": json.dumps(evil)})
-            alcli("query", "pool.parquet", "-s", "margin", "-n", 3, "-H", "evil.safetensors").refused(65, "evil.safetensors", "unknown kind")
+            alcli("query", "pool.parquet", "-s", "margin", "-n", 3, "-H", "evil.safetensors").refused(
+                65, "evil.safetensors", "unknown kind"
+            )
     assert "antigravity" not in sys.modules
     assert "this" not in sys.modules

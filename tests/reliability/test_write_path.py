@@ -32,9 +32,11 @@ def temporaries(folder: Path) -> list[str]:
 
 
 def test_killed_at_any_moment(head):
-    """38 updates killed at random moments: each time the old head or the new one, whole; what was acknowledged is there.
+    """38 updates killed at random moments: each time the old head or the new one, whole; what was acknowledged is
+    there.
 
-    The children are forked from a warm process, so that the kills fall into reading, fitting, writing and renaming alike.
+    The children are forked from a warm process, so that the kills fall into reading, fitting, writing and renaming
+    alike.
     """
     import alcli.workflows.update  # noqa: F401
     from alcli.cli.shell import run
@@ -71,7 +73,11 @@ def test_killed_at_any_moment(head):
 
 
 def test_leftovers_of_the_dead_are_swept_and_of_the_living_kept(head, alcli):
-    left, living, other = ".head.safetensors.alcli-aaaaaaaa.tmp", ".head.safetensors.alcli-bbbbbbbb.tmp", ".other.alcli-cccccccc.tmp"
+    left, living, other = (
+        ".head.safetensors.alcli-aaaaaaaa.tmp",
+        ".head.safetensors.alcli-bbbbbbbb.tmp",
+        ".other.alcli-cccccccc.tmp",
+    )
     for name in (left, living, other):
         Path(name).write_bytes(b"half")
     with open(living) as file:
@@ -84,7 +90,9 @@ def test_leftovers_of_the_dead_are_swept_and_of_the_living_kept(head, alcli):
 
 def test_two_updates_of_one_head(head):
     write_labels("others.csv", {f"r{i:03d}": CLASSES[Y_N[i]] for i in range(30, 40)})
-    commands = [("update", "head.safetensors", "-P", "pool.parquet", "-l", name, "-q") for name in ("more.csv", "others.csv")]
+    commands = [
+        ("update", "head.safetensors", "-P", "pool.parquet", "-l", name, "-q") for name in ("more.csv", "others.csv")
+    ]
     with lock(head):
         busy = process(*commands[0])
         assert busy.code == 75
@@ -153,24 +161,34 @@ def test_a_busy_ledger(tiny, alcli):
 def test_a_ledger_that_is_not_one(tiny, alcli):
     Path("ledger.parquet").write_bytes(b"PAR1 not really")
     with untouched(tiny):
-        alcli("query", "pool.parquet", "-s", "coreset", "-n", 1, "--selections", "ledger.parquet").refused(65, "ledger.parquet")
+        alcli("query", "pool.parquet", "-s", "coreset", "-n", 1, "--selections", "ledger.parquet").refused(
+            65, "ledger.parquet"
+        )
     Path("ledger.parquet").unlink()
     pq.write_table(pa.table({"id": [1, 2, 3]}), "ledger.parquet")
     with untouched(tiny):
-        alcli("query", "pool.parquet", "-s", "coreset", "-n", 1, "--selections", "ledger.parquet").refused(65, "ledger.parquet", "row 0", "integer")
+        alcli("query", "pool.parquet", "-s", "coreset", "-n", 1, "--selections", "ledger.parquet").refused(
+            65, "ledger.parquet", "row 0", "integer"
+        )
 
 
 def test_existing_outputs(head, alcli):
     fit = ("fit-head", "pool.parquet", "-l", "labels.csv", "-o")
     with untouched(head.parent):
         alcli(*fit, "head.safetensors").refused(73, "head.safetensors", "--force")
-        alcli("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv", "-o", "more.csv").refused(2, "more.csv", "read")
+        alcli("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv", "-o", "more.csv").refused(
+            2, "more.csv", "read"
+        )
         alcli("query", "pool.parquet", "-s", "random", "-n", 3, "-o", "pool.parquet").refused(2, "pool.parquet", "read")
         alcli(*fit, "pool.parquet", "--force").refused(2, "pool.parquet", "read")
     alcli(*fit, "head.safetensors", "--force").done()
     alcli("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv", "-o", "copy.safetensors").done()
-    alcli("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv", "-o", "copy.safetensors").refused(73, "copy.safetensors", "--force")
-    alcli("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv", "-o", "copy.safetensors", "--force").done()
+    alcli("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv", "-o", "copy.safetensors").refused(
+        73, "copy.safetensors", "--force"
+    )
+    alcli(
+        "update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv", "-o", "copy.safetensors", "--force"
+    ).done()
     for _ in range(2):
         alcli("query", "pool.parquet", "-s", "random", "-n", 3, "-o", "out.csv").done()
 
@@ -181,13 +199,17 @@ def test_outputs_that_cannot_be_created(head, alcli):
         for target, words in (("taken", ["directory"]), ("nowhere/x.csv", ["no folder"]), ("labels.csv/x", ["folder"])):
             alcli("query", "pool.parquet", "-s", "random", "-n", 3, "-o", target).refused(73, target, *words)
             alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", target, "--force").refused(73, target, *words)
-        alcli("query", "pool.parquet", "-s", "random", "-n", 3, "--selections", "nowhere/l.parquet").refused(73, "nowhere")
+        alcli("query", "pool.parquet", "-s", "random", "-n", 3, "--selections", "nowhere/l.parquet").refused(
+            73, "nowhere"
+        )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written(head):
     (head.parent / "locked").mkdir(0o555)
-    process("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "locked/h.safetensors").refused(73, "locked/h.safetensors")
+    process("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "locked/h.safetensors").refused(
+        73, "locked/h.safetensors"
+    )
 
 
 def test_modes(head, alcli):
@@ -209,7 +231,15 @@ def test_a_file_size_limit_leaves_the_old_head(head):
     import resource
 
     with untouched(head.parent):
-        child = start("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)))
+        child = start(
+            "update",
+            "head.safetensors",
+            "-P",
+            "pool.parquet",
+            "-l",
+            "more.csv",
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+        )
         error = child.communicate(timeout=30)[1].decode()
     assert child.returncode == 74, error
     assert "head.safetensors" in error

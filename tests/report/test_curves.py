@@ -17,7 +17,10 @@ NAMES = ("random", "margin", "badge", "coreset")
 
 def curves(names=NAMES, n_seeds=4, smaller=False):
     rng = np.random.default_rng(0)
-    values = {name: 0.5 + 0.1 * i + np.linspace(0, 0.2, 6) + 0.01 * rng.standard_normal((n_seeds, 6)) for i, name in enumerate(names)}
+    values = {
+        name: 0.5 + 0.1 * i + np.linspace(0, 0.2, 6) + 0.01 * rng.standard_normal((n_seeds, 6))
+        for i, name in enumerate(names)
+    }
     return Curves(METRICS["rmse" if smaller else "accuracy"], np.arange(6) * 10 + 5, values, {})
 
 
@@ -58,7 +61,12 @@ def test_one_seed_and_errors_can_be_drawn(n_seeds, smaller):
 def test_twenty_strategies_are_told_apart_by_dashes():
     names = ("random", *(f"s{i}" for i in range(19)))
     svg = draw(curves(names), "random", "title")["svg"].decode()
-    styles = set(re.findall(r'style="fill: none; stroke(?:-dasharray: [\d., ]+; stroke-dashoffset: 0; stroke)?: #[0-9a-f]{6};?[^"]*"', svg))
+    styles = set(
+        re.findall(
+            r'style="fill: none; stroke(?:-dasharray: [\d., ]+; stroke-dashoffset: 0; stroke)?: #[0-9a-f]{6};?[^"]*"',
+            svg,
+        )
+    )
     lines = {s for s in styles if "stroke-width: 1.6" in s}
     assert len(lines) >= 20
 

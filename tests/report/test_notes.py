@@ -13,8 +13,9 @@ def take(labels, name, least="at most"):
 
 AUTO = [
     ("auto", seed, number, take(10 * number, *(["uherding"] if number <= 10 else ["bait", "more than"])))
-    for seed in range(3) for number in range(1, 13)
-]  # fmt: skip
+    for seed in range(3)
+    for number in range(1, 13)
+]
 OTHERS = [("coreset", seed, number, "some rows are alike") for seed in (0, 2) for number in (1, 2, 5)]
 
 
@@ -51,8 +52,12 @@ def test_one_remark(said, line):
 
 
 def test_numbers_of_the_same_round_differ_by_seed():
-    assert folded([("s", 0, 1, "3 of 4"), ("s", 1, 1, "2 of 4")], 2) == ["s: 3 of 4 (round 1, with other numbers in other seeds)"]
-    assert folded([("s", 0, 1, "3 of 4"), ("s", 1, 1, "2 of 4")], 5) == ["s: 3 of 4 (round 1, with other numbers in other seeds; 2 of 5 seeds)"]
+    assert folded([("s", 0, 1, "3 of 4"), ("s", 1, 1, "2 of 4")], 2) == [
+        "s: 3 of 4 (round 1, with other numbers in other seeds)"
+    ]
+    assert folded([("s", 0, 1, "3 of 4"), ("s", 1, 1, "2 of 4")], 5) == [
+        "s: 3 of 4 (round 1, with other numbers in other seeds; 2 of 5 seeds)"
+    ]
 
 
 def test_nothing_said():
@@ -64,5 +69,9 @@ def test_remarks_of_two_strategies_stay_apart():
 
 
 def test_other_numbers_of_a_round_are_those_of_other_seeds_or_of_its_later_parts():
-    assert folded([("s", 0, 1, "7 rows"), ("s", 1, 1, "8 rows")], 2) == ["s: 7 rows (round 1, with other numbers in other seeds)"]
-    assert folded([("s", 0, 1, "7 rows"), ("s", 0, 1, "6 rows"), ("s", 1, 1, "7 rows")], 2) == ["s: 7 rows (round 1; likewise later in it)"]
+    assert folded([("s", 0, 1, "7 rows"), ("s", 1, 1, "8 rows")], 2) == [
+        "s: 7 rows (round 1, with other numbers in other seeds)"
+    ]
+    assert folded([("s", 0, 1, "7 rows"), ("s", 0, 1, "6 rows"), ("s", 1, 1, "7 rows")], 2) == [
+        "s: 7 rows (round 1; likewise later in it)"
+    ]

@@ -21,7 +21,8 @@ def test_by_hand():
 
 @pytest.mark.parametrize(("far_apart", "differs"), [(3, False), (4, True)])
 def test_the_published_critical_difference(far_apart, differs):
-    # Demsar 2006, section 3.2.2: for 4 classifiers on 14 data sets mean ranks differ at 5% when they are 1.25 apart; here 17/14 and 18/14.
+    # Demsar 2006, section 3.2.2: for 4 classifiers on 14 data sets mean ranks differ at 5% when they are 1.25 apart;
+    # here 17/14 and 18/14.
     ranks_SK = np.array([[4, 2, 1, 3]] * far_apart + [[3, 2, 1, 4]] * (14 - far_apart), float)
     areas = dict(zip(("random", "a", "b", "c"), -ranks_SK.T))
     assert (rank(areas, "random", larger_is_better=True).nemenyi["a"] < 0.05) == differs

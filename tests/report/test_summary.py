@@ -18,7 +18,16 @@ MARGIN = {0: [0.5, 0.7, 0.8], 1: [0.3, 0.6, 0.6]}  # mean 0.4, 0.65, 0.7
 
 def rows(curves, metric="accuracy"):
     return [
-        dict(strategy=s, seed=seed, round=r, n_labels=LABELS[r], **{metric: v}, seconds_fit=1.0, seconds_select=0.5, seconds_evaluate=0.25)
+        dict(
+            strategy=s,
+            seed=seed,
+            round=r,
+            n_labels=LABELS[r],
+            **{metric: v},
+            seconds_fit=1.0,
+            seconds_select=0.5,
+            seconds_evaluate=0.25,
+        )
         for s, seeds in curves.items()
         for seed, values in seeds.items()
         for r, v in enumerate(values)
@@ -26,7 +35,10 @@ def rows(curves, metric="accuracy"):
 
 
 def lines(curves, *, smaller=False):
-    return {line.strategy: line for line in summarise(curves_of(rows(curves), replace(ACCURACY, larger_is_better=not smaller)), "random")}
+    return {
+        line.strategy: line
+        for line in summarise(curves_of(rows(curves), replace(ACCURACY, larger_is_better=not smaller)), "random")
+    }
 
 
 def test_the_area_is_the_mean_height_over_labels():
@@ -65,10 +77,15 @@ def test_a_baseline_that_gains_nothing_sets_no_level():
 
 
 def test_levels_of_an_error_are_reached_from_above():
-    error = {name: {s: [1 - v for v in values] for s, values in curve.items()} for name, curve in {"random": RANDOM, "margin": MARGIN}.items()}
+    error = {
+        name: {s: [1 - v for v in values] for s, values in curve.items()}
+        for name, curve in {"random": RANDOM, "margin": MARGIN}.items()
+    }
     found = lines(error, smaller=True)
     assert found["margin"].labels_to == (16.4, 17.2, 18.0)
-    assert found["margin"].difference == pytest.approx(-lines({"random": RANDOM, "margin": MARGIN})["margin"].difference)
+    assert found["margin"].difference == pytest.approx(
+        -lines({"random": RANDOM, "margin": MARGIN})["margin"].difference
+    )
 
 
 def test_one_seed_has_a_difference_and_no_interval():
@@ -78,15 +95,34 @@ def test_one_seed_has_a_difference_and_no_interval():
 
 
 def test_seconds_are_those_of_a_whole_run():
-    assert lines({"random": RANDOM})["random"].seconds == {"seconds_fit": 3.0, "seconds_select": 1.5, "seconds_evaluate": 0.75}
+    assert lines({"random": RANDOM})["random"].seconds == {
+        "seconds_fit": 3.0,
+        "seconds_select": 1.5,
+        "seconds_evaluate": 0.75,
+    }
 
 
 def test_the_columns_of_the_table():
     line = lines({"random": RANDOM, "margin": MARGIN})["margin"]
     assert list(line.row()) == [
-        "strategy", "metric", "seeds", "area", "final", "labels_to_80", "labels_to_90", "labels_to_100",
-        "difference", "difference_low", "difference_high", "mean_rank", "friedman_p", "nemenyi_p", "seconds_fit", "seconds_select", "seconds_evaluate",
-    ]  # fmt: skip
+        "strategy",
+        "metric",
+        "seeds",
+        "area",
+        "final",
+        "labels_to_80",
+        "labels_to_90",
+        "labels_to_100",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "mean_rank",
+        "friedman_p",
+        "nemenyi_p",
+        "seconds_fit",
+        "seconds_select",
+        "seconds_evaluate",
+    ]
 
 
 def test_the_interval_agrees_with_scipys_t_test():
@@ -121,8 +157,12 @@ def test_labels_to_shares_of_the_full_data_value_and_what_that_saves():
     assert (at_90.needed, at_90.saved, at_90.at_least) == (19.2, None, 20.8)
     row = found["margin"].row()
     assert {key: row[key] for key in row if "full" in key} == {
-        "full_data": 0.7, "labels_to_80_of_full": 16.4, "labels_saved_at_80_of_full": 15.6, "labels_to_90_of_full": 19.2, "labels_saved_at_90_of_full": None,
-    }  # fmt: skip
+        "full_data": 0.7,
+        "labels_to_80_of_full": 16.4,
+        "labels_saved_at_80_of_full": 15.6,
+        "labels_to_90_of_full": 19.2,
+        "labels_saved_at_90_of_full": None,
+    }
 
 
 def test_a_strategy_that_needs_more_than_random_saves_less_than_nothing():
@@ -136,25 +176,34 @@ def test_a_level_below_the_first_point_is_there_from_the_start():
 
 
 def test_shares_of_an_error_are_shares_of_the_way_to_it():
-    error = {name: {s: [1 - v for v in values] for s, values in curve.items()} for name, curve in {"random": RANDOM, "margin": MARGIN}.items()}
+    error = {
+        name: {s: [1 - v for v in values] for s, values in curve.items()}
+        for name, curve in {"random": RANDOM, "margin": MARGIN}.items()
+    }
     # From 0.6 down to 0.3: 80 % of the way is 0.36, 90 % is 0.33; margin has 0.6, 0.35, 0.3 and random ends with 0.4.
     found = full(error, 0.3, smaller=True)
     assert [one.level for one in found["margin"].reaches] == pytest.approx([0.36, 0.33])
     assert [one.needed for one in found["margin"].reaches] == [19.6, 28.0]
     assert [one.at_least for one in found["margin"].reaches] == [20.4, 12.0]
-    assert [one.needed for one in full(error, 0.7, smaller=True)["margin"].reaches] == [None, None], "every label does worse than the first"
+    assert [one.needed for one in full(error, 0.7, smaller=True)["margin"].reaches] == [None, None], (
+        "every label does worse than the first"
+    )
 
 
 COSTS = {"random": {0: [4.0, 10.0, 16.0], 1: [2.0, 8.0, 14.0]}, "thrifty": {0: [4.0, 7.0, 10.0], 1: [2.0, 5.0, 8.0]}}
 
 
 def costly():
-    return [row | {"cost": COSTS[row["strategy"]][row["seed"]][row["round"]]} for row in rows({"random": RANDOM, "thrifty": MARGIN})]
+    return [
+        row | {"cost": COSTS[row["strategy"]][row["seed"]][row["round"]]}
+        for row in rows({"random": RANDOM, "thrifty": MARGIN})
+    ]
 
 
 def test_with_costs_curves_are_read_at_equal_costs():
     found = curves_of(costly(), ACCURACY)
-    # Up to what thrifty has spent: 4, 7, 10 in seed 0 and 2, 5, 8 in seed 1, where random is halfway through its first round, then at its end.
+    # Up to what thrifty has spent: 4, 7, 10 in seed 0 and 2, 5, 8 in seed 1, where random is halfway through its
+    # first round, then at its end.
     assert found.axis == "cost"
     assert found.x_P.tolist() == [3.0, 6.0, 9.0]
     assert found.values_SP["random"] == pytest.approx(np.array([[0.5, 0.55, 0.6], [0.3, 0.35, 0.4]]))

@@ -12,11 +12,36 @@ def rows():
     for seed in (0, 1):
         for m in (10, 20):
             for method, accuracy in METHODS.items():
-                one = {"seed": seed, "method": method, "accuracy": accuracy + 0.01 * seed, "nll": 1.0 - accuracy, "seconds": 0.001 * (1 + seed), "gamma": None, "ess": None}
+                one = {
+                    "seed": seed,
+                    "method": method,
+                    "accuracy": accuracy + 0.01 * seed,
+                    "nll": 1.0 - accuracy,
+                    "seconds": 0.001 * (1 + seed),
+                    "gamma": None,
+                    "ess": None,
+                }
                 out.append({"experiment": "growing", "n_labelled": 50, "n_new": m, **one})
-                out.append({"experiment": "stages", "n_labelled": 5 * m, "n_new": 10, **one, "seconds": 0.002 if method == "retrain" else 0.001})
+                out.append(
+                    {
+                        "experiment": "stages",
+                        "n_labelled": 5 * m,
+                        "n_new": 10,
+                        **one,
+                        "seconds": 0.002 if method == "retrain" else 0.001,
+                    }
+                )
             for gamma in (1.0, 10.0):
-                out.append({"experiment": "gamma", "n_labelled": 50, "n_new": m, **one, "method": "second-order", "gamma": gamma})
+                out.append(
+                    {
+                        "experiment": "gamma",
+                        "n_labelled": 50,
+                        "n_new": m,
+                        **one,
+                        "method": "second-order",
+                        "gamma": gamma,
+                    }
+                )
     return out
 
 
@@ -29,7 +54,12 @@ def test_means_are_over_seeds():
 
 def test_what_is_recovered_is_a_share_of_what_retraining_gains():
     share = recovered(means(rows()))
-    assert share == {"base": 0.0, "retrain": pytest.approx(1.0), "second-order auto": pytest.approx(0.75), "second-order gamma 10": pytest.approx(-0.5)}
+    assert share == {
+        "base": 0.0,
+        "retrain": pytest.approx(1.0),
+        "second-order auto": pytest.approx(0.75),
+        "second-order gamma 10": pytest.approx(-0.5),
+    }
     flat = [r | {"accuracy": 0.5} for r in means(rows())]
     assert recovered(flat)["retrain"] != recovered(flat)["retrain"], "no gain, no share"
 

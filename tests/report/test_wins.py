@@ -9,15 +9,22 @@ from alcli.report.curves import draw as draw_curves
 from alcli.report.summary import Curves
 from alcli.report.wins import draw, rows, wins
 
-VALUES = {"random": [[0.5, 0.6, 0.7], [0.5, 0.6, 0.7]], "good": [[0.5, 0.7, 0.8], [0.5, 0.6, 0.9]], "bad": [[0.5, 0.1, 0.1], [0.5, 0.1, 0.8]]}
+VALUES = {
+    "random": [[0.5, 0.6, 0.7], [0.5, 0.6, 0.7]],
+    "good": [[0.5, 0.7, 0.8], [0.5, 0.6, 0.9]],
+    "bad": [[0.5, 0.1, 0.1], [0.5, 0.1, 0.8]],
+}
 
 
 def curves(values=VALUES, smaller=False):
-    return Curves(METRICS["rmse" if smaller else "accuracy"], np.arange(3), {name: np.array(v) for name, v in values.items()}, {})
+    return Curves(
+        METRICS["rmse" if smaller else "accuracy"], np.arange(3), {name: np.array(v) for name, v in values.items()}, {}
+    )
 
 
 def test_by_hand():
-    # The first point does not count, the tie of good and random is half a win: 3.5 of 4. bad is ahead of random once, of good never.
+    # The first point does not count, the tie of good and random is half a win: 3.5 of 4. bad is ahead of random once,
+    # of good never.
     assert wins(curves()).tolist() == [[0.5, 0.125, 0.75], [0.875, 0.5, 1.0], [0.25, 0.0, 0.5]]
     assert wins(curves(smaller=True)).tolist() == (1 - wins(curves())).tolist()
 
@@ -41,7 +48,14 @@ def test_where_nothing_was_chosen_all_are_level():
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", ["predictive-variance:0.5,feature/kcenter:0.5", ",".join(f"{name}:0.1" for name in ["least-confident", "grad/kmeanspp"] * 5), "a" * 300])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "predictive-variance:0.5,feature/kcenter:0.5",
+        ",".join(f"{name}:0.1" for name in ["least-confident", "grad/kmeanspp"] * 5),
+        "a" * 300,
+    ],
+)
 def test_a_long_name_leaves_room_for_the_matrix_and_for_curves(name):
     both = curves({"random": VALUES["random"], name: VALUES["good"]})
     assert draw(both, "title") == draw(both, "title")

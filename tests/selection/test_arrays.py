@@ -34,7 +34,6 @@ def test_row_keys_are_the_hashes_of_the_ids():
     assert ArraySource(X, words).row_keys(np.arange(6)).tolist() == [hash_text(w) for w in words]
 
 
-
 def test_describe_names_the_id():
     assert "'six'" in ArraySource(X, np.array(["one", "two", "three", "four", "five", "six"])).describe(5)
 

@@ -35,7 +35,18 @@ def grouping_of(groups_N, left_out=()):
     return Grouping(group_N, ids_G, hash_ids(ids_G))
 
 
-def grouped(groups_N=GROUPS, *, X_ND=X, ids=None, labelled=LABELLED, head=HEAD, block_rows=50, labels=None, left_out=(), targets=None):
+def grouped(
+    groups_N=GROUPS,
+    *,
+    X_ND=X,
+    ids=None,
+    labelled=LABELLED,
+    head=HEAD,
+    block_rows=50,
+    labels=None,
+    left_out=(),
+    targets=None,
+):
     ids = np.arange(len(X_ND)) if ids is None else ids
     grouping = grouping_of(groups_N, left_out)
     present = grouping.of_rows(np.arange(len(X_ND)))
@@ -92,7 +103,12 @@ def test_pointwise_scores_are_aggregates_of_the_rows_scores(name, how):
 def test_random_draws_groups_whatever_their_size():
     sizes = np.array([1] * 10 + [30] * 10)
     groups = np.repeat(np.arange(20), sizes)
-    drawn = [select(load("random"), grouped(groups, X_ND=np.zeros((310, 1), np.float32), labelled=[]), 5, seed=s, options={}).rows_K for s in range(400)]
+    drawn = [
+        select(
+            load("random"), grouped(groups, X_ND=np.zeros((310, 1), np.float32), labelled=[]), 5, seed=s, options={}
+        ).rows_K
+        for s in range(400)
+    ]
     small = np.mean(np.concatenate(drawn) < 10)
     assert abs(small - 0.5) < 4 * np.sqrt(0.25 / 2000)
 
@@ -101,10 +117,21 @@ def test_random_draws_groups_whatever_their_size():
 def test_neither_the_order_of_rows_nor_the_size_of_blocks_nor_what_is_read_together_matters(name, monkeypatch):
     strategy, ids = load(name), np.random.default_rng(1).permutation(N) * 7
     whole = select(strategy, grouped(ids=ids, labels=labels_for(LABELLED)), 10, seed=1, options={})
-    for order, block_rows, chunk in ((np.arange(N), 7, 1 << 28), (np.random.default_rng(2).permutation(N), 50, 1 << 28), (np.argsort(GROUPS), 50, 300)):
+    for order, block_rows, chunk in (
+        (np.arange(N), 7, 1 << 28),
+        (np.random.default_rng(2).permutation(N), 50, 1 << 28),
+        (np.argsort(GROUPS), 50, 300),
+    ):
         monkeypatch.setattr(_grouping, "_CHUNK_BYTES", chunk)
         place = np.argsort(order)
-        view = grouped(GROUPS[order], X_ND=X[order], ids=ids[order], labelled=place[LABELLED], block_rows=block_rows, labels=labels_for(LABELLED))
+        view = grouped(
+            GROUPS[order],
+            X_ND=X[order],
+            ids=ids[order],
+            labelled=place[LABELLED],
+            block_rows=block_rows,
+            labels=labels_for(LABELLED),
+        )
         assert same(whole, select(strategy, view, 10, seed=1, options={}))
 
 
@@ -162,9 +189,14 @@ def test_targets_are_rows_of_the_candidates_unless_named():
 
 @pytest.mark.parametrize("name", ["coreset", "typiclust", "kmeans"])
 def test_concat_is_the_plain_strategy_on_longer_features(name):
-    rows, ids = np.random.default_rng(4).standard_normal((60, D)).astype(np.float32), np.random.default_rng(5).permutation(60)
+    rows, ids = (
+        np.random.default_rng(4).standard_normal((60, D)).astype(np.float32),
+        np.random.default_rng(5).permutation(60),
+    )
     groups = np.random.default_rng(6).permutation(np.repeat(np.arange(20), 3))
-    side_by_side = np.stack([rows[sorted(np.flatnonzero(groups == g), key=lambda r: ids[r])].ravel() for g in range(20)])
+    side_by_side = np.stack(
+        [rows[sorted(np.flatnonzero(groups == g), key=lambda r: ids[r])].ravel() for g in range(20)]
+    )
     expected = select(load(name), view_of(side_by_side, labelled=[2]), 6, seed=0, options={})
     view = grouped(groups, X_ND=rows, ids=ids, labelled=np.flatnonzero(groups == 2)[:1])
     assert same(expected, select(load(name), view, 6, seed=0, options={"embed": "concat"}))
@@ -173,7 +205,9 @@ def test_concat_is_the_plain_strategy_on_longer_features(name):
 def test_concat_wants_groups_of_one_size():
     with pytest.raises(DataError, match=r"group 'g\d+' has \d+ rows, group 'g\d+' \d+; embed=concat.*embed=mean"):
         select(load("coreset"), grouped(), 3, seed=0, options={"embed": "concat"})
-    with pytest.raises(UsageError, match=r"embed=concat puts .* side by side, and the head takes the features of one row"):
+    with pytest.raises(
+        UsageError, match=r"embed=concat puts .* side by side, and the head takes the features of one row"
+    ):
         plugins.parse_options(load("badge").declared, {"embed": "concat"}, "badge")
     assert plugins.parse_options(load("badge").declared, {"embed": "mean"}, "badge") == {"embed": "mean"}
 

@@ -26,8 +26,12 @@ def test_notes_say_which_picks_are_certain():
     _, view = fitted(n=60)
     shortlist = Shortlist.of(view.sampling(10, 0), 7)
     above, below = shortlist.left_out * 1.01, shortlist.left_out * 0.99
-    said = {(above, above): "all picks are certain", (above, below, above): "the first 1 of 3 picks are certain", (below, above): "no pick is certain",
-            (shortlist.left_out,): "no pick is certain"}
+    said = {
+        (above, above): "all picks are certain",
+        (above, below, above): "the first 1 of 3 picks are certain",
+        (below, above): "no pick is certain",
+        (shortlist.left_out,): "no pick is certain",
+    }
     for scores, text in said.items():
         (note,) = shortlist.notes("epig", np.array(scores, np.float32))
         assert note.startswith("epig looked at the 7 of 48 candidates")

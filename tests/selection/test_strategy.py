@@ -38,7 +38,13 @@ def test_a_strategy_that_reads_what_it_did_not_declare_is_stopped():
 
 def test_a_score_that_is_not_finite_names_the_row():
     with pytest.raises(DataError, match="'3'"):
-        select(first_column.strategy, view_of(np.where(np.arange(6)[:, None] == 3, np.inf, X).astype(np.float32)), 2, seed=0, options={})
+        select(
+            first_column.strategy,
+            view_of(np.where(np.arange(6)[:, None] == 3, np.inf, X).astype(np.float32)),
+            2,
+            seed=0,
+            options={},
+        )
 
 
 def test_scores_equal_in_float32_are_ordered_by_id():

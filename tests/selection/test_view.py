@@ -114,14 +114,20 @@ def test_a_view_of_nothing_reduces_to_nothing():
 @pytest.mark.parametrize("block_rows", [1, 8, 100])
 def test_hidden_features_are_what_the_last_layer_sees_in_the_type_of_the_features(dtype, block_rows):
     rng = np.random.default_rng(2)
-    network = NetworkHead(((rng.standard_normal((5, 3)), rng.standard_normal(5)),), "relu", LinearHead("mlp", rng.standard_normal((2, 6)), 1.0))
+    network = NetworkHead(
+        ((rng.standard_normal((5, 3)), rng.standard_normal(5)),),
+        "relu",
+        LinearHead("mlp", rng.standard_normal((2, 6)), 1.0),
+    )
     view = view_of(X.astype(dtype), ids=IDS, labelled=[0, 7], head=Model(network), block_rows=block_rows)
     hidden = view.matrix("hidden")
     assert hidden.dtype == dtype
     np.testing.assert_array_equal(hidden, network.hidden(X[view.rows].astype(dtype)).astype(dtype))
     np.testing.assert_allclose(view.matrix("hidden_sq_norm"), (hidden.astype(np.float64) ** 2).sum(axis=1), rtol=1e-12)
     assert view.network() is network
-    rows, blocks, norms = (np.concatenate(parts) for parts in zip(*view.blocks("hidden", "hidden_sq_norm"), strict=True))
+    rows, blocks, norms = (
+        np.concatenate(parts) for parts in zip(*view.blocks("hidden", "hidden_sq_norm"), strict=True)
+    )
     place = np.argsort(IDS[rows])
     np.testing.assert_allclose(blocks[place], hidden, rtol=1e-6)
     np.testing.assert_allclose(norms[place], view.matrix("hidden_sq_norm"), rtol=1e-6)
@@ -143,7 +149,10 @@ def test_fewer_candidates_are_what_a_view_of_them_sees():
         if read_before:
             for need in ("features", "log_probs", "labelled_distance", "sample_log_probs"):
                 view.matrix(need)
-        part, fresh = view.among(few), view_of(X, labelled=[2, 5], head=head, ids=np.arange(40)[::-1], candidates=few).sampling(4, 0)
+        part, fresh = (
+            view.among(few),
+            view_of(X, labelled=[2, 5], head=head, ids=np.arange(40)[::-1], candidates=few).sampling(4, 0),
+        )
         assert part.n == 4
         assert part.rows.tolist() == fresh.rows.tolist() == [30, 8, 7, 1]
         for need in ("features", "log_probs", "labelled_distance", "sample_log_probs"):

@@ -35,7 +35,9 @@ def bench(*, test=True, regression=False, strategies=STRATEGIES, **changes):
     plan = Plan(strategies, 2, 6, 4, 5, Recipe(prior_precision=1.0).spec(regression=regression), **changes)
     targets = X @ np.arange(5.0) if regression else y
     mask = np.arange(90) % 4 == 0
-    return Bench(ArraySource(X, ids), targets, order, order[mask[order]] if test else None, None if regression else 3, plan)
+    return Bench(
+        ArraySource(X, ids), targets, order, order[mask[order]] if test else None, None if regression else 3, plan
+    )
 
 
 @pytest.mark.parametrize("test", [True, False], ids=["test split", "held out"])
@@ -87,7 +89,9 @@ def test_labels_that_were_not_asked_for_have_no_influence():
 
 
 def test_a_round_is_one_query():
-    """The picks of round 1 are what `select`, which `alcli query` calls, returns for the same head, candidates and seed."""
+    """The picks of round 1 are what `select`, which `alcli query` calls, returns for the same head, candidates and
+    seed.
+    """
     b = bench()
     picks = [p.row for p in run_cell(b, Cell("margin", 1)).picks][:6]
     _, askable = b.split(1)
@@ -172,7 +176,10 @@ def test_test_labels_have_no_influence_on_what_an_oracle_picks():
     b = bench(strategies=("optimal-look-ahead",))
     y = b.y_N.copy()
     y[b.test] = (y[b.test] + 1) % 3
-    assert run_cell(b, Cell("optimal-look-ahead", 0)).picks == run_cell(dataclasses.replace(b, y_N=y), Cell("optimal-look-ahead", 0)).picks
+    assert (
+        run_cell(b, Cell("optimal-look-ahead", 0)).picks
+        == run_cell(dataclasses.replace(b, y_N=y), Cell("optimal-look-ahead", 0)).picks
+    )
 
 
 @pytest.mark.parametrize("test", [True, False], ids=["test split", "held out"])
@@ -180,7 +187,11 @@ def test_every_label_is_one_exact_fit_to_what_could_be_asked_for(test):
     b = bench(test=test)
     test_rows, askable = b.split(1)
     result = run_cell(b, Cell(FULL_DATA, 1))
-    model = fit(Training(b.source.take(askable), b.y_N[askable], np.ones(len(askable)), 3), dataclasses.replace(b.plan.spec, seed=1), tune_update=False)
+    model = fit(
+        Training(b.source.take(askable), b.y_N[askable], np.ones(len(askable)), 3),
+        dataclasses.replace(b.plan.spec, seed=1),
+        tune_update=False,
+    )
     (point,) = result.points
     assert point.metrics == metrics.classification(b.y_N[test_rows], model.predictive(b.source.take(test_rows)))
     assert (point.n_labels, point.round, result.picks) == (len(askable), 0, ())
@@ -226,14 +237,19 @@ def test_a_round_with_a_budget_is_one_query_with_a_budget():
     first = b.initial(1, askable)
     model = fit(Training(b.source.take(first), b.y_N[first], np.ones(5), 3), b.plan.spec, tune_update=False)
     view = View(b.source, np.setdiff1d(askable, first), first, model)
-    chosen = select_within(strategy_of(margin_module), "margin", view, 12, COSTS, seed=selection_seed(Cell("margin", 1), 0), options={})
+    chosen = select_within(
+        strategy_of(margin_module), "margin", view, 12, COSTS, seed=selection_seed(Cell("margin", 1), 0), options={}
+    )
     assert picks == list(zip(chosen.rows_K.tolist(), chosen.scores_K.tolist()))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_equal_costs_are_the_run_without_costs(strategy):
     b = bench()
-    plain, twice = run_cell(b, Cell(strategy, 0)), run_cell(priced(2 * b.plan.batch, np.full(90, 2.0)), Cell(strategy, 0))
+    plain, twice = (
+        run_cell(b, Cell(strategy, 0)),
+        run_cell(priced(2 * b.plan.batch, np.full(90, 2.0)), Cell(strategy, 0)),
+    )
     if strategy != "margin":  # whose scores are per cost
         assert plain.picks == twice.picks
     assert [p.row for p in plain.picks] == [p.row for p in twice.picks]

@@ -31,7 +31,9 @@ def problem():
 def round_state(y=None):
     X, truth = problem()
     first = np.arange(9)
-    model = fit(Training(X[first], truth[first], np.ones(9), C), FitSpec(softmax.head, LaplaceShared, prior_precision=0.5))
+    model = fit(
+        Training(X[first], truth[first], np.ones(9), C), FitSpec(softmax.head, LaplaceShared, prior_precision=0.5)
+    )
     oracle = Oracle(truth if y is None else y, np.arange(N))
     oracle.ask(first)
     return RoundState(ArraySource(X, np.arange(N)), oracle, model, C, np.empty(0, np.int64))
@@ -46,7 +48,9 @@ def by_hand(name, k, every):
     model, labelled = s.model, list(range(9))
     for first in range(0, k, every):
         view = View(s.source, np.setdiff1d(np.arange(N), labelled), np.array(labelled), model)
-        rows = select(strategy_of(plugins.load("strategies", name)), view, min(every, k - first), seed=5, options={}).rows_K
+        rows = select(
+            strategy_of(plugins.load("strategies", name)), view, min(every, k - first), seed=5, options={}
+        ).rows_K
         labelled += rows.tolist()
         model = model.update(Training(X[rows], y[rows], np.ones(len(rows)), C))
     return labelled[9:]
@@ -62,7 +66,10 @@ def test_update_absorbs_each_label_before_the_next_pick(name, every):
     assert s.oracle.labelled.tolist()[9:] == picked.tolist()
 
 
-@pytest.mark.parametrize("name", ["bald", "feature-margin", "predictive-variance", "noise-stability", "noise/topnorm", "samples/topnorm", "epig"])
+@pytest.mark.parametrize(
+    "name",
+    ["bald", "feature-margin", "predictive-variance", "noise-stability", "noise/topnorm", "samples/topnorm", "epig"],
+)
 def test_update_goes_with_all_that_a_head_or_its_posterior_says(name):
     now, later = round_state(), round_state()
     later.absorb(np.arange(9))  # once more: the head has moved, the open rows are the same
@@ -115,7 +122,11 @@ def test_a_senseless_name_is_refused_by_its_parts(name, words):
 
 @pytest.mark.parametrize("name", ["random+update", "a=random+update"])
 def test_a_modifier_that_changes_nothing_is_refused_unless_an_option_looks_at_the_head(name):
-    with pytest.raises(UsageError, match=r"'random' looks at neither the head nor the labelled rows, so '\+update' would change nothing; use 'random' alone"):
+    with pytest.raises(
+        UsageError,
+        match=r"'random' looks at neither the head nor the labelled rows, so '\+update' would change nothing; use "
+        r"'random' alone",
+    ):
         contender(name).check_modifiers({"prefilter": 1.0})
     contender(name).check_modifiers({"prefilter": 0.3})
     contender(name).check_modifiers({"balance": "predicted"})
@@ -126,14 +137,18 @@ def test_options_belong_to_both_parts():
     one = contender("typiclust+update")
     assert {"update-every", "neighbours"} <= one.options
     assert one.parse({"update-every": "3", "neighbours": "7"}) == {"update_every": 3, "neighbours": 7}
-    with pytest.raises(UsageError, match=r"strategy 'typiclust\+update': parameter 'update-every' must be an integer, got 'x'"):
+    with pytest.raises(
+        UsageError, match=r"strategy 'typiclust\+update': parameter 'update-every' must be an integer, got 'x'"
+    ):
         one.parse({"update-every": "x"})
 
 
 def test_what_the_head_cannot_serve_is_refused():
     with pytest.raises(UsageError, match=r"'margin\+update' absorbs labels"):
         contender("margin+update").check(FitSpec(softmax.head, None))
-    with pytest.raises(UsageError, match=r"'margin\+update' absorbs labels in closed form, which --posterior ensemble rules out"):
+    with pytest.raises(
+        UsageError, match=r"'margin\+update' absorbs labels in closed form, which --posterior ensemble rules out"
+    ):
         contender("margin+update").check(FitSpec(softmax.head, Ensemble))
     with pytest.raises(UsageError, match="'optimal-look-ahead' needs one covariance"):
         contender("optimal-look-ahead").check(FitSpec(softmax.head, None))
@@ -156,7 +171,13 @@ def test_oracles_are_offered_to_simulations_only():
     assert not contender("margin+update").is_oracle
 
 
-@pytest.mark.parametrize(("name", "words"), [("margin+update", r"'\+update' asks for a few labels at a time"), ("optimal-look-ahead", "judges batches of a fixed number of rows")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("margin+update", r"'\+update' asks for a few labels at a time"),
+        ("optimal-look-ahead", "judges batches of a fixed number of rows"),
+    ],
+)
 def test_what_a_budget_does_not_go_with(name, words):
     with pytest.raises(UsageError, match=words):
         contender(name).check_budget()

@@ -42,9 +42,16 @@ def explicit(s, rows, score):
 
 @pytest.mark.parametrize("score", ["accuracy", "cross-entropy"])
 @pytest.mark.parametrize(
-    "made", [{}, {"gamma": 10.0, "curvature": 1.0}, {"gamma": None}, {"head": ridge, "gamma": 1.0, "curvature": 1.0}, {"calibrate": "temperature"}],
+    "made",
+    [
+        {},
+        {"gamma": 10.0, "curvature": 1.0},
+        {"gamma": None},
+        {"head": ridge, "gamma": 1.0, "curvature": 1.0},
+        {"calibrate": "temperature"},
+    ],
     ids=["softmax", "gamma 10", "implicit", "ridge", "temperature"],
-)  # fmt: skip
+)
 def test_the_dual_form_scores_as_the_updated_model_does(made, score):
     s = round_state(**made)
     rows, batches = np.arange(12, 40), np.random.default_rng(0).permuted(np.tile(np.arange(28), (9, 1)), axis=1)[:, :4]

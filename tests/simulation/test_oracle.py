@@ -26,7 +26,11 @@ def test_a_row_that_may_not_be_asked_for_is_refused_and_not_counted(rows):
 
 def test_items_of_several_rows_are_labelled_whole_and_counted_once():
     rows = {0: [4, 1], 1: [0], 2: [2, 3, 5]}
-    oracle = Oracle(np.array([10, 11, 12, 13, 14, 15]), np.arange(3), lambda items: np.concatenate([np.empty(0, np.int64), *(rows[int(i)] for i in items)]).astype(np.int64))
+    oracle = Oracle(
+        np.array([10, 11, 12, 13, 14, 15]),
+        np.arange(3),
+        lambda items: np.concatenate([np.empty(0, np.int64), *(rows[int(i)] for i in items)]).astype(np.int64),
+    )
     oracle.ask(np.array([2, 0]))
     assert oracle.queries == 2
     assert oracle.labelled.tolist() == [2, 3, 5, 4, 1]

@@ -9,7 +9,9 @@ from alcli.workflows.recipe import Recipe
 
 
 def plan(**changes):
-    values = dict(strategies=("random", "margin"), n_seeds=2, batch=5, rounds=3, initial=4, spec=Recipe().spec(regression=False))
+    values = dict(
+        strategies=("random", "margin"), n_seeds=2, batch=5, rounds=3, initial=4, spec=Recipe().spec(regression=False)
+    )
     return Plan(**(values | changes))
 
 
@@ -21,7 +23,10 @@ def test_the_baseline_comes_first_and_nothing_twice():
     assert with_baseline(["margin", "random", "margin"]) == ("random", "margin")
 
 
-@pytest.mark.parametrize(("field", "value", "option"), [("batch", 0, "-n"), ("rounds", 0, "--rounds"), ("n_seeds", 0, "--seeds"), ("initial", 1, "--initial")])
+@pytest.mark.parametrize(
+    ("field", "value", "option"),
+    [("batch", 0, "-n"), ("rounds", 0, "--rounds"), ("n_seeds", 0, "--seeds"), ("initial", 1, "--initial")],
+)
 def test_a_number_too_small_is_refused_by_its_option(field, value, option):
     with pytest.raises(UsageError, match=rf"^{option} must be at least \d, got {value}"):
         plan(**{field: value})

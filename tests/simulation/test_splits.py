@@ -55,7 +55,9 @@ def test_stratified_initial_rows_take_the_classes_in_turn(y, m, seed):
     chosen = initial_rows(y, np.arange(len(y)), min(m, len(y)), rng(seed), classes=True, stratified=True)
     counts = np.bincount(y[chosen], minlength=5)
     left = np.bincount(y, minlength=5) - counts
-    assert all(counts[c] >= counts.max() - 1 for c in range(5) if left[c] > 0), "a class falls behind only when it is used up"
+    assert all(counts[c] >= counts.max() - 1 for c in range(5) if left[c] > 0), (
+        "a class falls behind only when it is used up"
+    )
 
 
 def test_draws_follow_the_order_given_and_not_the_numbers_of_the_rows():
@@ -85,7 +87,13 @@ def test_two_classes_are_shown_where_any_item_can_show_them():
     def labels_of(items):
         return np.concatenate([labels[int(i)] for i in items])
 
-    found = {with_two_classes(np.array([0, 1]), np.arange(5), labels_of, np.random.default_rng(s)).tolist()[1] for s in range(20)}
+    found = {
+        with_two_classes(np.array([0, 1]), np.arange(5), labels_of, np.random.default_rng(s)).tolist()[1]
+        for s in range(20)
+    }
     assert found == {2, 4}
     assert with_two_classes(np.array([0, 2]), np.arange(5), labels_of, np.random.default_rng(0)).tolist() == [0, 2]
-    assert with_two_classes(np.array([0, 1]), np.array([0, 1, 3]), labels_of, np.random.default_rng(0)).tolist() == [0, 1]
+    assert with_two_classes(np.array([0, 1]), np.array([0, 1, 3]), labels_of, np.random.default_rng(0)).tolist() == [
+        0,
+        1,
+    ]

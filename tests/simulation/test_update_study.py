@@ -39,7 +39,11 @@ def rows():
 
 
 def by(rows, experiment, n_new=None, n_labelled=None):
-    return {r["method"]: r for r in rows if r["experiment"] == experiment and n_new in (None, r["n_new"]) and n_labelled in (None, r["n_labelled"])}
+    return {
+        r["method"]: r
+        for r in rows
+        if r["experiment"] == experiment and n_new in (None, r["n_new"]) and n_labelled in (None, r["n_labelled"])
+    }
 
 
 def test_every_method_is_measured_at_every_size(rows):
@@ -74,7 +78,11 @@ def test_a_seed_fixes_everything_but_the_seconds(rows):
 def prior(head=None):
     X, y = rows_of()
     spec = SPEC if head is None else replace(SPEC, head=head)
-    return Prior(Training(X[:30], y[:30], np.ones(30), C), spec, 0, 20, 0.1), Training(X[30:42], y[30:42], np.ones(12), C), X[42:]
+    return (
+        Prior(Training(X[:30], y[:30], np.ones(30), C), spec, 0, 20, 0.1),
+        Training(X[30:42], y[30:42], np.ones(12), C),
+        X[42:],
+    )
 
 
 def test_with_a_ridge_head_the_update_is_the_refit():
@@ -85,7 +93,12 @@ def test_with_a_ridge_head_the_update_is_the_refit():
 
 
 def test_every_method_works_on_a_head_with_hidden_layers():
-    study = replace(STUDY, spec=Recipe(head="mlp", options={"widths": "6", "epochs": "5"}).spec(regression=False), new=(5,), stages=(15,))
+    study = replace(
+        STUDY,
+        spec=Recipe(head="mlp", options={"widths": "6", "epochs": "5"}).spec(regression=False),
+        new=(5,),
+        stages=(15,),
+    )
     assert set(by(found(study), "stages")) == {*METHODS, RADAM}
 
 
@@ -100,11 +113,18 @@ def test_radam_learns_and_repeats_itself():
 def test_without_torch_radam_is_left_out(monkeypatch):
     monkeypatch.setattr(study_updates, "has_torch", lambda: False)
     original = builtins.__import__
-    monkeypatch.setattr(builtins, "__import__", lambda name, *a, **k: (_ for _ in ()).throw(ImportError(name)) if name == "torch" else original(name, *a, **k))
+    monkeypatch.setattr(
+        builtins,
+        "__import__",
+        lambda name, *a, **k: (_ for _ in ()).throw(ImportError(name)) if name == "torch" else original(name, *a, **k),
+    )
     assert RADAM not in by(found(replace(STUDY, new=(5,), stages=(15,))), "stages")
 
 
-@pytest.mark.parametrize(("text", "expected"), [("10..100", tuple(range(10, 101, 10))), ("5", (5,)), ("5,7,20", (5, 7, 20)), ("10..35", (10, 20, 30))])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("10..100", tuple(range(10, 101, 10))), ("5", (5,)), ("5,7,20", (5, 7, 20)), ("10..35", (10, 20, 30))],
+)
 def test_sizes(text, expected):
     assert sizes(text, "new") == expected
 

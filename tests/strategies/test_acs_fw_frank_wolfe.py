@@ -44,13 +44,15 @@ def test_the_distance_never_rises_and_weights_stay_in_the_polytope(seed, S, b):
     start = np.linalg.norm(E.sum(0))
     assert (np.diff(found.distances, prepend=start) <= 1e-9 * (1 + start)).all()
     assert (found.weights_M >= 0).all()
-    assert (found.weights_M * np.linalg.norm(E[found.picks_M], axis=1)).sum() <= np.linalg.norm(E, axis=1).sum() * (1 + 1e-12)
+    assert (found.weights_M * np.linalg.norm(E[found.picks_M], axis=1)).sum() <= np.linalg.norm(E, axis=1).sum() * (
+        1 + 1e-12
+    )
     assert len(found.picks_M) <= b
 
 
 def test_two_orthogonal_rows_by_hand():
-    # L = (3, 4), total length 7. First (0, 4), the larger: vertex (0, 7), step 28/49 = 4/7, weight 4/7 * 7/4 = 1. What is left is (3, 0):
-    # vertex (7, 0), from (0, 4): 21/65 of (7, -4).
+    # L = (3, 4), total length 7. First (0, 4), the larger: vertex (0, 7), step 28/49 = 4/7, weight 4/7 * 7/4 = 1.
+    # What is left is (3, 0): vertex (7, 0), from (0, 4): 21/65 of (7, -4).
     found = frank_wolfe(rows_of([[3.0, 0], [0, 4.0]]), 2)
     assert found.picks_M.tolist() == [1, 0]
     assert np.allclose(found.scores_M, [4, 3])

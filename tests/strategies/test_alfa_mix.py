@@ -29,7 +29,13 @@ def changed_by_mixing(X, head, anchors, cap):
     changed = np.zeros(len(X), bool)
     for a in anchors:
         gap = a - H
-        alpha = cap / np.sqrt(D) * np.linalg.norm(gap, axis=1, keepdims=True) * g / (np.linalg.norm(g, axis=1, keepdims=True) * gap)
+        alpha = (
+            cap
+            / np.sqrt(D)
+            * np.linalg.norm(gap, axis=1, keepdims=True)
+            * g
+            / (np.linalg.norm(g, axis=1, keepdims=True) * gap)
+        )
         changed |= head.logits(alpha * a + (1 - alpha) * H).argmax(1) != top
     return changed
 

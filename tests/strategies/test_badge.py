@@ -25,7 +25,9 @@ def test_the_factored_form_picks_what_the_materialised_form_picks(seed):
     X = np.random.default_rng(seed).standard_normal((300, 9)).astype(np.float32)
     head = random_head(9, 5, seed)
     G = gradients(X, head)
-    picks, distances = k_means_pp(Rows(Factor(G)), 40, int((G**2).sum(1).argmax()), np.random.default_rng(np.random.SeedSequence(seed)))
+    picks, distances = k_means_pp(
+        Rows(Factor(G)), 40, int((G**2).sum(1).argmax()), np.random.default_rng(np.random.SeedSequence(seed))
+    )
     chosen = select(STRATEGY, view_of(X, head=head), 40, seed=seed, options={})
     assert chosen.rows_K.tolist() == picks.tolist()
     assert np.allclose(chosen.scores_K, distances, rtol=1e-4)
@@ -62,7 +64,9 @@ def test_for_numbers_gradients_are_those_at_one_standard_deviation():
     X = view.matrix("features").astype(np.float64)
     phi = np.hstack([X, np.ones((len(X), 1))])
     G = phi * np.sqrt(model.head.noise_variance + model.posterior.variance(model.head.W_CD1, phi))
-    picks, distances = k_means_pp(Rows(Factor(G)), 15, int((G**2).sum(1).argmax()), np.random.default_rng(np.random.SeedSequence(3)))
+    picks, distances = k_means_pp(
+        Rows(Factor(G)), 15, int((G**2).sum(1).argmax()), np.random.default_rng(np.random.SeedSequence(3))
+    )
     chosen = select(STRATEGY, view, 15, seed=3, options={})
     assert chosen.rows_K.tolist() == view.rows[picks].tolist()
     assert np.allclose(chosen.scores_K, distances, rtol=1e-4)

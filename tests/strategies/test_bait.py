@@ -42,7 +42,13 @@ def test_first_pick_is_the_best_by_brute_force(kind):
     F, M = each.mean(0), each[labelled].sum(0) + 0.4 * np.eye(each.shape[1])
     gains = np.array([np.trace(np.linalg.inv(M) @ F) - np.trace(np.linalg.inv(M + one) @ F) for one in each])
     gains[labelled] = -np.inf
-    chosen = select(STRATEGY, view_of(X, labelled=labelled, labels=np.zeros(10, int), head=head), 1, seed=0, options=options | {"forward": 1.0})
+    chosen = select(
+        STRATEGY,
+        view_of(X, labelled=labelled, labels=np.zeros(10, int), head=head),
+        1,
+        seed=0,
+        options=options | {"forward": 1.0},
+    )
     assert chosen.rows_K.tolist() == [int(gains.argmax())]
     assert np.allclose(chosen.scores_K, gains.max(), rtol=1e-5)
     assert chosen.record == {"prior-precision": 0.4}

@@ -83,7 +83,8 @@ def test_choice_is_the_greedy_one_by_brute_force(given, k, ahead):
 
 
 def test_two_classes_in_full_are_one_matrix_with_half_the_prior():
-    # p - e is (1, -1) times one number, so only w_1 - w_2 has information, at twice the prior variance; the other half stays as it was.
+    # p - e is (1, -1) times one number, so only w_1 - w_2 has information, at twice the prior variance; the other
+    # half stays as it was.
     rng = np.random.default_rng(1)
     H, log_probs = rng.standard_normal((30, 3)), log_softmax(rng.standard_normal((30, 2)))
     w = np.exp(log_probs).prod(1)

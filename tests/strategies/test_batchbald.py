@@ -36,7 +36,8 @@ def by_brute_force(log_probs, k):
 
 
 def test_by_hand():
-    # Four draws. Rows 0 and 1 tell {0,1} from {2,3} (copies), row 2 tells {0,2} from {1,3} less surely: it completes row 0.
+    # Four draws. Rows 0 and 1 tell {0,1} from {2,3} (copies), row 2 tells {0,2} from {1,3} less surely: it completes
+    # row 0.
     sharp, soft = np.eye(2)[[0, 0, 1, 1]], np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])
     rows, gains = picked(of_probs([sharp, sharp, soft]), 3)
     assert rows.tolist() == [0, 2, 1]
@@ -78,14 +79,19 @@ def test_many_samples_pick_a_batch_as_good_as_the_exact_one():
 def test_the_picks_of_complete_configurations_are_counted():
     log_probs = members(25, 6, 3)
     for configurations, exact in ((10_000, 7), (3**4, 5), (3**4 - 1, 4), (1, 1)):
-        assert greedy(log_probs, bald.bald(log_probs).astype(np.float32), 7, configurations, np.random.default_rng(0))[2] == exact
+        assert (
+            greedy(log_probs, bald.bald(log_probs).astype(np.float32), 7, configurations, np.random.default_rng(0))[2]
+            == exact
+        )
 
 
 def test_rows_that_are_passed_over_would_not_have_been_picked(monkeypatch):
     log_probs = members(300, 10, 3, scale=1.0)
     lazy = picked(log_probs, 9, configurations=500)
     looked_at = []
-    monkeypatch.setattr(batchbald, "best_rows", lambda bounds, k, score: looked_at.append(1) or _every_row(bounds, score))
+    monkeypatch.setattr(
+        batchbald, "best_rows", lambda bounds, k, score: looked_at.append(1) or _every_row(bounds, score)
+    )
     every = picked(log_probs, 9, configurations=500)
     assert len(looked_at) == 8
     assert lazy[0].tolist() == every[0].tolist()
@@ -99,7 +105,9 @@ def _every_row(bounds, score):
 
 def test_bald_fills_a_batch_with_copies_and_batchbald_does_not():
     rng = np.random.default_rng(0)
-    log_probs = np.concatenate([np.repeat(members(1, 10, 3, scale=9.0), 10, axis=0), members(30, 10, 3, seed=1, scale=6.0)])
+    log_probs = np.concatenate(
+        [np.repeat(members(1, 10, 3, scale=9.0), 10, axis=0), members(30, 10, 3, seed=1, scale=6.0)]
+    )
     log_probs = log_probs[rng.permutation(40)]
     rows = picked(log_probs, 5)[0]
     assert len(np.unique(bald.bald(log_probs)[rows].round(9))) == 5

@@ -24,7 +24,9 @@ def gains(known, rows, threads=1):
 def joint_information(rows):
     """a(S): the K rows as one variable of C^K values, written out."""
     K, _, C = rows.shape
-    joint = np.stack([sum(rows[i, :, c] for i, c in enumerate(labels)) for labels in itertools.product(range(C), repeat=K)], axis=1)
+    joint = np.stack(
+        [sum(rows[i, :, c] for i, c in enumerate(labels)) for labels in itertools.product(range(C), repeat=K)], axis=1
+    )
     return information_by_entropies(joint[None])[0]
 
 
@@ -39,7 +41,8 @@ def test_complete_gains_are_steps_of_the_joint_information_written_out(K, C):
 
 
 def test_by_hand():
-    # Four members, two bits: the first row tells {0,1} from {2,3}, the second {0,2} from {1,3}, the third is a copy of the first.
+    # Four members, two bits: the first row tells {0,1} from {2,3}, the second {0,2} from {1,3}, the third is a copy
+    # of the first.
     bits = np.array([[0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 1, 1]])
     rows = of_probs(np.eye(2)[bits])
     assert np.allclose(gains(after(rows[:1]), rows), [0, np.log(2), 0])
@@ -104,7 +107,11 @@ def test_more_rows_than_labellings_can_be_numbered():
 def test_the_seed_and_not_the_threads_decides():
     rows = members(60, 8, 5)
     known = after(rows[:9], most=300, seed=3)
-    assert gains(known, rows, 1).tobytes() == gains(known, rows, 2).tobytes() == gains(after(rows[:9], most=300, seed=3), rows).tobytes()
+    assert (
+        gains(known, rows, 1).tobytes()
+        == gains(known, rows, 2).tobytes()
+        == gains(after(rows[:9], most=300, seed=3), rows).tobytes()
+    )
     assert (gains(after(rows[:9], most=300, seed=4), rows) != gains(known, rows)).any()
 
 

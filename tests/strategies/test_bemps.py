@@ -12,7 +12,9 @@ STRATEGY = strategy_of(bemps)
 
 
 def written_out(log_probs, score):
-    """What the label of each row does to each row, [N, N], by reweighting the members with the chance they gave to the label."""
+    """What the label of each row does to each row, [N, N], by reweighting the members with the chance they gave to
+    the label.
+    """
     P = np.exp(log_probs)
     p = P.mean(1)
     after = np.einsum("nsy,msc->nmyc", P / P.sum(axis=1, keepdims=True), P)
@@ -59,14 +61,19 @@ def test_only_the_best_rows_are_clustered(score, options):
     everyone = select(STRATEGY, view, 75, seed=0, options={"score": score}).rows_K
     batch = select(STRATEGY, view, 6, seed=0, options={"score": score, **options})
     assert set(batch.rows_K.tolist()) <= set(everyone[:15].tolist())
-    assert batch.notes == (() if "keep" in options else
-                           ("bemps clustered the 15 best candidates, not 38 (keep=0.5): -p candidates=38 clusters all of them",))
+    assert batch.notes == (
+        ()
+        if "keep" in options
+        else ("bemps clustered the 15 best candidates, not 38 (keep=0.5): -p candidates=38 clusters all of them",)
+    )
 
 
 def test_an_evaluation_subset_bears_on_the_vectors_of_mse_and_on_the_scores_of_log():
     _, view = fitted(n=120)
     for score, alike in (("mse", True), ("log", False)):
-        some, every = (select(STRATEGY, view, 108, seed=0, options={"score": score, "evaluation": n}) for n in (20, 108))
+        some, every = (
+            select(STRATEGY, view, 108, seed=0, options={"score": score, "evaluation": n}) for n in (20, 108)
+        )
         assert (some.scores_K == every.scores_K).all() == alike
 
 
@@ -78,7 +85,9 @@ def test_draws_that_agree_still_give_a_batch():
         assert np.allclose(chosen.scores_K, 0)
 
 
-@pytest.mark.parametrize(("name", "value"), [("keep", 0.0), ("keep", 1.5), ("keep", float("nan")), ("evaluation", 0), ("candidates", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("keep", 0.0), ("keep", 1.5), ("keep", float("nan")), ("evaluation", 0), ("candidates", 0)]
+)
 def test_options_out_of_range_are_refused(name, value):
     _, view = fitted(n=30)
     with pytest.raises(UsageError, match=name):

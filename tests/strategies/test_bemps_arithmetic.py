@@ -23,7 +23,8 @@ def test_pairs_and_sums_equal_the_reweighted_predictions_written_out(B, E, S, C)
 
 
 def test_by_hand():
-    # Two sure, opposed members: the label of the row leaves one of them. A judge they disagree on moves from (1/2, 1/2) to a corner.
+    # Two sure, opposed members: the label of the row leaves one of them. A judge they disagree on moves from (1/2,
+    # 1/2) to a corner.
     row, agreed = of_probs([[[1, 0], [0, 1]]]), of_probs([[[0.4, 0.6], [0.4, 0.6]]])
     assert np.allclose(Judges(np.concatenate([row, agreed])).moved(row), [[0.5, 0]])
 

@@ -41,7 +41,15 @@ def test_the_clusters_are_at_least_as_many_as_rows_asked_for():
     assert choose(X, head, 12, factor=1e308).rows_K.tolist() == choose(X, head, 12, factor=100.0).rows_K.tolist()
 
 
-@pytest.mark.parametrize(("options", "what"), [({"factor": 0.0}, "factor"), ({"eps": -1.0}, "eps"), ({"candidates": 0}, "candidates"), ({"candidates": 20_001}, "20,000")])
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"factor": 0.0}, "factor"),
+        ({"eps": -1.0}, "eps"),
+        ({"candidates": 0}, "candidates"),
+        ({"candidates": 20_001}, "20,000"),
+    ],
+)
 def test_options_out_of_range_are_refused(options, what):
     with pytest.raises(UsageError, match=what):
         choose(normal_rows(9, 5), random_head(5, 2), 2, **options)

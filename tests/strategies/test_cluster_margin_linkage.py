@@ -19,7 +19,9 @@ def by_definition(X, n_clusters):
     clusters = [[i] for i in range(len(X))]
     D = np.linalg.norm(X[:, None] - X[None], axis=-1)
     while len(clusters) > n_clusters:
-        pairs = [(D[np.ix_(a, b)].mean(), i, j) for i, a in enumerate(clusters) for j, b in enumerate(clusters) if i < j]
+        pairs = [
+            (D[np.ix_(a, b)].mean(), i, j) for i, a in enumerate(clusters) for j, b in enumerate(clusters) if i < j
+        ]
         _, i, j = min(pairs)
         clusters[i] += clusters.pop(j)
     return {frozenset(c) for c in clusters}

@@ -22,7 +22,9 @@ def test_picks_are_a_greedy_core_set_of_the_hidden_units_by_brute_force():
     found = chosen(X, 8, {"units": 6, "steps": 20}, labelled=labelled)
     order = np.r_[5:50, 0:5]
     rng = np.random.default_rng(np.random.SeedSequence(0))
-    h = trained_hidden(X[order], np.arange(50) >= 45, units=6, steps=20, dropout=0.3, balance=1.2, rng=rng).astype(np.float64)
+    h = trained_hidden(X[order], np.arange(50) >= 45, units=6, steps=20, dropout=0.3, balance=1.2, rng=rng).astype(
+        np.float64
+    )
     centres, want = list(range(45, 50)), []
     for _ in range(8):
         distances = np.linalg.norm(h[:, None] - h[centres], axis=2).min(axis=1)

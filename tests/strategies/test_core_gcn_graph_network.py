@@ -20,7 +20,16 @@ def dense(X):
     return S @ W @ S + np.eye(len(X))
 
 
-@pytest.mark.parametrize("X", [np.random.default_rng(0).normal(size=(30, 4)), np.eye(3), np.vstack([np.eye(2), np.zeros((1, 2))]), np.ones((1, 2))], ids=["cloud", "axes", "zero", "one"])
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.random.default_rng(0).normal(size=(30, 4)),
+        np.eye(3),
+        np.vstack([np.eye(2), np.zeros((1, 2))]),
+        np.ones((1, 2)),
+    ],
+    ids=["cloud", "axes", "zero", "one"],
+)
 def test_products_with_the_graph_are_those_of_its_matrix(X):
     V = np.random.default_rng(1).normal(size=(len(X), 3)).astype(np.float32)
     np.testing.assert_allclose(CosineGraph(X)(V), dense(X) @ V, atol=2e-6)
@@ -41,12 +50,17 @@ def test_gradients_are_those_of_autograd_over_the_dense_graph(with_dropout, n_la
     keep = (rng.random((20, 5)) > 0.3).astype(np.float32) / 0.7 if with_dropout else None
     loss, gradients = loss_and_gradients(graph, weights, labelled, 1.2, keep)
 
-    A, mask = torch.from_numpy(dense(X)), torch.from_numpy(np.ones((20, 5)) if keep is None else keep.astype(np.float64))
+    A, mask = (
+        torch.from_numpy(dense(X)),
+        torch.from_numpy(np.ones((20, 5)) if keep is None else keep.astype(np.float64)),
+    )
     V, c, w, b = (torch.tensor(p.astype(np.float64), requires_grad=True) for p in weights.all())
     U = torch.from_numpy(X / np.linalg.norm(X, axis=1, keepdims=True))
     p = torch.sigmoid(A @ ((torch.relu(A @ U @ V + c) * mask) @ w) + b)[:, 0]
     known = torch.from_numpy(labelled)
-    want = -(torch.log(p[known]).sum() / max(n_labelled, 1)) - 1.2 * torch.log(1 - p[~known]).sum() / max(20 - n_labelled, 1)
+    want = -(torch.log(p[known]).sum() / max(n_labelled, 1)) - 1.2 * torch.log(1 - p[~known]).sum() / max(
+        20 - n_labelled, 1
+    )
     want.backward()
     assert loss == pytest.approx(float(want.detach()), rel=1e-5)
     for found, expected in zip(gradients, (V, c, w, b)):

@@ -34,6 +34,7 @@ def test_by_hand_on_a_line():
     assert chosen.rows_K.tolist() == [4, 2, 1, 3]
     assert chosen.scores_K.tolist() == [10, 5, 2, 2]
 
+
 @pytest.mark.parametrize("labelled", [[], [4, 70, 200], list(range(0, 300, 4))])
 def test_equals_the_naive_algorithm(labelled):
     X = np.random.default_rng(2).standard_normal((300, 17)).astype(np.float32)
@@ -46,6 +47,7 @@ def test_equals_the_naive_algorithm(labelled):
 def test_scores_never_rise_after_the_first():
     scores = choose(np.random.default_rng(3).standard_normal((400, 5)).astype(np.float32), 100).scores_K
     assert (np.diff(scores[1:]) <= 0).all()
+
 
 def test_huge_labelled_rows_beside_small_candidates():
     X = np.array([[1e30, 0], [1, 0], [0, 1]], np.float32)

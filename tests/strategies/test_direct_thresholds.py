@@ -11,14 +11,17 @@ def test_the_threshold_is_the_first_that_most_labels_agree_with(seed):
     assert best_threshold(signs) == int(np.argmax(agree))
 
 
-@pytest.mark.parametrize(("signs", "threshold", "stretch"), [
-    ([0, 1, 0, 1, 0, 0, -1, 0], 4, (3, 6)),  # separable: between the last of the class and the first other
-    ([0, 1, -1, 0, 1, 0, -1, 0], 2, (1, 6)),  # noisy: from before the first other to behind the last of the class
-    ([0, 0, -1, 0], 0, (0, 2)),  # none of the class: its most confident rows
-    ([0, 1, 0, 0], 2, (1, 3)),
-    ([0, 0, 0, 0], 0, (0, 3)),
-    ([-1, 0, 1, 0], 0, (0, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("signs", "threshold", "stretch"),
+    [
+        ([0, 1, 0, 1, 0, 0, -1, 0], 4, (3, 6)),  # separable: between the last of the class and the first other
+        ([0, 1, -1, 0, 1, 0, -1, 0], 2, (1, 6)),  # noisy: from before the first other to behind the last of the class
+        ([0, 0, -1, 0], 0, (0, 2)),  # none of the class: its most confident rows
+        ([0, 1, 0, 0], 2, (1, 3)),
+        ([0, 0, 0, 0], 0, (0, 3)),
+        ([-1, 0, 1, 0], 0, (0, 3)),
+    ],
+)
 def test_by_hand(signs, threshold, stretch):
     assert best_threshold(np.array(signs)) == threshold
     assert open_stretch(np.array(signs)) == stretch

@@ -29,9 +29,12 @@ def reference(X, is_labelled):
     weights = np.where(is_labelled, 1.0, L / U)
     mean = np.average(Z, axis=0, weights=weights)
     prior = 0.005 * np.average(((Z - mean) ** 2).sum(axis=1), weights=weights)
-    # A softmax of two classes with weights w and -w: the penalty prior |w|^2 is that of the difference 2 w at prior / 2. The bias is one of them.
+    # A softmax of two classes with weights w and -w: the penalty prior |w|^2 is that of the difference 2 w at prior /
+    # 2. The bias is one of them.
     Z1 = np.column_stack([Z, np.ones(len(Z))])
-    fitted = LogisticRegression(C=2.0 / prior, fit_intercept=False, tol=1e-12, max_iter=10_000).fit(Z1, ~is_labelled, sample_weight=weights)
+    fitted = LogisticRegression(C=2.0 / prior, fit_intercept=False, tol=1e-12, max_iter=10_000).fit(
+        Z1, ~is_labelled, sample_weight=weights
+    )
     return Z1 @ fitted.coef_[0]
 
 
@@ -60,7 +63,10 @@ def test_the_cloud_without_labels_comes_first_and_parts_keep_a_batch_from_one_si
     assert (chosen(X, 10, {"parts": 1}, labelled=np.arange(20)).rows_K >= 60).all()
     middle = np.random.default_rng(1).normal(size=(80, 1))
     middle[:10] = 0.01 * middle[:10]  # labelled: in the middle of a line
-    one, many = (chosen(np.column_stack([middle, np.zeros(80)]), 10, {"parts": p}, labelled=np.arange(10)).rows_K for p in (1, 10))
+    one, many = (
+        chosen(np.column_stack([middle, np.zeros(80)]), 10, {"parts": p}, labelled=np.arange(10)).rows_K
+        for p in (1, 10)
+    )
     sides = [min((middle[rows, 0] > 0).sum(), (middle[rows, 0] < 0).sum()) for rows in (one, many)]
     assert sides[0] == 0
     assert sides[1] >= 2

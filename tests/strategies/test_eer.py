@@ -28,7 +28,10 @@ def fitted(n=40, labelled=12, D=5, C=4):
     rest = np.arange(labelled, n)
     probs = np.exp(model.log_probs(X[rest]))
     _, posterior = LaplaceShared.fit(
-        model.head.W_CD1, evidence_of(model.head, data), prior_precision=model.head.prior_precision, curvature=float((probs * (1 - probs)).mean())
+        model.head.W_CD1,
+        evidence_of(model.head, data),
+        prior_precision=model.head.prior_precision,
+        curvature=float((probs * (1 - probs)).mean()),
     )
     return X, rows, y[rows], Model(model.head, posterior)
 
@@ -42,7 +45,9 @@ def test_scores_are_what_updating_the_model_with_every_label_gives(loss):
         p = np.exp(model.log_probs(X[rest]))
         return float((-(p * np.log(p)).sum(1) if loss == "entropy" else 1 - p.max(1)).mean())
 
-    chosen = select(STRATEGY, view_of(X, labelled=labelled, labels=y, head=model), 1000, seed=0, options={"loss": loss, "labels": 9})
+    chosen = select(
+        STRATEGY, view_of(X, labelled=labelled, labels=y, head=model), 1000, seed=0, options={"loss": loss, "labels": 9}
+    )
     for row, score in zip(chosen.rows_K, chosen.scores_K):
         p = np.exp(model.log_probs(X[[row]]))[0]
         futures = [risk(model.update(Training(X[[row]], np.array([c]), np.ones(1), len(p)))) for c in range(len(p))]
@@ -54,7 +59,9 @@ def test_a_subset_is_drawn_and_said():
     X = np.random.default_rng(0).standard_normal((60, 4)).astype(np.float32)
     chosen = select(STRATEGY, view_of(X, head=random_head(4, 3)), 5, seed=0, options={"candidates": 20})
     assert chosen.notes == ("looked at 20 random candidates, not at all of them (-p candidates)",)
-    assert len(select(STRATEGY, view_of(X, head=random_head(4, 3)), 30, seed=0, options={"candidates": 20}).rows_K) == 30
+    assert (
+        len(select(STRATEGY, view_of(X, head=random_head(4, 3)), 30, seed=0, options={"candidates": 20}).rows_K) == 30
+    )
     assert select(STRATEGY, view_of(X, head=random_head(4, 3)), 5, seed=0, options={}).notes == ()
 
 

@@ -19,7 +19,13 @@ def test_scores_are_what_updating_the_model_with_every_label_gives(output):
     def outputs(model):
         return np.exp(model.log_probs(X[rest])) if output == "probs" else model.logits(X[rest])
 
-    chosen = select(STRATEGY, view_of(X, labelled=labelled, labels=y, head=model), 1000, seed=0, options={"output": output, "labels": 9})
+    chosen = select(
+        STRATEGY,
+        view_of(X, labelled=labelled, labels=y, head=model),
+        1000,
+        seed=0,
+        options={"output": output, "labels": 9},
+    )
     for row, score in zip(chosen.rows_K, chosen.scores_K):
         p = np.exp(model.log_probs(X[[row]]))[0]
         futures = [outputs(model.update(Training(X[[row]], np.array([c]), np.ones(1), len(p)))) for c in range(len(p))]

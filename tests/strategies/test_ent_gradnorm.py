@@ -67,7 +67,10 @@ def test_hidden_layers_count_and_probabilities_are_those_that_training_saw():
 def test_blocks_of_any_size_give_the_same_batch(block_rows):
     X = np.random.default_rng(0).normal(size=(1300, 6)).astype(np.float32)
     for options in ({}, {"feature_norm": "l2"}):
-        whole, parts = chosen(X, deep(), 300, options=options), chosen(X, deep(), 300, options=options, block_rows=block_rows)
+        whole, parts = (
+            chosen(X, deep(), 300, options=options),
+            chosen(X, deep(), 300, options=options, block_rows=block_rows),
+        )
         assert whole.rows_K.tolist() == parts.rows_K.tolist()
         assert whole.scores_K.tobytes() == parts.scores_K.tobytes()
 
@@ -77,7 +80,9 @@ def test_only_a_random_part_is_looked_at_and_that_is_said():
     few = [chosen(X, random_head(6, 4), 20, seed=s, options={"candidates": 50}) for s in (0, 0, 1)]
     assert few[0].rows_K.tolist() == few[1].rows_K.tolist() != few[2].rows_K.tolist()
     assert "looked at 50 random candidates" in few[0].notes[0]
-    all_of_them = {int(r) for s in range(2) for r in chosen(X, random_head(6, 4), 50, seed=s, options={"candidates": 50}).rows_K}
+    all_of_them = {
+        int(r) for s in range(2) for r in chosen(X, random_head(6, 4), 50, seed=s, options={"candidates": 50}).rows_K
+    }
     assert 50 < len(all_of_them) < 100
     assert chosen(X, random_head(6, 4), 20).notes == ()
     assert len(chosen(X, random_head(6, 4), 60, options={"candidates": 50}).rows_K) == 60

@@ -28,7 +28,9 @@ def rows(n=12, D=5, seed=1):
 
 
 def by_autograd(net, x, temperature=1.0, loss=None):
-    """Gradients [(by W, by b), ...] of one row's entropy (or of `loss` of its log probabilities), the last layer last, and its value."""
+    """Gradients [(by W, by b), ...] of one row's entropy (or of `loss` of its log probabilities), the last layer
+    last, and its value.
+    """
     W = net.W_CD1
     parameters = [torch.tensor(a, requires_grad=True) for layer in [*net.layers, (W[:, :-1], W[:, -1])] for a in layer]
     h = torch.tensor(x)
@@ -40,7 +42,10 @@ def by_autograd(net, x, temperature=1.0, loss=None):
     return [p.grad.numpy() for p in parameters], float(value.detach())
 
 
-@pytest.mark.parametrize(("widths", "activation"), [((), "relu"), ((6,), "relu"), ((6,), "tanh"), ((6, 3), "relu"), ((6, 3), "tanh"), ((4, 5, 3), "gelu")])
+@pytest.mark.parametrize(
+    ("widths", "activation"),
+    [((), "relu"), ((6,), "relu"), ((6,), "tanh"), ((6, 3), "relu"), ((6, 3), "tanh"), ((4, 5, 3), "gelu")],
+)
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_norms_are_those_that_autograd_finds_for_every_row(widths, activation, temperature):
     net, X = network(widths, activation), rows()
@@ -68,7 +73,9 @@ def with_first_layer(net, factor):
     return Network([(factor * W, b), *others], net.activation, net.W_CD1)
 
 
-@pytest.mark.parametrize(("widths", "activation"), [((), "relu"), ((6,), "relu"), ((6,), "tanh"), ((6, 3), "relu"), ((4, 5, 3), "gelu")])
+@pytest.mark.parametrize(
+    ("widths", "activation"), [((), "relu"), ((6,), "relu"), ((6,), "tanh"), ((6, 3), "relu"), ((4, 5, 3), "gelu")]
+)
 def test_with_l2_they_are_by_weights_in_units_of_the_row_s_length(widths, activation):
     """By autograd of a network of each row's own, that predicts the same of the row at length 1."""
     net, X = network(widths, activation), rows() * np.geomspace(1e-3, 2.0, 12)[:, None]
@@ -97,7 +104,9 @@ def test_with_l2_the_unit_of_the_features_does_not_matter_and_without_it_does(wi
     net, X = network(widths), rows()
     finer = with_first_layer(net, 1e-3)
     for norm in ("fro", "sum", "weights"):
-        np.testing.assert_allclose(norms(finer, 1e3 * X, norm, feature_norm="l2")[0], norms(net, X, norm, feature_norm="l2")[0], rtol=1e-11)
+        np.testing.assert_allclose(
+            norms(finer, 1e3 * X, norm, feature_norm="l2")[0], norms(net, X, norm, feature_norm="l2")[0], rtol=1e-11
+        )
         assert (norms(finer, 1e3 * X, norm)[0] > 1.1 * norms(net, X, norm)[0]).all()
         unit = X / np.linalg.norm(X, axis=1, keepdims=True)
         np.testing.assert_allclose(norms(net, unit, norm, feature_norm="l2")[0], norms(net, unit, norm)[0], rtol=1e-12)
@@ -144,7 +153,9 @@ def test_of_two_classes_it_is_longest_at_p_0_824():
 
 def test_of_a_linear_layer_it_scales_with_the_inputs_as_the_norms_say():
     net, X = network(()), rows()
-    scaled = Network((), "relu", np.column_stack([net.W_CD1[:, :-1] / 3.0, net.W_CD1[:, -1]]))  # the same logits for inputs thrice as long
+    scaled = Network(
+        (), "relu", np.column_stack([net.W_CD1[:, :-1] / 3.0, net.W_CD1[:, -1]])
+    )  # the same logits for inputs thrice as long
     signals, inputs, _ = layer_norms(net, X)
     g, h = np.sqrt(signals[0]), np.sqrt(inputs[0])
     for norm, expected in (("fro", g * np.sqrt(9 * h**2 + 1)), ("sum", g * (3 * h + 1)), ("weights", g * 3 * h)):
@@ -163,7 +174,9 @@ def test_a_constant_on_all_logits_changes_no_norm(widths):
 def test_parts_of_the_rows_and_threads_give_what_all_rows_give():
     net, X = network((9, 7), "relu"), rows(5000)
     whole, _ = norms(net, X, "fro")
-    np.testing.assert_allclose(np.concatenate([norms(net, part, "fro")[0] for part in np.array_split(X, 7)]), whole, rtol=1e-13)
+    np.testing.assert_allclose(
+        np.concatenate([norms(net, part, "fro")[0] for part in np.array_split(X, 7)]), whole, rtol=1e-13
+    )
     found = []
     for threads in (1, 2):
         with thread_limit(threads):

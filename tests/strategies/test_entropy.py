@@ -10,7 +10,9 @@ def test_by_hand():
 
 
 def test_impossible_classes_add_nothing():
-    assert np.allclose(entropy(np.array([[0.0, -np.inf, -np.inf], [np.log(0.5), np.log(0.5), -np.inf]])), [0, np.log(2)])
+    assert np.allclose(
+        entropy(np.array([[0.0, -np.inf, -np.inf], [np.log(0.5), np.log(0.5), -np.inf]])), [0, np.log(2)]
+    )
 
 
 @given(st.lists(st.lists(st.floats(-30, 30), min_size=5, max_size=5), min_size=1, max_size=8))

@@ -25,7 +25,8 @@ def written_out(rows, targets):
 
 
 def test_by_hand_only_what_bears_on_the_targets_counts():
-    # Columns are independent of each other under the posterior, and the target lies along the first: the second says nothing of it.
+    # Columns are independent of each other under the posterior, and the target lies along the first: the second says
+    # nothing of it.
     X = np.array([[3.0, 0.0], [0.0, 50.0], [1.0, 0.0]])
     view = view_of(X, head=TableHead(np.zeros((2, 2)), spread=1.0), targets=np.array([[2.0, 0.0]]))
     chosen = select(STRATEGY, view, 3, seed=0, options={"samples": 4000})

@@ -37,7 +37,9 @@ def test_each_pick_is_drawn_by_the_relevance_written_out(form):
 
 def test_draws_follow_the_law():
     P, u = predictions(6, 3)
-    first = np.array([falcun_draws(P, u, 1, np.random.default_rng(s), gamma=2.0, form="official")[0][0] for s in range(4000)])
+    first = np.array(
+        [falcun_draws(P, u, 1, np.random.default_rng(s), gamma=2.0, form="official")[0][0] for s in range(4000)]
+    )
     assert np.abs(np.bincount(first, minlength=6) / 4000 - u**2 / (u**2).sum()).max() < 0.04
 
 
@@ -59,5 +61,9 @@ def test_the_number_of_threads_does_not_matter():
     answers = []
     for threads in (1, 2):
         with thread_limit(threads):
-            answers.append(falcun_draws(P.astype(np.float32), u, 30, np.random.default_rng(0), gamma=10.0, form="paper")[0].tolist())
+            answers.append(
+                falcun_draws(P.astype(np.float32), u, 30, np.random.default_rng(0), gamma=10.0, form="paper")[
+                    0
+                ].tolist()
+            )
     assert answers[0] == answers[1]

@@ -21,10 +21,19 @@ def test_distances_are_those_to_the_nearest_point_where_another_class_is_as_like
         z = head.logits(x[None])[0]
         a = int(z.argmax())
         least = min(
-            minimize(lambda d: d @ d, np.zeros(3), method="SLSQP", options={"ftol": 1e-14},
-                     constraints={"type": "eq", "fun": lambda d, x=x, a=a, c=c: np.diff(head.logits((x + d)[None])[0][[a, c]])[0]}).fun
-            for c in range(4) if c != a
-        )  # fmt: skip
+            minimize(
+                lambda d: d @ d,
+                np.zeros(3),
+                method="SLSQP",
+                options={"ftol": 1e-14},
+                constraints={
+                    "type": "eq",
+                    "fun": lambda d, x=x, a=a, c=c: np.diff(head.logits((x + d)[None])[0][[a, c]])[0],
+                },
+            ).fun
+            for c in range(4)
+            if c != a
+        )
         assert distance == pytest.approx(np.sqrt(least), rel=1e-5)
 
 

@@ -32,7 +32,9 @@ def test_pairs_are_drawn_by_their_squared_area():
     areas = np.array([np.linalg.det(X[list(p)]) ** 2 for p in pairs])
     expected = 1200 * areas / areas.sum()
     assert (expected > 5).all()
-    assert sum((counts.get(p, 0) - e) ** 2 / e for p, e in zip(pairs, expected)) < 20.5  # chi-square, 5 degrees of freedom, 0.999
+    assert (
+        sum((counts.get(p, 0) - e) ** 2 / e for p, e in zip(pairs, expected)) < 20.5
+    )  # chi-square, 5 degrees of freedom, 0.999
 
 
 def test_the_likeliest_batch_by_hand():

@@ -11,7 +11,9 @@ STRATEGY = strategy_of(kmeans)
 def blobs(sizes, seed=0):
     rng = np.random.default_rng(seed)
     centres = 20.0 * np.eye(len(sizes))
-    return np.concatenate([c + 0.1 * rng.standard_normal((n, len(sizes))) for n, c in zip(sizes, centres)]).astype(np.float32)
+    return np.concatenate([c + 0.1 * rng.standard_normal((n, len(sizes))) for n, c in zip(sizes, centres)]).astype(
+        np.float32
+    )
 
 
 def test_picks_the_row_nearest_to_the_mean_of_each_blob_largest_first():

@@ -22,7 +22,12 @@ def model(taps_input=False, D=3, M=4, U=5):
     rng = np.random.default_rng(0)
     taps = tuple((rng.normal(size=(U, d)), rng.normal(size=U)) for d in ([D, M] if taps_input else [M]))
     branch = Branch(taps, (rng.normal(size=(1, U * len(taps))), np.array([0.3])), taps_input)
-    head = NetworkHead(((rng.normal(size=(M, D)), rng.normal(size=M)),), "tanh", LinearHead("mlp", rng.normal(size=(2, M + 1)), 1.0), branch)
+    head = NetworkHead(
+        ((rng.normal(size=(M, D)), rng.normal(size=M)),),
+        "tanh",
+        LinearHead("mlp", rng.normal(size=(2, M + 1)), 1.0),
+        branch,
+    )
     return Model(head)
 
 
@@ -30,7 +35,9 @@ def model(taps_input=False, D=3, M=4, U=5):
 def test_rows_come_by_what_the_branch_says_of_all_tapped_layers(taps_input):
     X, m = np.random.default_rng(1).normal(size=(3000, 3)), model(taps_input)
     h = np.tanh(X @ m.head.layers[0][0].T + m.head.layers[0][1])
-    seen = np.hstack([np.maximum(a @ W.T + b, 0.0) for a, (W, b) in zip([X, h] if taps_input else [h], m.head.branch.taps)])
+    seen = np.hstack(
+        [np.maximum(a @ W.T + b, 0.0) for a, (W, b) in zip([X, h] if taps_input else [h], m.head.branch.taps)]
+    )
     want = seen @ m.head.branch.last[0][0] + 0.3
     chosen = select(STRATEGY, view_of(X, head=m), 100, seed=0, options={})
     np.testing.assert_allclose(chosen.scores_K, np.sort(want)[::-1][:100], rtol=1e-5)
@@ -50,7 +57,9 @@ def test_a_pool_that_is_labelled_one_row_at_a_time_is_asked_in_the_same_order():
         row, _ = live.next()
         asked.append(row)
         live.skip(row)
-    assert asked == select(STRATEGY, view_of(X, head=fitted, labelled=np.arange(5)), 8, seed=0, options={}).rows_K.tolist()
+    assert (
+        asked == select(STRATEGY, view_of(X, head=fitted, labelled=np.arange(5)), 8, seed=0, options={}).rows_K.tolist()
+    )
 
 
 def test_a_regression_head_will_do():

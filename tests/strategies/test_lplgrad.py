@@ -13,10 +13,14 @@ from alcli.strategies import ent_gradnorm, lplgrad
 from tests.helpers import random_head, view_of
 
 
-@pytest.mark.parametrize("options", [{}, {"norm": "sum"}, {"feature_norm": "l2"}, {"candidates": 30}, {"fallback": "entropy"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"norm": "sum"}, {"feature_norm": "l2"}, {"candidates": 30}, {"fallback": "entropy"}], ids=str
+)
 def test_of_a_linear_head_it_is_ent_gradnorm_and_says_that_the_branch_is_inactive(options):
     X, head = np.random.default_rng(0).normal(size=(100, 5)), random_head(5, 3)
-    one, other = (select(strategy_of(m), view_of(X, head=head), 20, seed=4, options=options) for m in (lplgrad, ent_gradnorm))
+    one, other = (
+        select(strategy_of(m), view_of(X, head=head), 20, seed=4, options=options) for m in (lplgrad, ent_gradnorm)
+    )
     assert one.rows_K.tolist() == other.rows_K.tolist()
     assert one.scores_K.tobytes() == other.scores_K.tobytes()
     assert set(one.notes) - set(other.notes) == {lplgrad.LINEAR}
@@ -32,7 +36,9 @@ def deep(branch):
 def test_of_hidden_layers_it_says_only_whether_a_branch_was_trained():
     X = np.random.default_rng(0).normal(size=(100, 5))
     with_branch = deep(Branch(((np.ones((2, 4)), np.zeros(2)),), (np.ones((1, 2)), np.zeros(1))))
-    plain, trained = (select(strategy_of(lplgrad), view_of(X, head=m), 10, seed=0, options={}) for m in (deep(None), with_branch))
+    plain, trained = (
+        select(strategy_of(lplgrad), view_of(X, head=m), 10, seed=0, options={}) for m in (deep(None), with_branch)
+    )
     assert plain.rows_K.tolist() == trained.rows_K.tolist()
     assert plain.notes == (lplgrad.WITHOUT,)
     assert trained.notes == ()

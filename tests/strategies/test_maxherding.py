@@ -50,7 +50,12 @@ def test_coverage_measured_on_some_rows_is_said_and_still_judges_every_candidate
 def test_auto_measures_on_as_many_rows_as_the_budget_allows(monkeypatch):
     X = rows(400)
     monkeypatch.setattr(_coverage, "FEWEST", 30)
-    for budget, said in ((400 * 400, ()), (400 * 160 - 1, "79 random rows of 400"), (400 * 400 - 1, "199 random rows of 400"), (400 * 10, "30 random rows of 400")):
+    for budget, said in (
+        (400 * 400, ()),
+        (400 * 160 - 1, "79 random rows of 400"),
+        (400 * 400 - 1, "199 random rows of 400"),
+        (400 * 10, "30 random rows of 400"),
+    ):
         monkeypatch.setattr(_coverage, "BUDGET", budget)
         monkeypatch.setattr(_coverage, "KEPT", 1)
         notes = choose(X, 6).notes
@@ -78,7 +83,17 @@ def test_coverage_measured_on_a_tenth_of_the_rows_loses_little_of_it():
         assert K[choose(X, 8, seed=seed, evaluation=60).rows_K].max(axis=0).mean() > 0.95 * whole
 
 
-@pytest.mark.parametrize(("options", "what"), [({"h": 0.0}, "'h'"), ({"h": 1e-300}, "'h'"), ({"h": float("inf")}, "'h'"), ({"h": float("nan")}, "'h'"), ({"evaluation": "0"}, "evaluation"), ({"evaluation": "few"}, "'evaluation' must be auto or a whole number")])
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"h": 0.0}, "'h'"),
+        ({"h": 1e-300}, "'h'"),
+        ({"h": float("inf")}, "'h'"),
+        ({"h": float("nan")}, "'h'"),
+        ({"evaluation": "0"}, "evaluation"),
+        ({"evaluation": "few"}, "'evaluation' must be auto or a whole number"),
+    ],
+)
 def test_options_out_of_range_are_refused(options, what):
     with pytest.raises(UsageError, match=what):
         choose(rows(9), 2, **options)

@@ -51,9 +51,16 @@ def gram(rows):
 
 
 def jacobian(head, X):
-    """Of the class probabilities by the last layer's weights, the bias left out, by automatic differentiation: [N, C * C * D]."""
+    """Of the class probabilities by the last layer's weights, the bias left out, by automatic differentiation: [N, C
+    * C * D].
+    """
     W = torch.tensor(head.W_CD1)
-    out = [torch.autograd.functional.jacobian(lambda W, x=x: torch.softmax(W[:, :-1] @ x + W[:, -1], 0), W)[..., :-1].reshape(-1) for x in torch.tensor(X)]
+    out = [
+        torch.autograd.functional.jacobian(lambda W, x=x: torch.softmax(W[:, :-1] @ x + W[:, -1], 0), W)[
+            ..., :-1
+        ].reshape(-1)
+        for x in torch.tensor(X)
+    ]
     return torch.stack(out).numpy()
 
 
@@ -80,7 +87,10 @@ def farthest_first(E, k):
 def test_1_exact_finite_differences_of_a_softmax():
     rng = np.random.default_rng(0)
     z, delta = 3 * rng.standard_normal((100, 5)), 1e-3 * rng.standard_normal((100, 7, 5))
-    assert np.abs(softmax_deviation(log_softmax(z), delta) - (softmax(z[:, None] + delta) - softmax(z)[:, None])).max() < 1e-15
+    assert (
+        np.abs(softmax_deviation(log_softmax(z), delta) - (softmax(z[:, None] + delta) - softmax(z)[:, None])).max()
+        < 1e-15
+    )
 
 
 def test_1_digits_survive_saturation_where_the_plain_difference_loses_them():
@@ -110,7 +120,10 @@ def test_2_products_of_many_samples_tend_to_the_kernel():
 def test_2_with_hidden_layers_too(output, scaling):
     network, X = network_of(mlp()), rows_of(20)
     K = gram(jacobian_rows(network, X, output, scaling))
-    errors = [np.linalg.norm(gram(sampled(network, X, S, 1e-4, 1, output, scaling)) - K) / np.linalg.norm(K) for S in (250, 4000)]
+    errors = [
+        np.linalg.norm(gram(sampled(network, X, S, 1e-4, 1, output, scaling)) - K) / np.linalg.norm(K)
+        for S in (250, 4000)
+    ]
     assert errors[1] < 0.06
     assert 2 < errors[0] / errors[1] < 8
 
@@ -130,7 +143,9 @@ def test_4_logits_of_a_linear_head_see_features_only_and_this_is_said():
     head, X = linear(), rows_of()
     assert np.allclose(gram(jacobian_rows(network_of(head), X, "logits")), 4 * X @ X.T)
     chosen = choose(X, head, output="logits")
-    assert chosen.rows_K.tolist() == choose(X, linear(seed=9), output="logits").rows_K.tolist() == farthest_first(X, 20)[0]
+    assert (
+        chosen.rows_K.tolist() == choose(X, linear(seed=9), output="logits").rows_K.tolist() == farthest_first(X, 20)[0]
+    )
     assert chosen.notes == (noise_stability.BLIND,)
     assert choose(X, head).notes == ()
     assert choose(X, mlp(), output="logits").notes == ()
@@ -217,7 +232,8 @@ def test_9_output_norms_divide_the_deviations():
 
 
 def test_confident_rows_by_hand():
-    # Two classes, W = [[1], [-1]], no bias: |E| = 2 p (1 - p) |x| with p = 1 / (1 + exp(-2 x)) is largest near x = 0.77.
+    # Two classes, W = [[1], [-1]], no bias: |E| = 2 p (1 - p) |x| with p = 1 / (1 + exp(-2 x)) is largest near x =
+    # 0.77.
     X = np.array([[0.1], [0.77], [3.0], [-0.77], [0.0]], np.float32)
     head = LinearHead("softmax", np.array([[1.0, 0.0], [-1.0, 0.0]]), 1.0)
     chosen = choose(X, head, 5)
@@ -241,7 +257,13 @@ def test_any_selector_any_estimator(head, estimator, selector):
     X = rows_of(90)
     chosen = choose(X, head, 12, selector=selector, estimator=estimator)
     assert len(set(chosen.rows_K.tolist())) == 12
-    again = select(STRATEGY, view_of(X, head=Model(head), block_rows=7), 12, seed=0, options={"selector": selector, "estimator": estimator})
+    again = select(
+        STRATEGY,
+        view_of(X, head=Model(head), block_rows=7),
+        12,
+        seed=0,
+        options={"selector": selector, "estimator": estimator},
+    )
     assert again.rows_K.tolist() == chosen.rows_K.tolist()
     assert again.scores_K.tobytes() == chosen.scores_K.tobytes()
 

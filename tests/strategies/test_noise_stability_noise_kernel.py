@@ -19,7 +19,9 @@ def network_of(D=4, M=None, C=3, activation="tanh", size=1.0):
 
 
 def jacobians(network, X, output, bias):
-    """Of each layer's weights (and biases) by automatic differentiation, a list of [N, outputs * its number of weights]."""
+    """Of each layer's weights (and biases) by automatic differentiation, a list of [N, outputs * its number of
+    weights].
+    """
     parameters = [torch.tensor(np.column_stack([W, b])) for W, b in network.layers] + [torch.tensor(network.W_CD1)]
 
     def run(x, *weights):
@@ -73,7 +75,10 @@ def test_products_are_those_of_jacobians_by_automatic_differentiation(M, activat
 @pytest.mark.parametrize("M", [None, 6])
 def test_confident_rows_keep_their_digits(M):
     """Jacobians of a sure row are small; the products keep their relative precision, in float32 as well."""
-    network, X = network_of(M=M, size=6.0), np.random.default_rng(1).standard_normal((200, 4)).astype(np.float32).astype(np.float64)
+    network, X = (
+        network_of(M=M, size=6.0),
+        np.random.default_rng(1).standard_normal((200, 4)).astype(np.float32).astype(np.float64),
+    )
     layers = np.hstack(jacobians(network, X, "softmax", False))
     norms = np.linalg.norm(layers, axis=1)
     known = norms > 1e-5  # automatic differentiation has no digits left below

@@ -24,7 +24,9 @@ STRATEGY = strategy_of(ntk)
 N, D, C = 60, 5, 3
 LABELLED = np.array([50, 3, 17, 21, 44, 8, 30])
 LABELS = np.array([0, 1, 2, 0, 1, 2, 1])
-X = (np.random.default_rng(0).standard_normal((N, D)) + np.random.default_rng(1).integers(0, 3, (N, 1))).astype(np.float32)
+X = (np.random.default_rng(0).standard_normal((N, D)) + np.random.default_rng(1).integers(0, 3, (N, 1))).astype(
+    np.float32
+)
 
 
 class Hidden(TableHead):
@@ -52,7 +54,9 @@ def chosen(k=5, seed=0, head=None, X=X, **options):
 
 
 def by_refitting(prior, *, extra=(), labels=()):
-    """For every row that is not labelled: (row, summed change of the outputs of all of these) if its predicted class were its label."""
+    """For every row that is not labelled: (row, summed change of the outputs of all of these) if its predicted class
+    were its label.
+    """
     phi = np.column_stack([X, np.ones(N)]).astype(np.float64)
     rows, Y = [*LABELLED, *extra], np.eye(C)[[*LABELS, *labels]]
     solved = lambda rows, Y: phi @ np.linalg.solve(phi[rows].T @ phi[rows] + prior * np.eye(D + 1), phi[rows].T @ Y)  # noqa: E731
@@ -83,7 +87,9 @@ def test_the_closed_form_is_a_regression_from_scratch_for_every_acquisition(acqu
 
 
 def test_a_head_of_its_own_so_that_the_given_one_does_not_matter_where_it_is_linear():
-    assert chosen(head=random_head(D, C, seed=1)).rows_K.tolist() == chosen(head=random_head(D, C, seed=2)).rows_K.tolist()
+    assert (
+        chosen(head=random_head(D, C, seed=1)).rows_K.tolist() == chosen(head=random_head(D, C, seed=2)).rows_K.tolist()
+    )
     assert chosen(head=Hidden(seed=1), k=20).rows_K.tolist() != chosen(head=Hidden(seed=2), k=20).rows_K.tolist()
 
 
@@ -95,7 +101,10 @@ def test_all_kernels_of_a_linear_head_are_one():
 
 def test_the_ridge_is_the_one_of_least_leave_one_out_error_unless_given():
     found = chosen()
-    near = {value: chosen(ridge=str(value)).record["left-out-error"] for value in found.record["ridge"] * np.array([0.1, 1.0, 10.0])}
+    near = {
+        value: chosen(ridge=str(value)).record["left-out-error"]
+        for value in found.record["ridge"] * np.array([0.1, 1.0, 10.0])
+    }
     assert found.record["left-out-error"] == min(near.values())
     assert chosen(ridge="3").record["ridge"] == 3.0
 
@@ -107,7 +116,9 @@ def test_a_ridge_that_is_no_positive_number_is_refused(ridge):
 
 
 def squared_head(prior=0.5):
-    return fit(Training(X[LABELLED], LABELS, np.ones(7), C), FitSpec(ridge_head.head, LaplaceShared, prior_precision=prior))
+    return fit(
+        Training(X[LABELLED], LABELS, np.ones(7), C), FitSpec(ridge_head.head, LaplaceShared, prior_precision=prior)
+    )
 
 
 def test_a_head_of_squared_loss_is_anchored_at():
@@ -172,7 +183,12 @@ def test_k_means_on_changes_starts_at_the_best_score_and_measures_changes():
     best = chosen(k=1, ridge="0.5", acquisition="mlmoc-sq")
     first = chosen(k=1, ridge="0.5")
     assert picks.rows_K[0] == first.rows_K[0]
-    scores = dict(zip(*(a.tolist() for a in (lambda s: (s.rows_K, s.scores_K))(chosen(k=N, ridge="0.5", acquisition="mlmoc-sq"))), strict=True))
+    scores = dict(
+        zip(
+            *(a.tolist() for a in (lambda s: (s.rows_K, s.scores_K))(chosen(k=N, ridge="0.5", acquisition="mlmoc-sq"))),
+            strict=True,
+        )
+    )
     assert picks.scores_K[0] == pytest.approx(scores[int(picks.rows_K[0])], rel=1e-5)  # the length of all its changes
     assert best.scores_K[0] == pytest.approx(max(scores.values()))
 
@@ -188,7 +204,8 @@ def test_one_step_is_the_prior_kernel_and_one_step_size_for_all():
     assert np.allclose(picks.scores_K, [expected[r] for r in picks.rows_K.tolist()], rtol=1e-5)
 
 
-# -- regressions ------------------------------------------------------------------------------------------------------------------
+# -- regressions
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def numbers(k=N, **options):
@@ -220,17 +237,21 @@ def test_in_a_regression_there_are_no_classes_to_look_at(acquisition):
         numbers(acquisition=acquisition)
 
 
-# -- what is refused --------------------------------------------------------------------------------------------------------------
+# -- what is refused
+# --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"batch": "impute", "diversify": "kmeanspp"}, "one of them"),
-    ({"batch": "impute", "look_ahead": "refit"}, "closed form"),
-    ({"batch": "impute", "look_ahead": "one-step"}, "look-ahead=ntk"),
-    ({"diversify": "kmeanspp", "look_ahead": "refit"}, "closed form"),
-    ({"batch": "impute", "kernel": "empirical", "head": Hidden()}, "scalar"),
-    ({"look_ahead": "one-step", "kernel": "empirical", "head": Hidden()}, "scalar"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch": "impute", "diversify": "kmeanspp"}, "one of them"),
+        ({"batch": "impute", "look_ahead": "refit"}, "closed form"),
+        ({"batch": "impute", "look_ahead": "one-step"}, "look-ahead=ntk"),
+        ({"diversify": "kmeanspp", "look_ahead": "refit"}, "closed form"),
+        ({"batch": "impute", "kernel": "empirical", "head": Hidden()}, "scalar"),
+        ({"look_ahead": "one-step", "kernel": "empirical", "head": Hidden()}, "scalar"),
+    ],
+)
 def test_options_that_do_not_go_together(options, message):
     with pytest.raises(UsageError, match=message):
         chosen(**options)
@@ -250,7 +271,13 @@ def test_changes_of_all_candidates_are_looked_at_where_they_are_short(monkeypatc
     monkeypatch.setattr("alcli.strategies.ntk.FEW", 20)
 
     def chosen_by(head, **options):
-        return select(plugins.strategy("delta/kmeanspp"), view_of(X, labelled=LABELLED, labels=LABELS, head=head), 5, seed=0, options=options)
+        return select(
+            plugins.strategy("delta/kmeanspp"),
+            view_of(X, labelled=LABELLED, labels=LABELS, head=head),
+            5,
+            seed=0,
+            options=options,
+        )
 
     assert chosen_by(random_head(D, C)).notes == ()
     assert chosen_by(Hidden()).notes == ("looked at 20 random candidates, not at all of them (-p candidates)",)
@@ -262,7 +289,9 @@ def test_changes_of_all_candidates_are_looked_at_where_they_are_short(monkeypatc
 
 def test_a_coupled_kernel_of_too_many_rows_is_refused(monkeypatch):
     monkeypatch.setattr("alcli.numerics.tangent.regression.MOST_COUPLED", 7 * (7 + 53) * 9 - 1)
-    with pytest.raises(DataError, match=r"too large for 7 labelled rows, 53 candidates and 3 classes .* use kernel=sum-of-logits"):
+    with pytest.raises(
+        DataError, match=r"too large for 7 labelled rows, 53 candidates and 3 classes .* use kernel=sum-of-logits"
+    ):
         chosen(kernel="empirical", head=Hidden())
     assert len(chosen(kernel="empirical").rows_K) == 5
 
@@ -280,12 +309,21 @@ def test_labels_that_are_not_known_are_asked_for():
         select(STRATEGY, view_of(X, labelled=LABELLED, head=random_head(D, C)), 3, seed=0, options={})
 
 
-# -- one label at a time, and on the command line -----------------------------------------------------------------------------------
+# -- one label at a time, and on the command line
+# -----------------------------------------------------------------------------------
 
 
 def test_a_loop_over_single_labels_chooses_what_a_selection_from_scratch_would():
     source, model, y = ArraySource(X, np.arange(N)), squared_head(), np.arange(N) % C
-    live = Live(source, np.setdiff1d(np.arange(N), LABELLED), LABELLED, model, STRATEGY, options={"anchor": "zero"}, labels=LABELS)
+    live = Live(
+        source,
+        np.setdiff1d(np.arange(N), LABELLED),
+        LABELLED,
+        model,
+        STRATEGY,
+        options={"anchor": "zero"},
+        labels=LABELS,
+    )
     told: list[int] = []
     for _ in range(4):
         labelled = np.array([*LABELLED, *told])
@@ -321,10 +359,14 @@ def test_a_simulation_uses_each_label_at_once():
     oracle = Oracle(np.where(np.isin(np.arange(N), LABELLED), 0, y), np.arange(N))
     oracle.ask(LABELLED)
     model = fit(Training(X[:9], y[:9], np.ones(9), C), FitSpec(ridge_head.head, LaplaceShared))
-    chosen_at_once = contender("ntk+update").choose(RoundState(source, oracle, model, C, np.empty(0, np.int64)), 4, 0, options)
+    chosen_at_once = contender("ntk+update").choose(
+        RoundState(source, oracle, model, C, np.empty(0, np.int64)), 4, 0, options
+    )
     told = LABELLED.tolist()
     for row, score in zip(chosen_at_once.rows_K.tolist(), chosen_at_once.scores_K, strict=True):
-        view = View(source, np.setdiff1d(np.arange(N), told), np.array(told), model, labels=oracle.truth(np.array(told)))
+        view = View(
+            source, np.setdiff1d(np.arange(N), told), np.array(told), model, labels=oracle.truth(np.array(told))
+        )
         expected = select(STRATEGY, view, 1, seed=0, options=options)
         assert (row, score) == (int(expected.rows_K[0]), expected.scores_K[0])
         told.append(row)

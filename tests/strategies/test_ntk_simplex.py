@@ -12,7 +12,9 @@ ROWS = hnp.arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 6)), e
 
 def test_by_hand():
     given_rows = np.array([[0.2, 0.3, 0.5], [1.0, 1.0, 0.0], [3.0, 0.0, 0.0], [0.5, 0.3, -0.4]])
-    assert project(given_rows) == pytest.approx(np.array([[0.2, 0.3, 0.5], [0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.6, 0.4, 0.0]]), abs=1e-15)
+    assert project(given_rows) == pytest.approx(
+        np.array([[0.2, 0.3, 0.5], [0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.6, 0.4, 0.0]]), abs=1e-15
+    )
 
 
 @given(ROWS, st.floats(-1e3, 1e3))
@@ -29,7 +31,11 @@ def test_probabilities_in_the_order_of_the_values_whatever_is_added_to_all(value
 def test_no_other_probabilities_are_nearer(seed):
     v = np.random.default_rng(seed).standard_normal(4)
     found = minimize(
-        lambda p: ((p - v) ** 2).sum(), np.full(4, 0.25), bounds=[(0, 1)] * 4, constraints={"type": "eq", "fun": lambda p: p.sum() - 1}, tol=1e-12
+        lambda p: ((p - v) ** 2).sum(),
+        np.full(4, 0.25),
+        bounds=[(0, 1)] * 4,
+        constraints={"type": "eq", "fun": lambda p: p.sum() - 1},
+        tol=1e-12,
     )
     assert project(v[None])[0] == pytest.approx(found.x, abs=1e-6)
 

@@ -30,7 +30,9 @@ def test_is_phi_covariance_phi_of_the_posterior():
     phi = with_bias(view.matrix("features"))
     scores = np.einsum("nd,de,ne->n", phi, covariance, phi) / model.temperature**2
     assert np.allclose(chosen.scores_K, scores[np.searchsorted(view.rows, chosen.rows_K)], rtol=0.05)
-    assert np.allclose(chosen.scores_K, np.sort(model.logit_variance(view.matrix("features")).mean(axis=1))[::-1][:10], rtol=1e-6)
+    assert np.allclose(
+        chosen.scores_K, np.sort(model.logit_variance(view.matrix("features")).mean(axis=1))[::-1][:10], rtol=1e-6
+    )
 
 
 def test_a_regression_has_variances_too_and_labels_do_not_change_them():
@@ -38,8 +40,13 @@ def test_a_regression_has_variances_too_and_labels_do_not_change_them():
     picks = []
     for seed in (0, 1):
         y_L = np.random.default_rng(seed).standard_normal(15)
-        model = fit(Training(X_ND[:15].astype(np.float64), y_L, np.ones(15), None), FitSpec(ridge.head, LaplaceShared, prior_precision=1.0))
-        picks.append(select(STRATEGY, view_of(X_ND, labelled=np.arange(15), head=model), 10, seed=0, options={}).rows_K.tolist())
+        model = fit(
+            Training(X_ND[:15].astype(np.float64), y_L, np.ones(15), None),
+            FitSpec(ridge.head, LaplaceShared, prior_precision=1.0),
+        )
+        picks.append(
+            select(STRATEGY, view_of(X_ND, labelled=np.arange(15), head=model), 10, seed=0, options={}).rows_K.tolist()
+        )
     assert picks[0] == picks[1]
 
 

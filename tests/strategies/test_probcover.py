@@ -103,7 +103,17 @@ def test_auto_measures_on_as_many_rows_as_the_budget_allows(monkeypatch):
     assert choose(rows(), 3).rows_K.tolist() == choose(rows(), 3, evaluation="200").rows_K.tolist()
 
 
-@pytest.mark.parametrize(("options", "what"), [({"delta": -1.0}, "delta"), ({"delta": float("inf")}, "delta"), ({"purity": 0.0}, "purity"), ({"purity": 1.5}, "purity"), ({"classes": -1}, "classes"), ({"evaluation": "-1"}, "evaluation")])
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"delta": -1.0}, "delta"),
+        ({"delta": float("inf")}, "delta"),
+        ({"purity": 0.0}, "purity"),
+        ({"purity": 1.5}, "purity"),
+        ({"classes": -1}, "classes"),
+        ({"evaluation": "-1"}, "evaluation"),
+    ],
+)
 def test_options_out_of_range_are_refused(options, what):
     with pytest.raises(UsageError, match=what):
         choose(rows(9), 2, **options)

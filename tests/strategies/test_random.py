@@ -20,7 +20,8 @@ def test_every_row_is_picked_equally_often():
     view, counts = view_of(np.zeros((20, 1), np.float32)), np.zeros(20)
     for seed in range(2000):
         counts[select(STRATEGY, view, 5, seed=seed, options={}).rows_K] += 1
-    # 20 cells of mean 500; chi-square with 19 degrees of freedom (shrunk by sampling without replacement) is below 43.8 with odds 0.999.
+    # 20 cells of mean 500; chi-square with 19 degrees of freedom (shrunk by sampling without replacement) is below
+    # 43.8 with odds 0.999.
     assert ((counts - 500) ** 2 / 500).sum() < 43.8
 
 

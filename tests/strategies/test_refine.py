@@ -15,7 +15,9 @@ def rows(n=400, seed=0):
 
 
 def view(n=400, labelled=(3, 50, 51, 300)):
-    return view_of(rows(n), labelled=labelled, head=random_head(D, C), ids=np.array([f"id{i:04}" for i in range(n)][::-1], object))
+    return view_of(
+        rows(n), labelled=labelled, head=random_head(D, C), ids=np.array([f"id{i:04}" for i in range(n)][::-1], object)
+    )
 
 
 def choose(k, seed=0, of=refine, **options):
@@ -44,7 +46,9 @@ def test_filters_that_keep_all_leave_the_batch_of_uherding():
 
 def test_the_parts_of_a_round_hold_the_share_alpha_of_what_is_left(monkeypatch):
     sizes = []
-    monkeypatch.setattr(refine, "select", lambda strategy, part, k, **rest: (sizes.append(part.n), select(strategy, part, k, **rest))[1])
+    monkeypatch.setattr(
+        refine, "select", lambda strategy, part, k, **rest: (sizes.append(part.n), select(strategy, part, k, **rest))[1]
+    )
     choose(10, filters="margin", batches=2, rounds=3, candidates=200, alpha=0.5)
     assert sizes[:2] == [200, 200]
     left = choose(10, filters="margin", batches=2, rounds=1, candidates=200).record["candidates-1"]
@@ -61,10 +65,17 @@ def test_every_filter_that_is_offered_can_filter():
         assert len(set(choose(9, filters=name, rounds=2, batches=1).rows_K)) == 9
 
 
-@pytest.mark.parametrize(("options", "what"), [
-    ({"filters": "margin+bald"}, "'bald' cannot filter"), ({"filters": ""}, "cannot filter"), ({"alpha": 0.0}, "alpha"), ({"rounds": 0}, "rounds"),
-    ({"batches": 0}, "batches"), ({"candidates": 0}, "candidates"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"filters": "margin+bald"}, "'bald' cannot filter"),
+        ({"filters": ""}, "cannot filter"),
+        ({"alpha": 0.0}, "alpha"),
+        ({"rounds": 0}, "rounds"),
+        ({"batches": 0}, "batches"),
+        ({"candidates": 0}, "candidates"),
+    ],
+)
 def test_options_out_of_range_are_refused(options, what):
     with pytest.raises(UsageError, match=what):
         choose(3, **options)

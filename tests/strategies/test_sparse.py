@@ -11,7 +11,11 @@ from tests.helpers import random_head, view_of
 
 
 @pytest.mark.parametrize("module", [sparse_greedy, sparse_iht], ids=["greedy", "iht"])
-@pytest.mark.parametrize("options", [{"form": "bayesian"}, {"label_dist": "laplace"}, {"label_dist": "pseudo"}], ids=lambda options: next(iter(options.values())))
+@pytest.mark.parametrize(
+    "options",
+    [{"form": "bayesian"}, {"label_dist": "laplace"}, {"label_dist": "pseudo"}],
+    ids=lambda options: next(iter(options.values())),
+)
 def test_blocks_and_the_order_of_the_pool_do_not_matter(module, options):
     X, head, order = pool(90).astype(np.float32), random_head(3, 4, 2), np.random.default_rng(1).permutation(90)
 

@@ -41,7 +41,9 @@ def test_raw_weights_of_the_terms_are_reported_and_reproduce_the_batch():
     assert np.allclose(one.weights_K, again.weights_K, rtol=1e-5)
     problem = dense_of(X, head, 10, "temp", one.record["alpha"], one.record["beta"])
     assert np.isclose(one.record["mean-weight"], dense_greedy(problem, 10)[1].mean(), rtol=1e-3)
-    assert np.isclose(one.record["alpha"], 0.5 * (problem.v**2).sum() / np.sort(problem.sigma**2)[-10:].sum(), rtol=1e-4)
+    assert np.isclose(
+        one.record["alpha"], 0.5 * (problem.v**2).sum() / np.sort(problem.sigma**2)[-10:].sum(), rtol=1e-4
+    )
     assert one.notes == ()
 
 
@@ -56,6 +58,7 @@ def test_the_bayesian_form_on_likelihoods_written_out():
     S, w, _ = dense_greedy(Dense(expected, sigma, 8, 0.5, 1e-3), 8)
     assert chosen.rows_K.tolist() == S
     assert np.allclose(chosen.weights_K, importance(w), rtol=1e-3, atol=1e-4)
+
 
 def test_where_nothing_is_left_to_approximate_it_is_expected_gradient_length_and_says_so():
     X, head = pool(), random_head(3, C, 2, spread=0.0)
@@ -75,7 +78,9 @@ def test_a_large_alpha_takes_the_largest_variances():
 
 
 @pytest.mark.parametrize("form", ["gradient", "bayesian"])
-@pytest.mark.parametrize("W", [[[1.0, 0.0]], [[50.0, 0], [-50.0, 0]], [[0.0, 0], [0, 0], [0, 0]]], ids=["one class", "certain", "blank"])
+@pytest.mark.parametrize(
+    "W", [[[1.0, 0.0]], [[50.0, 0], [-50.0, 0]], [[0.0, 0], [0, 0], [0, 0]]], ids=["one class", "certain", "blank"]
+)
 def test_heads_that_say_little(form, W):
     X = np.random.default_rng(0).choice([-1.0, 1.0], (12, 2)).astype(np.float32)
     chosen = choose(X, TableHead(W), 30, form=form, samples=4)
@@ -84,7 +89,9 @@ def test_heads_that_say_little(form, W):
     assert (chosen.weights_K > 0).all()
 
 
-@pytest.mark.parametrize(("key", "text"), [("alpha", "-1"), ("tau", "-0.1"), ("eps", "0"), ("label-dist", "tmp"), ("form", "bayes")])
+@pytest.mark.parametrize(
+    ("key", "text"), [("alpha", "-1"), ("tau", "-0.1"), ("eps", "0"), ("label-dist", "tmp"), ("form", "bayes")]
+)
 def test_options_out_of_range_are_refused(key, text):
     with pytest.raises(UsageError, match=key):
         plugins.parse_options(sparse_greedy.sparse_greedy, {key: text}, "sparse-greedy")

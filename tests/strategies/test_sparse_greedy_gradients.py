@@ -33,7 +33,9 @@ def all_of(rows):
 def test_rows_and_sigma_are_those_of_all_gradients_written_out(label_dist):
     X, head, seen = view(temperature=1.5)
     p, P = np.exp(head.trained_log_probs(X)), np.exp(head.log_probs(X))
-    P = {"temp": P, "laplace": np.exp(head.predictive(X)), "pseudo": np.eye(C)[p.argmax(1)], "mix": 0.8 * P + 0.2 / C}[label_dist]
+    P = {"temp": P, "laplace": np.exp(head.predictive(X)), "pseudo": np.eye(C)[p.argmax(1)], "mix": 0.8 * P + 0.2 / C}[
+        label_dist
+    ]
     expected, sigma = written_out(X, p, P)
     found = expected_rows(seen, "gradient", label_dist, 0.2)
     assert np.allclose(all_of(found.rows), expected, rtol=0, atol=1e-6)  # log probabilities are float32
@@ -44,7 +46,9 @@ def test_rows_and_sigma_are_those_of_all_gradients_written_out(label_dist):
 def test_the_factors_are_exact_in_float64(monkeypatch):
     X, head, seen = view(temperature=1.5)
     exact = {need: getattr(head, need)(X) for need in ("trained_log_probs", "log_probs")}
-    monkeypatch.setattr(seen, "matrix", lambda need: exact[need] if need in exact else X if need == "hidden" else (X**2).sum(1))
+    monkeypatch.setattr(
+        seen, "matrix", lambda need: exact[need] if need in exact else X if need == "hidden" else (X**2).sum(1)
+    )
     expected, sigma = written_out(X, np.exp(exact["trained_log_probs"]), np.exp(exact["log_probs"]))
     found = expected_rows(seen, "gradient", "temp", 0.1)
     assert np.allclose(all_of(found.rows), expected, rtol=0, atol=1e-12)
@@ -58,7 +62,9 @@ def test_probabilities_of_the_model_itself_leave_no_gradient_and_sigma_is_the_gr
     assert np.allclose(found.sigma_N * N, strategy_of(egl).run((X**2).sum(1), head.log_probs(X)), rtol=1e-6)
 
 
-@pytest.mark.parametrize(("T", "fallen"), [(1.0, True), (1.019, True), (0.981, True), (1.021, False), (0.979, False), (3.0, False)])
+@pytest.mark.parametrize(
+    ("T", "fallen"), [(1.0, True), (1.019, True), (0.981, True), (1.021, False), (0.979, False), (3.0, False)]
+)
 def test_temp_without_a_temperature_falls_back_to_laplace_and_says_so(T, fallen):
     _, _, seen = view(temperature=T)
     found = expected_rows(seen, "gradient", "temp", 0.1)

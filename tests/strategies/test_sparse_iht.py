@@ -17,7 +17,9 @@ C = 4
 def test_the_batch_is_that_of_the_published_algorithm_on_gradients_written_out(label_dist, prox_scaled):
     X, head = pool(), random_head(3, C, 2, temperature=1.6)
     alpha = 1.0 if prox_scaled else 1e4
-    chosen = choose(X, head, 12, label_dist=label_dist, prox_scaled=prox_scaled, alpha=alpha, beta=1e-4, iterations=8, tol=0.0)
+    chosen = choose(
+        X, head, 12, label_dist=label_dist, prox_scaled=prox_scaled, alpha=alpha, beta=1e-4, iterations=8, tol=0.0
+    )
     _, S, w = dense_iht(dense_of(X, head, 12, label_dist, alpha, 1e-4), 12, 8, prox_scaled)
     assert sorted(chosen.rows_K.tolist()) == sorted(S.tolist())
     by_row = dict(zip(chosen.rows_K.tolist(), chosen.weights_K.tolist()))
@@ -36,6 +38,7 @@ def test_scaled_alpha_does_not_see_the_scale_of_the_features():
     other = choose(1000.0 * X, random_head(3, C, 2, scale=1e-5, temperature=1.6), 10, prox_scaled=True)
     assert one.rows_K.tolist() == other.rows_K.tolist()
 
+
 def test_where_nothing_is_left_to_approximate_it_is_expected_gradient_length():
     X, head = pool(), random_head(3, C, 2, spread=0.0)
     chosen = choose(X, head, 9)
@@ -44,7 +47,8 @@ def test_where_nothing_is_left_to_approximate_it_is_expected_gradient_length():
 
 
 def test_one_row_by_hand():
-    # With one pick, no variance and no pull to 1, both take the row whose gradient is best aligned with the mean and largest along it.
+    # With one pick, no variance and no pull to 1, both take the row whose gradient is best aligned with the mean and
+    # largest along it.
     X, head = pool(), random_head(3, C, 2, temperature=1.6)
     chosen = choose(X, head, 1, alpha=0.0, beta=0.0, iterations=1)
     problem = dense_of(X, head, 1, "temp", 0.0, 0.0)

@@ -22,7 +22,9 @@ def blobs(sizes, seed=0):
 
 
 def most_typical(X_MD):
-    """Place and typicality of the most typical row: 1 / (mean squared distance to the k nearest others + 1e-5), float64."""
+    """Place and typicality of the most typical row: 1 / (mean squared distance to the k nearest others + 1e-5),
+    float64.
+    """
     X_MD = X_MD.astype(np.float64)
     k = min(20, len(X_MD) // 2)
     nearest = np.sort(((X_MD[:, None] - X_MD[None]) ** 2).sum(-1), axis=1)[:, 1 : k + 1]
@@ -36,11 +38,14 @@ def test_picks_the_most_typical_row_of_each_blob_largest_first():
     chosen = choose(X, 4, seed=1)
     expected = [(starts[i] + most_typical(X[starts[i] : starts[i] + sizes[i]])[0]) for i in (1, 3, 0, 2)]
     assert chosen.rows_K.tolist() == expected
-    assert np.allclose(chosen.scores_K, [most_typical(X[starts[i] : starts[i] + sizes[i]])[1] for i in (1, 3, 0, 2)], rtol=1e-5)
+    assert np.allclose(
+        chosen.scores_K, [most_typical(X[starts[i] : starts[i] + sizes[i]])[1] for i in (1, 3, 0, 2)], rtol=1e-5
+    )
 
 
 def test_squared_distances_by_hand():
-    # Rows 0, 1, 2, 6 on a line, k = 2: squared means (1+4)/2, (1+1)/2, (1+4)/2, (16+25)/2; row 1 wins with 1 / (1 + 1e-5).
+    # Rows 0, 1, 2, 6 on a line, k = 2: squared means (1+4)/2, (1+1)/2, (1+4)/2, (16+25)/2; row 1 wins with 1 / (1 +
+    # 1e-5).
     chosen = choose(np.array([[0], [1], [2], [6]], np.float32), 1)
     assert chosen.rows_K.tolist() == [1]
     assert np.allclose(chosen.scores_K, 1 / (1 + 1e-5))

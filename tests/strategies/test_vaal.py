@@ -39,13 +39,17 @@ def test_scores_are_log_odds_of_the_networks_by_hand():
     (V, c), (W, b) = ([p.detach().numpy() for p in layer] for layer in one._encoder)
     mean = (np.maximum(z @ V.T + c, 0) @ W.T + b)[:, :3]
     (V, c), (W, b) = ([p.detach().numpy() for p in layer] for layer in one._judge)
-    np.testing.assert_allclose(one.labelled_logits(X, standard), (np.maximum(mean @ V.T + c, 0) @ W.T + b)[:, 0], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        one.labelled_logits(X, standard), (np.maximum(mean @ V.T + c, 0) @ W.T + b)[:, 0], rtol=1e-3, atol=1e-4
+    )
 
 
 def test_the_divergence_is_that_of_torch():
     mean, log_variance = (torch.from_numpy(np.random.default_rng(s).normal(size=(7, 3))) for s in (0, 1))
     normal = torch.distributions.Normal
-    want = torch.distributions.kl_divergence(normal(mean, (0.5 * log_variance).exp()), normal(0.0, torch.ones(7, 3, dtype=torch.float64))).mean()
+    want = torch.distributions.kl_divergence(
+        normal(mean, (0.5 * log_variance).exp()), normal(0.0, torch.ones(7, 3, dtype=torch.float64))
+    ).mean()
     assert float(divergence(mean, log_variance)) == pytest.approx(float(want), rel=1e-12)
 
 
@@ -69,7 +73,10 @@ def test_the_autoencoder_learns_to_rebuild_and_the_two_pull_at_the_codes_against
 def test_the_autoencoder_makes_all_codes_look_labelled():
     X = np.random.default_rng(0).normal(size=(100, 4))
     standard = Standard(X)
-    one, x = Adversary(torch, 4, VaalSettings(1, 6, 3, 16, 1e-2, 0.0, 10.0), np.random.default_rng(1)), torch.from_numpy(standard(X))
+    one, x = (
+        Adversary(torch, 4, VaalSettings(1, 6, 3, 16, 1e-2, 0.0, 10.0), np.random.default_rng(1)),
+        torch.from_numpy(standard(X)),
+    )
     before = one.labelled_logits(X, standard).mean()
     for _ in range(20):
         one._step(one._by_autoencoder, one._autoencoder_loss(x))

@@ -33,7 +33,9 @@ def rows_of(*groups: int) -> list[str]:
 
 @pytest.fixture
 def patch_pool(folder):
-    """pool.parquet with a group column, rows.csv with the labels of the rows of 4 groups, items.csv with labels of these groups."""
+    """pool.parquet with a group column, rows.csv with the labels of the rows of 4 groups, items.csv with labels of
+    these groups.
+    """
     write_pool("pool.parquet", X_ND, group=group_names(G_N))
     write_labels("rows.csv", {ROWS[i]: CLASSES[Y_N[i]] for i in np.flatnonzero(np.isin(G_N, LABELLED))})
     write_labels("items.csv", {GROUPS[g]: CLASSES[g % 3] for g in LABELLED})
@@ -46,12 +48,28 @@ def patch_head(patch_pool, alcli):
     return "head.safetensors"
 
 
-# -- query ----------------------------------------------------------------------------------------------------------------------
+# -- query
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["mean", "max", "sum"])
 def test_margin_of_groups_by_brute_force(patch_head, alcli, how):
-    found = rows(alcli("query", "pool.parquet", "-H", patch_head, "-s", "margin", "-n", 6, "-p", f"aggregate={how}", "--format", "jsonl"))
+    found = rows(
+        alcli(
+            "query",
+            "pool.parquet",
+            "-H",
+            patch_head,
+            "-s",
+            "margin",
+            "-n",
+            6,
+            "-p",
+            f"aggregate={how}",
+            "--format",
+            "jsonl",
+        )
+    )
     model = load_head(Path(patch_head)).model
     probs = np.sort(np.exp(model.log_probs(X_ND)), axis=1)
     margins = 1 - (probs[:, -1] - probs[:, -2])
@@ -72,7 +90,9 @@ def test_the_layout_of_the_pool_does_not_matter(patch_head, alcli, strategy):
     order = np.random.default_rng(0).permutation(N)
     Path("parts").mkdir()
     for i, part in enumerate(np.array_split(order, 3)):
-        write_pool(f"parts/{i}.parquet", X_ND[part], [ROWS[r] for r in part], row_group_size=7, group=group_names(G_N[part]))
+        write_pool(
+            f"parts/{i}.parquet", X_ND[part], [ROWS[r] for r in part], row_group_size=7, group=group_names(G_N[part])
+        )
     assert alcli("query", "parts", *ask).done().out == whole
 
 
@@ -82,9 +102,25 @@ def test_a_group_is_left_out_for_any_of_its_rows(patch_pool, alcli):
     write_labels("one.csv", {rows_of(4)[-1]: "cat", rows_of(7)[0]: "dog", **{r: "cat" for r in rows_of(12)}})
     Path("done.txt").write_text("g010\nnowhere\n")
     pq.write_table(pa.table({"id": ["g011"]}), "done.parquet")
-    found = alcli("query", "pool.parquet", "-l", "one.csv", "-s", "coreset", "-n", 99, "--exclude", "done.txt", "--exclude", "done.parquet", "--json").done()
+    found = alcli(
+        "query",
+        "pool.parquet",
+        "-l",
+        "one.csv",
+        "-s",
+        "coreset",
+        "-n",
+        99,
+        "--exclude",
+        "done.txt",
+        "--exclude",
+        "done.parquet",
+        "--json",
+    ).done()
     report = json.loads(found.out)
-    assert sorted(r["id"] for r in report["selection"]) == [GROUPS[g] for g in range(G) if g not in (4, 7, 9, 10, 11, 12)]
+    assert sorted(r["id"] for r in report["selection"]) == [
+        GROUPS[g] for g in range(G) if g not in (4, 7, 9, 10, 11, 12)
+    ]
     assert report["pool"] == {"name": "pool.parquet", "rows": N, "dim": 5, "groups": G}
     assert (report["candidates"], report["labelled"]) == (14, 3)
     assert f"{N} rows make {G} groups by column 'group'" in found.err
@@ -98,7 +134,11 @@ def test_a_group_is_left_out_for_any_of_its_rows(patch_pool, alcli):
 def test_a_ledger_of_groups_never_gives_one_twice(patch_pool, alcli):
     given = []
     for _ in range(5):
-        given += alcli("query", "pool.parquet", "-l", "items.csv", "-s", "margin", "-n", 4, "--selections", "ledger.parquet").done().lines
+        given += (
+            alcli("query", "pool.parquet", "-l", "items.csv", "-s", "margin", "-n", 4, "--selections", "ledger.parquet")
+            .done()
+            .lines
+        )
     assert sorted(given) == [GROUPS[g] for g in range(G) if g not in LABELLED]
     assert pq.read_table("ledger.parquet")["id"].to_pylist() == given
 
@@ -116,13 +156,17 @@ def test_integer_groups_are_integers_in_what_is_written(patch_pool, alcli):
     assert pq.read_table("out.parquet").schema.field("id").type == pa.int64()
     first = pq.read_table("out.parquet")["id"].to_pylist()
     Path("done.txt").write_text("".join(f"{i}\n" for i in first))
-    assert not {str(i) for i in first} & set(alcli("query", "pool.parquet", "-s", "coreset", "-n", 17, "--exclude", "done.txt").done().lines)
+    assert not {str(i) for i in first} & set(
+        alcli("query", "pool.parquet", "-s", "coreset", "-n", 17, "--exclude", "done.txt").done().lines
+    )
 
 
 def test_another_column_or_none(patch_pool, alcli):
     write_pool("pool.parquet", X_ND, image=group_names(G_N), group=pa.nulls(N))
     assert len(alcli("query", "pool.parquet", "-s", "random", "-n", 999).done().lines) == N
-    assert sorted(alcli("query", "pool.parquet", "-s", "random", "-n", 999, "--group-col", "image").done().lines) == GROUPS
+    assert (
+        sorted(alcli("query", "pool.parquet", "-s", "random", "-n", 999, "--group-col", "image").done().lines) == GROUPS
+    )
     write_pool("pool.parquet", X_ND, group=group_names(G_N))
     quiet = alcli("query", "pool.parquet", "-s", "random", "-n", 999, "--group-col", "none").done()
     assert sorted(quiet.lines) == ROWS
@@ -136,8 +180,13 @@ def test_rows_without_a_usable_vector_are_no_part_of_their_group(patch_pool, alc
     some[np.flatnonzero(G_N == 8)[0]] = np.nan
     write_pool("pool.parquet", some, group=group_names(G_N))
     left = np.isfinite(some[:, 0])
-    write_pool("left.parquet", X_ND[left], [r for r, ok in zip(ROWS, left, strict=True) if ok], group=group_names(G_N[left]))
-    one, other = (alcli("query", p, "-s", "coreset", "-n", 99, "--bad-rows", "skip", "--format", "csv").done() for p in ("pool.parquet", "left.parquet"))
+    write_pool(
+        "left.parquet", X_ND[left], [r for r, ok in zip(ROWS, left, strict=True) if ok], group=group_names(G_N[left])
+    )
+    one, other = (
+        alcli("query", p, "-s", "coreset", "-n", 99, "--bad-rows", "skip", "--format", "csv").done()
+        for p in ("pool.parquet", "left.parquet")
+    )
     assert one.out == other.out
     assert "g003" not in one.lines
 
@@ -155,7 +204,8 @@ def test_concat_by_hand(folder, alcli):
 ROWS_60 = names(60)
 
 
-# -- labels ---------------------------------------------------------------------------------------------------------------------
+# -- labels
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def absorbed(path) -> dict[int, int]:
@@ -188,22 +238,38 @@ def test_update_takes_groups_and_rows_each_once_and_gives_them_back(patch_head, 
     before = absorbed(patch_head)
     write_labels("new.csv", {"g008": "dog", rows_of(10)[0]: "eel"})
     n_new = len(rows_of(8)) + 1
-    assert json.loads(alcli("update", patch_head, "-P", "pool.parquet", "-l", "new.csv", "--json").done().out)["new_labels"] == n_new
+    assert (
+        json.loads(alcli("update", patch_head, "-P", "pool.parquet", "-l", "new.csv", "--json").done().out)[
+            "new_labels"
+        ]
+        == n_new
+    )
     again = json.loads(alcli("update", patch_head, "-P", "pool.parquet", "-l", "new.csv", "--json").done().out)
     assert (again["new_labels"], again["already_absorbed"]) == (0, n_new)
     rows_only = {r: "dog" for r in rows_of(8)}
     write_labels("same.csv", rows_only)
-    assert json.loads(alcli("update", patch_head, "-P", "pool.parquet", "-l", "same.csv", "--json").done().out)["already_absorbed"] == len(rows_only)
+    assert json.loads(alcli("update", patch_head, "-P", "pool.parquet", "-l", "same.csv", "--json").done().out)[
+        "already_absorbed"
+    ] == len(rows_only)
     left = alcli("query", "pool.parquet", "-H", patch_head, "-s", "margin", "-n", 99).done().lines
     assert sorted(left) == [GROUPS[g] for g in range(G) if g not in (*LABELLED, 8, 10)]
     Path("gone.txt").write_text(f"g008\n{rows_of(10)[0]}\n")
-    assert json.loads(alcli("update", patch_head, "-P", "pool.parquet", "--remove", "gone.txt", "--json").done().out)["removed"] == n_new
+    assert (
+        json.loads(alcli("update", patch_head, "-P", "pool.parquet", "--remove", "gone.txt", "--json").done().out)[
+            "removed"
+        ]
+        == n_new
+    )
     assert absorbed(patch_head) == before
-    alcli("update", patch_head, "-P", "pool.parquet", "--remove", "gone.txt").refused(65, "gone.txt: line 1", "no label of the id 'g008'")
+    alcli("update", patch_head, "-P", "pool.parquet", "--remove", "gone.txt").refused(
+        65, "gone.txt: line 1", "no label of the id 'g008'"
+    )
 
 
 def test_test_rows_of_a_labelled_group_stay_out(patch_pool, alcli):
-    write_pool("pool.parquet", X_ND, group=group_names(G_N), split=["test" if r == rows_of(6)[0] else "train" for r in ROWS])
+    write_pool(
+        "pool.parquet", X_ND, group=group_names(G_N), split=["test" if r == rows_of(6)[0] else "train" for r in ROWS]
+    )
     told = alcli("fit-head", "pool.parquet", "-l", "items.csv", "-o", "head.safetensors").done()
     assert "1 labelled row is a test row and was kept out of the fit" in told.err
     assert len(absorbed("head.safetensors")) == len(rows_of(*LABELLED)) - 1
@@ -217,12 +283,19 @@ def test_from_query_to_query(patch_head, alcli):
     assert not set(asked) & set(alcli("query", "pool.parquet", "-H", patch_head, "-s", "badge", "-n", 99).done().lines)
 
 
-# -- simulation -----------------------------------------------------------------------------------------------------------------
+# -- simulation
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def simulated(alcli, *more, pool="sim.parquet", out="out"):
-    told = alcli("simulate", pool, "-n", 3, "--rounds", 3, "--seeds", 2, "--initial", 4, "--prior-precision", 1, "-o", out, *more).done()
-    return told, pq.read_table(f"{out}/curves.parquet").to_pylist(), pq.read_table(f"{out}/selections.parquet").to_pylist()
+    told = alcli(
+        "simulate", pool, "-n", 3, "--rounds", 3, "--seeds", 2, "--initial", 4, "--prior-precision", 1, "-o", out, *more
+    ).done()
+    return (
+        told,
+        pq.read_table(f"{out}/curves.parquet").to_pylist(),
+        pq.read_table(f"{out}/selections.parquet").to_pylist(),
+    )
 
 
 @pytest.fixture
@@ -249,11 +322,15 @@ def test_groups_of_one_row_are_simulated_as_rows(folder, alcli):
     write_pool("plain.parquet", X, label=[CLASSES[c] for c in y])
     write_pool("single.parquet", X, label=[CLASSES[c] for c in y], group=names(60))
     ask = ("-s", "margin,badge,coreset,margin+update", "--stratified")
-    (_, one, chosen), (_, other, groups) = (simulated(alcli, *ask, pool=f"{p}.parquet", out=p) for p in ("plain", "single"))
+    (_, one, chosen), (_, other, groups) = (
+        simulated(alcli, *ask, pool=f"{p}.parquet", out=p) for p in ("plain", "single")
+    )
     assert [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in one] == [
         {k: v for k, v in row.items() if not k.startswith("seconds")} for row in other
     ]
-    assert [(p["strategy"], p["seed"], p["rank"], p["id"]) for p in chosen] == [(p["strategy"], p["seed"], p["rank"], p["id"]) for p in groups]
+    assert [(p["strategy"], p["seed"], p["rank"], p["id"]) for p in chosen] == [
+        (p["strategy"], p["seed"], p["rank"], p["id"]) for p in groups
+    ]
 
 
 def test_no_group_is_on_both_sides(labelled_pool, alcli, monkeypatch):
@@ -270,7 +347,10 @@ def test_no_group_is_on_both_sides(labelled_pool, alcli, monkeypatch):
 
     monkeypatch.setattr(rounds, "_fit", spy)
     simulated(alcli, "-s", "margin")
-    assert all(not test & (askable | labelled) and labelled <= askable and test | askable == set(range(G)) for test, askable, labelled in seen)
+    assert all(
+        not test & (askable | labelled) and labelled <= askable and test | askable == set(range(G))
+        for test, askable, labelled in seen
+    )
 
 
 def test_a_test_split_by_group(patch_pool, alcli):
@@ -282,7 +362,9 @@ def test_a_test_split_by_group(patch_pool, alcli):
     split[np.flatnonzero(G_N == 6)[0]] = "test"
     write_pool("sim.parquet", X_ND, group=group_names(G_N), label=[CLASSES[y] for y in Y_N], split=split)
     assert (G_N == 6).sum() > 1
-    alcli("simulate", "sim.parquet", "-n", 3, "--rounds", 1, "-s", "coreset", "-o", "other").refused(65, "group 'g006' has rows whose split is test and others")
+    alcli("simulate", "sim.parquet", "-n", 3, "--rounds", 1, "-s", "coreset", "-o", "other").refused(
+        65, "group 'g006' has rows whose split is test and others"
+    )
 
 
 def test_jobs_do_not_matter_and_another_grouping_is_another_simulation(labelled_pool, alcli):
@@ -290,13 +372,49 @@ def test_jobs_do_not_matter_and_another_grouping_is_another_simulation(labelled_
     _, two, others = simulated(alcli, "-s", "margin", "--jobs", 2, out="two")
     assert chosen == others
     assert [c["accuracy"] for c in one] == [c["accuracy"] for c in two]
-    alcli("simulate", "sim.parquet", "-n", 3, "--rounds", 3, "--seeds", 2, "--initial", 4, "--prior-precision", 1, "-o", "out", "-s", "margin", "--group-col", "none").refused(73)
+    alcli(
+        "simulate",
+        "sim.parquet",
+        "-n",
+        3,
+        "--rounds",
+        3,
+        "--seeds",
+        2,
+        "--initial",
+        4,
+        "--prior-precision",
+        1,
+        "-o",
+        "out",
+        "-s",
+        "margin",
+        "--group-col",
+        "none",
+    ).refused(73)
 
 
 def test_the_start_shows_two_classes_even_where_every_group_is_mostly_of_one(patch_pool, alcli):
     y = np.where(np.arange(N) % 9 == 4, 1, 0)
     write_pool("sim.parquet", X_ND, group=group_names(G_N), label=[CLASSES[c] for c in y])
-    alcli("simulate", "sim.parquet", "-n", 2, "--rounds", 1, "--seeds", 9, "--initial", 2, "--prior-precision", 1, "-s", "coreset", "-o", "out").done()
+    alcli(
+        "simulate",
+        "sim.parquet",
+        "-n",
+        2,
+        "--rounds",
+        1,
+        "--seeds",
+        9,
+        "--initial",
+        2,
+        "--prior-precision",
+        1,
+        "-s",
+        "coreset",
+        "-o",
+        "out",
+    ).done()
 
 
 def test_a_regression_by_groups(patch_pool, alcli):

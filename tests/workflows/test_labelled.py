@@ -27,10 +27,18 @@ def test_training_rows_are_in_the_order_of_their_ids(tiny):
     assert id_order(pool, np.array([9, 1, 5])).tolist() == [1, 2, 0]
 
 
-@pytest.mark.parametrize(("kind", "task", "head", "regression"), [
-    (pa.float64(), "auto", None, True), (pa.float32(), "auto", "ridge", True), (pa.float64(), "auto", "softmax", False), (pa.int64(), "auto", None, False),
-    (pa.int64(), "regression", None, True), (pa.float64(), "classification", None, False), (pa.string(), "auto", "ridge", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "task", "head", "regression"),
+    [
+        (pa.float64(), "auto", None, True),
+        (pa.float32(), "auto", "ridge", True),
+        (pa.float64(), "auto", "softmax", False),
+        (pa.int64(), "auto", None, False),
+        (pa.int64(), "regression", None, True),
+        (pa.float64(), "classification", None, False),
+        (pa.string(), "auto", "ridge", False),
+    ],
+)
 def test_task(tiny, kind, task, head, regression):
     label = pa.array([str(c) for c in Y_N]).cast(kind) if kind == pa.string() else pa.array(Y_N).cast(kind)
     write_pool("pool.parquet", X_ND, label=label)
@@ -59,10 +67,16 @@ def test_nothing_to_learn_from(tiny):
         require_labels(gather(pool, ["labels.csv"]), pool, ["labels.csv"])
 
 
-@pytest.mark.parametrize(("labels", "task", "is_said"), [
-    (["0.5", "1.5", "2"], "auto", True), (["0.5", "1.5", "2"], "classification", False), (["1.0", "2.0", "3"], "auto", False),
-    (["0.5", "1.5", "cat"], "auto", False), (["-1e-3", "2", "2"], "auto", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("labels", "task", "is_said"),
+    [
+        (["0.5", "1.5", "2"], "auto", True),
+        (["0.5", "1.5", "2"], "classification", False),
+        (["1.0", "2.0", "3"], "auto", False),
+        (["0.5", "1.5", "cat"], "auto", False),
+        (["-1e-3", "2", "2"], "auto", True),
+    ],
+)
 def test_decimals_that_are_taken_for_classes_are_said(tiny, labels, task, is_said):
     write_labels("labels.csv", dict(zip(["r000", "r001", "r002"], labels)))
     pool = open_pool("pool.parquet")

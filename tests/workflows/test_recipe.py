@@ -16,16 +16,34 @@ def test_a_recipe_survives_json():
     assert Recipe.from_json({}, "h") == Recipe()
 
 
-@pytest.mark.parametrize("values", [{"surprise": 1}, {"head": "sofmax"}, {"prior_precision": "much"}, {"prior_precision": -1}, {"options": 3}, {"posterior": "../x"}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"surprise": 1},
+        {"head": "sofmax"},
+        {"prior_precision": "much"},
+        {"prior_precision": -1},
+        {"options": 3},
+        {"posterior": "../x"},
+    ],
+)
 def test_what_is_no_recipe(values):
     with pytest.raises(DataError, match=r"h\.safetensors: .*recipe"):
         Recipe.from_json(values, "h.safetensors")
 
 
-@pytest.mark.parametrize(("recipe", "message"), [
-    (Recipe(head="sofmax"), "sofmax"), (Recipe(posterior="laplce"), "laplce"), (Recipe(covariance="shred"), "shred"), (Recipe(calibrate="x"), "calibration"),
-    (Recipe(prior_precision=0), "prior precision"), (Recipe(prior_precision=float("nan")), "prior precision"), (Recipe(options={"no-such": "1"}), "no-such"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (Recipe(head="sofmax"), "sofmax"),
+        (Recipe(posterior="laplce"), "laplce"),
+        (Recipe(covariance="shred"), "shred"),
+        (Recipe(calibrate="x"), "calibration"),
+        (Recipe(prior_precision=0), "prior precision"),
+        (Recipe(prior_precision=float("nan")), "prior precision"),
+        (Recipe(options={"no-such": "1"}), "no-such"),
+    ],
+)
 def test_refusals(recipe, message):
     with pytest.raises(UsageError, match=message):
         recipe.checked()
@@ -49,7 +67,9 @@ def test_the_paper_preset_fixes_curvature_and_gamma_of_a_classification():
 def test_what_is_for_laplace_is_refused_elsewhere(kind):
     assert Recipe(posterior=kind).checked().spec(regression=True).posterior.kind == kind
     for values in ({"covariance": "block"}, {"preset": "paper"}):
-        with pytest.raises(UsageError, match=f"{next(iter(values.values()))} is for --posterior laplace, not for {kind}"):
+        with pytest.raises(
+            UsageError, match=f"{next(iter(values.values()))} is for --posterior laplace, not for {kind}"
+        ):
             Recipe(posterior=kind, **values).checked()
 
 

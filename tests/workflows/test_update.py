@@ -1,4 +1,6 @@
-"""`update` is the model's own update on the rows of the new labels, whatever their order, and refit is the fit to all of them."""
+"""`update` is the model's own update on the rows of the new labels, whatever their order, and refit is the fit to all
+of them.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def test_it_is_the_update_of_the_model(head, alcli, mode, gamma):
     assert not np.array_equal(found.head.W_CD1, before.head.W_CD1)
 
 
-@pytest.mark.parametrize("options", [["--mode", "sequential"], ["--mode", "batch"], ["--method", "refit"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", [["--mode", "sequential"], ["--mode", "batch"], ["--method", "refit"]], ids=" ".join
+)
 def test_the_order_of_the_labels_does_not_matter(head, alcli, options):
     alcli(*UPDATE, "-l", "more.csv", "-o", "a.safetensors", *options).done()
     lines = Path("more.csv").read_text().splitlines()
@@ -58,27 +62,46 @@ def test_refit_recovers_all_labels_from_the_pool(head, alcli):
 
 
 def test_refit_keeps_weights(tiny, alcli):
-    Path("w.csv").write_text("id,label,weight\n" + "".join(f"r{i:03d},{CLASSES[Y_N[i]]},{1 + i % 3}\n" for i in range(20)))
+    Path("w.csv").write_text(
+        "id,label,weight\n" + "".join(f"r{i:03d},{CLASSES[Y_N[i]]},{1 + i % 3}\n" for i in range(20))
+    )
     alcli("fit-head", "pool.parquet", "-l", "w.csv", "-o", "head.safetensors", "--prior-precision", "1").done()
     alcli(*UPDATE, "-l", "more.csv", "--method", "refit").done()
-    alcli("fit-head", "pool.parquet", "-l", "w.csv", "-l", "more.csv", "-o", "whole.safetensors", "--prior-precision", "1").done()
+    alcli(
+        "fit-head", "pool.parquet", "-l", "w.csv", "-l", "more.csv", "-o", "whole.safetensors", "--prior-precision", "1"
+    ).done()
     assert np.allclose(weights("head.safetensors"), weights("whole.safetensors"), atol=1e-6)
 
 
 def test_a_changed_label(head, alcli):
     write_labels("changed.csv", {"r000": CLASSES[(Y_N[0] + 1) % 3]})
     before = head.read_bytes()
-    alcli(*UPDATE, "-l", "changed.csv").refused(65, "changed.csv", "line 2", "'r000'", f"'{CLASSES[Y_N[0]]}'", "--method refit")
+    alcli(*UPDATE, "-l", "changed.csv").refused(
+        65, "changed.csv", "line 2", "'r000'", f"'{CLASSES[Y_N[0]]}'", "--method refit"
+    )
     assert head.read_bytes() == before
     report = json.loads(alcli(*UPDATE, "-l", "changed.csv", "--method", "refit", "--json").done().out)
     assert (report["new_labels"], report["absorbed"]) == (1, 20)
-    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-l", "changed.csv", "-o", "whole.safetensors", "--prior-precision", "1").done()
+    alcli(
+        "fit-head",
+        "pool.parquet",
+        "-l",
+        "labels.csv",
+        "-l",
+        "changed.csv",
+        "-o",
+        "whole.safetensors",
+        "--prior-precision",
+        "1",
+    ).done()
     assert np.allclose(weights("head.safetensors"), weights("whole.safetensors"), atol=1e-6)
 
 
 def test_refit_needs_every_item(head, alcli):
     write_pool("half.parquet", X_ND[10:], names(60)[10:])
-    alcli("update", head, "-P", "half.parquet", "-l", "more.csv", "--method", "refit").refused(65, "half.parquet", "all 30", "10 of them", "not in")
+    alcli("update", head, "-P", "half.parquet", "-l", "more.csv", "--method", "refit").refused(
+        65, "half.parquet", "all 30", "10 of them", "not in"
+    )
     alcli("update", head, "-P", "half.parquet", "-l", "more.csv").done()
 
 
@@ -107,7 +130,18 @@ def test_regression(tiny, alcli):
     write_labels("labels.csv", {f"r{i:03d}": y_N[i] for i in range(20)})
     write_labels("more.csv", {f"r{i:03d}": y_N[i] for i in range(20, 30)})
     write_pool("pool.parquet", X_ND, label=[None] * 60)
-    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--task", "regression", "--prior-precision", "1").done()
+    alcli(
+        "fit-head",
+        "pool.parquet",
+        "-l",
+        "labels.csv",
+        "-o",
+        "head.safetensors",
+        "--task",
+        "regression",
+        "--prior-precision",
+        "1",
+    ).done()
     for method in ("second-order", "refit"):
         alcli(*UPDATE, "-l", "more.csv", "-o", f"{method}.safetensors", "--method", method).done()
     assert np.allclose(weights("second-order.safetensors"), weights("refit.safetensors"), atol=1e-7)
@@ -117,7 +151,9 @@ def test_regression(tiny, alcli):
 
 def test_first_order_is_one_gradient_step_a_label(head, alcli):
     before = load_head(head).model
-    report = json.loads(alcli(*UPDATE, "-l", "more.csv", "-o", "new.safetensors", "--method", "first-order", "--json").done().out)
+    report = json.loads(
+        alcli(*UPDATE, "-l", "more.csv", "-o", "new.safetensors", "--method", "first-order", "--json").done().out
+    )
     W_CD1 = before.head.W_CD1.copy()
     phi_LD1 = before.head.last_layer(X_ND[20:30])
     assert report["gamma"] == pytest.approx(1 / (phi_LD1**2).sum(axis=1).mean())
@@ -129,7 +165,11 @@ def test_first_order_is_one_gradient_step_a_label(head, alcli):
 
 def test_mc_without_evidence_is_the_mean_of_the_draws_and_says_how_many_count(head, alcli):
     before = load_head(head).model
-    flat = json.loads(alcli(*UPDATE, "-l", "more.csv", "-o", "flat.safetensors", "--method", "mc", "--gamma", "1e-12", "--json").done().out)
+    flat = json.loads(
+        alcli(*UPDATE, "-l", "more.csv", "-o", "flat.safetensors", "--method", "mc", "--gamma", "1e-12", "--json")
+        .done()
+        .out
+    )
     assert flat["effective_samples"] == pytest.approx(flat["hypotheses"])
     draws_SCD1 = before.posterior.sample(before.head.W_CD1, flat["hypotheses"], seed=0)
     assert np.allclose(weights("flat.safetensors"), draws_SCD1.mean(axis=0), atol=1e-8)
@@ -156,7 +196,7 @@ def test_a_new_class_is_refused_unless_allowed_and_then_learned(head, alcli):
 
 
 def test_labels_can_be_given_back(head, alcli):
-    """The posterior is as before, exactly; an update that is the last one is undone; a refit is the fit without them."""
+    """The posterior is exactly as before; the last update is undone; a refit is the fit without the labels."""
     before = load_head(head)
     alcli(*UPDATE, "-l", "more.csv", "--mode", "batch").done()
     Path("back.txt").write_text("".join(f"r{i:03d}\n" for i in range(20, 30)))
@@ -171,6 +211,17 @@ def test_labels_can_be_given_back(head, alcli):
 
 
 def test_a_covariance_that_cannot_give_back_says_refit(tiny, alcli):
-    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--prior-precision", "1", "--covariance", "kron").done()
+    alcli(
+        "fit-head",
+        "pool.parquet",
+        "-l",
+        "labels.csv",
+        "-o",
+        "head.safetensors",
+        "--prior-precision",
+        "1",
+        "--covariance",
+        "kron",
+    ).done()
     Path("back.txt").write_text("r001\n")
     alcli(*UPDATE, "--remove", "back.txt").refused(65, "refit")

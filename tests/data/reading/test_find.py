@@ -22,10 +22,22 @@ X_ND = tiny_features(6)[0]
 @pytest.fixture
 def tree(folder):
     """Three files at three depths, and names that are left out."""
-    for place, rows in (("pool/a.parquet", [0, 1]), ("pool/year=2024/b.parquet", [2, 3]), ("pool/year=2024/month=%31%20x/c.pq", [4, 5])):
+    for place, rows in (
+        ("pool/a.parquet", [0, 1]),
+        ("pool/year=2024/b.parquet", [2, 3]),
+        ("pool/year=2024/month=%31%20x/c.pq", [4, 5]),
+    ):
         os.makedirs(os.path.dirname(place), exist_ok=True)
         write_pool(place, X_ND[rows], [names(6)[r] for r in rows])
-    for name in ("_metadata.parquet", ".hidden.parquet", "_SUCCESS", "a.parquet.crc", "notes.txt", "_temporary/x.parquet", ".git/y.parquet"):
+    for name in (
+        "_metadata.parquet",
+        ".hidden.parquet",
+        "_SUCCESS",
+        "a.parquet.crc",
+        "notes.txt",
+        "_temporary/x.parquet",
+        ".git/y.parquet",
+    ):
         os.makedirs(os.path.dirname(f"pool/{name}"), exist_ok=True)
         with open(f"pool/{name}", "w") as file:
             file.write("not Parquet")
@@ -44,7 +56,16 @@ def test_a_folder_is_searched_to_any_depth(tree):
     assert open_pool("pool").n == 6
 
 
-@pytest.mark.parametrize(("pattern", "found"), [("pool/*.parquet", ALL[:1]), ("pool/**/*.parquet", ALL[:2]), ("pool/year=*", ALL[1:]), ("pool/**/month=*/*", ALL[2:]), ("p??l/a.parquet", ALL[:1])])
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("pool/*.parquet", ALL[:1]),
+        ("pool/**/*.parquet", ALL[:2]),
+        ("pool/year=*", ALL[1:]),
+        ("pool/**/month=*/*", ALL[2:]),
+        ("p??l/a.parquet", ALL[:1]),
+    ],
+)
 def test_globs(tree, pattern, found):
     assert sorted(paths(pattern)) == sorted(found)
     assert sorted(paths(str(tree / pattern))) == sorted(str(tree / f) for f in found)
@@ -56,9 +77,17 @@ def test_partitions(tree):
     assert files == {ALL[0]: {}, ALL[1]: {"year": "2024"}, ALL[2]: {"year": "2024", "month": "1 x"}}
     for spec in ("pool/*/*.parquet", "pool/year=2024/b.parquet", "pool/year=2024/*.parquet", "pool/year=2024"):
         assert hive.values(find_files(spec)[0]) == {"year": "2024"}, spec
-    assert hive.values(DataFile("a=b=c/d=__HIVE_DEFAULT_PARTITION__/=e/%C3%A9%3D=%2F/x=y.parquet")) == {"a": "b=c", "d": None, "é=": "/"}
+    assert hive.values(DataFile("a=b=c/d=__HIVE_DEFAULT_PARTITION__/=e/%C3%A9%3D=%2F/x=y.parquet")) == {
+        "a": "b=c",
+        "d": None,
+        "é=": "/",
+    }
     assert hive.values(DataFile("a=1/b/a=1/x.parquet")) == {"a": "1"}
-    for path, words in (("a=1/a=2/x", "two values for 'a'"), (os.fsdecode(b"a=\xff/x"), "not UTF-8"), ("a=%ff/x", "'a=%ff' is not UTF-8")):
+    for path, words in (
+        ("a=1/a=2/x", "two values for 'a'"),
+        (os.fsdecode(b"a=\xff/x"), "not UTF-8"),
+        ("a=%ff/x", "'a=%ff' is not UTF-8"),
+    ):
         with pytest.raises(DataError, match=words):
             hive.values(DataFile(path))
     said: list[str] = []
@@ -69,11 +98,17 @@ def test_partitions(tree):
 
 
 @given(
-    tree=st.lists(st.lists(st.sampled_from(["a", "b", "_c", ".d", "e.parquet", "f[1]"]), min_size=1, max_size=4), max_size=8),
-    parts=st.lists(st.sampled_from(["**", "*", "a", "?", "_*", ".d", "[ab]", "*.parquet", "_c"]), min_size=1, max_size=4),
+    tree=st.lists(
+        st.lists(st.sampled_from(["a", "b", "_c", ".d", "e.parquet", "f[1]"]), min_size=1, max_size=4), max_size=8
+    ),
+    parts=st.lists(
+        st.sampled_from(["**", "*", "a", "?", "_*", ".d", "[ab]", "*.parquet", "_c"]), min_size=1, max_size=4
+    ),
 )
 def test_globs_are_those_of_the_standard_library(tmp_path_factory, tree, parts):
-    """pathlib's, for files of any folders: the names that begin with a dot or an underscore aside, which have to be asked for."""
+    """pathlib's, for files of any folders: the names that begin with a dot or an underscore aside, which have to be
+    asked for.
+    """
     folder = tmp_path_factory.mktemp("globs")
     (folder / "p").mkdir()
     for path in tree:
@@ -112,7 +147,15 @@ def test_what_cannot_be_read(folder):
     os.mkdir("empty")
     os.symlink("gone", "dangling.parquet")
     os.mkfifo("pipe.parquet")
-    for spec, message in (("missing", "no such file"), ("empty", "no Parquet file"), ("*.nothing", "no file matches"), ("dangling.parquet", "a link to a file that is not there"), ("pipe.parquet", "not a regular file"), ("/dev/null", "not a regular file"), ("file:///nowhere", "no such file")):
+    for spec, message in (
+        ("missing", "no such file"),
+        ("empty", "no Parquet file"),
+        ("*.nothing", "no file matches"),
+        ("dangling.parquet", "a link to a file that is not there"),
+        ("pipe.parquet", "not a regular file"),
+        ("/dev/null", "not a regular file"),
+        ("file:///nowhere", "no such file"),
+    ):
         with pytest.raises(InputError, match=message):
             find_files(spec)
 

@@ -19,17 +19,38 @@ def i32(step: int, value: int, kind: int = 5) -> bytes:
 
 
 def test_fields():
-    """In any order and of any kind; the last of two that are alike counts, and one of another kind does not replace it."""
+    """In any order and of any kind; the last of two that are alike counts, and one of another kind does not replace
+    it.
+    """
     assert read_struct(i32(1, 0) + i32(1, 70) + i32(1, -50) + b"\0", 0)[0] == {(1, 5): 0, (2, 5): 70, (3, 5): -50}
     assert read_struct(b"\x05\x06\x12" + b"\x05\x04\x46" + b"\0", 0)[0] == {(3, 5): 9, (2, 5): 35}
-    assert read_struct(i32(2, 8) + b"\x05\x04" + varint(2 * 7) + b"\x06\x04" + varint(2 * 5) + b"\0", 0)[0] == {(2, 5): 7, (2, 6): 5}
-    assert read_struct(b"\x11\x12\x1c" + i32(2, 4) + b"\0" + b"\0", 0) == ({(1, 1): True, (2, 2): False, (3, 12): {(2, 5): 4}}, 7)
+    assert read_struct(i32(2, 8) + b"\x05\x04" + varint(2 * 7) + b"\x06\x04" + varint(2 * 5) + b"\0", 0)[0] == {
+        (2, 5): 7,
+        (2, 6): 5,
+    }
+    assert read_struct(b"\x11\x12\x1c" + i32(2, 4) + b"\0" + b"\0", 0) == (
+        {(1, 1): True, (2, 2): False, (3, 12): {(2, 5): 4}},
+        7,
+    )
 
 
 def test_strings_and_lists():
-    found = read_struct(b"\x28\x03abc" + i32(1, 9) + b"\x19\xf5" + varint(20) + bytes(20) + b"\x19\x21\x01\x00" + b"\x17" + bytes(8) + b"\0", 0)[0]
+    found = read_struct(
+        b"\x28\x03abc"
+        + i32(1, 9)
+        + b"\x19\xf5"
+        + varint(20)
+        + bytes(20)
+        + b"\x19\x21\x01\x00"
+        + b"\x17"
+        + bytes(8)
+        + b"\0",
+        0,
+    )[0]
     assert found == {(2, 8): b"abc", (3, 5): 9, (4, 9): [0] * 20, (5, 9): [b"\x01", b"\x00"], (6, 7): bytes(8)}
-    assert read_struct(b"\x19\x2c" + i32(1, 3) + b"\0" + i32(1, 4) + b"\0" + b"\0", 0)[0] == {(1, 9): [{(1, 5): 3}, {(1, 5): 4}]}
+    assert read_struct(b"\x19\x2c" + i32(1, 3) + b"\0" + i32(1, 4) + b"\0" + b"\0", 0)[0] == {
+        (1, 9): [{(1, 5): 3}, {(1, 5): 4}]
+    }
 
 
 def test_numbers_of_fields_wrap():

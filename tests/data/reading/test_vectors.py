@@ -12,7 +12,13 @@ from alcli.data.reading.parquet import plain
 from alcli.data.reading.vectors import bad_rows, is_vector, to_matrix, usual_length, vector_length
 from alcli.errors import DataError
 
-FORMS = [lambda k, d: pa.list_(k, d), lambda k, d: pa.list_(k), lambda k, d: pa.large_list(k), lambda k, d: pa.list_view(k), lambda k, d: pa.large_list_view(k)]
+FORMS = [
+    lambda k, d: pa.list_(k, d),
+    lambda k, d: pa.list_(k),
+    lambda k, d: pa.large_list(k),
+    lambda k, d: pa.list_view(k),
+    lambda k, d: pa.large_list_view(k),
+]
 KINDS = [(pa.float16(), np.float32), (pa.float32(), np.float32), (pa.float64(), np.float64)]
 
 
@@ -20,9 +26,18 @@ def where(row: int) -> str:
     return f"row {row}"
 
 
-@given(form=st.sampled_from(FORMS), kind=st.sampled_from(KINDS), n=st.integers(0, 6), dim=st.integers(1, 4), cut=st.integers(0, 3), data=st.data())
+@given(
+    form=st.sampled_from(FORMS),
+    kind=st.sampled_from(KINDS),
+    n=st.integers(0, 6),
+    dim=st.integers(1, 4),
+    cut=st.integers(0, 3),
+    data=st.data(),
+)
 def test_matrix_of_any_slice_of_any_form(form, kind, n, dim, cut, data):
-    rows = data.draw(st.lists(st.lists(st.integers(-9, 9), min_size=dim, max_size=dim), min_size=n + cut, max_size=n + cut))
+    rows = data.draw(
+        st.lists(st.lists(st.integers(-9, 9), min_size=dim, max_size=dim), min_size=n + cut, max_size=n + cut)
+    )
     column = plain(pa.array([[float(v) for v in row] for row in rows], form(kind[0], dim)).slice(cut))
     X_BD = to_matrix(column, dim, where)
     assert X_BD.dtype == kind[1]
@@ -32,7 +47,11 @@ def test_matrix_of_any_slice_of_any_form(form, kind, n, dim, cut, data):
 value = st.one_of(st.none(), st.sampled_from([0.0, 1.0, np.nan, np.inf, -np.inf]))
 
 
-@given(form=st.sampled_from(FORMS[1:]), rows=st.lists(st.one_of(st.none(), st.lists(value, max_size=3)), max_size=8), cut=st.integers(0, 2))
+@given(
+    form=st.sampled_from(FORMS[1:]),
+    rows=st.lists(st.one_of(st.none(), st.lists(value, max_size=3)), max_size=8),
+    cut=st.integers(0, 2),
+)
 def test_bad_rows_are_those_that_are_refused(form, rows, cut):
     column = plain(pa.array(rows, form(pa.float32(), 2)).slice(cut))
     bad_B = bad_rows(column, 2)
@@ -48,7 +67,9 @@ def test_bad_rows_are_those_that_are_refused(form, rows, cut):
 @given(rows=st.lists(st.one_of(st.none(), st.lists(value, min_size=2, max_size=2)), max_size=8), cut=st.integers(0, 2))
 def test_bad_rows_of_fixed_size_lists(rows, cut):
     column = pa.array(rows, pa.list_(pa.float16(), 2)).slice(cut)
-    assert bad_rows(column, 2).tolist() == [row is None or any(v is None or not np.isfinite(v) for v in row) for row in rows[cut:]]
+    assert bad_rows(column, 2).tolist() == [
+        row is None or any(v is None or not np.isfinite(v) for v in row) for row in rows[cut:]
+    ]
 
 
 def test_messages_name_the_row_and_the_dimension():

@@ -95,7 +95,13 @@ def test_errors_of_writing(folder, monkeypatch):
 def test_sweeping_keeps_to_its_own(folder):
     """What is left of the target alone, and no file that only looks like it, or a link to one."""
     Path("precious").touch()
-    kept = {".a1.alcli-aaaaaaaa.tmp", ".a[1].alcli-word.tmp", ".a[1].alcli-12345678.tmp.csv", "b.alcli-aaaaaaaa.tmp", ".a[1].alcli-embed"}
+    kept = {
+        ".a1.alcli-aaaaaaaa.tmp",
+        ".a[1].alcli-word.tmp",
+        ".a[1].alcli-12345678.tmp.csv",
+        "b.alcli-aaaaaaaa.tmp",
+        ".a[1].alcli-embed",
+    }
     for name in (*kept, ".a[1].alcli-aaaaaaaa.tmp", ".a[1].alcli-0b_9zzzz.tmp"):
         Path(name).touch()
     os.symlink("precious", ".a[1].alcli-llllllll.tmp")
@@ -105,7 +111,9 @@ def test_sweeping_keeps_to_its_own(folder):
 
 
 def writer(folder: Path, said: int, *, container: bool) -> None:
-    """A child that stands still while it writes, perhaps with process numbers of its own. Says how it went and its number here."""
+    """A child that stands still while it writes, perhaps with process numbers of its own. Says how it went and its
+    number here.
+    """
     if container:
         if ctypes.CDLL(None).unshare(0x20000000):  # CLONE_NEWPID
             os.write(said, b"0")
@@ -122,7 +130,9 @@ def writer(folder: Path, said: int, *, container: bool) -> None:
 
 @pytest.mark.parametrize("container", [False, True], ids=["here", "in another container"])
 def test_a_living_writer_is_known_by_its_lock(folder, container):
-    """Not by its process number, which means nothing outside its container and is given to somebody else when it is dead."""
+    """Not by its process number, which means nothing outside its container and is given to somebody else when it is
+    dead.
+    """
     listen, said = os.pipe()
     child = os.fork()
     if child == 0:
@@ -212,7 +222,7 @@ def test_two_folders_change_places(folder):
 
 
 def test_a_folder_that_cannot_be_synced(folder, monkeypatch):
-    """After the rename the new file is there, and the message says so; a file system without such a call is no error."""
+    """After the rename the new file is there, and the message says so; a file system without the call is no error."""
     fsync = os.fsync
 
     def fail(number: int):

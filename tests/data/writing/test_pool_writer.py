@@ -76,7 +76,14 @@ def test_metadata_stands_in_the_schema_and_the_footer():
     file = pq.ParquetFile(io.BytesIO(data))
     about = json.loads(file.schema_arrow.metadata[b"alcli"])
     assert json.loads(file.metadata.metadata[b"alcli"]) == about
-    assert (about["format"], about["dim"], about["dtype"], about["rows"], about["model"], about["layer"]) == (1, 3, "float32", 2, "é", None)
+    assert (about["format"], about["dim"], about["dtype"], about["rows"], about["model"], about["layer"]) == (
+        1,
+        3,
+        "float32",
+        2,
+        "é",
+        None,
+    )
     assert len(about["fingerprint"]) == 16
 
 
@@ -113,7 +120,13 @@ def test_integer_ids_and_nested_columns_travel():
 
 
 def test_wrong_shapes_and_counts_are_bugs_that_show():
-    with pytest.raises(ValueError, match="expected float32"), PoolWriter(Kept(), columns(1).schema, 3, "float32", {"rows": 2}) as writer:
+    with (
+        pytest.raises(ValueError, match="expected float32"),
+        PoolWriter(Kept(), columns(1).schema, 3, "float32", {"rows": 2}) as writer,
+    ):
         writer.write(columns(1), np.ones((1, 4), np.float32))
-    with pytest.raises(ValueError, match="2 rows were announced, 1 written"), PoolWriter(Kept(), columns(1).schema, 3, "float32", {"rows": 2}) as writer:
+    with (
+        pytest.raises(ValueError, match="2 rows were announced, 1 written"),
+        PoolWriter(Kept(), columns(1).schema, 3, "float32", {"rows": 2}) as writer,
+    ):
         writer.write(columns(1), np.ones((1, 3), np.float32))

@@ -30,7 +30,9 @@ def by_brute_force(X, k, targets, centres, h=1.0, weights=None):
     return picks, gains
 
 
-@pytest.mark.parametrize(("n", "M", "L", "h"), [(40, 40, 0, 1.0), (700, 120, 3, 0.7), (300, 1100, 20, 0.3), (150, 150, 150, 1.0)])
+@pytest.mark.parametrize(
+    ("n", "M", "L", "h"), [(40, 40, 0, 1.0), (700, 120, 3, 0.7), (300, 1100, 20, 0.3), (150, 150, 150, 1.0)]
+)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_lazy_greedy_picks_what_looking_at_every_gain_picks(n, M, L, h, weighted):
     X, targets, centres = points(n), points(M, seed=1), points(L, seed=2)
@@ -63,7 +65,8 @@ def test_the_greedy_coverage_is_at_least_the_share_of_the_best_that_submodularit
 
 
 def test_by_hand():
-    # Five rows at angle 0, two at a right angle (squared distance 2): the first pick covers five and e^-2 of two, the second the rest.
+    # Five rows at angle 0, two at a right angle (squared distance 2): the first pick covers five and e^-2 of two, the
+    # second the rest.
     X = np.array([[0.0, 1.0]] * 2 + [[1.0, 0.0]] * 5)
     picks, gains = max_herding(X, 4, X, X[:0])
     assert picks.tolist() == [2, 0, 1, 3]  # then nothing gains, and the lowest follow
@@ -91,7 +94,8 @@ def test_few_pairs_kept_give_the_same_picks(monkeypatch, kept, L, own):
 @pytest.mark.parametrize(("kept", "dense"), [(0, 16), (0, 1), (coverage.KEPT, 16)])
 @pytest.mark.parametrize("L", [0, 50])
 def test_rows_that_are_the_targets_are_covered_as_by_a_copy_of_them(monkeypatch, kept, dense, L):
-    # Four blocks of rows, the last one not whole: tiles serve their rows and their columns. dense=1: pairs one by one wherever all do not gain.
+    # Four blocks of rows, the last one not whole: tiles serve their rows and their columns. dense=1: pairs one by one
+    # wherever all do not gain.
     monkeypatch.setattr(coverage, "KEPT", kept)
     monkeypatch.setattr(coverage, "_DENSE", dense)
     X, weights = points(6500, 16, dtype=np.float32), np.random.default_rng(3).random(6500)
@@ -122,4 +126,6 @@ def test_smallest_distance_above_zero():
     assert smallest_distance(X[:0]) == np.inf
     Y = points(2500, 3)
     gaps = kernel(Y[:500], Y[:500])
-    assert smallest_distance(Y[:500]) == pytest.approx(np.sqrt(-np.log(np.where(gaps < 1.0, gaps, 0.0).max())), rel=1e-6)
+    assert smallest_distance(Y[:500]) == pytest.approx(
+        np.sqrt(-np.log(np.where(gaps < 1.0, gaps, 0.0).max())), rel=1e-6
+    )

@@ -18,6 +18,7 @@ def naive(E, k, centres=()):
         radii.append(reach.max())
     return picks, radii
 
+
 def test_guessed_columns_change_nothing():
     X = np.random.default_rng(0).standard_normal((1000, 20))
     picks, radii = k_center(feature_rows(X)[0], 100)
@@ -32,6 +33,7 @@ def test_most_picks_are_guessed(monkeypatch):
     monkeypatch.setattr(Rows, "inner_with", lambda self, *rest: products.append(1) or whole(self, *rest))
     k_center(feature_rows(np.random.default_rng(0).standard_normal((1000, 20)))[0], 100)
     assert len(products) <= 25
+
 
 @pytest.mark.parametrize("seed", range(10))
 def test_covers_within_twice_the_best_radius(seed):
@@ -49,7 +51,8 @@ def test_rows_that_are_all_equal_are_picked_in_order():
 
 
 def test_a_centre_that_is_no_row_counts_from_the_start():
-    # From 0: 5 is farthest, then -4 (4 from 0), then 3 (2 from 5); 0 itself and the copy of 5 coincide with centres and come last, by norm.
+    # From 0: 5 is farthest, then -4 (4 from 0), then 3 (2 from 5); 0 itself and the copy of 5 coincide with centres
+    # and come last, by norm.
     X = np.array([[3.0], [0.0], [5.0], [-4.0], [5.0]])
     (rows,) = feature_rows(X)
     picks, radii = k_center(rows, 5, start_N=rows.sq_norms)

@@ -34,7 +34,9 @@ def law(L, k):
 
 
 def follows(law_, counts, runs):
-    """Chi-square over the sets that are expected at least 5 times, at the 0.999 quantile (Wilson & Hilferty's approximation)."""
+    """Chi-square over the sets that are expected at least 5 times, at the 0.999 quantile (Wilson & Hilferty's
+    approximation).
+    """
     sets, probabilities = law_
     expected = probabilities * runs
     found = np.array([counts.get(s, 0) for s in sets])
@@ -66,7 +68,9 @@ def test_one_row_is_drawn_by_its_squared_norm():
     for _ in range(2000):
         counts[k_dpp(feature_rows(X)[0], 1, rng)[0]] += 1
     assert counts[3] == 0
-    assert (((counts - 2000 * share)[:3]) ** 2 / (2000 * share[:3])).sum() < 13.8  # chi-square, 2 degrees of freedom, 0.999
+    assert (
+        ((counts - 2000 * share)[:3]) ** 2 / (2000 * share[:3])
+    ).sum() < 13.8  # chi-square, 2 degrees of freedom, 0.999
 
 
 def test_products_of_factors_follow_the_law_of_their_gram_matrix():
@@ -109,7 +113,10 @@ def test_k_of_k_eigenvectors_are_all_chosen():
 def test_scale_does_not_matter(scale):
     X = np.random.default_rng(5).standard_normal((60, 8)).astype(np.float32)
     one = k_dpp(feature_rows(X)[0], 8, np.random.default_rng(1))[0]
-    assert one.tolist() == k_dpp(feature_rows(X * np.float32(2.0 ** round(np.log2(scale))))[0], 8, np.random.default_rng(1))[0].tolist()
+    assert (
+        one.tolist()
+        == k_dpp(feature_rows(X * np.float32(2.0 ** round(np.log2(scale))))[0], 8, np.random.default_rng(1))[0].tolist()
+    )
 
 
 def test_what_is_out_of_reach_is_refused_with_a_way_out(monkeypatch):

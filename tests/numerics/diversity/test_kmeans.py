@@ -91,7 +91,9 @@ def test_nearest_rows_equals_brute_force_with_distinct_picks():
 def test_a_greedy_start_ends_at_less_inertia():
     rng = np.random.default_rng(0)
     X = (4.0 * rng.standard_normal((60, 8))[np.arange(600) % 60] + rng.standard_normal((600, 8))).astype(np.float32)
-    plain, greedy = (np.mean([k_means(X, 60, np.random.default_rng(s), greedy=g).inertia for s in range(8)]) for g in (False, True))
+    plain, greedy = (
+        np.mean([k_means(X, 60, np.random.default_rng(s), greedy=g).inertia for s in range(8)]) for g in (False, True)
+    )
     assert greedy < 0.9 * plain
 
 

@@ -23,6 +23,7 @@ def naive(E, k, centres=()):
         centres.append(E[i])
     return picks, distances
 
+
 @pytest.mark.parametrize("n_centres", [0, 60])
 def test_guessed_columns_change_nothing(n_centres):
     rng = np.random.default_rng(0)
@@ -40,8 +41,10 @@ def test_most_picks_are_guessed(monkeypatch):
     lcmd(feature_rows(np.random.default_rng(0).standard_normal((1000, 20)))[0], 100)
     assert len(products) <= 40
 
+
 def test_a_dense_cluster_comes_before_a_lone_outlier():
-    # Around 0: a crowd of 100 at distance 2, sum 400. Around 100: one row at distance 6, sum 36, which k-centre would take.
+    # Around 0: a crowd of 100 at distance 2, sum 400. Around 100: one row at distance 6, sum 36, which k-centre would
+    # take.
     crowd = np.column_stack([2 * np.cos(np.arange(100)), 2 * np.sin(np.arange(100))])
     rows, centres = feature_rows(np.concatenate([crowd, [[100.0, 6.0]]]), np.array([[0.0, 0.0], [100.0, 0.0]]))
     assert lcmd(rows, 1, centres)[0][0] < 100

@@ -14,7 +14,9 @@ def greedy(L, k):
     """Add the row that makes the log-determinant largest, all determinants anew."""
     picks, gains = [], []
     for _ in range(k):
-        dets = [-np.inf if i in picks else np.linalg.slogdet(L[np.ix_([*picks, i], [*picks, i])])[1] for i in range(len(L))]
+        dets = [
+            -np.inf if i in picks else np.linalg.slogdet(L[np.ix_([*picks, i], [*picks, i])])[1] for i in range(len(L))
+        ]
         before = np.linalg.slogdet(L[np.ix_(picks, picks)])[1] if picks else 0.0
         picks.append(int(np.argmax(dets)))
         gains.append(max(dets) - before)

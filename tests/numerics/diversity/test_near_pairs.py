@@ -28,7 +28,12 @@ def found(X, targets, limits_M, scale=1.0):
     n = len(lists)
     blocks = list(lists.by_row())
     assert sum(len(targets) for _, targets, _ in blocks) == n
-    rows = np.concatenate([np.repeat(b * BLOCK_ROWS + np.arange(len(starts) - 1), np.diff(starts)) for b, (starts, _, _) in enumerate(blocks)])
+    rows = np.concatenate(
+        [
+            np.repeat(b * BLOCK_ROWS + np.arange(len(starts) - 1), np.diff(starts))
+            for b, (starts, _, _) in enumerate(blocks)
+        ]
+    )
     return rows, *(np.concatenate([block[i] for block in blocks]) for i in (1, 2))
 
 

@@ -54,7 +54,10 @@ def test_unit_rows_have_norm_one_exactly_but_for_zero_rows(size):
 
 def test_copies_have_the_same_bits():
     V = np.concatenate([X, X, X])
-    for rows in (SumRows([Rows(Factor(V)), Rows(Factor(V**2))], [1, 1]), ScaledRows(Rows(Factor(V)), np.tile(RNG.random(40), 3))):
+    for rows in (
+        SumRows([Rows(Factor(V)), Rows(Factor(V**2))], [1, 1]),
+        ScaledRows(Rows(Factor(V)), np.tile(RNG.random(40), 3)),
+    ):
         K = products(rows)
         assert (K[:40] == K[40:80]).all()
         assert (K[:40] == K[80:]).all()

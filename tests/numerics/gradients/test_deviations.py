@@ -3,7 +3,13 @@ import itertools
 import numpy as np
 import pytest
 
-from alcli.numerics.gradients.deviations import deviations, output_norms, perturbations, perturbed_layers, softmax_deviation
+from alcli.numerics.gradients.deviations import (
+    deviations,
+    output_norms,
+    perturbations,
+    perturbed_layers,
+    softmax_deviation,
+)
 from alcli.numerics.logistic import log_softmax, softmax
 from alcli.numerics.network import ACTIVATIONS, Network
 
@@ -25,11 +31,17 @@ def naive(network, output, steps, s):
         h = X
         for i, (W, b) in enumerate(network.layers):
             step = steps[i][s] * change
-            h = ACTIVATIONS[network.activation](h @ (W + step[:, : W.shape[1]]).T + b + (step[:, -1] if step.shape[1] > W.shape[1] else 0))
+            h = ACTIVATIONS[network.activation](
+                h @ (W + step[:, : W.shape[1]]).T + b + (step[:, -1] if step.shape[1] > W.shape[1] else 0)
+            )
         if output == "hidden":
             return h
         W, step = network.W_CD1[:, :-1], steps[-1][s] * change
-        z = h @ (W + step[:, : W.shape[1]]).T + network.W_CD1[:, -1] + (step[:, -1] if step.shape[1] > W.shape[1] else 0)
+        z = (
+            h @ (W + step[:, : W.shape[1]]).T
+            + network.W_CD1[:, -1]
+            + (step[:, -1] if step.shape[1] > W.shape[1] else 0)
+        )
         return softmax(z) if output == "softmax" else z
 
     return run(X, 1.0) - run(X, 0.0)
@@ -37,13 +49,17 @@ def naive(network, output, steps, s):
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("output", ["softmax", "logits", "hidden"])
-@pytest.mark.parametrize("network", [LINEAR, deep("tanh"), deep("relu"), deep("gelu", (4,))], ids=["linear", "tanh", "relu", "gelu"])
+@pytest.mark.parametrize(
+    "network", [LINEAR, deep("tanh"), deep("relu"), deep("gelu", (4,))], ids=["linear", "tanh", "relu", "gelu"]
+)
 @pytest.mark.parametrize("scaling", ["global", "layer"])
 def test_deviations_are_differences_of_two_forward_passes(network, output, bias, scaling):
     if output == "hidden" and not network.layers:
         return
     weights = perturbed_layers(network, output, bias=bias)
-    steps, _ = perturbations(np.random.default_rng(2).standard_normal((4, sum(W.size for W in weights))), weights, 0.3, scaling)
+    steps, _ = perturbations(
+        np.random.default_rng(2).standard_normal((4, sum(W.size for W in weights))), weights, 0.3, scaling
+    )
     E = deviations(network, X, steps, output).reshape(30, 4, -1)
     for s in range(4):
         assert np.allclose(E[:, s], naive(network, output, steps, s), atol=1e-12)

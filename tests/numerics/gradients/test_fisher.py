@@ -9,7 +9,9 @@ def test_softmax_root_is_a_root_and_keeps_its_size_for_sure_rows():
     log_probs = log_softmax(np.random.default_rng(0).standard_normal((20, 5)) * 3)
     R = softmax_root(log_probs)
     p = np.exp(log_probs)
-    assert np.allclose(R @ R.transpose(0, 2, 1), np.einsum("bc,cd->bcd", p, np.eye(5)) - p[:, :, None] * p[:, None, :], atol=1e-15)
+    assert np.allclose(
+        R @ R.transpose(0, 2, 1), np.einsum("bc,cd->bcd", p, np.eye(5)) - p[:, :, None] * p[:, None, :], atol=1e-15
+    )
     sure = softmax_root(np.array([[-1e-20, np.log(1e-20)]]))[0]
     assert np.allclose(sure @ sure.T, 1e-20 * np.array([[1, -1], [-1, 1]]), rtol=1e-9, atol=0)
 
@@ -19,7 +21,9 @@ def test_information_is_the_sum_of_outer_products(full):
     rng = np.random.default_rng(0)
     H = rng.standard_normal((5000, 4)).astype(np.float32)
     R = softmax_root(log_softmax(rng.standard_normal((5000, 3)))) if full else rng.random((5000, 1, 1))
-    V = np.einsum("nkq,nd->nkdq", R, np.hstack([H.astype(np.float64), np.ones((5000, 1))])).reshape(5000, -1, R.shape[2])
+    V = np.einsum("nkq,nd->nkdq", R, np.hstack([H.astype(np.float64), np.ones((5000, 1))])).reshape(
+        5000, -1, R.shape[2]
+    )
     assert np.allclose(information(H, R), np.einsum("npq,nrq->pr", V, V), rtol=1e-12)
 
 

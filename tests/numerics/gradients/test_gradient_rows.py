@@ -25,7 +25,9 @@ def test_products_are_those_of_the_rows_written_out(K, D):
     with workers() as spread:
         assert np.allclose(rows.correlate(point, spread), (G * point).sum((1, 2)), rtol=0, atol=1e-12)
         assert np.allclose(rows.combine(w, spread), np.einsum("n,nkd->kd", w, G), rtol=0, atol=1e-12)
-        assert np.allclose(rows.inner_with(rows, [4, 0], spread), np.einsum("nkd,mkd->nm", G, G[[4, 0]]), rtol=0, atol=1e-12)
+        assert np.allclose(
+            rows.inner_with(rows, [4, 0], spread), np.einsum("nkd,mkd->nm", G, G[[4, 0]]), rtol=0, atol=1e-12
+        )
     some = np.array([7, 2, 2])
     assert np.allclose(rows.correlate_at(point, some), (G[some] * point).sum((1, 2)), rtol=0, atol=1e-12)
     assert np.allclose(rows.point(some, w[some]), np.einsum("n,nkd->kd", w[some], G[some]), rtol=0, atol=1e-12)
@@ -77,7 +79,11 @@ def test_rows_of_extreme_size_are_scaled_by_a_power_of_two(size):
     rows = GradientRows(A, (F * np.float32(size)).astype(np.float32))
     assert np.log2(rows.scale) % 1 == 0
     assert np.isfinite(rows.sq_norms).all()
-    assert np.allclose(np.sqrt(rows.sq_norms) * rows.scale, np.linalg.norm(A, axis=1) * np.sqrt((F.astype(float) ** 2).sum(1) * size**2 + 1), rtol=1e-5)
+    assert np.allclose(
+        np.sqrt(rows.sq_norms) * rows.scale,
+        np.linalg.norm(A, axis=1) * np.sqrt((F.astype(float) ** 2).sum(1) * size**2 + 1),
+        rtol=1e-5,
+    )
 
 
 def distance(P_C):

@@ -66,7 +66,9 @@ def test_a_one_hot_row_is_zero_and_orthogonal_to_all(dtype):
 
 
 def test_s_is_precise_for_a_row_that_float32_calls_certain():
-    s, top = about_top(np.array([[np.float32(-1e-12), np.log(1e-12)], [np.log(0.4), np.log(0.6)], [np.log(0.5), np.log(0.5)]]))
+    s, top = about_top(
+        np.array([[np.float32(-1e-12), np.log(1e-12)], [np.log(0.4), np.log(0.6)], [np.log(0.5), np.log(0.5)]])
+    )
     assert top.tolist() == [0, 1, 2]
     assert np.allclose(s[0], [-1e-12, 1e-12], rtol=1e-6, atol=0)
     assert np.allclose(s[1:], [[0.4, -0.4], [0.5, 0.5]])

@@ -73,7 +73,9 @@ def test_entropy_takes_zero_log_zero_for_zero():
 @pytest.mark.parametrize("function", [information, deviation, votes])
 @pytest.mark.parametrize("layout", [(0, 1, 2), (0, 2, 1)])
 def test_rows_do_not_see_their_block(function, layout):
-    log_probs = np.ascontiguousarray(members(400, 50, 10).transpose(layout)).transpose(layout)  # four pieces, in two layouts
+    log_probs = np.ascontiguousarray(members(400, 50, 10).transpose(layout)).transpose(
+        layout
+    )  # four pieces, in two layouts
     whole = function(log_probs)
     parts = np.concatenate([function(log_probs[i : i + 7]) for i in range(0, 400, 7)])
     assert np.allclose(whole, parts, rtol=1e-14, atol=0)
@@ -82,4 +84,6 @@ def test_rows_do_not_see_their_block(function, layout):
 
 def test_excess_is_smallest_at_one():
     R = np.array([1e-300, 0.5, 1 - 1e-9, 1.0, 1 + 1e-9, 2.0])
-    assert np.allclose(excess(R.copy()), [1, 0.5 * np.log(0.5) + 0.5, 5e-19, 0, 5e-19, 2 * np.log(2) - 1], rtol=1e-6, atol=0)
+    assert np.allclose(
+        excess(R.copy()), [1, 0.5 * np.log(0.5) + 0.5, 5e-19, 0, 5e-19, 2 * np.log(2) - 1], rtol=1e-6, atol=0
+    )

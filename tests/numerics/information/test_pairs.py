@@ -31,7 +31,9 @@ def test_by_hand():
     assert np.allclose(pairs(row, np.stack([same, agreed, half])), [expected])
 
 
-@pytest.mark.parametrize(("B", "T", "S", "C"), [(1, 1, 1, 1), (3, 5, 7, 2), (70, 130, 9, 4), (5, 90, 6, 30), (2, 3, 4, 200), (2, 2, 3, 1500)])
+@pytest.mark.parametrize(
+    ("B", "T", "S", "C"), [(1, 1, 1, 1), (3, 5, 7, 2), (70, 130, 9, 4), (5, 90, 6, 30), (2, 3, 4, 200), (2, 2, 3, 1500)]
+)
 def test_equals_the_joint_written_out(B, T, S, C):
     rows, targets = members(B, S, C), members(T, S, C, seed=1)
     assert np.allclose(pairs(rows, targets), written_out(rows, targets), atol=1e-13)

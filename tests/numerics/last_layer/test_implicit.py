@@ -19,9 +19,11 @@ def test_a_row_balances_pull_and_resistance_at_any_variance(seed, C, size, weigh
     variance = 10.0**size * rng.uniform(0.1, 1.0, size=C)
     residual = implicit_row(logits, target, variance, weight)
     np.testing.assert_allclose(residual, weight * (target - softmax(logits + variance * residual)), atol=1e-7 * weight)
+
     # never worse than before, and no better than the mode: the objective is below that of small moves
     def objective(r):
         return -weight * target @ log_softmax(logits + variance * r) + 0.5 * variance @ r**2
+
     assert objective(residual) <= objective(0 * residual) + 1e-12
 
 
@@ -45,7 +47,9 @@ def test_rows_side_by_side_equal_rows_alone():
     variances, weights = 10.0 ** rng.uniform(-3, 4, size=(9, 1)), rng.uniform(0.5, 2, size=9)
     together = implicit_each(logits, targets, variances, weights)
     for i in range(9):
-        np.testing.assert_allclose(together[i], implicit_row(logits[i], targets[i], variances[i, 0], weights[i]), atol=1e-10)
+        np.testing.assert_allclose(
+            together[i], implicit_row(logits[i], targets[i], variances[i, 0], weights[i]), atol=1e-10
+        )
 
 
 @pytest.mark.parametrize("scale", [0.1, 10.0, 1000.0])

@@ -44,7 +44,11 @@ def test_rows_do_not_see_each_other():
 def test_many_classes_far_apart_are_solved(log_variance):
     """Logits in the thousands, where a step that trusts the curvature goes astray."""
     rng = np.random.default_rng(0)
-    z, t, v = 2000.0 * rng.standard_normal((200, 300)), one_hot(rng.integers(300, size=200), 300), np.full(200, 10.0**log_variance)
+    z, t, v = (
+        2000.0 * rng.standard_normal((200, 300)),
+        one_hot(rng.integers(300, size=200), 300),
+        np.full(200, 10.0**log_variance),
+    )
     probs = t - implicit_shared(z, t, v)
     logits = z + v[:, None] * (t - probs)
     assert np.allclose(probs, softmax(logits), atol=1e-8)

@@ -18,7 +18,10 @@ def test_coefficients_are_those_of_the_recursion_over_covariances(seed, k, gamma
     covariance, W = A @ A.T + 0.1 * np.eye(d), rng.standard_normal((c, d))
     targets = one_hot(rng.integers(c, size=k), c)
     made = batch_coefficients(
-        (X @ covariance @ X.T)[None], (X @ W.T)[None], targets[None], curvature,
+        (X @ covariance @ X.T)[None],
+        (X @ W.T)[None],
+        targets[None],
+        curvature,
         lambda z, t, s: gamma * (t - softmax(z)) / (1 + curvature * s[:, None]),
     )[0]
     expected, moving = W.copy(), covariance.copy()

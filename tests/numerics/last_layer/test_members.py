@@ -1,4 +1,6 @@
-"""Members against the dense objective they minimise, and the covariance of randomised ones against the posterior they stand for."""
+"""Members against the dense objective they minimise, and the covariance of randomised ones against the posterior they
+stand for.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def test_label_noise_has_the_covariance_of_a_label(link):
 
 @pytest.mark.parametrize("link", ["softmax", "identity"])
 def test_randomised_members_have_the_covariance_of_the_posterior_to_first_order(link):
-    """Exactly under squared loss: the map from anchor and noise to the member is linear, and the covariance of what it gives is P^-1."""
+    """Exactly under squared loss: the map from anchor and noise to the member is linear, and the covariance of what
+    it gives is P^-1.
+    """
     phi, targets, weights, W = problem(link, n=8, D=2)
     shared, size = Members.of(phi, targets, weights, W, PRIOR, link), 3e-4 if link == "softmax" else 1.0
     anchors = [size * e.reshape(W.shape) for e in np.eye(W.size)]

@@ -11,7 +11,12 @@ def problem(M=7, E=11, D=4, C=5, seed=0):
     """(W, P, H_M, H_E) with a precision P that is nothing special."""
     rng = np.random.default_rng(seed)
     root = rng.standard_normal((12, D + 1))
-    return rng.standard_normal((C, D + 1)), 0.2 * np.eye(D + 1) + root.T @ root / 12, rng.standard_normal((M, D)), rng.standard_normal((E, D))
+    return (
+        rng.standard_normal((C, D + 1)),
+        0.2 * np.eye(D + 1) + root.T @ root / 12,
+        rng.standard_normal((M, D)),
+        rng.standard_normal((E, D)),
+    )
 
 
 def phi(H):

@@ -79,8 +79,12 @@ def test_log_probs_are_those_of_the_logits_also_after_a_leap(dtype):
 
         pool.visit(look)
         exact = pool.exact()
-        np.testing.assert_allclose(found, log_softmax(exact), rtol=0, atol=30 * np.abs(exact).max() * np.finfo(dtype).eps)
-        np.testing.assert_allclose(pool.logits.logits(slice(0, N)), exact, rtol=0, atol=30 * np.abs(exact).max() * np.finfo(dtype).eps)
+        np.testing.assert_allclose(
+            found, log_softmax(exact), rtol=0, atol=30 * np.abs(exact).max() * np.finfo(dtype).eps
+        )
+        np.testing.assert_allclose(
+            pool.logits.logits(slice(0, N)), exact, rtol=0, atol=30 * np.abs(exact).max() * np.finfo(dtype).eps
+        )
         pool.step(size=size)
 
 

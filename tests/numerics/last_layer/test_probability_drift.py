@@ -19,7 +19,13 @@ def noted(logits_NC, dtype=np.float64):
     return drift
 
 
-@given(seed=st.integers(0, 10_000), C=st.integers(1, 9), moves=st.integers(1, 5), size=st.sampled_from([1e-6, 0.01, 0.3, 3.0, 40.0]), dtype=st.sampled_from([np.float32, np.float64]))
+@given(
+    seed=st.integers(0, 10_000),
+    C=st.integers(1, 9),
+    moves=st.integers(1, 5),
+    size=st.sampled_from([1e-6, 0.01, 0.3, 3.0, 40.0]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
 def test_no_row_moves_farther_than_the_bound(seed, C, moves, size, dtype):
     rng = np.random.default_rng(seed)
     logits_NC = rng.choice([0.3, 3.0, 30.0]) * rng.standard_normal((N, C))
@@ -34,7 +40,9 @@ def test_no_row_moves_farther_than_the_bound(seed, C, moves, size, dtype):
 
 
 def test_a_small_move_by_hand():
-    """Two equal classes, one moves by e: p changes by e / 4 each, so l1 is e / 2; the bound is 2 |u| e^r 1/2 |a| = e e^e."""
+    """Two equal classes, one moves by e: p changes by e / 4 each, so l1 is e / 2; the bound is 2 |u| e^r 1/2 |a| = e
+    e^e.
+    """
     drift = noted(np.zeros((1, 2)))
     drift.move(0, 1, np.array([[0.01]]), np.array([[1.0], [0.0]]))
     assert drift.l1_N[0] == pytest.approx(2 * 0.01 * np.exp(0.01) * 0.5)

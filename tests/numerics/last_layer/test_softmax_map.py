@@ -27,7 +27,11 @@ def gradient(W, phi, y, w, prior):
 def rows_of(n, D, C, scale=1.0, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, D))
-    return with_bias(scale * X / np.linalg.norm(X, axis=1, keepdims=True)), rng.integers(C, size=n), rng.uniform(0.5, 2, size=n)
+    return (
+        with_bias(scale * X / np.linalg.norm(X, axis=1, keepdims=True)),
+        rng.integers(C, size=n),
+        rng.uniform(0.5, 2, size=n),
+    )
 
 
 @pytest.mark.parametrize("n", [6, 40])  # fewer and more rows than features
@@ -36,9 +40,13 @@ def test_the_map_is_that_of_scipy_and_its_gradient_vanishes(n, scale, prior):
     phi, y, w = rows_of(n, 10, 4, scale)
     W, fit, rows = solve(phi, y, w, 4, prior)
     assert np.linalg.norm(gradient(W, phi, y, w, prior)) <= 1e-8 * rows.scale()
-    found = minimize(lambda v: objective(v.reshape(4, -1), phi, y, w, prior), np.zeros(44),
-                     jac=lambda v: gradient(v.reshape(4, -1), phi, y, w, prior).ravel(), method="L-BFGS-B",
-                     options={"maxiter": 5000, "maxfun": 50_000, "ftol": 0, "gtol": 1e-10})
+    found = minimize(
+        lambda v: objective(v.reshape(4, -1), phi, y, w, prior),
+        np.zeros(44),
+        jac=lambda v: gradient(v.reshape(4, -1), phi, y, w, prior).ravel(),
+        method="L-BFGS-B",
+        options={"maxiter": 5000, "maxfun": 50_000, "ftol": 0, "gtol": 1e-10},
+    )
     assert objective(W, phi, y, w, prior) <= found.fun + 1e-9 * abs(found.fun)
     if prior > 1e-6:
         np.testing.assert_allclose(phi @ W.T, phi @ found.x.reshape(4, -1).T, atol=1e-4)
@@ -49,8 +57,11 @@ def test_the_gradient_is_that_of_the_objective():
     phi, y, w = rows_of(7, 3, 3)
     shape = (3, 4)
     at = np.random.default_rng(1).normal(size=12)
-    error = check_grad(lambda v: objective(v.reshape(shape), phi, y, w, 0.3),
-                       lambda v: gradient(v.reshape(shape), phi, y, w, 0.3).ravel(), at)
+    error = check_grad(
+        lambda v: objective(v.reshape(shape), phi, y, w, 0.3),
+        lambda v: gradient(v.reshape(shape), phi, y, w, 0.3).ravel(),
+        at,
+    )
     assert error < 1e-5
 
 

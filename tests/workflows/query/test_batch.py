@@ -39,7 +39,9 @@ def test_margin_against_a_sort(head, alcli):
 
 def test_a_head_and_the_labels_it_was_fitted_on_answer_alike(tiny, alcli):
     alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors").done()
-    by_head = alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "entropy", "-n", 9, "--format", "csv").done()
+    by_head = alcli(
+        "query", "pool.parquet", "-H", "head.safetensors", "-s", "entropy", "-n", 9, "--format", "csv"
+    ).done()
     by_labels = alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "entropy", "-n", 9, "--format", "csv").done()
     assert by_head.out == by_labels.out
     assert "fitted a softmax head on 20 labels" in by_labels.err
@@ -49,7 +51,10 @@ def test_a_head_and_labels_add_up(head, alcli):
     left = alcli("query", "pool.parquet", "-H", head, "-l", "more.csv", "-s", "margin", "-n", 60).done().lines
     assert sorted(left) == names(60)[30:]
     write_labels("new-class.csv", {"r040": "fox"})
-    assert "r040" not in alcli("query", "pool.parquet", "-H", head, "-l", "new-class.csv", "-s", "margin", "-n", 60).done().lines
+    assert (
+        "r040"
+        not in alcli("query", "pool.parquet", "-H", head, "-l", "new-class.csv", "-s", "margin", "-n", 60).done().lines
+    )
 
 
 @pytest.fixture
@@ -94,7 +99,9 @@ def test_what_was_given_out_before_counts_as_gone(unfitted, alcli):
     Path("rest.txt").write_text("".join(f"{id}\n" for id in names(60)[20:]))
     ask = ("query", "pool.parquet", "-l", "labels.csv", "-s", "margin", "-n", 5)
     assert "nothing is left" in alcli(*ask, "--exclude", "rest.txt").done().err
-    alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 40, "--selections", "ledger.parquet").done()
+    alcli(
+        "query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 40, "--selections", "ledger.parquet"
+    ).done()
     report = json.loads(alcli(*ask, "--selections", "ledger.parquet", "--json").done().out)
     assert (report["candidates"], report["selected"], report["selection"]) == (0, 0, [])
 
@@ -103,9 +110,15 @@ def test_what_speaks_against_a_fit_is_said_all_the_same(unfitted, alcli):
     write_labels("one.csv", dict.fromkeys(names(60), "cat"))
     alcli("query", "pool.parquet", "-l", "one.csv", "-s", "margin", "-n", 3).refused(65, "2 classes", "coreset")
     Path("everything.txt").write_text("".join(f"{id}\n" for id in names(60)))
-    alcli("query", "pool.parquet", "-s", "margin", "-n", 3, "--exclude", "everything.txt").refused(65, "needs a head or labels")
-    alcli("query", "pool.parquet", "-l", "all.csv", "-s", "margin", "-n", 5, "--strict").refused(65, "nothing is left", "--strict")
-    alcli("query", "pool.parquet", "-l", "all.csv", "-s", "coreset", "-n", 5, "-p", "impute=argmax").refused(2, "there is no head")
+    alcli("query", "pool.parquet", "-s", "margin", "-n", 3, "--exclude", "everything.txt").refused(
+        65, "needs a head or labels"
+    )
+    alcli("query", "pool.parquet", "-l", "all.csv", "-s", "margin", "-n", 5, "--strict").refused(
+        65, "nothing is left", "--strict"
+    )
+    alcli("query", "pool.parquet", "-l", "all.csv", "-s", "coreset", "-n", 5, "-p", "impute=argmax").refused(
+        2, "there is no head"
+    )
     write_pool("pool.parquet", X_ND, label=X_ND[:, 0].astype(float).tolist())
     alcli("query", "pool.parquet", "-s", "margin", "-n", 3).refused(2, "margin", "numbers")
     ask = ("query", "pool.parquet", "-s", "predictive-variance", "-n", 5, "--format", "csv")
@@ -116,7 +129,9 @@ def test_what_speaks_against_a_fit_is_said_all_the_same(unfitted, alcli):
 @pytest.mark.parametrize("strategy", ["margin", "badge"])
 def test_with_costs_nothing_is_fitted_either(unfitted, alcli, strategy):
     write_pool("pool.parquet", X_ND, price=[1.0 + i for i in range(60)])
-    done = alcli("query", "pool.parquet", "-l", "all.csv", "-s", strategy, "-n", 5, "-p", "cost-col=price", "--format", "csv").done()
+    done = alcli(
+        "query", "pool.parquet", "-l", "all.csv", "-s", strategy, "-n", 5, "-p", "cost-col=price", "--format", "csv"
+    ).done()
     assert done.out.decode() == f"{PREDICTED}\n"
     assert "spent 0 of 5; items bought: 0" in done.err
 
@@ -126,7 +141,8 @@ def test_a_given_head_says_what_is_gone_and_columns_are_those_of_a_fitted_one(ti
     alcli("fit-head", "pool.parquet", "-l", "all.csv", "-o", "head.safetensors", "--prior-precision", "1").done()
     for form in ("csv", "jsonl", "ids"):
         by_head, by_labels = (
-            alcli("query", "pool.parquet", *given, "-s", "margin", "-n", 5, "--format", form).done() for given in (("-H", "head.safetensors"), ("-l", "all.csv"))
+            alcli("query", "pool.parquet", *given, "-s", "margin", "-n", 5, "--format", form).done()
+            for given in (("-H", "head.safetensors"), ("-l", "all.csv"))
         )
         assert by_head.out == by_labels.out
         assert "nothing is left to select" in by_head.err
@@ -137,7 +153,9 @@ def test_what_is_left_out(tiny, alcli):
     Path("done.txt").write_text("r020\nr021\nelsewhere\n")
     pq.write_table(pq.read_table("pool.parquet", columns=["id"]).slice(22, 3), "done.parquet")
     ask = ("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 60)
-    found = alcli(*ask, "--exclude", "done.txt", "--exclude", "done.parquet", "--exclude", "-", stdin=b"id,rank\nr025,0\n").done()
+    found = alcli(
+        *ask, "--exclude", "done.txt", "--exclude", "done.parquet", "--exclude", "-", stdin=b"id,rank\nr025,0\n"
+    ).done()
     assert sorted(found.lines) == names(60)[26:50]
     assert "1 id to leave out is not in the pool" in found.err
 
@@ -154,7 +172,9 @@ def test_a_selection_is_what_to_leave_out_next_time(tiny, alcli, form):
 @pytest.mark.parametrize("out", ["ledger.parquet", "./sub/../ledger.parquet"])
 def test_the_ledger_is_not_the_output_before_it_is_there_either(out, tiny, alcli):
     Path("sub").mkdir()
-    alcli("query", "pool.parquet", "-s", "random", "-n", 2, "--selections", "ledger.parquet", "-o", out).refused(2, "is read and cannot be the output too")
+    alcli("query", "pool.parquet", "-s", "random", "-n", 2, "--selections", "ledger.parquet", "-o", out).refused(
+        2, "is read and cannot be the output too"
+    )
     assert not Path("ledger.parquet").exists()
 
 
@@ -176,16 +196,22 @@ def test_a_ledger_that_cannot_be_written_gives_nothing_out(tiny, alcli, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "append_to_ledger", fail)
-    alcli("query", "pool.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet", "-o", "out.csv").refused(74)
+    alcli("query", "pool.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet", "-o", "out.csv").refused(
+        74
+    )
     assert not [p.name for p in tiny.iterdir() if "out.csv" in p.name]
 
 
 def test_a_regression_head(tiny, alcli):
     write_pool("pool.parquet", X_ND, label=[float(x) + 0.5 if i < 20 else None for i, x in enumerate(X_ND[:, 0])])
     alcli("fit-head", "pool.parquet", "-o", "head.safetensors").done()
-    alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "margin", "-n", 3).refused(2, "margin", "class probabilities", "head.safetensors", "coreset")
+    alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "margin", "-n", 3).refused(
+        2, "margin", "class probabilities", "head.safetensors", "coreset"
+    )
     alcli("query", "pool.parquet", "-s", "margin", "-n", 3).refused(2, "margin", "numbers")
-    found = rows(alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "coreset", "-n", 3, "--format", "jsonl"))
+    found = rows(
+        alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "coreset", "-n", 3, "--format", "jsonl")
+    )
     assert "predicted" not in found[0]
     assert not {r["id"] for r in found} & set(names(20))
 

@@ -12,7 +12,21 @@ from tests.pools import CLASSES
 
 
 def ask(alcli, strategy="margin", how="argmax", n=6, *more):
-    done = alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", strategy, "-n", n, "-p", f"impute={how}", "--format", "jsonl", *more).done()
+    done = alcli(
+        "query",
+        "pool.parquet",
+        "-H",
+        "head.safetensors",
+        "-s",
+        strategy,
+        "-n",
+        n,
+        "-p",
+        f"impute={how}",
+        "--format",
+        "jsonl",
+        *more,
+    ).done()
     return [json.loads(line) for line in done.lines], done.err
 
 
@@ -23,7 +37,9 @@ def test_the_batch_is_that_of_a_stream_that_is_told_the_imputed_labels(head, alc
     assert f"impute={how}" in said
     assert "nobody gave them" in said
     replies = "".join(json.dumps({"id": row["id"], "label": row["imputed"]}) + "\n" for row in batch)
-    streamed = alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "margin", "-n", 6, "--stream", stdin=replies.encode()).done()
+    streamed = alcli(
+        "query", "pool.parquet", "-H", "head.safetensors", "-s", "margin", "-n", 6, "--stream", stdin=replies.encode()
+    ).done()
     items = [json.loads(line) for line in streamed.lines]
     assert [(i["id"], i["score"]) for i in items] == [(row["id"], row["score"]) for row in batch]
     assert head.read_bytes() == before
@@ -48,7 +64,9 @@ def test_draws_follow_the_predictive_distribution_and_the_seed(head, alcli):
 
 
 def test_it_needs_a_classification_head_and_a_known_way(tiny, alcli):
-    alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 2, "-p", "impute=argmax").refused(2, "there is no head", "-H")
+    alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 2, "-p", "impute=argmax").refused(
+        2, "there is no head", "-H"
+    )
     alcli("query", "none.parquet", "-s", "margin", "-n", 2, "-p", "impute=argmx").refused(2, "did you mean 'argmax'")
 
 

@@ -56,10 +56,20 @@ def true(item):
     return {"id": item["id"], "label": CLASSES[int(item["id"][1:]) % 3]}
 
 
-def run(reply=true, *, strategy="margin", n=5, out=None, head=HEAD, pool="pool.parquet", allow_new_classes=False, **more):
+def run(
+    reply=true, *, strategy="margin", n=5, out=None, head=HEAD, pool="pool.parquet", allow_new_classes=False, **more
+):
     talk = Talk(reply)
     ask = Query(strategy, n, head=head, **more)
-    stream(Items(open_pool(pool, note=talk.notes.append)), ask, out=out, source=talk, emit=talk.emit, note=talk.notes.append, allow_new_classes=allow_new_classes)
+    stream(
+        Items(open_pool(pool, note=talk.notes.append)),
+        ask,
+        out=out,
+        source=talk,
+        emit=talk.emit,
+        note=talk.notes.append,
+        allow_new_classes=allow_new_classes,
+    )
     return talk
 
 
@@ -83,9 +93,15 @@ def test_the_head_equals_that_of_updates_in_the_same_order(head, kind):
 def test_each_item_is_what_a_query_with_the_updated_head_would_give(head, alcli):
     talk = run(n=6, out=NEW)
     for item in talk.items:
-        found = json.loads(alcli("query", "pool.parquet", "-H", HEAD, "-s", "margin", "-n", 1, "--format", "jsonl").done().out)
+        found = json.loads(
+            alcli("query", "pool.parquet", "-H", HEAD, "-s", "margin", "-n", 1, "--format", "jsonl").done().out
+        )
         for key in ("id", "score", "predicted", "confidence"):
-            assert item[key] == pytest.approx(found[key], rel=1e-5) if isinstance(item[key], float) else item[key] == found[key]
+            assert (
+                item[key] == pytest.approx(found[key], rel=1e-5)
+                if isinstance(item[key], float)
+                else item[key] == found[key]
+            )
         write_labels("one.csv", {item["id"]: true(item)["label"]})
         update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest())
 
@@ -133,7 +149,12 @@ def test_a_regression_streams_where_the_strategy_makes_sense(folder):
     targets = (X @ np.arange(1.0, 6)).tolist()
     write_pool("pool.parquet", X, label=[t if i < 20 else None for i, t in enumerate(targets)])
     fit_head(open_pool("pool.parquet"), [], HEAD, Recipe(prior_precision=1.0))
-    talk = run(lambda item: [{"id": item["id"], "label": "much"}, {"id": item["id"], "label": targets[int(item["id"][1:])]}], strategy="coreset", n=4, out=NEW)
+    talk = run(
+        lambda item: [{"id": item["id"], "label": "much"}, {"id": item["id"], "label": targets[int(item["id"][1:])]}],
+        strategy="coreset",
+        n=4,
+        out=NEW,
+    )
     assert all("is not a finite number" in error for error in talk.errors)
     assert len(talk.errors) == 4
     rows = [int(item["id"][1:]) for item in talk.items]
@@ -146,7 +167,14 @@ def test_classes_that_are_integers_may_be_written_as_such_or_as_text(folder):
     X, y = tiny_features()
     write_pool("pool.parquet", X, label=[int(c) if i < 20 else None for i, c in enumerate(y)])
     fit_head(open_pool("pool.parquet"), [], HEAD, Recipe(prior_precision=1.0))
-    talk = run(lambda item: {"id": item["id"], "label": int(item["id"][1:]) % 3 if item["rank"] % 2 else str(int(item["id"][1:]) % 3)}, n=4, out=NEW)
+    talk = run(
+        lambda item: {
+            "id": item["id"],
+            "label": int(item["id"][1:]) % 3 if item["rank"] % 2 else str(int(item["id"][1:]) % 3),
+        },
+        n=4,
+        out=NEW,
+    )
     assert not talk.errors
     assert all(isinstance(item["predicted"], int) for item in talk.items)
     assert load_head(NEW).absorbed.label_L[-4:].tolist() == [int(item["id"][1:]) % 3 for item in talk.items]
@@ -159,7 +187,12 @@ def test_a_new_class_is_of_the_type_of_the_others(folder):
         Path(HEAD).unlink(missing_ok=True)
         fit_head(open_pool("pool.parquet"), [], HEAD, Recipe(prior_precision=1.0))
         said = [*bad, good if good is not None else True]
-        talk = run(lambda item, said=said: [{"id": item["id"], "label": label} for label in said], n=1, allow_new_classes=True, out=NEW)
+        talk = run(
+            lambda item, said=said: [{"id": item["id"], "label": label} for label in said],
+            n=1,
+            allow_new_classes=True,
+            out=NEW,
+        )
         assert len(talk.errors) == len(bad)
         assert load_head(NEW).classes == (("0", "1", "2", "7") if good else ("false", "true"))
         Path(NEW).unlink()
@@ -168,9 +201,17 @@ def test_a_new_class_is_of_the_type_of_the_others(folder):
 @pytest.mark.parametrize("strategy", ["margin", "badge", "coreset"])
 def test_new_classes_give_the_head_and_the_items_of_updates_and_queries(head, alcli, strategy):
     said = ["yak", "yak", "cat", "gnu", "yak", "dog"]
-    talk = run(lambda item: {"id": item["id"], "label": said[item["rank"]]}, strategy=strategy, n=6, out=NEW, allow_new_classes=True)
+    talk = run(
+        lambda item: {"id": item["id"], "label": said[item["rank"]]},
+        strategy=strategy,
+        n=6,
+        out=NEW,
+        allow_new_classes=True,
+    )
     for item, label in zip(talk.items, said):
-        found = json.loads(alcli("query", "pool.parquet", "-H", HEAD, "-s", strategy, "-n", 1, "--format", "jsonl").done().out)
+        found = json.loads(
+            alcli("query", "pool.parquet", "-H", HEAD, "-s", strategy, "-n", 1, "--format", "jsonl").done().out
+        )
         assert (item["id"], item["predicted"]) == (found["id"], found["predicted"])
         assert item["confidence"] == pytest.approx(found["confidence"], rel=1e-5)
         write_labels("one.csv", {item["id"]: label})
@@ -233,7 +274,9 @@ def test_test_rows_and_unusable_ones_take_no_label(head):
     write_pool("pool.parquet", X, split=["test" if i == 59 else None for i in range(60)])
     talk = run(lambda item: [true({"id": "r059"}), true(item)], n=1)
     assert "is a test row" in talk.errors[0]
-    assert run(lambda item: [true({"id": "r025"}), true(item)], n=1, labels=["more.csv"]).errors == ["line 1: the id 'r025' is labelled already"]
+    assert run(lambda item: [true({"id": "r025"}), true(item)], n=1, labels=["more.csv"]).errors == [
+        "line 1: the id 'r025' is labelled already"
+    ]
 
 
 def test_what_is_excluded_or_no_candidate_is_not_asked(head):

@@ -24,7 +24,11 @@ def write_pool(path: Path, *, labels=None, split=True, order=None, n=90) -> Path
     y = np.arange(n) % 3
     X = (rng.standard_normal((n, 4)) + 2 * np.eye(3, 4)[y]).astype(np.float32)
     labels = [f"class {v}" for v in y] if labels is None else labels(X, y)
-    columns = {"id": [f"item-{i:03d}" for i in range(n)], "label": pa.array(labels), "features": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 4)}
+    columns = {
+        "id": [f"item-{i:03d}" for i in range(n)],
+        "label": pa.array(labels),
+        "features": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 4),
+    }
     if split:
         columns["split"] = ["test" if i % 4 == 0 else "train" for i in range(n)]
     table = pa.table(columns)

@@ -56,7 +56,9 @@ def test_numbers_are_compared_by_the_share_of_variance_explained(tmp_path, no_pi
     done = run(pool, tmp_path / "out", strategies=["coreset"], recipe=Recipe(), metric="r2", full_data=True)
     assert done.lines[0].metric is METRICS["r2"]
     first, value = done.report["full_data"]["levels"], done.report["full_data"]["r2"]
-    start = np.mean([row["r2"] for row in pq.read_table(tmp_path / "out" / "curves.parquet").to_pylist() if row["round"] == 0])
+    start = np.mean(
+        [row["r2"] for row in pq.read_table(tmp_path / "out" / "curves.parquet").to_pylist() if row["round"] == 0]
+    )
     assert first["80"] == pytest.approx(start + 0.8 * (value - start)), "a share of the way, since R2 can be below 0"
 
 
@@ -68,8 +70,17 @@ def test_a_metric_that_is_not_there_is_refused_before_data_is_read():
 @pytest.mark.parametrize(
     ("labels", "metric", "words"),
     [
-        (None, "rmse", r"the metric 'rmse' is for labels that are numbers, the labels of .* are classes; metrics for classes: accuracy, "),
-        (lambda X, y: X[:, 0].tolist(), "ece", r"'ece' is for labels that are classes, the labels of .* are numbers; metrics for numbers: mae, rmse, "),
+        (
+            None,
+            "rmse",
+            r"the metric 'rmse' is for labels that are numbers, the labels of .* are classes; metrics for classes: "
+            r"accuracy, ",
+        ),
+        (
+            lambda X, y: X[:, 0].tolist(),
+            "ece",
+            r"'ece' is for labels that are classes, the labels of .* are numbers; metrics for numbers: mae, rmse, ",
+        ),
     ],
 )
 def test_a_metric_of_the_other_task_is_refused(tmp_path, labels, metric, words):

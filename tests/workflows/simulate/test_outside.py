@@ -15,7 +15,7 @@ from alcli.simulation.contenders import contender, short_names
 from alcli.workflows.simulate import run as module
 from tests.workflows.simulate.runs import ask, run, summary, without_seconds, write_pool
 
-SURE = '''import numpy as np
+SURE = """import numpy as np
 
 from alcli.selection import Selection, batch, pointwise
 
@@ -29,8 +29,8 @@ def sure(log_probs_BC):
 def drawn(view, k, *, rng, first: int = 0):
     places = first + rng.choice(view.n - first, k, replace=False)
     return Selection(view.rows[places], np.zeros(k, np.float32))
-'''
-TOP2 = '''from alcli.simulation.metrics import metric
+"""
+TOP2 = """from alcli.simulation.metrics import metric
 
 
 @metric(larger_is_better=True, task="classification", words="top-2 accuracy", is_share=True)
@@ -46,7 +46,7 @@ def misses(y_N, log_probs_NC):
 @metric(larger_is_better=False, task="regression")
 def worst(y_N, mean_N, variance_N):
     return abs(y_N - mean_N).max()
-'''
+"""
 
 
 @pytest.fixture
@@ -68,16 +68,27 @@ def config(out):
     return json.loads((out / "config.json").read_text())
 
 
-NAMES = ["./mine.py:sure", "below/mine.py:drawn", "d=mine.py:drawn", "mine.py:sure+update", "mine.py:sure:0.5,random:0.5"]
+NAMES = [
+    "./mine.py:sure",
+    "below/mine.py:drawn",
+    "d=mine.py:drawn",
+    "mine.py:sure+update",
+    "mine.py:sure:0.5,random:0.5",
+]
 
 
 def test_a_file_takes_part_under_every_kind_of_name(here, tmp_path):
     options = {"d.first": "3", "mine.py:sure+update.update-every": "2"}
     done = run(here, tmp_path / "out", strategies=NAMES, options=options, rounds=2)
     assert [line.strategy for line in done.lines] == ["random", *NAMES]
-    assert config(tmp_path / "out")["parameters"] == {"d=mine.py:drawn": {"first": "3"}, "mine.py:sure+update": {"update-every": "2"}}
+    assert config(tmp_path / "out")["parameters"] == {
+        "d=mine.py:drawn": {"first": "3"},
+        "mine.py:sure+update": {"update-every": "2"},
+    }
     origin = {"file": "mine.py", "sha256": digest("mine.py")}
-    assert config(tmp_path / "out")["origins"] == dict.fromkeys(["./mine.py:sure", "below/mine.py:drawn", "mine.py:drawn", "mine.py:sure"], origin)
+    assert config(tmp_path / "out")["origins"] == dict.fromkeys(
+        ["./mine.py:sure", "below/mine.py:drawn", "mine.py:drawn", "mine.py:sure"], origin
+    )
     assert not [p.name for p in (tmp_path / "out" / "runs").iterdir() if p.name.startswith(".")]
     assert len(list((tmp_path / "out" / "runs").glob("*.json"))) == 6 * 2
     assert run(here, tmp_path / "out", strategies=NAMES, options=options, rounds=2).report["resumed"] == 12
@@ -90,7 +101,10 @@ def test_a_file_chooses_what_the_same_strategy_of_alcli_would(here, tmp_path, no
     Path("entropy.py").write_text((Path(module.__file__).parents[2] / "strategies" / "entropy.py").read_text())
     run(here, tmp_path / "out", strategies=["entropy", "a=entropy.py"])
     picks = pq.read_table(tmp_path / "out" / "selections.parquet").to_pylist()
-    own, theirs = ([(p["seed"], p["id"], p["score"]) for p in picks if p["strategy"] == name] for name in ("entropy", "a=entropy.py"))
+    own, theirs = (
+        [(p["seed"], p["id"], p["score"]) for p in picks if p["strategy"] == name]
+        for name in ("entropy", "a=entropy.py")
+    )
     assert own == theirs
 
 
@@ -101,27 +115,49 @@ def test_pictures_show_short_names_where_they_differ(here, tmp_path):
     assert "<!-- mine.py:drawn -->" in svg
     assert {row["strategy"] for row in summary(tmp_path / "out")} == {"random", "below/mine.py:sure", "./mine.py:drawn"}
     both = ["a/b/mine.py", "c/mine.py", "x=a/mine.py:f+update", "a/one.py:0.5,feature/kcenter:0.5"]
-    assert list(short_names(both).values()) == ["a/b/mine.py", "c/mine.py", "x=mine.py:f+update", "one.py:0.5,feature/kcenter:0.5"]
+    assert list(short_names(both).values()) == [
+        "a/b/mine.py",
+        "c/mine.py",
+        "x=mine.py:f+update",
+        "one.py:0.5,feature/kcenter:0.5",
+    ]
 
 
 def test_a_simulation_without_such_a_file_says_nothing_of_it(here, tmp_path, no_pictures):
     run(here, tmp_path / "out", strategies=["margin", "m=margin:0.5,badge:0.5"], rounds=1)
     assert set(config(tmp_path / "out")) == {
-        "format", "version", "pool", "strategies", "parameters", "head", "batch", "rounds", "initial", "stratified", "seeds", "test",
-    }  # fmt: skip
+        "format",
+        "version",
+        "pool",
+        "strategies",
+        "parameters",
+        "head",
+        "batch",
+        "rounds",
+        "initial",
+        "stratified",
+        "seeds",
+        "test",
+    }
 
 
 def test_a_file_that_has_changed_is_another_configuration(here, tmp_path, no_pictures):
     run(here, tmp_path / "out", strategies=["mine.py:sure"], rounds=1)
     before = digest("mine.py")
     Path("mine.py").write_text(SURE + "\n# changed\n")
-    with pytest.raises(CannotCreateError, match=rf"the code of mine.py:sure has changed \(SHA-256 {before[:12]}, now {digest('mine.py')[:12]}\); choose another -o"):
+    with pytest.raises(
+        CannotCreateError,
+        match=rf"the code of mine.py:sure has changed \(SHA-256 {before[:12]}, now {digest('mine.py')[:12]}\); "
+        rf"choose another -o",
+    ):
         run(here, tmp_path / "out", strategies=["mine.py:sure"], rounds=1)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(("path", "changes"), [("mine.py", {}), ("measures.py", {"metric": "measures.py:top2"})])
-def test_a_file_that_changes_while_the_simulation_runs_ends_it(here, tmp_path, no_pictures, monkeypatch, jobs, path, changes):
+def test_a_file_that_changes_while_the_simulation_runs_ends_it(
+    here, tmp_path, no_pictures, monkeypatch, jobs, path, changes
+):
     original = module.run_cells
 
     def changing(shared, cells, jobs):
@@ -137,14 +173,18 @@ def test_a_file_that_changes_while_the_simulation_runs_ends_it(here, tmp_path, n
 
 def test_an_error_in_a_file_says_where_it_happened(here, tmp_path, no_pictures):
     Path("broken.py").write_text(SURE.replace("return np.exp", "return 1 / 0 + np.exp"))
-    with pytest.raises(DataError, match=r"strategy broken.py:sure, seed 0, round 1: strategy 'broken.py:sure': line 8 of broken.py: ZeroDivisionError"):
+    with pytest.raises(
+        DataError,
+        match=r"strategy broken.py:sure, seed 0, round 1: strategy 'broken.py:sure': line 8 of broken.py: "
+        r"ZeroDivisionError",
+    ):
         run(here, tmp_path / "out", strategies=["broken.py:sure"])
 
 
 def test_names_that_are_not_there_are_refused_before_data_is_read(here):
-    with pytest.raises(UsageError, match="no strategy 'shure'.*did you mean 'sure'"):
+    with pytest.raises(UsageError, match=r"no strategy 'shure'.*did you mean 'sure'"):
         ask(strategies=["mine.py:shure"]).checked()
-    with pytest.raises(UsageError, match="'mine.py:drawn' has no parameter 'frst'; did you mean 'first'"):
+    with pytest.raises(UsageError, match=r"'mine\.py:drawn' has no parameter 'frst'; did you mean 'first'"):
         ask(strategies=["mine.py:drawn"], options={"mine.py:drawn.frst": "1"}).checked()
     assert contender("mine.py:drawn").origins["mine.py:drawn"]["file"] == "mine.py"
 
@@ -189,7 +229,10 @@ def test_runs_of_which_some_lack_the_metric_are_null_there(here, tmp_path, no_pi
     curves = pq.read_table(tmp_path / "out" / "curves.parquet")
     assert curves["top2"].null_count == len(curves) - 4
     monkeypatch.setattr(module, "run_cells", original)
-    assert "5 runs had not been measured by 'top2' and ran again" in run(here, tmp_path / "out", metric="measures.py:top2").notes
+    assert (
+        "5 runs had not been measured by 'top2' and ran again"
+        in run(here, tmp_path / "out", metric="measures.py:top2").notes
+    )
     assert pq.read_table(tmp_path / "out" / "curves.parquet")["top2"].null_count == 0
 
 
@@ -236,11 +279,31 @@ def test_an_installed_package_offers_a_metric(here, tmp_path, no_pictures, monke
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
-        ("def mine(y, p):\n    return 1\n", DataError, "declares no metric; decorate a function with @metric from alcli.simulation.metrics"),
-        ("@metric(larger_is_better=True, task='classification')\ndef accuracy(y, p):\n    return 1\n", UsageError, "cannot be called 'accuracy': the results have a column of that name"),
-        ("@metric(larger_is_better=True, task='classification')\ndef cost(y, p):\n    return 1\n", UsageError, "cannot be called 'cost'"),
-        ("@metric(larger_is_better=True, task='classes')\ndef mine(y, p):\n    return 1\n", DataError, "line 2 of mine.py: ValueError: task must be one of classification, regression, got 'classes'"),
-        ("@metric(larger_is_better=True, task='regression')\ndef mine(y, p):\n    return 1\n", DataError, r"TypeError: 'mine' must take the arguments \(y_N, mean_N, variance_N\)"),
+        (
+            "def mine(y, p):\n    return 1\n",
+            DataError,
+            "declares no metric; decorate a function with @metric from alcli.simulation.metrics",
+        ),
+        (
+            "@metric(larger_is_better=True, task='classification')\ndef accuracy(y, p):\n    return 1\n",
+            UsageError,
+            "cannot be called 'accuracy': the results have a column of that name",
+        ),
+        (
+            "@metric(larger_is_better=True, task='classification')\ndef cost(y, p):\n    return 1\n",
+            UsageError,
+            "cannot be called 'cost'",
+        ),
+        (
+            "@metric(larger_is_better=True, task='classes')\ndef mine(y, p):\n    return 1\n",
+            DataError,
+            "line 2 of mine.py: ValueError: task must be one of classification, regression, got 'classes'",
+        ),
+        (
+            "@metric(larger_is_better=True, task='regression')\ndef mine(y, p):\n    return 1\n",
+            DataError,
+            r"TypeError: 'mine' must take the arguments \(y_N, mean_N, variance_N\)",
+        ),
     ],
 )
 def test_a_file_that_declares_no_good_metric_is_refused_before_data_is_read(here, text, error, words):
@@ -259,6 +322,9 @@ def test_a_file_that_declares_no_good_metric_is_refused_before_data_is_read(here
     ],
 )
 def test_a_metric_that_fails_says_where(here, tmp_path, no_pictures, body, words):
-    Path("mine.py").write_text(f"from alcli.simulation.metrics import metric\n@metric(larger_is_better=True, task='classification')\ndef mine(y, p):\n    return {body}\n")
+    Path("mine.py").write_text(
+        f"from alcli.simulation.metrics import metric\n@metric(larger_is_better=True, task='classification')\ndef "
+        f"mine(y, p):\n    return {body}\n"
+    )
     with pytest.raises(DataError, match=words):
         run(here, tmp_path / "out", metric="mine.py")

@@ -10,7 +10,12 @@ STRATEGIES = {"first": {"metric", "size"}, "second": {"metric"}, "random": set()
 
 def test_a_bare_key_goes_to_all_who_know_it():
     found = assigned({"metric": "cosine", "size": "4"}, STRATEGIES, None)
-    assert found == {"first": {"metric": "cosine", "size": "4"}, "second": {"metric": "cosine"}, "random": {}, "head": {}}
+    assert found == {
+        "first": {"metric": "cosine", "size": "4"},
+        "second": {"metric": "cosine"},
+        "random": {},
+        "head": {},
+    }
 
 
 def test_an_owner_restricts_it():

@@ -23,13 +23,33 @@ from tests.workflows.simulate.runs import ask, run, summary, without_seconds, wr
 def test_the_folder_holds_what_is_promised(pool, tmp_path):
     done = run(pool, tmp_path / "out")
     assert {p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")} == {
-        "config.json", "curves.parquet", "curves.png", "curves.svg", "runs", "selections.parquet", "summary.csv", "wins.csv", "wins.png", "wins.svg",
-    }  # fmt: skip
+        "config.json",
+        "curves.parquet",
+        "curves.png",
+        "curves.svg",
+        "runs",
+        "selections.parquet",
+        "summary.csv",
+        "wins.csv",
+        "wins.png",
+        "wins.svg",
+    }
     curves = pq.read_table(tmp_path / "out" / "curves.parquet")
     assert curves.column_names == [
-        "strategy", "seed", "round", "n_labels", "accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece",
-        "seconds_fit", "seconds_select", "seconds_evaluate",
-    ]  # fmt: skip
+        "strategy",
+        "seed",
+        "round",
+        "n_labels",
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "nll",
+        "brier",
+        "ece",
+        "seconds_fit",
+        "seconds_select",
+        "seconds_evaluate",
+    ]
     assert len(curves) == 3 * 2 * 4
     picks = pq.read_table(tmp_path / "out" / "selections.parquet")
     assert picks.column_names == ["strategy", "seed", "round", "rank", "id", "score"]
@@ -46,7 +66,9 @@ def test_test_rows_are_never_selected(pool, tmp_path):
 
 
 def test_a_stopped_simulation_goes_on_to_the_same_results(pool, tmp_path, monkeypatch):
-    """Stopped after three runs of six, then continued: everything but the clock as if undisturbed, and nothing computed twice."""
+    """Stopped after three runs of six, then continued: everything but the clock as if undisturbed, and nothing
+    computed twice.
+    """
     run(pool, tmp_path / "undisturbed")
     original = module.run_cells
 
@@ -192,14 +214,22 @@ def test_a_strategy_for_classes_is_refused_for_numbers(tmp_path):
 def test_options_that_look_at_classes_are_refused_for_numbers(option, tmp_path):
     pool = write_pool(tmp_path / "pool.parquet", labels=lambda X, y: X[:, 0].tolist())
     key, _, value = option.partition("=")
-    with pytest.raises(UsageError, match=rf"'coreset' with -p {key} needs class probabilities, the labels of .* are numbers; leave it out"):
+    with pytest.raises(
+        UsageError,
+        match=rf"'coreset' with -p {key} needs class probabilities, the labels of .* are numbers; leave it out",
+    ):
         run(pool, tmp_path / "out", strategies=["coreset"], options={key: value}, recipe=Recipe())
     assert not (tmp_path / "out").exists()
-    run(pool, tmp_path / "out", strategies=["coreset"], options={"prefilter": "1.0", "balance": "none"}, recipe=Recipe())
+    run(
+        pool, tmp_path / "out", strategies=["coreset"], options={"prefilter": "1.0", "balance": "none"}, recipe=Recipe()
+    )
 
 
 def test_a_name_longer_than_a_file_can_have_is_shortened_and_found_again(pool, tmp_path, no_pictures):
-    mixes = [",".join([f"{part}:0.05" for part in ["margin", "entropy", "coreset", "badge"] * 5][:-1] + [f"{last}:0.05"]) for last in ("bald", "egl")]
+    mixes = [
+        ",".join([f"{part}:0.05" for part in ["margin", "entropy", "coreset", "badge"] * 5][:-1] + [f"{last}:0.05"])
+        for last in ("bald", "egl")
+    ]
     one = run(pool, tmp_path / "out", strategies=mixes)
     names = sorted(p.name for p in (tmp_path / "out" / "runs").glob("*.json"))
     assert len(names) == 3 * 2
@@ -211,7 +241,9 @@ def test_a_name_longer_than_a_file_can_have_is_shortened_and_found_again(pool, t
 
 
 def test_rows_without_a_label_are_left_out_and_counted(tmp_path):
-    pool = write_pool(tmp_path / "pool.parquet", labels=lambda X, y: [None if i < 9 else f"class {v}" for i, v in enumerate(y)])
+    pool = write_pool(
+        tmp_path / "pool.parquet", labels=lambda X, y: [None if i < 9 else f"class {v}" for i, v in enumerate(y)]
+    )
     done = run(pool, tmp_path / "out")
     assert "9 rows without a label or a usable vector were left out" in done.notes
     picked = pq.read_table(tmp_path / "out" / "selections.parquet")["id"].to_pylist()
@@ -239,7 +271,10 @@ def test_a_pool_that_is_used_up_is_announced(pool, tmp_path):
 
 @pytest.mark.parametrize(
     ("labels", "words"),
-    [(lambda X, y: [None] * len(y), "no labels in column 'label'"), (lambda X, y: ["a"] * len(y), "every label is 'a', expected 2 classes")],
+    [
+        (lambda X, y: [None] * len(y), "no labels in column 'label'"),
+        (lambda X, y: ["a"] * len(y), "every label is 'a', expected 2 classes"),
+    ],
 )
 def test_a_pool_that_teaches_nothing_is_refused(tmp_path, labels, words):
     pool = write_pool(tmp_path / "pool.parquet", labels=labels)
@@ -267,7 +302,9 @@ def test_names_with_odd_characters_have_a_file_each(tmp_path):
 def test_options_of_the_posterior_reach_its_fit():
     checked = ask(recipe=Recipe(covariance="full"), options={"posterior.max-parameters": "10"}).checked()
     assert checked.plan(False).spec.posterior_options == {"max_parameters": 10}
-    with pytest.raises(UsageError, match=r"no parameter 'posterior.max-parametres'; did you mean 'posterior.max-parameters'"):
+    with pytest.raises(
+        UsageError, match=r"no parameter 'posterior.max-parametres'; did you mean 'posterior.max-parameters'"
+    ):
         ask(recipe=Recipe(covariance="full"), options={"posterior.max-parametres": "10"}).checked()
 
 
@@ -300,7 +337,10 @@ def test_a_poor_alias_is_refused(strategies, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"margin.cost-col": "price"}, "-p margin.cost-col: what items cost is the same for every strategy; -p cost-col=COLUMN"),
+        (
+            {"margin.cost-col": "price"},
+            "-p margin.cost-col: what items cost is the same for every strategy; -p cost-col=COLUMN",
+        ),
         ({"impute": "argmax"}, r"-p impute makes up labels, a simulation knows them; STRATEGY\+update sees"),
     ],
 )
@@ -322,7 +362,9 @@ def test_every_label_is_fitted_once_where_all_seeds_share_the_test_rows(pool, tm
     said, accuracy = done.report["full_data"], point["accuracy"]
     assert (said["accuracy"], said["labels"], said["fits"]) == (accuracy, 67, 1)
     assert said["levels"] == {"80": 0.8 * accuracy, "90": 0.9 * accuracy}
-    assert said["saved_at_least"] == {line.strategy: {"90": line.reaches[1].at_least} for line in done.lines if line.reaches[1].at_least is not None}
+    assert said["saved_at_least"] == {
+        line.strategy: {"90": line.reaches[1].at_least} for line in done.lines if line.reaches[1].at_least is not None
+    }
     assert (done.report["runs"], done.report["resumed"]) == (7, 0)
     rows = summary(tmp_path / "out")
     assert [float(row["full_data"]) for row in rows] == [point["accuracy"]] * 3
@@ -330,14 +372,25 @@ def test_every_label_is_fitted_once_where_all_seeds_share_the_test_rows(pool, tm
         for level in ("80", "90"):
             needed, saved = (row[f"labels_{what}_{level}_of_full"] for what in ("to", "saved_at"))
             theirs = rows[0][f"labels_to_{level}_of_full"]
-            assert saved == ("" if "" in (needed, theirs) or row["strategy"] == "random" else str(round(float(theirs) - float(needed), 1)))
-    assert set(pq.read_table(tmp_path / "out" / "curves.parquet")["strategy"].to_pylist()) == {"random", "margin", "coreset"}
+            assert saved == (
+                ""
+                if "" in (needed, theirs) or row["strategy"] == "random"
+                else str(round(float(theirs) - float(needed), 1))
+            )
+    assert set(pq.read_table(tmp_path / "out" / "curves.parquet")["strategy"].to_pylist()) == {
+        "random",
+        "margin",
+        "coreset",
+    }
 
 
 def test_every_label_is_fitted_for_each_seed_where_rows_are_held_out(tmp_path, no_pictures):
     pool = write_pool(tmp_path / "pool.parquet", split=False)
     done = run(pool, tmp_path / "out", full_data=True)
-    found = [json.loads((tmp_path / "out" / "runs" / f"full-data-{seed}.json").read_text())["curve"][0]["accuracy"] for seed in (0, 1)]
+    found = [
+        json.loads((tmp_path / "out" / "runs" / f"full-data-{seed}.json").read_text())["curve"][0]["accuracy"]
+        for seed in (0, 1)
+    ]
     assert [done.report["full_data"][key] for key in ("accuracy", "labels", "fits")] == [np.mean(found), 72, 2]
 
 
@@ -389,11 +442,19 @@ def test_what_strategies_say_is_the_same_however_the_runs_came_about(pool, tmp_p
         "tcm: picked by typiclust: 6 labelled rows are fewer than 3 batches of 5 (round 1; likewise in round 2)",
         "tcm: picked by margin: 16 labelled rows are no fewer than 3 batches of 5 (round 3)",
     ]
-    assert [note for note in alone.notes if note.startswith("auto")] == ["auto: auto took uherding: 6 labels of 3 classes are at most 10 a class (round 1; likewise in rounds 2 to 3)"]
+    assert [note for note in alone.notes if note.startswith("auto")] == [
+        "auto: auto took uherding: 6 labels of 3 classes are at most 10 a class (round 1; likewise in rounds 2 to 3)"
+    ]
     assert run(pool, tmp_path / "two", strategies=["tcm", "auto"], jobs=2).notes == alone.notes
-    assert run(pool, tmp_path / "one", strategies=["tcm", "auto"]).notes == [*alone.notes, "6 of 6 runs were there already"]
+    assert run(pool, tmp_path / "one", strategies=["tcm", "auto"]).notes == [
+        *alone.notes,
+        "6 of 6 runs were there already",
+    ]
     (tmp_path / "one" / "runs" / "tcm-1.json").unlink()
-    assert run(pool, tmp_path / "one", strategies=["tcm", "auto"]).notes == [*alone.notes, "5 of 6 runs were there already"]
+    assert run(pool, tmp_path / "one", strategies=["tcm", "auto"]).notes == [
+        *alone.notes,
+        "5 of 6 runs were there already",
+    ]
 
 
 def change_config(out: Path, change) -> None:
@@ -409,7 +470,10 @@ def test_a_folder_of_another_version_is_refused_with_both_versions(pool, tmp_pat
     with pytest.raises(CannotCreateError) as caught:
         run(pool, tmp_path / "out")
     assert caught.value.exit_code == 73
-    said = f"out: holds a simulation of another version of alcli, whose results may differ: version 0.0.9, now {__version__}; choose another -o, or remove the folder"
+    said = (
+        "out: holds a simulation of another version of alcli, whose results may differ: "
+        f"version 0.0.9, now {__version__}; choose another -o, or remove the folder"
+    )
     assert str(caught.value).endswith(said)
 
 
@@ -425,7 +489,10 @@ def test_a_key_that_came_later_has_its_default_in_older_folders(pool, tmp_path, 
     change_config(tmp_path / "out", older)
     assert run(pool, tmp_path / "out").report["resumed"] == 6
     assert without_seconds(tmp_path / "out") | {"config": None} == before | {"config": None}
-    with pytest.raises(CannotCreateError, match=r"another configuration: head\.covariance shared, now full; stratified False, now True;"):
+    with pytest.raises(
+        CannotCreateError,
+        match=r"another configuration: head\.covariance shared, now full; stratified False, now True;",
+    ):
         run(pool, tmp_path / "out", stratified=True, recipe=Recipe(prior_precision=1.0, covariance="full"))
 
 
@@ -448,7 +515,14 @@ def test_with_costs_curves_say_what_labels_cost(tmp_path):
     picks = pq.read_table(tmp_path / "out" / "selections.parquet").to_pylist()
     first = {row["seed"]: row["cost"] for row in curves.to_pylist() if row["round"] == 0}
     for row in curves.to_pylist():
-        rounds = [[PRICES[int(p["id"][-3:])] for p in picks if (p["strategy"], p["seed"], p["round"]) == (row["strategy"], row["seed"], r)] for r in range(1, row["round"] + 1)]
+        rounds = [
+            [
+                PRICES[int(p["id"][-3:])]
+                for p in picks
+                if (p["strategy"], p["seed"], p["round"]) == (row["strategy"], row["seed"], r)
+            ]
+            for r in range(1, row["round"] + 1)
+        ]
         assert all(0 < sum(prices) <= 12 for prices in rounds)
         assert row["cost"] == pytest.approx(first[row["seed"]] + sum(map(sum, rounds)))
         assert row["n_labels"] == 6 + sum(map(len, rounds))

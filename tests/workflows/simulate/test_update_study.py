@@ -26,7 +26,11 @@ def pool(tmp_path) -> Path:
     rng = np.random.default_rng(3)
     y = np.arange(120) % 3
     X = (rng.standard_normal((120, 4)) + np.eye(3, 4)[y]).astype(np.float32)
-    columns = {"id": np.arange(120), "label": y.astype(str), "features": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 4)}
+    columns = {
+        "id": np.arange(120),
+        "label": y.astype(str),
+        "features": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 4),
+    }
     pq.write_table(pa.table(columns), tmp_path / "pool.parquet")
     return tmp_path / "pool.parquet"
 
@@ -54,10 +58,27 @@ def test_the_folder_holds_what_is_promised_and_a_stopped_study_goes_on(pool, tmp
     assert done.report["resumed"] == 1
     assert "1 of 2 seeds were there already" in done.notes
     assert {p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")} == {
-        "config.json", "runs", "study.csv", "study.parquet", "summary.csv", "updates.png", "updates.svg",
-    }  # fmt: skip
+        "config.json",
+        "runs",
+        "study.csv",
+        "study.parquet",
+        "summary.csv",
+        "updates.png",
+        "updates.svg",
+    }
     table = pq.read_table(tmp_path / "out" / "study.parquet")
-    assert table.column_names == ["experiment", "seed", "n_labelled", "n_new", "method", "gamma", "accuracy", "nll", "seconds", "ess"]
+    assert table.column_names == [
+        "experiment",
+        "seed",
+        "n_labelled",
+        "n_new",
+        "method",
+        "gamma",
+        "accuracy",
+        "nll",
+        "seconds",
+        "ess",
+    ]
     with open(tmp_path / "out" / "study.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == len(table)
     assert done.verdict.startswith("second-order auto recovers ")
@@ -83,7 +104,10 @@ def test_a_pool_too_small_is_refused_before_anything_is_written(pool, tmp_path):
     ("changes", "words"),
     [
         ({"n_seeds": 0}, "--seeds must be at least 1"),
-        ({"recipe": Recipe(posterior="none")}, "needs a posterior that absorbs labels in closed form, which --posterior none is not"),
+        (
+            {"recipe": Recipe(posterior="none")},
+            "needs a posterior that absorbs labels in closed form, which --posterior none is not",
+        ),
         ({"recipe": Recipe(posterior="variational")}, "which --posterior variational is not"),
         ({"options": {"inital": "5"}}, "has no parameter 'inital'; did you mean 'initial'"),
         ({"options": {"initial": "1"}}, "-p initial is too small: 1"),
@@ -100,7 +124,11 @@ def test_a_wrong_request_is_refused(changes, words):
 
 def test_numbers_are_refused(tmp_path):
     X = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
-    columns = {"id": np.arange(40), "label": X[:, 0], "features": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 3)}
+    columns = {
+        "id": np.arange(40),
+        "label": X[:, 0],
+        "features": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 3),
+    }
     pq.write_table(pa.table(columns), tmp_path / "numbers.parquet")
     with pytest.raises(UsageError, match="is for classes"):
         run(tmp_path / "numbers.parquet", tmp_path / "out")

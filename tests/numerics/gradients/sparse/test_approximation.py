@@ -52,7 +52,10 @@ def test_both_forms_give_the_same_batch(seed, beta_rel, alpha_rel):
 
 def test_forms_and_float32_features_agree_on_a_larger_pool_at_any_number_of_threads():
     rng = np.random.default_rng(3)
-    A, F = (rng.standard_normal((6000, 5)) * 0.1 + 0.02).astype(np.float32), rng.standard_normal((6000, 20)).astype(np.float32)
+    A, F = (
+        (rng.standard_normal((6000, 5)) * 0.1 + 0.02).astype(np.float32),
+        rng.standard_normal((6000, 20)).astype(np.float32),
+    )
     problem, answers = pose(GradientRows(A, F), rng.random(6000) / 6000, 60), []
     for form, threads in itertools.product(("residuals", "columns"), (1, 2)):
         with thread_limit(threads):
@@ -75,7 +78,9 @@ def test_a_coordinate_decreases_the_objective_by_the_score(seed, j, beta_rel):
     problem, p = both(12, 3, 2, seed, beta_rel=beta_rel, alpha=0.0)
     best = min(p.f1(t * np.eye(12)[j]) for t in [0.0, max(0.0, -p.gradient(np.zeros(12))[j] / (2 * p.norms[j]))])
     fit = problem.gain * problem.rows.correlate_at(-problem.v_KD1, np.array([j]))
-    assert np.isclose(decrease(problem, fit, np.array([j]))[0] * problem.unit**2, p.f1(np.zeros(12)) - best, rtol=1e-9, atol=1e-14)
+    assert np.isclose(
+        decrease(problem, fit, np.array([j]))[0] * problem.unit**2, p.f1(np.zeros(12)) - best, rtol=1e-9, atol=1e-14
+    )
     curve = [p.f1(t * np.eye(12)[j]) for t in np.linspace(0, 3, 50)]
     assert best <= min(curve) + 1e-12
 
@@ -146,7 +151,9 @@ def test_the_printed_rule_is_not_the_minimum():
 @given(st.lists(st.floats(0, 10), min_size=3, max_size=12))
 def test_without_bonus_it_is_hard_thresholding(values):
     s = np.array(values)
-    assert largest(prox_priority(s, np.zeros(len(s))), 2).tolist() == np.argsort(-(0.5 * s**2), kind="stable")[:2].tolist()
+    assert (
+        largest(prox_priority(s, np.zeros(len(s))), 2).tolist() == np.argsort(-(0.5 * s**2), kind="stable")[:2].tolist()
+    )
 
 
 @pytest.mark.parametrize("solve", [greedy, iht])
@@ -213,4 +220,6 @@ def test_rows_without_gradient_are_taken_in_order_when_nothing_else_is_left(form
     problem = pose(GradientRows(A, np.arange(18.0).reshape(9, 2)), np.zeros(9), 5)
     found = greedy(problem, 5, form=form)
     assert set(found.picks_K[:2].tolist()) | {4, 6} >= {4, 6}
-    assert [j for j in found.picks_K if j not in (4, 6)] == [0, 1, 2, 3, 5, 7, 8][: 5 - len({4, 6} & set(found.picks_K.tolist()))]
+    assert [j for j in found.picks_K if j not in (4, 6)] == [0, 1, 2, 3, 5, 7, 8][
+        : 5 - len({4, 6} & set(found.picks_K.tolist()))
+    ]

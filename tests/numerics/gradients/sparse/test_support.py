@@ -91,7 +91,9 @@ def test_de_bias_never_raises_the_objective_and_keeps_weights_positive(form, see
 
 def test_columns_are_the_same_at_any_number_of_threads():
     rng = np.random.default_rng(0)
-    rows = GradientRows(rng.standard_normal((5000, 4)).astype(np.float32), rng.standard_normal((5000, 9)).astype(np.float32))
+    rows = GradientRows(
+        rng.standard_normal((5000, 4)).astype(np.float32), rng.standard_normal((5000, 9)).astype(np.float32)
+    )
     problem, answers = pose(rows, np.ones(5000), 3), []
     for threads in (1, 2):
         with thread_limit(threads), workers() as spread:
