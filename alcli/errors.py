@@ -6,6 +6,9 @@ attributes are the whole table.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class AlcliError(Exception):
     """A failure that the user can act on. message: the fault and its place. hint: the next step."""
@@ -90,3 +93,10 @@ def counted(n: int, one: str, several: str = "") -> str:
     several: the plural words, by default `one` with an s.
     """
     return f"{n} {one if n == 1 else several or one + 's'}"
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Name the nearest known word, or all known words where none is near."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known) or 'none'}"

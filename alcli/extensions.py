@@ -7,18 +7,17 @@ only when a user names it. What the code does wrong is reported in one sentence 
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from alcli.errors import AlcliError, DataError, InputError, UsageError, printable
+from alcli.errors import AlcliError, DataError, InputError, UsageError, printable, suggestion
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -134,13 +133,6 @@ def guarded(function: F, owner: str) -> F:
             raise DataError(f"{owner}: {_failure(error, _file_of(function))}", hint=HINT) from error
 
     return run  # type: ignore[return-value]
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Name the nearest known word, or all known words where none is near."""
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known) or 'none'}"
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

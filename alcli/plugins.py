@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from alcli.composition import pairs as _pairs
-from alcli.errors import UsageError
+from alcli.errors import UsageError, suggestion
 from alcli.extensions import installed, is_file, provenance, source_of
 from alcli.extensions import label as label_of
 from alcli.extensions import load as load_extension
-from alcli.extensions import suggestion as suggestion
 
 if TYPE_CHECKING:
     from alcli.embedders._contract import Embedder

@@ -10,8 +10,7 @@ import difflib
 import re
 from typing import Any
 
-from alcli import plugins
-from alcli.errors import UsageError
+from alcli.errors import UsageError, suggestion
 
 
 def usage_error(error: Any) -> UsageError:
@@ -36,7 +35,7 @@ def usage_error(error: Any) -> UsageError:
         return UsageError(f"{who} takes no argument '{found[1]}'", hint=f"{help} shows an example")
     if found := re.match(r"No such command ['\"](.*?)['\"]\.", message):
         known = list(context.command.commands)
-        return UsageError(f"no command is named '{found[1]}'", hint=plugins.suggestion(found[1], known))
+        return UsageError(f"no command is named '{found[1]}'", hint=suggestion(found[1], known))
     if message == "Missing command.":
         return UsageError("alcli needs a command", hint=f"{help} lists the commands")
     return UsageError(message.rstrip("."), hint=f"see {help}")

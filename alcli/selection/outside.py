@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Float64
-from alcli.errors import DataError
-from alcli.extensions import guarded, suggestion
+from alcli.errors import DataError, suggestion
+from alcli.extensions import guarded
 from alcli.selection.needs import FEATURE_NEEDS, OF_IDS
 from alcli.selection.strategy import Selection, Strategy
 from alcli.selection.view import View

@@ -18,7 +18,7 @@ import numpy as np
 
 from alcli import plugins
 from alcli.composition.modifiers import modified
-from alcli.errors import UsageError
+from alcli.errors import UsageError, suggestion
 from alcli.heads._fitting import FitSpec
 from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.selection.options import modifying
@@ -164,7 +164,7 @@ def contender(name: str) -> Contender:
     base = _base(first)
     for i, other in enumerate(others):
         if other not in MODIFIERS:
-            raise UsageError(f"'{name}': no modifier is named '{other}'", hint=plugins.suggestion(other, MODIFIERS))
+            raise UsageError(f"'{name}': no modifier is named '{other}'", hint=suggestion(other, MODIFIERS))
         if other in others[:i]:
             raise UsageError(f"'{name}': '+{other}' stands twice")
     origins = {} if first in ORACLES else plugins.origins(first)
@@ -176,7 +176,7 @@ def _base(name: str) -> Strategy:
         return Strategy(ORACLES[name], _ORACLE_NEEDS, pointwise=False, random=True)
     is_pair_or_mix = bool({"/", ":"}.intersection(name))
     if not is_pair_or_mix and not plugins.is_outside(name) and name not in plugins.names("strategies"):
-        raise UsageError(f"no strategy is named '{name}'", hint=plugins.suggestion(name, names()))
+        raise UsageError(f"no strategy is named '{name}'", hint=suggestion(name, names()))
     return plugins.strategy(name)
 
 

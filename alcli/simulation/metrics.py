@@ -20,8 +20,8 @@ from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
 from alcli.arrays import Array, Float64, Floats
-from alcli.errors import DataError, UsageError
-from alcli.extensions import guarded, installed, is_file, load, provenance, suggestion
+from alcli.errors import DataError, UsageError, suggestion
+from alcli.extensions import guarded, installed, is_file, load, provenance
 from alcli.heads._model import Model
 from alcli.numerics import metrics
 from alcli.numerics.metrics import METRICS, Metric, MetricTask, of_task, task_of

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from alcli import plugins
-from alcli.errors import DataError, UsageError, printable
+from alcli.errors import DataError, UsageError, printable, suggestion
 from alcli.heads._contract import HeadFamily, family_of
 from alcli.heads._fitting import FitSpec
 from alcli.posteriors._contract import Posterior, posterior_of
@@ -60,9 +60,9 @@ class Recipe:
         for head in [self.head] if self.head is not None else ["softmax", "ridge"]:
             self._head_options(head)
         if self.preset not in PRESETS:
-            raise UsageError(f"no preset '{self.preset}'", hint=plugins.suggestion(self.preset, list(PRESETS)))
+            raise UsageError(f"no preset '{self.preset}'", hint=suggestion(self.preset, list(PRESETS)))
         if self.calibrate not in CALIBRATIONS:
-            hint = plugins.suggestion(self.calibrate, CALIBRATIONS)
+            hint = suggestion(self.calibrate, CALIBRATIONS)
             raise UsageError(f"no calibration '{self.calibrate}'", hint=hint)
         if self.prior_precision is not None and not 0 < self.prior_precision < float("inf"):
             raise UsageError(f"the prior precision must be a positive number or auto, got {self.prior_precision}")
@@ -97,7 +97,7 @@ class Recipe:
         for key in own:
             if key.replace("_", "-") not in known:
                 what = f"posterior '{self.posterior}' has no parameter '{POSTERIOR}{key}'"
-                raise UsageError(what, hint=plugins.suggestion(POSTERIOR + key, [POSTERIOR + k for k in known]))
+                raise UsageError(what, hint=suggestion(POSTERIOR + key, [POSTERIOR + k for k in known]))
         return {} if posterior is None else plugins.parse_options(posterior.fit, own, f"posterior '{self.posterior}'")
 
     def as_json(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class Recipe:
             return None
         if self.posterior == "laplace":
             if self.covariance not in COVARIANCES:
-                hint = plugins.suggestion(self.covariance, COVARIANCES)
+                hint = suggestion(self.covariance, COVARIANCES)
                 raise UsageError(f"no covariance '{self.covariance}'", hint=hint)
             return _load_posterior(f"laplace-{self.covariance}")
         return _load_posterior(self.posterior)
@@ -131,5 +131,5 @@ def _load_posterior(name: str) -> type[Posterior]:
     known = plugins.names("posteriors")
     if name not in known:
         kinds = sorted(["laplace", "none", *(n for n in known if not n.startswith("laplace-"))])
-        raise UsageError(f"no posterior is named '{name}'", hint=plugins.suggestion(name, kinds))
+        raise UsageError(f"no posterior is named '{name}'", hint=suggestion(name, kinds))
     return posterior_of(plugins.load("posteriors", name))

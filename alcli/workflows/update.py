@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from alcli import plugins
 from alcli.arrays import Array, Int64
 from alcli.data.groups import name_of, rows_named
 from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
@@ -21,7 +20,7 @@ from alcli.data.reading.data_file import check_readable
 from alcli.data.tables import RowSource, paths_of, read_ids
 from alcli.data.writing.creatable import check_creatable
 from alcli.data.writing.locks import lock
-from alcli.errors import DataError, UsageError, printable
+from alcli.errors import DataError, UsageError, printable, suggestion
 from alcli.heads._comparators import first_order, reweight, stable_step
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
@@ -58,9 +57,9 @@ class UpdateRequest:
     def checked(self) -> UpdateRequest:
         """Return this request after its names and numbers are checked. Raises UsageError."""
         if self.method not in METHODS:
-            raise UsageError(f"no update method '{self.method}'", hint=plugins.suggestion(self.method, METHODS))
+            raise UsageError(f"no update method '{self.method}'", hint=suggestion(self.method, METHODS))
         if self.mode not in MODES:
-            raise UsageError(f"no mode '{self.mode}'", hint=plugins.suggestion(self.mode, MODES))
+            raise UsageError(f"no mode '{self.mode}'", hint=suggestion(self.mode, MODES))
         if self.gamma is not None and not 0 < self.gamma < float("inf"):
             raise UsageError(f"--gamma must be a positive number or auto, got {self.gamma}")
         return self

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from alcli.data.sources.base import Asked, is_text
-from alcli.errors import DataError, UsageError, printable
-from alcli.plugins import suggestion
+from alcli.errors import DataError, UsageError, printable, suggestion
 
 # Names, in lower case, that say what a column holds.
 TEXT_NAMES = (

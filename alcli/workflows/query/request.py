@@ -12,7 +12,7 @@ from alcli.composition.modifiers import modified
 from alcli.data.head_file import HeadFile
 from alcli.data.ledger import check_ledger
 from alcli.data.tables import RowSource, paths_of
-from alcli.errors import UsageError, printable
+from alcli.errors import UsageError, printable, suggestion
 from alcli.selection.strategy import Strategy
 from alcli.workflows.query.impute import HOW
 
@@ -115,7 +115,7 @@ class Query:
         if self.impute is not None and self.impute not in HOW:
             raise UsageError(
                 f"parameter '{IMPUTE}' must be one of {', '.join(HOW)}, got '{self.impute}'",
-                hint=plugins.suggestion(self.impute, HOW),
+                hint=suggestion(self.impute, HOW),
             )
         if self.impute is not None and self.targets is not None:
             raise UsageError(f"-p {TARGETS} does not go with -p {IMPUTE}", hint="choose the batch at once, without it")

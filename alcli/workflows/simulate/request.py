@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from alcli import plugins
-from alcli.errors import UsageError
+from alcli.errors import UsageError, suggestion
 from alcli.heads._contract import family_of
 from alcli.numerics.metrics import Metric
 from alcli.simulation.contenders import Contender, contender, owner
@@ -183,14 +183,12 @@ def assigned(
         owner, dot, name = key.rpartition(".")
         name = name.replace("_", "-")
         if dot and owner not in known:
-            raise UsageError(
-                f"-p {key}: '{owner}' takes no part in this simulation", hint=plugins.suggestion(owner, known)
-            )
+            raise UsageError(f"-p {key}: '{owner}' takes no part in this simulation", hint=suggestion(owner, known))
         owners = [owner] if dot else [one for one in known if name in known[one]]
         if not any(name in known[one] for one in owners):
             whom, verb = (f"'{owner}'", "has no") if dot else ("no strategy of this simulation", "has a")
             everything = sorted(set().union(*(known[one] for one in owners or known), () if dot else also))
-            raise UsageError(f"{whom} {verb} parameter '{name}'", hint=plugins.suggestion(name, everything))
+            raise UsageError(f"{whom} {verb} parameter '{name}'", hint=suggestion(name, everything))
         for one in owners:
             texts[one][name] = text
     return texts

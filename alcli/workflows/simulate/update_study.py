@@ -10,7 +10,7 @@ from typing import Any
 from alcli import __version__, plugins
 from alcli.data.pool import Pool
 from alcli.data.writing.locks import lock
-from alcli.errors import DataError, UsageError
+from alcli.errors import DataError, UsageError, suggestion
 from alcli.heads._contract import family_of
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.update_study import Table, draw, means, recovered, tables
@@ -59,7 +59,7 @@ class Study:
         known = set(plugins.options_of(family.fit)) if head else set()
         for key in head:
             if key not in known:
-                raise UsageError(f"'head' has no parameter '{key}'", hint=plugins.suggestion(key, known))
+                raise UsageError(f"'head' has no parameter '{key}'", hint=suggestion(key, known))
         return replace(self.recipe, options={**self.recipe.options, **head}).checked()
 
 
