@@ -519,7 +519,16 @@ def test_simulate_gives_the_tables_of_the_command(folder, alcli):
     labels = [CLASSES[y] for y in Y_N]
     write_pool("pool.parquet", X_ND, label=labels)
     options = {"typiclust.neighbours": 5, "prefilter": 0.9, "head.epochs": 5, "posterior.members": 3}
-    more = ("--head", "mlp", "--posterior", "ensemble", *options_of({"options": options}), "--full-data")
+    more = (
+        "--head",
+        "mlp",
+        "--posterior",
+        "ensemble",
+        *options_of({"options": options}),
+        "--full-data",
+        "--metric",
+        "nll",
+    )
     arguments = ("-s", "margin,typiclust", "-n", 5, "--rounds", 2, "--seeds", 2, *more)
     done = json.loads(alcli("simulate", "pool.parquet", *arguments, "-o", "cli", "--json").done().out)
     for source, out in ((pool(X_ND, names(60), labels=labels, name="pool.parquet"), None), ("pool.parquet", "api")):
@@ -533,6 +542,7 @@ def test_simulate_gives_the_tables_of_the_command(folder, alcli):
             posterior="ensemble",
             options=options,
             full_data=True,
+            metric="nll",
             out=out,
         )
         assert without_seconds(found.curves) == without_seconds(pq.read_table("cli/curves.parquet").to_pydict())

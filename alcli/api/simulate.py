@@ -49,6 +49,7 @@ def simulate(
     stratified: bool = False,
     seeds: int = 3,
     full_data: bool = False,
+    metric: str | None = None,
     test_fraction: float | None = None,
     head: str | None = None,
     posterior: str = "laplace",
@@ -71,6 +72,7 @@ def simulate(
     initial: random items to start with; None takes n. stratified: take the classes in turn for them.
     seeds: repetitions, each with its own split and initial labels.
     full_data: also fit the head to every label, and measure the labels that strategies save against random.
+    metric: the metric that compares the strategies, a name or FILE.py; None takes accuracy, or rmse for numbers.
     test_fraction: share of items to measure on; None takes the test rows of the pool, or 0.2 where it has none.
     head, posterior, covariance, calibrate: the options of the command line.
     prior_precision: a number; None chooses it from the data.
@@ -101,6 +103,7 @@ def simulate(
         recipe,
         texts(options),
         full_data,
+        metric=metric,
     )
     ask.checked()
     folder = path(out)
