@@ -89,9 +89,10 @@ def embedder(name: str) -> Embedder:
     nearest names.
     """
     from alcli.embedders._contract import embedder_of
+    from alcli.embedders._outside import checked
 
     if name not in names("embedders") and name in installed("embedders"):
-        return load_extension("embedders", name).embedder
+        return checked(load_extension("embedders", name).embedder, name)
     return embedder_of(load("embedders", name))
 
 

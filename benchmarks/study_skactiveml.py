@@ -119,7 +119,7 @@ def play_side(bench: Bench, pair: Pair, side: str, seed: int, fits: Fits) -> Run
     posterior.
     """
     ours = contender(pair.name)
-    who = ours if side == "ours" else Contender(pair.name, pair.peer, ())
+    who = ours if side == "ours" else Contender(pair.name, pair.peer, (), {})
     return play(bench, Cell(pair.name, seed), who, ours.parse(pair.options) if side == "ours" else {}, fits)
 
 

@@ -67,7 +67,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("wrong", ["[a page](nowhere.md)", "[a heading](cron.md#nowhere)", "![a picture](nowhere.png)"])
 def test_a_link_to_nothing_ends_the_build(wrong: str, tmp_path: Path) -> None:
-    for name in ("mkdocs.yml", "CHANGELOG.md"):
+    for name in ("mkdocs.yml", "CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "docs" / "index.md").write_text(wrong)
@@ -80,9 +80,8 @@ def test_the_menu_names_every_command_and_every_page() -> None:
     text = (ROOT / "mkdocs.yml").read_text()
     pages = re.findall(r"[\w/-]+\.md", text[text.index("\nnav:") :])
     assert [p for p in pages if p.startswith("commands/")] == [f"commands/{name}.md" for name in COMMANDS]
-    assert {p for p in pages if not p.startswith("commands/")} == {p.name for p in (ROOT / "docs").glob("*.md")} | {
-        "changelog.md"
-    }
+    made = {"changelog.md", "contributing.md"}
+    assert {p for p in pages if not p.startswith("commands/")} == {p.name for p in (ROOT / "docs").glob("*.md")} | made
 
 
 @pytest.mark.parametrize("name", COMMANDS)

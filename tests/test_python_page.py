@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_readme import agree, console_blocks, normal
+from tests.pages import Block, agrees
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "python.md").read_text()
@@ -28,7 +28,7 @@ def blocks(text: str) -> list[tuple[str, str, str]]:
         if language == "python":
             found.append((language, code, shown))
         else:
-            found += [(language, command, output) for command, output in console_blocks(f"```console\n{code}```")]
+            found += [(language, *command) for command in Block(language, None, code, 0, 0).commands()]
     return found
 
 
@@ -57,4 +57,4 @@ def test_blocks_print_what_the_page_shows(folder: Path, capsys: pytest.CaptureFi
                 code, shell=True, env=environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
             )
             got = done.stdout + done.stderr
-        assert agree(normal(expected), normal(got)), f"{code}\n--- page\n{expected}\n--- printed\n{got}"
+        assert agrees(expected, got), f"{code}\n--- page\n{expected}\n--- printed\n{got}"

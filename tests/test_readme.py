@@ -1,8 +1,7 @@
-"""README tells the truth: its console blocks run, in order, in one folder, and print what it shows."""
+"""The pages tell the truth: their console blocks run and print what the page shows. The examples in help run, too."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shutil
@@ -12,84 +11,66 @@ from pathlib import Path
 
 import pytest
 
-from alcli import plugins
 from alcli.cli.helptext import HelpSection
 from alcli.cli.manual import commands
-
-ROOT = Path(__file__).parents[1]
-# Times differ from run to run: with a unit, or in the last two columns of a simulation's table.
-VARYING = re.compile(r"\d+(\.\d+)? ?(ms|s)\b|( +\d+\.\d\d){2}$")
+from tests.pages import PAGES, ROOT, agrees, blocks, ran, rewrite, same_word
 
 
-def console_blocks(text: str) -> list[tuple[str, str]]:
-    """(command, expected output) of every ```console block."""
-    found = []
-    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            while command.endswith("\\"):
-                more, _, output = output.partition("\n")
-                command = command[:-1] + more.removeprefix("> ")
-            found.append((command, output))
-    return found
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_console_blocks_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
+    commands = 0
+    for _, command, expected, printed in ran(page, tmp_path):
+        assert "Traceback" not in printed
+        hint = f"`python -m tests.pages {page.relative_to(ROOT)}` puts the present output into the page"
+        assert agrees(expected, printed), f"$ {command}\n--- {page.name}\n{expected}\n--- printed\n{printed}\n{hint}"
+        commands += 1
+    assert commands > 0
 
 
-def normal(text: str) -> list[str]:
-    """Lines without times, trailing space and empty ends."""
-    return [VARYING.sub("TIME", line).rstrip() for line in text.strip().splitlines()]
-
-
-def agree(expected: list[str], got: list[str]) -> bool:
-    """Line by line; a line of three dots stands for any number of lines."""
-    if not expected:
-        return not got
-    if expected[0].strip() == "...":
-        return any(agree(expected[1:], got[i:]) for i in range(len(got) + 1))
-    return bool(got) and same_line(expected[0], got[0]) and agree(expected[1:], got[1:])
-
-
-def same_line(expected: str, got: str) -> bool:
-    """Word by word; numbers with a fraction to 2 %, since their last digits differ between processors."""
-    words = [re.split(r"([\s,]+)", line) for line in (expected, got)]
-    return len(words[0]) == len(words[1]) and all(same_word(a, b) for a, b in zip(*words))
-
-
-def same_word(expected: str, got: str) -> bool:
-    if expected == got:
-        return True
-    fractions = [re.fullmatch(r"[(+-]*(\d+\.\d+)\W*", word) for word in (expected, got)]
-    return all(fractions) and math.isclose(*(float(m[1]) for m in fractions if m), rel_tol=0.02, abs_tol=0.11)
-
-
-def test_console_blocks_print_what_readme_shows(tmp_path: Path) -> None:
-    blocks = console_blocks((ROOT / "README.md").read_text())
-    assert len(blocks) >= 5, "README shows all five commands"
-    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "COLUMNS": "110",
-        "NO_COLOR": "1",
+def test_readme_shows_all_five_commands() -> None:
+    shown = {
+        c.split()[1]
+        for b in blocks((ROOT / "README.md").read_text())
+        for c, _ in b.commands()
+        if c.startswith("alcli ")
     }
-    for command, expected in blocks:
-        # What is shown is what a terminal shows: both streams, in the order in which a reader would meet them.
-        done = subprocess.run(
-            command,
-            shell=True,
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            stdin=subprocess.DEVNULL,
-        )
-        got = done.stdout + done.stderr
-        assert "Traceback" not in got
-        assert agree(normal(expected), normal(got)), f"$ {command}\n--- README\n{expected}\n--- printed\n{got}"
+    assert shown == {"embed", "fit-head", "query", "update", "simulate"}
 
 
-def test_every_strategy_is_named() -> None:
-    text = (ROOT / "README.md").read_text()
-    assert [name for name in plugins.names("strategies") if f"`{name}`" not in text] == []
+@pytest.mark.parametrize(
+    ("expected", "printed", "same"),
+    [
+        ("0.926", "0.927", True),
+        ("0.926", "0.94", False),
+        ("+3.3", "+3.4", True),
+        ("+3.3", "-3.3", False),
+        ("95.4", "94.6", True),
+        ("95.4", "94.2", False),
+        ("(0.02);", "(0.03);", True),
+        ("0.286", "0.3085", False),
+        ("48", "49", False),
+        ("digit-0001", "digit-0002", False),
+    ],
+)
+def test_a_stale_figure_is_seen(expected: str, printed: str, same: bool) -> None:
+    assert same_word(expected, printed) == same
+
+
+def test_three_dots_stand_for_any_lines_and_times_are_not_compared() -> None:
+    assert agrees("a\n...\nz 1.5 ms\n", "a\nb\nc\nz 22.0 ms\n")
+    assert not agrees("a\n...\nz\n", "a\nb\nc\n")
+    assert not agrees("a\n", "a\nb\n")
+
+
+def test_a_page_is_brought_up_to_date(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    script = '```python title="say.py"\nprint(1)\nprint(2)\n```\n\n'
+    page.write_text(f"{script}```console\n$ python say.py\n1\n$ echo b\nb\n$ python say.py\n```\nend\n")
+    assert rewrite(page)
+    assert page.read_text().endswith(
+        "```console\n$ python say.py\n1\n2\n$ echo b\nb\n$ python say.py\n1\n2\n```\nend\n"
+    )
+    assert not rewrite(page)
 
 
 def examples() -> dict[str, str]:

@@ -7,6 +7,7 @@ import importlib
 import io
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +153,24 @@ def test_training_reads_no_labels_and_repeats_itself(scripts, monkeypatch):
 
 def test_everything_fits_into_three_megabytes():
     assert sum(p.stat().st_size for p in HERE.iterdir() if p.is_file()) < 3_000_000
+
+
+def test_the_questions_are_what_the_script_makes(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(HERE))
+    script = importlib.import_module("make_questions")
+    monkeypatch.setattr(script, "HERE", tmp_path)
+    script.main()
+    assert (tmp_path / "questions.csv").read_bytes() == (HERE / "questions.csv").read_bytes()
+    rows = rows_of("questions.csv")
+    counts = Counter(row["intent"] for row in rows)
+    assert [row["id"] for row in rows] == [f"q{i:03d}" for i in range(700)]
+    assert (len(counts), min(counts.values()), max(counts.values())) == (8, 35, 150)
+
+
+def test_the_annotator_answers_for_digits_and_for_any_file(tmp_path):
+    batch = tmp_path / "batch.csv"
+    for id, answers, label in (("digit-0594", [], "0"), ("q001", [HERE / "questions.csv"], "delivery_date")):
+        batch.write_text(f"id,rank\n{id},0\n")
+        command = [sys.executable, HERE / "annotate.py", batch, *answers]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert done.stdout == f"id,label\n{id},{label}\n"

@@ -19,7 +19,7 @@ UNPICKLE = {"pickle", "cPickle", "_pickle", "cloudpickle", "shelve", "marshal", 
 NETWORK = {"socket", "requests", "httpx", "aiohttp", "ftplib", "smtplib", "telnetlib", "urllib3"}
 # Code is looked up by a name for plugins, which are files of the package, for code that the user names
 # (extensions.py, -m python:), and for optional libraries.
-LOOK_UP = {"plugins.py", "embedders/python.py", "embedders/_contract.py"}
+LOOK_UP = {"__init__.py", "plugins.py", "embedders/python.py", "embedders/_contract.py"}
 
 
 def calls(tree: ast.AST) -> list[ast.Call]:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tests.numerics.test_lcmd import naive
+from tests.numerics.diversity.test_lcmd import naive
 
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of

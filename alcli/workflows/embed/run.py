@@ -12,7 +12,7 @@ from alcli.data.sources.opening import check_ids, open_source
 from alcli.data.writing.locks import lock
 from alcli.data.writing.pool_output import PoolOutput
 from alcli.data.writing.shards import WorkFolder
-from alcli.embedders._contract import Embedder, Encoder, Request, embedder_of
+from alcli.embedders._contract import Embedder, Encoder, Request
 from alcli.errors import AlcliError, BusyError, DataError, UsageError, counted, printable
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.workflows.embed.encoding import Settings, WindowEncoder
@@ -74,13 +74,12 @@ def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note =
 def _checked(options: EmbedOptions) -> tuple[str, str, Embedder, dict[str, Any]]:
     """Check the command; return (name, argument, embedder, its keyword arguments). Raises UsageError."""
     name, _, argument = options.model.partition(":")
-    plugins.check_name("embedders", name)
+    embedder = plugins.embedder(name)
     for what, value in (("--batch-size", options.batch_size), ("--rows-per-file", options.rows_per_file)):
         if value is not None and value < 1:
             raise UsageError(f"{what} must be at least 1, got {value}")
     if options.dtype not in ("float32", "float16"):
         raise UsageError(f"--dtype must be float32 or float16, got '{options.dtype}'")
-    embedder = embedder_of(plugins.load("embedders", name))
     if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(embedder.open).parameters.values()):
         return name, argument, embedder, dict(options.parameters)
     return name, argument, embedder, plugins.parse_options(embedder.open, options.parameters, f"model '{name}'")
@@ -92,7 +91,7 @@ def _check_rows_and_kind(source: InputSource, embedder: Embedder, name: str, opt
     if source.n == 0:
         raise DataError(f"{where}: there is no row to embed")
     if source.kind not in embedder.takes:
-        known = {n: embedder_of(plugins.load("embedders", n)) for n in plugins.names("embedders")}
+        known = {n: plugins.embedder(n) for n in plugins.names("embedders")}
         fitting = [n for n, other in known.items() if source.kind in other.takes]
         what = {"text": "texts", "image": "images", "array": "arrays"}
         takes = " or ".join(what[k] for k in what if k in embedder.takes)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.lcmd import lcmd
 from alcli.numerics.rows import Factor, Rows, feature_rows
-from tests.numerics import test_kcenter, test_lcmd
+from tests.numerics.diversity import test_kcenter, test_lcmd
 
 ALGORITHMS = pytest.mark.parametrize(
     ("algorithm", "naive"), [(k_center, test_kcenter.naive), (lcmd, test_lcmd.naive)], ids=["k_center", "lcmd"]
