@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -17,7 +18,6 @@ from alcli.embedders._contract import embedder_of
 from alcli.heads._contract import family_of
 from alcli.numerics.metrics import METRICS
 from alcli.posteriors._contract import posterior_of
-from alcli.selection.needs import CLASSIFICATION_NEEDS, HEAD_NEEDS, POSTERIOR_NEEDS
 from alcli.selection.outside import NEEDS
 from alcli.selection.view import View
 from alcli.simulation.contenders import ORACLES
@@ -29,6 +29,9 @@ from tests.pages import DOCUMENTS, ROOT, blocks
 from tests.test_layers import ROOMS
 
 DOCS = ROOT / "docs"
+_SPEC = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
+hooks = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(hooks)
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 COMMANDS = {name: command for name, command in commands().items() if name}
 OPTIONS = {
@@ -106,38 +109,16 @@ def test_links_lead_somewhere(name: str) -> None:
 # -- strategies -------------------------------------------------------------------------------------------------------
 
 
-def test_every_strategy_has_its_place_in_the_table() -> None:
-    named = [name for _, cell in table(DOCS / "strategies.md", "All strategies") for name in codes(cell)]
-    missing = sorted(set(plugins.names("strategies")) - set(named))
-    where = "in the table 'All strategies' of docs/strategies.md, in the row that says what the strategy looks at"
-    assert not missing, f"name {', '.join(missing)} {where}"
-    assert sorted(named) == plugins.names("strategies"), "a name of the table is no strategy, or stands twice"
-
-
-def test_strategies_look_at_what_their_row_says() -> None:
-    rows = {title: codes(cell) for title, cell in table(DOCS / "strategies.md", "All strategies")}
-    needs = {name: set(plugins.strategy(name).needs) for name in plugins.names("strategies")}
-    # probcover asks the head for the number of its classes, and does without.
-    assert all(not needs[name] & (HEAD_NEEDS - {"network"}) for name in rows["the features alone"])
-    assert all(
-        "features" not in needs[name] and "log_probs" in needs[name] for name in rows["the predictions of the head"]
-    )
-    assert all(needs[name] & POSTERIOR_NEEDS for name in rows["the posterior of the last layer"])
-    assert [name for name in needs if "predicted_loss" in needs[name]] == rows[
-        "a branch beside the head that predicts losses"
-    ]
-
-
-def test_strategies_for_numbers_are_named() -> None:
-    text = (DOCS / "strategies.md").read_text()
-    sentence = text[text.index("Labels that are numbers, such as prices") :].partition(".")[0]
-    fit = {
-        s.name
-        for s in map(lambda n: plugins.summary("strategies", n), plugins.names("strategies"))
-        if s.numbers or not CLASSIFICATION_NEEDS & set(s.needs)
+def test_the_site_lists_every_strategy_once_and_says_which_take_numbers() -> None:
+    page = (DOCS / "strategies.md").read_text()
+    assert page.count(hooks.STRATEGIES) == 1
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \| (yes|) \|$", hooks.strategies(), re.MULTILINE)
+    assert sorted(name for name, _, _ in rows) == plugins.names("strategies")
+    assert {name: line for name, line, _ in rows} == {
+        name: plugins.summary("strategies", name).line for name in plugins.names("strategies")
     }
-    # feature-margin reads no class probabilities, but boundaries between classes.
-    assert set(codes(sentence)) == fit - {"feature-margin"}
+    for name, _, numbers in rows:
+        assert bool(numbers) == (not plugins.strategy(name).needs_classes and name != "feature-margin"), name
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

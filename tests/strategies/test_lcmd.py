@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from tests.numerics.diversity.test_lcmd import naive
 
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import lcmd
 from tests.helpers import view_of
+from tests.numerics.diversity.test_lcmd import naive
 
 STRATEGY = strategy_of(lcmd)
 

@@ -12,6 +12,7 @@ import pytest
 
 from alcli import __version__
 from alcli.errors import BusyError, CannotCreateError, DataError, NewerFormatError, UsageError
+from alcli.numerics.metrics import of_task
 from alcli.simulation import contenders
 from alcli.simulation.plan import Cell
 from alcli.workflows.recipe import Recipe
@@ -40,12 +41,7 @@ def test_the_folder_holds_what_is_promised(pool, tmp_path):
         "seed",
         "round",
         "n_labels",
-        "accuracy",
-        "balanced_accuracy",
-        "macro_f1",
-        "nll",
-        "brier",
-        "ece",
+        *(one.name for one in of_task("classification")),
         "seconds_fit",
         "seconds_select",
         "seconds_evaluate",
