@@ -1,5 +1,6 @@
-"""`make bench`: every benchmark of this folder, one table each. Usage: python -m benchmarks [--only NAME] [--data
-FOLDER].
+"""Run every benchmark of this folder, one table each, as `make bench` does.
+
+Usage: python -m benchmarks [--only NAME] [--data FOLDER]
 """
 
 from __future__ import annotations

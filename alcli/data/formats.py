@@ -17,7 +17,6 @@ extensions come first.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -149,6 +148,8 @@ def _ids(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
 
 def _csv(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
     """Write CSV with a header line and "\\n" at line ends; a null is an empty field."""
+    import csv  # imported here, since help and completion read the table of formats without it
+
     text = io.StringIO(newline="")
     plain, quoting = (csv.writer(text, lineterminator="\n", quoting=q) for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
     plain.writerow(table)

@@ -59,7 +59,9 @@ class GroupedView(View):
         self._groups = groups
         self._aggregate: Aggregate = "mean"
 
-    def combining(self, *, aggregate: Aggregate = "mean", embed: Embed = "mean") -> GroupedView:  # type: ignore[override]
+    def combining(  # type: ignore[override]
+        self, *, aggregate: Aggregate = "mean", embed: Embed = "mean"
+    ) -> GroupedView:
         """The same view with another rule for the score of a group (`aggregate`) or for its features (`embed`).
 
         Raises DataError where groups of different sizes are to be put side by side (`embed="concat"`).

@@ -50,7 +50,8 @@ def metric(*, larger_is_better: bool, task: MetricTask, words: str = "", is_shar
             inspect.signature(function).bind(*arguments.split(","))
         except TypeError:
             raise TypeError(f"'{function.__name__}' must take the arguments {arguments}") from None
-        function.metric = Metric(function.__name__, task, larger_is_better, function, words, is_share)  # type: ignore[attr-defined]
+        found = Metric(function.__name__, task, larger_is_better, function, words, is_share)
+        function.metric = found  # type: ignore[attr-defined]
         return function
 
     return declare

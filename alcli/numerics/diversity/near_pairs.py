@@ -155,7 +155,7 @@ class PairLists:
     def keep_nearer(self, limit: float) -> None:
         """Drop the pairs that are not nearer than the limit."""
         for pieces in self._found:
-            pieces[:] = [(*where, places[near > limit], near[near > limit]) for *where, places, near in pieces]  # type: ignore[misc]
+            pieces[:] = [(*piece[:-2], piece[-2][piece[-1] > limit], piece[-1][piece[-1] > limit]) for piece in pieces]
 
     def by_row(self) -> Iterator[tuple[Int64, Array, Floats]]:
         """Yield (starts, targets, nearness) for each block of rows, and drop the pairs of the block.
