@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from alcli import plugins
 
 ROOT = Path(__file__).parents[2]
 MODEL = """
@@ -184,3 +187,9 @@ def test_help_teaches_with_an_example(folder):
     assert "Run an upstream model once" in out
     assert "alcli embed sample_data/" in out
     assert "[default: 32" in out
+
+
+def test_help_names_every_model(folder):
+    _, out, _ = run(folder, "--help")
+    section = out.partition("\nModels:\n")[2]
+    assert set(re.findall(r"^  ([a-z][a-z-]*)", section, flags=re.MULTILINE)) == set(plugins.names("embedders"))
