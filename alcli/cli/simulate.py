@@ -59,7 +59,7 @@ def simulate(
           -s margin,badge,typiclust -n 10 --rounds 5 --seeds 5 -o simulation
 
     Strategies:
-      random takes part always, as the baseline. With an alias a strategy takes part again under other options:
+      random always takes part, as the baseline. With an alias a strategy takes part again under other options:
       -s margin,wide=margin -p wide.prefilter=0.5. STRATEGY+update sees the labels within a round too, after every
       -p update-every=R items (1 unless given), and absorbs them in closed form. FILE.py or FILE.py:NAME is a strategy
       of your own. optimal-look-ahead is an oracle: it is told true labels, and shows what could be gained.
@@ -96,7 +96,7 @@ def simulate(
       metrics are over rows.
 
     Remarks:
-      What strategies say of their batches is told once: the first of several like remarks, and in which rounds.
+      Where remarks of a strategy differ only in numbers, the first is shown, with the rounds of the others.
     """
     with talk.console() as console:
         param, remarks = model.with_branch(param, "head.aux-loss")

@@ -157,6 +157,10 @@ Seeds = Annotated[
         parse=whole_number(),
     ),
 ]
+StrategyParam = Annotated[
+    list[str] | None,
+    option("-p, --param KEY=VALUE", COMMON, "Set an option of the strategy, see --list NAME. Can be repeated."),
+]
 ContenderParam = Annotated[
     list[str] | None,
     option(
