@@ -65,8 +65,9 @@ def simulate(
       of your own. optimal-look-ahead is an oracle: it is told true labels, and shows what could be gained.
 
     Files:
-      DIR gets summary.csv, curves.parquet and selections.parquet. As .png and .svg it gets the learning curves, and
-      the wins: who is ahead of whom, and how often.
+      DIR gets summary.csv, wins.csv, curves.parquet and selections.parquet. As .png and .svg it gets the learning
+      curves, and the wins: who is ahead of whom, and how often. With --study updates DIR gets summary.csv, study.csv,
+      study.parquet, and updates as .png and .svg.
 
     Summary:
       area is the mean height of the learning curve, and difference is its distance to the area of random, with a 95%

@@ -138,7 +138,8 @@ def test_no_rows(tiny, alcli):
         write_pool("pool.parquet", empty)
         asked = alcli("query", "pool.parquet", "-s", "random", "-n", 1)
         asked.refused(65, "pool.parquet", "0 rows", "--allow-empty accepts a pool without rows")
-        alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors").refused(65, "pool.parquet", "0 rows")
+        asked = alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "h.safetensors")
+        asked.refused(65, "pool.parquet", "0 rows")
         done = alcli("query", "pool.parquet", "-s", "coreset", "-n", 1, "--allow-empty").done()
         assert done.out == b""
         assert "nothing is left to select" in done.err
