@@ -19,7 +19,7 @@ def embed(
     hive: pools.Hive = False,
     skip_bad: pools.SkipBad = False,
     layer: models.Layer = None,
-    param: general.Param = None,
+    param: models.ModelParam = None,
     batch_size: models.BatchSize = 32,
     device: models.Device = "auto",
     dtype: models.Dtype = "float32",

@@ -15,7 +15,7 @@ def fit_head(
     pool: pools.PoolArgument,
     out: models.NewHead,
     labels: pools.Labels = None,
-    param: general.Param = None,
+    param: models.HeadParam = None,
     seed: general.Seed = 0,
     ignore_unknown: pools.IgnoreUnknown = False,
     force: general.Force = False,

@@ -27,7 +27,7 @@ def query(
     labels: pools.Labels = None,
     head: models.HeadFile = None,
     out: choosing.Chosen = None,
-    param: general.Param = None,
+    param: choosing.StrategyParam = None,
     list_: choosing.List = False,
     mix: choosing.Mix = None,
     candidates: choosing.Candidates = None,

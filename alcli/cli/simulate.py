@@ -59,14 +59,15 @@ def simulate(
           -s margin,badge,typiclust -n 10 --rounds 5 --seeds 5 -o simulation
 
     Strategies:
-      random takes part always, as the baseline. With an alias a strategy takes part again under other options:
+      random always takes part, as the baseline. With an alias a strategy takes part again under other options:
       -s margin,wide=margin -p wide.prefilter=0.5. STRATEGY+update sees the labels within a round too, after every
       -p update-every=R items (1 unless given), and absorbs them in closed form. FILE.py or FILE.py:NAME is a strategy
       of your own. optimal-look-ahead is an oracle: it is told true labels, and shows what could be gained.
 
     Files:
-      DIR gets summary.csv, curves.parquet and selections.parquet. As .png and .svg it gets the learning curves, and
-      the wins: who is ahead of whom, and how often.
+      DIR gets summary.csv, wins.csv, curves.parquet and selections.parquet. As .png and .svg it gets the learning
+      curves, and the wins: who is ahead of whom, and how often. With --study updates DIR gets summary.csv, study.csv,
+      study.parquet, and updates as .png and .svg.
 
     Summary:
       area is the mean height of the learning curve, and difference is its distance to the area of random, with a 95%
@@ -96,7 +97,7 @@ def simulate(
       metrics are over rows.
 
     Remarks:
-      What strategies say of their batches is told once: the first of several like remarks, and in which rounds.
+      Where remarks of a strategy differ only in numbers, the first is shown, with the rounds of the others.
     """
     with talk.console() as console:
         param, remarks = model.with_branch(param, "head.aux-loss")

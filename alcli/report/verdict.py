@@ -42,24 +42,18 @@ def _verdict(line: Line, base: Line) -> str:
     if line.low is None or line.high is None:
         where = f"the same as {base.strategy}" if is_level else f"{size} {direction} than {base.strategy}"
         return f"{line.strategy}: {where} on average over the curve (one seed, so no interval)"
-    # The interval is told in the direction of an improvement, so that its signs match the words.
+    # The interval is that of the size, so that its signs match the word lower or higher.
     # Adding 0.0 turns -0.0 into 0.0.
-    sign = 1 if metric.larger_is_better else -1
+    sign = -1 if line.difference < 0 else 1
     low, high = sorted((sign * line.low + 0.0, sign * line.high + 0.0))
-    if low <= 0 <= high:
+    interval = f"95% interval {number(metric, low)} to {number(metric, high)}"
+    if low <= 0:
         where = "the same" if is_level else f"{size} {direction}"
-        interval = _interval(metric, low, high)
         told = f"{where} on average over the curve, {interval}"
         return f"{line.strategy}: no clear difference from {base.strategy} ({told})"
-    if low > 0:
-        found = f"better than {base.strategy} by {size} on average over the curve ({_interval(metric, low, high)})"
-        return f"{line.strategy}: {found}{_saving(line, base)}"
-    found = f"worse than {base.strategy} by {size} on average over the curve ({_interval(metric, -high, -low)})"
-    return f"{line.strategy}: {found}"
-
-
-def _interval(metric: Metric, low: float, high: float) -> str:
-    return f"95% interval {number(metric, low)} to {number(metric, high)}"
+    is_better = (line.difference > 0) == metric.larger_is_better
+    found = f"than {base.strategy} by {size} on average over the curve ({interval})"
+    return f"{line.strategy}: {'better' if is_better else 'worse'} {found}{_saving(line, base) if is_better else ''}"
 
 
 def _saving(line: Line, base: Line) -> str:

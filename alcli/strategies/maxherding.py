@@ -15,8 +15,9 @@ Passes: 1.
 
 Options:
     h: radius of the kernel; a larger radius lets each row cover rows farther away.
-    evaluation: number of random candidates that coverage is measured on; auto takes all of 20,000 rows, with
-        300 labelled rows or more all of 50,000, else as many as cost the same, at least 5,000.
+    evaluation: number of random candidates that coverage is measured on; auto takes all of up to 20,000 candidates,
+        or all of up to 50,000 with 300 labelled rows or more; of more candidates it takes as many as cost the same, at
+        least 5,000.
 """
 
 from __future__ import annotations

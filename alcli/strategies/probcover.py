@@ -23,8 +23,8 @@ Options:
     purity: share of the rows whose balls are to be pure.
     classes: number of clusters of k-means; 0 takes the number of classes of the head, or the batch size
         without a head (at least 2).
-    evaluation: number of random candidates that coverage is measured on; auto takes all of 20,000 rows, else
-        as many as cost the same, at least 5,000.
+    evaluation: number of random candidates that coverage is measured on; auto takes all of up to 20,000
+        candidates; of more candidates it takes as many as cost the same, at least 5,000.
 """
 
 from __future__ import annotations

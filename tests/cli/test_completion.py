@@ -31,6 +31,8 @@ def completions(line: str) -> list[str]:
         ("alcli update head --method m", ["mc"]),
         ("alcli simulate pool.parquet -s margin,bad", ["margin,badge"]),
         ("alcli embed a.csv -m tim", ["timm:"]),
+        ("alcli fit-head pool.parquet --posterior ", ["laplace", "dropout", "ensemble", "variational", "none"]),
+        ("alcli fit-head pool.parquet --covariance sh", ["shared", "shared-cat"]),
     ],
 )
 def test_words_are_completed(line, expected):

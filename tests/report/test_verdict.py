@@ -34,6 +34,11 @@ def line(
             "interval -0.2 to 1.0)",
         ),
         (
+            line("margin", -0.004, -0.010, 0.002),
+            "margin: no clear difference from random (0.4 points of accuracy lower on average over the curve, 95% "
+            "interval -0.2 to 1.0)",
+        ),
+        (
             line("margin", 0.021),
             "margin: 2.1 points of accuracy higher than random on average over the curve (one seed, so no interval)",
         ),
@@ -43,7 +48,7 @@ def line(
         ),
         (line("margin", -1e-17), "margin: the same as random on average over the curve (one seed, so no interval)"),
     ],
-    ids=["better", "worse", "neither", "one seed", "the same", "the same with one seed"],
+    ids=["better", "worse", "neither, higher", "neither, lower", "one seed", "the same", "the same with one seed"],
 )
 def test_the_sentence_says_what_the_interval_says(found, sentence):
     assert verdicts([line("random"), found], "random") == [sentence]
@@ -62,7 +67,7 @@ def test_the_sentence_says_what_the_interval_says(found, sentence):
         ),
         (
             line("coreset", 5.0, -10.0, 20.0, metric="rmse"),
-            "no clear difference from random (5 rmse higher on average over the curve, 95% interval -20 to 10)",
+            "no clear difference from random (5 rmse higher on average over the curve, 95% interval -10 to 20)",
         ),
         (
             line("coreset", 0.0, 0.0, 0.0, metric="rmse"),

@@ -81,7 +81,7 @@ Mix = Annotated[
     option(
         "--mix NAME:SHARE,...",
         CHOOSING,
-        "In place of -s: several strategies, each of which chooses its share, as margin:0.8,random:0.2.",
+        "In place of -s: several strategies, each of which chooses its share, for instance margin:0.8,random:0.2.",
         parse=mix,
     ),
 ]
@@ -157,6 +157,10 @@ Seeds = Annotated[
         parse=whole_number(),
     ),
 ]
+StrategyParam = Annotated[
+    list[str] | None,
+    option("-p, --param KEY=VALUE", COMMON, "Set an option of the strategy, see --list NAME. Can be repeated."),
+]
 ContenderParam = Annotated[
     list[str] | None,
     option(
@@ -175,7 +179,7 @@ Mixes = Annotated[
     option(
         "--mix [ALIAS=]NAME:SHARE,...",
         COMPARING,
-        "A mix to compare: several strategies, each of which chooses its share, as margin:0.8,random:0.2. "
+        "A mix to compare: several strategies, each of which chooses its share, for instance margin:0.8,random:0.2. "
         "Can be repeated.",
     ),
 ]

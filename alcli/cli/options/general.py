@@ -10,7 +10,7 @@ import typer
 
 from alcli import __version__
 from alcli.cli.console import Console, console
-from alcli.cli.options.declare import COMMON, GENERAL, OUTPUT, SAFETY, option
+from alcli.cli.options.declare import GENERAL, OUTPUT, SAFETY, option
 from alcli.cli.options.values import MOST_SEED, number, whole_number
 
 
@@ -22,10 +22,6 @@ def print_version(wanted: bool) -> None:
 
 
 Version = Annotated[bool, option("--version", GENERAL, "Print the version and exit.", on_sight=print_version)]
-Param = Annotated[
-    list[str] | None,
-    option("-p, --param KEY=VALUE", COMMON, "Set an option of the strategy, head or model. Can be repeated."),
-]
 Seed = Annotated[int, option("--seed N", GENERAL, "Seed of every random draw.", parse=whole_number(0, MOST_SEED))]
 Force = Annotated[bool, option("--force", OUTPUT, "Replace an output that exists.")]
 LockTimeout = Annotated[

@@ -14,6 +14,8 @@ from alcli.extensions import installed
 if TYPE_CHECKING:
     from alcli.workflows.recipe import Recipe
 
+# The names of the Laplace posteriors: this, and then the form of the covariance.
+LAPLACE = "laplace-"
 LINEAR = "aux: inactive; a linear head has no hidden layer to train a loss-prediction branch on (use --head mlp)"
 
 
@@ -26,6 +28,18 @@ def complete_model(incomplete: str) -> list[str]:
 def complete_head(incomplete: str) -> list[str]:
     """Return the kinds of heads that begin so."""
     return [name for name in plugins.names("heads") if name.startswith(incomplete)]
+
+
+def complete_posterior(incomplete: str) -> list[str]:
+    """Return the kinds of posteriors that begin so; the forms of laplace are values of --covariance."""
+    sampled = [name for name in plugins.names("posteriors") if not name.startswith(LAPLACE)]
+    return [name for name in ["laplace", *sampled, "none"] if name.startswith(incomplete)]
+
+
+def complete_covariance(incomplete: str) -> list[str]:
+    """Return the forms of the Laplace covariance that begin so."""
+    forms = [name.removeprefix(LAPLACE) for name in plugins.names("posteriors") if name.startswith(LAPLACE)]
+    return [form for form in forms if form.startswith(incomplete)]
 
 
 # -- the upstream model ----------------------------------------------------------------------------
@@ -69,6 +83,10 @@ Resume = Annotated[
     bool, option("--resume", OUTPUT, "Continue an interrupted run; finished rows are not computed again.")
 ]
 
+ModelParam = Annotated[
+    list[str] | None, option("-p, --param KEY=VALUE", COMMON, "Set an option of the model. Can be repeated.")
+]
+
 # -- a head ----------------------------------------------------------------------------------------
 
 HeadArgument = Annotated[Path, argument("HEAD", "The head to update. It is replaced unless -o is given.")]
@@ -89,6 +107,9 @@ ExpectSha256 = Annotated[
         parse=sha256,
     ),
 ]
+HeadParam = Annotated[
+    list[str] | None, option("-p, --param KEY=VALUE", COMMON, "Set an option of the head. Can be repeated.")
+]
 HeadKind = Annotated[
     str | None,
     option(
@@ -106,6 +127,7 @@ Posterior = Annotated[
         MODEL,
         "Uncertainty of the last layer: laplace, ensemble, dropout, variational or none. "
         "Its own options are -p posterior.KEY=VALUE.",
+        complete=complete_posterior,
     ),
 ]
 Covariance = Annotated[
@@ -115,6 +137,7 @@ Covariance = Annotated[
         MODEL,
         "Form of the Laplace covariance: shared (one matrix for all classes), shared-cat, block (one matrix a class, "
         "the most accurate), kron, diag or full.",
+        complete=complete_covariance,
     ),
 ]
 PriorPrecision = Annotated[

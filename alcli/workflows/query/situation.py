@@ -82,7 +82,7 @@ def situation(
     """
     pool = items.pool
     if not ask.allow_empty:
-        pool.require_rows("--allow-empty accepts none")
+        pool.require_rows("--allow-empty accepts a pool without rows")
     items.check_options(ask.options)
     known = _gathered(pool, ask, strategy, note) if ask.head is None else _given(pool, ask, ask.head, strategy, note)
     if pool.is_bad.any():

@@ -112,7 +112,7 @@ def test_a_pool_too_small_is_refused_before_anything_is_written(pool, tmp_path):
         ({"options": {"inital": "5"}}, "has no parameter 'inital'; did you mean 'initial'"),
         ({"options": {"initial": "1"}}, "-p initial is too small: 1"),
         ({"options": {"new": "9,3"}}, "-p new takes ascending sizes"),
-        ({"options": {"head.size": "3"}}, "'head' has no parameter 'size'"),
+        ({"options": {"head.size": "3"}}, "'head' has no parameter 'size'; there are none"),
         ({"options": {"radam-rate": "0"}}, "-p radam-rate must be a positive number"),
         ({"test_fraction": 2.0}, "--test-fraction must be between 0 and 1"),
     ],
