@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from alcli import plugins
+from alcli import parsing, plugins
 from alcli.composition import pairs
 
 if TYPE_CHECKING:
@@ -220,8 +220,8 @@ def _options(strategy: Strategy, meanings: Mapping[str, str]) -> tuple[StrategyO
     shared: dict[str, StrategyOption] = {}
     for function in strategy.declared:
         is_shared = function.__module__ == "alcli.selection.options"
-        hints = typing.get_type_hints(function, include_extras=True)
-        for key, parameter in plugins.options_of(function).items():
+        hints = parsing.hints_of(function)
+        for key, parameter in parsing.options_of(function).items():
             kind, choices = _kind(hints[parameter.name])
             default = strategy.samples if key == "samples" and is_shared else parameter.default
             meaning = MEANINGS[key] if is_shared else meanings.get(key, "")
@@ -237,11 +237,7 @@ def _options(strategy: Strategy, meanings: Mapping[str, str]) -> tuple[StrategyO
 
 def _value(default: Any) -> str:
     """A default as it is typed."""
-    if default is inspect.Parameter.empty:
-        return ""
-    if default is None or isinstance(default, bool):
-        return str(default).lower()
-    return f"{default:g}" if isinstance(default, float) else str(default)
+    return "" if default is inspect.Parameter.empty else parsing.typed(default)
 
 
 def _kind(hint: Any) -> tuple[str, tuple[str, ...]]:
@@ -249,12 +245,13 @@ def _kind(hint: Any) -> tuple[str, tuple[str, ...]]:
     checks = getattr(hint, "__metadata__", ())
     base = typing.get_args(hint)[0] if checks else hint
     if typing.get_origin(base) is Literal:
-        return "word", typing.get_args(base)
+        return "word", tuple(map(parsing.typed, typing.get_args(base)))
     if base is bool:
         return "true or false", ("true", "false")
     if typing.get_origin(base) in (typing.Union, types.UnionType):
         inner = next(kind for kind in typing.get_args(base) if kind is not type(None))
-        return f"none or a {_checked(inner, checks)}", ()
+        kind, choices = _kind(typing.Annotated[inner, *checks] if checks else inner)
+        return ("word", ("none", *choices)) if choices else (f"none or a {kind}", ())
     return _checked(base, checks), ()
 
 

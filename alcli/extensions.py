@@ -8,13 +8,14 @@ only when a user names it. What the code does wrong is reported in one sentence 
 from __future__ import annotations
 
 import functools
+import importlib.machinery
 import importlib.util
 import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from alcli.errors import AlcliError, DataError, InputError, UsageError, printable, suggestion
@@ -115,7 +116,7 @@ def source_of(kind: Kind, name: str) -> tuple[str, str]:
     origin = _origin(point)
     if origin is None or not origin.endswith(".py"):
         return "", ""
-    return Path(origin).read_text(encoding="utf-8"), point.attr
+    return Path(origin).read_text(encoding="utf-8", errors="replace"), point.attr
 
 
 def guarded(function: F, owner: str) -> F:
@@ -159,6 +160,17 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+class _TextLoader(importlib.machinery.SourceFileLoader):
+    """Runs the text that the digest is of. Python's own loader may take bytecode of an older text of that length."""
+
+    def __init__(self, name: str, path: str, text: bytes) -> None:
+        super().__init__(name, path)
+        self._text = text
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self._text, self.path)
+
+
 _LOADED: dict[str, ModuleType] = {}
 
 
@@ -168,25 +180,31 @@ def _module(path: Path) -> ModuleType:
     name = f"alcli_file_{_digest(source + str(path.resolve()).encode())[:_DIGITS]}"
     if name in _LOADED:
         return _LOADED[name]
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = _TextLoader(name, str(path.resolve()), source)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # at the end, so that a file beside it cannot stand in for an installed library
     sys.modules[name] = module  # dataclasses and pickle look up a module by its name
     try:
-        spec.loader.exec_module(module)
-    except AlcliError:
-        raise
-    except SyntaxError as error:
-        where = f"{printable(Path(error.filename or path).name)}, line {error.lineno}"
-        raise DataError(f"{where}: {printable(error.msg)}", hint="the file is not valid Python") from error
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise DataError(f"{printable(path)}: {_failure(error, str(path))}", hint=HINT) from error
+        loader.exec_module(module)
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        raise _load_failure(error, path) from error
     return _LOADED.setdefault(name, module)
+
+
+def _load_failure(error: BaseException, path: Path) -> BaseException:
+    """The error to raise where running a file raised `error`."""
+    if isinstance(error, SyntaxError):
+        line = f", line {error.lineno}" if error.lineno else ""
+        where = f"{printable(Path(error.filename or path).name)}{line}"
+        return DataError(f"{where}: {printable(error.msg)}", hint="the file is not valid Python")
+    if isinstance(error, AlcliError) or not isinstance(error, (Exception, SystemExit)):
+        return error
+    return DataError(f"{printable(path)}: {_failure(error, str(path))}", hint=HINT)
 
 
 def _chosen(kind: Kind, shown: str, module: ModuleType, wanted: str | None) -> Any:
@@ -195,7 +213,7 @@ def _chosen(kind: Kind, shown: str, module: ModuleType, wanted: str | None) -> A
     declared = {
         name: value
         for name, value in vars(module).items()
-        if hasattr(value, mark) and value.__module__ == module.__name__
+        if getattr(value, "__module__", None) == module.__name__ and hasattr(value, mark)
     }
     if wanted is not None:
         if wanted not in declared:
@@ -223,16 +241,28 @@ def _points(kind: Kind) -> list[EntryPoint]:
     # Loaded here, since help and completion start without it.
     from importlib.metadata import entry_points
 
-    return list(entry_points(group=f"alcli.{kind}"))
+    # A name with another character could not be told from a pair, a mix, an option or a list of names.
+    return [point for point in entry_points(group=f"alcli.{kind}") if re.fullmatch(r"[\w.-]+", point.name)]
 
 
 def _point(kind: Kind, name: str) -> EntryPoint | None:
-    return next((point for point in _points(kind) if point.name == name), None)
+    """The entry point of a name, None where there is none. Raises DataError where several packages offer the name."""
+    found = {point.value: point for point in _points(kind) if point.name == name}
+    if len(found) > 1:
+        packages = " and ".join(sorted(point.dist.name if point.dist else point.module for point in found.values()))
+        raise DataError(
+            f"several packages offer a {KINDS[kind][0]} named '{printable(name)}': {packages}",
+            hint="remove one of the packages",
+        )
+    return next(iter(found.values()), None)
 
 
 def _origin(point: EntryPoint) -> str | None:
-    """The file of an entry point's module."""
-    spec = importlib.util.find_spec(point.module)
+    """The file of an entry point's module; None where there is none. The package around a module is imported."""
+    try:
+        spec = importlib.util.find_spec(point.module)
+    except (Exception, SystemExit):  # importing the package runs its code
+        return None
     return None if spec is None else spec.origin
 
 
@@ -251,7 +281,8 @@ def _file_of(function: Callable[..., Any]) -> str | None:
 def _failure(error: BaseException, file: str | None) -> str:
     """The exception in words, after the innermost line of `file` (None: of any file) that led to it."""
     frames = traceback.extract_tb(error.__traceback__)
-    inside = [frame for frame in frames if file is None or Path(frame.filename).name == Path(file).name]
+    name = None if file is None else Path(file).name
+    inside = [f for f in frames if (Path(f.filename).name == name if name else not f.filename.startswith("<frozen"))]
     where = f"line {inside[-1].lineno} of {Path(inside[-1].filename).name}: " if inside else ""
     text = f": {printable(error)}" if str(error) else ""
     return f"{where}{type(error).__name__}{text}"

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import ast
 import importlib
-import inspect
 import types
-import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from alcli.composition import pairs as _pairs
-from alcli.errors import UsageError, suggestion
+from alcli.errors import DataError, UsageError, printable, suggestion
 from alcli.extensions import installed, is_file, provenance, source_of
 from alcli.extensions import label as label_of
 from alcli.extensions import load as load_extension
@@ -149,14 +147,17 @@ def check_name(family: Family, name: str) -> str:
 
 def summary(family: Family, name: str) -> Summary:
     """Read the docstring, the `needs` and `samples` of the decorator and the options of one method from its source,
-    without running it.
+    without running it. Raises DataError for a source from outside that is not valid Python, and as `extensions.load`.
     """
     if family == "strategies" and is_outside(name):
         source, stem = source_of("strategies", name)
     else:
         stem = name.replace("-", "_")
         source = (Path(__file__).parent / family / f"{stem}.py").read_text(encoding="utf-8")
-    tree = ast.parse(source)
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:  # ValueError: a null byte
+        raise DataError(f"the source of '{name}' is not valid Python: {printable(error)}") from error
     functions = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
     decorated = [n for n in functions if n.decorator_list]
     function = next((n for n in functions if n.name == stem), decorated[0] if len(decorated) == 1 else None)
@@ -175,81 +176,6 @@ def summary(family: Family, name: str) -> Summary:
     return Summary(
         name, doc.split("\n", 1)[0], _sections(doc), tuple(declared.get("needs", ())), options, "numbers" in declared
     )
-
-
-def options_of(*functions: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The options of a method: the keyword-only parameters of its functions other than `rng` and `seed`, by
-    kebab-case name.
-    """
-    parameters = [p for function in functions for p in inspect.signature(function).parameters.values()]
-    return {
-        p.name.replace("_", "-"): p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("rng", "seed")
-    }
-
-
-def parse_options(
-    functions: Callable[..., Any] | Iterable[Callable[..., Any]],
-    pairs: Mapping[str, str],
-    owner: str,
-    also: Iterable[str] = (),
-) -> dict[str, Any]:
-    """Turn `-p KEY=VALUE` texts into keyword arguments of one or several functions, by their annotations.
-
-    An option of type Annotated[T, check, ...] is passed to each check by its name. owner: the method's name in
-    messages. also: names that the user may mean and that are parsed elsewhere. Raises UsageError for an unknown key,
-    with the nearest one, for a value of the wrong type, and where a check does.
-    """
-    functions = [functions] if callable(functions) else list(functions)
-    known = options_of(*functions)
-    hints = {
-        name: hint
-        for function in functions
-        for name, hint in typing.get_type_hints(function, include_extras=True).items()
-    }
-    values = {}
-    for key, text in pairs.items():
-        if key.replace("_", "-") not in known:
-            raise UsageError(f"{owner} has no parameter '{key}'", hint=suggestion(key, [*known, *also]))
-        parameter = known[key.replace("_", "-")]
-        hint = hints.get(parameter.name, _type_of_default(parameter))
-        checks = getattr(hint, "__metadata__", ())
-        value = _parse(text, typing.get_args(hint)[0] if checks else hint, f"{owner}: parameter '{key}'")
-        for check in checks:
-            check(**{parameter.name: value})
-        values[parameter.name] = value
-    return values
-
-
-def _type_of_default(parameter: inspect.Parameter) -> Any:
-    """The type of an option that has no annotation: that of its default, or text."""
-    known = parameter.default is not None and parameter.default is not parameter.empty
-    return type(parameter.default) if known else str
-
-
-def _parse(text: str, hint: Any, what: str) -> Any:
-    if typing.get_origin(hint) is Literal:
-        choices = typing.get_args(hint)
-        if text not in choices:
-            raise UsageError(
-                f"{what} must be one of {', '.join(choices)}, got '{text}'", hint=suggestion(text, choices)
-            )
-        return text
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        kinds = [k for k in typing.get_args(hint) if k is not type(None)]
-        if text == "none" and len(kinds) < len(typing.get_args(hint)):
-            return None
-        return _parse(text, kinds[0], what)
-    if hint is bool:
-        if text.lower() not in ("true", "false"):
-            raise UsageError(f"{what} must be true or false, got '{text}'")
-        return text.lower() == "true"
-    if hint in (int, float):
-        try:
-            return hint(text)
-        except ValueError:
-            kind = "an integer" if hint is int else "a number"
-            raise UsageError(f"{what} must be {kind}, got '{text}'") from None
-    return text
 
 
 def _sections(doc: str) -> dict[str, str]:

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import alcli as package
 from alcli import AlcliWarning, FittedHead, errors, fit_head, pool, select, simulate, update
+from alcli.api.session import session
 from alcli.arrays import Float64
 from alcli.selection import Selection, View, batch, finite32, pointwise
 from tests.pools import CLASSES, group_names, names, patches, tiny_features, write_labels, write_pool
@@ -668,6 +669,31 @@ REFUSALS = {
         errors.UsageError,
         "the task must be auto, classification or regression",
     ),
+    "rows of several lengths": (lambda: select([[1.0], [1.0, 2.0]], 3), errors.UsageError, "rows of different lengths"),
+    "options of no names": (lambda: select(X_ND, 3, options=[1]), errors.UsageError, "options must be a mapping"),
+    "an output of no path": (lambda: select(X_ND, 3, out=5), errors.UsageError, "expected a path, got 5"),
+    "a head of no path": (lambda: select(X_ND, 3, head=5), errors.UsageError, "expected a path, got 5"),
+    "a posterior of no name": (
+        lambda: fit_head(X_ND, {}, posterior=None),
+        errors.UsageError,
+        "no posterior is named 'None'; did you mean 'none'?",
+    ),
+    "memory of no number": (
+        lambda: pool(X_ND, max_memory="1G"),
+        errors.UsageError,
+        "max_memory must be a whole",
+    ),
+    "a note of no function": (lambda: select(X_ND, 3, note=5), errors.UsageError, "note must be a function or None"),
+    "a function to simulate": (
+        lambda: simulate(X_ND, [less_sure], 5, 1),
+        errors.UsageError,
+        "strategies must be names, .*; a strategy of your own is named FILE.py",
+    ),
+    "a metric of no name": (
+        lambda: simulate(X_ND, "margin", 5, 1, metric=max),
+        errors.UsageError,
+        "metric must be a name, FILE.py or None",
+    ),
     "what is no table": (lambda: pool(Exporter()), errors.UsageError, "Exporter is no table"),
 }
 
@@ -722,3 +748,21 @@ def test_linear_algebra_has_one_thread_during_a_call_alone():
         assert threadpool_info() == before
     assert any(one["num_threads"] == 2 for one in before)
     assert set(seen) == {1}
+
+
+def blas_threads() -> set[int]:
+    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+
+def test_calls_that_overlap_share_the_limit_and_the_last_one_restores_it():
+    """The call that began first ends first, as in two threads."""
+    with threadpool_limits(2):
+        before, filters = blas_threads(), list(warnings.filters)
+        first, second = session(None), session(None)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert blas_threads() == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == before == {2}
+        assert warnings.filters == filters

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from alcli import described, plugins
+from alcli import described, parsing, plugins
 from alcli.described import NEEDS, kind_of, read
 from alcli.selection import needs
 from alcli.selection.options import (
@@ -141,7 +141,7 @@ def test_defaults_are_values_that_can_be_typed():
     for name in plugins.names("strategies"):
         strategy = plugins.strategy(name)
         own = {option.name: option.default for option in described.described(name).options if option.default}
-        assert plugins.parse_options(strategy.declared, own, name)
+        assert parsing.parse_options(strategy.declared, own, name)
 
 
 def test_an_option_of_two_parts_of_a_mix_has_both_meanings():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alcli import errors, plugins
+from alcli import errors, parsing, plugins
 from alcli.cli.manual import commands
 from alcli.cli.shell import _SIGNALS
 from alcli.data.formats import FORMATS, format_of
@@ -232,7 +232,7 @@ def parameters() -> set[str]:
     functions += [posterior_of(plugins.load("posteriors", name)).fit for name in plugins.names("posteriors")]
     functions += [embedder_of(plugins.load("embedders", name)).open for name in plugins.names("embedders")]
     functions += [*(modifier.run for modifier in MODIFIERS.values()), *ORACLES.values(), study_parameters]
-    return {*plugins.options_of(*functions), IMPUTE, TARGETS, COST, "KEY"}
+    return {*parsing.options_of(*functions), IMPUTE, TARGETS, COST, "KEY"}
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)

@@ -5,14 +5,17 @@ strategy.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
+import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from alcli import extensions, plugins
+from alcli import extensions, parsing, plugins
 from alcli.errors import DataError, InputError, UsageError
 from tests.pools import CLASSES
 
@@ -157,7 +160,7 @@ def test_files_and_ledgers_record_which_code_chose(clue, alcli):
         (
             "@batch(needs=['features'])\ndef mine(view, k):\n    return Selection(view.rows[:1], view.rows[:1])\n",
             65,
-            ["1 rows", "3 were asked"],
+            ["rows of shape (1,)", "3 were asked"],
         ),
         (
             "@batch(needs=['features'])\ndef mine(view, k):\n    return Selection(view.rows[[0] * k], view.rows[:k])\n",
@@ -169,6 +172,27 @@ def test_files_and_ledgers_record_which_code_chose(clue, alcli):
             65,
             ["LookupError", "declares only"],
         ),
+        ("@pointwise(needs=[])\ndef mine():\n    return 1\n", 65, ["needs nothing of them"]),
+        ("@pointwise(needs=['features', 'labelled'])\ndef mine(x, y):\n    return 1\n", 65, ["'labelled'; a strategy"]),
+        ("@pointwise(needs=['sample_log_probs'])\ndef mine(x):\n    return 1\n", 65, ["how many draws", "samples=20"]),
+        (
+            "@pointwise(needs=['features'])\ndef mine(x, *, t: 'Nothing' = 1):\n    return x[:, 0]\n",
+            65,
+            ["annotations of the options of 'mine'", "name 'Nothing' is not defined"],
+        ),
+        ("@pointwise(needs=['features'])\ndef mine(x):\n    return x[:, 0] + 1j\n", 65, ["no array of numbers"]),
+        *(
+            (f"@batch(needs=['features'])\ndef mine(view, k):\n    return Selection({answer})\n", 65, words)
+            for answer, words in (
+                ("view.rows[0], 1.0", ["rows of shape ()"]),
+                ("[[1], [2, 3]], view.rows[:k]", ["its rows are no array of numbers"]),
+                ("view.rows[:k], ['a'] * k", ["its scores are no array of numbers"]),
+                ("view.rows[:k], view.rows[:k] + 1e300", ["scores is not a finite number in float32"]),
+                ("view.rows[:k], view.rows[:k], view.rows[:1]", ["its weights have shape (1,), expected (3,)"]),
+                ("view.rows[:k], view.rows[:k], [float('nan')] * k", ["weights is not a finite number"]),
+                ("view.rows[:k], view.rows[:k], notes='one text'", ["its notes are no tuple of texts"]),
+            )
+        ),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_sentence(tiny, alcli, text, code, words):
@@ -176,6 +200,74 @@ def test_what_is_wrong_with_a_file_is_one_sentence(tiny, alcli, text, code, word
     two = "".join(f"@pointwise(needs=['log_probs'])\ndef {name}(x):\n    return x\n" for name in ("one", "two"))
     Path("mine.py").write_text(head + two if text == "STRATEGY" else head + text if text.startswith("@") else text)
     alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "mine.py", "-n", 3).refused(code, *words)
+
+
+OPTIONS = """
+from typing import Annotated, Literal, Optional
+from alcli.selection import pointwise
+from alcli.selection.options import positive
+
+def refusing(**options):
+    raise ValueError("one is too many")
+
+@pointwise(needs=["features"])
+def mine(
+    x,
+    *,
+    plain=1,
+    word: Annotated[float, "a unit"] = 1.0,
+    size: Literal[1, 2] = 1,
+    own: Annotated[int, refusing] = 1,
+    part: Optional[Annotated[float, positive]] = None,
+    side: Optional[Literal["a", "b"]] = None,
+    many: list[int] = [],
+):
+    return x[:, 0]
+"""
+
+
+def test_annotations_of_options(tiny, alcli):
+    Path("mine.py").write_text(OPTIONS)
+    functions = plugins.strategy("mine.py").declared
+    texts = {"plain": "2", "word": "3", "size": "2", "part": "0.5", "side": "b"}
+    values = {"plain": 2, "word": 3.0, "size": 2, "part": 0.5, "side": "b"}
+    assert parsing.parse_options(functions, texts, "mine") == values
+    assert parsing.parse_options(functions, {"part": "none", "side": "none"}, "mine") == {"part": None, "side": None}
+    ask = ("query", "pool.parquet", "-s", "mine.py", "-n", 2, "-p")
+    alcli(*ask, "size=3").refused(2, "must be one of 1, 2, got '3'")
+    alcli(*ask, "part=-1").refused(2, "'part' must be a positive number")
+    alcli(*ask, "own=1").refused(2, "parameter 'own': one is too many")
+    alcli(*ask, "many=1").refused(65, "'many' is declared as list[int]; options are int")
+    explained = "\n".join(alcli("query", "--list", "mine.py").done().lines)
+    for words in ("1 | 2, default 1", "none or a positive number", "none | a | b", "whole number, default 1"):
+        assert words in explained
+
+
+def test_a_decorator_above_the_declaration_counts(tiny):
+    above = (
+        "def flipped(f):\n    return functools.wraps(f)(lambda *a, **k: -f(*a, **k))\n\n\n@flipped\n@pointwise(needs"
+    )
+    text = "import functools\n" + CLUE.replace("@pointwise(needs", above)
+    Path("clue.py").write_text(text)
+    log_probs_BC = np.log(np.array([[0.5, 0.5], [0.9, 0.1]]))
+    assert plugins.strategy("clue.py:sure").run(log_probs_BC) == pytest.approx([-0.5, -0.9])
+
+
+def test_a_file_may_import_modules_that_have_names_of_decorators(clue):
+    Path(clue).write_text("import alcli.selection as selection\nfrom alcli.simulation import metrics\n" + CLUE)
+    assert plugins.strategy(clue).needs == ("features", "log_probs")
+    with pytest.raises(DataError, match="declares no metric"):
+        extensions.load("metrics", clue)
+
+
+def test_the_text_that_is_recorded_is_what_runs(clue):
+    when = os.stat(clue).st_mtime_ns
+    for power in ("1.0", "2.0"):  # texts of one length and one time, for which bytecode in a cache looks fresh
+        Path(clue).write_text(CLUE.replace("power: float = 1.0", f"power: float = {power}"))
+        os.utime(clue, ns=(when, when))
+        run = plugins.strategy(clue).run
+        assert inspect.signature(run).parameters["power"].default == float(power)
+    assert not Path("__pycache__").exists()
 
 
 def test_files_that_are_not_there(tiny, alcli):
@@ -230,6 +322,30 @@ def test_a_package_that_fails_or_offers_something_else_is_named(tiny, alcli, sit
     (site / "alcli_mine-1.2.dist-info" / "entry_points.txt").write_text("[alcli.strategies]\nother = json:dumps\n")
     with pytest.raises(DataError, match="'json:dumps' is no strategy"):
         plugins.strategy("other")
+
+
+def test_two_packages_with_one_name_are_both_named(tiny, alcli, site):
+    package(site, "clue_of_mine", CLUE, **{"shared-name": "clue", "a/b": "clue"})
+    other = site / "alcli_other-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: alcli-other\nVersion: 1.0\n")
+    (other / "entry_points.txt").write_text("[alcli.strategies]\nshared-name = json:dumps\n")
+    words = "several packages offer a strategy named 'shared-name': alcli-mine and alcli-other"
+    alcli("query", "pool.parquet", "-s", "shared-name", "-n", 2).refused(65, words)
+    assert words[:40] in "\n".join(alcli("query", "--list").done().lines)
+    assert "a/b" not in plugins.known_strategies()
+
+
+def test_a_package_that_cannot_be_read_leaves_the_list_of_strategies(tiny, alcli, site):
+    package(site, "broken_of_mine", "def f(:\n", broken="x")
+    points = site / "alcli_mine-1.2.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text() + "missing = nothing_of_this_name.sub:x\n")
+    listed = "\n".join(alcli("query", "--list").done().lines)
+    assert "the source of 'broken' is not valid Python" in listed
+    assert "\nmissing" in listed
+    alcli("query", "pool.parquet", "-s", "missing", "-n", 2).refused(
+        65, "'missing' of the package alcli-mine: ", "ModuleNotFoundError: No module named 'nothing_of_this_name'"
+    )
 
 
 def test_alclis_own_names_win_over_those_of_packages(tiny, site):

@@ -13,6 +13,7 @@ ROOMS = (
     "errors",
     "arrays",
     "remarks",
+    "parsing",
     "extensions",
     "requirements",
     "stored",

@@ -92,8 +92,11 @@ def scalar(value: Any) -> Any:
 def texts(options: Options | None) -> dict[str, str]:
     """Turn options into the texts of the command line, by kebab-case name.
 
-    True becomes `true` and None `none`; the values of a list are joined by commas.
+    True becomes `true` and None `none`; the values of a list are joined by commas. Raises UsageError for options that
+    are no mapping from names.
     """
+    if not isinstance(options, Mapping | None) or not all(isinstance(key, str) for key in options or {}):
+        raise UsageError(f"options must be a mapping from name to value, got {printable(repr(options))}")
     found: dict[str, str] = {}
     for key, value in (options or {}).items():
         owner, dot, name = key.rpartition(".")
@@ -129,5 +132,7 @@ def real(value: Any, name: str) -> float | None:
 
 
 def path(value: PathLike | None) -> Path | None:
-    """A path, or None."""
+    """A path, or None. Raises UsageError for another value."""
+    if not isinstance(value, str | os.PathLike | None):
+        raise UsageError(f"expected a path, got {printable(repr(value))}")
     return None if value is None else Path(os.fspath(value))

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from alcli.api.inputs import ArrowStream, PathLike, is_table, table_of
+from alcli.api.inputs import ArrowStream, PathLike, is_table, table_of, whole
 from alcli.api.session import warn
 from alcli.data.array_pool import pool_of
 from alcli.data.pool import Pool, open_pool
@@ -95,6 +95,8 @@ def pool(
         return source
     if bad_rows not in _BAD_ROWS:
         raise UsageError(f"bad_rows must be one of {', '.join(_BAD_ROWS)}, got {printable(repr(bad_rows))}")
+    if max_memory is not None:
+        max_memory = whole(max_memory, "max_memory")
     names, relay = Columns(features_col, id_col, label_col, group=group_col), Relay(note or warn)
     beside = {"id": ids, "label": labels, "split": split, "group": group}
     given = {column: values for column, values in beside.items() if values is not None}
@@ -128,7 +130,10 @@ def _columns(source: Any, given: Mapping[str, Any]) -> Any:
     if is_table(source):
         _check_none(given, "a table has columns of its own")
         return table_of(source)
-    X_ND = np.asarray(source)
+    try:
+        X_ND = np.asarray(source)
+    except ValueError:
+        raise UsageError("a pool cannot be made of rows of different lengths", hint="expected [N, D]") from None
     if X_ND.ndim != 2:
         hint = "expected a path, an array of features [N, D], a mapping of columns, or a table"
         raise UsageError(f"a pool cannot be made of {type(source).__name__} of shape {X_ND.shape}", hint=hint)

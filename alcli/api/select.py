@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +134,7 @@ def select(
 def _head(head: HeadLike | None) -> Path | HeadFile | None:
     if head is None or isinstance(head, FittedHead):
         return None if head is None else head.file
-    return Path(os.fspath(head))
+    return path(head)
 
 
 def _strategy(strategy: str | Callable[..., Any]) -> tuple[str, Strategy | None]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from alcli.api.inputs import Options, PathLike, path, real, texts, whole
 from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
+from alcli.errors import UsageError, printable
 from alcli.remarks import Note
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate.request import Simulation
@@ -92,8 +93,10 @@ def simulate(
     [10, 20, 30]
     """
     recipe = Recipe(head, posterior, covariance, real(prior_precision, "prior_precision"), calibrate)
+    if metric is not None and not isinstance(metric, str):
+        raise UsageError(f"metric must be a name, FILE.py or None, got {printable(repr(metric))}")
     ask = Simulation(
-        [strategies] if isinstance(strategies, str) else list(strategies),
+        _names(strategies),
         whole(n, "n", 1),
         whole(rounds, "rounds", 1),
         None if initial is None else whole(initial, "initial"),
@@ -115,3 +118,12 @@ def simulate(
         )
     report = {key: value for key, value in done.report.items() if key != "summary"}
     return Comparison(done.report["summary"], done.verdicts, curves, selections, report, folder)
+
+
+def _names(strategies: object) -> list[str]:
+    """Names of strategies. Raises UsageError for anything else."""
+    names = [strategies] if isinstance(strategies, str) else strategies
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        hint = "a strategy of your own is named FILE.py"
+        raise UsageError(f"strategies must be names, got {printable(repr(strategies))}", hint=hint)
+    return list(names)

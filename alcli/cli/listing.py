@@ -13,6 +13,7 @@ from alcli.cli.console import Console
 from alcli.cli.helptext import HelpEntry, panel_lines, wrapped
 from alcli.composition import pairs
 from alcli.described import OVERVIEW, PAIR, Kind, StrategyDescription, StrategyOption, described, kind_of
+from alcli.errors import DataError
 
 DEFAULT = "auto"
 GROUPS: tuple[tuple[Kind, str], ...] = (
@@ -28,7 +29,7 @@ _NAMES = 16
 
 def list_strategies(console: Console) -> None:
     """Write every strategy on a line of its own, by what it looks at; with --json a list of objects."""
-    found = [plugins.summary("strategies", name) for name in plugins.known_strategies()]
+    found = [_summary(name) for name in plugins.known_strategies()]
     own = set(plugins.names("strategies"))
     if console.as_json:
         return _emit_json(console, [*map(_row, found), _pairs_row()])
@@ -40,6 +41,14 @@ def list_strategies(console: Console) -> None:
     if installed := [s for s in found if s.name not in own]:
         lines += ["", "Of installed packages:", *(_line(s.name, s.line) for s in installed)]
     _emit(console, [*lines, *_ending()])
+
+
+def _summary(name: str) -> plugins.Summary:
+    """The summary of a strategy. A package that cannot be read spoils its own line alone."""
+    try:
+        return plugins.summary("strategies", name)
+    except DataError as error:
+        return plugins.Summary(name, error.message, {}, (), {})
 
 
 def explain(console: Console, name: str) -> None:

@@ -104,8 +104,9 @@ def find_format(name: str) -> OutputFormat:
     if not is_file(name) and name not in packages:
         known = ", ".join([*FORMATS, *packages])
         raise UsageError(f"no format '{printable(name)}'", hint=f"known: {known}; FILE.py is a format of your own")
-    declared: OutputFormat = load("formats", name).output_format
-    return replace(declared, write=_checked(name, declared.write))
+    function = load("formats", name)
+    declared: OutputFormat = function.output_format
+    return replace(declared, write=_checked(name, function))
 
 
 def encode(table: Table, format: str, about: Mapping[str, Any], *, text_ids: bool) -> bytes:

@@ -85,7 +85,7 @@ def _imported(name: str) -> Any:
         raise InputError(
             f"python: there is no module '{error.name}'", hint="it must be installed, or lie in the current folder"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # The import runs the user's code, which can raise anything.
         raise InputError(
             f"python: importing '{name}' failed with {type(error).__name__}: {printable(error)}"
@@ -97,7 +97,7 @@ def _called(factory: Callable[..., Any], values: dict[str, Any], owner: str) -> 
         run = factory(**values)
     except AlcliError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # The factory is the user's code, which can raise anything.
         raise InputError(f"{owner} failed with {type(error).__name__}: {printable(error)}") from error
     if not callable(run):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -190,7 +190,8 @@ def _declared_of(function: Callable[..., Any] | None) -> Strategy | None:
 def declared_by(function: Callable[..., Any]) -> Strategy:
     """The strategy that a decorated function declares. Raises AttributeError for a function without a decorator."""
     found: Strategy = function.strategy  # type: ignore[attr-defined]
-    return found
+    # A decorator above this one copies the attribute and means its own function.
+    return found if found.run is function else replace(found, run=function)
 
 
 def _declare(needs: Sequence[str], **rest: Any) -> Callable[[F], F]:

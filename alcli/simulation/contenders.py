@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from alcli import plugins
+from alcli import parsing, plugins
 from alcli.composition.modifiers import modified
 from alcli.errors import UsageError, suggestion
 from alcli.heads._fitting import FitSpec
@@ -64,12 +64,12 @@ class Contender:
 
         The baseline must stay as it is, so it has no options that modify a strategy; an alias of it has them.
         """
-        names = frozenset(plugins.options_of(*self._functions))
-        return names - plugins.options_of(modifying).keys() if self.name == BASELINE else names
+        names = frozenset(parsing.options_of(*self._functions))
+        return names - parsing.options_of(modifying).keys() if self.name == BASELINE else names
 
     def parse(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """Parse its options by the annotations of their functions. Raises UsageError for a value of the wrong type."""
-        return plugins.parse_options(self._functions, texts, f"strategy '{self.name}'")
+        return parsing.parse_options(self._functions, texts, f"strategy '{self.name}'")
 
     def check(self, spec: FitSpec) -> None:
         """Raise UsageError when the head of the simulation cannot serve the contender."""
@@ -134,7 +134,7 @@ class Contender:
 
 def _options_of(functions: tuple[Callable[..., Any], ...], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that belong to the functions."""
-    known = {parameter.name for parameter in plugins.options_of(*functions).values()}
+    known = {parameter.name for parameter in parsing.options_of(*functions).values()}
     return {name: value for name, value in options.items() if name in known}
 
 

@@ -77,13 +77,14 @@ def metric_named(name: str) -> Metric:
         return METRICS[name]
     if not is_file(name) and name not in installed("metrics"):
         raise UsageError(f"no metric is named '{name}'", hint=suggestion(name, [*METRICS, *installed("metrics")]))
-    found: Metric = load("metrics", name).metric
+    function = load("metrics", name)
+    found: Metric = function.metric
     if found.name in METRICS or found.name in COLUMNS:
         raise UsageError(
             f"the metric '{name}' cannot be called '{found.name}': the results have a column of that name",
             hint="give the function another name",
         )
-    return replace(found, function=_finite(guarded(found.function, f"the metric '{name}'"), name))
+    return replace(found, function=_finite(guarded(function, f"the metric '{name}'"), name))
 
 
 def _finite(function: Callable[..., Any], name: str) -> Callable[..., float]:

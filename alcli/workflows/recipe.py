@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from alcli import plugins
+from alcli import parsing, plugins
 from alcli.errors import DataError, UsageError, printable, suggestion
 from alcli.heads._contract import HeadFamily, family_of
 from alcli.heads._fitting import FitSpec
@@ -88,17 +88,17 @@ class Recipe:
 
     def _head_options(self, name: str) -> dict[str, Any]:
         own = {key: value for key, value in self.options.items() if not key.startswith(POSTERIOR)}
-        return plugins.parse_options(_family(name).fit, own, f"head '{name}'")
+        return parsing.parse_options(_family(name).fit, own, f"head '{name}'")
 
     def _posterior_options(self, posterior: type[Posterior] | None) -> dict[str, Any]:
         """Return the parsed options that belong to the posterior alone. Raises UsageError for an unknown one."""
         own = {k.removeprefix(POSTERIOR): value for k, value in self.options.items() if k.startswith(POSTERIOR)}
-        known = [] if posterior is None else [k for k in plugins.options_of(posterior.fit) if k not in _FROM_THE_FIT]
+        known = [] if posterior is None else [k for k in parsing.options_of(posterior.fit) if k not in _FROM_THE_FIT]
         for key in own:
             if key.replace("_", "-") not in known:
                 what = f"posterior '{self.posterior}' has no parameter '{POSTERIOR}{key}'"
                 raise UsageError(what, hint=suggestion(POSTERIOR + key, [POSTERIOR + k for k in known]))
-        return {} if posterior is None else plugins.parse_options(posterior.fit, own, f"posterior '{self.posterior}'")
+        return {} if posterior is None else parsing.parse_options(posterior.fit, own, f"posterior '{self.posterior}'")
 
     def as_json(self) -> dict[str, Any]:
         """Return the recipe as the values that `from_json` takes."""

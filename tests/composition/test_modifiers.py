@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alcli import plugins
+from alcli import parsing, plugins
 from alcli.composition.modifiers import equal_shares, mixed, modified, quotas
 from alcli.errors import UsageError
 from alcli.heads._contract import Training
@@ -161,7 +161,7 @@ def test_a_mix_needs_what_its_parts_need_and_knows_their_options():
     assert mix.needs_posterior
     assert {"samples", "prefilter", "balance"} <= mix.options
     assert not plugins.strategy("random:0.5,coreset:0.5").needs_head
-    parsed = plugins.parse_options(mix.declared, {"samples": "4", "prefilter": "0.5"}, "mix")
+    parsed = parsing.parse_options(mix.declared, {"samples": "4", "prefilter": "0.5"}, "mix")
     strategy, own = modified(mix, parsed)
     chosen = select(strategy, view(), 8, seed=0, options=own)
     assert len(set(chosen.rows_K.tolist())) == 8
@@ -253,7 +253,7 @@ def test_a_mix_that_makes_no_sense_is_refused(name, what):
 )
 def test_values_are_checked_before_data_is_read(name, key, text):
     with pytest.raises(UsageError, match=key):
-        plugins.parse_options(plugins.strategy(name).declared, {key: text}, f"strategy '{name}'")
+        parsing.parse_options(plugins.strategy(name).declared, {key: text}, f"strategy '{name}'")
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8), st.integers(0, 60))

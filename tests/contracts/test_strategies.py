@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alcli import plugins
+from alcli import parsing, plugins
 from alcli.numerics.blocks import thread_limit
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
@@ -86,9 +86,9 @@ def test_the_same_seed_gives_the_same_answer(strategy):
 
 def test_the_seed_matters_exactly_when_the_strategy_is_declared_random(strategy):
     few = (
-        {"candidates": N // 2} if "candidates" in plugins.options_of(strategy.run) else {}
+        {"candidates": N // 2} if "candidates" in parsing.options_of(strategy.run) else {}
     )  # some draw only where there are many
-    few |= {"form": "bayesian"} if "form" in plugins.options_of(strategy.run) else {}
+    few |= {"form": "bayesian"} if "form" in parsing.options_of(strategy.run) else {}
     answers = {
         tuple(picked(strategy, pool(), labelled=LABELLED, seed=s, options=few).rows_K.tolist()) for s in range(5)
     }
@@ -235,14 +235,14 @@ def test_the_docstring_explains_each_option_of_the_signature_and_no_other(strate
     doc = inspect.getdoc(inspect.getmodule(strategy.run))
     section = doc.partition("\nOptions:\n")[2]
     explained = re.findall(r"^    ([a-z-]+): .{10,}", section, flags=re.MULTILINE)
-    assert explained == list(plugins.options_of(strategy.run))
+    assert explained == list(parsing.options_of(strategy.run))
 
 
 def test_no_option_has_the_name_of_a_common_option(strategy):
     """A common option of the same name would be the one that the command line parses."""
-    common = set(plugins.options_of(*(function for function in strategy.declared if function is not strategy.run)))
+    common = set(parsing.options_of(*(function for function in strategy.declared if function is not strategy.run)))
     ours = {"impute", "cost-col", "targets"}
-    assert not set(plugins.options_of(strategy.run)) & (common | ours)
+    assert not set(parsing.options_of(strategy.run)) & (common | ours)
 
 
 def test_a_test_file_of_the_same_name_exists(strategy):
@@ -252,11 +252,11 @@ def test_a_test_file_of_the_same_name_exists(strategy):
 def test_options_have_defaults_and_types_that_the_command_line_can_read(strategy):
     name = strategy.run.__name__
     assert ("sample_log_probs" in strategy.needs) == (strategy.samples > 0)
-    for key, parameter in plugins.options_of(strategy.run).items():
+    for key, parameter in parsing.options_of(strategy.run).items():
         assert parameter.default is not inspect.Parameter.empty, f"{name}: {key} has no default"
         text = (
             str(parameter.default).lower()
             if parameter.default is None or isinstance(parameter.default, bool)
             else str(parameter.default)
         )
-        assert plugins.parse_options(strategy.run, {key: text}, name) == {parameter.name: parameter.default}
+        assert parsing.parse_options(strategy.run, {key: text}, name) == {parameter.name: parameter.default}

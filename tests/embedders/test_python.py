@@ -31,6 +31,9 @@ def tensor():
 def flat():
     return lambda batch: np.zeros((2, 2, 2))
 
+def leaving():
+    raise SystemExit(0)
+
 def broken():
     raise RuntimeError("no weights")
 
@@ -90,6 +93,7 @@ def test_the_revision_follows_the_source_file(tmp_path):
         ("my_encoders:absent", InputError, "absent"),
         ("my_encoders:number", InputError, "number"),
         ("my_encoders:broken", InputError, "no weights"),
+        ("my_encoders:leaving", InputError, "SystemExit"),
         ("my_encoders:nothing", UsageError, "NoneType"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alcli import plugins
+from alcli import parsing, plugins
 from alcli.errors import DataError, UsageError
 from alcli.selection import group_source as _grouping
 from alcli.selection.group_source import Grouping, GroupSource
@@ -85,7 +85,7 @@ def test_groups_of_one_row_are_rows(name):
 def test_pointwise_scores_are_aggregates_of_the_rows_scores(name, how):
     strategy = load(name)
     if OF_IDS.issuperset(strategy.needs):
-        assert "aggregate" not in plugins.options_of(*strategy.declared)
+        assert "aggregate" not in parsing.options_of(*strategy.declared)
         return
     grouping = grouping_of(GROUPS)
     rows = view_of(X, candidates=np.arange(N), labelled=LABELLED, head=HEAD).sampling(strategy.samples, 5)
@@ -208,8 +208,8 @@ def test_concat_wants_groups_of_one_size():
     with pytest.raises(
         UsageError, match=r"embed=concat puts .* side by side, and the head takes the features of one row"
     ):
-        plugins.parse_options(load("badge").declared, {"embed": "concat"}, "badge")
-    assert plugins.parse_options(load("badge").declared, {"embed": "mean"}, "badge") == {"embed": "mean"}
+        parsing.parse_options(load("badge").declared, {"embed": "concat"}, "badge")
+    assert parsing.parse_options(load("badge").declared, {"embed": "mean"}, "badge") == {"embed": "mean"}
 
 
 @pytest.mark.parametrize("name", ["margin", "coreset", "badge", "batchbald", "random"])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alcli import plugins
+from alcli import parsing
 from alcli.errors import UsageError
 from alcli.numerics.gradients.gradient_rows import GradientRows
 from alcli.selection.select import select
@@ -82,4 +82,4 @@ def test_one_class():
 
 def test_options_out_of_range_are_refused():
     with pytest.raises(UsageError, match="gamma-e"):
-        plugins.parse_options(STRATEGY.run, {"gamma-e": "-1"}, "acs-fw")
+        parsing.parse_options(STRATEGY.run, {"gamma-e": "-1"}, "acs-fw")

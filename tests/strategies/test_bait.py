@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alcli import plugins
+from alcli import parsing
 from alcli.errors import UsageError
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
@@ -89,7 +89,7 @@ def test_full_of_too_many_weights_is_refused_with_what_to_do():
 @pytest.mark.parametrize("text", ["0", "-1", "inf", "x", "nan"])
 def test_prior_is_a_positive_number_or_auto(text):
     with pytest.raises(UsageError, match="prior"):
-        plugins.parse_options(STRATEGY.run, {"prior": text}, "strategy 'bait'")
+        parsing.parse_options(STRATEGY.run, {"prior": text}, "strategy 'bait'")
 
 
 def test_pruning_changes_what_is_kept_but_not_how_much():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alcli import plugins
+from alcli import parsing
 from alcli.errors import UsageError
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
@@ -49,9 +49,9 @@ def test_with_feature_norm_l2_long_rows_come_no_sooner_and_predictions_stay():
     np.testing.assert_allclose(found.scores_K, np.sort(np.where(X.any(axis=1), g, 0.0))[::-1], rtol=1e-6)
     assert sorted(found.rows_K[-5:].tolist()) == [0, 1, 2, 3, 4]
     assert found.rows_K.tolist() != chosen(X, head, 40, options={"norm": "weights"}).rows_K.tolist()
-    assert plugins.parse_options(STRATEGY.declared, {"feature-norm": "l2"}, "ent-gradnorm") == {"feature_norm": "l2"}
+    assert parsing.parse_options(STRATEGY.declared, {"feature-norm": "l2"}, "ent-gradnorm") == {"feature_norm": "l2"}
     with pytest.raises(UsageError, match="must be one of none, l2"):
-        plugins.parse_options(STRATEGY.declared, {"feature-norm": "l1"}, "ent-gradnorm")
+        parsing.parse_options(STRATEGY.declared, {"feature-norm": "l1"}, "ent-gradnorm")
 
 
 def test_hidden_layers_count_and_probabilities_are_those_that_training_saw():

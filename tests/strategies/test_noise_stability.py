@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from alcli import plugins
+from alcli import parsing
 from alcli.errors import UsageError
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
@@ -355,4 +355,4 @@ def test_the_number_of_threads_does_not_matter(head):
 @pytest.mark.parametrize("text", ["0", "-1", "inf", "nan", "1e4"])
 def test_the_size_of_the_noise_is_checked(text):
     with pytest.raises(UsageError, match=r"zeta.*between"):
-        plugins.parse_options(STRATEGY.run, {"zeta": text}, "noise-stability")
+        parsing.parse_options(STRATEGY.run, {"zeta": text}, "noise-stability")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alcli import plugins
+from alcli import parsing
 from alcli.errors import UsageError
 from alcli.strategies import egl, sparse_greedy
 from alcli.strategies.sparse_greedy import importance
@@ -94,4 +94,4 @@ def test_heads_that_say_little(form, W):
 )
 def test_options_out_of_range_are_refused(key, text):
     with pytest.raises(UsageError, match=key):
-        plugins.parse_options(sparse_greedy.sparse_greedy, {key: text}, "sparse-greedy")
+        parsing.parse_options(sparse_greedy.sparse_greedy, {key: text}, "sparse-greedy")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alcli import plugins
+from alcli import parsing
 from alcli.errors import UsageError
 from alcli.strategies import egl, sparse_greedy, sparse_iht
 from alcli.strategies.sparse_greedy import importance
@@ -56,7 +56,7 @@ def test_one_row_by_hand():
 
 
 def test_it_takes_the_options_of_greedy_but_tau():
-    ours, theirs = (set(plugins.options_of(one)) for one in (sparse_iht.sparse_iht, sparse_greedy.sparse_greedy))
+    ours, theirs = (set(parsing.options_of(one)) for one in (sparse_iht.sparse_iht, sparse_greedy.sparse_greedy))
     assert theirs - ours == {"tau"}
     assert ours - theirs == {"iterations", "tol", "prox-scaled"}
 
@@ -64,4 +64,4 @@ def test_it_takes_the_options_of_greedy_but_tau():
 @pytest.mark.parametrize(("key", "text"), [("iterations", "0"), ("tol", "-1"), ("beta-rel", "-0.1")])
 def test_options_out_of_range_are_refused(key, text):
     with pytest.raises(UsageError, match=key):
-        plugins.parse_options(sparse_iht.sparse_iht, {key: text}, "sparse-iht")
+        parsing.parse_options(sparse_iht.sparse_iht, {key: text}, "sparse-iht")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from alcli import plugins
+from alcli import parsing, plugins
 from alcli.cli.options.declare import COMMON, MODEL, OUTPUT, SAFETY, UPDATING, argument, option
 from alcli.cli.options.values import auto_or_number, sha256, whole_number
 from alcli.extensions import installed
@@ -265,7 +265,7 @@ class HeadOptions:
             return param, []
         from alcli.heads._contract import family_of
 
-        if self.head is None or "aux-loss" not in plugins.options_of(family_of(plugins.load("heads", self.head)).fit):
+        if self.head is None or "aux-loss" not in parsing.options_of(family_of(plugins.load("heads", self.head)).fit):
             return param, [LINEAR]
         return [*param, f"{key}=true"], []
 

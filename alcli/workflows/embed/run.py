@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from alcli import plugins
+from alcli import parsing, plugins
 from alcli.data.sources.base import InputSource
 from alcli.data.sources.opening import check_ids, open_source
 from alcli.data.writing.locks import lock
@@ -82,7 +82,7 @@ def _checked(options: EmbedOptions) -> tuple[str, str, Embedder, dict[str, Any]]
         raise UsageError(f"--dtype must be float32 or float16, got '{options.dtype}'")
     if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(embedder.open).parameters.values()):
         return name, argument, embedder, dict(options.parameters)
-    return name, argument, embedder, plugins.parse_options(embedder.open, options.parameters, f"model '{name}'")
+    return name, argument, embedder, parsing.parse_options(embedder.open, options.parameters, f"model '{name}'")
 
 
 def _check_rows_and_kind(source: InputSource, embedder: Embedder, name: str, options: EmbedOptions) -> None:

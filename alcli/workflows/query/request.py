@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alcli import plugins
+from alcli import parsing, plugins
 from alcli.composition.modifiers import modified
 from alcli.data.head_file import HeadFile
 from alcli.data.ledger import check_ledger
@@ -111,7 +111,7 @@ class Query:
         strategy = self.found
         ours = {IMPUTE, COST, TARGETS} if "targets" in strategy.needs else {IMPUTE, COST}
         own = {key: text for key, text in self.options.items() if key not in ours}
-        options = plugins.parse_options(strategy.declared, own, f"strategy '{self.strategy}'", also=sorted(ours))
+        options = parsing.parse_options(strategy.declared, own, f"strategy '{self.strategy}'", also=sorted(ours))
         if self.impute is not None and self.impute not in HOW:
             raise UsageError(
                 f"parameter '{IMPUTE}' must be one of {', '.join(HOW)}, got '{self.impute}'",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from alcli import plugins
+from alcli import parsing, plugins
 from alcli.errors import UsageError, suggestion
 from alcli.heads._contract import family_of
 from alcli.numerics.metrics import Metric
@@ -197,4 +197,4 @@ def assigned(
 def _head_options(head: str | None) -> set[str]:
     """The options of a kind of head that `-p head.KEY` can give; --prior-precision has an option of its own."""
     family = family_of(plugins.load("heads", head or "softmax"))
-    return set(plugins.options_of(family.fit)) - {"prior-precision", "start"}
+    return set(parsing.options_of(family.fit)) - {"prior-precision", "start"}

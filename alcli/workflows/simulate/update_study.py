@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from alcli import __version__, plugins
+from alcli import __version__, parsing, plugins
 from alcli.data.pool import Pool
 from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError, suggestion
@@ -50,13 +50,13 @@ class Study:
             which = f"which --posterior {self.recipe.posterior} is not"
             raise UsageError(f"{what}, {which}", hint="use --posterior laplace")
         own = {key: text for key, text in self.options.items() if not key.startswith("head.")}
-        values = plugins.parse_options(parameters, own, "the study of updates")
+        values = parsing.parse_options(parameters, own, "the study of updates")
         return parameters(spec, self.n_seeds, self.test_fraction or DEFAULT_TEST_FRACTION, **values)
 
     def _recipe(self) -> Recipe:
         head = {key.removeprefix("head."): text for key, text in self.options.items() if key.startswith("head.")}
         family = family_of(plugins.load("heads", self.recipe.head or "softmax"))
-        known = set(plugins.options_of(family.fit)) if head else set()
+        known = set(parsing.options_of(family.fit)) if head else set()
         for key in head:
             if key not in known:
                 raise UsageError(f"'head' has no parameter '{key}'", hint=suggestion(key, known))
