@@ -103,22 +103,16 @@ def simulate(
         param, remarks = model.with_branch(param, "head.aux-loss")
         ask: Simulation | Study
         if study is not None:
-            given: dict[str, object] = {
+            given = {
                 "-s": strategy,
                 "--preset": preset,
                 "--mix": mix,
                 "-n": n,
                 "--rounds": rounds,
                 "--initial": initial,
-                "--metric": metric,
             }
-            flags = {
-                "--stratified": stratified,
-                "--full-data": full_data,
-                "--jobs": jobs > 1,
-                "--aux-loss": model.aux_loss,
-            }
-            _refuse_with_study(given | flags)
+            flags = {"--stratified": stratified, "--full-data": full_data, "--jobs": jobs > 1}
+            _refuse_with_study(given | flags | {"--metric": metric, "--aux-loss": model.aux_loss})
             from alcli.workflows.simulate.update_study import Study
 
             ask = Study(STUDY_SEEDS if seeds is None else seeds, test_fraction, model.recipe(), key_values(param))
