@@ -74,9 +74,7 @@ def installed(kind: Kind) -> list[str]:
 
 
 def provenance(kind: Kind, name: str) -> dict[str, str] | None:
-    """Tell the origin of the code of a method: file and SHA-256, or package and version; None for a method of alcli
-    itself.
-    """
+    """The origin of the code of a method: file and SHA-256, or package and version; None where it is alcli's own."""
     if is_file(name):
         path, _ = _parts(name)
         return {"file": path.name, "sha256": _digest(_source(path))}
@@ -90,9 +88,7 @@ def provenance(kind: Kind, name: str) -> dict[str, str] | None:
 
 
 def label(kind: Kind, name: str) -> str:
-    """The name of a method in files: its own name, with the digest of its file or the version of its package where it
-    is not alcli's.
-    """
+    """The name of a method in files: with the digest of its file, or the version of its package, if it has one."""
     origin = provenance(kind, name)
     if origin is None:
         return name
@@ -120,9 +116,7 @@ def source_of(kind: Kind, name: str) -> tuple[str, str]:
 
 
 def guarded(function: F, owner: str) -> F:
-    """Wrap a function of other people's code: an exception in it becomes a DataError that names `owner`, the line and
-    the exception.
-    """
+    """Wrap other people's code: an exception becomes a DataError that names `owner`, the line and the exception."""
 
     @functools.wraps(function)
     def run(*arguments: Any, **options: Any) -> Any:

@@ -12,9 +12,7 @@ from alcli.errors import AlcliError, DataError, UsageError, printable, suggestio
 
 
 def options_of(*functions: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The options of a method: the keyword-only parameters of its functions other than `rng` and `seed`, by
-    kebab-case name.
-    """
+    """The options of a method by kebab-case name: keyword-only parameters other than `rng` and `seed`."""
     parameters = [p for function in functions for p in inspect.signature(function).parameters.values()]
     return {
         p.name.replace("_", "-"): p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("rng", "seed")

@@ -30,8 +30,9 @@ Family = Literal["strategies", "heads", "posteriors", "embedders"]
 
 @dataclass(frozen=True)
 class Summary:
-    """The description of a method, read from its source: the first line of its docstring, and the sections `Source:`,
-    `Cost:`, `Passes:`.
+    """The description of a method, read from its source.
+
+    line: the first line of its docstring. sections: `Source:`, `Cost:` and `Passes:` of the docstring.
 
     numbers: True where the method declares another function for labels that are numbers.
     """
@@ -83,9 +84,7 @@ def strategy(name: str) -> Strategy:
 
 
 def embedder(name: str) -> Embedder:
-    """The embedder of a name: a file of the folder, or what an installed package offers. Raises UsageError with the
-    nearest names.
-    """
+    """The embedder of a name, alcli's or a package's. Raises UsageError with the nearest names."""
     from alcli.embedders._contract import embedder_of
     from alcli.embedders._outside import checked
 
@@ -102,9 +101,7 @@ def is_outside(name: str) -> bool:
 
 
 def label(name: str) -> str:
-    """The name of a strategy as files record it: with the digest of its file or the version of its package where it
-    is not alcli's.
-    """
+    """The name of a strategy in files: with the digest of its file, or the version of its package, if it has one."""
     if is_outside(name):
         return label_of("strategies", name)
     parts = [part.rpartition(":") for part in name.split(",")] if ":" in name else []
@@ -112,9 +109,7 @@ def label(name: str) -> str:
 
 
 def origins(name: str) -> dict[str, dict[str, str]]:
-    """The provenance of each strategy in a name, or of each part of a mix, that is not part of alcli; empty where all
-    are alcli's.
-    """
+    """The provenance of each strategy in a name or a mix that is not part of alcli, by its name."""
     if not is_outside(name) and ":" in name:
         return {
             key: value for part in name.split(",") for key, value in origins(part.rpartition(":")[0].strip()).items()
@@ -146,8 +141,9 @@ def check_name(family: Family, name: str) -> str:
 
 
 def summary(family: Family, name: str) -> Summary:
-    """Read the docstring, the `needs` and `samples` of the decorator and the options of one method from its source,
-    without running it. Raises DataError for a source from outside that is not valid Python, and as `extensions.load`.
+    """Read the description of one method from its source, without running it.
+
+    Raises DataError for a source from outside that is not valid Python, and as `extensions.load`.
     """
     if family == "strategies" and is_outside(name):
         source, stem = source_of("strategies", name)

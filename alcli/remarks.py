@@ -1,5 +1,6 @@
-"""Tell the user what goes on: remarks, and progress. Work takes both as arguments; the command line decides where
-they appear.
+"""Tell the user what goes on: remarks, and progress.
+
+Work takes both as arguments; the command line decides where they appear.
 """
 
 from __future__ import annotations

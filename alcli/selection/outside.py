@@ -27,8 +27,9 @@ NEEDS = FEATURE_NEEDS | OF_IDS | {"labelled", "targets"}
 
 
 def checked(strategy: Strategy, owner: str) -> Strategy:
-    """Return the strategy with every answer checked. Raises DataError for needs that do not exist and options without
-    a default.
+    """Return the strategy with every answer checked.
+
+    Raises DataError for needs that do not exist and for options without a default.
     """
     _check_needs(strategy, owner)
     for parameter in inspect.signature(strategy.run).parameters.values():

@@ -64,8 +64,9 @@ class Items:
         return found if self.groups is None else found | {"groups": len(self.groups)}
 
     def candidates(self, closed_rows: Array, excluded: Int64) -> Int64:
-        """The items that may be selected, ascending: a usable vector, no row in the mask `closed_rows` [N], not among
-        the items `excluded`.
+        """The items that may be selected, ascending.
+
+        They have a usable vector and no row in the mask `closed_rows` [N], and are not among the items `excluded`.
         """
         is_left = np.zeros(len(self.ids), bool)
         is_left[self.of_rows(np.flatnonzero(~self.pool.is_bad))] = True

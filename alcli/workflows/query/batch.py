@@ -84,9 +84,7 @@ def query(
 
 
 def _written_late(items: Items, late: Late, note: Note) -> Answer:
-    """Answer with the batch that a stopped run entered into the ledger and did not write to `out`, as far as the
-    ledger describes it.
-    """
+    """Answer with the batch that a stopped run entered into the ledger and did not write to `out`."""
     table = {name: [row.get(name) for row in late.rows] for name in ("id", "rank", "score", "strategy")}
     note(f"{late.note}; none were chosen anew")
     return Answer(table, {"pool": items.about(), "candidates": 0, "labelled": 0, "selected": len(late.rows)})

@@ -87,23 +87,17 @@ class Query:
 
     @property
     def impute(self) -> str | None:
-        """The way in which labels are made up between the picks of a batch; None chooses the batch at once. An option
-        of every strategy.
-        """
+        """The way in which labels are made up between the picks of a batch; None chooses the batch at once."""
         return self.options.get(IMPUTE)
 
     @property
     def targets(self) -> str | None:
-        """The pool of rows whose predictions matter, for strategies with targets; None takes the candidates as
-        targets.
-        """
+        """The pool of rows whose predictions matter; None takes the candidates."""
         return self.options.get(TARGETS)
 
     @property
     def cost_column(self) -> str | None:
-        """The column with the cost of each item; n is then a budget in the same unit. None counts items. An option of
-        every strategy.
-        """
+        """The column with the cost of each item; n is then a budget in the same unit. None counts items."""
         return self.options.get(COST)
 
     def checked(self) -> tuple[Strategy, dict[str, Any]]:

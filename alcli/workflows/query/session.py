@@ -201,8 +201,9 @@ class Session:
         return self.classes.index(name) if name in self.classes else len(self.classes)
 
     def _is_known(self, row: int, label: float | Label, said: Reply, id: object) -> bool:
-        """True where the row has this label already. Raises DataError where it has another label, or may have no
-        label.
+        """True where the row has this label already.
+
+        Raises DataError where the row has another label, or may have no label.
         """
         for mask, what in ((self._pool.is_test, "is a test row"), (self._pool.is_bad, "has no usable vector")):
             if mask[row]:

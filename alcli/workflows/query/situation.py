@@ -56,8 +56,9 @@ class Situation:
 
 @dataclass(frozen=True)
 class _Known:
-    """The facts before a head is fitted. labelled: row numbers. fit_on: the rows to fit a head on; None where a head
-    is given or none is needed.
+    """The facts before a head is fitted.
+
+    labelled: row numbers. fit_on: the rows to fit a head on; None where a head is given or none is needed.
     """
 
     labelled: Int64
@@ -100,8 +101,9 @@ def situation(
 
 
 def targets_of(pool: Pool, ask: Query) -> Floats | None:
-    """The features of the rows that the user named as targets. Raises DataError for a pool without rows or with
-    another D.
+    """The features of the rows that the user named as targets.
+
+    Raises DataError for a pool without rows or with another D.
     """
     if ask.targets is None:
         return None
@@ -116,8 +118,9 @@ def targets_of(pool: Pool, ask: Query) -> Floats | None:
 
 
 def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
-    """The rows that the user or the pool labels, and the rows to fit a head on. Raises the errors of a fit that
-    cannot be made.
+    """The rows that the user or the pool labels, and the rows to fit a head on.
+
+    Raises DataError or UsageError where no head can be fitted.
     """
     labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown, note=note)
     if not strategy.needs_head or (strategy.cold and _too_few(labelled)):

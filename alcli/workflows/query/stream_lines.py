@@ -1,5 +1,6 @@
-"""Read the lines that an annotation tool writes to a stream: one JSON object a line, an id with its label or with
-`skip`.
+"""Read the lines that an annotation tool writes to a stream.
+
+A line is one JSON object: an id with its label, or with `skip`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ _EXPECTED = 'expected {"id": …, "label": …} or {"id": …, "skip": true}'
 
 @dataclass(frozen=True)
 class Reply:
-    """One line of the annotator. where: the place, for messages. label: None for a skipped item. Values are as the
-    line has them.
+    """One line of the annotator.
+
+    where: the place, for messages. label: None for a skipped item. Values are as the line has them.
     """
 
     where: str
@@ -35,9 +37,7 @@ class Reply:
 
 
 def lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield (number from 1, bytes) of each line that is not blank, as soon as it is complete; a line over a MiB is
-    cut.
-    """
+    """Yield (number from 1, bytes) of each line that is not blank, once it is complete; a line over a MiB is cut."""
     number = 0
     while line := stream.readline(LONGEST_LINE + 1):
         number += 1
@@ -71,8 +71,9 @@ def reply(line: bytes, number: int) -> Reply:
 
 
 def class_of(said: Reply, classes: Sequence[str], class_type: str, *, allow_new: bool) -> str:
-    """The class that a reply names. Raises DataError for a class that the head does not have and that may not, or
-    cannot, be added.
+    """The class that a reply names.
+
+    Raises DataError for a class that the head does not have and that may not, or cannot, be added.
     """
     name = to_class(said.label, said.where, set())
     if name in classes:
