@@ -64,7 +64,11 @@ class Head(Protocol):
 
     @property
     def prior_precision(self) -> float:
-        """The factor of half the squared norm of the weights in the objective."""
+        """The factor of half the squared norm of the weights in the objective, without the bias."""
+
+    @property
+    def prior_mean_CD1(self) -> Float64 | None:
+        """The last layer at which the prior is centred, float64 [C, D1]; None for zero."""
 
     @property
     def diagnostics(self) -> Mapping[str, float]:
@@ -112,7 +116,7 @@ class Head(Protocol):
         """The outputs of the last layer, float64 [B, C], not divided by the temperature."""
 
     def with_last_layer(self, W_CD1: Float64) -> Self:
-        """The same head with another last layer."""
+        """The same head with another last layer. The prior mean of a class that is new in W_CD1 is zero."""
 
     def with_diagnostics(self, **values: float) -> Self:
         """The same head with `values` added to its diagnostics."""
@@ -126,7 +130,7 @@ class Head(Protocol):
 
 @dataclass(frozen=True)
 class LinearHead:
-    """A head without hidden layers: phi = [features; 1]. Memory: C D1 float64 numbers."""
+    """A head without hidden layers: phi = [features; 1]. Memory: C D1 float64 numbers, twice with a prior mean."""
 
     kind: str
     W_CD1: Float64
@@ -136,6 +140,7 @@ class LinearHead:
     regression: bool = False
     temperature: float = 1.0
     noise_variance: float = 1.0
+    prior_mean_CD1: Float64 | None = None
 
     @property
     def dim(self) -> int:
@@ -177,16 +182,20 @@ class LinearHead:
         return logits_BC
 
     def with_last_layer(self, W_CD1: Float64) -> Self:
-        return replace(self, W_CD1=W_CD1)
+        mean_CD1 = self.prior_mean_CD1
+        if mean_CD1 is not None and len(mean_CD1) < len(W_CD1):
+            mean_CD1 = np.pad(mean_CD1, ((0, len(W_CD1) - len(mean_CD1)), (0, 0)))
+        return replace(self, W_CD1=W_CD1, prior_mean_CD1=mean_CD1)
 
     def with_diagnostics(self, **values: float) -> Self:
         return replace(self, diagnostics={**self.diagnostics, **values})
 
     def arrays(self) -> dict[str, Array]:
-        return {"weight": self.W_CD1}
+        centre = {} if self.prior_mean_CD1 is None else {"prior_mean": self.prior_mean_CD1}
+        return {"weight": self.W_CD1} | centre
 
     def settings(self) -> dict[str, Any]:
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "W_CD1"}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if not f.name.endswith("_CD1")}
         return values | {"diagnostics": dict(self.diagnostics), "outputs": len(self.W_CD1), "dim": self.dim}
 
     @classmethod
@@ -203,6 +212,7 @@ class LinearHead:
             stored.choice(settings, "regression", (False, True)),
             stored.number(settings, "temperature"),
             stored.number(settings, "noise_variance"),
+            stored.tensor(arrays, "prior_mean", shape) if "prior_mean" in arrays else None,
         )
 
 

@@ -79,6 +79,7 @@ def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_updat
             prior_precision=fitted.prior_precision,
             curvature=_curvature(data, spec, fitted, refit, tune_update),
             noise_variance=fitted.noise_variance if fitted.link == "identity" else None,
+            prior_mean_CD1=fitted.prior_mean_CD1,
             seed=spec.seed,
             **spec.posterior_options,
         )

@@ -53,6 +53,10 @@ class NetworkHead:
         return self.last.prior_precision
 
     @property
+    def prior_mean_CD1(self) -> Float64 | None:
+        return self.last.prior_mean_CD1
+
+    @property
     def diagnostics(self) -> Mapping[str, float]:
         return self.last.diagnostics
 

@@ -20,13 +20,17 @@ Cost: about 3 loosely converged fits a fold; enough of the 5 folds are used to h
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.arrays import Array, Float64, Floats, Int64, with_bias
 from alcli.errors import DataError
+from alcli.heads._contract import Training
 from alcli.numerics.folds import stratified_folds
-from alcli.numerics.last_layer.softmax_map import Rotated, fit_map
+from alcli.numerics.last_layer.prior import bias_column
+from alcli.numerics.last_layer.rotated import Rotated, rotate
+from alcli.numerics.last_layer.softmax_map import fit_map
 from alcli.numerics.logistic import log_softmax
 
 RELATIVE_DEFAULT = 0.005
@@ -48,25 +52,25 @@ def default_prior(X_LD: Floats, weights_L: Float64) -> float:
     return RELATIVE_DEFAULT * (spread if spread > 1e-9 * square else square or 1.0)
 
 
-def choose_prior(X_LD: Floats, rows: Rotated) -> float:
-    """Choose the prior precision for `rows`, which are X_LD rotated. Folds depend on the order of the rows."""
-    default = default_prior(X_LD, rows.weights_L)
-    counts_C = np.bincount(rows.y_L, minlength=rows.n_classes)
-    if 2 * int((counts_C[rows.y_L] >= 2).sum()) < len(X_LD):
+def choose_prior(data: Training) -> float:
+    """Choose the prior precision of a softmax head. Folds depend on the order of the rows."""
+    default, n = default_prior(data.X_LD, data.weights_L), data.n
+    counts_C = np.bincount(data.y_L)
+    if 2 * int((counts_C[data.y_L] >= 2).sum()) < n:
         return default
-    folds_L = stratified_folds(rows.y_L, min(N_FOLDS, len(X_LD)), seed=0)
-    used = min(N_FOLDS, -(-HELD_OUT_ROWS * N_FOLDS // len(X_LD)), len(X_LD))
-    search = _Search(rows, folds_L, used, default)
+    folds_L = stratified_folds(data.y_L, min(N_FOLDS, n), seed=0)
+    used = min(N_FOLDS, -(-HELD_OUT_ROWS * N_FOLDS // n), n)
+    search = _Search(data, folds_L, used, default)
     return search.prior(search.walk())
 
 
 class _Search:
     """The held-out losses at each step of the grid; a fit of a fold begins at the last fit of the same fold."""
 
-    def __init__(self, rows: Rotated, folds_L: Int64, used: int, default: float) -> None:
-        self._parts = [(_subset(rows, folds_L != k), _subset(rows, folds_L == k)) for k in range(used)]
+    def __init__(self, data: Training, folds_L: Int64, used: int, default: float) -> None:
+        self._data, self._folds_L, self._used, self._default = data, folds_L, used, default
+        self._phi_LD1 = with_bias(data.X_LD)
         self._starts: list[Float64 | None] = [None] * used
-        self._default = default
         self._known: dict[int, Float64] = {}
 
     def prior(self, step: int) -> float:
@@ -94,17 +98,22 @@ class _Search:
     def _losses(self, step: int) -> Float64:
         """The loss of every held-out row in nats; UNUSABLE where the fit does not converge."""
         if step not in self._known:
-            self._known[step] = np.concatenate([self._fold(i, self.prior(step)) for i in range(len(self._parts))])
+            data, prior = self._data, self.prior(step)
+            column = bias_column(prior)
+            rows = rotate(self._phi_LD1, data.y_L, data.weights_L, cast(int, data.n_classes), column=column)
+            self._known[step] = np.concatenate([self._fold(rows, i, prior) for i in range(self._used)])
         return self._known[step]
 
-    def _fold(self, i: int, prior: float) -> Float64:
-        rows, held_out = self._parts[i]
+    def _fold(self, rows: Rotated, i: int, prior: float) -> Float64:
+        learned, held_out = (_subset(rows, mask_L) for mask_L in (self._folds_L != i, self._folds_L == i))
+        start_CD1 = self._starts[i]
         try:
-            W_CR = fit_map(rows, prior, start_CR=self._starts[i], tolerance=LOOSE).W_CR
+            start_CR = None if start_CD1 is None else rows.inside(start_CD1)
+            W_CR = fit_map(learned, prior, start_CR=start_CR, tolerance=LOOSE).W_CR
         except DataError:
             # The fit does not converge under a prior that is too weak, and such a prior must lose the comparison.
             return np.full(len(held_out.y_L), UNUSABLE)
-        self._starts[i] = W_CR
+        self._starts[i] = rows.outside(W_CR)
         log_probs_H = log_softmax(held_out.Z_LR @ W_CR.T)[np.arange(len(held_out.y_L)), held_out.y_L]
         return -log_probs_H * held_out.weights_L
 

@@ -39,7 +39,7 @@ from alcli.heads.softmax import softmax
 from alcli.numerics.blocks import workers
 from alcli.numerics.folds import stratified_folds
 from alcli.numerics.last_layer import ridge as closed_form
-from alcli.numerics.last_layer.softmax_map import rotate
+from alcli.numerics.last_layer.rotated import rotate_centred
 from alcli.numerics.last_layer.temperature import fit_temperature
 from alcli.numerics.logistic import one_hot
 
@@ -160,7 +160,7 @@ def _fit(data: Training, prior: float | None, start: NetworkHead | None, schedul
         others = trained if stops_early else train(learned, schedule)
         last = _least_squares(hidden, prior, seen(learned, others.layers), seen(held_out, others.layers))
     else:
-        last = _moved(ridge(_centred(hidden)[0], prior), _centred(hidden)[1])
+        last = ridge(hidden, prior)
     told = {"epochs": float(trained.epochs)} | (
         {} if trained.held_out_loss is None else {"held_out_loss": trained.held_out_loss}
     )
@@ -178,8 +178,7 @@ def _least_squares(hidden: Training, prior: float | None, learned: Training, hel
     prior = judge.prior() if prior is None else prior
     error, outputs_HC = judge.at(prior)
     temperature = 1.0 if held_out.n_classes is None else _smoothed_temperature(outputs_HC, held_out)
-    centred, mean = _centred(hidden)
-    last = _moved(ridge(centred, prior), mean)
+    last = ridge(hidden, prior)
     return replace(last, noise_variance=error or last.noise_variance, temperature=temperature).with_diagnostics(
         left_out_error=error
     )
@@ -189,10 +188,9 @@ class _Judge:
     """Ridge fits to the learned rows at any prior precision, judged by their squared error on the held-out rows."""
 
     def __init__(self, learned: Training, held_out: Training) -> None:
-        learned, mean = _centred(learned)
         self._held_out, self._weights_L = held_out, learned.weights_L
-        self._targets_LC, self._targets_HC = _targets(learned), _targets(held_out) - mean
-        self._rows = rotate(with_bias(learned.X_LD), learned.y_L, learned.weights_L, learned.n_classes or 1)
+        self._targets_LC, self._targets_HC = _targets(learned), _targets(held_out)
+        self._rows = rotate_centred(with_bias(learned.X_LD), learned.y_L, learned.weights_L, learned.n_classes or 1)
         self._Z_HR = with_bias(held_out.X_LD) @ self._rows.V_D1R
 
     def at(self, prior: float) -> tuple[float, Float64]:
@@ -207,8 +205,7 @@ class _Judge:
         The precision is raised where outputs would vary more under the prior than the targets vary. Weak priors hardly
         differ in error, but they differ in variance: the prior variance of a weight is noise / precision.
         """
-        square = float(self._rows.gram_R.sum() / self._weights_L.sum())
-        errors = {prior: self.at(prior)[0] for prior in (closed_form.GRID * square).tolist()}
+        errors = {prior: self.at(prior)[0] for prior in closed_form.priors_to_try(self._rows)}
         least = min(errors.values())
         spread = float(
             np.average(
@@ -217,7 +214,7 @@ class _Judge:
             )
         )
         nearly = max(prior for prior, error in errors.items() if error <= NEARLY * least)
-        return float(max(nearly, square * least / spread) if spread > 0.0 else nearly)
+        return float(max(nearly, self._rows.mean_square() * least / spread) if spread > 0.0 else nearly)
 
 
 def _smoothed_temperature(outputs_HC: Float64, held_out: Training) -> float:
@@ -231,24 +228,6 @@ def _smoothed_temperature(outputs_HC: Float64, held_out: Training) -> float:
     targets_HC = one_hot(held_out.y_L, C) * (1.0 - doubt - doubt / (C - 1)) + doubt / (C - 1)
     weights_HC = targets_HC * held_out.weights_L[:, None]
     return fit_temperature(np.repeat(outputs_HC, C, axis=0), np.tile(np.arange(C), H), weights_HC.ravel())
-
-
-def _centred(data: Training) -> tuple[Training, float]:
-    """Subtract the weighted mean from the targets of a regression; return the data and the mean (0 for classes).
-
-    The prior then shrinks the predictions towards the mean of the targets, not towards zero.
-    """
-    if data.n_classes is not None:
-        return data, 0.0
-    mean = float(np.average(data.y_L, weights=data.weights_L))
-    return replace(data, y_L=data.y_L - mean), mean
-
-
-def _moved(last: LinearHead, mean: float) -> LinearHead:
-    """`last` with `mean` added to its outputs."""
-    W_CD1 = last.W_CD1.copy()
-    W_CD1[:, -1] += mean
-    return last.with_last_layer(W_CD1)
 
 
 def _targets(data: Training) -> Float64:

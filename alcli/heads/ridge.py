@@ -1,7 +1,8 @@
 """Ridge regression in closed form: on float targets, or on one-hot classes.
 
 In a classification the scores become probabilities through softmax(scores / T). T is always fitted to the exact
-leave-one-out scores. Updates with curvature 1 and gamma 1 equal a refit at the same prior precision.
+leave-one-out scores. The bias is free: another zero of the labels moves the predictions by the same number, and
+another unit scales them. Updates with curvature 1 and gamma 1 equal a refit at the same prior precision.
 
 Source: Hoerl & Kennard 1970; leave-one-out in closed form, Golub, Heath & Wahba 1979; noise variance by marginal
 likelihood.
@@ -16,7 +17,7 @@ from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.heads._contract import LinearHead, Training, head
 from alcli.numerics.last_layer import ridge as closed_form
-from alcli.numerics.last_layer.softmax_map import rotate
+from alcli.numerics.last_layer.rotated import rotate_centred
 from alcli.numerics.last_layer.temperature import fit_temperature
 from alcli.numerics.logistic import one_hot
 
@@ -33,7 +34,7 @@ def ridge(data: Training, prior_precision: float | None = None, start: LinearHea
             f"a ridge head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
             hint="label rows of another class",
         )
-    rows = rotate(with_bias(data.X_LD), data.y_L, data.weights_L, data.n_classes or 1)
+    rows = rotate_centred(with_bias(data.X_LD), data.y_L, data.weights_L, data.n_classes or 1)
     targets_LC = data.y_L[:, None].astype(np.float64) if data.n_classes is None else one_hot(data.y_L, data.n_classes)
     fit = (
         closed_form.best(rows, targets_LC)
@@ -50,7 +51,7 @@ def ridge(data: Training, prior_precision: float | None = None, start: LinearHea
     temperature = 1.0 if data.n_classes is None else fit_temperature(fit.left_out_LC, data.y_L, data.weights_L)
     return LinearHead(
         "ridge",
-        fit.W_CR @ rows.V_D1R.T,
+        rows.outside(fit.W_CR),
         fit.prior,
         diagnostics,
         link="identity",

@@ -1,7 +1,7 @@
-"""Softmax regression: the exact maximum a posteriori under a Gaussian prior on all weights, the bias included.
+"""Softmax regression: the exact maximum a posteriori under a Gaussian prior, which is weak for the bias.
 
-Source: objective sum_n weight_n cross-entropy_n + prior_precision/2 |W|^2; solver in
-numerics/last_layer/softmax_map.py.
+Source: objective sum_n weight_n cross-entropy_n + prior_precision/2 |W without the bias|^2 + 0.005 |bias|^2
+(numerics/last_layer/prior.py); solver in numerics/last_layer/softmax_map.py.
 Cost: for a given prior precision as in numerics/last_layer/softmax_map.py; `auto` adds the search of heads/_prior.py.
 """
 
@@ -15,7 +15,9 @@ from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.heads._contract import LinearHead, Training, head
 from alcli.heads._prior import choose_prior
-from alcli.numerics.last_layer.softmax_map import fit_map, log_evidence, rotate
+from alcli.numerics.last_layer.prior import bias_column
+from alcli.numerics.last_layer.rotated import rotate
+from alcli.numerics.last_layer.softmax_map import fit_map, log_evidence
 
 
 @head(tasks={"classification"})
@@ -32,13 +34,13 @@ def softmax(data: Training, prior_precision: float | None = None, start: LinearH
             f"a softmax head needs 2 classes, the {data.n} labelled rows show {len(np.unique(data.y_L))}",
             hint="label rows of another class",
         )
-    rows = rotate(with_bias(data.X_LD), data.y_L, data.weights_L, n_classes)
-    prior = choose_prior(data.X_LD, rows) if prior_precision is None else prior_precision
-    fit = fit_map(rows, prior, start_CR=None if start is None else start.W_CD1 @ rows.V_D1R)
+    prior = choose_prior(data) if prior_precision is None else prior_precision
+    rows = rotate(with_bias(data.X_LD), data.y_L, data.weights_L, n_classes, column=bias_column(prior))
+    fit = fit_map(rows, prior, start_CR=None if start is None else rows.inside(start.W_CD1))
     diagnostics = {
         "log_likelihood": fit.log_likelihood,
         "log_evidence": log_evidence(rows, fit, prior),
         "iterations": float(fit.iterations),
         "gradient_norm": fit.gradient_norm,
     }
-    return LinearHead("softmax", fit.W_CR @ rows.V_D1R.T, prior, diagnostics)
+    return LinearHead("softmax", rows.outside(fit.W_CR), prior, diagnostics)

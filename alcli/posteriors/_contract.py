@@ -90,14 +90,15 @@ class Posterior(Protocol):
         prior_precision: float,
         curvature: float = 1.0,
         noise_variance: float | None = None,
+        prior_mean_CD1: Float64 | None = None,
         seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Fit (mean, posterior) to labelled rows with the MAP W_CD1.
 
         The mean is W_CD1 itself for a posterior around the MAP.
         curvature: factor on the curvature of each row. noise_variance: scale of the covariance, None for the
-        posterior's own choice; under squared loss the variance of the targets' noise. seed: for the random numbers
-        of the fit.
+        posterior's own choice; under squared loss the variance of the targets' noise. prior_mean_CD1: the centre of
+        the prior, None for zero. seed: for the random numbers of the fit.
         """
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:

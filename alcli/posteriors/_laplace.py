@@ -1,4 +1,4 @@
-"""The base of the Laplace posteriors: absorbing rows, the log evidence, and the scale of the covariance.
+"""The base of the Laplace posteriors: absorbing rows, and the scale of the covariance.
 
 By default (gamma None) rows are absorbed by the implicit rule: the new mean is the exact mode of the new rows'
 likelihood with the posterior as the Gaussian prior (numerics/last_layer/implicit.py). With a number for gamma, rows
@@ -57,10 +57,6 @@ class Laplace(ABC):
     def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
         """Absorb all rows of `data` at once. Moves W_CD1 in place and returns the new posterior."""
 
-    @abstractmethod
-    def log_det(self, C: int) -> float:
-        """Compute the log determinant of the precision over all C D1 weights."""
-
     def update(
         self, W_CD1: Float64, data: Evidence, *, gamma: float | None = None, mode: Mode = "sequential"
     ) -> tuple[Float64, Self]:
@@ -80,12 +76,6 @@ class Laplace(ABC):
         """Raise DataError: rows were absorbed at the curvature of a mean that is not known any more."""
         raise DataError(f"a {self.kind} posterior cannot give labels back exactly", hint="refit without them")
 
-    def log_evidence(self, W_CD1: Float64, log_likelihood: float, *, noise_variance: float = 1.0) -> float:
-        """Compute log p(labels) of the quadratic model around the MAP W_CD1."""
-        penalty = 0.5 * self.prior_precision / noise_variance * float(np.vdot(W_CD1, W_CD1))
-        occam = 0.5 * (W_CD1.size * np.log(self.prior_precision) - self.log_det(len(W_CD1)))
-        return float(log_likelihood - penalty + occam)
-
     def settings(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
@@ -104,14 +94,21 @@ def scalars(settings: Mapping[str, Any]) -> tuple[float, float, float]:
     )
 
 
-def scale(W_CD1: Float64, prior_precision: float, trace: float) -> float:
-    """Compute the noise variance at which W is as large as its prior expects.
+def deviation(W_CD1: Float64, prior_mean_CD1: Float64 | None) -> Float64:
+    """W minus the prior mean; None stands for zero."""
+    return W_CD1 if prior_mean_CD1 is None else W_CD1 - prior_mean_CD1
 
-    It is prior_precision |W|^2 over the effective number of weights, kept between 1e-6 and 1.
-    trace: the trace of the covariance of all C D1 weights.
+
+def scale(deviation_CD1: Float64, prior_precision: float, trace: float) -> float:
+    """Compute the noise variance at which the weights are as far from the prior mean as the prior expects.
+
+    It is prior_precision |deviation|^2 over the effective number of weights, kept between 1e-6 and 1. The bias has a
+    prior of its own and does not count.
+    deviation_CD1: W minus the prior mean. trace: the summed variances of all C D weights, at noise variance 1.
     """
-    effective = max(W_CD1.size - prior_precision * trace, np.finfo(np.float64).tiny)
-    return float(np.clip(prior_precision * np.vdot(W_CD1, W_CD1) / effective, SMALLEST_VARIANCE, 1.0))
+    weights_CD = deviation_CD1[:, :-1]
+    effective = max(weights_CD.size - prior_precision * trace, np.finfo(np.float64).tiny)
+    return float(np.clip(prior_precision * np.vdot(weights_CD, weights_CD) / effective, SMALLEST_VARIANCE, 1.0))
 
 
 def gradients(data: Evidence, logits_LC: Float64) -> Float64:

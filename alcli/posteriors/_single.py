@@ -1,7 +1,7 @@
 """The base of posteriors in which all classes share one precision matrix.
 
-P = prior_precision I + curvature sum_n weight_n r_n phi_n phi_n^T. The posteriors differ only in r_n, the curvature
-of a row.
+P = prior + curvature sum_n weight_n r_n phi_n phi_n^T, with the diagonal prior of numerics/last_layer/prior.py. The
+posteriors differ only in r_n, the curvature of a row.
 
 Source: Huseljic et al. 2025, section 4, with precision and covariance advanced together, which the published code does
 not do.
@@ -22,8 +22,9 @@ from alcli.arrays import Array, Float64
 from alcli.numerics import cholesky
 from alcli.numerics.last_layer.implicit import implicit_row, implicit_rows
 from alcli.numerics.last_layer.precision import Precision, stored_factors
+from alcli.numerics.last_layer.prior import prior_diagonal
 from alcli.posteriors._contract import Evidence, sample_noise
-from alcli.posteriors._laplace import Laplace, gradients, scalars, scale
+from alcli.posteriors._laplace import Laplace, deviation, gradients, scalars, scale
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,15 @@ class Single(Laplace):
         prior_precision: float,
         curvature: float = 1.0,
         noise_variance: float | None = None,
+        prior_mean_CD1: Float64 | None = None,
         seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum the precision over all rows, exactly and once."""
         r_L = curvature * data.weights_L * cls.row_curvatures(data, W_CD1)
-        state = Precision.gram(prior_precision, data.phi_LD1 * np.sqrt(r_L)[:, None])
-        noise_variance = noise_variance or scale(W_CD1, prior_precision, len(W_CD1) * state.trace)
+        prior_D1 = prior_diagonal(prior_precision, W_CD1.shape[1], data.link)
+        state = Precision.gram(prior_D1, data.phi_LD1 * np.sqrt(r_L)[:, None])
+        trace = len(W_CD1) * float(state.variances[:-1].sum())
+        noise_variance = noise_variance or scale(deviation(W_CD1, prior_mean_CD1), prior_precision, trace)
         return W_CD1, cls(prior_precision, curvature, noise_variance, state)
 
     @staticmethod
@@ -81,9 +85,6 @@ class Single(Laplace):
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         deviations_SCD = self.state.spread(E_SCD.reshape(-1, W_CD1.shape[1])).reshape(E_SCD.shape)
         return W_CD1 + self.noise_variance**0.5 * deviations_SCD
-
-    def log_det(self, C: int) -> float:
-        return C * self.state.log_det
 
     def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
         return self._absorb_row(W_CD1, data, gamma) if data.n == 1 else self._absorb_rows(W_CD1, data, gamma)

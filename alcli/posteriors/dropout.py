@@ -58,6 +58,7 @@ class Dropout(Sampled):
         prior_precision: float,
         curvature: float = 1.0,
         noise_variance: float | None = None,
+        prior_mean_CD1: Float64 | None = None,
         seed: int = 0,
         rate: Annotated[float, between_0_and_1] = 0.25,
     ) -> tuple[Float64, Self]:

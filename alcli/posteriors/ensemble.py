@@ -36,6 +36,7 @@ from alcli import stored
 from alcli.arrays import Array, Float64
 from alcli.errors import UsageError
 from alcli.numerics.last_layer.members import Members
+from alcli.numerics.last_layer.softmax_map import mean_curvature
 from alcli.posteriors._contract import Evidence, stream
 from alcli.posteriors._laplace import scale
 from alcli.posteriors._sampled import Sampled
@@ -67,6 +68,7 @@ class Ensemble(Sampled):
         prior_precision: float,
         curvature: float = 1.0,
         noise_variance: float | None = None,
+        prior_mean_CD1: Float64 | None = None,
         seed: int = 0,
         members: Annotated[int, two_or_more] = 10,
         resample: Resample = "bootstrap",
@@ -76,7 +78,9 @@ class Ensemble(Sampled):
         Member i depends on (seed, i) alone, so a smaller ensemble consists of the first members of a larger one.
         Raises DataError if a member does not converge.
         """
-        shared = Members.of(data.phi_LD1, data.targets_LC, data.weights_L, W_CD1, prior_precision, data.link)
+        shared = Members.of(
+            data.phi_LD1, data.targets_LC, data.weights_L, W_CD1, prior_precision, prior_mean_CD1, data.link
+        )
         streams = [stream(seed, i) for i in range(members)]
         if resample == "bootstrap":
             fitted = [shared.reweighted(bootstrap_weights(data, rng)) for rng in streams]
@@ -146,7 +150,9 @@ def bootstrap_weights(data: Evidence, rng: np.random.Generator) -> Float64:
 
 def _randomised(shared: Members, noise: float, rng: np.random.Generator) -> Float64:
     """Fit the MAP with label noise and a draw from the prior as the prior mean, both scaled by the noise variance."""
-    anchor_CD1 = np.sqrt(noise / shared.prior_precision) * rng.standard_normal(shared.W_CD1.shape)
+    anchor_CD1 = shared.prior_mean_CD1 + np.sqrt(noise) * shared.prior_deviations * rng.standard_normal(
+        shared.W_CD1.shape
+    )
     return shared.perturbed(
         np.sqrt(noise) * shared.label_noise(rng.standard_normal(shared.targets_LC.shape)), anchor_CD1
     )
@@ -154,9 +160,10 @@ def _randomised(shared: Members, noise: float, rng: np.random.Generator) -> Floa
 
 def _scale(shared: Members) -> float:
     """Compute the noise variance of laplace-kron, which is near the noise variance of the full Hessian."""
-    (C, D1), gram_R, prior = shared.W_CD1.shape, shared.rows.gram_R, shared.prior_precision
-    weights_L, probs_LC = shared.rows.weights_L, shared.probs
-    weighted_LC = probs_LC * (weights_L / weights_L.sum())[:, None]
-    curvature_C = np.linalg.eigvalsh(np.diag(weighted_LC.sum(axis=0)) - weighted_LC.T @ probs_LC)
-    spread_CR = prior + np.outer(np.maximum(curvature_C, 0.0), gram_R)
-    return scale(shared.W_CD1, prior, float((1.0 / spread_CR).sum()) + C * (D1 - len(gram_R)) / prior)
+    rows, prior, probs_LC = shared.rows, shared.prior_precision, shared.probs
+    curvature_C = np.maximum(np.linalg.eigvalsh(mean_curvature(probs_LC, rows.weights_L)), 0.0)
+    share_R = (rows.V_D1R[:-1] ** 2).sum(axis=0)  # the part of each coordinate that is weights and not the bias
+    spanned = float((1.0 / (prior + np.outer(curvature_C, rows.gram_R))).sum(axis=0) @ share_R)
+    C, D = shared.W_CD1[:, :-1].shape
+    deviation_CD1 = shared.W_CD1 - shared.prior_mean_CD1
+    return scale(deviation_CD1, prior, spanned + C * (D - float(share_R.sum())) / prior)

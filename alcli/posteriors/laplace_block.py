@@ -20,8 +20,9 @@ import numpy as np
 from alcli.arrays import Array, Float64
 from alcli.numerics.last_layer.implicit import implicit_row, implicit_rows
 from alcli.numerics.last_layer.precision import Precision, stored_factors
+from alcli.numerics.last_layer.prior import prior_diagonal
 from alcli.posteriors._contract import Evidence, sample_noise
-from alcli.posteriors._laplace import Laplace, class_curvatures, gradients, scalars, scale
+from alcli.posteriors._laplace import Laplace, class_curvatures, deviation, gradients, scalars, scale
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,15 @@ class LaplaceBlock(Laplace):
         prior_precision: float,
         curvature: float = 1.0,
         noise_variance: float | None = None,
+        prior_mean_CD1: Float64 | None = None,
         seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum the precisions over all rows at the mean W_CD1."""
         roots_CL = np.sqrt(curvature * _curvatures(data, W_CD1)).T
-        states = tuple(Precision.gram(prior_precision, data.phi_LD1 * root_L[:, None]) for root_L in roots_CL)
-        noise_variance = noise_variance or scale(W_CD1, prior_precision, sum(state.trace for state in states))
+        prior_D1 = prior_diagonal(prior_precision, W_CD1.shape[1], data.link)
+        states = tuple(Precision.gram(prior_D1, data.phi_LD1 * root_L[:, None]) for root_L in roots_CL)
+        trace = sum(float(state.variances[:-1].sum()) for state in states)
+        noise_variance = noise_variance or scale(deviation(W_CD1, prior_mean_CD1), prior_precision, trace)
         return W_CD1, cls(prior_precision, curvature, noise_variance, states)
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
@@ -59,9 +63,6 @@ class LaplaceBlock(Laplace):
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         deviations_SCD = np.stack([state.spread(E_SCD[:, k]) for k, state in enumerate(self.states)], axis=1)
         return W_CD1 + self.noise_variance**0.5 * deviations_SCD
-
-    def log_det(self, C: int) -> float:
-        return sum(state.log_det for state in self.states)
 
     def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
         step = self._implicit if gamma is None else self._explicit

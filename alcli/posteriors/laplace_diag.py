@@ -20,8 +20,9 @@ from alcli import stored
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError
 from alcli.numerics.last_layer.implicit import implicit_row, implicit_rows
+from alcli.numerics.last_layer.prior import prior_diagonal
 from alcli.posteriors._contract import Evidence, sample_noise
-from alcli.posteriors._laplace import Laplace, class_curvatures, gradients, scalars, scale
+from alcli.posteriors._laplace import Laplace, class_curvatures, deviation, gradients, scalars, scale
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,14 @@ class LaplaceDiag(Laplace):
         prior_precision: float,
         curvature: float = 1.0,
         noise_variance: float | None = None,
+        prior_mean_CD1: Float64 | None = None,
         seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum the precisions over all rows at the mean W_CD1."""
-        precision_CD1 = prior_precision + curvature * _squares(data, W_CD1)
-        noise_variance = noise_variance or scale(W_CD1, prior_precision, float((1.0 / precision_CD1).sum()))
+        prior_D1 = prior_diagonal(prior_precision, W_CD1.shape[1], data.link)
+        precision_CD1 = prior_D1 + curvature * _squares(data, W_CD1)
+        trace = float((1.0 / precision_CD1[:, :-1]).sum())
+        noise_variance = noise_variance or scale(deviation(W_CD1, prior_mean_CD1), prior_precision, trace)
         return W_CD1, cls(prior_precision, curvature, noise_variance, precision_CD1)
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
@@ -56,9 +60,6 @@ class LaplaceDiag(Laplace):
         """Draw W + sqrt(noise_variance / P) E with E standard normal."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         return W_CD1 + np.sqrt(self.noise_variance / self.precision_CD1) * E_SCD
-
-    def log_det(self, C: int) -> float:
-        return float(np.log(self.precision_CD1).sum())
 
     def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
         logits_MC = data.phi_LD1 @ W_CD1.T

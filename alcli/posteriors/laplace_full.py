@@ -22,9 +22,10 @@ from alcli.arrays import Array, Float64
 from alcli.errors import DataError
 from alcli.numerics.last_layer.implicit import implicit_rows
 from alcli.numerics.last_layer.precision import Precision, stored_factors
+from alcli.numerics.last_layer.prior import prior_diagonal
 from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence, sample_noise
-from alcli.posteriors._laplace import Laplace, gradients, scalars, scale
+from alcli.posteriors._laplace import Laplace, deviation, gradients, scalars, scale
 
 MAX_PARAMETERS = 4096
 
@@ -50,6 +51,7 @@ class LaplaceFull(Laplace):
         prior_precision: float,
         curvature: float = 1.0,
         noise_variance: float | None = None,
+        prior_mean_CD1: Float64 | None = None,
         seed: int = 0,
         max_parameters: int = MAX_PARAMETERS,
     ) -> tuple[Float64, Self]:
@@ -61,8 +63,10 @@ class LaplaceFull(Laplace):
                 f"the limit is {max_parameters} weights, these are {W_CD1.size}",
                 hint="use --covariance shared, block or kron, or raise the limit with -p posterior.max-parameters=N",
             )
-        state = Precision.gram(prior_precision, _rows(data, W_CD1, curvature))
-        noise_variance = noise_variance or scale(W_CD1, prior_precision, state.trace)
+        prior_D1 = prior_diagonal(prior_precision, W_CD1.shape[1], data.link)
+        state = Precision.gram(np.tile(prior_D1, len(W_CD1)), _rows(data, W_CD1, curvature))
+        trace = float(state.variances.reshape(W_CD1.shape)[:, :-1].sum())
+        noise_variance = noise_variance or scale(deviation(W_CD1, prior_mean_CD1), prior_precision, trace)
         return W_CD1, cls(prior_precision, curvature, noise_variance, len(W_CD1), state)
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
@@ -76,9 +80,6 @@ class LaplaceFull(Laplace):
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         deviations_SCD = self.state.spread(E_SCD.reshape(n_samples, W_CD1.size)).reshape(E_SCD.shape)
         return W_CD1 + self.noise_variance**0.5 * deviations_SCD
-
-    def log_det(self, C: int) -> float:
-        return self.state.log_det
 
     def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
         logits_MC = data.phi_LD1 @ W_CD1.T

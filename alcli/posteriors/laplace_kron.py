@@ -1,9 +1,9 @@
-"""A Kronecker product of classes and features: P = prior_precision I + curvature A (x) B / n.
+"""A Kronecker product of classes and features: P = I (x) prior + curvature A (x) B / n.
 
 A = sum_n (diag p_n - p_n p_n^T) and B = sum_n phi_n phi_n^T are weighted sums, and n is the sum of the weights. It
 is the smallest form that has covariances between classes. A sum of Kronecker products is not a Kronecker product,
 so there is no rank-one update: A and B are summed further and diagonalised again, once a batch (mode batch) or once
-a row (sequential).
+a row (sequential). prior is the diagonal of numerics/last_layer/prior.py, [D1, D1].
 
 Source: Ritter, Botev & Barber, A Scalable Laplace Approximation for Neural Networks, ICLR 2018; the prior is added
 exactly, in both eigenbases, as in Immer et al., Scalable Marginal Likelihood Estimation, ICML 2021.
@@ -25,18 +25,21 @@ from alcli import stored
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError
 from alcli.numerics.last_layer.implicit import implicit_rows
+from alcli.numerics.last_layer.prior import bias_precision
 from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence, sample_noise
-from alcli.posteriors._laplace import Laplace, gradients, scalars, scale
+from alcli.posteriors._laplace import Laplace, deviation, gradients, scalars, scale
 
 
 @dataclass(frozen=True)
 class LaplaceKron(Laplace):
     """A Laplace posterior with a Kronecker-factored precision.
 
-    classes_CC: A. features_DD: B, [D1, D1]. weight_sum: n.
+    bias_precision: the prior precision of the bias, 0 for a flat prior. classes_CC: A. features_DD: B, [D1, D1].
+    weight_sum: n.
     """
 
+    bias_precision: float
     classes_CC: Float64
     features_DD: Float64
     weight_sum: float
@@ -52,23 +55,46 @@ class LaplaceKron(Laplace):
         prior_precision: float,
         curvature: float = 1.0,
         noise_variance: float | None = None,
+        prior_mean_CD1: Float64 | None = None,
         seed: int = 0,
     ) -> tuple[Float64, Self]:
         """Sum both factors over all rows at the mean W_CD1."""
         C, D1 = W_CD1.shape
-        empty = cls(prior_precision, curvature, 1.0, np.zeros((C, C)), np.zeros((D1, D1)), 0.0)
+        bias = bias_precision(data.link)
+        empty = cls(prior_precision, curvature, 1.0, bias, np.zeros((C, C)), np.zeros((D1, D1)), 0.0)
         found = empty._advanced(data, W_CD1)
         if noise_variance is None:
-            noise_variance = scale(W_CD1, prior_precision, float((1.0 / found.eigen[2]).sum()))
+            _, V_D1R, S_CR = found.eigen
+            trace = float((1.0 / S_CR).sum(axis=0) @ (V_D1R[:-1] ** 2).sum(axis=0))
+            noise_variance = scale(deviation(W_CD1, prior_mean_CD1), prior_precision, trace)
         return W_CD1, replace(found, noise_variance=noise_variance)
 
     @cached_property
     def eigen(self) -> tuple[Float64, Float64, Float64]:
-        """(U [C, C], V [D1, D1], S [C, D1]) with P = (U (x) V) diag S (U (x) V)^T."""
+        """(U [C, C], V [D1, D1], S [C, D1]) with P^-1 = (U (x) V) diag(1 / S) (U (x) V)^T.
+
+        The columns of V diagonalise B and the prior together, V^T prior V = diag(prior of the columns). With a proper
+        prior, B is brought to units in which the prior is the same for all weights. A flat prior of the bias does not
+        change where the features are centred, and then B and the prior are diagonal in the bias.
+        """
         a_C, U_CC = scipy.linalg.eigh(self.classes_CC, check_finite=False)
-        b_D, V_DD = scipy.linalg.eigh(self.features_DD, check_finite=False, driver="evd")
         scale = self.curvature / self.weight_sum if self.weight_sum else 0.0
-        return U_CC, V_DD, self.prior_precision + scale * np.outer(np.maximum(a_C, 0.0), np.maximum(b_D, 0.0))
+        V_D1R, b_R, prior_R = self._centred_basis() if self.bias_precision == 0.0 else self._scaled_basis()
+        return U_CC, V_D1R, prior_R + scale * np.outer(np.maximum(a_C, 0.0), np.maximum(b_R, 0.0))
+
+    def _scaled_basis(self) -> tuple[Float64, Float64, Float64]:
+        unit_D1 = np.ones(len(self.features_DD))
+        unit_D1[-1] = np.sqrt(self.prior_precision / self.bias_precision)
+        b_R, V_D1R = scipy.linalg.eigh(self.features_DD * np.outer(unit_D1, unit_D1), check_finite=False, driver="evd")
+        return V_D1R * unit_D1[:, None], b_R, np.full(len(b_R), self.prior_precision)
+
+    def _centred_basis(self) -> tuple[Float64, Float64, Float64]:
+        B, n = self.features_DD, self.features_DD[-1, -1]
+        mean_D = B[:-1, -1] / n
+        b_D, V_DD = scipy.linalg.eigh(B[:-1, :-1] - n * np.outer(mean_D, mean_D), check_finite=False, driver="evd")
+        V_D1R = scipy.linalg.block_diag(V_DD, 1.0)
+        V_D1R[-1, :-1] = -mean_D @ V_DD
+        return V_D1R, np.append(b_D, n), np.append(np.full(len(b_D), self.prior_precision), 0.0)
 
     def _times(self, X_CD1: Float64) -> Float64:
         """Compute P^-1 vec X, as a matrix [C, D1]."""
@@ -85,9 +111,6 @@ class LaplaceKron(Laplace):
         U_CC, V_DD, S_CD1 = self.eigen
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)
         return W_CD1 + self.noise_variance**0.5 * (U_CC @ (E_SCD / np.sqrt(S_CD1)) @ V_DD.T)
-
-    def log_det(self, C: int) -> float:
-        return float(np.log(self.eigen[2]).sum())
 
     def absorb(self, W_CD1: Float64, data: Evidence, gamma: float | None) -> Self:
         logits_MC = data.phi_LD1 @ W_CD1.T
@@ -123,7 +146,7 @@ class LaplaceKron(Laplace):
         return {"class_curvature": self.classes_CC, "feature_gram": self.features_DD}
 
     def settings(self) -> dict[str, Any]:
-        return super().settings() | {"weight_sum": self.weight_sum}
+        return super().settings() | {"bias_precision": self.bias_precision, "weight_sum": self.weight_sum}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
@@ -132,7 +155,11 @@ class LaplaceKron(Laplace):
         Raises DataError unless both are symmetric and have no negative number on the diagonal.
         """
         classes_CC, features_DD = _stored_sum(arrays, "class_curvature", C), _stored_sum(arrays, "feature_gram", D1)
-        return cls(*scalars(settings), classes_CC, features_DD, stored.number(settings, "weight_sum", positive=False))
+        # Before the bias had a prior of its own, it had the prior of the weights.
+        bias = "bias_precision" if "bias_precision" in settings else "prior_precision"
+        bias_precision = stored.number(settings, bias, positive=False)
+        weight_sum = stored.number(settings, "weight_sum", positive=False)
+        return cls(*scalars(settings), bias_precision, classes_CC, features_DD, weight_sum)
 
 
 def _stored_sum(arrays: Mapping[str, Array], name: str, n: int) -> Float64:

@@ -32,8 +32,10 @@ import numpy as np
 from alcli import stored
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError, UsageError
+from alcli.numerics.last_layer.prior import prior_diagonal
 from alcli.numerics.last_layer.variational import MeanField, Nodes, divergence, fit_mean_field, squared_loss
 from alcli.posteriors._contract import Evidence, sample_noise, stream
+from alcli.posteriors._laplace import deviation
 from alcli.posteriors._sampled import Sampled
 from alcli.posteriors.laplace_diag import LaplaceDiag
 
@@ -69,6 +71,7 @@ class Variational(Sampled):
         prior_precision: float,
         curvature: float = 1.0,
         noise_variance: float | None = None,
+        prior_mean_CD1: Float64 | None = None,
         seed: int = 0,
         temperature: Annotated[float | None, positive_or_none] = None,
     ) -> tuple[Float64, Self]:
@@ -77,19 +80,26 @@ class Variational(Sampled):
         Raises UsageError for a temperature under squared loss, DataError if the fit does not converge.
         """
         rows = data.phi_LD1, data.targets_LC, data.weights_L
+        prior_D1 = prior_diagonal(prior_precision, W_CD1.shape[1], data.link)
         if data.link == "identity":
             if temperature is not None:
                 raise UsageError(
                     "the posterior of a ridge head takes no temperature: its scale is the noise of the targets"
                 )
             noise = 1.0 if noise_variance is None else noise_variance
-            found, prior = squared_loss(*rows, W_CD1, prior_precision, noise), prior_precision / noise
+            found = squared_loss(*rows, W_CD1, prior_D1, noise)
+            prior_D1 = prior_D1 / noise
         else:
             _, start = LaplaceDiag.fit(
-                W_CD1, data, prior_precision=prior_precision, noise_variance=temperature or noise_variance
+                W_CD1,
+                data,
+                prior_precision=prior_precision,
+                noise_variance=temperature or noise_variance,
+                prior_mean_CD1=prior_mean_CD1,
             )
-            found, prior = _fitted(W_CD1, data, start, prior_precision, seed), prior_precision
-        elbo = found.expected_log_likelihood - divergence(found.mean_CD1, found.variance_CD1, prior)
+            found = _fitted(W_CD1, data, start, prior_mean_CD1, seed)
+        away_CD1 = deviation(found.mean_CD1, prior_mean_CD1)
+        elbo = found.expected_log_likelihood - divergence(away_CD1, found.variance_CD1, prior_D1)
         return found.mean_CD1, cls(found.variance_CD1, elbo, float(found.steps))
 
     @property
@@ -125,7 +135,7 @@ class Variational(Sampled):
         return cls(variance_CD1, *(stored.number(settings, name, positive=False) for name in ("elbo", "steps")))
 
 
-def _fitted(W_CD1: Float64, data: Evidence, start: LaplaceDiag, prior_precision: float, seed: int) -> MeanField:
+def _fitted(W_CD1: Float64, data: Evidence, start: LaplaceDiag, prior_mean_CD1: Float64 | None, seed: int) -> MeanField:
     nodes = Nodes.drawn(stream(seed, 0), PAIRS, NODE_ROWS, len(W_CD1))
     temperature = start.noise_variance
     return fit_mean_field(
@@ -133,7 +143,8 @@ def _fitted(W_CD1: Float64, data: Evidence, start: LaplaceDiag, prior_precision:
         data.targets_LC,
         data.weights_L,
         (W_CD1, temperature / start.precision_CD1),
-        prior_precision,
+        start.prior_precision,
         nodes,
+        prior_mean_CD1=prior_mean_CD1,
         temperature=temperature,
     )

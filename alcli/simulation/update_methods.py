@@ -81,7 +81,7 @@ class Prior:
 
         def loss(gamma: float) -> float:
             moved = first_order(before, new, gamma=gamma)
-            return objective(moved.head.W_CD1, everything, before.head.prior_precision)
+            return objective(moved.head.W_CD1, everything, before.head)
 
         return float(min((loss(gamma), gamma) for gamma in FIRST_ORDER_GAMMAS / square)[1])
 

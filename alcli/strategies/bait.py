@@ -47,6 +47,7 @@ from alcli.errors import UsageError
 from alcli.numerics import cholesky
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
 from alcli.numerics.gradients.fisher import information, softmax_root, with_prior
+from alcli.numerics.last_layer.prior import prior_diagonal
 from alcli.numerics.rows import Factor, Rows
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
@@ -92,7 +93,8 @@ def bait(
         of_labelled_PP = information(view.evaluate("hidden", X_LD), root(view.evaluate("log_probs", X_LD)))
     F_PP = (of_pool_PP + of_labelled_PP) / (view.n + len(X_LD))
     prior_precision = view.network().prior_precision if prior == "auto" else float(prior)
-    M_PP = with_prior(of_labelled_PP, prior_precision, F_PP)
+    prior_D1 = prior_diagonal(prior_precision, D1, view.network().link)
+    M_PP = with_prior(of_labelled_PP, prior_D1, F_PP)
     picks_K, gains_K = choose(H_ND, R_NKQ, M_PP, F_PP, k, int(min(forward * k, view.n)))
     return Selection(view.rows[picks_K], finite32(gains_K), record={"prior-precision": prior_precision})
 

@@ -25,7 +25,8 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.heads._prior import default_prior
 from alcli.numerics.blocks import workers
-from alcli.numerics.last_layer.softmax_map import Rotated, fit_map, rotate
+from alcli.numerics.last_layer.rotated import Rotated, rotate
+from alcli.numerics.last_layer.softmax_map import fit_map
 from alcli.selection.options import Count, at_least
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch

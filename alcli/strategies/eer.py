@@ -34,6 +34,7 @@ import numpy as np
 from alcli.arrays import Float64, Floats
 from alcli.numerics.gradients.fisher import information, with_prior
 from alcli.numerics.last_layer.one_label import LabelAhead
+from alcli.numerics.last_layer.prior import prior_diagonal
 from alcli.selection.options import AllOrCount, Count, at_least, count_or
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.subsets import Best, Part
@@ -83,17 +84,17 @@ def best_ahead(
 def _look(view: View, X_ED: Floats, labels: int) -> LabelAhead:
     """Return the look-ahead at the predictions of the E rows X_ED.
 
-    The precision is lambda I + curvature sum phi phi^T over the labelled rows, phi = [h; 1]. lambda is the
-    prior precision of the head. The curvature is the mean p (1 - p) at the rows X_ED, which the head has not
+    The precision is that of the head's prior plus curvature sum phi phi^T over the labelled rows, phi = [h; 1]. The
+    curvature is the mean p (1 - p) at the rows X_ED, which the head has not
     seen.
     """
     H_ED, log_probs_EC, X_LD = view.evaluate("hidden", X_ED), view.evaluate("log_probs", X_ED), view.labelled()
     curvature = float((np.exp(log_probs_EC) * -np.expm1(log_probs_EC)).mean())
     of_rows_DD = curvature * _gram(H_ED) / len(H_ED)
     of_labelled_DD = curvature * _gram(view.evaluate("hidden", X_LD)) if len(X_LD) else np.zeros_like(of_rows_DD)
-    return LabelAhead(
-        with_prior(of_labelled_DD, view.network().prior_precision, of_rows_DD), H_ED, log_probs_EC, labels
-    )
+    head = view.network()
+    prior_D1 = prior_diagonal(head.prior_precision, len(of_rows_DD), head.link)
+    return LabelAhead(with_prior(of_labelled_DD, prior_D1, of_rows_DD), H_ED, log_probs_EC, labels)
 
 
 def _gram(H_BD: Any) -> Float64:

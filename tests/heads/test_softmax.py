@@ -8,7 +8,8 @@ from alcli.arrays import with_bias
 from alcli.heads import _prior
 from alcli.heads._contract import Training
 from alcli.heads.softmax import softmax
-from alcli.numerics.last_layer.softmax_map import fit_map, log_evidence, mean_curvature, rotate
+from alcli.numerics.last_layer.rotated import rotate
+from alcli.numerics.last_layer.softmax_map import fit_map, log_evidence, mean_curvature
 from alcli.numerics.logistic import log_softmax
 from alcli.numerics.metrics import accuracy, nll
 

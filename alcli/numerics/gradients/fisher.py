@@ -30,13 +30,14 @@ def information(H_ND: Floats, R_NKQ: Float64) -> Float64:
     return cholesky.symmetric(lower_PP)
 
 
-def with_prior(information_PP: Float64, prior_precision: float, F_PP: Float64) -> Float64:
-    """Return information + prior I, a new matrix. F_PP: the information of the rows whose predictions matter.
+def with_prior(information_PP: Float64, prior_D1: Float64, F_PP: Float64) -> Float64:
+    """Return information + prior, a new matrix. F_PP: the information of the rows whose predictions matter.
 
-    The prior is raised to `FLOOR` times the largest diagonal entry of both: a smaller prior is lost in rounding.
+    prior_D1: the prior precision of each weight of an output, the same for all outputs. It is raised to `FLOOR` times
+    the largest diagonal entry of both matrices: a smaller prior is lost in rounding.
     """
-    prior = max(prior_precision, FLOOR * float(max(information_PP.diagonal().max(), F_PP.diagonal().max())))
-    return information_PP + prior * np.eye(len(information_PP))
+    floor = FLOOR * float(max(information_PP.diagonal().max(), F_PP.diagonal().max()))
+    return information_PP + np.diag(np.resize(np.maximum(prior_D1, floor), len(information_PP)))
 
 
 def softmax_root(log_probs_BC: Array) -> Float64:

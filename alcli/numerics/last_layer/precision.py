@@ -51,10 +51,9 @@ class Precision:
         return cls(precision_DD, covariance_DD, nothing_JD, nothing_JD)
 
     @classmethod
-    def gram(cls, prior_precision: float, rows_MD: Float64) -> Self:
-        """Set up prior_precision I + rows^T rows."""
-        prior_DD = np.asfortranarray(np.diag(np.full(rows_MD.shape[1], float(prior_precision))))
-        return cls.of(cholesky.add_gram(prior_DD, rows_MD, 1.0))
+    def gram(cls, prior_D: Float64, rows_MD: Float64) -> Self:
+        """Set up diag(prior) + rows^T rows."""
+        return cls.of(cholesky.add_gram(np.asfortranarray(np.diag(prior_D)), rows_MD, 1.0))
 
     @classmethod
     def from_factor(cls, L_DD: Float64) -> Self:
@@ -82,14 +81,9 @@ class Precision:
         return cholesky.factor(cholesky.add_gram(self.precision_DD, self.added_JD, 1.0), WHAT)
 
     @property
-    def log_det(self) -> float:
-        """The log determinant of the precision."""
-        return 2.0 * float(np.log(np.diag(self.factor)).sum())
-
-    @property
-    def trace(self) -> float:
-        """The trace of the covariance."""
-        return float(np.trace(self.covariance_DD)) - float(np.vdot(self.taken_JD, self.taken_JD))
+    def variances(self) -> Float64:
+        """The diagonal of the covariance, [D]."""
+        return np.diag(self.covariance_DD) - np.einsum("jd,jd->d", self.taken_JD, self.taken_JD)
 
     def times(self, X_MD: Float64) -> Float64:
         """Compute X covariance, [M, D]."""

@@ -1,10 +1,9 @@
 """The exact MAP of a softmax regression by a truncated Newton method, and the Laplace evidence of its prior precision.
 
 The objective is the summed cross-entropy + prior_precision/2 |W - anchor|^2. The penalty does not change under
-rotations of the features. So the rows are rotated once into the eigenbasis of their Gram matrix, of R = min(n, D1)
-dimensions: with fewer rows than features, the space that the rows span. In these coordinates the Kronecker
-preconditioner lambda I + A_bar (x) X^T X of the Hessian (exact at W = 0) is nearly diagonal. Several prior precisions
-share the rotation.
+rotations of the features. So the rows are first rotated into the eigenbasis of their Gram matrix (rotated.py), of
+R = min(n, D1) dimensions. In these coordinates the Kronecker preconditioner lambda I + A_bar (x) X^T X of the Hessian
+(exact at W = 0) is nearly diagonal. The bias has a weaker prior by the value of its column (prior.py).
 Gradients and the objective are float64. Only the search direction is computed in float32, which may cost more steps
 but no accuracy.
 The evidence is the Laplace approximation of the marginal likelihood of the labels. It takes the log determinant of the
@@ -13,7 +12,7 @@ diag(p) - p p^T over the rows; s_j are the eigenvalues of X^T X.
 Source: Nocedal & Wright, Numerical Optimization, 2nd ed., Algorithm 7.1 (line-search Newton-CG), preconditioned.
 Evidence: MacKay, The Evidence Framework Applied to Classification Networks, 1992, eq. 5; Kronecker form as in Ritter et
 al., 2018.
-Cost: min(n, D1)^2 max(n, D1) once, then 4 n R C flops for each conjugate-gradient step. There are about 100 steps where
+Cost: the rotation, then 4 n R C flops for each conjugate-gradient step. There are about 100 steps where
 the prior is strong, and 1000 where rows are separable and the prior is weak. The evidence adds n C^2 + C^3 + C R.
 Memory: 6 n C + 5 C R + n R + D1 R floats.
 """
@@ -23,10 +22,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
-from alcli.arrays import Array, Float64
+from alcli.arrays import Float64
 from alcli.errors import DataError
+from alcli.numerics.last_layer.rotated import Rotated
 from alcli.numerics.logistic import one_hot, soft_cross_entropy, softmax
 
 MAX_NEWTON = 100
@@ -39,26 +38,6 @@ FLOAT32_CONDITION = 1e6
 
 
 @dataclass(frozen=True)
-class Rotated:
-    """Rows in coordinates where their weighted Gram matrix is diagonal.
-
-    Z_LR = phi V: the rows. V_D1R: orthonormal columns. gram_R: the diagonal of Z^T diag(weights) Z, ascending.
-    y_L: class numbers. weights_L: row weights.
-    """
-
-    Z_LR: Float64
-    V_D1R: Float64
-    gram_R: Float64
-    y_L: Array
-    weights_L: Float64
-    n_classes: int
-
-    def scale(self) -> float:
-        """The weighted sum of row norms. The gradient norm of the cross-entropy is at most sqrt 2 times this sum."""
-        return float(self.weights_L @ np.sqrt(np.einsum("lr,lr->l", self.Z_LR, self.Z_LR)))
-
-
-@dataclass(frozen=True)
 class MapFit:
     """A MAP estimate. W_CR: in rotated coordinates. log_likelihood: of the labels, without the prior."""
 
@@ -67,19 +46,6 @@ class MapFit:
     log_likelihood: float
     iterations: int
     gradient_norm: float
-
-
-def rotate(phi_LD1: Float64, y_L: Array, weights_L: Float64, n_classes: int) -> Rotated:
-    """Rotate the rows into the eigenbasis of their weighted Gram matrix, of min(n, D1) dimensions."""
-    n, D1 = phi_LD1.shape
-    if n < D1:
-        Q_D1R, R_RL = scipy.linalg.qr(phi_LD1.T, mode="economic", check_finite=False)
-        Z_LR = R_RL.T
-    else:
-        Q_D1R, Z_LR = None, phi_LD1
-    gram_R, U = scipy.linalg.eigh((Z_LR * weights_L[:, None]).T @ Z_LR, check_finite=False, driver="evd")
-    V_D1R = U if Q_D1R is None else Q_D1R @ U
-    return Rotated(np.ascontiguousarray(Z_LR @ U), V_D1R, np.maximum(gram_R, 0.0), y_L, weights_L, n_classes)
 
 
 def fit_map(

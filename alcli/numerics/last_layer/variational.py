@@ -1,11 +1,12 @@
 """The mean-field variational posterior of a last layer: the nearest Gaussian q with independent weights.
 
-Under a softmax, q minimises E_q[summed cross-entropy + prior_precision/2 |W|^2] - temperature entropy(q). At
+Under a softmax, q minimises E_q[summed cross-entropy + 1/2 |W - W_0|^2_P] - temperature entropy(q), with the prior
+N(W_0, 1 / P) of prior.py. At
 temperature 1 this is minus the evidence lower bound. Since weights are independent, the logits of a row are independent
 Gaussians. So expectations are taken over logits (local reparametrisation). They use fixed sample points, so the
 objective is one deterministic function. At its optimum
-    gradient of the mean:  sum_n weight_n (E p_n - target_n) phi_n^T + prior_precision mean = 0,
-    precision_cd         = (prior_precision + sum_n weight_n E[p_nc (1 - p_nc)] phi_nd^2) / temperature.
+    gradient of the mean:  sum_n weight_n (E p_n - target_n) phi_n^T + P (mean - W_0) = 0,
+    precision_cd         = (P_d + sum_n weight_n E[p_nc (1 - p_nc)] phi_nd^2) / temperature.
 The second equation follows from Price's theorem: twice the derivative with respect to the variance is the expected
 curvature.
 The mean takes Newton steps with a line search. Their curvature is diag(E p) - E p E p^T, an upper bound on the true
@@ -29,7 +30,9 @@ import numpy as np
 
 from alcli.arrays import Float64
 from alcli.errors import DataError
-from alcli.numerics.last_layer.softmax_map import Rotated, newton_direction, rotate
+from alcli.numerics.last_layer.prior import bias_column, prior_diagonal
+from alcli.numerics.last_layer.rotated import Rotated, rotate
+from alcli.numerics.last_layer.softmax_map import newton_direction
 
 MAX_STEPS = 500
 TOLERANCE = 1e-5
@@ -79,19 +82,20 @@ class _OfMean:
     rows: Rotated
     targets_LC: Float64
     prior_precision: float
+    anchor_CR: Float64
     nodes: Nodes
 
     def gradient(self, mean_CR: Float64, now: Moments) -> Float64:
         """The gradient with respect to the mean, [C, R]. now: the moments at the mean."""
         residual_LC = (now.probs_LC - self.targets_LC) * self.rows.weights_L[:, None]
-        return residual_LC.T @ self.rows.Z_LR + self.prior_precision * mean_CR
+        return residual_LC.T @ self.rows.Z_LR + self.prior_precision * (mean_CR - self.anchor_CR)
 
     def step(self, mean_CR: Float64, now: Moments, gradient_CR: Float64) -> Float64:
         """A Newton step, halved until the Armijo condition (1e-4) holds, but not below `SHORTEST`; [C, R]."""
         direction_CR = newton_direction(self.rows, now.probs_LC, gradient_CR, self.prior_precision, FORCING)
         weights_L, change_LC = self.rows.weights_L, self.rows.Z_LR @ direction_CR.T
         slope = float(np.vdot(gradient_CR, direction_CR))
-        linear = self.prior_precision * float(np.vdot(mean_CR, direction_CR))
+        linear = self.prior_precision * float(np.vdot(mean_CR - self.anchor_CR, direction_CR))
         linear -= float(weights_L @ (self.targets_LC * change_LC).sum(axis=1))
         square = self.prior_precision * float(np.vdot(direction_CR, direction_CR))
         length = 1.0
@@ -131,10 +135,15 @@ def moments(mean_LC: Float64, spread_LC: Float64, nodes: Nodes) -> Moments:
     return Moments(mean_LC, spread_LC, log_sum_L, probs_LC, probs_LC - squares_LC)
 
 
-def divergence(mean_CD1: Float64, variance_CD1: Float64, prior_precision: float) -> float:
-    """The Kullback-Leibler divergence KL(q || N(0, I / prior_precision)), in nats."""
-    ratio_CD1 = prior_precision * variance_CD1
-    return 0.5 * float((ratio_CD1 + prior_precision * mean_CD1**2 - 1.0 - np.log(ratio_CD1)).sum())
+def divergence(deviation_CD1: Float64, variance_CD1: Float64, prior_D1: Float64) -> float:
+    """The Kullback-Leibler divergence KL(q || N(W_0, 1 / prior)), in nats. A prior of 0 is flat, with density 1.
+
+    deviation_CD1: the mean of q minus W_0.
+    """
+    proper_D1 = prior_D1 > 0.0
+    unit_D1 = np.where(proper_D1, prior_D1, 2.0 * np.pi)
+    terms_CD1 = prior_D1 * (variance_CD1 + deviation_CD1**2) - 1.0 - np.log(unit_D1 * variance_CD1)
+    return 0.5 * float(terms_CD1.sum())
 
 
 def squared_loss(
@@ -142,17 +151,17 @@ def squared_loss(
     targets_LC: Float64,
     weights_L: Float64,
     W_CD1: Float64,
-    prior_precision: float,
+    prior_D1: Float64,
     noise_variance: float,
 ) -> MeanField:
     """Compute q of a linear model with Gaussian noise in closed form.
 
     The mean is the ridge solution W_CD1. Variances are noise_variance / P_dd, where P is the Gram matrix of the
-    weighted rows plus prior_precision I. The prior is N(0, noise_variance / prior_precision), and the noise of a row
-    has variance noise_variance / weight.
+    weighted rows plus the prior. The prior is N(0, noise_variance / prior_D1), and the noise of a row has variance
+    noise_variance / weight.
     """
     squares_LD1 = phi_LD1**2
-    variance_D1 = noise_variance / (prior_precision + weights_L @ squares_LD1)
+    variance_D1 = noise_variance / (prior_D1 + weights_L @ squares_LD1)
     square_LC = (targets_LC - phi_LD1 @ W_CD1.T) ** 2 + (squares_LD1 @ variance_D1)[:, None]
     constant = targets_LC.size * np.log(2 * np.pi * noise_variance)
     constant -= targets_LC.shape[1] * float(np.log(weights_L).sum())
@@ -168,28 +177,32 @@ def fit_mean_field(
     prior_precision: float,
     nodes: Nodes,
     *,
+    prior_mean_CD1: Float64 | None = None,
     temperature: float = 1.0,
     tolerance: float = TOLERANCE,
 ) -> MeanField:
-    """Fit q. start: (mean, variance), both [C, D1].
+    """Fit q. start: (mean, variance), both [C, D1]. prior_mean_CD1: W_0, zero by default.
 
     It stops when |gradient with respect to the mean| <= tolerance * rows.scale() and the root mean square of the
     residuals of the log precisions <= tolerance. Raises DataError where it does not converge.
     """
-    rows = rotate(phi_LD1, targets_LC.argmax(axis=1), weights_L, targets_LC.shape[1])
-    objective = _OfMean(rows, targets_LC, prior_precision, nodes)
-    mean_CR, log_precision_CD1 = start[0] @ rows.V_D1R, np.log(temperature / start[1])
+    column = bias_column(prior_precision)
+    rows = rotate(phi_LD1, targets_LC.argmax(axis=1), weights_L, targets_LC.shape[1], column=column)
+    center_CD1 = np.zeros_like(start[0]) if prior_mean_CD1 is None else prior_mean_CD1
+    anchor_CR, prior_D1 = rows.inside(center_CD1), prior_diagonal(prior_precision, phi_LD1.shape[1], "softmax")
+    objective = _OfMean(rows, targets_LC, prior_precision, anchor_CR, nodes)
+    mean_CR, log_precision_CD1 = rows.inside(start[0]), np.log(temperature / start[1])
     squares_LD1, w_L1 = phi_LD1**2, weights_L[:, None]
     damping, previous = 1.0, np.inf
     for step in range(MAX_STEPS + 1):
         variance_CD1 = temperature * np.exp(-log_precision_CD1)
         now = moments(rows.Z_LR @ mean_CR.T, np.sqrt(squares_LD1 @ variance_CD1.T), nodes)
         gradient_CR = objective.gradient(mean_CR, now)
-        missing_CD1 = np.log(prior_precision + (now.curvatures_LC * w_L1).T @ squares_LD1) - log_precision_CD1
+        missing_CD1 = np.log(prior_D1 + (now.curvatures_LC * w_L1).T @ squares_LD1) - log_precision_CD1
         gap, previous_gap = float(np.sqrt(np.mean(missing_CD1**2))), previous
         if float(np.linalg.norm(gradient_CR)) <= tolerance * rows.scale() and gap <= tolerance:
             likelihood = float(weights_L @ ((targets_LC * now.mean_LC).sum(axis=1) - now.log_sum_L))
-            return MeanField(mean_CR @ rows.V_D1R.T, variance_CD1, likelihood, step)
+            return MeanField(center_CD1 + rows.outside(mean_CR - anchor_CR), variance_CD1, likelihood, step)
         mean_CR = mean_CR + objective.step(mean_CR, now, gradient_CR)
         damping, previous = damping if gap < previous_gap else max(0.5 * damping, SMALLEST_DAMPING), gap
         log_precision_CD1 += damping * missing_CD1

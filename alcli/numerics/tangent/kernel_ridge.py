@@ -24,7 +24,7 @@ import scipy.linalg
 from alcli.arrays import Float64, Floats, with_bias
 from alcli.numerics.blocks import BLOCK_ROWS, workers
 from alcli.numerics.last_layer import ridge
-from alcli.numerics.last_layer.softmax_map import Rotated, rotate
+from alcli.numerics.last_layer.rotated import Rotated, rotate
 from alcli.numerics.tangent.covariance import Difference, Factored, row_squares
 from alcli.numerics.tangent.kernels import KernelRows, TangentRows
 
@@ -175,7 +175,8 @@ def _rotated(rows_L: KernelRows) -> Rotated:
         return rotate(with_bias(rows_L.inputs[0]), none, ones_L, 1)
     gram_R, U = scipy.linalg.eigh(rows_L.gram(rows_L), check_finite=False, driver="evd")
     gram_R = np.maximum(gram_R, 0.0)
-    return Rotated(U * np.sqrt(gram_R), np.empty((0, rows_L.n)), gram_R, none, ones_L, 1)
+    no_axes = np.empty((0, rows_L.n))
+    return Rotated(U * np.sqrt(gram_R), no_axes, no_axes, gram_R, none, ones_L, 1)
 
 
 def _flushed(values: Float64, dtype: type[np.floating]) -> Floats:

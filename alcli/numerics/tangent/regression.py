@@ -81,8 +81,8 @@ def posed(
     head: the `Head` that the kernel is derived from. X_LD: features of the labelled rows, [n, D], float32 or float64.
     Y_LK: their targets, float64 [n, K]; one-hot for classes, K = 1 in a regression of numbers. X_ND: features of the
     candidates, [N, D]. kernel: see kernels.py; "gp" is the squared exponential kernel.
-    anchor: "zero" regresses on the targets; "current" on the targets minus the outputs of a head with squared loss;
-    "auto" takes "current" for such a head. prior: the ridge, > 0; None chooses it by leave-one-out.
+    anchor: "zero" regresses on the targets, on numbers minus their mean; "current" on the targets minus the outputs of
+    a head with squared loss; "auto" takes "current" for such a head. prior: the ridge, > 0; None chooses it by leave-one-out.
     Raises UsageError for anchor "current" with another loss. Raises DataError where D does not fit a head whose outputs
     or hidden layers are used, or where the kernel matrix would exceed `MOST_COUPLED` numbers.
     """
@@ -105,11 +105,13 @@ def posed(
             hint="lower -p candidates, or use kernel=sum-of-logits",
         )
     scalar_L = rows_L if rows.outputs == 1 else _kernel_rows(head, "sum-of-logits", X_LD, X_LD[:0])[0]
-    prior, noise = kernel_ridge.left_out(scalar_L, Y_LK, prior)
-    residuals_LK = Y_LK - head.logits(X_LD) if current else Y_LK
+    # Another zero of the labels must not change the choice, so numbers are measured from their mean.
+    zero = float(Y_LK.mean()) if Y_LK.shape[1] == 1 and len(Y_LK) else 0.0
+    prior, noise = kernel_ridge.left_out(scalar_L, Y_LK - zero, prior)
+    residuals_LK = Y_LK - (head.logits(X_LD) if current else zero)
     fitted = kernel_ridge.fit(rows_L, residuals_LK, prior)
-    f_NK = fitted.predict(rows)
-    return TangentRegression(rows_L, residuals_LK, rows, fitted, f_NK + head.logits(X_ND) if current else f_NK, noise)
+    f_NK = fitted.predict(rows) + (head.logits(X_ND) if current else zero)
+    return TangentRegression(rows_L, residuals_LK, rows, fitted, f_NK, noise)
 
 
 def _kernel_rows(head: Any, kernel: Kernel, X_LD: Floats, X_ND: Floats) -> tuple[KernelRows, KernelRows]:
