@@ -35,7 +35,9 @@ def ridge(data: Training, prior_precision: float | None = None, start: LinearHea
             hint="label rows of another class",
         )
     rows = rotate_centred(with_bias(data.X_LD), data.y_L, data.weights_L, data.n_classes or 1)
-    targets_LC = data.y_L[:, None].astype(np.float64) if data.n_classes is None else one_hot(data.y_L, data.n_classes)
+    # Numbers are measured from their mean: far from zero, rounding would hide what the features explain.
+    zero = float(np.average(data.y_L, weights=data.weights_L)) if data.n_classes is None else 0.0
+    targets_LC = data.y_L[:, None] - zero if data.n_classes is None else one_hot(data.y_L, data.n_classes)
     fit = (
         closed_form.best(rows, targets_LC)
         if prior_precision is None
@@ -49,9 +51,11 @@ def ridge(data: Training, prior_precision: float | None = None, start: LinearHea
         "gradient_norm": 0.0,
     }
     temperature = 1.0 if data.n_classes is None else fit_temperature(fit.left_out_LC, data.y_L, data.weights_L)
+    W_CD1 = rows.outside(fit.W_CR)
+    W_CD1[:, -1] += zero
     return LinearHead(
         "ridge",
-        rows.outside(fit.W_CR),
+        W_CD1,
         fit.prior,
         diagnostics,
         link="identity",

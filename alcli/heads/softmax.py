@@ -1,6 +1,6 @@
 """Softmax regression: the exact maximum a posteriori under a Gaussian prior, which is weak for the bias.
 
-Source: objective sum_n weight_n cross-entropy_n + prior_precision/2 |W without the bias|^2 + 0.005 |bias|^2
+Source: objective sum_n weight_n cross-entropy_n + prior_precision/2 |W without the bias|^2 + 0.05 |bias|^2
 (numerics/last_layer/prior.py); solver in numerics/last_layer/softmax_map.py.
 Cost: for a given prior precision as in numerics/last_layer/softmax_map.py; `auto` adds the search of heads/_prior.py.
 """

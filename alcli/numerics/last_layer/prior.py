@@ -3,7 +3,7 @@
 A bias that is shrunk like a weight ties the predictions to the zero of the labels, or to equal shares of the classes.
 Under squared loss the prior of the bias is flat, as in ordinary ridge regression with an intercept. So adding a number
 to all labels adds it to all predictions. Under a softmax a flat prior would send the bias of a class without labels to
-minus infinity. There the bias has the standard deviation 10, in units of logits, whatever the scale of the features.
+minus infinity. There the bias has a standard deviation of 3.2, in units of logits, whatever the scale of the features.
 
 Source: Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, section 3.4.1 (the intercept is left out of
 the penalty).
@@ -18,7 +18,7 @@ import numpy as np
 
 from alcli.arrays import Float64
 
-SOFTMAX_BIAS_PRECISION = 0.01
+SOFTMAX_BIAS_PRECISION = 0.1
 
 
 def bias_precision(link: Literal["softmax", "identity"]) -> float:
