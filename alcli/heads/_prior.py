@@ -33,7 +33,7 @@ from alcli.numerics.last_layer.rotated import Rotated, rotate
 from alcli.numerics.last_layer.softmax_map import fit_map
 from alcli.numerics.logistic import log_softmax
 
-RELATIVE_DEFAULT = 0.005
+RELATIVE_DEFAULT = 0.01
 DEVIATION = 1.5  # standard deviation of the precision around the default, in half decades
 N_FOLDS = 5
 HELD_OUT_ROWS = 200

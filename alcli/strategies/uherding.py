@@ -1,7 +1,8 @@
 """As maxherding, but covering what the head is unsure of.
 
 Coverage is that of `maxherding` with every row weighted by its uncertainty 1 - (p_1 - p_2), p at the
-temperature of the head (`fit-head` finds it on held-out labels when asked to).
+temperature of the head (`fit-head` finds it on held-out labels when asked to). Where labels are numbers, the
+weight is the posterior variance of the prediction, relative to the largest.
 
 Source: Bae, Oliveira & Sutherland 2025, "Uncertainty herding: one active learning method for all label
 budgets" (UHerding).
@@ -23,10 +24,12 @@ Options:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
 
+from alcli.arrays import Float64, Int64
 from alcli.numerics.diversity.herding import max_herding, smallest_distance
 from alcli.numerics.rows import unit_rows
 from alcli.selection.options import AutoOrCount, count_or, kernel_radius
@@ -36,14 +39,35 @@ from alcli.selection.subsets import at_places, evaluation_places, kernels_in_rea
 from alcli.selection.view import View
 from alcli.strategies.margin import margin
 
+Radius = Literal["fixed", "published"]
 
-@batch(needs=["features", "labelled", "log_probs"])
+
+@batch(needs=["features", "labelled", "logit_variance"])
+def for_numbers(
+    view: View,
+    k: int,
+    *,
+    rng: np.random.Generator,
+    radius: Radius = "fixed",
+    h: Annotated[float, kernel_radius] = 1.0,
+    evaluation: AutoOrCount = "auto",
+) -> Selection:
+    """Pick k rows greedily, of numbers."""
+
+    def unsure(places_M: Int64) -> Float64:
+        variance_M = view.at("logit_variance", places_M).astype(np.float64)[:, 0]
+        return variance_M / max(float(variance_M.max(initial=0.0)), np.finfo(np.float64).tiny)
+
+    return _herded(view, k, rng, radius, h, evaluation, unsure)
+
+
+@batch(needs=["features", "labelled", "log_probs"], numbers=for_numbers)
 def uherding(
     view: View,
     k: int,
     *,
     rng: np.random.Generator,
-    radius: Literal["fixed", "published"] = "fixed",
+    radius: Radius = "fixed",
     h: Annotated[float, kernel_radius] = 1.0,
     evaluation: AutoOrCount = "auto",
 ) -> Selection:
@@ -51,6 +75,23 @@ def uherding(
 
     Random numbers are drawn only where there are more candidates than `evaluation`.
     """
+
+    def unsure(places_M: Int64) -> Float64:
+        return margin(view.at("log_probs", places_M).astype(np.float64))
+
+    return _herded(view, k, rng, radius, h, evaluation, unsure)
+
+
+def _herded(
+    view: View,
+    k: int,
+    rng: np.random.Generator,
+    radius: Radius,
+    h: float,
+    evaluation: AutoOrCount,
+    unsure: Callable[[Int64], Float64],
+) -> Selection:
+    """Pick k rows; unsure: the weights of the candidates at M places, between 0 and 1."""
     kernel_radius(h=h)
     count_or("auto", evaluation=evaluation)
     X_ND, labelled_LD = unit_rows(view.matrix("features")), unit_rows(view.labelled())
@@ -58,6 +99,6 @@ def uherding(
     if radius == "published":
         least = smallest_distance(labelled_LD)
         h = least if np.isfinite(least) else h
-    weights_M = margin(view.at("log_probs", places_M).astype(np.float64))
+    weights_M = unsure(places_M)
     picks_K, gains_K = max_herding(X_ND, k, at_places(X_ND, places_M), labelled_LD, bandwidth=h, weights_M=weights_M)
     return Selection(view.rows[picks_K], finite32(gains_K), notes=notes, record={"radius": h})
