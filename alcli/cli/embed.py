@@ -24,6 +24,8 @@ def embed(
     device: models.Device = "auto",
     dtype: models.Dtype = "float32",
     normalize: models.Normalize = False,
+    standardize: models.Standardize = False,
+    standardize_like: models.StandardizeLike = None,
     rows_per_file: models.RowsPerFile = None,
     resume: models.Resume = False,
     force: general.Force = False,
@@ -51,6 +53,12 @@ def embed(
         python:package.module:NAME   the function that package.module.NAME returns,
                                      from a batch to an array
         identity                     vectors that exist already, as in a .npy file
+
+    Columns of a table:
+      Features in different units, such as years and prices, need one scale. Later rows get the scale of the first:
+        alcli embed table.parquet -m identity --standardize -o pool.parquet
+        alcli embed later.parquet -m identity --standardize-like pool.parquet \
+          -o later-pool.parquet
     """
     from alcli.data.sources.base import Asked
     from alcli.workflows.embed.request import EmbedOptions
@@ -65,6 +73,8 @@ def embed(
             layer=layer,
             batch_size=batch_size,
             dtype=dtype,
+            standardize=standardize,
+            standardize_like=standardize_like,
             normalize=normalize,
             device=device,
             rows_per_file=rows_per_file,

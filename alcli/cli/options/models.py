@@ -68,6 +68,23 @@ BatchSize = Annotated[
 ]
 Dtype = Annotated[str, option("--dtype", OUTPUT, "Precision of the stored features.", choices=("float32", "float16"))]
 Normalize = Annotated[bool, option("--normalize", OUTPUT, "Scale every vector to unit length.")]
+Standardize = Annotated[
+    bool,
+    option(
+        "--standardize",
+        OUTPUT,
+        "Subtract from each dimension its mean, and divide it by its standard deviation, over all rows but those of "
+        "split test. For -m identity.",
+    ),
+]
+StandardizeLike = Annotated[
+    str | None,
+    option(
+        "--standardize-like POOL",
+        OUTPUT,
+        "Standardize by the means and deviations of this pool, which was made by --standardize.",
+    ),
+]
 Device = Annotated[str, option("--device D", MODEL, "Where the model runs: auto, cpu, cuda, cuda:1 and so on.")]
 RowsPerFile = Annotated[
     int | None,
