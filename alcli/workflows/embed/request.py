@@ -95,9 +95,7 @@ def _shown_model(model: str) -> str:
     return f"{name}:{'/'.join(Path(argument).parts[-2:])}" if os.path.isabs(argument) else model
 
 
-def plan_of(
-    options: EmbedOptions, source: InputSource, encoder: Encoder, by: Standardization | None
-) -> dict[str, Any]:
+def plan_of(options: EmbedOptions, source: InputSource, encoder: Encoder, by: Standardization | None) -> dict[str, Any]:
     """Return all that the bytes of a shard depend on: a run with another plan cannot continue an unfinished run."""
     return {
         "source": source.name,
