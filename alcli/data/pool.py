@@ -161,11 +161,9 @@ class Pool(PoolColumns):
             return
         self._told_scales = True
         large, small = f"{found.large} varies by {found.large_scale:.3g}", f"{found.small} by {found.small_scale:.3g}"
-        self._note(
-            f"{self.name}: the scales of features differ by orders of magnitude (dimension {large}, dimension {small}), "
-            "so heads and distances hardly see the small ones: 'alcli embed -m identity --standardize' makes all vary "
-            "by 1"
-        )
+        what = f"the scales of features differ by orders of magnitude (dimension {large}, dimension {small})"
+        remedy = "'alcli embed -m identity --standardize' makes all vary by 1"
+        self._note(f"{self.name}: {what}, so heads and distances hardly see the small ones: {remedy}")
 
     def _remark_on_size(self, first: int, X_BD: Floats) -> None:
         """Tell once of the first row whose features are so large that their squares leave float32.

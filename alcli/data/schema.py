@@ -116,7 +116,7 @@ def _columns_of(metadata: dict[str, Any]) -> str:
 
 
 def standardization_metadata(by: Standardization) -> dict[str, Any]:
-    """What a pool says of its standardised columns: a digest, and the means and deviations themselves."""
+    """Describe standardised columns for a pool: a digest, and the means and deviations themselves."""
     numbers = {"mean": by.mean_D.tolist(), "scale": by.scale_D.tolist()}
     return {_STANDARDIZED: by.digest, "standardization": numbers}
 

@@ -26,17 +26,12 @@ def check_standardizing(options: EmbedOptions, model: str) -> None:
 
     Statistics of any other model would need a second run of the model.
     """
-    given = [f"--standardize{'-like' if like else ''}" for like, on in _given(options) if on]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other", hint="use one of the two")
-    if given and model != "identity":
-        hint = f"embed by -m {printable(options.model)} first, and then embed that pool by -m identity {given[0]}"
-        raise UsageError(f"{given[0]} is for -m identity", hint=hint)
-
-
-def _given(options: EmbedOptions) -> tuple[tuple[bool, bool], ...]:
-    """(whether it is --standardize-like, whether it is given) of the two options."""
-    return (False, options.standardize), (True, options.standardize_like is not None)
+    if options.standardize and options.standardize_like is not None:
+        raise UsageError("--standardize and --standardize-like exclude each other", hint="use one of the two")
+    if (options.standardize or options.standardize_like is not None) and model != "identity":
+        given = "--standardize" if options.standardize else "--standardize-like"
+        hint = f"embed by -m {printable(options.model)} first, and then embed that pool by -m identity {given}"
+        raise UsageError(f"{given} is for -m identity", hint=hint)
 
 
 def standardization_of(
