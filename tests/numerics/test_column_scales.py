@@ -39,6 +39,8 @@ EVEN = {
     "standardised wine": (WINE - WINE.mean(axis=0)) / WINE.std(axis=0),
     "constants beside": np.hstack([GAUSS, np.full((2000, 300), 1e6)]),
     "all constant": np.ones((100, 5)),
+    "an outlier": np.where(np.arange(2000 * 256).reshape(2000, 256) == 12345, 1e19, GAUSS),
+    "outliers in one column": np.where((np.arange(2000) % 40 == 0)[:, None] & (np.arange(256) == 7), 1e6, GAUSS),
     "one column": RNG.normal(size=(100, 1)) * 1e6,
     "few rows": WINE[:15],
     "no rows": WINE[:0],
@@ -65,7 +67,7 @@ def test_uneven(name):
     assert found is not None
     assert largest in (None, found.large)
     assert found.large_scale > 100 * found.small_scale
-    assert found.large_scale == pytest.approx(X_ND[:, found.large].std(), rel=0.05)
+    assert found.large_scale == pytest.approx(X_ND[:, found.large].std(), rel=0.35)
 
 
 def test_the_factor_and_the_share_of_the_variance_decide():
