@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alcli.cli.options import general, models, pools
+from alcli.cli.options import general, pools, upstream
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
 
@@ -10,22 +10,24 @@ from alcli.cli.options.values import key_values
 @spread
 def embed(
     source: pools.SourcePath,
-    model: models.ModelName,
-    out: models.NewPool,
+    model: upstream.ModelName,
+    out: upstream.NewPool,
     input_col: pools.InputCol = None,
     id_col: pools.SourceIdCol = None,
     label_col: pools.SourceLabelCol = None,
     keep: pools.Keep = None,
     hive: pools.Hive = False,
     skip_bad: pools.SkipBad = False,
-    layer: models.Layer = None,
-    param: models.ModelParam = None,
-    batch_size: models.BatchSize = 32,
-    device: models.Device = "auto",
-    dtype: models.Dtype = "float32",
-    normalize: models.Normalize = False,
-    rows_per_file: models.RowsPerFile = None,
-    resume: models.Resume = False,
+    layer: upstream.Layer = None,
+    param: upstream.ModelParam = None,
+    batch_size: upstream.BatchSize = 32,
+    device: upstream.Device = "auto",
+    dtype: upstream.Dtype = "float32",
+    normalize: upstream.Normalize = False,
+    standardize: upstream.Standardize = False,
+    standardize_like: upstream.StandardizeLike = None,
+    rows_per_file: upstream.RowsPerFile = None,
+    resume: upstream.Resume = False,
     force: general.Force = False,
     lock_timeout: general.LockTimeout = 0.0,
     *,
@@ -39,6 +41,12 @@ def embed(
     Example:
         alcli embed sample_data/digits.parquet -o pool.parquet \
           -m torch:sample_data/digits-encoder.pt2 --layer features
+
+    Columns of a table:
+      Features in different units, such as years and prices, need one scale. Later rows get the scale of the first:
+        alcli embed table.parquet -m identity --standardize -o pool.parquet
+        alcli embed later.parquet -m identity --standardize-like pool.parquet \
+          -o later-pool.parquet
 
     Models:
         hashing:DIM                  words and parts of words of texts; no weights
@@ -65,6 +73,8 @@ def embed(
             layer=layer,
             batch_size=batch_size,
             dtype=dtype,
+            standardize=standardize,
+            standardize_like=standardize_like,
             normalize=normalize,
             device=device,
             rows_per_file=rows_per_file,

@@ -36,7 +36,10 @@ def check_pool(head: HeadFile, shown: str, pool: Pool, note: Note) -> None:
         raise DataError(f"{pool.name} has D={pool.dim}, the head {shown} expects {head.model.dim}", hint=hint)
     difference = same_features(pool.metadata, head.provenance)
     if difference:
-        hint = "embed with the same model, or fit a new head"
+        same = "embed with the same model"
+        if difference.startswith("columns"):
+            same = "give the features the scale of the head's pool, by alcli embed -m identity --standardize-like POOL"
+        hint = f"{same}, or fit a new head"
         raise DataError(f"{pool.name} holds features of {difference} as the head {shown} was fitted on", hint=hint)
     rows = rows_of_hashes(head.anchor_id, pool.ids.hashes())
     present = np.flatnonzero(rows >= 0)

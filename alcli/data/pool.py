@@ -22,6 +22,7 @@ from alcli.data.reading.scratch import ahead, allocate
 from alcli.data.reading.vectors import bad_rows, to_matrix
 from alcli.data.schema import FEATURE_NAMES, Columns
 from alcli.errors import DataError, printable
+from alcli.numerics.column_scales import FEWEST_ROWS, uneven_columns
 from alcli.remarks import Note, silence
 
 BLOCK_BYTES = 16 << 20
@@ -72,6 +73,7 @@ class Pool(PoolColumns):
         super().__init__(spec, files, columns, options)
         self._note = note
         self._remarked = False
+        self._watches_scales = self._told_scales = False
         self.dim = common_dim(files)
         self.metadata = common_metadata(files)
         wide = any(pa.types.is_float64(f.feature_type.value_type) for f in files)
@@ -129,6 +131,7 @@ class Pool(PoolColumns):
                 good = np.flatnonzero(~bad_B)
                 X_BD: Floats = np.zeros((len(column), self.dim), self.dtype)
                 X_BD[good] = to_matrix(column.take(pa.array(good)), self.dim, str)
+                self._remark_on_scales(X_BD[good])
                 yield first, X_BD
                 continue
 
@@ -138,7 +141,29 @@ class Pool(PoolColumns):
 
             X_BD = to_matrix(column, self.dim, where)
             self._remark_on_size(first, X_BD)
+            self._remark_on_scales(X_BD)
             yield first, X_BD
+
+    def watch_scales(self) -> None:
+        """Look at the next block of features that is read, and tell if the scales of its columns differ vastly.
+
+        A pool is told of once. Cost: at most 1,024 rows of a block that is read anyway.
+        """
+        self._watches_scales = not self._told_scales
+
+    def _remark_on_scales(self, X_BD: Floats) -> None:
+        """Tell of columns whose scales differ by orders of magnitude, if somebody wants to know."""
+        if not self._watches_scales or len(X_BD) < FEWEST_ROWS:
+            return
+        self._watches_scales = False
+        found = uneven_columns(X_BD)
+        if found is None:
+            return
+        self._told_scales = True
+        large, small = f"{found.large} varies by {found.large_scale:.3g}", f"{found.small} by {found.small_scale:.3g}"
+        what = f"the scales of features differ by orders of magnitude (dimension {large}, dimension {small})"
+        remedy = "'alcli embed -m identity --standardize' makes all vary by 1"
+        self._note(f"{self.name}: {what}, so heads and distances hardly see the small ones: {remedy}")
 
     def _remark_on_size(self, first: int, X_BD: Floats) -> None:
         """Tell once of the first row whose features are so large that their squares leave float32.

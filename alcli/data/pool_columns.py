@@ -97,14 +97,7 @@ class PoolColumns:
     def is_test(self) -> Array:
         """A mask [N] of the rows whose `split` is test. A column `split` of numbers has no such rows."""
         split = self.column(self._columns.split)
-        none_N = np.zeros(self.n, bool)
-        if split is None:
-            return none_N
-        # Some writers store strings as bytes.
-        octets = pa.types.is_binary(split.type) or pa.types.is_large_binary(split.type)
-        if not (octets or pa.types.is_string(split.type) or pa.types.is_large_string(split.type)):
-            return none_N
-        return pc.equal(split, b"test" if octets else "test").fill_null(False).to_numpy(zero_copy_only=False)
+        return np.zeros(self.n, bool) if split is None else is_test_row(split)
 
     @cached_property
     def groups(self) -> Groups | None:
@@ -136,3 +129,13 @@ class PoolColumns:
         """Raise DataError for a file that lacks the column."""
         for file in self._files:
             file.require(column)
+
+
+def is_test_row(split: pa.Array | pa.ChunkedArray) -> Array:
+    """A mask of the rows of a column `split` that are test. A column of numbers has no such rows."""
+    # Some writers store strings as bytes.
+    octets = pa.types.is_binary(split.type) or pa.types.is_large_binary(split.type)
+    if not (octets or pa.types.is_string(split.type) or pa.types.is_large_string(split.type)):
+        return np.zeros(len(split), bool)
+    found = pc.equal(split, b"test" if octets else "test").fill_null(False)
+    return np.asarray(found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found.to_numpy())

@@ -6,15 +6,19 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
 from alcli.data.reading.vectors import is_vector, storage_type
 from alcli.errors import DataError, NewerFormatError, printable
+from alcli.numerics.standardization import Standardization
 
 FEATURE_NAMES = ("features", "embedding", "embeddings")
 METADATA_KEY = b"alcli"
 POOL_FORMAT = 1
+# The key of the digest of the means and deviations that columns were standardised by.
+_STANDARDIZED = "standardized"
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,41 @@ def pool_metadata(schema: pa.Schema, file: str) -> dict[str, Any]:
 
 
 def same_features(ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
-    """Return the first fact about features that differs in two metadata, as "model 'a', not 'b'"; None without one."""
+    """Return the first fact about features that differs in two metadata, as "model 'a', not 'b'"; None without one.
+
+    A pool that embed wrote without a word on standardisation has its columns as they were.
+    """
     for key in ("model", "layer", "normalized", "dim"):
         if key in ours and key in theirs and ours[key] != theirs[key]:
             return f"{key} {printable(repr(ours[key]))}, not {printable(repr(theirs[key]))}"
+    if "model" in ours and "model" in theirs and ours.get(_STANDARDIZED) != theirs.get(_STANDARDIZED):
+        return f"{_columns_of(ours)}, not {_columns_of(theirs)}"
     return None
+
+
+def _columns_of(metadata: dict[str, Any]) -> str:
+    """The scale of the columns in words."""
+    digest = metadata.get(_STANDARDIZED)
+    return "columns on their own scales" if digest is None else f"columns standardized by {printable(repr(digest))}"
+
+
+def standardization_metadata(by: Standardization) -> dict[str, Any]:
+    """Describe standardised columns for a pool: a digest, and the means and deviations themselves."""
+    numbers = {"mean": by.mean_D.tolist(), "scale": by.scale_D.tolist()}
+    return {_STANDARDIZED: by.digest, "standardization": numbers}
+
+
+def standardization_in(metadata: dict[str, Any], file: str) -> Standardization | None:
+    """The means and deviations that `standardization_metadata` wrote; None where there are none. Raises DataError."""
+    if _STANDARDIZED not in metadata:
+        return None
+    try:
+        numbers = metadata["standardization"]
+        found = Standardization(*(np.array(numbers[key], np.float64) for key in ("mean", "scale")))
+        fits = found.mean_D.ndim == 1 and found.mean_D.shape == found.scale_D.shape == (metadata["dim"],)
+        fits = fits and bool(np.isfinite(found.mean_D).all() and (found.scale_D >= 0).all())
+        if fits and np.isfinite(found.scale_D).all() and found.digest == metadata[_STANDARDIZED]:
+            return found
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    raise DataError(f"{file}: the means and deviations in its 'alcli' metadata are damaged", hint="make the pool again")

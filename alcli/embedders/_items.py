@@ -65,16 +65,21 @@ def read_array(item: Any) -> Array:
     return np.asarray(item)
 
 
+def check_shapes(items: list[Any], hint: str = "") -> None:
+    """Raise DataError unless all arrays have one shape. hint: the user's way out."""
+    shapes = {np.shape(item) for item in items}
+    if len(shapes) > 1:
+        listed = " and ".join(str(s) for s in sorted(shapes)[:2])
+        raise DataError(f"items of one batch differ in shape, {listed}", hint=hint)
+
+
 def stacked(items: list[Any]) -> Array:
     """Stack arrays of one shape to one array [B, ...].
 
     Integers become int64; other numbers, and 8-bit unsigned integers, become float32. Raises DataError where the shapes
     differ.
     """
-    shapes = {np.shape(item) for item in items}
-    if len(shapes) > 1:
-        listed = " and ".join(str(s) for s in sorted(shapes)[:2])
-        raise DataError(f"items of one batch differ in shape, {listed}", hint="for images, set -p image-size=SIZE")
+    check_shapes(items, "for images, set -p image-size=SIZE")
     batch = np.stack(items)
     return batch.astype(np.int64 if batch.dtype.kind in "iu" and batch.dtype != np.uint8 else np.float32)
 

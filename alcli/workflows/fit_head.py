@@ -25,7 +25,7 @@ from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, requi
 from alcli.workflows.recipe import Recipe
 
 _BLOCK = 8192
-_PROVENANCE = ("model", "layer", "dim", "dtype", "normalized", "source", "fingerprint")
+_PROVENANCE = ("model", "layer", "dim", "dtype", "normalized", "standardized", "source", "fingerprint")
 
 
 @dataclass
@@ -58,6 +58,7 @@ def fit_head(
     pool.require_rows()
     labelled = gather(pool, labels, task=task, head=recipe.head, ignore_unknown=ignore_unknown, note=note)
     require_labels(labelled, pool, labels)
+    pool.watch_scales()
     fitted = fit_labelled(pool, labelled, recipe, note)
     if out is not None:
         save_head(out, fitted.head, overwrite=force)

@@ -165,3 +165,45 @@ def test_many_files(folder):
         assert len(whole(open_pool(str(folder)))) == 80
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def remarks_of(pool_notes, read):
+    """The remarks on scales that reading makes after `watch_scales`."""
+    pool = open_pool("pool.parquet", note=pool_notes.append)
+    for _ in range(2):
+        pool.watch_scales()
+        read(pool)
+    return pool_notes
+
+
+@pytest.mark.parametrize("read", [whole, lambda pool: pool.take(np.array([3]))])
+def test_columns_of_very_different_scales_are_told_of_once_and_only_if_asked(folder, read):
+    X = np.random.default_rng(0).normal(size=(400, 6)) * [1, 1, 1, 5000, 1, 1]
+    write_pool("pool.parquet", X.astype(np.float32), names(400))
+    notes = remarks_of([], read)
+    assert len(notes) == 1
+    assert notes[0].startswith("pool.parquet: the scales of features differ by orders of magnitude (dimension 3 ")
+    assert "--standardize" in notes[0]
+    silent = []
+    read(open_pool("pool.parquet", note=silent.append))
+    assert silent == []
+
+
+def test_even_columns_and_pools_of_a_few_rows_are_not_remarked_on(folder):
+    X = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+    write_pool("pool.parquet", X, names(400))
+    assert remarks_of([], whole) == []
+    write_pool("pool.parquet", X[:10] * np.array([1, 1, 1, 5000, 1, 1], np.float32), names(10))
+    assert remarks_of([], whole) == []
+
+
+def test_bad_rows_that_are_left_out_have_no_scale(folder):
+    X = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+    X[7] = np.nan
+    X[9, 0] = np.inf
+    write_pool("pool.parquet", X, names(400))
+    notes = []
+    pool = open_pool("pool.parquet", bad_rows="skip", note=notes.append)
+    pool.watch_scales()
+    whole(pool)
+    assert notes == []

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from alcli.data.schema import features_column, pool_metadata, require, same_features
+from alcli.data.schema import (
+    features_column,
+    pool_metadata,
+    require,
+    same_features,
+    standardization_in,
+    standardization_metadata,
+)
 from alcli.errors import DataError, NewerFormatError
+from alcli.numerics.standardization import Standardization
 
 VECTOR = pa.list_(pa.float32(), 3)
 
@@ -51,3 +62,41 @@ def test_what_differs():
         == "normalized True, not False"
     )
     assert same_features({}, {"model": "a"}) is None
+
+
+def test_pools_with_standardised_columns_and_without_differ():
+    raw = {"model": "identity", "dim": 2}
+    one, other = (
+        raw | standardization_metadata(Standardization(np.array([0.5, 0.1]), np.array([s, 0.0]))) for s in (1.0, 2.0)
+    )
+    assert same_features(one, dict(one)) is None
+    assert (
+        same_features(raw, one) == f"columns on their own scales, not columns standardized by '{one['standardized']}'"
+    )
+    assert same_features(one, other).startswith(f"columns standardized by '{one['standardized']}', not columns")
+    assert same_features({}, one) is None
+    assert same_features({"fingerprint": "x"}, one) is None
+
+
+def test_means_and_deviations_come_back_to_the_last_bit_or_are_refused():
+    by = Standardization(np.array([1 / 3, -1e300]), np.array([np.pi, 0.0]))
+    written = {"dim": 2} | standardization_metadata(by)
+    found = standardization_in(json.loads(json.dumps(written)), "f")
+    assert (found.mean_D == by.mean_D).all()
+    assert (found.scale_D == by.scale_D).all()
+    assert standardization_in({"dim": 2}, "f") is None
+    numbers = written["standardization"]
+    for bad in (
+        None,
+        [],
+        numbers | {"mean": [1.0]},
+        numbers | {"mean": ["x", "y"]},
+        numbers | {"scale": [np.pi, -1.0]},
+        numbers | {"scale": [np.pi, float("inf")]},
+        numbers | {"scale": [3.14, 0.0]},
+        {"mean": numbers["mean"]},
+    ):
+        with pytest.raises(DataError, match=r"^f: the means and deviations"):
+            standardization_in(written | {"standardization": bad}, "f")
+    with pytest.raises(DataError, match="damaged"):
+        standardization_in(written | {"dim": 3}, "f")

@@ -25,3 +25,22 @@ def test_ragged_and_null_items_are_data_errors():
 def test_an_argument_is_a_usage_error():
     with pytest.raises(UsageError, match="no argument"):
         identity("x", Request("array"))
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        ([1.0, np.nan], "dimension 1 is nan"),
+        ([[1.0, 2.0], [np.inf, 3.0]], "dimension 2 is inf"),
+        ([None, 2.0], "dimension 0 is null"),
+    ],
+)
+def test_a_value_that_is_missing_is_named(item, text):
+    with pytest.raises(DataError, match=text):
+        identity("", Request("array")).prepare(np.array(item))
+
+
+def test_numbers_of_64_bits_are_not_rounded():
+    encoder = identity("", Request("array"))
+    for seconds in (np.array([1_700_000_001.25, 0.1]), np.array([1_700_000_001, 2**53 - 1])):
+        np.testing.assert_array_equal(encoder.encode([encoder.prepare(seconds)]), seconds[None])

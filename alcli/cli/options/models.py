@@ -1,4 +1,4 @@
-"""Options about models: the upstream model of embed, the head that is fitted to labels, and the update of a head."""
+"""Options about heads: the head that is fitted to labels, and the update of a head."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from alcli import parsing, plugins
-from alcli.cli.options.declare import COMMON, MODEL, OUTPUT, SAFETY, UPDATING, argument, option
-from alcli.cli.options.values import auto_or_number, sha256, whole_number
-from alcli.extensions import installed
+from alcli.cli.options.declare import COMMON, MODEL, SAFETY, UPDATING, argument, option
+from alcli.cli.options.values import auto_or_number, sha256
 
 if TYPE_CHECKING:
     from alcli.workflows.recipe import Recipe
@@ -17,12 +16,6 @@ if TYPE_CHECKING:
 # The names of the Laplace posteriors: this, and then the form of the covariance.
 LAPLACE = "laplace-"
 LINEAR = "aux: inactive; a linear head has no hidden layer to train a loss-prediction branch on (use --head mlp)"
-
-
-def complete_model(incomplete: str) -> list[str]:
-    """Return the kinds of upstream models that begin so, each with its colon."""
-    known = [*plugins.names("embedders"), *installed("embedders")]
-    return [f"{name}:" for name in known if name.startswith(incomplete)]
 
 
 def complete_head(incomplete: str) -> list[str]:
@@ -41,51 +34,6 @@ def complete_covariance(incomplete: str) -> list[str]:
     forms = [name.removeprefix(LAPLACE) for name in plugins.names("posteriors") if name.startswith(LAPLACE)]
     return [form for form in forms if form.startswith(incomplete)]
 
-
-# -- the upstream model ----------------------------------------------------------------------------
-
-ModelName = Annotated[
-    str, option("-m, --model MODEL", COMMON, "The upstream model, see Models below.", complete=complete_model)
-]
-NewPool = Annotated[
-    Path,
-    option(
-        "-o, --out POOL", COMMON, "The pool to write: one file if the name ends in .parquet, else a folder of files."
-    ),
-]
-Layer = Annotated[
-    str | None,
-    option(
-        "--layer L",
-        MODEL,
-        "The activation to keep: a module name (torch, timm), a tensor (onnx) or a block (transformers).",
-        default="the model's output",
-    ),
-]
-BatchSize = Annotated[
-    int,
-    option("--batch-size N", MODEL, "Items that go through the model together.", parse=whole_number(1)),
-]
-Dtype = Annotated[str, option("--dtype", OUTPUT, "Precision of the stored features.", choices=("float32", "float16"))]
-Normalize = Annotated[bool, option("--normalize", OUTPUT, "Scale every vector to unit length.")]
-Device = Annotated[str, option("--device D", MODEL, "Where the model runs: auto, cpu, cuda, cuda:1 and so on.")]
-RowsPerFile = Annotated[
-    int | None,
-    option(
-        "--rows-per-file N",
-        OUTPUT,
-        "Write a folder of files of N rows.",
-        default="files of about 256 MiB",
-        parse=whole_number(1),
-    ),
-]
-Resume = Annotated[
-    bool, option("--resume", OUTPUT, "Continue an interrupted run; finished rows are not computed again.")
-]
-
-ModelParam = Annotated[
-    list[str] | None, option("-p, --param KEY=VALUE", COMMON, "Set an option of the model. Can be repeated.")
-]
 
 # -- a head ----------------------------------------------------------------------------------------
 

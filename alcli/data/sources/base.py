@@ -81,6 +81,9 @@ class InputSource(Protocol):
     def place(self, row: int) -> str:
         """Name the file and the row, for messages."""
 
+    def about(self) -> dict[str, Any]:
+        """Return what embed wrote about the inputs where they are the features of a pool; else an empty mapping."""
+
     def contents(self) -> str:
         """Return a digest of the inputs, equal for an unchanged source."""
 

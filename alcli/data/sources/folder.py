@@ -61,6 +61,10 @@ class FolderSource:
         """Name the folder, for messages; the id is the path of the file."""
         return printable(self._folder)
 
+    def about(self) -> dict[str, Any]:
+        """Return an empty mapping: nobody wrote anything about the inputs."""
+        return {}
+
     def contents(self) -> str:
         """Return a digest of names, sizes and times; the files themselves are read only once, by the model."""
         return hashlib.sha256(repr(list(zip(self._paths, self.stamp()))).encode()).hexdigest()

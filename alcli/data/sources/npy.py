@@ -59,6 +59,10 @@ class NpySource:
         """Name the file and the row, for messages."""
         return f"{printable(self._path)}: row {row}"
 
+    def about(self) -> dict[str, Any]:
+        """Return an empty mapping: nobody wrote anything about the inputs."""
+        return {}
+
     def contents(self) -> str:
         """Return a digest of the file."""
         return digest_of_files([self._path])

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from alcli.data.schema import pool_metadata
 from alcli.data.sources.base import IMAGE_SUFFIXES, Asked, Window, as_ids, digest_of_files, is_text, stamp_of_files
 from alcli.data.sources.columns import IMAGE_NAMES, choose, could_be_input, is_bytes, is_image_struct
 from alcli.embedders._contract import Kind
@@ -69,6 +70,10 @@ class TableSource:
         for table in self._reader.windows(self._choice.names, rows, start):
             yield Window(first, self._columns(table, first), self._items(table[self._choice.input].combine_chunks()))
             first += len(table)
+
+    def about(self) -> dict[str, Any]:
+        """Return what embed wrote about the inputs where they are the features of a pool. Raises DataError."""
+        return pool_metadata(self._reader.schema, self.name) if self._choice.input == "features" else {}
 
     def contents(self) -> str:
         """Return a digest of the files of the table."""

@@ -17,13 +17,15 @@ from alcli.data.sources.base import InputSource, Window
 from alcli.data.writing.shards import Shard
 from alcli.embedders._contract import Encoder
 from alcli.errors import AlcliError, DataError, InputError, MemoryLimitError, printable
+from alcli.numerics.standardization import Standardization
 
 
 @dataclass(frozen=True)
 class Settings:
     """The options for vectors.
 
-    model: as the user named it, for messages. skip_bad: leave out items that cannot be read.
+    model: as the user named it, for messages. skip_bad: leave out items that cannot be read. standardization: what
+    columns are standardised by, before rows are normalised.
     """
 
     model: str
@@ -31,6 +33,7 @@ class Settings:
     dtype: str
     normalize: bool
     skip_bad: bool
+    standardization: Standardization | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,15 @@ class WindowEncoder:
 
         Raises DataError, InputError, MemoryLimitError.
         """
+        rows_B, X_BD, skipped = self.vectors(window, dim)
+        X_BD, underflow = self._stored(window, rows_B, X_BD)
+        return Shard(window.columns.take(pa.array(rows_B, pa.int64())), X_BD, skipped, underflow)
+
+    def vectors(self, window: Window, dim: int | None) -> tuple[list[int], Floats, tuple[tuple[str, str], ...]]:
+        """Return (rows of the window that could be read, what the model makes of them, (id, why) of each other row).
+
+        The vectors are finite. Raises DataError, InputError, MemoryLimitError.
+        """
         batches = []
         for batch in self._batches(window):
             if batch.bad and not self._settings.skip_bad:
@@ -70,9 +82,8 @@ class WindowEncoder:
             batches.append(batch)
         bad = sorted(((row, error) for b in batches for row, error in b.bad), key=lambda pair: pair[0])
         rows_B, X_BD = self._joined(window, batches, dim)
-        X_BD, underflow = self._stored(window, rows_B, X_BD)
-        skipped = tuple((_id(window, row), error.message) for row, error in bad)
-        return Shard(window.columns.take(pa.array(rows_B, pa.int64())), X_BD, skipped, underflow)
+        self._check_finite(window, rows_B, X_BD, "the model returned a value that is not a finite number", "")
+        return rows_B, X_BD, tuple((_id(window, row), error.message) for row, error in bad)
 
     def _batches(self, window: Window) -> Iterator[_Batch]:
         """Yield the batches of a window, encoded in threads where the model allows it."""
@@ -180,11 +191,17 @@ class WindowEncoder:
         return [int(r) for r in rows[order]], X_BD[order]
 
     def _stored(self, window: Window, rows: list[int], X_BD: Floats) -> tuple[Floats, int]:
-        """Return the vectors in the dtype of the pool, normalised if asked, and the number of values that became 0.
+        """Return the vectors in the dtype of the pool, and the number of values that became 0.
 
-        Raises DataError for values that are not finite, or too large for the dtype.
+        They are standardised and normalised if asked. Raises DataError for values that are too large for the dtype, and
+        for vectors of another length than the columns that standardise them.
         """
-        self._check_finite(window, rows, X_BD, "the model returned a value that is not a finite number", "")
+        by = self._settings.standardization
+        if by is not None and rows:
+            if X_BD.shape[1] != len(by.mean_D):
+                what = f"the vector has {X_BD.shape[1]} values, the pool of --standardize-like has {len(by.mean_D)}"
+                raise DataError(f"{self._where(window, rows[0])}: {what}", hint="use features of the same columns")
+            X_BD = by.apply(X_BD)
         if self._settings.normalize:
             norms = np.sqrt(np.einsum("bd,bd->b", X_BD, X_BD, dtype=np.float64))
             X_BD = (X_BD / np.where(norms > 0, norms, 1.0)[:, None]).astype(X_BD.dtype)

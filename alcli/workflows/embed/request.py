@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import alcli
+from alcli.data.schema import standardization_metadata
 from alcli.data.sources.base import Asked, InputSource
 from alcli.embedders._contract import Encoder
+from alcli.numerics.standardization import Standardization
 
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """The options of `alcli embed`, named as on the command line. parameters: `-p KEY=VALUE` of the model, as text."""
+    """The options of `alcli embed`, named as on the command line.
+
+    standardize_like: the pool whose means and deviations are taken. parameters: `-p KEY=VALUE` of the model, as text.
+    """
 
     source: Path
     model: str
@@ -24,6 +29,8 @@ class EmbedOptions:
     layer: str | None = None
     batch_size: int = 32
     dtype: str = "float32"
+    standardize: bool = False
+    standardize_like: str | None = None
     normalize: bool = False
     device: str = "auto"
     rows_per_file: int | None = None
@@ -64,9 +71,15 @@ class EmbedReport:
         }
 
 
-def metadata_of(options: EmbedOptions, source: InputSource, encoder: Encoder) -> dict[str, Any]:
-    """Return the metadata of the pool; no clock and no absolute path, so equal runs give equal bytes anywhere."""
-    return {
+def metadata_of(
+    options: EmbedOptions, source: InputSource, encoder: Encoder, by: Standardization | None
+) -> dict[str, Any]:
+    """Return the metadata of the pool; no clock and no absolute path, so equal runs give equal bytes anywhere.
+
+    by: what columns were standardised by.
+    """
+    standardized = {} if by is None else standardization_metadata(by)
+    return standardized | {
         "model": _shown_model(options.model),
         "revision": encoder.revision,
         "layer": options.layer,
@@ -82,7 +95,7 @@ def _shown_model(model: str) -> str:
     return f"{name}:{'/'.join(Path(argument).parts[-2:])}" if os.path.isabs(argument) else model
 
 
-def plan_of(options: EmbedOptions, source: InputSource, encoder: Encoder) -> dict[str, Any]:
+def plan_of(options: EmbedOptions, source: InputSource, encoder: Encoder, by: Standardization | None) -> dict[str, Any]:
     """Return all that the bytes of a shard depend on: a run with another plan cannot continue an unfinished run."""
     return {
         "source": source.name,
@@ -99,6 +112,7 @@ def plan_of(options: EmbedOptions, source: InputSource, encoder: Encoder) -> dic
         "--batch-size": options.batch_size,
         "--dtype": options.dtype,
         "--normalize": options.normalize,
+        "--standardize": None if by is None else by.digest,
         "--device": options.device,
         "alcli": alcli.__version__,
     }

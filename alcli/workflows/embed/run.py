@@ -14,9 +14,11 @@ from alcli.data.writing.pool_output import PoolOutput
 from alcli.data.writing.shards import WorkFolder
 from alcli.embedders._contract import Embedder, Encoder, Request
 from alcli.errors import AlcliError, BusyError, DataError, UsageError, counted, printable
+from alcli.numerics.standardization import Standardization
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.workflows.embed.encoding import Settings, WindowEncoder
 from alcli.workflows.embed.request import EmbedOptions, EmbedReport, metadata_of, plan_of
+from alcli.workflows.embed.standardizing import check_standardizing, standardization_of
 
 # A shard has about as many rows.
 _WINDOW = 1024
@@ -26,11 +28,15 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True)
 class _Run:
-    """One run of embed. done: shards that an earlier run had finished when this one began."""
+    """One run of embed.
+
+    by: what columns are standardised by. done: shards that an earlier run had finished when this one began.
+    """
 
     options: EmbedOptions
     source: InputSource
     encoder: Encoder
+    by: Standardization | None
     work: WorkFolder
     output: PoolOutput
     done: int
@@ -40,9 +46,10 @@ def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note =
     """Encode the source and write the pool, whole or not at all.
 
     note: told of ids, items left out, and rows taken over. A fault of the command is refused before anything is read,
-    a fault of columns and ids before the model runs. Cost: one pass over the source for ids, one through the model;
-    disk for the features twice until the pool is assembled. Memory: the model, one window of 1,024 rows (or one
-    batch, if larger) and 16 bytes a row. Raises every AlcliError.
+    a fault of columns and ids before the model runs. Cost: one pass over the source for ids, one through the model,
+    and before it one for means and deviations if columns are standardised; disk for the features twice until the pool
+    is assembled. Memory: the model, one window of 1,024 rows (or one batch, if larger) and 16 bytes a row. Raises every
+    AlcliError.
     """
     name, argument, embedder, parameters = _checked(options)
     output = PoolOutput(options.output, rows_per_file=options.rows_per_file, force=options.force)
@@ -57,8 +64,9 @@ def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note =
         check_ids(source)
         request = Request(source.kind, options.layer, options.device)
         encoder = embedder.open(argument, request, **parameters)
-        done = work.begin(plan_of(options, source, encoder), resume=options.resume, force=options.force)
-        run = _Run(options, source, encoder, work, output, done)
+        by = standardization_of(options, source, encoder, progress, note)
+        done = work.begin(plan_of(options, source, encoder, by), resume=options.resume, force=options.force)
+        run = _Run(options, source, encoder, by, work, output, done)
         try:
             _fill(run, progress)
             if source.stamp() != stamp:
@@ -78,6 +86,7 @@ def _checked(options: EmbedOptions) -> tuple[str, str, Embedder, dict[str, Any]]
     for what, value in (("--batch-size", options.batch_size), ("--rows-per-file", options.rows_per_file)):
         if value is not None and value < 1:
             raise UsageError(f"{what} must be at least 1, got {value}")
+    check_standardizing(options, name)
     if options.dtype not in ("float32", "float16"):
         raise UsageError(f"--dtype must be float32 or float16, got '{options.dtype}'")
     if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(embedder.open).parameters.values()):
@@ -123,7 +132,7 @@ def _fill(run: _Run, progress: Progress) -> None:
             hint = "the earlier run left it out; give --skip-bad again"
             raise DataError(f"{printable(options.source)}: id '{item}': {why}", hint=hint)
     dim = next((info.dim for info in infos if info.dim is not None), None)
-    settings = Settings(options.model, options.batch_size, options.dtype, options.normalize, options.skip_bad)
+    settings = Settings(options.model, options.batch_size, options.dtype, options.normalize, options.skip_bad, run.by)
     progress.start(max(source.n - run.done * rows, 0), "embed")
     windows = WindowEncoder(source, run.encoder, settings, progress.advance)
     for number, window in enumerate(source.windows(rows, run.done), run.done):
@@ -142,7 +151,7 @@ def _assemble(run: _Run, note: Note) -> EmbedReport:
         item, why = skipped[0]
         what = f"none of the {run.source.n} items could be read, the first (id '{item}'): {why}"
         raise DataError(f"{printable(options.source)}: {what}")
-    metadata = metadata_of(options, run.source, run.encoder)
+    metadata = metadata_of(options, run.source, run.encoder, run.by)
     written = run.output.write(work, run.source.columns, dim, options.dtype, metadata)
     work.remove()
     _remark_on_skipped(skipped, note)

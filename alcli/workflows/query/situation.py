@@ -23,7 +23,7 @@ from alcli.data.tables import read_ids
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.numerics.hashing import uniforms
 from alcli.remarks import Note
-from alcli.selection.needs import HEAD_NEEDS
+from alcli.selection.needs import FEATURE_NEEDS, HEAD_NEEDS
 from alcli.selection.strategy import Strategy
 from alcli.workflows.fit_head import fit_labelled
 from alcli.workflows.items import Items
@@ -90,6 +90,8 @@ def situation(
         one, several = "row without a usable vector was", "rows without a usable vector were"
         note(f"{counted(int(pool.is_bad.sum()), one, several)} left out")
     items.remark(known.labelled, note)
+    if known.head is None and FEATURE_NEEDS.intersection(strategy.needs):
+        pool.watch_scales()
     closed_N = pool.is_test.copy()
     closed_N[known.labelled] = True
     left = items.candidates(closed_N, _excluded(items, ask, in_ledger, note))

@@ -60,6 +60,7 @@ def simulate(
     metric = default_metric(truth.n_classes) if checked.metric is None else checked.metric
     check_task(metric, truth.n_classes, pool.name)
     _check_data(items, ask, plan, truth, checked, note)
+    pool.watch_scales()
     costs_N = None if ask.cost_column is None else items.costs(ask.cost_column)
     every_label = list(plan.full_data(one_split=len(truth.test) > 0)) if ask.full_data else []
     cells = [*every_label, *plan.cells()]

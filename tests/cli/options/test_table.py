@@ -12,7 +12,7 @@ import typer.main
 
 import alcli.cli.app as commands
 from alcli.cli import options
-from alcli.cli.options import choosing, models
+from alcli.cli.options import choosing, models, upstream
 from alcli.cli.options.declare import PANELS
 from alcli.data.formats import METAVAR
 from alcli.workflows.recipe import CALIBRATIONS
@@ -88,4 +88,4 @@ def test_completion():
     assert choosing.complete_contender("margin,optimal") == ["margin,optimal-look-ahead"]
     assert choosing.complete_contender("margin+") == ["margin+update"]
     assert models.complete_head("soft") == ["softmax"]
-    assert models.complete_model("tor") == ["torch:"]
+    assert upstream.complete_model("tor") == ["torch:"]
