@@ -29,17 +29,27 @@ CACHED_ROWS = 1024
 
 
 @dataclass(frozen=True)
+class Anchor:
+    """The prior of a softmax head that something else than labels gives. precision: of the weights around mean_CD1."""
+
+    mean_CD1: Float64
+    precision: float
+
+
+@dataclass(frozen=True)
 class Training:
     """Labelled rows to fit a head to.
 
     X_LD: features, float32 or float64. y_L: int64 class numbers, or float64 targets in a regression.
     weights_L: float64, positive, 1 for an ordinary row. n_classes: None in a regression; a class may have no row.
+    anchor: the prior of a softmax head; None centres it at zero, and leaves the precision to the head.
     """
 
     X_LD: Floats
     y_L: Array
     weights_L: Float64
     n_classes: int | None
+    anchor: Anchor | None = None
 
     @property
     def n(self) -> int:
@@ -48,7 +58,7 @@ class Training:
 
     def rows(self, index: Array) -> Training:
         """The rows that `index` chooses, by number or by a mask."""
-        return Training(self.X_LD[index], self.y_L[index], self.weights_L[index], self.n_classes)
+        return Training(self.X_LD[index], self.y_L[index], self.weights_L[index], self.n_classes, self.anchor)
 
 
 class Head(Protocol):

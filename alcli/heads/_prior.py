@@ -1,7 +1,7 @@
 """The choice of a softmax head's prior precision: held-out likelihood, with a prior that keeps it near a default.
 
 The default is RELATIVE_DEFAULT times the mean squared distance of the features to their mean, so it follows their
-scale. The precision is the maximum a posteriori of log precision: its prior is normal around the default, and its
+scale; it is raised where the labels of some classes are few beside those of others. The precision is the maximum a posteriori of log precision: its prior is normal around the default, and its
 likelihood is that of the labels of held-out rows (stratified folds). A few labels cannot move the precision far. Many
 labels decide by themselves.
 
@@ -52,11 +52,21 @@ def default_prior(X_LD: Floats, weights_L: Float64) -> float:
     return RELATIVE_DEFAULT * (spread if spread > 1e-9 * square else square or 1.0)
 
 
+def imbalance(y_L: Int64) -> float:
+    """The arithmetic mean of the class counts over their harmonic mean: 1 for equal counts, else above 1.
+
+    The noise in what is learned of a class is as large as 1 / its count. So this is the mean noise of the classes,
+    relative to that of as many labels in equal shares.
+    """
+    counts_C = np.unique(y_L, return_counts=True)[1]
+    return float(counts_C.mean() * (1.0 / counts_C).mean())
+
+
 def choose_prior(data: Training) -> float:
     """Choose the prior precision of a softmax head. Folds depend on the order of the rows."""
     folds_L = stratified_folds(data.y_L, min(N_FOLDS, data.n), seed=0)
     used = min(N_FOLDS, -(-HELD_OUT_ROWS * N_FOLDS // data.n), data.n)
-    search = _Search(data, folds_L, used, default_prior(data.X_LD, data.weights_L))
+    search = _Search(data, folds_L, used, default_prior(data.X_LD, data.weights_L) * imbalance(data.y_L))
     return search.prior(search.walk() if search.rows else 0)
 
 

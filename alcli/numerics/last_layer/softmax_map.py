@@ -157,9 +157,13 @@ def _line_search(
     return 0.0
 
 
-def log_evidence(rows: Rotated, fit: MapFit, prior_precision: float) -> float:
-    """The Laplace approximation of log p(labels | prior_precision) at the MAP `fit`, in nats."""
-    penalty = 0.5 * prior_precision * float(np.vdot(fit.W_CR, fit.W_CR))
+def log_evidence(rows: Rotated, fit: MapFit, prior_precision: float, anchor_CR: Float64 | None = None) -> float:
+    """The Laplace approximation of log p(labels | prior_precision) at the MAP `fit`, in nats.
+
+    anchor_CR: the centre of the prior; zero by default.
+    """
+    away_CR = fit.W_CR if anchor_CR is None else fit.W_CR - anchor_CR
+    penalty = 0.5 * prior_precision * float(np.vdot(away_CR, away_CR))
     curvatures_C = np.maximum(np.linalg.eigvalsh(mean_curvature(fit.probs_LC, rows.weights_L)), 0.0)
     spread = float(np.log1p(np.outer(curvatures_C, rows.gram_R / prior_precision)).sum())
     return fit.log_likelihood - penalty - 0.5 * spread
