@@ -109,6 +109,11 @@ class FittedHead:
 HeadLike: TypeAlias = FittedHead | PathLike
 
 
+def given_head(head: HeadLike) -> Path | HeadFile:
+    """The head that a call gets: the content of its file, or the path of the file. Raises UsageError."""
+    return head.file if isinstance(head, FittedHead) else Path(os.fspath(head))
+
+
 def _opened(head: HeadLike) -> tuple[HeadFile, str]:
     """(head, its name in messages)."""
     if isinstance(head, FittedHead):
