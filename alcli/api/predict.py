@@ -1,4 +1,4 @@
-"""`alcli.predict`: what a head predicts for the items of a pool, as a table."""
+"""`alcli.predict`: the predictions of a head for the items of a pool, as a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
 from alcli.data.row_formats import flat, flat_schema, row_format_of
 from alcli.remarks import NoProgress, Note
-from alcli.workflows.predict.run import PredictRequest, predictor, write_predictions
+from alcli.workflows.predict.run import PredictRequest, planned, write_predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def predict(
     shape = row_format_of(target, None)
     with session(note) as remark:
         items = items_of(pool, remark)
-        found = predictor(items, ask, remark, out=target)
+        found = planned(items, ask, remark, out=target)
         batches = list(found.batches(NoProgress()))
         if target is not None:
             write_predictions(found, batches, target, shape)

@@ -61,15 +61,8 @@ def flat_schema(schema: pa.Schema) -> pa.Schema:
     """The schema of `flat` batches."""
     import pyarrow as pa
 
-    return pa.schema(
-        [
-            (name, kind)
-            for field in schema
-            for name, kind in zip(
-                _flat_names(field), [f.type for f in field.type] if _is_struct(field) else [field.type]
-            )
-        ]
-    )
+    parts = [(field, field.type if _is_struct(field) else [field]) for field in schema]
+    return pa.schema([(name, part.type) for field, of in parts for name, part in zip(_flat_names(field), of)])
 
 
 def _flat_names(field: pa.Field) -> list[str]:
@@ -199,7 +192,8 @@ def _regrouped(batches: Iterable[pa.RecordBatch], rows: int, wide: pa.Schema) ->
 
 
 def _taken(out: io.BytesIO) -> bytes:
-    """What was written since the last call. Arrow counts its position by itself, so the buffer can begin anew."""
+    """Return the bytes that were written since the last call."""
+    # Arrow counts its position by itself, so the buffer can begin anew.
     data = out.getvalue()
     out.seek(0)
     out.truncate()

@@ -1,4 +1,4 @@
-"""What a head says of items, as columns: the class and its confidence, or the number and its standard deviation.
+"""Predictions of items, as columns: the class and its confidence, or the number and its standard deviation.
 
 The prediction of a group is that of a row of it which is drawn at random: class probabilities are means over its rows,
 and the variance of a number is the mean variance of its rows plus the variance of their means. `query` says the same of

@@ -1,4 +1,4 @@
-"""`alcli predict`: what a head predicts for the items of a pool, written as it is computed."""
+"""`alcli predict`: write the predictions of a head for the items of a pool, as they are computed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class PredictRequest:
 
 
 @dataclass(frozen=True)
-class Predictor:
+class PlannedPredictions:
     """A head and the items that it is to predict.
 
     chosen: item numbers, ascending. report: figures that are known before anything is predicted.
@@ -82,7 +82,7 @@ class Predictor:
             progress.advance(len(batch))
 
 
-def predictor(items: Items, ask: PredictRequest, note: Note, *, out: Path | None) -> Predictor:
+def planned(items: Items, ask: PredictRequest, note: Note, *, out: Path | None) -> PlannedPredictions:
     """Read the head, and find the items to predict.
 
     out: where predictions will be written. Raises DataError, InputError, UsageError, NewerFormatError, and
@@ -113,7 +113,7 @@ def predictor(items: Items, ask: PredictRequest, note: Note, *, out: Path | None
         "predicted": len(chosen),
         "columns": columns.schema.names,
     }
-    return Predictor(columns, chosen, report)
+    return PlannedPredictions(columns, chosen, report)
 
 
 def predict(
@@ -132,13 +132,13 @@ def predict(
     was handed to `emit` already. format: a name of `ROW_FORMATS`. Cost: one pass over the features, two where unusable
     vectors are left out. Memory: the ids, some 20 bytes an item, and a few blocks. Raises every AlcliError.
     """
-    found = predictor(items, ask, note, out=out)
+    found = planned(items, ask, note, out=out)
     write_predictions(found, found.batches(progress), out, format, emit)
     return found.report
 
 
 def write_predictions(
-    found: Predictor,
+    found: PlannedPredictions,
     batches: Iterable[pa.RecordBatch],
     out: Path | None,
     format: str,

@@ -191,8 +191,9 @@ def _table(ask: Query, selection: Selection, now: Situation) -> Table:
 
 
 def _predictions(selection: Selection, now: Situation) -> Table:
-    """What the head predicts for each chosen item, as columns: the class and its confidence, or the number and its
-    standard deviation. Empty columns where nothing was chosen, no columns without a head.
+    """The predicted class and its confidence of each chosen item, or the predicted number and its standard deviation.
+
+    The columns are empty where nothing was chosen; without a head there are none.
     """
     if now.predicts is None:
         return {}
