@@ -111,7 +111,11 @@ HeadLike: TypeAlias = FittedHead | PathLike
 
 def given_head(head: HeadLike) -> Path | HeadFile:
     """The head that a call gets: the content of its file, or the path of the file. Raises UsageError."""
-    return head.file if isinstance(head, FittedHead) else Path(os.fspath(head))
+    if isinstance(head, FittedHead):
+        return head.file
+    if not isinstance(head, str | os.PathLike):
+        raise UsageError(f"expected a head or a path, got {printable(repr(head))}")
+    return Path(os.fspath(head))
 
 
 def _opened(head: HeadLike) -> tuple[HeadFile, str]:

@@ -27,7 +27,7 @@ def test_options_are_checked_before_data_is_read(folder, alcli, more, words):
 
 
 def test_a_head_is_needed(tiny, alcli):
-    alcli("predict", "pool.parquet").refused(2, "--head")
+    alcli("predict", "pool.parquet").refused(2, "predict needs -H HEAD")
     alcli(*PREDICT).refused(66, "head.safetensors")
     alcli("predict", "pool.parquet", "-H", "pool.parquet").refused(65, "not an alcli head")
 

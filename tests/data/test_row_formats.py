@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_the_bytes_do_not_depend_on_the_batches(form, cuts, monkeypatch):
     ids, numbers = [f"{id}{i}" for i in range(200) for id in AWKWARD], NUMBERS * 200
     whole = batch_of(ids, numbers)
     bounds = [0, *(200 * cut for cut in cuts), len(ids)]
-    parts = [whole.slice(a, b - a) for a, b in zip(bounds, bounds[1:])]
+    parts = [whole.slice(a, b - a) for a, b in pairwise(bounds)]
     assert written(form, parts) == written(form, [whole])
 
 

@@ -38,7 +38,7 @@ def model():
 
 @pytest.fixture
 def numbers(tiny, alcli):
-    """A pool whose first 20 rows have a number as label, and a head for it; returns the features with a bias column."""
+    """A pool whose first 20 rows have numbers as labels, and a head; returns the features with a bias column."""
     write_pool(
         "pool.parquet", X_ND, label=[float(x) + 0.5 * (i % 3) if i < 20 else None for i, x in enumerate(X_ND[:, 0])]
     )
@@ -66,8 +66,8 @@ def test_every_row_in_the_order_of_the_pool_with_the_class_and_its_probability(h
 def test_the_mean_field_probabilities_by_hand(head, alcli):
     """softmax(z / sqrt(1 + pi/8 s)), s = phi^T P^-1 phi, with the matrices of the file."""
     phi_ND1 = np.column_stack([X_ND.astype(float), np.ones(60)])
-    covariance = model().posterior.state.covariance
-    s_N = np.einsum("nd,de,ne->n", phi_ND1, covariance, phi_ND1)
+    posterior = model().posterior
+    s_N = posterior.noise_variance * np.einsum("nd,de,ne->n", phi_ND1, posterior.state.covariance, phi_ND1)
     expected = softmax(phi_ND1 @ model().head.W_CD1.T / np.sqrt(1 + np.pi / 8 * s_N)[:, None])
     found = rows(alcli(*PREDICT, "--format", "jsonl", "--probs", "--variance"))
     assert np.allclose([list(r["probs"].values()) for r in found], expected, rtol=1e-5)
@@ -92,7 +92,7 @@ def test_variance_is_that_of_the_logit_of_the_predicted_class(tiny, alcli, poste
 
 def test_a_head_with_hidden_layers(tiny, alcli):
     fit = ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--head", "mlp")
-    alcli(*fit, "-p", "hidden=8", "-p", "epochs=30").done()
+    alcli(*fit, "-p", "widths=8", "-p", "epochs=30").done()
     found = rows(alcli(*PREDICT, "--format", "jsonl"))
     assert [r["confidence"] for r in found] == pytest.approx(np.exp(model().predictive(X_ND)).max(axis=1), rel=1e-6)
 
@@ -136,8 +136,8 @@ def test_a_number_and_its_standard_deviation_in_closed_form(numbers, alcli):
 
 def test_without_a_posterior_sd_is_the_noise(numbers, alcli):
     alcli("fit-head", "pool.parquet", "-o", "head.safetensors", "--posterior", "none", "--force").done()
-    sd = {r["sd"] for r in rows(alcli(*PREDICT, "--format", "jsonl"))}
-    assert sd == {pytest.approx(model().head.noise_variance ** 0.5, rel=1e-6)}
+    sd = {np.float32(r["sd"]) for r in rows(alcli(*PREDICT, "--format", "jsonl"))}
+    assert sd == {np.float32(model().head.noise_variance ** 0.5)}
 
 
 def test_what_a_head_for_numbers_does_not_have_is_said(numbers, alcli):
@@ -210,11 +210,8 @@ def test_labelled_rows_are_kept_or_dropped_and_test_rows_are_predicted(tiny, alc
 
 
 def test_bad_rows_are_refused_or_left_out(head, alcli):
-    X = X_ND.astype(object)
-    features = pa.array(
-        [None if i == 4 else [float(v) for v in row] for i, row in enumerate(X)], pa.list_(pa.float32(), 5)
-    )
-    write_pool("bad.parquet", features)
+    vectors = [None if i == 4 else row for i, row in enumerate(X_ND.tolist())]
+    write_pool("bad.parquet", pa.array(vectors, pa.list_(pa.float32(), 5)))
     alcli("predict", "bad.parquet", "-H", head).refused(65, "bad.parquet", "row 4", "null", "--bad-rows skip")
     done = alcli("predict", "bad.parquet", "-H", head, "--bad-rows", "skip").done()
     whole = alcli(*PREDICT).done().lines
@@ -247,7 +244,7 @@ def test_an_id_that_is_an_integer_stays_one(head, alcli):
 
 @pytest.fixture(params=["together", "scattered"])
 def grouped(folder, request):
-    """A pool of groups whose rows lie together or scattered, and labels of 12 groups; returns (X_ND, group of each row)."""
+    """A pool of groups whose rows lie together or scattered, labels of 12 groups; returns (X_ND, groups_N)."""
     X, y, groups = patches()
     order = np.arange(len(X)) if request.param == "together" else np.random.default_rng(0).permutation(len(X))
     X, y, groups = X[order], y[order], groups[order]
@@ -355,11 +352,11 @@ def test_the_bytes_do_not_depend_on_blocks_files_or_threads(folder, alcli, task,
 
 
 def test_memory_does_not_grow_with_the_pool(folder, alcli):
-    """32 MiB of features more are a few MiB of ids and masks more."""
+    """60 MiB of features more are a few MiB of ids and masks more."""
     from tests.shell import with_peak
 
     peaks = []
-    for n in (20_000, 52_768):
+    for n in (40_000, 100_000):
         X = np.random.default_rng(0).standard_normal((n, 256), np.float32)
         write_pool("pool.parquet", X, ids=np.arange(n), row_group_size=4096,
                    label=[CLASSES[i % 3] if i < 30 else None for i in range(n)])  # fmt: skip
@@ -367,4 +364,4 @@ def test_memory_does_not_grow_with_the_pool(folder, alcli):
         done, peak = with_peak(*PREDICT, "--probs", "-o", "p.csv")
         done.done()
         peaks.append(peak)
-    assert peaks[1] - peaks[0] < 12 << 20, peaks
+    assert peaks[1] - peaks[0] < 24 << 20, peaks
