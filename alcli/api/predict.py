@@ -13,8 +13,9 @@ from alcli.api.inputs import PathLike, path
 from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
 from alcli.data.row_formats import flat, flat_schema, row_format_of
+from alcli.data.writing.atomic import replacing
 from alcli.remarks import NoProgress, Note
-from alcli.workflows.predict.run import PredictRequest, planned, write_predictions
+from alcli.workflows.predict.run import PredictRequest, planned
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +89,7 @@ def predict(
         found = planned(items, ask, remark, out=target)
         batches = list(found.batches(NoProgress()))
         if target is not None:
-            write_predictions(found, batches, target, shape)
+            with replacing(target) as file:
+                file.writelines(found.encoded(batches, shape))
     schema = flat_schema(found.schema)
     return Predictions(pa.Table.from_batches(map(flat, batches), schema), found.report)

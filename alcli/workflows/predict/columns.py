@@ -52,6 +52,11 @@ class PredictedColumns:
         return cls(items, head, probs and head.classes is not None, variance and not lack)
 
     @property
+    def model(self) -> Model:
+        """The model that predicts."""
+        return self.head.model
+
+    @property
     def schema(self) -> pa.Schema:
         """The names and types of the columns; `probs` is a struct with a field for each class."""
         kinds = {"id": pa.string() if self.items.ids.is_text else pa.int64()}
@@ -69,7 +74,7 @@ class PredictedColumns:
 
     def batches(self, chosen: Int64) -> Iterator[pa.RecordBatch]:
         """Yield the predictions of `chosen` items, a few at a time, in the order of the pool."""
-        schema, model = self.schema, self.head.model
+        schema, model = self.schema, self.model
         predicted = self._numbers if self.head.classes is None else self._of_classes
         most = int(np.clip(_FLOATS // (model.n_classes or 1), _FEWEST, _MOST))
         for items_B, X_RD, starts_B in self.items.parts(chosen, most):

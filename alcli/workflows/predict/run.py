@@ -81,6 +81,10 @@ class PlannedPredictions:
             yield batch
             progress.advance(len(batch))
 
+    def encoded(self, batches: Iterable[pa.RecordBatch], format: str) -> Iterator[bytes]:
+        """Yield the bytes of a file of batches of predictions. format: a name of `ROW_FORMATS`."""
+        return ROW_FORMATS[format](self.schema, batches, {"format": 1, "pool": self.report["pool"]})
+
 
 def planned(items: Items, ask: PredictRequest, note: Note, *, out: Path | None) -> PlannedPredictions:
     """Read the head, and find the items to predict.
@@ -133,23 +137,11 @@ def predict(
     vectors are left out. Memory: the ids, some 20 bytes an item, and a few blocks. Raises every AlcliError.
     """
     found = planned(items, ask, note, out=out)
-    write_predictions(found, found.batches(progress), out, format, emit)
-    return found.report
-
-
-def write_predictions(
-    found: PlannedPredictions,
-    batches: Iterable[pa.RecordBatch],
-    out: Path | None,
-    format: str,
-    emit: Callable[[bytes], None] | None = None,
-) -> None:
-    """Write batches of predictions as a file, or hand its bytes to `emit`. Raises what `replacing` does."""
-    data = ROW_FORMATS[format](found.schema, batches, {"format": 1, "pool": found.report["pool"]})
+    data = found.encoded(found.batches(progress), format)
     if out is None:
-        assert emit is not None
         for part in data:
             emit(part)
-        return
-    with replacing(out) as file:
-        file.writelines(data)
+    else:
+        with replacing(out) as file:
+            file.writelines(data)
+    return found.report
