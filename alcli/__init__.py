@@ -1,7 +1,7 @@
 """Active learning on frozen embeddings.
 
-`pool`, `fit_head`, `select`, `update` and `simulate` do what the commands of the same names do, for Python programs.
-`import alcli` loads none of them: a name is imported when it is first used.
+`pool`, `fit_head`, `select`, `update`, `predict` and `simulate` do what the commands of the same names do, for Python
+programs. `import alcli` loads none of them: a name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from alcli.api.head import update as update
     from alcli.api.pool import OpenPool as OpenPool
     from alcli.api.pool import pool as pool
+    from alcli.api.predict import Predictions as Predictions
+    from alcli.api.predict import predict as predict
     from alcli.api.select import SelectedItems as SelectedItems
     from alcli.api.select import select as select
     from alcli.api.simulate import Comparison as Comparison
@@ -30,9 +32,11 @@ _MODULES = {
     "Comparison": "alcli.api.simulate",
     "FittedHead": "alcli.api.head",
     "OpenPool": "alcli.api.pool",
+    "Predictions": "alcli.api.predict",
     "SelectedItems": "alcli.api.select",
     "fit_head": "alcli.api.head",
     "pool": "alcli.api.pool",
+    "predict": "alcli.api.predict",
     "select": "alcli.api.select",
     "simulate": "alcli.api.simulate",
     "update": "alcli.api.head",
@@ -43,11 +47,13 @@ __all__ = [
     "Comparison",
     "FittedHead",
     "OpenPool",
+    "Predictions",
     "SelectedItems",
     "__version__",
     "errors",
     "fit_head",
     "pool",
+    "predict",
     "select",
     "selection",
     "simulate",

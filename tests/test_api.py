@@ -19,14 +19,14 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import alcli as package
-from alcli import AlcliWarning, FittedHead, errors, fit_head, pool, select, simulate, update
+from alcli import AlcliWarning, FittedHead, errors, fit_head, pool, predict, select, simulate, update
 from alcli.api.session import session
 from alcli.arrays import Float64
 from alcli.selection import Selection, View, batch, finite32, pointwise
 from tests.pools import CLASSES, group_names, names, patches, tiny_features, write_labels, write_pool
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("head", "inputs", "pool", "select", "session", "simulate")
+MODULES = ("head", "inputs", "pool", "predict", "select", "session", "simulate")
 X_ND, Y_N = tiny_features()
 LABELS = {f"r{i:03d}": CLASSES[Y_N[i]] for i in range(20)}
 MORE = {f"r{i:03d}": CLASSES[Y_N[i]] for i in range(20, 30)}
@@ -59,7 +59,7 @@ def test_the_public_names():
         for alias in node.names
     }
     assert typed | {"__version__"} == set(package.__all__)
-    assert len(package.__all__) < 15
+    assert len(package.__all__) < 16
     assert all(getattr(package, name) is not None for name in package.__all__)
     assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="no attribute 'quarry'"):
@@ -672,7 +672,7 @@ REFUSALS = {
     "rows of several lengths": (lambda: select([[1.0], [1.0, 2.0]], 3), errors.UsageError, "rows of different lengths"),
     "options of no names": (lambda: select(X_ND, 3, options=[1]), errors.UsageError, "options must be a mapping"),
     "an output of no path": (lambda: select(X_ND, 3, out=5), errors.UsageError, "expected a path, got 5"),
-    "a head of no path": (lambda: select(X_ND, 3, head=5), errors.UsageError, "expected a path, got 5"),
+    "a head of no path": (lambda: select(X_ND, 3, head=5), errors.UsageError, "expected a head or a path, got 5"),
     "a posterior of no name": (
         lambda: fit_head(X_ND, {}, posterior=None),
         errors.UsageError,
@@ -766,3 +766,48 @@ def test_calls_that_overlap_share_the_limit_and_the_last_one_restores_it():
         second.__exit__(None, None, None)
         assert blas_threads() == before == {2}
         assert warnings.filters == filters
+
+
+# -- predictions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_predictions_are_those_of_the_command(tiny, alcli, form):
+    head = fit_head("pool.parquet", LABELS, out="head.safetensors")
+    more = {"probs": True, "variance": True, "labelled": "drop"}
+    found = predict(pool(X_ND, names(60), name="pool.parquet"), head, out=f"api.{form}", **more)
+    options = ("--probs", "--variance", "--labelled", "drop")
+    alcli("predict", "pool.parquet", "-H", "head.safetensors", "-o", f"cli.{form}", *options).done()
+    assert Path(f"api.{form}").read_bytes() == Path(f"cli.{form}").read_bytes()
+    assert found.ids == names(60)[20:]
+    assert (len(found), found.report["labelled"], found.report["predicted"]) == (40, 20, 40)
+    if form == "parquet":
+        assert found.to_arrow().equals(pq.read_table("cli.parquet"))
+        assert found.columns == pq.read_table("cli.parquet").to_pydict()
+    assert predict("pool.parquet", "head.safetensors", **more).table.equals(found.table)
+
+
+def test_predictions_are_those_of_the_head(arrays):
+    head = fit_head(arrays, LABELS)
+    found = predict(arrays, head, probs=True)
+    assert found.columns["predicted"] == head.predict(arrays).tolist()
+    probs = np.column_stack([found.columns[f"p:{name}"] for name in head.classes])
+    assert np.array_equal(probs.astype(np.float32), head.predict_proba(arrays).astype(np.float32))
+
+
+def test_predictions_of_numbers(arrays):
+    head = fit_head(pool(X_ND, names(60), labels=X_ND[:, 0] + 0.1 * Y_N))
+    found = predict(arrays, head)
+    assert found.table.column_names == ["id", "predicted", "sd"]
+    assert np.array_equal(np.float32(found.columns["predicted"]), head.predict(arrays).astype(np.float32))
+
+
+def test_predictions_of_no_rows_and_what_is_refused(arrays):
+    head = fit_head(arrays, LABELS)
+    assert predict(pool(X_ND[:0]), head).columns == {"id": [], "predicted": [], "confidence": []}
+    with pytest.raises(errors.UsageError, match="labelled must be keep or drop, got 'none'"):
+        predict(arrays, head, labelled="none")
+    with pytest.raises(errors.UsageError, match="no format of a table"):
+        predict(arrays, head, out="p.txt")
+    with pytest.raises(errors.DataError, match="D=3, the head in memory expects 5"):
+        predict(np.ones((2, 3)), head)

@@ -34,6 +34,7 @@ def modules_after(code: str, **environment: str) -> str:
         ["query", "--list"],
         ["query", "--list", "EMBEDDING/SELECTOR"],
         ["update", "--help"],
+        ["predict", "--help"],
         ["simulate", "--help"],
         ["quarry"],
     ],

@@ -109,6 +109,15 @@ class FittedHead:
 HeadLike: TypeAlias = FittedHead | PathLike
 
 
+def given_head(head: HeadLike) -> Path | HeadFile:
+    """The head that a call gets: the content of its file, or the path of the file. Raises UsageError."""
+    if isinstance(head, FittedHead):
+        return head.file
+    if not isinstance(head, str | os.PathLike):
+        raise UsageError(f"expected a head or a path, got {printable(repr(head))}")
+    return Path(os.fspath(head))
+
+
 def _opened(head: HeadLike) -> tuple[HeadFile, str]:
     """(head, its name in messages)."""
     if isinstance(head, FittedHead):

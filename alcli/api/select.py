@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from alcli.api.head import FittedHead, HeadLike
+from alcli.api.head import HeadLike, given_head
 from alcli.api.inputs import IdsLike, LabelsLike, Options, PathLike, id_rows, label_rows, path, texts, whole
 from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
 from alcli.data.formats import encode, format_of
-from alcli.data.head_file import HeadFile
 from alcli.errors import UsageError
 from alcli.remarks import Note
 from alcli.selection.outside import checked
@@ -29,7 +27,8 @@ class SelectedItems:
     """The items that were chosen, the first choice first.
 
     columns: the columns of `alcli query -o`, lists of equal length: id, rank, score, strategy; predicted and
-        confidence where a head predicts classes; weight where the strategy gives weights.
+        confidence where a head predicts classes; predicted and sd where it predicts numbers; weight where the
+        strategy gives weights.
     report: the numbers of candidates, labelled and selected items.
     text_ids: True where ids are strings.
     """
@@ -113,7 +112,7 @@ def select(
         whole(seed, "seed"),
         texts(options),
         label_rows(labels),
-        _head(head),
+        None if head is None else given_head(head),
         id_rows(exclude, "exclude"),
         path(selections),
         None if candidates is None else whole(candidates, "candidates", 1),
@@ -129,12 +128,6 @@ def select(
         items = items_of(pool, remark)
         answer = query(items, ask, out=target, format=format, emit=lambda data: None, note=remark)
     return SelectedItems(answer.table, answer.report, items.ids.is_text)
-
-
-def _head(head: HeadLike | None) -> Path | HeadFile | None:
-    if head is None or isinstance(head, FittedHead):
-        return None if head is None else head.file
-    return path(head)
 
 
 def _strategy(strategy: str | Callable[..., Any]) -> tuple[str, Strategy | None]:

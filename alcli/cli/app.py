@@ -11,6 +11,7 @@ from alcli.cli.embed import embed
 from alcli.cli.fit_head import fit_head
 from alcli.cli.helptext import PanelCommand, PanelGroup
 from alcli.cli.options import general
+from alcli.cli.predict import predict
 from alcli.cli.query import query
 from alcli.cli.simulate import simulate
 from alcli.cli.update import update
@@ -53,4 +54,5 @@ app.command("embed", cls=PanelCommand)(embed)
 app.command("fit-head", cls=PanelCommand)(fit_head)
 app.command("query", cls=PanelCommand)(query)
 app.command("update", cls=PanelCommand)(update)
+app.command("predict", cls=PanelCommand)(predict)
 app.command("simulate", cls=PanelCommand)(simulate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alcli.cli.console import Console
-from alcli.cli.options.pools import LabelledPoolOptions, PoolOptions
+from alcli.cli.options.pools import LabelledPoolOptions, LenientPoolOptions, PoolOptions
 
 if TYPE_CHECKING:
     from alcli.workflows.items import Items
@@ -20,9 +20,8 @@ def opened(console: Console, pool: str, options: PoolOptions) -> Items:
     from alcli.data.schema import Columns
     from alcli.workflows.items import Items
 
-    label, bad_rows = None, "error"
-    if isinstance(options, LabelledPoolOptions):
-        label, bad_rows = options.label_col, options.bad_rows
+    label = options.label_col if isinstance(options, LabelledPoolOptions) else None
+    bad_rows = options.bad_rows if isinstance(options, LenientPoolOptions) else "error"
     found = open_pool(
         pool,
         Columns(options.features_col, options.id_col, label, group=options.group_col),

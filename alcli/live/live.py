@@ -107,6 +107,12 @@ class Live:
         assert self.model is not None
         return self.model.predictive(self._held.take(np.array([row])))[0]
 
+    def number(self, row: int) -> tuple[float, float]:
+        """Mean and variance of the label of a row in a regression; the noise is in the variance."""
+        assert self.model is not None
+        X_1D = self._held.take(np.array([row]))
+        return float(self.model.mean(X_1D)[0]), float(self.model.label_variance(X_1D)[0])
+
     def tell(self, row: int, y: float, weight: float = 1.0) -> None:
         """Take the label of a row, which the model absorbs at once. The row may be any row of the source.
 

@@ -59,6 +59,18 @@ def segment_means(
     return total - np.log(sizes_B) if logs else total / sizes_B
 
 
+def segment_mixtures(mean_R: Float64, variance_R: Float64, starts_B: Int64) -> tuple[Float64, Float64]:
+    """Compute mean and variance, float64 [B] each, of a draw from a row of the segment that is itself drawn at random.
+
+    mean_R, variance_R: of a draw from each row. The variance is the mean variance plus the variance of the means; the
+    latter is summed around its own mean, so that a large offset of all means costs no digits. The segments are as in
+    `segment_sums`.
+    """
+    sizes_B = np.diff(starts_B, append=len(mean_R))
+    mean_B = segment_sums(mean_R, starts_B) / sizes_B
+    return mean_B, segment_sums(variance_R + (mean_R - np.repeat(mean_B, sizes_B)) ** 2, starts_B) / sizes_B
+
+
 def runs(sizes_G: Int64, most: int) -> list[tuple[int, int]]:
     """Divide consecutive segments into runs of at most `most` rows. A longer segment is a run of its own.
 

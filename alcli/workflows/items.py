@@ -6,7 +6,7 @@ pool, and answers every question whose answer differs between rows and groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from alcli.data.ids import Ids
 from alcli.data.pool import Pool
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.heads._model import Model
+from alcli.numerics.segments import segment_mixtures
 from alcli.remarks import Note
 from alcli.selection.group_source import GroupSource
 from alcli.selection.group_view import GroupedView
@@ -129,6 +130,39 @@ class Items:
         if self._by_group is not None:
             return self._by_group.mean_of(model.predictive, chosen, logs=True)
         return model.predictive(self.pool.take(chosen) if features_KD is None else features_KD)
+
+    def numbers(self, model: Model, chosen: Int64, features_KD: Floats | None) -> tuple[Float64, Float64]:
+        """Mean and variance of the labels of items in a regression, float64 [K] each; the noise is in the variance.
+
+        The label of a group is that of a row of it which is drawn at random. features_KD: as in `predictive`.
+        """
+        if self._by_group is None:
+            X_KD = self.pool.take(chosen) if features_KD is None else features_KD
+            return model.mean(X_KD), model.label_variance(X_KD)
+        mean_K, variance_K = np.empty(len(chosen)), np.empty(len(chosen))
+        for places_B, X_RD, starts_B in self._by_group.parts(chosen):
+            of_rows = model.mean(X_RD), model.label_variance(X_RD)
+            mean_K[places_B], variance_K[places_B] = segment_mixtures(*of_rows, starts_B)
+        return mean_K, variance_K
+
+    def parts(self, chosen: Int64, most: int) -> Iterator[tuple[Int64, Floats, Int64]]:
+        """Yield (items_B, X_RD, starts_B) of `chosen` items, a few at a time, in the order of the pool.
+
+        chosen: item numbers, ascending. X_RD: the features of their rows; those of the i-th item begin at starts_B[i].
+        The place of a group is that of its first row. most: the largest number of rows at a time, but at least one
+        item is given whole. Cost: one pass. Memory: two blocks; all features of groups whose rows lie scattered.
+        """
+        if self._by_group is not None:
+            for places_B, X_RD, starts_B in self._by_group.parts(chosen, most):
+                yield chosen[places_B], X_RD, starts_B
+            return
+        for first, X_BD in self.pool.blocks():
+            a, b = np.searchsorted(chosen, [first, first + len(X_BD)])
+            for start in range(int(a), int(b), most):
+                items_B = chosen[start : min(start + most, b)]
+                whole = items_B[-1] - items_B[0] + 1 == len(items_B)
+                rows = slice(items_B[0] - first, items_B[-1] - first + 1) if whole else items_B - first
+                yield items_B, X_BD[rows], np.arange(len(items_B))
 
     def costs(self, column: str) -> Float64:
         """The cost of each item from a column of the pool, float64 [n items]; a group costs the sum of its rows.

@@ -26,7 +26,7 @@ def completions(line: str) -> list[str]:
         ("alcli query --list mar", ["margin"]),
         ("alcli query pool.parquet -s grad/k", ["grad/kcenter", "grad/kmeanspp", "grad/kmeans", "grad/kdpp"]),
         ("alcli query pool.parquet --bad-rows s", ["skip"]),
-        ("alcli query pool.parquet --allow", ["--allow-empty", "--allow-new-classes"]),
+        ("alcli query pool.parquet --allow", ["--allow-new-classes", "--allow-empty"]),
         ("alcli query mar", []),
         ("alcli update head --method m", ["mc"]),
         ("alcli simulate pool.parquet -s margin,bad", ["margin,badge"]),

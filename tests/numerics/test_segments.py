@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alcli.numerics.segments import aggregated, runs, segment_log_sums, segment_means, segment_sums
+from alcli.numerics.segments import aggregated, runs, segment_log_sums, segment_means, segment_mixtures, segment_sums
 
 SIZES = np.array([1, 4, 2, 7])
 STARTS = np.cumsum(SIZES) - SIZES
@@ -76,3 +76,19 @@ def test_aggregates_against_a_loop_whatever_the_order(how):
         order = rng.permutation(200)
         assert aggregated(scores[order], groups[order], how)[1].tobytes() == values.tobytes()
     assert aggregated(scores, np.arange(200), how)[1].tobytes() == scores.tobytes()
+
+
+def test_a_mixture_has_the_variance_of_its_parts_and_of_their_means():
+    mean_R, variance_R = np.array([1.0, 3.0, 5.0, 1e9, 1e9 + 2e-3]), np.array([0.5, 0.5, 2.0, 1e-6, 3e-6])
+    mean_B, variance_B = segment_mixtures(mean_R, variance_R, np.array([0, 2, 3]))
+    assert mean_B == pytest.approx([2.0, 5.0, 1e9 + 1e-3], rel=1e-15)
+    # A large offset of all means costs no digits of the variance but those of the means themselves.
+    assert variance_B == pytest.approx([0.5 + 1.0, 2.0, 2e-6 + 1e-6], rel=1e-3)
+
+
+def test_a_mixture_against_the_second_moment(rng):
+    mean_R, variance_R, starts_B = rng.normal(size=20), rng.random(20), np.array([0, 1, 7, 15])
+    mean_B, variance_B = segment_mixtures(mean_R, variance_R, starts_B)
+    for i, rows in enumerate(np.split(np.arange(20), starts_B[1:])):
+        second = (variance_R[rows] + mean_R[rows] ** 2).mean()
+        assert variance_B[i] == pytest.approx(second - mean_B[i] ** 2)

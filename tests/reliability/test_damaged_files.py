@@ -61,6 +61,8 @@ def test_no_pool_anywhere(tiny):
         ("query", "pool.parquet", "-s", "coreset", "-n", 3, "--exclude", "bad.parquet"),
         ("query", "pool.parquet", "-s", "coreset", "-n", 3, "--selections", "bad.parquet"),
         ("update", "bad.parquet", "-P", "pool.parquet", "-l", "labels.csv"),
+        ("predict", "pool.parquet", "-H", "bad.parquet", "-o", "out.csv"),
+        ("predict", "bad.parquet", "-H", "head.safetensors", "-o", "out.csv"),
         ("simulate", "bad.parquet", "-s", "margin", "-n", 3, "--rounds", 1, "-o", "sim"),
         ("embed", "bad.parquet", "-m", "identity", "-o", "out.parquet"),
     ]

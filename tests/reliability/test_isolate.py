@@ -83,6 +83,7 @@ def test_every_command_that_reads_a_pool(parts, alcli):
         ("fit-head", "parts", "-o", "new.safetensors", "--isolate"),
         ("update", "head.safetensors", "-P", "parts", "-l", "labels.csv", "--isolate"),
         ("simulate", "parts", "-s", "margin", "-n", 2, "--rounds", 1, "-o", "sim", "--isolate"),
+        ("predict", "parts", "-H", "head.safetensors", "-o", "out.csv", "--isolate"),
         ("query", "parts", *ASK, "-H", "head.safetensors"),
     ]
     for command in commands:

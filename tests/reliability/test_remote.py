@@ -73,7 +73,7 @@ def offline() -> Network:
 
 
 def test_nothing_reaches_for_a_network(tiny, offline):
-    """All five commands on local files, under that limit."""
+    """All commands on local files, under that limit."""
     write_pool("labelled.parquet", X_ND, label=[CLASSES[y] for y in Y_N])
     commands = [
         ("embed", "pool.parquet", "-m", "identity", "--input-col", "features", "-o", "out.parquet"),
@@ -93,6 +93,7 @@ def test_nothing_reaches_for_a_network(tiny, offline):
             "--hive",
         ),
         ("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv"),
+        ("predict", "pool.parquet", "-H", "head.safetensors", "-o", "predictions.parquet"),
         (
             "simulate",
             "labelled.parquet",

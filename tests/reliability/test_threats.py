@@ -116,6 +116,7 @@ COMMANDS = {
         "out.parquet",
     ),
     "update": ("update", "head.safetensors", "-P", "pool.parquet", "-l", "more.csv"),
+    "predict": ("predict", "pool.parquet", "-H", "head.safetensors", "--probs", "-o", "predictions.parquet"),
     "simulate": (
         "simulate",
         "labelled.parquet",

@@ -102,7 +102,6 @@ Selections = Annotated[
     ),
 ]
 Strict = Annotated[bool, option("--strict", CHOOSING, "Fail where fewer than N items are left.")]
-AllowEmpty = Annotated[bool, option("--allow-empty", CHOOSING, "Accept a pool without rows.")]
 Stream = Annotated[
     bool,
     option(

@@ -98,6 +98,7 @@ Isolate = Annotated[
         "Read an untrusted pool in a child process first; a file that crashes the process is refused.",
     ),
 ]
+AllowEmpty = Annotated[bool, option("--allow-empty", SAFETY, "Accept a pool without rows.")]
 IgnoreUnknown = Annotated[bool, option("--ignore-unknown", SAFETY, "Leave out labels whose ids are not in the pool.")]
 
 
@@ -114,8 +115,14 @@ class PoolOptions:
 
 
 @dataclass(frozen=True)
-class LabelledPoolOptions(PoolOptions):
+class LenientPoolOptions(PoolOptions):
+    """The options that open a pool whose unusable rows may be left out."""
+
+    bad_rows: BadRows = "error"
+
+
+@dataclass(frozen=True)
+class LabelledPoolOptions(LenientPoolOptions):
     """The options that open a pool which may hold labels itself."""
 
     label_col: LabelCol = None
-    bad_rows: BadRows = "error"

@@ -187,13 +187,21 @@ def _table(ask: Query, selection: Selection, now: Situation) -> Table:
     }
     if selection.weights_K is not None:
         table["weight"] = [shortest(w) for w in selection.weights_K]
-    return table | _predictions(selection, now) if now.predicts == "classes" else table
+    return table | _predictions(selection, now)
 
 
 def _predictions(selection: Selection, now: Situation) -> Table:
-    """The predicted class and the confidence of each chosen item, as columns; empty where nothing was chosen."""
+    """The predicted class and its confidence of each chosen item, or the predicted number and its standard deviation.
+
+    The columns are empty where nothing was chosen; without a head there are none.
+    """
+    if now.predicts is None:
+        return {}
     if now.head is None or not len(selection.rows_K):
-        return {"predicted": [], "confidence": []}
+        return {"predicted": [], "confidence" if now.predicts == "classes" else "sd": []}
+    if now.predicts == "numbers":
+        mean_K, variance_K = now.items.numbers(now.head.model, selection.rows_K, selection.features_KD)
+        return {"predicted": [shortest(v) for v in mean_K], "sd": [shortest(v) for v in np.sqrt(variance_K)]}
     log_probs_KC = now.items.predictive(now.head.model, selection.rows_K, selection.features_KD)
     confidence = [shortest(np.float32(np.exp(v))) for v in log_probs_KC.max(axis=1)]
     return {"predicted": _named(now.head, log_probs_KC.argmax(axis=1)), "confidence": confidence}

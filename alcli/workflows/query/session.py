@@ -164,7 +164,10 @@ class Session:
 
     def _item(self, row: int, score: float) -> dict[str, Any]:
         item = {"id": self._pool.ids[row], "rank": self.asked, "score": shortest(np.float32(score))}
-        if self.head is not None and self.classes is not None:
+        if self.head is not None and self.classes is None:
+            mean, variance = self._live.number(row)
+            item |= {"predicted": shortest(np.float32(mean)), "sd": shortest(np.float32(variance**0.5))}
+        elif self.head is not None and self.classes is not None:
             log_probs_C = self._live.predictive(row)
             best = int(log_probs_C.argmax())
             item["predicted"] = typed_class(self.classes[best], self.head.class_type)

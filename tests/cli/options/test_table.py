@@ -25,7 +25,18 @@ TREE: Any = typer.main.get_command(commands.app)
 COMMANDS = TREE.commands
 
 # Options that say something else in another command: the input and the output of each, and what is compared or mixed.
-OF_A_COMMAND = {"--out", "--strategy", "--head", "--preset", "--mix", "--param", "-n", "--id-col", "--label-col"}
+OF_A_COMMAND = {
+    "--out",
+    "--strategy",
+    "--head",
+    "--preset",
+    "--mix",
+    "--param",
+    "-n",
+    "--id-col",
+    "--label-col",
+    "--format",
+}
 
 
 def test_options_are_declared_in_the_table_alone():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alcli.data.head_file import load_head
+from alcli.heads._contract import Training
 from alcli.numerics.logistic import softmax
 from alcli.workflows.query import situation as query_situation
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
@@ -123,7 +125,7 @@ def test_what_speaks_against_a_fit_is_said_all_the_same(unfitted, alcli):
     alcli("query", "pool.parquet", "-s", "margin", "-n", 3).refused(2, "margin", "numbers")
     ask = ("query", "pool.parquet", "-s", "predictive-variance", "-n", 5, "--format", "csv")
     alcli(*ask, "-p", "impute=argmax").refused(2, "the head is a regression")
-    assert alcli(*ask).done().out.decode() == f"{NAMES}\n"
+    assert alcli(*ask).done().out.decode() == f"{NAMES},predicted,sd\n"
 
 
 @pytest.mark.parametrize("strategy", ["margin", "badge"])
@@ -212,8 +214,51 @@ def test_a_regression_head(tiny, alcli):
     found = rows(
         alcli("query", "pool.parquet", "-H", "head.safetensors", "-s", "coreset", "-n", 3, "--format", "jsonl")
     )
-    assert "predicted" not in found[0]
     assert not {r["id"] for r in found} & set(names(20))
+    _are_numbers_of(load_head(Path("head.safetensors")).model, found)
+
+
+def _are_numbers_of(model, found):
+    """Each prediction is the mean of the label, and sd holds the posterior variance of the mean and the noise."""
+    phi_KD1 = np.column_stack([X_ND[[int(r["id"][1:]) for r in found]].astype(float), np.ones(len(found))])
+    assert [r["predicted"] for r in found] == pytest.approx(phi_KD1 @ model.head.W_CD1[0], rel=1e-6)
+    covariance = model.posterior.state.covariance
+    noise = model.head.noise_variance
+    sd_K = np.sqrt(noise * np.einsum("kd,de,ke->k", phi_KD1, covariance, phi_KD1) + noise)
+    assert [r["sd"] for r in found] == pytest.approx(sd_K, rel=1e-6)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_batch_of_numbers_has_the_same_columns_in_every_format(tiny, alcli, form):
+    write_pool("pool.parquet", X_ND, label=[float(x) + 0.5 if i < 20 else None for i, x in enumerate(X_ND[:, 0])])
+    ask = ("query", "pool.parquet", "-s", "predictive-variance", "-n", 3)
+    expected = rows(alcli(*ask, "--format", "jsonl"))
+    alcli(*ask, "-o", f"out.{form}").done()
+    if form == "parquet":
+        table = pq.read_table("out.parquet")
+        assert [str(table.schema.field(name).type) for name in ("predicted", "sd")] == ["float", "float"]
+        found = table.to_pylist()
+    else:
+        found = list(csv.DictReader(Path("out.csv").read_text().splitlines()))
+    for name in ("predicted", "sd"):
+        assert [np.float32(r[name]) for r in found] == [np.float32(r[name]) for r in expected]
+
+
+def test_a_stream_of_numbers_predicts_them(tiny, alcli):
+    write_pool("pool.parquet", X_ND, label=[float(x) + 0.5 if i < 20 else None for i, x in enumerate(X_ND[:, 0])])
+    alcli("fit-head", "pool.parquet", "-o", "head.safetensors").done()
+    ask = ("query", "pool.parquet", "-H", "head.safetensors", "-s", "predictive-variance")
+    first = rows(alcli(*ask, "-n", 1, "--format", "jsonl"))
+    model = load_head(Path("head.safetensors")).model
+    said = rows(
+        alcli(*ask, "-n", 2, "--stream", stdin=json.dumps({"id": first[0]["id"], "label": 9.0}).encode() + b"\n")
+    )
+    assert said[0] == {name: first[0][name] for name in said[0]}
+    _are_numbers_of(model, said[:1])
+    X_1D = X_ND[[int(said[0]["id"][1:])]]
+    after = model.update(Training(X_1D, np.array([9.0]), np.ones(1), None))
+    assert after.mean(X_1D)[0] != pytest.approx(said[0]["predicted"], rel=1e-3)
+    _are_numbers_of(after, said[1:])
 
 
 def test_json_holds_the_selection(tiny, alcli):
