@@ -1,9 +1,9 @@
 """The choice of a softmax head's prior precision: held-out likelihood, with a prior that keeps it near a default.
 
 The default is RELATIVE_DEFAULT times the mean squared distance of the features to their mean, so it follows their
-scale; it is raised where the labels of some classes are few beside those of others. The precision is the maximum a posteriori of log precision: its prior is normal around the default, and its
-likelihood is that of the labels of held-out rows (stratified folds). A few labels cannot move the precision far. Many
-labels decide by themselves.
+scale; it is raised where some classes have few labels beside the others. The precision is the maximum a posteriori of
+log precision: its prior is normal around the default, and its likelihood is that of the labels of held-out rows
+(stratified folds). A few labels cannot move the precision far. Many labels decide by themselves.
 
 A held-out row counts only where the other folds have a row of its class. No head predicts a class that it has not
 seen. Such a row would favour whatever spreads the probabilities, that is, ever stronger priors: with half of the rows
