@@ -1,0 +1,212 @@
+"""The pool-aware prior of a softmax head, and the head fitted around it.
+
+1. A mixture of von Mises-Fisher distributions learns one mean direction a class from labelled rows, rows of the pool
+   and, where given, embeddings of the names of the classes (numerics/mixture/). Only classes with a label or a name
+   take part.
+2. Its linear classifier is the centre of the Gaussian prior of the head, in place of zero. Labels that disagree with
+   the mixture override it, and with many labels the head is that of heads/softmax.py.
+
+The strength of the centre, the concentration, is the scale at which held-out labelled rows are most probable
+(numerics/mixture/concentration.py). Where the classes are not clusters of directions the strength is near zero.
+The precision around the centre is the default of the plain head, whatever held-out labels say: labels that were chosen
+for being hard prefer the plain head for too long.
+Source: of the parts, see the files. Prior centred at a classifier: Silva-Rodriguez et al., CLAP, CVPR 2024; unlabelled
+rows in a mixture on frozen embeddings: Zanella et al., TransCLIP, NeurIPS 2024. The combination is that of
+docs/pool-prior.md, which has the measurements.
+Cost: two passes for the directions, PASSES passes of two products of 2 N D C flops, 5 PASSES passes over a sample of at
+most 2,047 rows, and one fit of the head.
+Memory: O(C D), the sample, and a block of rows for each thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict, cast
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Floats, Int64, with_bias
+from alcli.errors import DataError
+from alcli.heads._contract import LinearHead, Training
+from alcli.heads._prior import RELATIVE_DEFAULT
+from alcli.numerics.blocks import Spread, workers
+from alcli.numerics.last_layer.softmax_map import fit_map, rotate
+from alcli.numerics.mixture.concentration import calibrated, effective_dimensions, of_pool
+from alcli.numerics.mixture.directions import Blocks, Directions, grouped, measure
+from alcli.numerics.mixture.held_out import held_out_cosines
+from alcli.numerics.mixture.names import contradicted
+from alcli.numerics.mixture.von_mises_fisher import VonMisesFisher, fit_mixture, fixed_sums, taking_part
+
+# The bias of a class is in units of logits, whatever the scale of the features, and has a weak prior of its own.
+BIAS_PRECISION = 0.01
+
+
+@dataclass(frozen=True)
+class Constants:
+    """The constants of the prior. benchmarks/study_pool_head.py prints what three times more or less of each does.
+
+    share: of the maximum likelihood concentration, where no label says otherwise. certainty: of that concentration,
+    1 over the variance of its logarithm. sharper: the concentration during the passes over that of the classifier.
+    pull: the weight of the whole pool, in labelled rows a class. passes: over the pool. precision: of the weights
+    around the centre, over the default precision of the plain head.
+    """
+
+    share: float = 0.5
+    certainty: float = 1.5
+    sharper: float = 2.0
+    pull: float = 15.0
+    passes: int = 10
+    precision: float = 1.0
+
+
+@dataclass(frozen=True)
+class PoolPrior:
+    """The centre of the prior and how it came about.
+
+    W_CD1: the centre, on the scale of the features; zeros for a class without label or name. prior_precision: of the
+    weights around the centre. means_CD: mean directions, unit vectors or zeros. concentration: kappa', the factor of
+    cosines in logits. passes_at: kappa, the factor during the passes. mass_C: the effective number of pool rows of each
+    class. wrong_names: the classes whose names the labels contradict; those names were not used. refused: True where
+    the labels contradict the names as a whole, and no name was used. held_out: the number of rows that the
+    concentration was found with.
+    """
+
+    W_CD1: Float64
+    prior_precision: float
+    means_CD: Float64
+    concentration: float
+    passes_at: float
+    mass_C: Float64
+    wrong_names: Int64
+    refused: bool
+    held_out: int
+
+
+def pool_prior(
+    blocks: Blocks, data: Training, names_CD: Floats | None = None, constants: Constants = Constants()
+) -> PoolPrior:
+    """Fit the mixture.
+
+    blocks: yields the features of the unlabelled rows of the pool, without test rows, from the beginning at every call;
+    neither the size of the blocks nor the number of threads changes a bit of the result. data: the labelled rows, also
+    none of them where names are given. names_CD: the embeddings of the names of the classes by the upstream model of
+    the pool; zeros for a class without a name. Raises DataError where no class has a label or a name.
+    """
+    with workers() as spread:
+        directions = measure(blocks, data.X_LD, spread)
+        names = np.zeros((cast(int, data.n_classes), directions.dim)) if names_CD is None else names_CD
+        fit = _Fit(directions, data, directions.of_names(names), constants, spread)
+        kappa = fit.of_pool()
+        wrong_names, refused = fit.drop_wrong_names(kappa)
+        kappa, held_out = fit.of_labels(kappa)
+        mixture = fit.mixture(blocks, kappa)
+    return PoolPrior(
+        directions.classifier(mixture.means_PD, kappa),
+        constants.precision * RELATIVE_DEFAULT * directions.spread,
+        mixture.means_PD,
+        kappa,
+        constants.sharper * kappa,
+        mixture.mass_P,
+        wrong_names,
+        refused,
+        held_out,
+    )
+
+
+class _How(TypedDict):
+    """The options that every mixture is fitted with."""
+
+    passes: int
+    pull: float
+
+
+class _Fit:
+    """The steps of a fit. names_CD: the directions of the names that are in use."""
+
+    def __init__(
+        self, directions: Directions, data: Training, names_CD: Float64, constants: Constants, spread: Spread
+    ) -> None:
+        self._directions, self._data, self._spread = directions, data, spread
+        self._constants = constants
+        self._how: _How = {"passes": constants.passes, "pull": constants.pull}
+        self._U_LD, self.names_CD = directions.of(data.X_LD), names_CD
+
+    def of_pool(self) -> float:
+        """Estimate the concentration from the sample, without the labels of held-out rows. DataError: no class."""
+        present_C, fixed_CD = self._fixed()
+        if not present_C.any():
+            raise DataError(
+                "a pool prior needs a class with a label or a name", hint="label a row, or name the classes"
+            )
+        U_SD = self._directions.sample_SD if self._directions.n_pool else self._U_LD
+        n, d, share = len(U_SD), effective_dimensions(U_SD), self._constants.share
+
+        def of_length(length: float) -> float:
+            return of_pool(length, d, int(present_C.sum()), n, share)
+
+        found = fit_mixture(lambda: [[U_SD]], n, fixed_CD[present_C], of_length, self._spread, **self._how)
+        return of_length(found.length)
+
+    def drop_wrong_names(self, kappa: float) -> tuple[Int64, bool]:
+        """Forget names that the labels contradict. Return (the classes of those names, True where all are refused)."""
+        is_wrong_C, refused = contradicted(self._U_LD, self._data.y_L, self.names_CD, kappa)
+        self.names_CD[is_wrong_C | refused] = 0.0
+        return np.flatnonzero(is_wrong_C), refused
+
+    def of_labels(self, kappa: float) -> tuple[float, int]:
+        """Calibrate the concentration on held-out rows. Return it, and the number of those rows."""
+        data, sample_SD = self._data, self._directions.sample_SD
+        names_CD, sharper = self.names_CD, self._constants.sharper
+        cosines_HC, y_H = held_out_cosines(
+            sample_SD, self._U_LD, data.y_L, data.weights_L, names_CD, sharper * kappa, self._spread, **self._how
+        )
+        return calibrated(cosines_HC, y_H, kappa, self._constants.certainty), len(y_H)
+
+    def mixture(self, blocks: Blocks, kappa: float) -> VonMisesFisher:
+        """Fit the mixture to the whole pool; classes that take no part get means and masses of zero."""
+        present_C, fixed_CD = self._fixed()
+        found = fit_mixture(
+            lambda: grouped(blocks),
+            self._directions.n_pool,
+            fixed_CD[present_C],
+            self._constants.sharper * kappa,
+            self._spread,
+            direct=self._directions.of,
+            **self._how,
+        )
+        means_CD, mass_C = np.zeros_like(fixed_CD), np.zeros(len(fixed_CD))
+        means_CD[present_C], mass_C[present_C] = found.means_PD, found.mass_P
+        return VonMisesFisher(means_CD, mass_C, found.length)
+
+    def _fixed(self) -> tuple[Array, Float64]:
+        """The classes that take part, a mask [C], and the fixed part of the mixture, [C, D]."""
+        data = self._data
+        return taking_part(data.y_L, self.names_CD), fixed_sums(self._U_LD, data.y_L, data.weights_L, self.names_CD)
+
+
+def softmax_around(data: Training, prior: PoolPrior, prior_precision: float | None = None) -> LinearHead:
+    """Fit the softmax head to labelled rows, with the Gaussian prior centred at `prior.W_CD1`.
+
+    prior_precision: of the weights; None takes that of `prior`. Without rows the head is the centre itself. One
+    labelled class is enough. Raises DataError where the descent does not converge.
+    """
+    precision = prior.prior_precision if prior_precision is None else prior_precision
+    if data.n == 0:
+        return LinearHead("softmax", prior.W_CD1, precision)
+    # A bias column of this value makes a precision on all weights alike one of BIAS_PRECISION on the bias.
+    column = float(np.sqrt(precision / BIAS_PRECISION))
+    phi_LD1, centre_CD1 = with_bias(data.X_LD), prior.W_CD1.copy()
+    phi_LD1[:, -1] = column
+    centre_CD1[:, -1] /= column
+    rows = rotate(phi_LD1, data.y_L, data.weights_L, len(centre_CD1))
+    centre_CR = centre_CD1 @ rows.V_D1R
+    fit = fit_map(rows, precision, start_CR=centre_CR, anchor_CR=centre_CR)
+    # In directions that no row spans, the weights stay at the centre.
+    W_CD1 = centre_CD1 + (fit.W_CR - centre_CR) @ rows.V_D1R.T
+    W_CD1[:, -1] *= column
+    diagnostics = {
+        "log_likelihood": fit.log_likelihood,
+        "iterations": float(fit.iterations),
+        "gradient_norm": fit.gradient_norm,
+    }
+    return LinearHead("softmax", W_CD1, precision, diagnostics)
