@@ -30,7 +30,8 @@ from alcli.errors import DataError
 from alcli.heads._contract import LinearHead, Training
 from alcli.heads._prior import RELATIVE_DEFAULT
 from alcli.numerics.blocks import Spread, workers
-from alcli.numerics.last_layer.softmax_map import fit_map, rotate
+from alcli.numerics.last_layer.rotated import rotate
+from alcli.numerics.last_layer.softmax_map import fit_map
 from alcli.numerics.mixture.concentration import calibrated, effective_dimensions, of_pool
 from alcli.numerics.mixture.directions import Blocks, Directions, grouped, measure
 from alcli.numerics.mixture.held_out import held_out_cosines
@@ -38,7 +39,7 @@ from alcli.numerics.mixture.names import contradicted
 from alcli.numerics.mixture.von_mises_fisher import VonMisesFisher, fit_mixture, fixed_sums, taking_part
 
 # The bias of a class is in units of logits, whatever the scale of the features, and has a weak prior of its own.
-BIAS_PRECISION = 0.01
+BIAS_PRECISION = 0.1
 
 
 @dataclass(frozen=True)
