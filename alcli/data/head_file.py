@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 
 from alcli import __version__, plugins
 from alcli.arrays import Array, Float64, Floats, Keys
+from alcli.data.class_names import ClassNames
 from alcli.data.os_errors import reason
 from alcli.data.reading.data_file import check_readable
 from alcli.data.writing.atomic import replacing
@@ -26,9 +28,11 @@ from alcli.heads._contract import family_of
 from alcli.heads._model import Model
 from alcli.posteriors._contract import posterior_of
 
-HEAD_FORMAT = 1
+# 2: a head can have a second model that predicts, a prior mean, and names of classes.
+HEAD_FORMAT = 2
 # Bytes of the JSON header; a longer one is not read.
 MAX_HEADER = 64 << 20
+_MODELS = ("model", "predictor")
 _OURS = ("absorbed.id", "absorbed.label", "absorbed.weight", "anchor.id", "anchor.features")
 
 
@@ -62,6 +66,8 @@ class HeadFile:
     provenance: the metadata of the pool. anchors: features of A absorbed ids [A, D], whose hashes are `anchor_id`;
     they show a pool of other features. recipe: the options of the fit, for a refit. written_by: versions of
     libraries.
+    predictor: the model that predicts, where it is not the model that strategies look at (heads/_pair.py).
+    class_names: what the names of classes were when the head was fitted; None without names.
     """
 
     model: Model
@@ -73,19 +79,34 @@ class HeadFile:
     anchors: Floats
     recipe: dict[str, Any]
     written_by: dict[str, str] = field(default_factory=dict)
+    predictor: Model | None = None
+    class_names: ClassNames | None = None
+
+    @property
+    def predicts(self) -> Model:
+        """The model that predicts."""
+        return self.model if self.predictor is None else self.predictor
+
+    def changed(self, change: Callable[[Model], Model]) -> HeadFile:
+        """The head with all its models changed."""
+        predictor = None if self.predictor is None else change(self.predictor)
+        return replace(self, model=change(self.model), predictor=predictor)
 
 
 def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
     """Write a head atomically; the same head gives the same bytes. Raises CannotCreateError, OutputError."""
     from safetensors.numpy import save
 
-    tensors = {f"model.{k}": np.ascontiguousarray(v) for k, v in head.model.arrays().items()}
+    models = {"model": head.model} | ({} if head.predictor is None else {"predictor": head.predictor})
+    tensors = {
+        f"{name}.{k}": np.ascontiguousarray(v) for name, model in models.items() for k, v in model.arrays().items()
+    }
     absorbed = head.absorbed
     tensors |= {"absorbed.id": absorbed.id_L, "absorbed.label": absorbed.label_L, "absorbed.weight": absorbed.weight_L}
     tensors |= {"anchor.id": head.anchor_id, "anchor.features": np.ascontiguousarray(head.anchors)}
     about: dict[str, Any] = {
         "format": HEAD_FORMAT,
-        "model": head.model.settings(),
+        **{name: model.settings() for name, model in models.items()},
         "classes": head.classes,
         "class_type": head.class_type,
         "dim": head.model.dim,
@@ -93,6 +114,9 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
         "recipe": head.recipe,
         "versions": {"alcli": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
     }
+    if head.class_names is not None:
+        tensors["class_names.features"] = np.ascontiguousarray(head.class_names.features_KD)
+        about["class_names"] = {"names": head.class_names.names, "class_type": head.class_names.class_type}
     about["sha256"] = _digest(tensors, about)
     data = save(tensors, metadata={"alcli": json.dumps(about, sort_keys=True)})
     with replacing(path, overwrite=overwrite) as file:
@@ -145,8 +169,15 @@ def _restored(tensors: dict[str, Array], about: dict[str, Any]) -> HeadFile:
 
     Raises KeyError, TypeError and the like for a header of another form.
     """
+    models = {
+        name: _restore_model(
+            {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}, about[name]
+        )
+        for name in _MODELS
+        if name in about
+    }
     return HeadFile(
-        model=_restore_model({k[6:]: v for k, v in tensors.items() if k.startswith("model.")}, about["model"]),
+        model=models["model"],
         classes=None if about["classes"] is None else tuple(map(str, about["classes"])),
         class_type=str(about["class_type"]),
         provenance=dict(about["provenance"]),
@@ -155,7 +186,17 @@ def _restored(tensors: dict[str, Array], about: dict[str, Any]) -> HeadFile:
         anchors=tensors["anchor.features"],
         recipe=dict(about["recipe"]),
         written_by=dict(about["versions"]),
+        predictor=models.get("predictor"),
+        class_names=_restore_names(tensors, about["class_names"]) if "class_names" in about else None,
     )
+
+
+def _restore_names(tensors: dict[str, Array], settings: dict[str, Any]) -> ClassNames:
+    """The names of classes that tensors and settings describe. Raises DataError where they do not fit together."""
+    names, features_KD = tuple(map(str, settings["names"])), tensors["class_names.features"]
+    if features_KD.ndim != 2 or len(features_KD) != len(names) or not np.isfinite(features_KD).all():
+        raise DataError(f"tensor 'class_names.features' does not hold a finite vector for each of {len(names)} names")
+    return ClassNames(names, features_KD, str(settings["class_type"]))
 
 
 def _restore_model(tensors: dict[str, Array], settings: dict[str, Any]) -> Model:
@@ -258,21 +299,24 @@ def _check_consistent(head: HeadFile, tensors: dict[str, Array], shown: str) -> 
             raise DataError(f"{shown}: tensor '{name}' is {got}, expected {kind} {shape}")
         if not np.isfinite(tensors[name]).all():
             raise DataError(f"{shown}: tensor '{name}' holds NaN or infinity")
-    _check_classes(head, shown)
-    extra = [name for name in tensors if name not in _OURS and not name.startswith("model.")]
+    for model in filter(None, (head.model, head.predictor)):
+        _check_classes(head, model, shown)
+    known = (*_OURS, *(["class_names.features"] if head.class_names else []))
+    models = ("model.", "predictor.") if head.predictor else ("model.",)
+    extra = [name for name in tensors if name not in known and not name.startswith(models)]
     if extra:
         raise DataError(f"{shown}: unknown tensor '{printable(extra[0])}'")
 
 
-def _check_classes(head: HeadFile, shown: str) -> None:
+def _check_classes(head: HeadFile, model: Model, shown: str) -> None:
     """Raise DataError for names of classes that do not fit the weights or the labels."""
-    if (head.classes is None) != (head.model.n_classes is None):
+    if (head.classes is None) != (model.n_classes is None):
         raise DataError(f"{shown}: its header and its weights disagree whether it is a regression")
     if head.classes is None:
         return
     n = len(set(head.classes))
-    if n != len(head.classes) or n != head.model.n_classes:
-        raise DataError(f"{shown}: its header names {n} classes, its weights have {head.model.n_classes}")
+    if n != len(head.classes) or n != model.n_classes:
+        raise DataError(f"{shown}: its header names {n} classes, its weights have {model.n_classes}")
     label_L = head.absorbed.label_L
     if ((label_L < 0) | (label_L >= n)).any():
         what = f"tensor 'absorbed.label' holds the number of a class that there is not, expected 0 to {n - 1}"

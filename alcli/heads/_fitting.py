@@ -136,7 +136,7 @@ def _check_task(data: Training, spec: FitSpec) -> None:
         raise UsageError(
             "--calibrate temperature is for class labels, and the labels are numbers", hint="use --calibrate none"
         )
-    if data.n == 0:
+    if data.n == 0 and data.anchor is None:
         raise DataError(
             "there are no labelled rows to fit a head to", hint="give labels with -l, or a label column in the pool"
         )

@@ -39,8 +39,10 @@ def tune(
     refit: fits a head to some rows at the same prior precision. The result is the posterior's default below MIN_ROWS
     rows, where four fifths of the rows show fewer than 2 classes, and for a posterior with nothing to measure.
     """
+    if not posterior.measured or data.n < MIN_ROWS:
+        return default_curvature(posterior, len(head.W_CD1))
     held_out_L = stratified_folds(data.y_L, N_FOLDS, seed=seed) == 0
-    if not posterior.measured or data.n < MIN_ROWS or len(np.unique(data.y_L[~held_out_L])) < 2:
+    if len(np.unique(data.y_L[~held_out_L])) < 2:
         return default_curvature(posterior, len(head.W_CD1))
     return posterior.curvature_at(softmax(refit(data.rows(~held_out_L)).logits(data.X_LD[held_out_L])))
 

@@ -9,20 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Array, Floats
+from alcli.arrays import Array, Floats, Int64
+from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
+from alcli.data.labels import sorted_classes
 from alcli.data.pool import Pool
 from alcli.data.tables import RowSource, paths_of
 from alcli.data.writing.creatable import check_creatable
-from alcli.errors import counted
+from alcli.errors import UsageError, counted
 from alcli.heads._contract import Training
-from alcli.heads._fitting import fit
 from alcli.heads._model import Model
+from alcli.heads._pair import Pair, fit_pair
+from alcli.heads._pool_prior import PoolPrior
 from alcli.numerics.metrics import of_task, task_of
 from alcli.remarks import Note, silence
 from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, require_labels, test_rows, training
 from alcli.workflows.recipe import Recipe
+from alcli.workflows.unlabelled import remark_on_names, unlabelled
 
 _BLOCK = 8192
 _PROVENANCE = ("model", "layer", "dim", "dtype", "normalized", "standardized", "source", "fingerprint")
@@ -43,38 +47,83 @@ def fit_head(
     recipe: Recipe,
     *,
     task: Task = "auto",
+    class_names: str | None = None,
     force: bool = False,
     ignore_unknown: bool = False,
     note: Note = silence,
 ) -> Fitted:
     """Fit a head to the labelled rows of a pool and write it to `out`, which is whole or untouched.
 
-    labels: label files or tables; without any, the label column of the pool is used. out: None writes no file. Raises
-    every AlcliError.
+    labels: label files or tables; without any, the label column of the pool is used. class_names: the pool of the names
+    of classes, for `recipe.prior` pool; no label is needed with it. out: None writes no file. Raises every AlcliError.
     """
     recipe.checked()
+    check_names(recipe, class_names)
     if out is not None:
-        check_creatable(out, overwrite=force, inputs=[*pool.paths, *paths_of(labels)])
+        named = [] if class_names is None else [class_names]
+        check_creatable(out, overwrite=force, inputs=[*pool.paths, *paths_of(labels), *named])
     pool.require_rows()
+    names = None if class_names is None else read_class_names(class_names, pool)
     labelled = gather(pool, labels, task=task, head=recipe.head, ignore_unknown=ignore_unknown, note=note)
-    require_labels(labelled, pool, labels)
+    if names is None or labelled.regression:
+        require_labels(labelled, pool, labels)
     pool.watch_scales()
-    fitted = fit_labelled(pool, labelled, recipe, note)
+    fitted = fit_labelled(pool, labelled, recipe, note, names=names)
     if out is not None:
         save_head(out, fitted.head, overwrite=force)
     return fitted
 
 
-def fit_labelled(pool: Pool, labelled: LabelledRows, recipe: Recipe, note: Note = silence) -> Fitted:
-    """Fit a head to `labelled` rows, without writing it."""
-    classes = labelled.classes
+def check_names(recipe: Recipe, class_names: str | None) -> None:
+    """Raise UsageError for names of classes that the recipe has no use for."""
+    if class_names is not None and recipe.prior != "pool":
+        raise UsageError("--class-names is for --prior pool", hint="give --prior pool, or leave the names out")
+
+
+def fit_labelled(
+    pool: Pool, labelled: LabelledRows, recipe: Recipe, note: Note = silence, *, names: ClassNames | None = None
+) -> Fitted:
+    """Fit a head to `labelled` rows, without writing it. names: of classes, which need no label then."""
+    seen, class_type = labelled.classes, labelled.labels.class_type
+    names = None if seen is None else names
+    if names is not None and not len(labelled.labels):
+        class_type = names.class_type
+    classes = seen if seen is None or names is None else sorted_classes({*seen, *names.names}, class_type)
     data = training(pool, labelled, classes)
-    model = fit(data, recipe.spec(regression=classes is None))
+    pair = fitted_pair(pool, labelled.rows_L, data, classes, recipe, names)
+    if names is not None and seen is not None and classes is not None:
+        remark_on_names(names, seen, pair, classes, note)
     known = absorbed(pool, labelled, data)
     anchor_id, anchors = choose_anchors(known.id_L, data.X_LD)
-    class_type = labelled.labels.class_type
-    head = HeadFile(model, classes, class_type, provenance(pool), known, anchor_id, anchors, recipe.as_json())
-    return Fitted(head, describe(pool, model, data, classes, note))
+    head = HeadFile(
+        pair.selects,
+        classes,
+        class_type,
+        provenance(pool),
+        known,
+        anchor_id,
+        anchors,
+        recipe.as_json(),
+        predictor=None if pair.is_one else pair.predicts,
+        class_names=names,
+    )
+    return Fitted(head, describe(pool, pair, data, classes, note))
+
+
+def fitted_pair(
+    pool: Pool,
+    labelled: Int64,
+    data: Training,
+    classes: Sequence[str] | None,
+    recipe: Recipe,
+    names: ClassNames | None,
+    start: Pair | None = None,
+) -> Pair:
+    """Fit the models of a recipe. labelled: the rows of the pool that the data are, in any order."""
+    spec = recipe.spec(regression=classes is None)
+    if classes is None or not recipe.learns_from_pool(regression=False):
+        return fit_pair(data, spec, start=start)
+    return fit_pair(data, spec, unlabelled(pool, labelled, names, classes), start=start)
 
 
 def provenance(pool: Pool) -> dict[str, Any]:
@@ -84,8 +133,13 @@ def provenance(pool: Pool) -> dict[str, Any]:
     }
 
 
-def describe(pool: Pool, model: Model, data: Training, classes: Sequence[str] | None, note: Note) -> dict[str, Any]:
-    """Return the figures of a fit: sizes, prior precision, evidence, and the metrics on training and test rows."""
+def describe(pool: Pool, pair: Pair, data: Training, classes: Sequence[str] | None, note: Note) -> dict[str, Any]:
+    """Return the figures of a fit: sizes, prior, evidence, and the metrics on training and test rows.
+
+    The accuracy on test rows is over all of them: a row of a class that the head does not know is predicted wrongly.
+    The other figures need the class of a row, and leave such rows out.
+    """
+    model = pair.predicts
     report: dict[str, Any] = {
         "n": data.n,
         "kind": model.head.kind,
@@ -95,15 +149,33 @@ def describe(pool: Pool, model: Model, data: Training, classes: Sequence[str] | 
     if classes is not None:
         report |= {"classes": len(classes), "temperature": model.temperature}
     report |= dict(model.head.diagnostics)
-    report |= {f"train_{k}": v for k, v in scores(model, data.X_LD, data.y_L).items()}
+    if pair.prior is not None and classes is not None:
+        report |= _of_prior(pair, pair.prior, classes)
+    if data.n:
+        report |= {f"train_{k}": v for k, v in scores(model, data.X_LD, data.y_L).items()}
     rows, y, unknown = test_rows(pool, classes)
     if unknown:
-        one, several = "test row of a class that no label names was", "test rows of classes that no label names were"
-        note(f"{counted(unknown, one, several)} left out of the test figures")
+        one, several = "test row is of a class", "test rows are of classes"
+        there = f"{counted(unknown, one, several)} that the head does not know"
+        note(f"{there}; the test accuracy counts {'it' if unknown == 1 else 'them'} as wrong")
     if len(rows):
-        report["n_test"] = len(rows)
-        report |= {f"test_{k}": v for k, v in scores(model, pool.take(rows), y).items()}
+        report["n_test"] = len(rows) + unknown
+        found = scores(model, pool.take(rows), y)
+        if "accuracy" in found:
+            found["accuracy"] *= len(rows) / (len(rows) + unknown)
+        report |= {f"test_{k}": v for k, v in found.items()}
     return report
+
+
+def _of_prior(pair: Pair, prior: PoolPrior, classes: Sequence[str]) -> dict[str, Any]:
+    """The figures of a prior that was learnt from the pool."""
+    return {
+        "prior": "pool",
+        "selects": "pool" if pair.is_one else "plain",
+        "concentration": prior.concentration,
+        "pool_rows": {name: round(float(mass), 1) for name, mass in zip(classes, prior.mass_C)},
+        "wrong_names": [classes[c] for c in prior.wrong_names],
+    }
 
 
 def scores(model: Model, X_ND: Floats, y_N: Array) -> dict[str, float]:

@@ -16,6 +16,7 @@ from alcli.heads._fitting import FitSpec
 from alcli.posteriors._contract import Posterior, posterior_of
 
 CALIBRATIONS = ("none", "temperature")
+PRIORS = ("plain", "pool")
 COVARIANCES = ("shared", "shared-cat", "block", "kron", "diag", "full")
 
 # (curvature, gamma) by the name of `--preset`; None chooses from the data.
@@ -34,6 +35,7 @@ class Recipe:
     covariance: the form of the Laplace covariance, for `posterior` laplace alone. prior_precision: None chooses it
     from the data. options: `-p KEY=VALUE` of the head, as text; `posterior.KEY` is for the posterior.
     preset: "paper" takes curvature 1 and updates with gamma 10, as Huseljic et al. 2025 publish them.
+    prior: "pool" centres the prior of a softmax head where the unlabelled rows of the pool say; "plain" at zero.
     """
 
     head: str | None = None
@@ -44,6 +46,7 @@ class Recipe:
     seed: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     preset: str = "none"
+    prior: str = "plain"
 
     def checked(self) -> Recipe:
         """Return this recipe after every name and value in it is checked. Raises UsageError with the nearest name."""
@@ -61,12 +64,21 @@ class Recipe:
             self._head_options(head)
         if self.preset not in PRESETS:
             raise UsageError(f"no preset '{self.preset}'", hint=suggestion(self.preset, list(PRESETS)))
+        if self.prior not in PRIORS:
+            raise UsageError(f"no prior '{self.prior}'", hint=suggestion(self.prior, PRIORS))
+        if self.prior == "pool" and self.head not in (None, "softmax"):
+            what = f"--prior pool is for a softmax head, not for {self.head}"
+            raise UsageError(what, hint="leave one of them out")
         if self.calibrate not in CALIBRATIONS:
             hint = suggestion(self.calibrate, CALIBRATIONS)
             raise UsageError(f"no calibration '{self.calibrate}'", hint=hint)
         if self.prior_precision is not None and not 0 < self.prior_precision < float("inf"):
             raise UsageError(f"the prior precision must be a positive number or auto, got {self.prior_precision}")
         return self
+
+    def learns_from_pool(self, *, regression: bool) -> bool:
+        """True where the head learns from unlabelled rows too. The labels of a regression have no classes to find."""
+        return self.prior == "pool" and not regression
 
     def spec(self, *, regression: bool) -> FitSpec:
         """Return the argument of `fit`: the same choices with their modules loaded."""

@@ -1,0 +1,57 @@
+"""Embeddings of the names of classes: a pool whose ids are the classes.
+
+`alcli embed names.csv -m MODEL -o names.parquet` makes one of a table with the columns `id`, the class, and `text`, its
+name or a one-line description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from alcli.arrays import Floats
+from alcli.data.pool import Pool
+from alcli.data.schema import same_features
+from alcli.errors import DataError
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """names: the classes. features_KD: the embedding of each of their names, in the same order. class_type: the type of
+    the classes, as `Labels.class_type`.
+    """
+
+    names: tuple[str, ...]
+    features_KD: Floats
+    class_type: str = "string"
+
+    def rows(self, classes: Sequence[str]) -> Floats:
+        """The embeddings of the names of `classes`, [C, D]; zeros for a class without a name."""
+        place = {name: i for i, name in enumerate(self.names)}
+        rows_CD = np.zeros((len(classes), self.features_KD.shape[1]), self.features_KD.dtype)
+        for c, name in enumerate(classes):
+            if name in place:
+                rows_CD[c] = self.features_KD[place[name]]
+        return rows_CD
+
+
+def read_class_names(spec: str, pool: Pool) -> ClassNames:
+    """Read the pool of names at `spec`. pool: the pool whose classes they name, and whose limits hold.
+
+    Raises DataError where the names are not of the same embedding model as the pool, have no row or an unusable vector,
+    and what `open_pool` raises.
+    """
+    found = pool.read_alike(spec)
+    found.require_rows("one row a class is expected: its id is the class")
+    if found.dim != pool.dim:
+        hint = "embed the names with the model of the pool"
+        raise DataError(f"{found.name}: the names of classes have D={found.dim}, {pool.name} has {pool.dim}", hint=hint)
+    difference = same_features(found.metadata, pool.metadata)
+    if difference:
+        what = f"{found.name}: the names of classes are features of {difference} as those of {pool.name}"
+        raise DataError(what, hint="embed the names as the pool was embedded")
+    rows = found.sorted_by_id(np.flatnonzero(~found.is_bad))
+    names = tuple(str(id) for id in found.ids.arrow(rows).to_pylist())
+    return ClassNames(names, found.take(rows), found.ids.kind)

@@ -1,0 +1,82 @@
+"""Two models of the same labels: one that strategies look at, and one that predicts.
+
+They differ where a head learns from the pool without names of classes (heads/_pool_prior.py). Its mixture assigns the
+clusters of classes that have no label yet to classes that have one. So the model is sure of rows that are worth asking
+for, and must not choose them. The plain model chooses, and the model that knows the pool predicts. With names every
+class takes part from the beginning, and one model does both.
+
+Source: docs/pool-prior.md, which has the measurements.
+Cost: that of the prior, and of one or two fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from alcli.arrays import Floats
+from alcli.heads._contract import Anchor, Training
+from alcli.heads._fitting import FitSpec, fit
+from alcli.heads._model import Model
+from alcli.heads._pool_prior import PoolPrior, pool_prior
+from alcli.numerics.mixture.directions import Blocks
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """What a head can learn from beside labels.
+
+    blocks: yields the features of the unlabelled rows, from the beginning at every call. names_CD: an embedding of the
+    name of each class, zeros for a class without one; None without names.
+    """
+
+    blocks: Blocks
+    names_CD: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """selects: the model that strategies look at. predicts: the model that predicts; the same object where one does
+    both. prior: what was learnt from the pool; None for plain heads.
+    """
+
+    selects: Model
+    predicts: Model
+    prior: PoolPrior | None = None
+
+    def changed(self, change: Callable[[Model], Model]) -> Pair:
+        """The pair with both models changed; a model that does both is changed once."""
+        selects = change(self.selects)
+        return replace(self, selects=selects, predicts=selects if self.is_one else change(self.predicts))
+
+    @property
+    def is_one(self) -> bool:
+        """True where one model selects and predicts."""
+        return self.predicts is self.selects
+
+
+def fit_pair(
+    data: Training,
+    spec: FitSpec,
+    pool: Unlabelled | None = None,
+    *,
+    start: Pair | None = None,
+    tune_update: bool = True,
+) -> Pair:
+    """Fit both models to labelled rows.
+
+    pool: what else to learn from; None fits a plain model, which does both. start: a pair of the same classes to begin
+    at. tune_update: as in `fit`. Raises what `fit` raises. Where every class has a name, no label is needed.
+    """
+    before = (None, None) if start is None else (start.selects, start.predicts)
+    if pool is None:
+        model = fit(data, spec, start=before[0], tune_update=tune_update)
+        return Pair(model, model)
+    prior = pool_prior(pool.blocks, data, pool.names_CD)
+    around = replace(data, anchor=Anchor(prior.W_CD1, prior.prior_precision))
+    predicts = fit(around, spec, start=before[1], tune_update=tune_update)
+    if pool.names_CD is not None and np.any(pool.names_CD) and not prior.refused:
+        return Pair(predicts, predicts, prior)
+    return Pair(fit(data, spec, start=before[0], tune_update=tune_update), predicts, prior)
