@@ -23,7 +23,7 @@ from alcli.remarks import Note, silence
 from alcli.workflows.fit_head import fit_head as fit_workflow
 from alcli.workflows.labelled import Task
 from alcli.workflows.query.batch import typed_class
-from alcli.workflows.recipe import Recipe
+from alcli.workflows.recipe import Recipe, prior_of
 from alcli.workflows.update import UpdateRequest, updated
 from alcli.workflows.update import update as update_workflow
 
@@ -70,8 +70,8 @@ class FittedHead:
         Raises DataError for features of another D, and for rows without a usable vector.
         """
         if self.classes is None:
-            return self._over_blocks(features, self.file.model.mean)
-        return np.array(self.classes)[self._over_blocks(features, self.file.model.predictive).argmax(axis=1)]
+            return self._over_blocks(features, self.file.predicts.mean)
+        return np.array(self.classes)[self._over_blocks(features, self.file.predicts.predictive).argmax(axis=1)]
 
     def predict_proba(self, features: PoolLike) -> Float64:
         """Predict class probabilities, averaged over the posterior, shape [N, C]. Cost: one pass.
@@ -83,7 +83,7 @@ class FittedHead:
             raise UsageError(
                 "the head predicts numbers and has no class probabilities", hint="predict returns the numbers"
             )
-        return np.exp(self._over_blocks(features, self.file.model.predictive))
+        return np.exp(self._over_blocks(features, self.file.predicts.predictive))
 
     def _over_blocks(self, features: PoolLike, function: Any) -> Float64:
         """function(X_BD) of every row of a pool, in the order of the rows."""
@@ -132,6 +132,8 @@ def fit_head(
     head: str | None = None,
     posterior: str = "laplace",
     covariance: str = "shared",
+    prior: str = "auto",
+    class_names: PathLike | None = None,
     prior_precision: float | None = None,
     calibrate: str = "none",
     preset: str = "none",
@@ -151,6 +153,8 @@ def fit_head(
     labels: a file, a list of files, a mapping from id to label, or a table with columns `id`, `label` and
         `weight`; None learns the pool's own labels.
     head, posterior, covariance, calibrate, preset, task: the options of the command line.
+    prior: of a softmax head; pool learns it from the unlabelled rows too, auto does so with class_names.
+    class_names: a pool whose ids are the classes and whose features embed their names; labels may be missing then.
     prior_precision: a number; None chooses it from the data.
     options: of the head by name, and of the posterior as `posterior.NAME`.
     seed: of every random draw.
@@ -171,6 +175,7 @@ def fit_head(
     >>> head.predict_proba(pool).shape
     (1797, 10)
     """
+    names = None if class_names is None else os.fspath(class_names)
     recipe = Recipe(
         head,
         posterior,
@@ -180,6 +185,7 @@ def fit_head(
         whole(seed, "seed"),
         texts(options),
         preset,
+        prior_of(prior, names),
     )
     with session(note) as remark:
         fitted = fit_workflow(
@@ -188,6 +194,7 @@ def fit_head(
             path(out),
             recipe,
             task=task,
+            class_names=names,
             force=force,
             ignore_unknown=ignore_unknown,
             note=remark,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from alcli.selection.outside import checked
 from alcli.selection.strategy import Strategy, declared_by
 from alcli.workflows.query.batch import query
 from alcli.workflows.query.request import Query
+from alcli.workflows.recipe import prior_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,8 @@ def select(
     strategy: str | Callable[..., Any] = "auto",
     head: HeadLike | None = None,
     labels: LabelsLike | None = None,
+    prior: str = "auto",
+    class_names: PathLike | None = None,
     exclude: IdsLike | None = None,
     selections: PathLike | None = None,
     options: Options | None = None,
@@ -83,6 +87,7 @@ def select(
         `margin:0.8,random:0.2`; or a function with the decorator `alcli.selection.pointwise` or `batch`.
     head: a head, or its file; None fits a head to the labels if the strategy needs one.
     labels: as for `fit_head`; None takes the pool's own labels.
+    prior, class_names: of the head that is fitted, as for `fit_head`.
     exclude: a file of ids, or ids, that are not chosen.
     selections: a Parquet file of past selections, which are not chosen again; this selection is appended under
         the file's lock. lock_timeout: seconds to wait for the lock.
@@ -106,6 +111,7 @@ def select(
     ['id', 'rank', 'score', 'strategy', 'predicted', 'confidence']
     """
     name, declared = _strategy(strategy)
+    names = None if class_names is None else os.fspath(class_names)
     ask = Query(
         name,
         whole(n, "n", 1),
@@ -120,6 +126,8 @@ def select(
         ignore_unknown=ignore_unknown,
         lock_timeout=lock_timeout,
         declared=declared,
+        prior=None if prior == "auto" and head is not None else prior_of(prior, names),
+        class_names=names,
     )
     target = path(out)
     # What goes to no file is encoded as JSON Lines, which take every id.

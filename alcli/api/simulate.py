@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
 from alcli.errors import UsageError, printable
 from alcli.remarks import Note
-from alcli.workflows.recipe import Recipe
+from alcli.workflows.recipe import Recipe, prior_of
 from alcli.workflows.simulate.request import Simulation
 from alcli.workflows.simulate.run import simulate as simulate_workflow
 
@@ -55,6 +56,8 @@ def simulate(
     head: str | None = None,
     posterior: str = "laplace",
     covariance: str = "shared",
+    prior: str = "auto",
+    class_names: PathLike | None = None,
     prior_precision: float | None = None,
     calibrate: str = "none",
     options: Options | None = None,
@@ -76,6 +79,7 @@ def simulate(
     metric: the metric that compares the strategies, a name or FILE.py; None takes accuracy, or rmse for numbers.
     test_fraction: share of items to measure on; None takes the test rows of the pool, or 0.2 where it has none.
     head, posterior, covariance, calibrate: the options of the command line.
+    prior, class_names: as for `fit_head`.
     prior_precision: a number; None chooses it from the data.
     options: of strategies and of the head, as `NAME`, `STRATEGY.NAME`, `head.NAME` or `posterior.NAME`.
     jobs: processes. A script that asks for several must call `simulate` below `if __name__ == "__main__":`.
@@ -92,7 +96,9 @@ def simulate(
     >>> result.curves["n_labels"][:3]
     [10, 20, 30]
     """
-    recipe = Recipe(head, posterior, covariance, real(prior_precision, "prior_precision"), calibrate)
+    names = None if class_names is None else os.fspath(class_names)
+    precision = real(prior_precision, "prior_precision")
+    recipe = Recipe(head, posterior, covariance, precision, calibrate, prior=prior_of(prior, names))
     if metric is not None and not isinstance(metric, str):
         raise UsageError(f"metric must be a name, FILE.py or None, got {printable(repr(metric))}")
     ask = Simulation(
@@ -107,6 +113,7 @@ def simulate(
         texts(options),
         full_data,
         metric=metric,
+        class_names=names,
     )
     ask.checked()
     folder = path(out)

@@ -36,6 +36,8 @@ def query(
     strict: choosing.Strict = False,
     stream: choosing.Stream = False,
     allow_new_classes: models.AllowNewClasses = False,
+    prior: models.Prior = "auto",
+    class_names: models.ClassNames = None,
     format: choosing.Format = None,
     seed: general.Seed = 0,
     expect_sha256: models.ExpectSha256 = None,
@@ -94,6 +96,7 @@ def query(
                 hint="alcli query --list shows the strategies; alcli query --help an example",
             )
         from alcli.workflows.query.request import Query
+        from alcli.workflows.recipe import prior_of
 
         ask = Query(
             strategy if strategy is not None else mix or "auto",
@@ -110,6 +113,8 @@ def query(
             ignore_unknown,
             lock_timeout,
             expect_sha256=expect_sha256,
+            prior=None if prior == "auto" and head is not None else prior_of(prior, class_names),
+            class_names=class_names,
         )
         ask.checked()
         if stream:

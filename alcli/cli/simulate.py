@@ -112,7 +112,8 @@ def simulate(
                 "--initial": initial,
             }
             flags = {"--stratified": stratified, "--full-data": full_data, "--jobs": jobs > 1}
-            _refuse_with_study(given | flags | {"--metric": metric, "--aux-loss": model.aux_loss})
+            others = {"--metric": metric, "--aux-loss": model.aux_loss, "--class-names": model.class_names}
+            _refuse_with_study(given | flags | others | {"--prior pool": model.prior == "pool"})
             from alcli.workflows.simulate.update_study import Study
 
             ask = Study(STUDY_SEEDS if seeds is None else seeds, test_fraction, model.recipe(), key_values(param))
@@ -132,6 +133,7 @@ def simulate(
                 key_values(param, kebab=True),
                 full_data,
                 metric,
+                model.class_names,
             )
         ask.checked()
         for text in remarks:

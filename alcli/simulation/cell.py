@@ -18,11 +18,13 @@ from functools import cached_property
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Int64
+from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import AlcliError, DataError
-from alcli.heads._contract import Training
+from alcli.heads._contract import Anchor, Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
+from alcli.heads._pair import Pair, Unlabelled, fit_pair
+from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.metrics import Metric
 from alcli.selection.group_source import Grouping, GroupSource
 from alcli.selection.source import Source
@@ -44,7 +46,8 @@ class Bench:
     usable: the numbers of the rows that take part, in the order of their ids. test: the usable rows to evaluate on,
     in the same order; None holds some out. n_classes: None in a regression.
     grouping: the groups of the usable rows, which are asked for and held out whole; None where every row is an item.
-    costs_N: the costs of items, by item number; None where a round is a number of items.
+    costs_N: the costs of items, by item number; None where a round is a number of items. names_CD: embeddings of the
+    names of the classes, zeros for a class without one; None without names.
     """
 
     source: Source
@@ -55,6 +58,7 @@ class Bench:
     plan: Plan
     grouping: Grouping | None = None
     costs_N: Float64 | None = None
+    names_CD: Floats | None = None
 
     @property
     def classes(self) -> bool:
@@ -131,17 +135,17 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
     points: list[Point] = []
     picks: list[Pick] = []
     notes: list[tuple[int, str]] = []
-    model: Model | None = None
+    pair: Pair | None = None
     clock = _Clock()
     for number in range(bench.plan.rounds + 1):
-        model = _fit(bench, cell, oracle, model)
+        pair = _fit(bench, cell, oracle, pair)
         seconds_fit = clock.lap()
         with _telling(cell, number):
-            metrics = evaluate(model, X_test, y_test, bench.metric)
+            metrics = evaluate(pair.predicts, X_test, y_test, bench.metric)
         seconds_evaluate = clock.lap()
         n_labels, cost = oracle.queries, bench.cost_of(oracle.answered)
         over = number == bench.plan.rounds or len(oracle.candidates) == 0
-        chosen = NOTHING if over else _select(bench, cell, who, oracle, model, number)
+        chosen = NOTHING if over else _select(bench, cell, who, oracle, pair.selects, number)
         points.append(Point(number, n_labels, metrics, seconds_fit, clock.lap(), seconds_evaluate, cost))
         if len(chosen.rows_K) == 0:
             if number == 0 and not over:
@@ -173,7 +177,7 @@ def _full_data(bench: Bench, cell: Cell) -> CellResult:
     test, askable = bench.split(cell.seed)
     oracle, clock = Oracle(bench.y_N, askable, bench.rows_of), _Clock()
     oracle.ask(askable)
-    model = _fit(bench, cell, oracle, None)
+    model = _fit(bench, cell, oracle, None).predicts
     seconds_fit = clock.lap()
     with _telling(cell, 0):
         metrics = evaluate(model, bench.source.take(test), bench.y_N[test], bench.metric)
@@ -181,15 +185,27 @@ def _full_data(bench: Bench, cell: Cell) -> CellResult:
     return CellResult(cell, (point,), ())
 
 
-def _fit(bench: Bench, cell: Cell, oracle: Oracle, start: Model | None) -> Model:
+def _fit(bench: Bench, cell: Cell, oracle: Oracle, start: Pair | None) -> Pair:
     spec = replace(bench.plan.spec, seed=cell.seed)
-    return fit(_labelled(bench, oracle), spec, start=start, tune_update=False)
+    pool = _unlabelled(bench, oracle) if bench.plan.pool_prior else None
+    return fit_pair(_labelled(bench, oracle), spec, pool, start=start, tune_update=False)
+
+
+def _unlabelled(bench: Bench, oracle: Oracle) -> Unlabelled:
+    """The rows that can still be asked for, and the names of the classes. Test rows take no part."""
+    rows = bench.rows_of(oracle.candidates)
+    starts = range(0, len(rows), BLOCK_ROWS)
+    return Unlabelled(lambda: (bench.source.take(rows[a : a + BLOCK_ROWS]) for a in starts), bench.names_CD)
 
 
 def _tuned(bench: Bench, cell: Cell, oracle: Oracle, model: Model) -> Model:
     """Return the head with the same weights, its curvature and step size tuned on the labels given so far."""
-    spec = replace(bench.plan.spec, seed=cell.seed, prior_precision=model.head.prior_precision)
-    return fit(_labelled(bench, oracle), spec, start=model)
+    head = model.head
+    spec = replace(bench.plan.spec, seed=cell.seed, prior_precision=head.prior_precision)
+    data = _labelled(bench, oracle)
+    if head.prior_mean_CD1 is not None:
+        data = replace(data, anchor=Anchor(head.prior_mean_CD1, head.prior_precision))
+    return fit(data, spec, start=model)
 
 
 def _labelled(bench: Bench, oracle: Oracle) -> Training:

@@ -40,6 +40,7 @@ class Plan:
     Where items have costs, `batch` is the budget of a round instead of a number of items.
     strategies: names, the baseline first. options: the parsed parameters of each strategy. test_fraction: the share of
     items held out where the pool has no test rows. stratified: the initial labels take the classes in turn.
+    pool_prior: the head learns from the unlabelled rows too (heads/_pair.py).
     metric: the name of a metric from outside alcli, which is measured too. origins: the provenance of all code from
     outside that takes part, by the name of the strategy or the metric.
     Raises UsageError for a size that is too small.
@@ -56,6 +57,7 @@ class Plan:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     metric: str | None = None
     origins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    pool_prior: bool = False
 
     def __post_init__(self) -> None:
         sizes = (("-n", self.batch, 1), ("--rounds", self.rounds, 1), ("--seeds", self.n_seeds, 1))

@@ -40,8 +40,19 @@ class Shared:
     plan: Plan
     grouping: Grouping | None = None
     costs_N: Float64 | None = None
+    names_CD: Floats | None = None
 
     def bench(self) -> Bench:
         """Open the features, and return the bench."""
         source = ArraySource(self.features.open(), self.ids)
-        return Bench(source, self.y_N, self.usable, self.test, self.n_classes, self.plan, self.grouping, self.costs_N)
+        return Bench(
+            source,
+            self.y_N,
+            self.usable,
+            self.test,
+            self.n_classes,
+            self.plan,
+            self.grouping,
+            self.costs_N,
+            self.names_CD,
+        )

@@ -25,7 +25,7 @@ from alcli.heads._pool_prior import PoolPrior
 from alcli.numerics.metrics import of_task, task_of
 from alcli.remarks import Note, silence
 from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, require_labels, test_rows, training
-from alcli.workflows.recipe import Recipe
+from alcli.workflows.recipe import PLAIN, POOL, Recipe
 from alcli.workflows.unlabelled import remark_on_names, unlabelled
 
 _BLOCK = 8192
@@ -76,7 +76,7 @@ def fit_head(
 
 def check_names(recipe: Recipe, class_names: str | None) -> None:
     """Raise UsageError for names of classes that the recipe has no use for."""
-    if class_names is not None and recipe.prior != "pool":
+    if class_names is not None and recipe.prior != POOL:
         raise UsageError("--class-names is for --prior pool", hint="give --prior pool, or leave the names out")
 
 
@@ -170,8 +170,8 @@ def describe(pool: Pool, pair: Pair, data: Training, classes: Sequence[str] | No
 def _of_prior(pair: Pair, prior: PoolPrior, classes: Sequence[str]) -> dict[str, Any]:
     """The figures of a prior that was learnt from the pool."""
     return {
-        "prior": "pool",
-        "selects": "pool" if pair.is_one else "plain",
+        "prior": POOL,
+        "selects": POOL if pair.is_one else PLAIN,
         "concentration": prior.concentration,
         "pool_rows": {name: round(float(mass), 1) for name, mass in zip(classes, prior.mass_C)},
         "wrong_names": [classes[c] for c in prior.wrong_names],

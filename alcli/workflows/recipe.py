@@ -16,7 +16,9 @@ from alcli.heads._fitting import FitSpec
 from alcli.posteriors._contract import Posterior, posterior_of
 
 CALIBRATIONS = ("none", "temperature")
-PRIORS = ("plain", "pool")
+PLAIN, POOL = "plain", "pool"
+PRIORS = (PLAIN, POOL)
+AUTO = "auto"
 COVARIANCES = ("shared", "shared-cat", "block", "kron", "diag", "full")
 
 # (curvature, gamma) by the name of `--preset`; None chooses from the data.
@@ -25,6 +27,11 @@ PRESETS = {"none": (None, None), "paper": (1.0, 10.0)}
 POSTERIOR = "posterior."
 # Every posterior gets these from the fit, so they are no options for the user.
 _FROM_THE_FIT = ("prior-precision", "curvature", "noise-variance")
+
+
+def prior_of(prior: str, class_names: str | None) -> str:
+    """The prior that `auto` stands for: the pool's where classes have names, because names gain the most."""
+    return (PLAIN if class_names is None else POOL) if prior == AUTO else prior
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Recipe:
     seed: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     preset: str = "none"
-    prior: str = "plain"
+    prior: str = PLAIN
 
     def checked(self) -> Recipe:
         """Return this recipe after every name and value in it is checked. Raises UsageError with the nearest name."""
@@ -66,7 +73,7 @@ class Recipe:
             raise UsageError(f"no preset '{self.preset}'", hint=suggestion(self.preset, list(PRESETS)))
         if self.prior not in PRIORS:
             raise UsageError(f"no prior '{self.prior}'", hint=suggestion(self.prior, PRIORS))
-        if self.prior == "pool" and self.head not in (None, "softmax"):
+        if self.prior == POOL and self.head not in (None, "softmax"):
             what = f"--prior pool is for a softmax head, not for {self.head}"
             raise UsageError(what, hint="leave one of them out")
         if self.calibrate not in CALIBRATIONS:
@@ -78,7 +85,7 @@ class Recipe:
 
     def learns_from_pool(self, *, regression: bool) -> bool:
         """True where the head learns from unlabelled rows too. The labels of a regression have no classes to find."""
-        return self.prior == "pool" and not regression
+        return self.prior == POOL and not regression
 
     def spec(self, *, regression: bool) -> FitSpec:
         """Return the argument of `fit`: the same choices with their modules loaded."""

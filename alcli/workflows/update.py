@@ -23,9 +23,10 @@ from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError, printable, suggestion
 from alcli.heads._comparators import first_order, reweight, stable_step
 from alcli.heads._contract import Training
-from alcli.heads._fitting import fit
 from alcli.heads._model import Model
+from alcli.heads._pair import Pair
 from alcli.remarks import Note, silence
+from alcli.workflows.fit_head import fitted_pair
 from alcli.workflows.labelled import LabelledRows, absorbed, id_order, training, usable
 from alcli.workflows.recipe import Recipe
 
@@ -164,11 +165,11 @@ def _without(pool: Pool, head: HeadFile, ask: UpdateRequest, shown: str) -> Head
     rows_R, places = np.array(list(found), np.int64), np.array(list(found.values()), np.int64)
     left = head.absorbed.only(np.setdiff1d(np.arange(len(head.absorbed.id_L)), places))
     if ask.method == "refit":
-        return replace(head, model=_refitted(pool, head, left, shown), absorbed=left)
+        return replace(_refitted(pool, head, left, shown), absorbed=left)
     gone = head.absorbed.only(places)
     n_classes = None if head.classes is None else len(head.classes)
-    model = head.model.remove(Training(pool.take(rows_R), gone.label_L, gone.weight_L, n_classes))
-    return replace(head, model=model, absorbed=left)
+    data = Training(pool.take(rows_R), gone.label_L, gone.weight_L, n_classes)
+    return replace(head.changed(lambda model: model.remove(data)), absorbed=left)
 
 
 def _to_remove(pool: Pool, paths: Sequence[RowSource]) -> Iterator[tuple[str, str, Int64]]:
@@ -191,7 +192,8 @@ def _with_classes_of(head: HeadFile, given: LabelledRows) -> HeadFile:
     added = tuple(c for c in given.labels.classes() if c not in head.classes)
     if not added:
         return head
-    return replace(head, model=head.model.with_new_classes(len(added)), classes=head.classes + added)
+    wider = head.changed(lambda model: model.with_new_classes(len(added)))
+    return replace(wider, classes=head.classes + added)
 
 
 def _only_new(pool: Pool, head: HeadFile, given: LabelledRows, ask: UpdateRequest) -> tuple[LabelledRows, int]:
@@ -229,13 +231,15 @@ def _absorb(
     figures: dict[str, Any] = {}
     started = time.perf_counter()
     if ask.method == "refit":
-        model = _refitted(pool, head, everything, shown)
+        head = _refitted(pool, head, everything, shown)
     else:
         model, figures = _moved(head.model, data, ask)
+        predictor = None if head.predictor is None else _moved(head.predictor, data, ask)[0]
+        head = replace(head, model=model, predictor=predictor)
     figures["seconds"] = time.perf_counter() - started
     ids = np.concatenate([head.anchor_id, pool.ids.hashes(pool.sorted_by_id(new.rows_L))])
     anchor_id, anchors = choose_anchors(ids, np.concatenate([head.anchors, data.X_LD]))
-    return replace(head, model=model, absorbed=everything, anchor_id=anchor_id, anchors=anchors), figures
+    return replace(head, absorbed=everything, anchor_id=anchor_id, anchors=anchors), figures
 
 
 def _moved(model: Model, data: Training, ask: UpdateRequest) -> tuple[Model, dict[str, Any]]:
@@ -254,10 +258,11 @@ def _moved(model: Model, data: Training, ask: UpdateRequest) -> tuple[Model, dic
     return model.update(data, gamma=ask.gamma, mode=mode), {"gamma": "auto" if step is None else step}
 
 
-def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> Model:
-    """Fit the head exactly to all labels, old and new, from its present weights.
+def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> HeadFile:
+    """Fit the models of the head exactly to all labels, old and new, from their present weights.
 
-    The head knows its old labels by the hash of their ids. Raises DataError where the pool lacks a labelled item.
+    The head knows its old labels by the hash of their ids. A head that learns from the pool reads the pool again.
+    Raises DataError where the pool lacks a labelled item.
     """
     rows_L = rows_of_hashes(everything.id_L, pool.ids.hashes())
     if (rows_L < 0).any():
@@ -269,4 +274,6 @@ def _refitted(pool: Pool, head: HeadFile, everything: Absorbed, shown: str) -> M
     y_L: Array = everything.label_L[order]
     n_classes = None if head.classes is None else len(head.classes)
     data = Training(pool.take(rows_L[order]), y_L, everything.weight_L[order], n_classes)
-    return fit(data, Recipe.from_json(head.recipe, shown).spec(regression=n_classes is None), start=head.model)
+    recipe, start = Recipe.from_json(head.recipe, shown), Pair(head.model, head.predicts)
+    pair = fitted_pair(pool, rows_L, data, head.classes, recipe, head.class_names, start)
+    return replace(head, model=pair.selects, predictor=None if pair.is_one else pair.predicts)

@@ -98,6 +98,25 @@ PriorPrecision = Annotated[
         parse=auto_or_number,
     ),
 ]
+Prior = Annotated[
+    str,
+    option(
+        "--prior",
+        MODEL,
+        "Centre of the prior of a softmax head: plain is zero, pool is learnt from the unlabelled items and from "
+        "--class-names, auto is pool with --class-names, else plain.",
+        choices=("auto", "plain", "pool"),
+    ),
+]
+ClassNames = Annotated[
+    str | None,
+    option(
+        "--class-names POOL",
+        MODEL,
+        "Embeddings of the names of the classes: a pool whose ids are the classes, embedded as the items were. Labels "
+        "may be missing then.",
+    ),
+]
 Calibrate = Annotated[
     str,
     option(
@@ -192,15 +211,25 @@ class HeadOptions:
     head: HeadKind = None
     posterior: Posterior = "laplace"
     covariance: Covariance = "shared"
+    prior: Prior = "auto"
+    class_names: ClassNames = None
     prior_precision: PriorPrecision = None
     calibrate: Calibrate = "none"
     aux_loss: AuxLoss = False
 
     def recipe(self, **more: Any) -> Recipe:
         """The recipe of the head. more: the other fields of `Recipe`."""
-        from alcli.workflows.recipe import Recipe
+        from alcli.workflows.recipe import Recipe, prior_of
 
-        return Recipe(self.head, self.posterior, self.covariance, self.prior_precision, self.calibrate, **more)
+        return Recipe(
+            self.head,
+            self.posterior,
+            self.covariance,
+            self.prior_precision,
+            self.calibrate,
+            prior=prior_of(self.prior, self.class_names),
+            **more,
+        )
 
     def with_branch(self, param: list[str] | None, key: str) -> tuple[list[str], list[str]]:
         """(the -p texts with the text that --aux-loss stands for, remarks). key: the option behind --aux-loss.

@@ -54,7 +54,7 @@ class PredictedColumns:
     @property
     def model(self) -> Model:
         """The model that predicts."""
-        return self.head.model
+        return self.head.predicts
 
     @property
     def schema(self) -> pa.Schema:
@@ -110,7 +110,7 @@ def _without_variance(items: Items, head: HeadFile) -> str:
     """Say why there is no variance of a logit; "" where there is one."""
     if head.classes is None:
         return "the head predicts numbers, and column 'sd' holds their standard deviation"
-    if head.model.posterior is None:
+    if head.predicts.posterior is None:
         return "the head has no posterior"
     if items.groups is not None:
         return "the rows of a group have a logit each; --group-col none predicts rows"

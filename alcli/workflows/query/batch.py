@@ -200,9 +200,9 @@ def _predictions(selection: Selection, now: Situation) -> Table:
     if now.head is None or not len(selection.rows_K):
         return {"predicted": [], "confidence" if now.predicts == "classes" else "sd": []}
     if now.predicts == "numbers":
-        mean_K, variance_K = now.items.numbers(now.head.model, selection.rows_K, selection.features_KD)
+        mean_K, variance_K = now.items.numbers(now.head.predicts, selection.rows_K, selection.features_KD)
         return {"predicted": [shortest(v) for v in mean_K], "sd": [shortest(v) for v in np.sqrt(variance_K)]}
-    log_probs_KC = now.items.predictive(now.head.model, selection.rows_K, selection.features_KD)
+    log_probs_KC = now.items.predictive(now.head.predicts, selection.rows_K, selection.features_KD)
     confidence = [shortest(np.float32(np.exp(v))) for v in log_probs_KC.max(axis=1)]
     return {"predicted": _named(now.head, log_probs_KC.argmax(axis=1)), "confidence": confidence}
 

@@ -14,7 +14,9 @@ from alcli.data.ledger import check_ledger
 from alcli.data.tables import RowSource, paths_of
 from alcli.errors import UsageError, printable, suggestion
 from alcli.selection.strategy import Strategy
+from alcli.workflows.fit_head import check_names
 from alcli.workflows.query.impute import HOW
+from alcli.workflows.recipe import PLAIN, Recipe
 
 IMPUTE = "impute"
 TARGETS = "targets"
@@ -26,7 +28,7 @@ class Query:
     """A strategy with its `-p` options as text, the number of items, and the ids to leave out.
 
     strategy: a name. declared: the strategy of that name where a Python function declares it; None looks the name up.
-    head: a file, or a head in memory.
+    head: a file, or a head in memory. prior, class_names: of a head that is fitted, as in `fit_head`.
     """
 
     strategy: str
@@ -45,6 +47,8 @@ class Query:
     stream: bool = False
     expect_sha256: str | None = None
     declared: Strategy | None = None
+    prior: str | None = None
+    class_names: str | None = None
 
     @property
     def found(self) -> Strategy:
@@ -68,7 +72,7 @@ class Query:
     @property
     def files(self) -> list[str | Path]:
         """The files of labels and ids that the query reads."""
-        return [*paths_of([*self.labels, *self.exclude])]
+        return [*paths_of([*self.labels, *self.exclude]), *filter(None, [self.class_names])]
 
     @property
     def head_file(self) -> Path | None:
@@ -127,6 +131,7 @@ class Query:
             raise UsageError(
                 what, hint="alcli fit-head POOL -l LABELS --head mlp --aux-loss -o HEAD, then give -H HEAD"
             )
+        self._check_prior()
         if self.n < 1:
             raise UsageError(f"-n must be at least 1, got {self.n}")
         if self.candidates is not None and self.candidates < 1:
@@ -138,3 +143,11 @@ class Query:
         if self.ledger is not None:
             check_ledger(self.ledger)
         return modified(strategy, options)
+
+    def _check_prior(self) -> None:
+        """Raise UsageError for a prior or names of classes beside a head that is fitted already, or without a use."""
+        given = [name for name, value in (("--class-names", self.class_names), ("--prior", self.prior)) if value]
+        if given and self.head is not None:
+            what = f"{given[0]} is about a head that is fitted, and -H gives one"
+            raise UsageError(what, hint="give it to fit-head")
+        check_names(Recipe(prior=self.prior or PLAIN).checked(), self.class_names)

@@ -18,6 +18,7 @@ from alcli.data.labels import Label, to_class, to_target, to_weight
 from alcli.data.ledger import append_to_ledger, deliver, read_ledger
 from alcli.data.writing.locks import lock
 from alcli.errors import AlcliError, DataError, printable
+from alcli.heads._contract import Training
 from alcli.heads._model import Model
 from alcli.live.live import Live
 from alcli.remarks import Note
@@ -37,6 +38,7 @@ class _Told:
     weight: float
     model: Model
     classes: tuple[str, ...] | None
+    predictor: Model | None
 
 
 class Session:
@@ -85,6 +87,8 @@ class Session:
             self._absorbed = dict(zip(now.head.absorbed.id_L.tolist(), now.head.absorbed.label_L.tolist()))
         else:
             self._absorbed = {}
+        # The model that predicts, where it is not the model that strategies look at.
+        self._predictor = None if now.head is None else now.head.predictor
         self._outstanding: int | None = None
         self.answered = self.asked = 0
         self.told: list[_Told] = []
@@ -122,6 +126,7 @@ class Session:
             head,
             model=told[-1].model,
             classes=told[-1].classes,
+            predictor=told[-1].predictor,
             absorbed=head.absorbed.extended(new),
             anchor_id=anchor_id,
             anchors=anchors,
@@ -168,11 +173,17 @@ class Session:
             mean, variance = self._live.number(row)
             item |= {"predicted": shortest(np.float32(mean)), "sd": shortest(np.float32(variance**0.5))}
         elif self.head is not None and self.classes is not None:
-            log_probs_C = self._live.predictive(row)
+            log_probs_C = self._predictive(row)
             best = int(log_probs_C.argmax())
             item["predicted"] = typed_class(self.classes[best], self.head.class_type)
             item["confidence"] = shortest(np.float32(np.exp(log_probs_C[best])))
         return item
+
+    def _predictive(self, row: int) -> Array:
+        """Log class probabilities of a row, [C], by the model that predicts."""
+        if self._predictor is None:
+            return self._live.predictive(row)
+        return self._predictor.predictive(self._live.features(np.array([row])))[0]
 
     def _write(self, value: dict[str, Any]) -> None:
         self._emit((json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass"))
@@ -234,8 +245,16 @@ class Session:
         """Absorb the label of a row, which may add a class."""
         if self.classes is not None and label == len(self.classes):
             self._live.add_classes(1)
+            self._predictor = self._predictor and self._predictor.with_new_classes(1)
             self.classes = (*self.classes, to_class(said.label, said.where, set()))
         self._live.tell(row, label if isinstance(label, (int, float)) else 0.0, weight)
         self._labels[row] = label
         if self._live.model is not None:
-            self.told.append(_Told(row, float(label), weight, self._live.model, self.classes))
+            self._predictor = self._predictor and self._predictor.update(self._one(row, label, weight))
+            self.told.append(_Told(row, float(label), weight, self._live.model, self.classes, self._predictor))
+
+    def _one(self, row: int, label: float | Label, weight: float) -> Training:
+        """The label of a row of a classification as data to absorb."""
+        assert self.classes is not None
+        X_1D = self._live.features(np.array([row]))
+        return Training(X_1D, np.array([label], np.int64), np.array([weight]), len(self.classes))

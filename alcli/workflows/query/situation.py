@@ -15,6 +15,7 @@ import numpy as np
 from alcli import plugins
 from alcli.arrays import Array, Floats, Int64
 from alcli.composition.modifiers import OF_PREDICTIONS
+from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, load_head
 from alcli.data.head_match import check_pool, rows_of_hashes
 from alcli.data.labels import read_labels
@@ -29,7 +30,7 @@ from alcli.workflows.fit_head import fit_labelled
 from alcli.workflows.items import Items
 from alcli.workflows.labelled import LabelledRows, gather
 from alcli.workflows.query.request import Query
-from alcli.workflows.recipe import Recipe
+from alcli.workflows.recipe import PLAIN, Recipe
 
 Predicts = Literal["classes", "numbers"]
 _CANDIDATE_STREAM = 1
@@ -58,13 +59,15 @@ class Situation:
 class _Known:
     """The facts before a head is fitted.
 
-    labelled: row numbers. fit_on: the rows to fit a head on; None where a head is given or none is needed.
+    labelled: row numbers. fit_on: the rows to fit a head on; None where a head is given or none is needed. names: of
+    classes, for that head.
     """
 
     labelled: Int64
     head: HeadFile | None = None
     labels: Array | None = None
     fit_on: LabelledRows | None = None
+    names: ClassNames | None = None
 
     @property
     def predicts(self) -> Predicts | None:
@@ -98,7 +101,7 @@ def situation(
     candidates = _reduced(items, left, ask, note)
     head, labels = known.head, known.labels
     if known.fit_on is not None and (len(candidates) or keeps_head):
-        head, labels = _fitted_now(pool, ask, strategy, known.fit_on, note)
+        head, labels = _fitted_now(pool, ask, strategy, known.fit_on, known.names, note)
     return Situation(items, head, known.predicts, known.labelled, labels, candidates)
 
 
@@ -125,10 +128,13 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
     Raises DataError or UsageError where no head can be fitted.
     """
     labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown, note=note)
-    if not strategy.needs_head or (strategy.cold and _too_few(labelled)):
+    names = None if ask.class_names is None else read_class_names(ask.class_names, pool)
+    named = names is not None and not labelled.regression and len({*names.names, *labelled.labels.classes()}) > 1
+    if not strategy.needs_head or (strategy.cold and _too_few(labelled) and not named):
         return _Known(labelled.rows_L)
-    _check_fit(ask, strategy, labelled)
-    return _Known(labelled.rows_L, fit_on=labelled)
+    if not named:
+        _check_fit(ask, strategy, labelled)
+    return _Known(labelled.rows_L, fit_on=labelled, names=names)
 
 
 def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, note: Note) -> _Known:
@@ -213,7 +219,7 @@ def _needs_head_now(strategy: Strategy) -> bool:
 
 
 def _fitted_now(
-    pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, note: Note
+    pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, names: ClassNames | None, note: Note
 ) -> tuple[HeadFile, Array | None]:
     """Fit a head on the labels; return it, and the labels in its numbering where the strategy reads them."""
     # Log-probabilities before and after the temperature differ only where there is a temperature.
@@ -223,9 +229,20 @@ def _fitted_now(
     if pool.dim > _LARGEST_POSTERIOR and not strategy.needs_posterior:
         note(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
         posterior = "none"
-    head = fit_labelled(pool, labelled, Recipe(posterior=posterior, calibrate=calibrate)).head
-    note(f"fitted a {head.model.head.kind} head on {counted(len(labelled.rows_L), 'label')}")
-    return head, labelled.labels.arrays(labelled.classes)[0] if "labelled_targets" in strategy.needs else None
+    recipe = Recipe(posterior=posterior, calibrate=calibrate, prior=ask.prior or PLAIN)
+    head = fit_labelled(pool, labelled, recipe, note, names=names).head
+    note(_told(head, len(labelled.rows_L)))
+    return head, labelled.labels.arrays(head.classes)[0] if "labelled_targets" in strategy.needs else None
+
+
+def _told(head: HeadFile, n_labels: int) -> str:
+    """Say what a head was fitted on, and where two models share the work, which of them does what."""
+    what = f"fitted a {head.model.head.kind} head on {counted(n_labels, 'label')}"
+    if head.predictor is not None:
+        return f"{what}; the strategy looks at the plain model, the model that knows the pool predicts"
+    if head.class_names is not None:
+        return f"{what}, {counted(len(head.class_names.names), 'name')} of classes and the pool"
+    return what
 
 
 def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from alcli.numerics.metrics import Metric
 from alcli.simulation.contenders import Contender, contender, owner
 from alcli.simulation.metrics import metric_named, origin_of
 from alcli.simulation.plan import Plan, with_baseline
+from alcli.workflows.fit_head import check_names
 from alcli.workflows.query.request import COST, IMPUTE
 from alcli.workflows.recipe import POSTERIOR, Recipe
 
@@ -49,6 +50,7 @@ class Simulation:
     every strategy that knows it, and for the head.
     full_data: also fit the head to every label, and report when strategies reach shares of the value that this gives.
     metric: the name of the metric that compares strategies; None takes accuracy, or rmse in a regression.
+    class_names: the pool of the names of classes, for a recipe with the prior of the pool.
     """
 
     strategies: Sequence[str]
@@ -62,6 +64,7 @@ class Simulation:
     options: Mapping[str, str] = field(default_factory=dict)
     full_data: bool = False
     metric: str | None = None
+    class_names: str | None = None
 
     @property
     def cost_column(self) -> str | None:
@@ -83,6 +86,7 @@ class Simulation:
         parsed = {name: one.parse(texts[name]) for name, one in found.items()}
         for name, one in found.items():
             one.check_modifiers(parsed[name])
+        check_names(self.recipe, self.class_names)
         recipe = replace(self.recipe, options={**self.recipe.options, **posterior, **by_owner[HEAD]}).checked()
         metric = None if self.metric is None else metric_named(self.metric)
         origins, measured = _origins(found, self.metric)
@@ -105,6 +109,7 @@ class Simulation:
                 parsed,
                 measured,
                 origins,
+                recipe.learns_from_pool(regression=regression),
             )
 
         plan(regression=False)

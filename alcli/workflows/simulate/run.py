@@ -14,6 +14,7 @@ import numpy as np
 from alcli import __version__, plugins
 from alcli.arrays import Float64
 from alcli.composition.modifiers import OF_PREDICTIONS
+from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.pool import Pool
 from alcli.data.writing.locks import lock
 from alcli.errors import CannotCreateError, DataError, UsageError, counted, printable
@@ -62,16 +63,17 @@ def simulate(
     _check_data(items, ask, plan, truth, checked, note)
     pool.watch_scales()
     costs_N = None if ask.cost_column is None else items.costs(ask.cost_column)
+    names = None if ask.class_names is None or truth.classes is None else read_class_names(ask.class_names, pool)
     every_label = list(plan.full_data(one_split=len(truth.test) > 0)) if ask.full_data else []
     cells = [*every_label, *plan.cells()]
     folder = SimulationFolder(out)
     folder.create()
     with lock(folder.runs):
-        config = _config(items, checked, plan, truth) | _priced(ask.cost_column, costs_N, truth)
+        config = _config(items, checked, plan, truth) | _priced(ask.cost_column, costs_N, truth) | _named(names, truth)
         folder.claim(config | _from_outside(checked, plan))
         measured = metric.name if plan.metric else None
         again = sum(folder.has(cell) and not folder.has(cell, measured) for cell in cells)
-        resumed = _run(items, plan, truth, costs_N, cells, folder, measured, jobs, progress)
+        resumed = _run(items, plan, truth, costs_N, names, cells, folder, measured, jobs, progress)
         written = write_outputs(folder, items, plan, metric, ask.cost_column, every_label, note)
     if again:
         note(f"{counted(again, 'run')} had not been measured by '{metric.name}' and ran again")
@@ -89,6 +91,7 @@ def _run(
     plan: Plan,
     truth: Truth,
     costs_N: Float64 | None,
+    names: ClassNames | None,
     cells: Sequence[Cell],
     folder: SimulationFolder,
     measured: str | None,
@@ -106,7 +109,10 @@ def _run(
     progress.start(len(missing), "simulating")
     with _features(pool, folder.scratch) as features:
         ids, test = pool.ids.keys(np.arange(pool.n)), truth.test if len(truth.test) else None
-        shared = Shared(features, ids, truth.y_N, truth.used, test, truth.n_classes, plan, truth.grouping, costs_N)
+        names_CD = None if names is None or truth.classes is None else names.rows(truth.classes)
+        shared = Shared(
+            features, ids, truth.y_N, truth.used, test, truth.n_classes, plan, truth.grouping, costs_N, names_CD
+        )
         with closing(run_cells(shared, missing, jobs)) as results:
             for result in results:
                 picked = items.ids.arrow(np.array([pick.row for pick in result.picks], np.int64)).to_pylist()
@@ -213,6 +219,14 @@ def _priced(column: str | None, costs_N: Float64 | None, truth: Truth) -> dict[s
         return {}
     items = truth.used if truth.grouping is None else truth.grouping.of_rows(truth.used)
     return {"cost": {"column": column, "digest": hashlib.sha256(costs_N[items].tobytes()).hexdigest()}}
+
+
+def _named(names: ClassNames | None, truth: Truth) -> dict[str, Any]:
+    """The part of the configuration about names of classes; empty without names."""
+    if names is None or truth.classes is None:
+        return {}
+    digest = hashlib.sha256(np.ascontiguousarray(names.rows(truth.classes)).tobytes()).hexdigest()
+    return {"class_names": {"named": sum(name in names.names for name in truth.classes), "digest": digest}}
 
 
 def _report(
