@@ -4,7 +4,7 @@
 - A head: `uherding`, coverage of the rows that the head is unsure about. `margin` takes its place where there
   are more than 10 labels a class, so that coverage adds little, and so many rows that `uherding` would take
   minutes.
-- Labels that are numbers: `lcmd`.
+- Labels that are numbers: `maxherding` too.
 
 The note of a batch says which strategy was chosen and why; its record (`--json`) holds the name.
 
@@ -24,18 +24,18 @@ from alcli.errors import counted
 from alcli.selection.select import select
 from alcli.selection.strategy import Selection, batch, strategy_of
 from alcli.selection.view import View
-from alcli.strategies import lcmd, margin, maxherding, uherding
+from alcli.strategies import margin, maxherding, uherding
 
 FEW = 10  # labels a class
 # Features of all candidates, at which uherding takes about two minutes on one core.
 LARGE = 500_000_000
-_NAMED = {module.__name__.rpartition(".")[2]: strategy_of(module) for module in (lcmd, margin, maxherding, uherding)}
+_NAMED = {module.__name__.rpartition(".")[2]: strategy_of(module) for module in (margin, maxherding, uherding)}
 
 
 @batch(needs=["features", "labelled"])
 def for_numbers(view: View, k: int, *, rng: np.random.Generator) -> Selection:
-    """Pick k rows by `lcmd`, whatever the number of labels."""
-    return _chosen(view, k, rng, "lcmd", "the labels are numbers")
+    """Pick k rows by `maxherding`, whatever the number of labels."""
+    return _chosen(view, k, rng, "maxherding", "the labels are numbers")
 
 
 @batch(needs=["features", "log_probs", "labelled", "network"], numbers=for_numbers, cold=True)
