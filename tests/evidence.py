@@ -8,6 +8,14 @@ from alcli.arrays import with_bias
 from alcli.numerics.logistic import one_hot
 from alcli.posteriors._contract import Evidence
 
+# The precision of the bias in the documented prior of a softmax. Under squared loss the prior of the bias is flat.
+SOFTMAX_BIAS = 0.01
+
+
+def prior_of(prior_precision, D1, link="softmax"):
+    """The prior precision of each weight of one class, the bias last, written out: [D1]."""
+    return np.array([prior_precision] * (D1 - 1) + [SOFTMAX_BIAS if link == "softmax" else 0.0])
+
 
 def problem(C=3, n=12, D=2, link="softmax", seed=0):
     """(W_CD1, labelled rows with weights): any weights, not those of a fit."""
@@ -19,11 +27,10 @@ def problem(C=3, n=12, D=2, link="softmax", seed=0):
 
 
 def ridge(data, prior_precision):
-    """The weights of least squares, solved densely."""
+    """The weights of ridge regression with a free bias, solved densely."""
     weighted = data.phi_LD1 * data.weights_L[:, None]
-    return np.linalg.solve(
-        prior_precision * np.eye(data.phi_LD1.shape[1]) + weighted.T @ data.phi_LD1, weighted.T @ data.targets_LC
-    ).T
+    prior_D1 = prior_of(prior_precision, data.phi_LD1.shape[1], "identity")
+    return np.linalg.solve(np.diag(prior_D1) + weighted.T @ data.phi_LD1, weighted.T @ data.targets_LC).T
 
 
 def check_update_is_ridge(posterior, mode):
