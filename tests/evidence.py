@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import with_bias
+from alcli.numerics.last_layer.prior import SOFTMAX_BIAS_PRECISION as SOFTMAX_BIAS
 from alcli.numerics.logistic import one_hot
 from alcli.posteriors._contract import Evidence
 
-# The precision of the bias in the documented prior of a softmax. Under squared loss the prior of the bias is flat.
-SOFTMAX_BIAS = 0.01
-
 
 def prior_of(prior_precision, D1, link="softmax"):
-    """The prior precision of each weight of one class, the bias last, written out: [D1]."""
+    """The prior precision of each weight of one class, the bias last, [D1]: flat for the bias under squared loss."""
     return np.array([prior_precision] * (D1 - 1) + [SOFTMAX_BIAS if link == "softmax" else 0.0])
 
 

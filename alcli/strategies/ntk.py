@@ -26,8 +26,8 @@ Options:
         compare with).
     look-ahead: estimate of the changes; ntk is the closed form, one-step a gradient step on the new label,
         refit a regression from scratch for every row, equal to ntk (both to compare with).
-    anchor: outputs that the ridge pulls to; zero pulls to 0 (numbers: to their mean), current to the outputs of a head of squared
-        loss, auto takes current for such a head, else zero.
+    anchor: outputs that the ridge pulls to; zero pulls to 0 and numbers to their mean, current to the outputs
+        of a head of squared loss, auto takes current for such a head, else zero.
     ridge: ridge of the regression, at least a millionth of the mean kernel of a row with itself; auto chooses
         it by leave-one-out.
     candidates: number of random rows that are looked at, and at which changes are measured, at least the

@@ -9,7 +9,7 @@ from alcli.errors import DataError
 from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_diag import LaplaceDiag
-from tests.evidence import prior_of, problem
+from tests.evidence import SOFTMAX_BIAS, prior_of, problem
 
 
 def dense_precision(parts, prior, curvature):
@@ -22,12 +22,13 @@ def dense_precision(parts, prior, curvature):
 
 
 def test_zero_weights_of_two_classes_by_hand():
-    # p (1 - p) = 1/4 everywhere; phi = (2, 1) with weight 3 adds 3 and 3/4, to 1 and, for the bias, 0.01.
+    # p (1 - p) = 1/4 everywhere; phi = (2, 1) with weight 3 adds 3 and 3/4.
+    bias = 0.75 + SOFTMAX_BIAS
     data = Evidence(np.array([[2.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([3.0]), "softmax")
     _, post = LaplaceDiag.fit(np.zeros((2, 2)), data, prior_precision=1.0)
-    np.testing.assert_allclose(post.precision_CD1, [[4.0, 0.76]] * 2)
+    np.testing.assert_allclose(post.precision_CD1, [[4.0, bias]] * 2)
     np.testing.assert_allclose(
-        post.variance(np.zeros((2, 2)), data.phi_LD1), post.noise_variance * np.full((1, 2), 4 / 4 + 1 / 0.76)
+        post.variance(np.zeros((2, 2)), data.phi_LD1), post.noise_variance * np.full((1, 2), 4 / 4 + 1 / bias)
     )
 
 

@@ -15,7 +15,7 @@ from alcli.numerics.last_layer.precision import PENDING_ROWS
 from alcli.numerics.logistic import log_softmax, one_hot, softmax
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_shared import LaplaceShared
-from tests.evidence import prior_of, ridge
+from tests.evidence import SOFTMAX_BIAS, prior_of, ridge
 from tests.posteriors.other_forms import absorb_into_pool, dual_update
 
 D, C, PRIOR = 5, 4, 0.7
@@ -72,15 +72,16 @@ def test_sequential_batch_and_direct_inverse_agree_on_the_covariance(mode, curva
 
 
 def test_a_rank_one_update_by_hand():
-    # D = 1 with bias: P = diag(1, 0.01), phi = (1, 1), so covariance phi = (1, 100), covariance' phi = (1, 100) / 102
-    # and W' = gamma (e_y - 1/2) (1, 100) / 102.
+    # D = 1 with bias: P = diag(1, 1 / v), phi = (1, 1), so covariance phi = (1, v), covariance' phi = (1, v) / (2 + v)
+    # and W' = gamma (e_y - 1/2) (1, v) / (2 + v).
+    v = 1 / SOFTMAX_BIAS
     data = Evidence(np.ones((1, 2)), np.array([[1.0, 0.0]]), np.ones(1), "softmax")
     empty = Evidence(np.empty((0, 2)), np.empty((0, 2)), np.empty(0), "softmax")
     W, post = LaplaceShared.fit(np.zeros((2, 2)), empty, prior_precision=1.0)[1].update(
         np.zeros((2, 2)), data, gamma=2.0
     )
-    np.testing.assert_allclose(W, np.array([[1, 100], [-1, -100]]) / 102, atol=1e-14)
-    want = np.diag([1, 100]) - np.array([[1, 100], [100, 10_000]]) / 102
+    np.testing.assert_allclose(W, np.array([[1, v], [-1, -v]]) / (2 + v), atol=1e-14)
+    want = np.diag([1, v]) - np.array([[1, v], [v, v**2]]) / (2 + v)
     np.testing.assert_allclose(post.covariance, want, atol=1e-13)
 
 

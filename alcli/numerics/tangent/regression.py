@@ -82,7 +82,8 @@ def posed(
     Y_LK: their targets, float64 [n, K]; one-hot for classes, K = 1 in a regression of numbers. X_ND: features of the
     candidates, [N, D]. kernel: see kernels.py; "gp" is the squared exponential kernel.
     anchor: "zero" regresses on the targets, on numbers minus their mean; "current" on the targets minus the outputs of
-    a head with squared loss; "auto" takes "current" for such a head. prior: the ridge, > 0; None chooses it by leave-one-out.
+    a head with squared loss; "auto" takes "current" for such a head. prior: the ridge, > 0; None chooses it by
+    leave-one-out.
     Raises UsageError for anchor "current" with another loss. Raises DataError where D does not fit a head whose outputs
     or hidden layers are used, or where the kernel matrix would exceed `MOST_COUPLED` numbers.
     """
