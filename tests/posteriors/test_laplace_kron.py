@@ -34,6 +34,19 @@ def test_equal_probabilities_make_it_the_exact_hessian():
     np.testing.assert_allclose(kron.variance(W, data.phi_LD1), full.variance(W, data.phi_LD1), rtol=1e-12)
 
 
+def test_a_file_from_before_the_bias_had_a_prior_of_its_own_keeps_the_prior_of_all_weights():
+    W, data = problem()
+    _, post = LaplaceKron.fit(W, data, prior_precision=0.7, noise_variance=1.3)
+    settings = {key: value for key, value in post.settings().items() if key != "bias_precision"}
+    old = LaplaceKron.from_arrays(post.arrays(), settings, D1=3, C=3)
+    prior = np.tile(prior_of(0.7, 3), 3)
+    covariance = 1.3 * np.linalg.inv(dense_precision([(W, data)], 0.7, 1.0) + np.diag(0.7 - prior))
+    want = [[np.kron(e, phi) @ covariance @ np.kron(e, phi) for e in np.eye(3)] for phi in data.phi_LD1]
+    np.testing.assert_allclose(old.variance(W, data.phi_LD1), want, rtol=1e-10)
+    again = LaplaceKron.from_arrays(old.arrays(), old.settings(), D1=3, C=3)
+    np.testing.assert_array_equal(again.variance(W, data.phi_LD1), old.variance(W, data.phi_LD1))
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
