@@ -200,3 +200,13 @@ def test_the_automatic_prior_follows_the_unit_of_the_features(head):
     one, other = (fit(classes(unit=unit), spec(head)) for unit in (1.0, 30.0))
     assert other.head.prior_precision == pytest.approx(900 * one.head.prior_precision, rel=1e-6)
     np.testing.assert_allclose(other.predictive(30.0 * X), one.predictive(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("posterior", [p for p in POSTERIORS if p not in ("dropout", "laplace-diag", "variational")])
+def test_features_from_another_zero_give_a_ridge_head_the_same_predictions(posterior):
+    """Not where weights are independent or dropped: the bias then stands for other features."""
+    given, away = spec(posterior=posterior, seed=3), 100.0 * np.arange(D)
+    near = numbers(slice(L))
+    one, other = (fit(replace(near, X_LD=near.X_LD + shift), given) for shift in (0.0, away))
+    np.testing.assert_allclose(other.mean(X + away), one.mean(X), atol=1e-9)
+    np.testing.assert_allclose(other.logit_variance(X + away), one.logit_variance(X), rtol=1e-6)
