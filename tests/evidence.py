@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import with_bias
+from alcli.numerics.last_layer.prior import SOFTMAX_BIAS_PRECISION as SOFTMAX_BIAS
 from alcli.numerics.logistic import one_hot
 from alcli.posteriors._contract import Evidence
+
+
+def prior_of(prior_precision, D1, link="softmax"):
+    """The prior precision of each weight of one class, the bias last, [D1]: flat for the bias under squared loss."""
+    return np.array([prior_precision] * (D1 - 1) + [SOFTMAX_BIAS if link == "softmax" else 0.0])
 
 
 def problem(C=3, n=12, D=2, link="softmax", seed=0):
@@ -19,11 +25,10 @@ def problem(C=3, n=12, D=2, link="softmax", seed=0):
 
 
 def ridge(data, prior_precision):
-    """The weights of least squares, solved densely."""
+    """The weights of ridge regression with a free bias, solved densely."""
     weighted = data.phi_LD1 * data.weights_L[:, None]
-    return np.linalg.solve(
-        prior_precision * np.eye(data.phi_LD1.shape[1]) + weighted.T @ data.phi_LD1, weighted.T @ data.targets_LC
-    ).T
+    prior_D1 = prior_of(prior_precision, data.phi_LD1.shape[1], "identity")
+    return np.linalg.solve(np.diag(prior_D1) + weighted.T @ data.phi_LD1, weighted.T @ data.targets_LC).T
 
 
 def check_update_is_ridge(posterior, mode):

@@ -20,6 +20,7 @@ from alcli.heads._model import Model
 from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.last_layer.pool_logits import PoolLogits
 from alcli.numerics.logistic import log_softmax
+from alcli.numerics.rows import Factor, Rows
 from alcli.selection.source import Source
 from alcli.selection.view import View
 
@@ -45,6 +46,11 @@ class HeldRows:
     def X_MD(self) -> Floats:
         """The features of rows_M, in the dtype of the source. Do not write to it."""
         return self._source.take(self.rows_M)
+
+    @cached_property
+    def first_equal_M(self) -> Int64:
+        """The place of the first held row with the same features, for each held row, [M]."""
+        return Rows(Factor(self.X_MD)).first_equal
 
     @property
     def n(self) -> int:
@@ -133,9 +139,10 @@ class HeldView(View):
         return self._followed(need, places)
 
     def _followed(self, need: str, places: Int64) -> Floats:
-        """The logits or log probabilities of some held rows, from the followed logits."""
+        """The logits or log probabilities of some held rows, from the followed logits; equal for equal rows."""
         assert self._logits is not None
-        logits_BC = self._logits.logits(places)
+        # Moves round differently by the place of a row, and equal rows must tie.
+        logits_BC = self._logits.logits(self._held.first_equal_M[places])
         return (logits_BC if need == "logits" else log_softmax(logits_BC)).astype(self._logits.Z_NC.dtype)
 
     def _whole(self, need: str) -> Array:

@@ -121,6 +121,7 @@ class Rows:
     """N rows of an embedding. Memory: the factors (not copied) and O(N).
 
     sq_norms: float64 [N], the squared norms of the scaled rows. marks: complex [N], equal for equal rows only.
+    first_equal: int64 [N], the first row that equals each row.
     scale: a distance between scaled rows times `scale` is the distance between the rows themselves.
     """
 
@@ -134,8 +135,8 @@ class Rows:
         self.n, self.sq_norms, self.scale = len(sq_norms_N), sq_norms_N, scale
         self.marks = sq_norms_N + 1j * marks_N
         _, first, place = np.unique(self.marks, return_index=True, return_inverse=True)
-        self._first_equal = first[place]
-        self._copies = np.flatnonzero(self._first_equal != np.arange(self.n))
+        self.first_equal = first[place]
+        self._copies = np.flatnonzero(self.first_equal != np.arange(self.n))
 
     def inner_with(self, others: Rows, index_M: Sequence[int] | Int64, spread: Spread) -> Array:
         """Compute the inner products of all rows with rows `index_M` of `others`. Cost: 2 N M sum(D) flops.
@@ -174,7 +175,7 @@ class Rows:
 
         values_N: [N, ...], in place.
         """
-        values_N[self._copies] = values_N[self._first_equal[self._copies]]
+        values_N[self._copies] = values_N[self.first_equal[self._copies]]
         return values_N
 
     def inner(self, i: int, spread: Spread) -> Array:

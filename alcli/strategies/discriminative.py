@@ -25,6 +25,7 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.heads._prior import default_prior
 from alcli.numerics.blocks import workers
+from alcli.numerics.last_layer.prior import bias_column
 from alcli.numerics.last_layer.rotated import Rotated, rotate
 from alcli.numerics.last_layer.softmax_map import fit_map
 from alcli.selection.options import Count, at_least
@@ -75,8 +76,9 @@ class _Sides:
         X_AD /= np.abs(X_AD).max() or 1.0
         X_AD /= np.sqrt(np.square(X_AD).sum(axis=1).mean()) or 1.0
         self._side_A: Array = np.repeat([UNLABELLED, LABELLED], [self._M, len(X_LD)])
-        self._prior_of = X_AD
-        self._rows: Rotated = rotate(with_bias(X_AD), self._side_A, np.ones(len(X_AD)), 2)
+        ones_A = np.ones(len(X_AD))
+        self._prior = default_prior(X_AD, ones_A)
+        self._rows: Rotated = rotate(with_bias(X_AD), self._side_A, ones_A, 2, column=bias_column(self._prior))
         self._W_CR: Float64 | None = None
 
     def first(self) -> tuple[list[int], list[float]]:
@@ -99,7 +101,7 @@ class _Sides:
         # The diagonal that preconditions the directions: an approximation is good enough.
         gram_R = self._rows.gram_R * weights_A.mean()
         rows = replace(self._rows, gram_R=gram_R, y_L=self._side_A, weights_L=weights_A)
-        fitted = fit_map(rows, default_prior(self._prior_of, weights_A), start_CR=self._W_CR, tolerance=TOLERANCE)
+        fitted = fit_map(rows, self._prior, start_CR=self._W_CR, tolerance=TOLERANCE)
         self._W_CR = fitted.W_CR
         odds_M: Float64 = self._rows.Z_LR[: self._M] @ (fitted.W_CR[UNLABELLED] - fitted.W_CR[LABELLED])
         odds_M[self._side_A[: self._M] == LABELLED] = -np.inf

@@ -17,6 +17,7 @@ from alcli.numerics.metrics import nll
 from alcli.posteriors.laplace_block import LaplaceBlock
 from alcli.posteriors.laplace_full import LaplaceFull
 from alcli.posteriors.laplace_shared import LaplaceShared
+from tests.evidence import prior_of
 
 
 def digits(scale):
@@ -87,11 +88,12 @@ def test_the_objective_is_what_the_head_minimises():
     data = digits(1.0)(0, 60)
     head = fit(data, FitSpec(softmax.head)).head
     rows, prior = evidence_of(head, data), head.prior_precision
-    best = _tuning.objective(head.W_CD1, rows, prior)
-    assert best == pytest.approx(prior / 2 * (head.W_CD1**2).sum() - head.diagnostics["log_likelihood"])
+    best = _tuning.objective(head.W_CD1, rows, head)
+    penalty = (head.W_CD1**2 @ prior_of(prior, 65)).sum() / 2
+    assert best == pytest.approx(penalty - head.diagnostics["log_likelihood"])
     rng = np.random.default_rng(0)
     for size in (1e-3, 1e-1):
-        assert _tuning.objective(head.W_CD1 + size * rng.normal(size=head.W_CD1.shape), rows, prior) > best
+        assert _tuning.objective(head.W_CD1 + size * rng.normal(size=head.W_CD1.shape), rows, head) > best
 
 
 def test_few_labels_take_the_default_curvature_and_squared_loss_the_exact_one():

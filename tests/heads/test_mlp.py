@@ -35,6 +35,7 @@ from alcli.numerics.logistic import softmax as probabilities
 from alcli.numerics.metrics import accuracy, nll
 from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.workflows.recipe import Recipe
+from tests.evidence import prior_of
 
 torch = pytest.importorskip("torch")
 
@@ -148,7 +149,7 @@ def test_the_last_layer_stands_at_the_mode_over_the_hidden_features():
     head = mlp(data, **SMALL)
     phi = head.last_layer(data.X_LD)
     errors = (probabilities(head.logits(data.X_LD)) - one_hot(data.y_L, 2)) * data.weights_L[:, None]
-    np.testing.assert_allclose(errors.T @ phi, -head.prior_precision * head.W_CD1, atol=1e-7)
+    np.testing.assert_allclose(errors.T @ phi, -head.W_CD1 * prior_of(head.prior_precision, 17), atol=1e-7)
 
 
 # -- what it learns
@@ -222,14 +223,14 @@ def test_prior_and_noise_under_squared_loss_are_those_of_rows_that_no_layer_has_
     rest, fifth = rows.rows(~fifth), rows.rows(fifth)
     trained = train(rest, schedule(widths=(16,), loss="squared", epochs=20))
     targets = [r.y_L[:, None] if data.n_classes is None else one_hot(r.y_L, data.n_classes) for r in (rest, fifth)]
-    mean = np.average(rest.y_L, weights=rest.weights_L) if data.n_classes is None else 0.0
     hidden = [forward(trained.layers, "relu", r.X_LD) for r in (rest, fifth)]
-    square = np.average((hidden[0] ** 2).sum(axis=1) + 1, weights=rest.weights_L)
-    centred = replace(rest, X_LD=hidden[0], y_L=rest.y_L - mean if data.n_classes is None else rest.y_L)
+    away = hidden[0] - np.average(hidden[0], axis=0, weights=rest.weights_L)
+    square = np.average((away**2).sum(axis=1), weights=rest.weights_L)
+    learned = replace(rest, X_LD=hidden[0])
 
     def error(prior):
         return np.average(
-            ((ridge(centred, prior).logits(hidden[1]) + mean - targets[1]) ** 2).mean(axis=1), weights=fifth.weights_L
+            ((ridge(learned, prior).logits(hidden[1]) - targets[1]) ** 2).mean(axis=1), weights=fifth.weights_L
         )
 
     errors = {float(g * square): error(g * square) for g in GRID}

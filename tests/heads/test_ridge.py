@@ -1,7 +1,10 @@
 """The ridge head against explicit solves; its prior, noise variance and temperature."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn import linear_model
 
 from alcli.arrays import with_bias
 from alcli.heads._contract import Training
@@ -11,6 +14,7 @@ from alcli.heads.ridge import ridge
 from alcli.numerics.last_layer.ridge import GRID
 from alcli.numerics.logistic import one_hot
 from alcli.posteriors.laplace_shared import LaplaceShared
+from tests.evidence import prior_of
 
 
 def regression(n=40, D=5, noise=0.3, scale=1.0, seed=0):
@@ -30,7 +34,7 @@ def classes(n=40, seed=0):
 def solved(data, prior):
     phi, w = with_bias(data.X_LD), data.weights_L[:, None]
     Y = data.y_L[:, None] if data.n_classes is None else one_hot(data.y_L, data.n_classes)
-    return np.linalg.solve(prior * np.eye(phi.shape[1]) + (phi * w).T @ phi, (phi * w).T @ Y).T
+    return np.linalg.solve(np.diag(prior_of(prior, phi.shape[1], "identity")) + (phi * w).T @ phi, (phi * w).T @ Y).T
 
 
 @pytest.mark.parametrize("data", [regression(), regression(n=4), classes()], ids=["regression", "few rows", "classes"])
@@ -38,9 +42,32 @@ def test_the_weights_solve_the_normal_equations(data):
     np.testing.assert_allclose(ridge(data, prior_precision=0.3).W_CD1, solved(data, 0.3), atol=1e-11)
 
 
+@pytest.mark.parametrize("data", [regression(), regression(n=4), classes()], ids=["regression", "few rows", "classes"])
+@pytest.mark.parametrize("prior", [1e-4, 1.0, 1e6])
+def test_it_is_the_ridge_regression_of_scikit_learn(data, prior):
+    targets = data.y_L if data.n_classes is None else one_hot(data.y_L, data.n_classes)
+    X, peer = data.X_LD + 100.0, linear_model.Ridge(alpha=prior, solver="svd")
+    peer.fit(X, targets, sample_weight=data.weights_L)
+    ours = ridge(replace(data, X_LD=X), prior_precision=prior).logits(X)
+    np.testing.assert_allclose(ours, peer.predict(X).reshape(ours.shape), atol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "D", "noise"), [(40, 5, 4.0), (12, 30, 60.0)])
+def test_the_prior_is_the_one_that_scikit_learn_takes(n, D, noise):
+    data = replace(regression(n=n, D=D, noise=noise), weights_L=np.ones(n))
+    found = ridge(data)
+    square = ((data.X_LD - data.X_LD.mean(axis=0)) ** 2).sum(axis=1).mean()
+    peer = linear_model.RidgeCV(alphas=GRID * square).fit(data.X_LD, data.y_L)
+    assert found.prior_precision == pytest.approx(peer.alpha_)
+    assert GRID[0] * square < peer.alpha_ < GRID[-1] * square
+    assert found.diagnostics["left_out_error"] == pytest.approx(-peer.best_score_)
+    np.testing.assert_allclose(found.logits(data.X_LD)[:, 0], peer.predict(data.X_LD), atol=1e-9)
+
+
 def test_the_prior_is_the_best_of_the_grid_by_explicit_leave_one_out():
     data = regression(n=12, D=8, noise=2.0)
-    square = np.average((with_bias(data.X_LD) ** 2).sum(axis=1), weights=data.weights_L)
+    centred = data.X_LD - np.average(data.X_LD, axis=0, weights=data.weights_L)
+    square = np.average((centred**2).sum(axis=1), weights=data.weights_L)
     errors = []
     for prior in GRID * square:
         residuals = []

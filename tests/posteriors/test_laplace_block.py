@@ -8,12 +8,12 @@ import pytest
 from alcli.errors import DataError
 from alcli.numerics.logistic import softmax
 from alcli.posteriors.laplace_block import LaplaceBlock
-from tests.evidence import check_update_is_ridge, problem
+from tests.evidence import check_update_is_ridge, prior_of, problem
 
 
 def dense_precision(parts, prior, curvature):
     C, D1 = parts[0][0].shape
-    total = prior * np.eye(C * D1)
+    total = np.diag(np.tile(prior_of(prior, D1), C))
     for W, data in parts:
         P = softmax(data.phi_LD1 @ W.T)
         for k in range(C):

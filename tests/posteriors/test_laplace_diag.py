@@ -9,11 +9,12 @@ from alcli.errors import DataError
 from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_diag import LaplaceDiag
-from tests.evidence import problem
+from tests.evidence import SOFTMAX_BIAS, prior_of, problem
 
 
 def dense_precision(parts, prior, curvature):
-    total = np.full(parts[0][0].shape, prior)
+    C, D1 = parts[0][0].shape
+    total = np.tile(prior_of(prior, D1), (C, 1))
     for W, data in parts:
         P = softmax(data.phi_LD1 @ W.T)
         total += curvature * (P * (1 - P) * data.weights_L[:, None]).T @ data.phi_LD1**2
@@ -22,11 +23,12 @@ def dense_precision(parts, prior, curvature):
 
 def test_zero_weights_of_two_classes_by_hand():
     # p (1 - p) = 1/4 everywhere; phi = (2, 1) with weight 3 adds 3 and 3/4.
+    bias = 0.75 + SOFTMAX_BIAS
     data = Evidence(np.array([[2.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([3.0]), "softmax")
     _, post = LaplaceDiag.fit(np.zeros((2, 2)), data, prior_precision=1.0)
-    np.testing.assert_allclose(post.precision_CD1, [[4.0, 1.75]] * 2)
+    np.testing.assert_allclose(post.precision_CD1, [[4.0, bias]] * 2)
     np.testing.assert_allclose(
-        post.variance(np.zeros((2, 2)), data.phi_LD1), post.noise_variance * np.full((1, 2), 4 / 4 + 1 / 1.75)
+        post.variance(np.zeros((2, 2)), data.phi_LD1), post.noise_variance * np.full((1, 2), 4 / 4 + 1 / bias)
     )
 
 

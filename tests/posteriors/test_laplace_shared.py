@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from alcli.arrays import with_bias
 from alcli.errors import DataError
+from alcli.heads._contract import Training
+from alcli.heads.softmax import softmax as softmax_head
 from alcli.numerics.last_layer.precision import PENDING_ROWS
-from alcli.numerics.last_layer.softmax_map import fit_map, rotate
 from alcli.numerics.logistic import log_softmax, one_hot, softmax
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_shared import LaplaceShared
+from tests.evidence import SOFTMAX_BIAS, prior_of, ridge
 from tests.posteriors.other_forms import absorb_into_pool, dual_update
 
 D, C, PRIOR = 5, 4, 0.7
@@ -31,11 +33,11 @@ def problem(seed=0, n=12, m=6, link="softmax", D=D):
 
 def dense(data, curvature, prior=PRIOR):
     weighted = data.phi_LD1 * data.weights_L[:, None]
-    return prior * np.eye(data.phi_LD1.shape[1]) + curvature * weighted.T @ data.phi_LD1
+    return np.diag(prior_of(prior, data.phi_LD1.shape[1], data.link)) + curvature * weighted.T @ data.phi_LD1
 
 
 def dense_precision(parts, prior, curvature):
-    total = prior * np.eye(parts[0][0].shape[1])
+    total = np.diag(prior_of(prior, parts[0][0].shape[1]))
     for _, data in parts:
         total += curvature * (data.phi_LD1 * data.weights_L[:, None]).T @ data.phi_LD1
     return np.kron(np.eye(len(parts[0][0])), total)
@@ -70,23 +72,26 @@ def test_sequential_batch_and_direct_inverse_agree_on_the_covariance(mode, curva
 
 
 def test_a_rank_one_update_by_hand():
-    # D = 1 with bias: P = I, phi = (1, 1), s = 2, so covariance' phi = phi / 3 and W' = gamma (e_y - 1/2) phi / 3.
+    # D = 1 with bias: P = diag(1, 1 / v), phi = (1, 1), so covariance phi = (1, v), covariance' phi = (1, v) / (2 + v)
+    # and W' = gamma (e_y - 1/2) (1, v) / (2 + v).
+    v = 1 / SOFTMAX_BIAS
     data = Evidence(np.ones((1, 2)), np.array([[1.0, 0.0]]), np.ones(1), "softmax")
     empty = Evidence(np.empty((0, 2)), np.empty((0, 2)), np.empty(0), "softmax")
     W, post = LaplaceShared.fit(np.zeros((2, 2)), empty, prior_precision=1.0)[1].update(
         np.zeros((2, 2)), data, gamma=2.0
     )
-    np.testing.assert_allclose(W, np.array([[1, 1], [-1, -1]]) / 3, atol=1e-15)
-    np.testing.assert_allclose(post.covariance, np.eye(2) - np.ones((2, 2)) / 3, atol=1e-15)
+    np.testing.assert_allclose(W, np.array([[1, v], [-1, -v]]) / (2 + v), atol=1e-14)
+    want = np.diag([1, v]) - np.array([[1, v], [v, v**2]]) / (2 + v)
+    np.testing.assert_allclose(post.covariance, want, atol=1e-13)
 
 
 @pytest.mark.parametrize("mode", ["sequential", "batch"])
 def test_squared_loss_with_gamma_one_equals_ridge_on_all_rows(mode):
     _, old, new = problem(link="identity")
-    W0 = np.linalg.solve(dense(old, 1.0), (old.phi_LD1 * old.weights_L[:, None]).T @ old.targets_LC).T
+    W0 = ridge(old, PRIOR)
     _, post = LaplaceShared.fit(W0, old, prior_precision=PRIOR)
     both = joined(old, new)
-    want = np.linalg.solve(dense(both, 1.0), (both.phi_LD1 * both.weights_L[:, None]).T @ both.targets_LC).T
+    want = ridge(both, PRIOR)
     for order in (np.arange(6), np.arange(6)[::-1]):
         got, after = post.update(W0, new.rows(order), gamma=1.0, mode=mode)
         np.testing.assert_allclose(got, want, atol=1e-12)
@@ -136,13 +141,13 @@ def test_a_batch_update_from_the_map_always_lowers_the_objective_of_all_rows(see
     # Majorisation: curvature >= 1/2 bounds the Hessian, so every step in (0, 2) descends.
     rng = np.random.default_rng(seed)
     phi, y = with_bias(rng.normal(size=(18, D))), rng.integers(C, size=18)
-    rows = rotate(phi[:12], y[:12], np.ones(12), C)
-    W = fit_map(rows, PRIOR).W_CR @ rows.V_D1R.T
+    W = softmax_head(Training(phi[:12, :-1], y[:12], np.ones(12), C), PRIOR).W_CD1
     old, new = (Evidence(phi[i], one_hot(y[i], C), np.ones(len(y[i])), "softmax") for i in (slice(12), slice(12, 18)))
     after, _ = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=curvature)[1].update(
         W, new, gamma=gamma, mode="batch"
     )
-    loss = [-log_softmax(phi @ V.T)[np.arange(18), y].sum() + PRIOR / 2 * (V**2).sum() for V in (W, after)]
+    penalty = prior_of(PRIOR, D + 1) / 2
+    loss = [-log_softmax(phi @ V.T)[np.arange(18), y].sum() + (V**2 @ penalty).sum() for V in (W, after)]
     assert loss[1] < loss[0]
 
 
@@ -218,27 +223,13 @@ def test_monte_carlo_prediction_equals_a_gauss_hermite_integral():
     assert abs(probs.mean() - want) < 3 * probs.std() / np.sqrt(len(probs))
 
 
-def test_log_evidence_equals_that_of_the_bayesian_linear_model():
-    _, old, _ = problem(link="identity")
-    old = Evidence(old.phi_LD1, old.targets_LC, np.ones(old.n), "identity")
-    P, variance = dense(old, 1.0), 0.3
-    W = np.linalg.solve(P, old.phi_LD1.T @ old.targets_LC).T
-    _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR)
-    residual = old.targets_LC - old.phi_LD1 @ W.T
-    likelihood = -0.5 * (residual**2).sum() / variance - 0.5 * residual.size * np.log(2 * np.pi * variance)
-    cov = variance * (np.eye(old.n) + old.phi_LD1 @ old.phi_LD1.T / PRIOR)
-    want = sum(
-        -0.5 * y @ np.linalg.solve(cov, y) - 0.5 * np.linalg.slogdet(2 * np.pi * cov)[1] for y in old.targets_LC.T
-    )
-    assert post.log_evidence(W, likelihood, noise_variance=variance) == pytest.approx(want, rel=1e-12)
-
-
 def test_the_default_scale_makes_the_weights_as_large_as_the_prior_expects():
     W, old, _ = problem()
     W = 0.1 * W
     _, post = LaplaceShared.fit(W, old, prior_precision=PRIOR, curvature=0.3)
-    effective = np.trace(np.linalg.solve(dense(old, 0.3), dense(old, 0.3) - PRIOR * np.eye(D + 1)))
-    assert post.noise_variance * C * effective / PRIOR == pytest.approx((W**2).sum())
+    # The prior of the bias is not in units of the noise, so the bias does not count.
+    effective = D - PRIOR * np.trace(np.linalg.inv(dense(old, 0.3))[:D, :D])
+    assert post.noise_variance * C * effective / PRIOR == pytest.approx((W[:, :D] ** 2).sum())
     assert 0 < LaplaceShared.fit(0 * W, old, prior_precision=PRIOR)[1].noise_variance < 1e-5
     assert LaplaceShared.fit(100 * W, old, prior_precision=PRIOR)[1].noise_variance == 1.0
 
@@ -258,15 +249,10 @@ def test_removing_the_rows_of_the_last_implicit_update_undoes_it(link, mode):
 def test_removing_any_rows_is_exact_for_the_precision_and_for_ridge():
     _, old, new = problem(link="identity")
     both = joined(old, new)
-
-    def fitted(data):
-        return np.linalg.solve(dense(data, 1.0), (data.phi_LD1 * data.weights_L[:, None]).T @ data.targets_LC).T
-
-    W, post = LaplaceShared.fit(fitted(both), both, prior_precision=PRIOR)[1].remove(
-        fitted(both), old.rows(np.arange(5))
-    )
+    _, post = LaplaceShared.fit(ridge(both, PRIOR), both, prior_precision=PRIOR)
+    W, post = post.remove(ridge(both, PRIOR), old.rows(np.arange(5)))
     rest = both.rows(np.arange(5, 18))
-    np.testing.assert_allclose(W, fitted(rest), atol=1e-12)
+    np.testing.assert_allclose(W, ridge(rest, PRIOR), atol=1e-12)
     np.testing.assert_allclose(post.covariance, np.linalg.inv(dense(rest, 1.0)), atol=1e-12)
 
 
@@ -275,8 +261,7 @@ def test_removing_a_row_of_a_softmax_fit_comes_nearer_to_the_refit_without_it():
     phi, y = with_bias(rng.normal(size=(30, D))), rng.integers(C, size=30)
 
     def fitted(k):
-        rows = rotate(phi[k:], y[k:], np.ones(30 - k), C)
-        return fit_map(rows, PRIOR).W_CR @ rows.V_D1R.T
+        return softmax_head(Training(phi[k:, :-1], y[k:], np.ones(30 - k), C), PRIOR).W_CD1
 
     with_all, without = fitted(0), fitted(1)
     data = Evidence(phi, one_hot(y, C), np.ones(30), "softmax")

@@ -9,11 +9,11 @@ from alcli.errors import DataError
 from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_shared_cat import LaplaceSharedCat
-from tests.evidence import problem
+from tests.evidence import prior_of, problem
 
 
 def dense_precision(parts, prior, curvature):
-    total = prior * np.eye(parts[0][0].shape[1])
+    total = np.diag(prior_of(prior, parts[0][0].shape[1]))
     for W, data in parts:
         largest = softmax(data.phi_LD1 @ W.T).max(axis=1)
         total += curvature * (data.phi_LD1 * (data.weights_L * largest * (1 - largest))[:, None]).T @ data.phi_LD1
@@ -23,7 +23,7 @@ def dense_precision(parts, prior, curvature):
 def test_two_classes_have_the_curvature_of_logistic_regression():
     W, data = problem(C=2)
     p = 1 / (1 + np.exp(-data.phi_LD1 @ (W[0] - W[1])))
-    want = 0.7 * np.eye(3) + (data.phi_LD1 * (data.weights_L * p * (1 - p))[:, None]).T @ data.phi_LD1
+    want = np.diag(prior_of(0.7, 3)) + (data.phi_LD1 * (data.weights_L * p * (1 - p))[:, None]).T @ data.phi_LD1
     _, post = LaplaceSharedCat.fit(
         W, data, prior_precision=0.7, curvature=LaplaceSharedCat.curvature_at(np.array([[0.3, 0.7], [0.1, 0.9]]))
     )

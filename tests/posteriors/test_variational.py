@@ -14,6 +14,7 @@ from alcli.posteriors.laplace_diag import LaplaceDiag
 from alcli.posteriors.laplace_full import LaplaceFull
 from alcli.posteriors.variational import Variational
 from alcli.workflows.recipe import Recipe
+from tests.evidence import prior_of
 
 
 def rows(n=40, seed=0, C=3):
@@ -56,11 +57,12 @@ def evidence(data, prior):
     W = posterior.sample(full.head.W_CD1, 40_000, seed=0)
     away = (W - full.head.W_CD1).reshape(len(W), -1)
     log_q = 0.5 * (
-        posterior.log_det(3)
+        np.linalg.slogdet(posterior.state.precision)[1]
         - np.einsum("si,ij,sj->s", away, posterior.state.precision, away)
         - away.shape[1] * np.log(2 * np.pi)
     )
-    log_prior = 0.5 * (away.shape[1] * np.log(prior / (2 * np.pi)) - prior * (W**2).sum(axis=(1, 2)))
+    prior_D1 = prior_of(prior, W.shape[2])
+    log_prior = 0.5 * (3 * np.log(prior_D1 / (2 * np.pi)).sum() - (W**2 @ prior_D1).sum(axis=1))
     logits = full.head.last_layer(data.X_LD) @ W.transpose(0, 2, 1)
     log_p = logits - np.logaddexp.reduce(logits, axis=2, keepdims=True)
     log_w = (log_p[:, np.arange(data.n), data.y_L] @ data.weights_L) + log_prior - log_q

@@ -6,6 +6,7 @@ from alcli.errors import UsageError
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import bait
+from tests.evidence import prior_of
 from tests.helpers import random_head, view_of
 
 STRATEGY = strategy_of(bait)
@@ -39,7 +40,7 @@ def test_first_pick_is_the_best_by_brute_force(kind):
     X, head, labelled = pool(), random_head(4, 3, prior_precision=0.4), np.arange(0, 50, 5)
     options = {"likelihood": "full"} if kind == "full" else {"weight": kind, "top": 2}
     each = information_of(X, head, kind)
-    F, M = each.mean(0), each[labelled].sum(0) + 0.4 * np.eye(each.shape[1])
+    F, M = each.mean(0), each[labelled].sum(0) + np.diag(np.resize(prior_of(0.4, 5), each.shape[1]))
     gains = np.array([np.trace(np.linalg.inv(M) @ F) - np.trace(np.linalg.inv(M + one) @ F) for one in each])
     gains[labelled] = -np.inf
     chosen = select(

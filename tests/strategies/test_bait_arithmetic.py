@@ -15,7 +15,7 @@ def problem(n=60, D=4, C=3, full=True, seed=0):
     log_probs = log_softmax(2.0 * rng.standard_normal((n + 10, C)))
     R = softmax_root(log_probs) if full else np.sqrt(1.0 - np.exp(2 * log_probs).sum(1))[:, None, None]
     F = information(H, R) / len(H)
-    return H[:n], R[:n], with_prior(information(H[n:], R[n:]), 0.3, F), F
+    return H[:n], R[:n], with_prior(information(H[n:], R[n:]), np.full(D + 1, 0.3), F), F
 
 
 def written_out(H, R):

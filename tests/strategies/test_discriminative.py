@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from alcli.heads._prior import RELATIVE_DEFAULT
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import discriminative
+from tests.evidence import SOFTMAX_BIAS
 from tests.helpers import view_of
 
 STRATEGY = strategy_of(discriminative)
@@ -27,11 +29,10 @@ def reference(X, is_labelled):
     Z = X / np.sqrt((X**2).sum(axis=1).mean())
     L, U = is_labelled.sum(), (~is_labelled).sum()
     weights = np.where(is_labelled, 1.0, L / U)
-    mean = np.average(Z, axis=0, weights=weights)
-    prior = 0.005 * np.average(((Z - mean) ** 2).sum(axis=1), weights=weights)
+    prior = RELATIVE_DEFAULT * ((Z - Z.mean(axis=0)) ** 2).sum(axis=1).mean()
     # A softmax of two classes with weights w and -w: the penalty prior |w|^2 is that of the difference 2 w at prior /
-    # 2. The bias is one of them.
-    Z1 = np.column_stack([Z, np.ones(len(Z))])
+    # 2. The bias is the weight of a column, whose value makes its prior precision that of a bias.
+    Z1 = np.column_stack([Z, np.full(len(Z), np.sqrt(prior / SOFTMAX_BIAS))])
     fitted = LogisticRegression(C=2.0 / prior, fit_intercept=False, tol=1e-12, max_iter=10_000).fit(
         Z1, ~is_labelled, sample_weight=weights
     )

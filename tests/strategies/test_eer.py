@@ -12,6 +12,7 @@ from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import eer
 from alcli.workflows.recipe import Recipe
+from tests.evidence import SOFTMAX_BIAS
 from tests.helpers import random_head, view_of
 
 STRATEGY = strategy_of(eer)
@@ -73,10 +74,12 @@ def test_candidates_are_all_or_a_number(candidates):
 
 
 def test_only_the_named_targets_are_looked_at():
-    # Two groups of rows whose products, bias included, are 0: a label moves rows of its own group alone.
+    # Two groups of rows whose covariances are 0 by the prior precision 1 of the weights and that of the bias: a label
+    # moves rows of its own group alone.
+    away = SOFTMAX_BIAS**-0.5
     X = np.zeros((40, 3), np.float32)
-    X[:20, 0], X[:20, 2] = np.linspace(0.5, 1.5, 20), 1.0
-    X[20:, 1], X[20:, 2] = np.linspace(0.5, 1.5, 20), -1.0
+    X[:20, 0], X[:20, 2] = np.linspace(0.5, 1.5, 20), away
+    X[20:, 1], X[20:, 2] = np.linspace(0.5, 1.5, 20), -away
     chosen = select(STRATEGY, view_of(X, head=random_head(3, 3), targets=X[:20]), 40, seed=0, options={})
     far = chosen.rows_K >= 20
     assert np.allclose(chosen.scores_K[far], 0, atol=1e-9)

@@ -76,7 +76,7 @@ class GradientRows(Rows):
                     out_N[a:b] += self._one * part[: b - a, -1]
 
         spread(self.n, work)
-        out_N[self._copies] = out_N[self._first_equal[self._copies]]
+        out_N[self._copies] = out_N[self.first_equal[self._copies]]
         return out_N
 
     def correlate_at(self, point_KD1: Float64, rows_M: Int64) -> Float64:
@@ -88,7 +88,7 @@ class GradientRows(Rows):
 
         Of equal rows only one is passed, and all get its bits.
         """
-        unique, place_M = np.unique(self._first_equal[rows_M], return_inverse=True)
+        unique, place_M = np.unique(self.first_equal[rows_M], return_inverse=True)
         parts = [function(unique[a : a + BLOCK_ROWS]) for a in range(0, len(unique), BLOCK_ROWS)]
         return np.concatenate(parts)[place_M]
 

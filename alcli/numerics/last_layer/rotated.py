@@ -23,9 +23,10 @@ from alcli.arrays import Array, Float64
 class Rotated:
     """Rows in coordinates where their weighted Gram matrix is diagonal.
 
-    Z_LR = phi V: the rows. V_D1R, U_D1R: weights in these coordinates are W U, and W is (W U) V^T for every W in the
-    span of the rows. gram_R: the diagonal of Z^T diag(weights) Z. y_L: class numbers. weights_L: row weights.
-    free: the last coordinate is the bias and has no penalty.
+    Z_LR = phi V: the rows. V_D1R, U_D1R: weights in these coordinates are W U, and W is (W U) V^T for every W that a
+    fit can end at: a combination of the rows, scaled or centred, and any bias that is free. gram_R: the diagonal of
+    Z^T diag(weights) Z. y_L: class numbers. weights_L: row weights. free: the last coordinate is the bias and has no
+    penalty.
     """
 
     Z_LR: Float64

@@ -28,6 +28,12 @@ def test_information_is_the_sum_of_outer_products(full):
 
 
 def test_prior_is_raised_to_what_rounding_leaves():
-    M = with_prior(np.diag([1e20, 0.0]), 1.0, np.zeros((2, 2)))
+    M = with_prior(np.diag([1e20, 0.0]), np.ones(2), np.zeros((2, 2)))
     assert M[1, 1] == 1e11
-    assert np.array_equal(with_prior(np.zeros((2, 2)), 0.5, np.eye(2)), 0.5 * np.eye(2))
+    flat = with_prior(np.diag([0.0, 3.0]), np.array([0.5, 0.0]), np.zeros((2, 2)))
+    np.testing.assert_allclose(flat, np.diag([0.5, 3.0]), rtol=1e-8)
+
+
+def test_every_output_has_the_same_prior():
+    prior = np.array([0.5, 0.25, 0.01])
+    np.testing.assert_array_equal(with_prior(np.zeros((6, 6)), prior, np.eye(6)), np.diag([*prior, *prior]))

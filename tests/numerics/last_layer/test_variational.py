@@ -11,9 +11,10 @@ from scipy.optimize import minimize
 from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.numerics.last_layer import ridge, variational
-from alcli.numerics.last_layer.softmax_map import rotate
+from alcli.numerics.last_layer.rotated import rotate_centred
 from alcli.numerics.last_layer.variational import Nodes, divergence, fit_mean_field, moments, squared_loss
 from alcli.numerics.logistic import log_softmax, one_hot, softmax
+from tests.evidence import SOFTMAX_BIAS, prior_of
 
 PRIOR = 0.5
 
@@ -35,7 +36,8 @@ def objective(phi, targets, weights, mean, variance, nodes, temperature=1.0):
     """What is minimised, from its definition."""
     z, v = phi @ mean.T, phi**2 @ variance.T
     loss = weights @ (moments(z, np.sqrt(v), nodes).log_sum_L - (targets * z).sum(axis=1))
-    return loss + PRIOR / 2 * (mean**2 + variance).sum() - temperature / 2 * np.log(variance).sum()
+    penalty = ((mean**2 + variance) @ prior_of(PRIOR, mean.shape[1])).sum() / 2
+    return loss + penalty - temperature / 2 * np.log(variance).sum()
 
 
 def fitted(phi, targets, weights, nodes, **options):
@@ -48,10 +50,20 @@ def test_the_divergence_by_monte_carlo():
     mean, variance = rng.normal(size=(2, 3)), rng.uniform(0.1, 2.0, size=(2, 3))
     W = mean + np.sqrt(variance) * rng.normal(size=(200_000, 2, 3))
     log_q = -0.5 * ((W - mean) ** 2 / variance + np.log(2 * np.pi * variance)).sum(axis=(1, 2))
-    log_p = -0.5 * (PRIOR * W**2 + np.log(2 * np.pi / PRIOR)).sum(axis=(1, 2))
+    prior = prior_of(PRIOR, 3)
+    log_p = -0.5 * (prior * W**2 + np.log(2 * np.pi / prior)).sum(axis=(1, 2))
     ratio = log_q - log_p
-    assert abs(divergence(mean, variance, PRIOR) - ratio.mean()) < 4 * ratio.std() / np.sqrt(len(ratio))
-    assert divergence(np.zeros((2, 3)), np.full((2, 3), 1 / PRIOR), PRIOR) == pytest.approx(0, abs=1e-14)
+    assert abs(divergence(mean, variance, prior) - ratio.mean()) < 4 * ratio.std() / np.sqrt(len(ratio))
+    assert divergence(np.zeros((2, 3)), np.tile(1 / prior, (2, 1)), prior) == pytest.approx(0, abs=1e-14)
+
+
+def test_a_flat_prior_has_density_one_in_the_divergence():
+    rng = np.random.default_rng(0)
+    mean, variance = rng.normal(size=(2, 3)), rng.uniform(0.1, 2.0, size=(2, 3))
+    # E log q of the bias is minus its entropy, and log 1 is 0.
+    entropy = 0.5 * np.log(2 * np.pi * np.e * variance[:, 2]).sum()
+    want = divergence(mean[:, :2], variance[:, :2], np.full(2, PRIOR)) - entropy
+    assert divergence(mean, variance, prior_of(PRIOR, 3, "identity")) == pytest.approx(want, rel=1e-12)
 
 
 def test_the_expected_log_likelihood_by_drawing_whole_layers():
@@ -87,9 +99,9 @@ def test_both_optimality_conditions_are_the_gradient_by_differences():
     phi, targets, weights = problem()
     rng, nodes = np.random.default_rng(3), grid(2)
     mean, variance = rng.normal(size=(2, 3)), rng.uniform(0.1, 1.0, size=(2, 3))
-    now = moments(phi @ mean.T, np.sqrt(phi**2 @ variance.T), nodes)
-    by_mean = ((now.probs_LC - targets) * weights[:, None]).T @ phi + PRIOR * mean
-    by_variance = 0.5 * (PRIOR + (now.curvatures_LC * weights[:, None]).T @ phi**2 - 0.7 / variance)
+    now, prior = moments(phi @ mean.T, np.sqrt(phi**2 @ variance.T), nodes), prior_of(PRIOR, 3)
+    by_mean = ((now.probs_LC - targets) * weights[:, None]).T @ phi + prior * mean
+    by_variance = 0.5 * (prior + (now.curvatures_LC * weights[:, None]).T @ phi**2 - 0.7 / variance)
     for place in np.ndindex(2, 3):
         step = np.zeros((2, 3))
         step[place] = 1e-5
@@ -116,8 +128,8 @@ def test_the_optimum_is_that_of_a_general_optimiser(temperature):
 
 def test_one_weight_by_quadrature():
     """Two classes, one feature, no bias: the bound as an integral over the difference of the two weights."""
-    x, targets = np.array([[1.0], [-0.5], [2.0]]), one_hot(np.array([0, 1, 1]), 2)
-    q = fit_mean_field(x, targets, np.ones(3), (np.zeros((2, 1)), np.ones((2, 1))), PRIOR, grid(2, 60), tolerance=1e-10)
+    x, targets = np.array([[1.0, 0.0], [-0.5, 0.0], [2.0, 0.0]]), one_hot(np.array([0, 1, 1]), 2)
+    q = fit_mean_field(x, targets, np.ones(3), (np.zeros((2, 2)), np.ones((2, 2))), PRIOR, grid(2, 60), tolerance=1e-10)
     u = np.linspace(-12, 12, 20_001)
 
     def value(theta):  # by symmetry w1 = -w0 in the mean, and both variances are equal
@@ -129,33 +141,35 @@ def test_one_weight_by_quadrature():
     best = minimize(value, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-12}).x
     np.testing.assert_allclose(q.mean_CD1[:, 0], [best[0], -best[0]], atol=1e-5)
     np.testing.assert_allclose(q.variance_CD1[:, 0], np.exp(best[1]), rtol=1e-5)
+    np.testing.assert_allclose(q.mean_CD1[:, 1], 0, atol=1e-12)
+    np.testing.assert_allclose(q.variance_CD1[:, 1], 1 / SOFTMAX_BIAS, rtol=1e-8)
 
 
 def test_squared_loss_is_the_best_factorised_gaussian_and_its_bound_below_the_evidence():
     phi, _, weights = problem(n=9)
     targets = np.random.default_rng(4).normal(size=(9, 2))
-    rows = rotate(phi, np.zeros(9), weights, 2)
+    rows, prior = rotate_centred(phi, np.zeros(9), weights, 2), prior_of(PRIOR, 3, "identity")
     solved = ridge.solve(rows, targets, PRIOR)
     noise = 0.3
-    q = squared_loss(phi, targets, weights, solved.W_CR @ rows.V_D1R.T, PRIOR, noise)
-    P = (PRIOR * np.eye(3) + (phi * weights[:, None]).T @ phi) / noise
+    q = squared_loss(phi, targets, weights, rows.outside(solved.W_CR), prior, noise)
+    P = (np.diag(prior) + (phi * weights[:, None]).T @ phi) / noise
     np.testing.assert_allclose(q.variance_CD1, np.broadcast_to(1 / np.diag(P), (2, 3)))
-    bound = q.expected_log_likelihood - divergence(q.mean_CD1, q.variance_CD1, PRIOR / noise)
+    bound = q.expected_log_likelihood - divergence(q.mean_CD1, q.variance_CD1, prior / noise)
     gap = 2 * 0.5 * (np.log(np.diag(P)).sum() - np.linalg.slogdet(P)[1])  # KL(q || posterior) of both outputs
     assert ridge.log_evidence(rows, targets, solved, noise) - bound == pytest.approx(gap, abs=1e-10)
     assert gap > 0.01
 
 
 def test_more_rows_than_nodes_and_fewer_rows_than_features():
-    for n, D in ((40, 3), (6, 20)):
+    for n, D, pairs in ((40, 3, 200), (6, 20, 1500)):
         phi, targets, weights = problem(n=n, D=D, C=3)
         a, b = (
-            fitted(phi, targets, weights, Nodes.drawn(np.random.default_rng(s), 200, 16, 3), temperature=0.3)
+            fitted(phi, targets, weights, Nodes.drawn(np.random.default_rng(s), pairs, 16, 3), temperature=0.3)
             for s in (0, 1)
         )
         assert np.abs(a.mean_CD1 - b.mean_CD1).max() < 0.05 * np.sqrt(a.variance_CD1.max())
         np.testing.assert_allclose(a.variance_CD1, b.variance_CD1, rtol=0.03)
-        assert (a.variance_CD1 <= 0.3 / PRIOR + 1e-12).all()
+        assert (a.variance_CD1 <= 0.3 / prior_of(PRIOR, D + 1) + 1e-12).all()
 
 
 def test_it_says_when_it_does_not_converge(monkeypatch):
