@@ -68,7 +68,7 @@ class PoolPrior:
     cosines in logits. passes_at: kappa, the factor during the passes. mass_C: the effective number of pool rows of each
     class. wrong_names: the classes whose names the labels contradict; those names were not used. refused: True where
     the labels contradict the names as a whole, and no name was used. held_out: the number of rows that the
-    concentration was found with.
+    concentration was found with. dimensions: the effective number of dimensions that the rows vary in.
     """
 
     W_CD1: Float64
@@ -80,6 +80,7 @@ class PoolPrior:
     wrong_names: Int64
     refused: bool
     held_out: int
+    dimensions: float
 
 
 def pool_prior(
@@ -98,6 +99,8 @@ def pool_prior(
         fit = _Fit(directions, data, directions.of_names(names), constants, spread)
         kappa = fit.of_pool()
         wrong_names, refused = fit.drop_wrong_names(kappa)
+        # Without the names that were dropped, everything is as if they had not been given.
+        kappa = fit.of_pool() if refused or len(wrong_names) else kappa
         kappa, held_out = fit.of_labels(kappa)
         mixture = fit.mixture(blocks, kappa)
     return PoolPrior(
@@ -110,6 +113,7 @@ def pool_prior(
         wrong_names,
         refused,
         held_out,
+        fit.dimensions,
     )
 
 
@@ -130,6 +134,8 @@ class _Fit:
         self._constants = constants
         self._how: _How = {"passes": constants.passes, "pull": constants.pull}
         self._U_LD, self.names_CD = directions.of(data.X_LD), names_CD
+        self._rows_SD = directions.sample_SD if directions.n_pool else self._U_LD
+        self.dimensions = effective_dimensions(self._rows_SD)
 
     def of_pool(self) -> float:
         """Estimate the concentration from the sample, without the labels of held-out rows. DataError: no class."""
@@ -138,13 +144,12 @@ class _Fit:
             raise DataError(
                 "a pool prior needs a class with a label or a name", hint="label a row, or name the classes"
             )
-        U_SD = self._directions.sample_SD if self._directions.n_pool else self._U_LD
-        n, d, share = len(U_SD), effective_dimensions(U_SD), self._constants.share
+        n, share = len(self._rows_SD), self._constants.share
 
         def of_length(length: float) -> float:
-            return of_pool(length, d, int(present_C.sum()), n, share)
+            return of_pool(length, self.dimensions, int(present_C.sum()), n, share)
 
-        found = fit_mixture(lambda: [[U_SD]], n, fixed_CD[present_C], of_length, self._spread, **self._how)
+        found = fit_mixture(lambda: [[self._rows_SD]], n, fixed_CD[present_C], of_length, self._spread, **self._how)
         return of_length(found.length)
 
     def drop_wrong_names(self, kappa: float) -> tuple[Int64, bool]:
@@ -184,23 +189,22 @@ class _Fit:
         return taking_part(data.y_L, self.names_CD), fixed_sums(self._U_LD, data.y_L, data.weights_L, self.names_CD)
 
 
-def softmax_around(data: Training, prior: PoolPrior, prior_precision: float | None = None) -> LinearHead:
-    """Fit the softmax head to labelled rows, with the Gaussian prior centred at `prior.W_CD1`.
+def softmax_around(data: Training, centre_CD1: Float64, prior_precision: float) -> LinearHead:
+    """Fit the softmax head to labelled rows, with a Gaussian prior centred at `centre_CD1`.
 
-    prior_precision: of the weights; None takes that of `prior`. Without rows the head is the centre itself. One
-    labelled class is enough. Raises DataError where the descent does not converge.
+    prior_precision: of the weights. Without rows the head is the centre itself. One labelled class is enough. Raises
+    DataError where the descent does not converge.
     """
-    precision = prior.prior_precision if prior_precision is None else prior_precision
     if data.n == 0:
-        return LinearHead("softmax", prior.W_CD1, precision)
+        return LinearHead("softmax", centre_CD1, prior_precision)
     # A bias column of this value makes a precision on all weights alike one of BIAS_PRECISION on the bias.
-    column = float(np.sqrt(precision / BIAS_PRECISION))
-    phi_LD1, centre_CD1 = with_bias(data.X_LD), prior.W_CD1.copy()
+    column = float(np.sqrt(prior_precision / BIAS_PRECISION))
+    phi_LD1, centre_CD1 = with_bias(data.X_LD), centre_CD1.copy()
     phi_LD1[:, -1] = column
     centre_CD1[:, -1] /= column
     rows = rotate(phi_LD1, data.y_L, data.weights_L, len(centre_CD1))
     centre_CR = centre_CD1 @ rows.V_D1R
-    fit = fit_map(rows, precision, start_CR=centre_CR, anchor_CR=centre_CR)
+    fit = fit_map(rows, prior_precision, start_CR=centre_CR, anchor_CR=centre_CR)
     # In directions that no row spans, the weights stay at the centre.
     W_CD1 = centre_CD1 + (fit.W_CR - centre_CR) @ rows.V_D1R.T
     W_CD1[:, -1] *= column
@@ -209,4 +213,4 @@ def softmax_around(data: Training, prior: PoolPrior, prior_precision: float | No
         "iterations": float(fit.iterations),
         "gradient_norm": fit.gradient_norm,
     }
-    return LinearHead("softmax", W_CD1, precision, diagnostics)
+    return LinearHead("softmax", W_CD1, prior_precision, diagnostics)
