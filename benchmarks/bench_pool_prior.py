@@ -7,6 +7,7 @@ Floor: the two products of every pass over the same blocks, by the same threads 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,8 @@ def main(data: Path) -> None:
     rows = Training(X_ND[:LABELS], y_N[:LABELS], np.ones(LABELS), C)
     pool_ND, found = X_ND[LABELS:], []
     for n in (SMALL, LARGE):
-        blocks = repeated(pool_ND, n)
         before = peak_mebibytes()
-        took = seconds_of(lambda: pool_prior(blocks, rows))
+        took = seconds_of(partial(pool_prior, repeated(pool_ND, n), rows))
         peak = peak_mebibytes() - before
         floor = Constants().passes * n / STORED * median_seconds(lambda: products(pool_ND), runs=3)
         found.append((n, took, floor, took / floor, peak))

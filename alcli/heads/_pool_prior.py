@@ -47,14 +47,15 @@ class Constants:
 
     share: of the maximum likelihood concentration, where no label says otherwise. certainty: of that concentration,
     1 over the variance of its logarithm. sharper: the concentration during the passes over that of the classifier.
-    pull: the weight of the whole pool, in labelled rows a class. passes: over the pool. precision: of the weights
-    around the centre, over the default precision of the plain head.
+    pull: the weight of the whole pool, and name: that of the name of a class, in labelled rows a class. passes: over
+    the pool. precision: of the weights around the centre, over the default precision of the plain head.
     """
 
     share: float = 0.5
     certainty: float = 1.5
     sharper: float = 2.0
     pull: float = 15.0
+    name: float = 2.0
     passes: int = 10
     precision: float = 1.0
 
@@ -161,7 +162,7 @@ class _Fit:
     def of_labels(self, kappa: float) -> tuple[float, int]:
         """Calibrate the concentration on held-out rows. Return it, and the number of those rows."""
         data, sample_SD = self._data, self._directions.sample_SD
-        names_CD, sharper = self.names_CD, self._constants.sharper
+        names_CD, sharper = self._constants.name * self.names_CD, self._constants.sharper
         cosines_HC, y_H = held_out_cosines(
             sample_SD, self._U_LD, data.y_L, data.weights_L, names_CD, sharper * kappa, self._spread, **self._how
         )
@@ -185,8 +186,8 @@ class _Fit:
 
     def _fixed(self) -> tuple[Array, Float64]:
         """The classes that take part, a mask [C], and the fixed part of the mixture, [C, D]."""
-        data = self._data
-        return taking_part(data.y_L, self.names_CD), fixed_sums(self._U_LD, data.y_L, data.weights_L, self.names_CD)
+        data, names_CD = self._data, self._constants.name * self.names_CD
+        return taking_part(data.y_L, names_CD), fixed_sums(self._U_LD, data.y_L, data.weights_L, names_CD)
 
 
 def softmax_around(data: Training, centre_CD1: Float64, prior_precision: float) -> LinearHead:
