@@ -204,14 +204,19 @@ def other_sets(data: Path) -> None:
     drawn = [dict(mixtures(s)) for s in range(2)]
     for name in drawn[0]:
         rows.append(_gains(name, [shuffled(sets[name], s) for s, sets in enumerate(drawn)], multiples))
-    print_table(("set", "plain", *(f"{m} C labels" for m in multiples)), rows)
+    for name, of in (("digits", digits), ("digits, weak encoder", weak_digits)):
+        rows.append(_gains(name, [shuffled(of(s), s) for s in range(5)], multiples))
+    if is_there(data / BANKING77):
+        rows.append(_gains("banking77", [shuffled(banking(data, s), s) for s in range(2)], multiples))
+    print_table(("set", "dimensions", "plain", *(f"{m} C labels" for m in multiples)), rows)
 
 
 def _gains(name: str, problems: Sequence[Problem], multiples: Sequence[int]) -> tuple[object, ...]:
-    """The accuracy of the plain head, and the gain of the pool at multiples of the number of classes."""
+    """The effective dimensions, the accuracy of the plain head, and the gain of the pool at multiples of C labels."""
     budgets = [min(m * problems[0].C, 4 * len(problems[0].X) // 5) for m in multiples]
     plain, pool = (np.mean([curve(p, budgets, head) for p in problems], axis=0) for head in HEADS[:2])
-    return (name, f"{plain.mean():.3f}", *(f"{100 * gain:+.1f}" for gain in pool - plain))
+    first = pool_prior(problems[0].unlabelled(budgets[0]), problems[0].labelled(budgets[0]))
+    return (name, f"{first.dimensions:.1f}", f"{plain.mean():.3f}", *(f"{100 * gain:+.1f}" for gain in pool - plain))
 
 
 def sensitivity(data: Path) -> None:

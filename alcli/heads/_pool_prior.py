@@ -6,15 +6,16 @@
 2. Its linear classifier is the centre of the Gaussian prior of the head, in place of zero. Labels that disagree with
    the mixture override it, and with many labels the head is that of heads/softmax.py.
 
-The strength of the centre, the concentration, is the scale at which held-out labelled rows are most probable
-(numerics/mixture/concentration.py). Where the classes are not clusters of directions the strength is near zero.
+The strength of the centre follows from the scale of cosines at which held-out labelled rows are most probable
+(numerics/mixture/concentration.py). Where the classes are not clusters of directions it is near zero. The centre is
+1.5 times stronger than that, because the fit of the head then moves away from it with every label.
 The precision around the centre is the default of the plain head, whatever held-out labels say: labels that were chosen
 for being hard prefer the plain head for too long.
 Source: of the parts, see the files. Prior centred at a classifier: Silva-Rodriguez et al., CLAP, CVPR 2024; unlabelled
 rows in a mixture on frozen embeddings: Zanella et al., TransCLIP, NeurIPS 2024. The combination is that of
 docs/pool-prior.md, which has the measurements.
-Cost: two passes for the directions, PASSES passes of two products of 2 N D C flops, 5 PASSES passes over a sample of at
-most 2,047 rows, and one fit of the head.
+Cost: one pass for the directions, 10 passes of two products of 2 N D C flops, 60 passes over a sample of at most 2,047
+rows, and one fit of the head.
 Memory: O(C D), the sample, and a block of rows for each thread.
 """
 
@@ -37,6 +38,8 @@ from alcli.numerics.mixture.held_out import held_out_cosines
 from alcli.numerics.mixture.names import contradicted
 from alcli.numerics.mixture.von_mises_fisher import VonMisesFisher, fit_mixture, fixed_sums, taking_part
 
+# In fewer effective dimensions, which tables of a few columns have, the pool did not gain and cost up to 2.5 points.
+FEWEST_DIMENSIONS = 10.0
 # The bias of a class is in units of logits, whatever the scale of the features, and has a weak prior of its own.
 BIAS_PRECISION = 0.01
 
@@ -46,14 +49,16 @@ class Constants:
     """The constants of the prior. benchmarks/study_pool_head.py prints what three times more or less of each does.
 
     share: of the maximum likelihood concentration, where no label says otherwise. certainty: of that concentration,
-    1 over the variance of its logarithm. sharper: the concentration during the passes over that of the classifier.
-    pull: the weight of the whole pool, and name: that of the name of a class, in labelled rows a class. passes: over
-    the pool. precision: of the weights around the centre, over the default precision of the plain head.
+    1 over the variance of its logarithm. sharper: the concentration during the passes, and strength: that of the
+    classifier, over the one that makes held-out labels most probable. pull: the weight of the whole pool, and name:
+    that of the name of a class, in labelled rows a class. passes: over the pool. precision: of the weights around the
+    centre, over the default precision of the plain head.
     """
 
     share: float = 0.5
     certainty: float = 1.5
     sharper: float = 2.0
+    strength: float = 1.5
     pull: float = 15.0
     name: float = 2.0
     passes: int = 10
@@ -83,6 +88,11 @@ class PoolPrior:
     held_out: int
     dimensions: float
 
+    @property
+    def advisable(self) -> bool:
+        """True where the features look like embeddings: the rows vary in enough dimensions for means to tell apart."""
+        return self.dimensions >= FEWEST_DIMENSIONS
+
 
 def pool_prior(
     blocks: Blocks, data: Training, names_CD: Floats | None = None, constants: Constants = Constants()
@@ -103,12 +113,12 @@ def pool_prior(
         # Without the names that were dropped, everything is as if they had not been given.
         kappa = fit.of_pool() if refused or len(wrong_names) else kappa
         kappa, held_out = fit.of_labels(kappa)
-        mixture = fit.mixture(blocks, kappa)
+        mixture, strength = fit.mixture(blocks, kappa), constants.strength * kappa
     return PoolPrior(
-        directions.classifier(mixture.means_PD, kappa),
+        directions.classifier(mixture.means_PD, strength),
         constants.precision * RELATIVE_DEFAULT * directions.spread,
         mixture.means_PD,
-        kappa,
+        strength,
         constants.sharper * kappa,
         mixture.mass_P,
         wrong_names,

@@ -240,6 +240,12 @@ def test_degenerate_pools_give_finite_heads(name):
             assert accuracy(W, X, np.array(y)) == 1.0
 
 
+def test_it_is_advisable_for_embeddings_and_not_for_a_table_of_few_columns():
+    pool, table = Clusters(), np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
+    assert pool_prior(blocks_of(pool.X[20:]), training(pool.X[:20], pool.y[:20])).advisable
+    assert not pool_prior(blocks_of(table), training(table[:4], [0, 0, 1, 1], 2)).advisable
+
+
 def test_neither_label_nor_name_is_one_sentence():
     with pytest.raises(DataError, match="a class with a label or a name"):
         pool_prior(blocks_of(np.ones((5, 3), np.float32)), training(np.empty((0, 3), np.float32), []))

@@ -5,7 +5,7 @@ mixture on every real data set of benchmarks/study_pool_head.py. A row of zeros 
 Blocks are cut again to BLOCK_ROWS rows, so that no result depends on the size of the blocks that come in.
 Letters: P classes that take part, S rows of the sample.
 Source: mean-centred cosine similarity, as in Wang et al., SimpleShot, 2019.
-Cost: two passes over the rows, a few operations a number. Memory: one block for each thread, and the sample.
+Cost: `measure` is one pass over the rows, of a few operations a number. Memory: one block for each thread, and the sample.
 """
 
 from __future__ import annotations
