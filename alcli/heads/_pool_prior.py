@@ -6,15 +6,16 @@
 2. Its linear classifier is the centre of the Gaussian prior of the head, in place of zero. Labels that disagree with
    the mixture override it, and with many labels the head is that of heads/softmax.py.
 
-The strength of the centre, the concentration, is the scale at which held-out labelled rows are most probable
-(numerics/mixture/concentration.py). Where the classes are not clusters of directions the strength is near zero.
+The strength of the centre follows from the scale of cosines at which held-out labelled rows are most probable
+(numerics/mixture/concentration.py). Where the classes are not clusters of directions it is near zero. The centre is
+1.5 times stronger than that, because the fit of the head then moves away from it with every label.
 The precision around the centre is the default of the plain head, whatever held-out labels say: labels that were chosen
 for being hard prefer the plain head for too long.
 Source: of the parts, see the files. Prior centred at a classifier: Silva-Rodriguez et al., CLAP, CVPR 2024; unlabelled
 rows in a mixture on frozen embeddings: Zanella et al., TransCLIP, NeurIPS 2024. The combination is that of
 docs/pool-prior.md, which has the measurements.
-Cost: two passes for the directions, PASSES passes of two products of 2 N D C flops, 5 PASSES passes over a sample of at
-most 2,047 rows, and one fit of the head.
+Cost: one pass for the directions, 10 passes of two products of 2 N D C flops, 60 passes over a sample of at most 2,047
+rows, and one fit of the head.
 Memory: O(C D), the sample, and a block of rows for each thread.
 """
 
@@ -38,6 +39,8 @@ from alcli.numerics.mixture.held_out import held_out_cosines
 from alcli.numerics.mixture.names import contradicted
 from alcli.numerics.mixture.von_mises_fisher import VonMisesFisher, fit_mixture, fixed_sums, taking_part
 
+# In fewer effective dimensions, which tables of a few columns have, the pool did not gain and cost up to 2.5 points.
+FEWEST_DIMENSIONS = 10.0
 # The bias of a class is in units of logits, whatever the scale of the features, and has a weak prior of its own.
 BIAS_PRECISION = 0.1
 
@@ -47,15 +50,18 @@ class Constants:
     """The constants of the prior. benchmarks/study_pool_head.py prints what three times more or less of each does.
 
     share: of the maximum likelihood concentration, where no label says otherwise. certainty: of that concentration,
-    1 over the variance of its logarithm. sharper: the concentration during the passes over that of the classifier.
-    pull: the weight of the whole pool, in labelled rows a class. passes: over the pool. precision: of the weights
-    around the centre, over the default precision of the plain head.
+    1 over the variance of its logarithm. sharper: the concentration during the passes, and strength: that of the
+    classifier, over the one that makes held-out labels most probable. pull: the weight of the whole pool, and name:
+    that of the name of a class, in labelled rows a class. passes: over the pool. precision: of the weights around the
+    centre, over the default precision of the plain head.
     """
 
     share: float = 0.5
     certainty: float = 1.5
     sharper: float = 2.0
+    strength: float = 1.5
     pull: float = 15.0
+    name: float = 2.0
     passes: int = 10
     precision: float = 1.0
 
@@ -69,7 +75,7 @@ class PoolPrior:
     cosines in logits. passes_at: kappa, the factor during the passes. mass_C: the effective number of pool rows of each
     class. wrong_names: the classes whose names the labels contradict; those names were not used. refused: True where
     the labels contradict the names as a whole, and no name was used. held_out: the number of rows that the
-    concentration was found with.
+    concentration was found with. dimensions: the effective number of dimensions that the rows vary in.
     """
 
     W_CD1: Float64
@@ -81,6 +87,12 @@ class PoolPrior:
     wrong_names: Int64
     refused: bool
     held_out: int
+    dimensions: float
+
+    @property
+    def advisable(self) -> bool:
+        """True where the features look like embeddings: the rows vary in enough dimensions for means to tell apart."""
+        return self.dimensions >= FEWEST_DIMENSIONS
 
 
 def pool_prior(
@@ -99,18 +111,21 @@ def pool_prior(
         fit = _Fit(directions, data, directions.of_names(names), constants, spread)
         kappa = fit.of_pool()
         wrong_names, refused = fit.drop_wrong_names(kappa)
+        # Without the names that were dropped, everything is as if they had not been given.
+        kappa = fit.of_pool() if refused or len(wrong_names) else kappa
         kappa, held_out = fit.of_labels(kappa)
-        mixture = fit.mixture(blocks, kappa)
+        mixture, strength = fit.mixture(blocks, kappa), constants.strength * kappa
     return PoolPrior(
-        directions.classifier(mixture.means_PD, kappa),
+        directions.classifier(mixture.means_PD, strength),
         constants.precision * RELATIVE_DEFAULT * directions.spread,
         mixture.means_PD,
-        kappa,
+        strength,
         constants.sharper * kappa,
         mixture.mass_P,
         wrong_names,
         refused,
         held_out,
+        fit.dimensions,
     )
 
 
@@ -131,6 +146,8 @@ class _Fit:
         self._constants = constants
         self._how: _How = {"passes": constants.passes, "pull": constants.pull}
         self._U_LD, self.names_CD = directions.of(data.X_LD), names_CD
+        self._rows_SD = directions.sample_SD if directions.n_pool else self._U_LD
+        self.dimensions = effective_dimensions(self._rows_SD)
 
     def of_pool(self) -> float:
         """Estimate the concentration from the sample, without the labels of held-out rows. DataError: no class."""
@@ -139,13 +156,12 @@ class _Fit:
             raise DataError(
                 "a pool prior needs a class with a label or a name", hint="label a row, or name the classes"
             )
-        U_SD = self._directions.sample_SD if self._directions.n_pool else self._U_LD
-        n, d, share = len(U_SD), effective_dimensions(U_SD), self._constants.share
+        n, share = len(self._rows_SD), self._constants.share
 
         def of_length(length: float) -> float:
-            return of_pool(length, d, int(present_C.sum()), n, share)
+            return of_pool(length, self.dimensions, int(present_C.sum()), n, share)
 
-        found = fit_mixture(lambda: [[U_SD]], n, fixed_CD[present_C], of_length, self._spread, **self._how)
+        found = fit_mixture(lambda: [[self._rows_SD]], n, fixed_CD[present_C], of_length, self._spread, **self._how)
         return of_length(found.length)
 
     def drop_wrong_names(self, kappa: float) -> tuple[Int64, bool]:
@@ -157,7 +173,7 @@ class _Fit:
     def of_labels(self, kappa: float) -> tuple[float, int]:
         """Calibrate the concentration on held-out rows. Return it, and the number of those rows."""
         data, sample_SD = self._data, self._directions.sample_SD
-        names_CD, sharper = self.names_CD, self._constants.sharper
+        names_CD, sharper = self._constants.name * self.names_CD, self._constants.sharper
         cosines_HC, y_H = held_out_cosines(
             sample_SD, self._U_LD, data.y_L, data.weights_L, names_CD, sharper * kappa, self._spread, **self._how
         )
@@ -181,27 +197,26 @@ class _Fit:
 
     def _fixed(self) -> tuple[Array, Float64]:
         """The classes that take part, a mask [C], and the fixed part of the mixture, [C, D]."""
-        data = self._data
-        return taking_part(data.y_L, self.names_CD), fixed_sums(self._U_LD, data.y_L, data.weights_L, self.names_CD)
+        data, names_CD = self._data, self._constants.name * self.names_CD
+        return taking_part(data.y_L, names_CD), fixed_sums(self._U_LD, data.y_L, data.weights_L, names_CD)
 
 
-def softmax_around(data: Training, prior: PoolPrior, prior_precision: float | None = None) -> LinearHead:
-    """Fit the softmax head to labelled rows, with the Gaussian prior centred at `prior.W_CD1`.
+def softmax_around(data: Training, centre_CD1: Float64, prior_precision: float) -> LinearHead:
+    """Fit the softmax head to labelled rows, with a Gaussian prior centred at `centre_CD1`.
 
-    prior_precision: of the weights; None takes that of `prior`. Without rows the head is the centre itself. One
-    labelled class is enough. Raises DataError where the descent does not converge.
+    prior_precision: of the weights. Without rows the head is the centre itself. One labelled class is enough. Raises
+    DataError where the descent does not converge.
     """
-    precision = prior.prior_precision if prior_precision is None else prior_precision
     if data.n == 0:
-        return LinearHead("softmax", prior.W_CD1, precision)
+        return LinearHead("softmax", centre_CD1, prior_precision)
     # A bias column of this value makes a precision on all weights alike one of BIAS_PRECISION on the bias.
-    column = float(np.sqrt(precision / BIAS_PRECISION))
-    phi_LD1, centre_CD1 = with_bias(data.X_LD), prior.W_CD1.copy()
+    column = float(np.sqrt(prior_precision / BIAS_PRECISION))
+    phi_LD1, centre_CD1 = with_bias(data.X_LD), centre_CD1.copy()
     phi_LD1[:, -1] = column
     centre_CD1[:, -1] /= column
     rows = rotate(phi_LD1, data.y_L, data.weights_L, len(centre_CD1))
     centre_CR = centre_CD1 @ rows.V_D1R
-    fit = fit_map(rows, precision, start_CR=centre_CR, anchor_CR=centre_CR)
+    fit = fit_map(rows, prior_precision, start_CR=centre_CR, anchor_CR=centre_CR)
     # In directions that no row spans, the weights stay at the centre.
     W_CD1 = centre_CD1 + (fit.W_CR - centre_CR) @ rows.V_D1R.T
     W_CD1[:, -1] *= column
@@ -210,4 +225,4 @@ def softmax_around(data: Training, prior: PoolPrior, prior_precision: float | No
         "iterations": float(fit.iterations),
         "gradient_norm": fit.gradient_norm,
     }
-    return LinearHead("softmax", W_CD1, precision, diagnostics)
+    return LinearHead("softmax", W_CD1, prior_precision, diagnostics)

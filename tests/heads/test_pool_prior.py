@@ -7,6 +7,7 @@ from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.heads._contract import Training
 from alcli.heads._pool_prior import BIAS_PRECISION, Constants, pool_prior, softmax_around
+from alcli.heads._prior import default_prior
 from alcli.numerics.blocks import thread_limit
 from alcli.numerics.logistic import one_hot, softmax
 
@@ -34,7 +35,7 @@ class Clusters:
         labelled = train[:n] if known is None else train[np.isin(self.y[train], known)][:n]
         data = training(self.X[labelled], self.y[labelled])
         prior = pool_prior(blocks_of(np.delete(self.X[train], labelled, axis=0)), data, names, constants)
-        return tuple(accuracy(W, self.X[test], self.y[test]) for W in (plain(data), softmax_around(data, prior).W_CD1))
+        return tuple(accuracy(W, self.X[test], self.y[test]) for W in (plain(data), around(data, prior)))
 
 
 def blocks_of(X, size=10_000):
@@ -47,9 +48,13 @@ def training(X, y, n_classes=C):
 
 
 def plain(data):
-    """The head with a prior centred at zero: same precisions."""
-    nothing = pool_prior(blocks_of(np.empty((0, D))), data, constants=Constants(share=1e-9, certainty=1e9))
-    return softmax_around(data, nothing).W_CD1
+    """The weights of the head with a prior centred at zero."""
+    return softmax_around(data, np.zeros((C, D + 1)), default_prior(data.X_LD, data.weights_L)).W_CD1
+
+
+def around(data, prior):
+    """The weights of the head with a prior centred at the mixture."""
+    return softmax_around(data, prior.W_CD1, prior.prior_precision).W_CD1
 
 
 def accuracy(W, X, y):
@@ -77,10 +82,10 @@ def test_the_pool_gains_and_names_gain_more():
 def test_names_alone_predict():
     pool = Clusters()
     prior = pool_prior(blocks_of(pool.X), training(pool.X[:0], []), pool.names_CD)
-    head = softmax_around(training(pool.X[:0], []), prior)
-    assert accuracy(head.W_CD1, pool.X, pool.y) > 0.6
+    W = around(training(pool.X[:0], []), prior)
+    assert accuracy(W, pool.X, pool.y) > 0.6
     assert prior.mass_C.sum() == pytest.approx(len(pool.X))
-    np.testing.assert_array_equal(head.W_CD1, prior.W_CD1)
+    np.testing.assert_array_equal(W, prior.W_CD1)
 
 
 def test_with_many_labels_it_is_level_with_the_plain_head():
@@ -110,13 +115,13 @@ def test_labels_that_were_chosen_for_being_hard_do_not_switch_the_pool_off():
         labelled += [i for i in order if i not in labelled][:C]
     data = training(pool.X[labelled], pool.y[labelled])
     prior = pool_prior(blocks_of(np.delete(pool.X[train], labelled, axis=0)), data)
-    before, after = plain(data), softmax_around(data, prior).W_CD1
+    before, after = plain(data), around(data, prior)
     assert prior.concentration > 2.0
     assert accuracy(after, pool.X[test], pool.y[test]) > accuracy(before, pool.X[test], pool.y[test]) + 0.01
 
 
 def test_without_names_it_takes_rows_of_unknown_classes_for_known_ones():
-    """So it must not choose what to label: rows of unknown classes look certain to it, and to the plain head less so."""
+    """So it must not choose what to label: rows of unknown classes look certain to it, less so to the plain head."""
     found = []
     for seed in range(3):
         pool = Clusters(seed=seed, noise=1.0)
@@ -126,7 +131,7 @@ def test_without_names_it_takes_rows_of_unknown_classes_for_known_ones():
         prior = pool_prior(blocks_of(pool.X[rest]), data)
         assert not prior.mass_C[C // 2 :].any()
         assert prior.mass_C.sum() == pytest.approx(len(rest))
-        sure = [softmax(logits(W, pool.X[rest])).max(axis=1) for W in (plain(data), softmax_around(data, prior).W_CD1)]
+        sure = [softmax(logits(W, pool.X[rest])).max(axis=1) for W in (plain(data), around(data, prior))]
         unknown = pool.y[rest] >= C // 2
         found.append([p[unknown].mean() for p in sure])
     assert (np.array(found)[:, 1] > np.array(found)[:, 0] + 0.1).all()
@@ -150,10 +155,10 @@ def test_wrong_names_are_named_and_cost_nothing():
             prior = pool_prior(blocks_of(pool.X[60:]), training(pool.X[:60], pool.y[:60]), names)
             assert prior.refused == (wrong == C)
             assert len(np.setdiff1d(prior.wrong_names, np.arange(wrong))) <= 1
-            assert len(prior.wrong_names) >= wrong - 2
+            assert len(prior.wrong_names) >= int(0.7 * wrong)
         gain[wrong] = float(np.mean(found))
     without = float(np.mean([np.subtract(*Clusters(seed=s).accuracies(60)[::-1]) for s in range(3)]))
-    assert gain[0] > gain[3] > without - 0.01
+    assert min(gain[0], gain[3]) > without - 0.01
     assert gain[C] == pytest.approx(without, abs=1e-9)
 
 
@@ -161,7 +166,8 @@ def test_the_head_is_the_minimum_of_its_objective():
     pool = Clusters()
     data = training(pool.X[:20], pool.y[:20])
     prior = pool_prior(blocks_of(pool.X[20:]), data)
-    W, away = (head := softmax_around(data, prior)).W_CD1, head.W_CD1 - prior.W_CD1
+    W = around(data, prior)
+    away = W - prior.W_CD1
     gradient = (softmax(logits(W, data.X_LD)) - one_hot(data.y_L, C)).T @ with_bias(data.X_LD)
     np.testing.assert_allclose(gradient[:, :-1], -prior.prior_precision * away[:, :-1], atol=1e-7)
     np.testing.assert_allclose(gradient[:, -1], -BIAS_PRECISION * away[:, -1], atol=1e-7)
@@ -227,11 +233,17 @@ def test_degenerate_pools_give_finite_heads(name):
     data = training(X, y, n_classes)
     for names in (None, np.random.default_rng(1).normal(size=(n_classes, X.shape[1]))):
         prior = pool_prior(blocks_of(pool), data, names)
-        W = softmax_around(data, prior).W_CD1
+        W = around(data, prior)
         assert np.isfinite(W).all()
         assert prior.mass_C.sum() == pytest.approx(len(pool), abs=1e-3)
         if name == "duplicates":
             assert accuracy(W, X, np.array(y)) == 1.0
+
+
+def test_it_is_advisable_for_embeddings_and_not_for_a_table_of_few_columns():
+    pool, table = Clusters(), np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
+    assert pool_prior(blocks_of(pool.X[20:]), training(pool.X[:20], pool.y[:20])).advisable
+    assert not pool_prior(blocks_of(table), training(table[:4], [0, 0, 1, 1], 2)).advisable
 
 
 def test_neither_label_nor_name_is_one_sentence():

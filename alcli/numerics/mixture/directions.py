@@ -1,11 +1,13 @@
 """Directions of rows: unit rows minus their common mean, at unit length again. The mixture models these.
 
-Embeddings share a large common part, which says nothing about classes. Taking it away raised the accuracy of the
-mixture on every real data set of benchmarks/study_pool_head.py. A row of zeros has no direction and stays zero.
+Embeddings share a common part, which says nothing about classes. Where it is large, as in pixels and in outputs of a
+rectifier, taking it away gained 1 to 4 points of accuracy; on sentence embeddings it changed nothing. A row of zeros
+has no direction and stays zero.
 Blocks are cut again to BLOCK_ROWS rows, so that no result depends on the size of the blocks that come in.
 Letters: P classes that take part, S rows of the sample.
 Source: mean-centred cosine similarity, as in Wang et al., SimpleShot, 2019.
-Cost: two passes over the rows, a few operations a number. Memory: one block for each thread, and the sample.
+Cost: `measure` is one pass over the rows, of a few operations a number.
+Memory: one block for each thread, and the sample.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ def held_out_cosines(
 ) -> tuple[Float64, Int64]:
     """Return (cosines [H, C], classes int64 [H]) of the held-out rows, -inf for classes that took no part.
 
-    U_LD: the directions of the labelled rows. names_CD: of the names, zeros for a class without a name.
+    U_LD: the directions of the labelled rows. names_CD: of the names, times
+    their weight; zeros for a class without a name.
     """
     n_folds = min(N_FOLDS, len(y_L))
     folds_L = stratified_folds(y_L, n_folds, seed=0) if n_folds > 1 else np.zeros(0, np.int64)

@@ -2,8 +2,8 @@
 
 The density of a direction u under class c is proportional to exp(kappa u.m_c), and all classes share kappa. Each pass
 computes r_ic, the probability of class c given row i, and then m_c, the unit vector along
-    (labelled directions of c) + (direction of the name of c) + beta sum_i r_ic u_i.
-A name counts as one labelled row. beta <= 1 is chosen such that all rows of the pool together weigh as much as `pull`
+    (labelled directions of c) + (direction of the name of c, times its weight) + beta sum_i r_ic u_i.
+beta <= 1 is chosen such that all rows of the pool together weigh as much as `pull`
 labelled rows a class, however large the pool is. Classes are equally probable in r_ic: masses are neither estimated
 nor forced to be equal. So classes may differ in their number of rows.
 Letters: P classes that take part.
