@@ -21,8 +21,8 @@ from alcli import plugins
 from alcli.arrays import Float64
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
-from alcli.heads._pool_prior import Constants, pool_prior, softmax_around
-from alcli.heads._prior import default_prior
+from alcli.heads._pool_prior import Constants, pool_prior
+from alcli.heads.softmax import softmax
 from alcli.selection.select import select
 from alcli.selection.source import ArraySource
 from alcli.selection.strategy import strategy_of
@@ -65,9 +65,7 @@ def main(data: Path, out: Path, only: str | None) -> None:
 
 def plain_head(problem: Problem, n: int) -> LinearHead:
     """The head with a prior centred at zero, fitted to the first n rows."""
-    rows = problem.labelled(n)
-    zero_CD1 = np.zeros((problem.C, rows.X_LD.shape[1] + 1))
-    return softmax_around(rows, zero_CD1, default_prior(rows.X_LD, rows.weights_L))
+    return softmax(problem.labelled(n))
 
 
 def fitted(problem: Problem, n: int, head: str, constants: Constants = Constants()) -> Float64:
@@ -76,7 +74,7 @@ def fitted(problem: Problem, n: int, head: str, constants: Constants = Constants
         return plain_head(problem, n).W_CD1
     rows = problem.labelled(n)
     prior = pool_prior(problem.unlabelled(n), rows, problem.names_CD if head == "names" else None, constants)
-    return softmax_around(rows, prior.W_CD1, prior.prior_precision).W_CD1
+    return softmax(replace(rows, anchor=prior.anchor)).W_CD1
 
 
 def curve(problem: Problem, budgets: Iterable[int], head: str) -> Float64:

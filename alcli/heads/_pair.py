@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from alcli.arrays import Floats
-from alcli.heads._contract import Anchor, Training
+from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
 from alcli.heads._pool_prior import PoolPrior, pool_prior
@@ -75,7 +75,7 @@ def fit_pair(
         model = fit(data, spec, start=before[0], tune_update=tune_update)
         return Pair(model, model)
     prior = pool_prior(pool.blocks, data, pool.names_CD)
-    around = replace(data, anchor=Anchor(prior.W_CD1, prior.prior_precision))
+    around = replace(data, anchor=prior.anchor)
     predicts = fit(around, spec, start=before[1], tune_update=tune_update)
     if pool.names_CD is not None and np.any(pool.names_CD) and not prior.refused:
         return Pair(predicts, predicts, prior)

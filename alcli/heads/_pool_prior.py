@@ -1,4 +1,4 @@
-"""The pool-aware prior of a softmax head, and the head fitted around it.
+"""The pool-aware prior of a softmax head.
 
 1. A mixture of von Mises-Fisher distributions learns one mean direction a class from labelled rows, rows of the pool
    and, where given, embeddings of the names of the classes (numerics/mixture/). Only classes with a label or a name
@@ -26,13 +26,11 @@ from typing import TypedDict, cast
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats, Int64, with_bias
+from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import DataError
-from alcli.heads._contract import LinearHead, Training
+from alcli.heads._contract import Anchor, Training
 from alcli.heads._prior import RELATIVE_DEFAULT
 from alcli.numerics.blocks import Spread, workers
-from alcli.numerics.last_layer.rotated import rotate
-from alcli.numerics.last_layer.softmax_map import fit_map
 from alcli.numerics.mixture.concentration import calibrated, effective_dimensions, of_pool
 from alcli.numerics.mixture.directions import Blocks, Directions, grouped, measure
 from alcli.numerics.mixture.held_out import held_out_cosines
@@ -41,8 +39,6 @@ from alcli.numerics.mixture.von_mises_fisher import VonMisesFisher, fit_mixture,
 
 # In fewer effective dimensions, which tables of a few columns have, the pool did not gain and cost up to 2.5 points.
 FEWEST_DIMENSIONS = 10.0
-# The bias of a class is in units of logits, whatever the scale of the features, and has a weak prior of its own.
-BIAS_PRECISION = 0.1
 
 
 @dataclass(frozen=True)
@@ -88,6 +84,11 @@ class PoolPrior:
     refused: bool
     held_out: int
     dimensions: float
+
+    @property
+    def anchor(self) -> Anchor:
+        """The prior as a softmax head takes it."""
+        return Anchor(self.W_CD1, self.prior_precision)
 
     @property
     def advisable(self) -> bool:
@@ -199,30 +200,3 @@ class _Fit:
         """The classes that take part, a mask [C], and the fixed part of the mixture, [C, D]."""
         data, names_CD = self._data, self._constants.name * self.names_CD
         return taking_part(data.y_L, names_CD), fixed_sums(self._U_LD, data.y_L, data.weights_L, names_CD)
-
-
-def softmax_around(data: Training, centre_CD1: Float64, prior_precision: float) -> LinearHead:
-    """Fit the softmax head to labelled rows, with a Gaussian prior centred at `centre_CD1`.
-
-    prior_precision: of the weights. Without rows the head is the centre itself. One labelled class is enough. Raises
-    DataError where the descent does not converge.
-    """
-    if data.n == 0:
-        return LinearHead("softmax", centre_CD1, prior_precision)
-    # A bias column of this value makes a precision on all weights alike one of BIAS_PRECISION on the bias.
-    column = float(np.sqrt(prior_precision / BIAS_PRECISION))
-    phi_LD1, centre_CD1 = with_bias(data.X_LD), centre_CD1.copy()
-    phi_LD1[:, -1] = column
-    centre_CD1[:, -1] /= column
-    rows = rotate(phi_LD1, data.y_L, data.weights_L, len(centre_CD1))
-    centre_CR = centre_CD1 @ rows.V_D1R
-    fit = fit_map(rows, prior_precision, start_CR=centre_CR, anchor_CR=centre_CR)
-    # In directions that no row spans, the weights stay at the centre.
-    W_CD1 = centre_CD1 + (fit.W_CR - centre_CR) @ rows.V_D1R.T
-    W_CD1[:, -1] *= column
-    diagnostics = {
-        "log_likelihood": fit.log_likelihood,
-        "iterations": float(fit.iterations),
-        "gradient_norm": fit.gradient_norm,
-    }
-    return LinearHead("softmax", W_CD1, prior_precision, diagnostics)

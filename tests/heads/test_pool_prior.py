@@ -1,14 +1,18 @@
 """The prior that is learnt from the pool: what it gains, the traps it must not fall into, and degenerate pools."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.heads._contract import Training
-from alcli.heads._pool_prior import BIAS_PRECISION, Constants, pool_prior, softmax_around
+from alcli.heads._pool_prior import Constants, pool_prior
 from alcli.heads._prior import default_prior
+from alcli.heads.softmax import softmax as softmax_head
 from alcli.numerics.blocks import thread_limit
+from alcli.numerics.last_layer.prior import SOFTMAX_BIAS_PRECISION
 from alcli.numerics.logistic import one_hot, softmax
 
 C, D = 12, 48
@@ -49,12 +53,12 @@ def training(X, y, n_classes=C):
 
 def plain(data):
     """The weights of the head with a prior centred at zero."""
-    return softmax_around(data, np.zeros((C, D + 1)), default_prior(data.X_LD, data.weights_L)).W_CD1
+    return softmax_head(data, default_prior(data.X_LD, data.weights_L)).W_CD1
 
 
 def around(data, prior):
     """The weights of the head with a prior centred at the mixture."""
-    return softmax_around(data, prior.W_CD1, prior.prior_precision).W_CD1
+    return softmax_head(replace(data, anchor=prior.anchor)).W_CD1
 
 
 def accuracy(W, X, y):
@@ -170,7 +174,7 @@ def test_the_head_is_the_minimum_of_its_objective():
     away = W - prior.W_CD1
     gradient = (softmax(logits(W, data.X_LD)) - one_hot(data.y_L, C)).T @ with_bias(data.X_LD)
     np.testing.assert_allclose(gradient[:, :-1], -prior.prior_precision * away[:, :-1], atol=1e-7)
-    np.testing.assert_allclose(gradient[:, -1], -BIAS_PRECISION * away[:, -1], atol=1e-7)
+    np.testing.assert_allclose(gradient[:, -1], -SOFTMAX_BIAS_PRECISION * away[:, -1], atol=1e-7)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 30.0, 1e3])
