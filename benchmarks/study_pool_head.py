@@ -1,4 +1,4 @@
-"""The study of docs/pool-prior.md: the softmax head around a prior that is learnt from the pool, beside the plain head.
+"""The study of heads/_pool_prior.py: the softmax head around a prior learnt from the pool, beside the plain head.
 
 Usage: python -m benchmarks.study_pool_head [--data FOLDER] [--only TABLE]. TABLE: acceptance, names, cells, sets or
 sensitivity; all by default, half an hour on two cores. What needs banking77 or ames is skipped where the data is not at
