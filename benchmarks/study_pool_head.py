@@ -10,10 +10,12 @@ pool (pool), or the mixture with names too (names). Accuracy is that on all test
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
 
@@ -49,9 +51,9 @@ LABELS_A_CLASS = (1, 2, 3, 5, 10, 20, 50)
 
 
 def main(data: Path, out: Path, only: str | None) -> None:
-    """Print the tables. Nothing is written to `out`."""
+    """Print the tables. out: gets the picture of the first."""
     tables = {
-        "acceptance": acceptance,
+        "acceptance": partial(acceptance, out=out),
         "names": without_labels,
         "cells": cells,
         "sets": other_sets,
@@ -95,24 +97,54 @@ def picked(problem: Problem, n: int, k: int, rounds: int) -> Problem:
     return problem.ordered(order)
 
 
-def acceptance(data: Path) -> None:
-    """Areas under the curve of accuracy, and paired differences with 95% intervals over 5 seeds."""
+def acceptance(data: Path, out: Path) -> None:
+    """Areas under the curve of accuracy, and paired differences with 95% intervals over 5 seeds.
+
+    out: gets the curves of banking77 as banking77.png.
+    """
     rows: list[tuple[object, ...]] = []
     if is_there(data / BANKING77):
-        budgets = [77 * i for i in range(1, 8)]
+        budgets, panels = [77 * i for i in range(1, 8)], {}
         for picks, ordered in (("random", shuffled), ("uherding", lambda p, s: picked(shuffled(p, s), 77, 77, 6))):
-            rows += _areas(f"banking77, {picks}", [ordered(banking(data, s), s) for s in range(5)], budgets)
+            curves = _curves([ordered(banking(data, s), s) for s in range(5)], budgets)
+            panels[f"items chosen by {picks}"] = curves
+            rows += _areas(f"banking77, {picks}", curves, budgets)
+        draw(panels, budgets, out / "banking77.png")
     budgets = list(range(10, 111, 10))
     for name, of in (("digits", digits), ("digits, weak encoder", weak_digits)):
-        rows += _areas(f"{name}, random", [shuffled(of(s), s) for s in range(5)], budgets)
-    rows += _areas("digits, uherding", [picked(shuffled(digits(s), s), 10, 10, 10) for s in range(5)], budgets)
+        rows += _areas(f"{name}, random", _curves([shuffled(of(s), s) for s in range(5)], budgets), budgets)
+    chosen = [picked(shuffled(digits(s), s), 10, 10, 10) for s in range(5)]
+    rows += _areas("digits, uherding", _curves(chosen, budgets), budgets)
     print_table(("pool, picks", "head", "area", "gain", "95% interval", "mean of budgets", "worst"), rows)
 
 
-def _areas(name: str, problems: Sequence[Problem], budgets: Sequence[int]) -> list[tuple[object, ...]]:
-    """One line for each head: the mean area, and the gain over the plain head."""
+def _curves(problems: Sequence[Problem], budgets: Sequence[int]) -> dict[str, Float64]:
+    """The accuracies [seeds, budgets] of each head."""
     heads = HEADS if problems[0].names_CD is not None else HEADS[:2]
-    curves = {head: np.array([curve(problem, budgets, head) for problem in problems]) for head in heads}
+    return {head: np.array([curve(problem, budgets, head) for problem in problems]) for head in heads}
+
+
+def draw(panels: Mapping[str, Mapping[str, Float64]], budgets: Sequence[int], file: Path) -> None:
+    """Draw the mean curve of each head with the range of the seeds, one panel for each way of choosing."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(9, 3.8), sharey=True, layout="constrained", squeeze=False)
+    looks = {"plain": ("labels alone", "#000000", "--"), "pool": ("labels and pool", "#0072B2", "-")}
+    looks["names"] = ("labels, pool and names of classes", "#D55E00", "-")
+    for axis, (title, curves) in zip(axes[0], panels.items()):
+        for head, values in curves.items():
+            label, colour, dash = looks[head]
+            axis.plot(budgets, 100 * values.mean(axis=0), dash, color=colour, label=label, marker="o", markersize=4)
+            axis.fill_between(budgets, 100 * values.min(axis=0), 100 * values.max(axis=0), color=colour, alpha=0.15)
+        axis.set(title=title, xlabel="labels", xticks=budgets[::2])
+        axis.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("accuracy on test items, %")
+    axes[0, -1].legend(loc="lower right")
+    figure.savefig(file, dpi=150)
+    plt.close(figure)
+
+
+def _areas(name: str, curves: Mapping[str, Float64], budgets: Sequence[int]) -> list[tuple[object, ...]]:
+    """One line for each head: the mean area, and the gain over the plain head."""
+    heads = tuple(curves)
     areas = {head: np.trapezoid(found, budgets, axis=1) / (budgets[-1] - budgets[0]) for head, found in curves.items()}
     rows: list[tuple[object, ...]] = [(name, "plain", f"{areas['plain'].mean():.4f}", "", "", "", "")]
     for head in heads[1:]:
