@@ -74,7 +74,7 @@ class Recipe:
         if self.prior not in PRIORS:
             raise UsageError(f"no prior '{self.prior}'", hint=suggestion(self.prior, PRIORS))
         if self.prior == POOL and self.head not in (None, "softmax"):
-            what = f"--prior pool is for a softmax head, not for {self.head}"
+            what = f"--prior pool, which --class-names stands for too, is for a softmax head, not for {self.head}"
             raise UsageError(what, hint="leave one of them out")
         if self.calibrate not in CALIBRATIONS:
             hint = suggestion(self.calibrate, CALIBRATIONS)
