@@ -17,7 +17,7 @@ from alcli.data.labels import is_of_type, sorted_classes
 from alcli.data.pool import Pool
 from alcli.data.tables import RowSource, paths_of
 from alcli.data.writing.creatable import check_creatable
-from alcli.errors import DataError, UsageError, counted, printable
+from alcli.errors import DataError, counted, printable
 from alcli.heads._contract import Training
 from alcli.heads._model import Model
 from alcli.heads._pair import Pair, fit_pair
@@ -25,7 +25,7 @@ from alcli.heads._pool_prior import PoolPrior
 from alcli.numerics.metrics import of_task, task_of
 from alcli.remarks import Note, silence
 from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, require_labels, test_rows, training
-from alcli.workflows.recipe import PLAIN, POOL, Recipe
+from alcli.workflows.recipe import PLAIN, POOL, Recipe, check_names
 from alcli.workflows.unlabelled import NO_CLASSES, remark_on_names, unlabelled
 
 _BLOCK = 8192
@@ -72,12 +72,6 @@ def fit_head(
     if out is not None:
         save_head(out, fitted.head, overwrite=force)
     return fitted
-
-
-def check_names(recipe: Recipe, class_names: str | None) -> None:
-    """Raise UsageError for names of classes that the recipe has no use for."""
-    if class_names is not None and recipe.prior != POOL:
-        raise UsageError("--class-names is for --prior pool", hint="give --prior pool, or leave the names out")
 
 
 def fit_labelled(

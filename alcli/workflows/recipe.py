@@ -142,6 +142,12 @@ class Recipe:
         return _load_posterior(self.posterior)
 
 
+def check_names(recipe: Recipe, class_names: str | None) -> None:
+    """Raise UsageError for names of classes that the recipe has no use for."""
+    if class_names is not None and recipe.prior != POOL:
+        raise UsageError("--class-names is for --prior pool", hint="give --prior pool, or leave the names out")
+
+
 def _family(name: str) -> HeadFamily:
     return family_of(plugins.load("heads", name))
 
