@@ -245,8 +245,9 @@ def _check_consistent(head: HeadFile, tensors: dict[str, Array], shown: str) -> 
             raise DataError(f"{shown}: tensor '{name}' is {got}, expected {kind} {shape}")
         if not np.isfinite(tensors[name]).all():
             raise DataError(f"{shown}: tensor '{name}' holds NaN or infinity")
-    for model in filter(None, (head.model, head.predictor)):
-        _check_classes(head, model, shown)
+    _check_classes(head, head.model, shown)
+    if head.predictor is not None:
+        _check_classes(head, head.predictor, f"{shown}: {_PREDICTOR}")
     _check_dims(head, shown)
     known = (*_OURS, *([_NAMES] if head.class_names else []))
     models = tuple(f"{name}." for name in (_MODELS if head.predictor else _MODELS[:1]))
@@ -268,7 +269,7 @@ def _check_dims(head: HeadFile, shown: str) -> None:
 
 
 def _check_classes(head: HeadFile, model: Model, shown: str) -> None:
-    """Raise DataError for names of classes that do not fit the weights or the labels."""
+    """Raise DataError for names of classes that do not fit the weights or the labels. shown: begins the message."""
     if (head.classes is None) != (model.n_classes is None):
         raise DataError(f"{shown}: its header and its weights disagree whether it is a regression")
     if head.classes is None:

@@ -125,15 +125,16 @@ def test_a_label_counts_once(fit, alcli, kind):
 
 @KINDS
 def test_labels_that_are_given_back_leave_both_models(fit, alcli, update, kind):
+    """A single label without a trace; of several the posterior keeps none, and a refit keeps none in the weights."""
     before = fit(*kind)
+    write_labels("one.csv", {"r020": GATHERED[Y_N[20]]})
+    alcli(*UPDATE, "-l", "one.csv").done()
+    close(update("--remove", "one.csv", labels=None), before, 1e-9)
     alcli(*UPDATE, "-l", "more.csv").done()
-    absorbed = load_head(HEAD)
     back = update("--remove", "more.csv", labels=None)
     assert sorted(back.absorbed.id_L) == sorted(before.absorbed.id_L)
-    for old, new, between in zip(models(before), models(back), models(absorbed)):
+    for old, new in zip(models(before), models(back)):
         np.testing.assert_allclose(new.posterior.covariance, old.posterior.covariance, rtol=1e-6)
-        moved = np.linalg.norm(between.head.W_CD1 - old.head.W_CD1)
-        assert np.linalg.norm(new.head.W_CD1 - old.head.W_CD1) < 0.5 * moved
     close(update("--remove", "more.csv", "--method", "refit", labels=None), before, 1e-5)
 
 
