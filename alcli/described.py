@@ -88,6 +88,7 @@ class StrategyDescription:
 
     paragraphs: on the method; a paragraph that begins with four spaces keeps its lines. needs: the data that the
     strategy looks at. sections: `Source`, `Cost` and so on, by name. options: the strategy's own options come first.
+    kind: rows, head or posterior; the last two look at a model.
     """
 
     name: str
@@ -96,6 +97,7 @@ class StrategyDescription:
     needs: tuple[str, ...]
     sections: Mapping[str, str]
     options: tuple[StrategyOption, ...]
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -126,14 +128,16 @@ def described(name: str) -> StrategyDescription:
     if name in pairs.names():
         return _described_pair(name, strategy, needs)
     doc = read(inspect.getdoc(inspect.getmodule(strategy.run)) or inspect.getdoc(strategy.run) or "")
-    return StrategyDescription(name, doc.summary, doc.paragraphs, needs, doc.sections, _options(strategy, doc.options))
+    options = _options(strategy, doc.options)
+    return StrategyDescription(name, doc.summary, doc.paragraphs, needs, doc.sections, options, kind_of(strategy.needs))
 
 
 def _described_pair(name: str, strategy: Strategy, needs: tuple[str, ...]) -> StrategyDescription:
     embedding, selector = pairs.halves(name)
     paragraphs = (f"{embedding}: {pairs.EMBEDDINGS[embedding][1]}.", f"{selector}: {pairs.SELECTORS[selector]}.")
     meanings = _of_source("ntk").options if embedding == "delta" else {}
-    return StrategyDescription(name, PAIR, paragraphs, needs, {}, _options(strategy, meanings))
+    options = _options(strategy, meanings)
+    return StrategyDescription(name, PAIR, paragraphs, needs, {}, options, kind_of(strategy.needs))
 
 
 def _described_mix(name: str, strategy: Strategy, needs: tuple[str, ...]) -> StrategyDescription:
@@ -153,7 +157,8 @@ def _described_mix(name: str, strategy: Strategy, needs: tuple[str, ...]) -> Str
         else " ".join(f"Of {', '.join(who)}: {text}" for text, who in found.items())
         for key, found in meanings.items()
     }
-    return StrategyDescription(name, MIX, paragraphs, needs, {}, _options(strategy, joined))
+    options = _options(strategy, joined)
+    return StrategyDescription(name, MIX, paragraphs, needs, {}, options, kind_of(strategy.needs))
 
 
 def _of_source(name: str) -> ModuleDocstring:

@@ -13,7 +13,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
-from tests.pools import CLASSES, tiny_features, write_labels, write_pool  # noqa: E402
+from tests.pools import CLASSES, GATHERED, gathered, tiny_features, write_labels, write_pool  # noqa: E402
 from tests.shell import Here  # noqa: E402
 
 settings.register_profile(
@@ -86,3 +86,18 @@ def head(tiny, alcli):
     """head.safetensors fitted on labels.csv of the tiny pool."""
     alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", "head.safetensors", "--prior-precision", "1").done()
     return tiny / "head.safetensors"
+
+
+@pytest.fixture
+def named(folder):
+    """pool.parquet with 240 rows of six gathered classes, the last 60 of them test rows with labels; labels.csv with 18
+    labels, more.csv with 12 others; names.parquet with the embeddings of the names of the classes.
+    """
+    X_ND, y_N, names_CD = gathered()
+    label = [GATHERED[c] if i >= 180 else None for i, c in enumerate(y_N)]
+    write_pool("pool.parquet", X_ND, split=["test" if i >= 180 else None for i in range(240)], label=label)
+    write_pool("names.parquet", names_CD, GATHERED)
+    for name, rows in (("labels.csv", range(18)), ("more.csv", range(18, 30))):
+        write_labels(name, {f"r{i:03d}": GATHERED[y_N[i]] for i in rows})
+    write_labels("none.csv", {})
+    return folder

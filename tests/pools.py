@@ -82,3 +82,19 @@ def patches(n_groups: int = 20, dim: int = 5, seed: int = 1):
 def group_names(groups_N) -> list[str]:
     """The ids g000, g001, ..."""
     return [f"g{g:03d}" for g in groups_N]
+
+
+GATHERED = ("ant", "bee", "cow", "dog", "eel", "fox")
+
+
+def gathered(n: int = 240, dim: int = 16, seed: int = 0):
+    """(X_ND, y_N, names_CD): six classes in turn, whose rows gather around centres with a large common part.
+
+    names_CD: the centres with noise, as embeddings of the names of the classes, in the order of `GATHERED`. float32.
+    """
+    rng = np.random.default_rng(seed)
+    common_D, centres_CD = 1.5 * rng.standard_normal(dim), rng.standard_normal((6, dim))
+    y_N = np.arange(n) % 6
+    X_ND = common_D + centres_CD[y_N] + 1.1 * rng.standard_normal((n, dim))
+    names_CD = common_D + centres_CD + 0.5 * rng.standard_normal((6, dim))
+    return X_ND.astype(np.float32), y_N, names_CD.astype(np.float32)

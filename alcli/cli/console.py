@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from statistics import median
 from typing import Any
 
 from alcli.errors import OutputError, printable
 from alcli.remarks import NoProgress, Progress
+
+# Entries of a list that a report shows.
+_LISTED = 5
 
 
 class Console:
@@ -178,4 +182,17 @@ def console(*, quiet: bool = False, verbose: bool = False, as_json: bool = False
 
 
 def _shown(value: Any) -> str:
+    """A value on one line: of many numbers by name the extremes, of a list its beginning. --json has the whole."""
+    if isinstance(value, Mapping):
+        return _range(value)
+    if isinstance(value, list):
+        more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
+        return (", ".join(printable(one) for one in value[:_LISTED]) or "none") + more
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _range(numbers: Mapping[str, float]) -> str:
+    """The least, the median and the most of numbers, each of the extremes with its name."""
+    ranked = sorted(numbers, key=lambda name: numbers[name])
+    least, most = (f"{numbers[name]:.4g} ({printable(name)})" for name in (ranked[0], ranked[-1]))
+    return f"least {least}, median {median(numbers.values()):.4g}, most {most}"

@@ -55,7 +55,10 @@ def fit_head(
         pairs, remarks = model.with_branch(param, "aux-loss")
         for text in remarks:
             console.remark(text)
+        from alcli.workflows.recipe import check_names
+
         recipe = model.recipe(seed=seed, options=key_values(pairs), preset=model.preset).checked()
+        check_names(recipe, model.class_names)
         kind: Any = model.task
         from alcli.workflows.fit_head import fit_head as fit
 

@@ -23,6 +23,10 @@ GROUPS: tuple[tuple[Kind, str], ...] = (
 )
 MODIFIERS = ("prefilter", "balance", "impute", "cost-col")
 
+_MODELS = (
+    "A head that fit-head --prior pool made without names of classes holds two models: the strategy looks at the plain "
+    "one, and the other predicts."
+)
 _MOST_WIDE = 110
 _NAMES = 16
 
@@ -70,7 +74,8 @@ def _explained(found: StrategyDescription) -> Iterator[str]:
             yield from paragraph.splitlines()
         else:
             yield from wrapped(paragraph, _width(), "  ", "    " if paragraph.startswith("- ") else "  ")
-    for title, text in (("Needs", "; ".join(found.needs)), *found.sections.items()):
+    needs = "; ".join(found.needs) + ("" if found.kind == "rows" else f". {_MODELS}")
+    for title, text in (("Needs", needs), *found.sections.items()):
         heading = "Passes over the pool" if title == "Passes" else title
         yield from ("", f"{heading}:", *wrapped(text, _width(), "  ", "  "))
     yield from ("", "Options, each given as -p NAME=VALUE:")

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from alcli.arrays import Floats
+from alcli.data.groups import NO_GROUPS
 from alcli.data.pool import Pool
-from alcli.data.schema import same_features
-from alcli.errors import DataError
+from alcli.data.schema import Columns, same_features
+from alcli.errors import DataError, counted
+from alcli.remarks import Note, silence
 
 
 @dataclass(frozen=True)
@@ -37,21 +39,32 @@ class ClassNames:
         return rows_CD
 
 
-def read_class_names(spec: str, pool: Pool) -> ClassNames:
-    """Read the pool of names at `spec`. pool: the pool whose classes they name, and whose limits hold.
+def read_class_names(spec: str, pool: Pool, note: Note = silence) -> ClassNames:
+    """Read the names at `spec`, a pool with the columns that `embed` writes, whatever those of `pool` are called.
 
-    Raises DataError where the names are not of the same embedding model as the pool, have no row or an unusable vector,
-    and what `open_pool` raises.
+    pool: the pool whose classes they name, and whose limits hold. A name without a usable vector is left out where
+    `pool` leaves out such rows, and a note says so.
+    Raises DataError where the names are not of the same embedding model as the pool, where a class is empty or no
+    vector is usable, and what `open_pool` raises.
     """
-    found = pool.read_alike(spec)
+    found = pool.read_alike(spec, Columns(group=NO_GROUPS))
     found.require_rows("one row a class is expected: its id is the class")
     if found.dim != pool.dim:
         hint = "embed the names with the model of the pool"
-        raise DataError(f"{found.name}: the names of classes have D={found.dim}, {pool.name} has {pool.dim}", hint=hint)
+        raise DataError(
+            f"{found.name}: the names of classes have D={found.dim}, {pool.name} has D={pool.dim}", hint=hint
+        )
     difference = same_features(found.metadata, pool.metadata)
     if difference:
-        what = f"{found.name}: the names of classes are features of {difference} as those of {pool.name}"
+        what = f"{found.name}: the names of classes are features of {difference} as in {pool.name}"
         raise DataError(what, hint="embed the names as the pool was embedded")
     rows = found.sorted_by_id(np.flatnonzero(~found.is_bad))
     names = tuple(str(id) for id in found.ids.arrow(rows).to_pylist())
+    if found.is_bad.any():
+        one, several = "name without a usable vector was", "names without a usable vector were"
+        note(f"{found.name}: {counted(int(found.is_bad.sum()), one, several)} left out")
+    if not names:
+        raise DataError(f"{found.name}: no name of a class has a usable vector", hint="embed the names again")
+    if "" in names:
+        raise DataError(f"{found.describe(int(rows[names.index('')]))}: the id is empty, expected a class")
     return ClassNames(names, found.take(rows), found.ids.kind)

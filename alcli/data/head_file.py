@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -20,19 +19,16 @@ import numpy as np
 from alcli import __version__, plugins
 from alcli.arrays import Array, Float64, Floats, Keys
 from alcli.data.class_names import ClassNames
-from alcli.data.os_errors import reason
-from alcli.data.reading.data_file import check_readable
+from alcli.data.reading.head_header import HEAD_FORMAT, contents_of, header_of
 from alcli.data.writing.atomic import replacing
-from alcli.errors import AlcliError, DataError, InputError, NewerFormatError, printable
+from alcli.errors import AlcliError, DataError, printable
 from alcli.heads._contract import family_of
 from alcli.heads._model import Model
 from alcli.posteriors._contract import posterior_of
 
-# 2: a head can have a second model that predicts, a prior mean, and names of classes.
-HEAD_FORMAT = 2
-# Bytes of the JSON header; a longer one is not read.
-MAX_HEADER = 64 << 20
-_MODELS = ("model", "predictor")
+_PREDICTOR = "predictor"
+_MODELS = ("model", _PREDICTOR)
+_NAMES = "class_names.features"
 _OURS = ("absorbed.id", "absorbed.label", "absorbed.weight", "anchor.id", "anchor.features")
 
 
@@ -115,7 +111,7 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
         "versions": {"alcli": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
     }
     if head.class_names is not None:
-        tensors["class_names.features"] = np.ascontiguousarray(head.class_names.features_KD)
+        tensors[_NAMES] = np.ascontiguousarray(head.class_names.features_KD)
         about["class_names"] = {"names": head.class_names.names, "class_type": head.class_names.class_type}
     about["sha256"] = _digest(tensors, about)
     data = save(tensors, metadata={"alcli": json.dumps(about, sort_keys=True)})
@@ -130,11 +126,11 @@ def load_head(path: Path, *, expect_sha256: str | None = None) -> HeadFile:
     damage; it does not show that somebody else wrote the file.
     """
     shown = printable(path)
-    data = _contents(path)
+    data = contents_of(path)
     if expect_sha256 is not None and (found := hashlib.sha256(data).hexdigest()) != expect_sha256.lower():
         what = f"{shown}: its SHA-256 is {found}, expected {expect_sha256.lower()}"
         raise DataError(what, hint="it is not the file that was handed over")
-    about = _header(data, shown)
+    about = header_of(data, shown)
     tensors = _tensors(data, about, shown)
     try:
         head = _restored(tensors, about)
@@ -169,13 +165,7 @@ def _restored(tensors: dict[str, Array], about: dict[str, Any]) -> HeadFile:
 
     Raises KeyError, TypeError and the like for a header of another form.
     """
-    models = {
-        name: _restore_model(
-            {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}, about[name]
-        )
-        for name in _MODELS
-        if name in about
-    }
+    models = {name: _restore_model(name, tensors, about[name]) for name in _MODELS if name in about}
     return HeadFile(
         model=models["model"],
         classes=None if about["classes"] is None else tuple(map(str, about["classes"])),
@@ -193,79 +183,35 @@ def _restored(tensors: dict[str, Array], about: dict[str, Any]) -> HeadFile:
 
 def _restore_names(tensors: dict[str, Array], settings: dict[str, Any]) -> ClassNames:
     """The names of classes that tensors and settings describe. Raises DataError where they do not fit together."""
-    names, features_KD = tuple(map(str, settings["names"])), tensors["class_names.features"]
-    if features_KD.ndim != 2 or len(features_KD) != len(names) or not np.isfinite(features_KD).all():
-        raise DataError(f"tensor 'class_names.features' does not hold a finite vector for each of {len(names)} names")
+    names = tuple(map(str, settings["names"]))
+    if _NAMES not in tensors:
+        raise DataError(f"tensor '{_NAMES}' is missing, the file is not a whole head")
+    features_KD = tensors[_NAMES]
+    is_float = features_KD.dtype in (np.float32, np.float64)
+    if features_KD.ndim != 2 or len(features_KD) != len(names) or not is_float or not np.isfinite(features_KD).all():
+        raise DataError(f"tensor '{_NAMES}' does not hold a finite vector for each of {len(names)} names")
     return ClassNames(names, features_KD, str(settings["class_type"]))
 
 
-def _restore_model(tensors: dict[str, Array], settings: dict[str, Any]) -> Model:
-    """The model that tensors and settings describe.
+def _restore_model(name: str, tensors: dict[str, Array], settings: dict[str, Any]) -> Model:
+    """The model that settings and the tensors of this name describe. Raises DataError, also naming the predictor.
 
     Its kinds are looked up among alcli's own; nothing is imported by a name from a file.
     """
+    own = {key.removeprefix(f"{name}."): array for key, array in tensors.items() if key.startswith(f"{name}.")}
     kind, posterior = str(settings["head"]["kind"]), settings["posterior"]
     if kind not in plugins.names("heads"):
         raise DataError(f"unknown kind of head '{printable(kind)}'")
     if posterior is not None and posterior["kind"] not in plugins.names("posteriors"):
         raise DataError(f"unknown kind of posterior '{printable(posterior['kind'])}'")
     posterior_class = None if posterior is None else posterior_of(plugins.load("posteriors", posterior["kind"]))
-    return Model.from_arrays(
-        tensors, settings, family=family_of(plugins.load("heads", kind)), posterior=posterior_class
-    )
-
-
-def _contents(path: Path) -> bytes:
-    """Read the whole file. Raises InputError."""
-    check_readable(str(path))
+    family = family_of(plugins.load("heads", kind))
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot read: {reason(error)}") from error
-
-
-def _header(data: bytes, shown: str) -> dict[str, Any]:
-    """Return the JSON of the metadata key `alcli`. Raises DataError for another file, and NewerFormatError.
-
-    A key that is there twice is refused; safetensors would accept it, and another program might read the other value.
-    """
-    not_a_head = DataError(
-        f"{shown}: not an alcli head", hint="expected a .safetensors file written by 'alcli fit-head'"
-    )
-    if len(data) < 8:
-        raise not_a_head
-    (length,) = struct.unpack("<Q", data[:8])
-    if length > min(MAX_HEADER, len(data) - 8):
-        raise not_a_head
-    try:
-        header = json.loads(data[8 : 8 + length].decode("utf-8"), object_pairs_hook=_no_duplicates)
-        about = json.loads(header["__metadata__"]["alcli"], object_pairs_hook=_no_duplicates)
-        format = int(about["format"])
-        writer = printable(about.get("versions", {}).get("alcli", "a newer version"))
-    except _DuplicateKeyError as error:
-        raise DataError(
-            f"{shown}: the key '{printable(error)}' stands twice in its header, the file is damaged"
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        raise not_a_head from None
-    if format > HEAD_FORMAT:
-        what = f"{shown}: written in head format {format} by alcli {writer}"
-        reads = f"this is alcli {__version__} and reads up to {HEAD_FORMAT}"
-        raise NewerFormatError(f"{what}, {reads}", hint="upgrade alcli")
-    return about
-
-
-class _DuplicateKeyError(ValueError):
-    """A JSON object has the same key twice."""
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the pairs of a JSON object as a dictionary. Raises _DuplicateKeyError."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [k for k, _ in pairs]
-        raise _DuplicateKeyError(next(k for k in keys if keys.count(k) > 1))
-    return found
+        return Model.from_arrays(own, settings, family=family, posterior=posterior_class)
+    except AlcliError as error:
+        if name == _PREDICTOR:
+            error.message = f"{name}: {error.message}"
+        raise
 
 
 def _digest(tensors: dict[str, Array], about: dict[str, Any]) -> str:
@@ -299,17 +245,31 @@ def _check_consistent(head: HeadFile, tensors: dict[str, Array], shown: str) -> 
             raise DataError(f"{shown}: tensor '{name}' is {got}, expected {kind} {shape}")
         if not np.isfinite(tensors[name]).all():
             raise DataError(f"{shown}: tensor '{name}' holds NaN or infinity")
-    for model in filter(None, (head.model, head.predictor)):
-        _check_classes(head, model, shown)
-    known = (*_OURS, *(["class_names.features"] if head.class_names else []))
-    models = ("model.", "predictor.") if head.predictor else ("model.",)
+    _check_classes(head, head.model, shown)
+    if head.predictor is not None:
+        _check_classes(head, head.predictor, f"{shown}: {_PREDICTOR}")
+    _check_dims(head, shown)
+    known = (*_OURS, *([_NAMES] if head.class_names else []))
+    models = tuple(f"{name}." for name in (_MODELS if head.predictor else _MODELS[:1]))
     extra = [name for name in tensors if name not in known and not name.startswith(models)]
     if extra:
         raise DataError(f"{shown}: unknown tensor '{printable(extra[0])}'")
 
 
+def _check_dims(head: HeadFile, shown: str) -> None:
+    """Raise DataError for a predictor or names of classes that are of other features, or names of other classes."""
+    found = {} if head.predictor is None else {_PREDICTOR: head.predictor.dim}
+    if head.class_names is not None:
+        found[_NAMES] = head.class_names.features_KD.shape[1]
+        if not set(head.class_names.names) <= set(head.classes or ()):
+            raise DataError(f"{shown}: its header names classes that the head does not have, in 'class_names'")
+    for name, dim in found.items():
+        if dim != head.model.dim:
+            raise DataError(f"{shown}: '{name}' takes features of length {dim}, the model {head.model.dim}")
+
+
 def _check_classes(head: HeadFile, model: Model, shown: str) -> None:
-    """Raise DataError for names of classes that do not fit the weights or the labels."""
+    """Raise DataError for names of classes that do not fit the weights or the labels. shown: begins the message."""
     if (head.classes is None) != (model.n_classes is None):
         raise DataError(f"{shown}: its header and its weights disagree whether it is a regression")
     if head.classes is None:

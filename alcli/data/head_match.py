@@ -46,7 +46,8 @@ def check_pool(head: HeadFile, shown: str, pool: Pool, note: Note) -> None:
     _check_anchors(head, shown, pool, present, rows[present])
     if not len(present) and not ("model" in pool.metadata and "model" in head.provenance):
         what = f"nothing shows that the features of {pool.name} come from the model that the head was fitted on"
-        note(f"{what}: they share no id, and name no model")
+        why = "they share no id" if len(head.anchor_id) else "the head has no label"
+        note(f"{what}: {why}, and they name no model")
 
 
 def _check_anchors(head: HeadFile, shown: str, pool: Pool, present: Int64, rows: Int64) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -20,6 +21,11 @@ from alcli.remarks import Note, silence
 
 K = TypeVar("K", bound=Hashable)
 Label = str | float
+_OF_TYPE = {
+    "string": re.compile(".*", re.DOTALL),
+    "boolean": re.compile("true|false"),
+    "integer": re.compile("0|-?[1-9][0-9]{0,17}"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,11 @@ class Labels:
 def sorted_classes(found: Iterable[str], class_type: str) -> tuple[str, ...]:
     """Return distinct class names in their fixed order."""
     return tuple(sorted(found, key=int if class_type == "integer" else str))
+
+
+def is_of_type(name: str, class_type: str) -> bool:
+    """True where a class of this name can stand in a typed file beside classes of the type."""
+    return _OF_TYPE[class_type].fullmatch(name) is not None
 
 
 def read_labels(

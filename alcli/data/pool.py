@@ -79,9 +79,12 @@ class Pool(PoolColumns):
         wide = any(pa.types.is_float64(f.feature_type.value_type) for f in files)
         self.dtype = np.float64 if wide else np.float32
 
-    def read_alike(self, spec: str) -> Pool:
-        """Open another pool with the same names of columns and the same limits. Raises what `open_pool` does."""
-        return _open(spec, self._columns, self._options, self._note)
+    def read_alike(self, spec: str, columns: Columns | None = None) -> Pool:
+        """Open another pool with the same limits. columns: their names; None takes those of this pool.
+
+        Raises what `open_pool` does.
+        """
+        return _open(spec, self._columns if columns is None else columns, self._options, self._note)
 
     def require_rows(self, hint: str = "") -> None:
         """Raise DataError for a pool of 0 rows. hint: the user's way out."""

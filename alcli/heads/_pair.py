@@ -26,7 +26,7 @@ from alcli.numerics.mixture.directions import Blocks
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """What a head can learn from beside labels.
+    """The sources of a head beside labels.
 
     blocks: yields the features of the unlabelled rows, from the beginning at every call. names_CD: an embedding of the
     name of each class, zeros for a class without one; None without names.
@@ -77,6 +77,8 @@ def fit_pair(
     prior = pool_prior(pool.blocks, data, pool.names_CD)
     around = replace(data, anchor=prior.anchor)
     predicts = fit(around, spec, start=before[1], tune_update=tune_update)
-    if pool.names_CD is not None and np.any(pool.names_CD) and not prior.refused:
+    has_names = pool.names_CD is not None and bool(np.any(pool.names_CD))
+    if has_names and (not prior.refused or len(np.unique(data.y_L)) < 2):
+        # Where names are refused and the labels show a single class, there are no labels for a plain model.
         return Pair(predicts, predicts, prior)
     return Pair(fit(data, spec, start=before[0], tune_update=tune_update), predicts, prior)

@@ -34,7 +34,7 @@ import numpy as np
 
 from alcli import stored
 from alcli.arrays import Array, Float64
-from alcli.errors import UsageError
+from alcli.errors import DataError, UsageError
 from alcli.numerics.last_layer.members import Members
 from alcli.numerics.last_layer.softmax_map import mean_curvature
 from alcli.posteriors._contract import Evidence, stream
@@ -76,8 +76,11 @@ class Ensemble(Sampled):
         """Fit the members. Returns (W_CD1, posterior).
 
         Member i depends on (seed, i) alone, so a smaller ensemble consists of the first members of a larger one.
-        Raises DataError if a member does not converge.
+        Raises DataError if a member does not converge, and without labels, because nothing would tell members apart.
         """
+        if not data.n:
+            hint = "label some rows, or take a Laplace posterior"
+            raise DataError("the members of an ensemble are fitted to resampled labels, and there are none", hint=hint)
         shared = Members.of(
             data.phi_LD1, data.targets_LC, data.weights_L, W_CD1, prior_precision, prior_mean_CD1, data.link
         )

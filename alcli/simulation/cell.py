@@ -192,8 +192,13 @@ def _fit(bench: Bench, cell: Cell, oracle: Oracle, start: Pair | None) -> Pair:
 
 
 def _unlabelled(bench: Bench, oracle: Oracle) -> Unlabelled:
-    """The rows that can still be asked for, and the names of the classes. Test rows take no part."""
-    rows = bench.rows_of(oracle.candidates)
+    """The rows that can still be asked for, and the names of the classes. Test rows take no part.
+
+    The rows come in the order of their ids, so the order of rows and files has no effect.
+    """
+    is_open_N = np.zeros(len(bench.y_N), bool)
+    is_open_N[bench.rows_of(oracle.candidates)] = True
+    rows = bench.usable[is_open_N[bench.usable]]
     starts = range(0, len(rows), BLOCK_ROWS)
     return Unlabelled(lambda: (bench.source.take(rows[a : a + BLOCK_ROWS]) for a in starts), bench.names_CD)
 

@@ -13,11 +13,11 @@ from alcli.arrays import Array, Floats, Int64
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
-from alcli.data.labels import sorted_classes
+from alcli.data.labels import is_of_type, sorted_classes
 from alcli.data.pool import Pool
 from alcli.data.tables import RowSource, paths_of
 from alcli.data.writing.creatable import check_creatable
-from alcli.errors import UsageError, counted
+from alcli.errors import DataError, counted, printable
 from alcli.heads._contract import Training
 from alcli.heads._model import Model
 from alcli.heads._pair import Pair, fit_pair
@@ -25,8 +25,8 @@ from alcli.heads._pool_prior import PoolPrior
 from alcli.numerics.metrics import of_task, task_of
 from alcli.remarks import Note, silence
 from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, require_labels, test_rows, training
-from alcli.workflows.recipe import PLAIN, POOL, Recipe
-from alcli.workflows.unlabelled import remark_on_names, unlabelled
+from alcli.workflows.recipe import PLAIN, POOL, Recipe, check_names
+from alcli.workflows.unlabelled import NO_CLASSES, remark_on_names, unlabelled
 
 _BLOCK = 8192
 _PROVENANCE = ("model", "layer", "dim", "dtype", "normalized", "standardized", "source", "fingerprint")
@@ -63,7 +63,7 @@ def fit_head(
         named = [] if class_names is None else [class_names]
         check_creatable(out, overwrite=force, inputs=[*pool.paths, *paths_of(labels), *named])
     pool.require_rows()
-    names = None if class_names is None else read_class_names(class_names, pool)
+    names = None if class_names is None else read_class_names(class_names, pool, note)
     labelled = gather(pool, labels, task=task, head=recipe.head, ignore_unknown=ignore_unknown, note=note)
     if names is None or labelled.regression:
         require_labels(labelled, pool, labels)
@@ -74,25 +74,18 @@ def fit_head(
     return fitted
 
 
-def check_names(recipe: Recipe, class_names: str | None) -> None:
-    """Raise UsageError for names of classes that the recipe has no use for."""
-    if class_names is not None and recipe.prior != POOL:
-        raise UsageError("--class-names is for --prior pool", hint="give --prior pool, or leave the names out")
-
-
 def fit_labelled(
     pool: Pool, labelled: LabelledRows, recipe: Recipe, note: Note = silence, *, names: ClassNames | None = None
 ) -> Fitted:
     """Fit a head to `labelled` rows, without writing it. names: of classes, which need no label then."""
-    seen, class_type = labelled.classes, labelled.labels.class_type
-    names = None if seen is None else names
-    if names is not None and not len(labelled.labels):
-        class_type = names.class_type
-    classes = seen if seen is None or names is None else sorted_classes({*seen, *names.names}, class_type)
+    if labelled.regression and recipe.prior == POOL:
+        note(NO_CLASSES)
+    names = None if labelled.regression else names
+    classes, class_type = _classes(labelled, names)
     data = training(pool, labelled, classes)
     pair = fitted_pair(pool, labelled.rows_L, data, classes, recipe, names)
-    if names is not None and seen is not None and classes is not None:
-        remark_on_names(names, seen, pair, classes, note)
+    if names is not None and classes is not None:
+        remark_on_names(names, labelled.labels.classes(), pair, classes, note)
     known = absorbed(pool, labelled, data)
     anchor_id, anchors = choose_anchors(known.id_L, data.X_LD)
     head = HeadFile(
@@ -108,6 +101,27 @@ def fit_labelled(
         class_names=names,
     )
     return Fitted(head, describe(pool, pair, data, classes, note))
+
+
+def _classes(labelled: LabelledRows, names: ClassNames | None) -> tuple[tuple[str, ...] | None, str]:
+    """Return the classes of the labels and the names, None in a regression, and their type.
+
+    Raises DataError for names of another type than the labels, and where both show a single class.
+    """
+    seen, class_type = labelled.classes, labelled.labels.class_type
+    if seen is None or names is None:
+        return seen, class_type
+    if not seen:
+        class_type = names.class_type
+    odd = [name for name in names.names if not is_of_type(name, class_type)]
+    if odd:
+        what = f"--class-names: the class '{printable(odd[0])}' is not of type {class_type}, as the labels are"
+        raise DataError(what, hint="the ids of the names are the classes that the labels have")
+    classes = sorted_classes({*seen, *names.names}, class_type)
+    if len(classes) < 2:
+        what = f"a head needs 2 classes, the labels and names of classes show one: '{printable(classes[0])}'"
+        raise DataError(what, hint="name the other classes, or label items of them")
+    return classes, class_type
 
 
 def fitted_pair(
@@ -153,18 +167,22 @@ def describe(pool: Pool, pair: Pair, data: Training, classes: Sequence[str] | No
         report |= _of_prior(pair, pair.prior, classes)
     if data.n:
         report |= {f"train_{k}": v for k, v in scores(model, data.X_LD, data.y_L).items()}
+    return report | _on_test_rows(pool, model, classes, note)
+
+
+def _on_test_rows(pool: Pool, model: Model, classes: Sequence[str] | None, note: Note) -> dict[str, Any]:
+    """Return the number of labelled test rows and the metrics on them; nothing without such rows."""
     rows, y, unknown = test_rows(pool, classes)
+    n = len(rows) + unknown
+    if not n:
+        return {}
+    found = scores(model, pool.take(rows), y) if len(rows) else {"accuracy": 0.0}
     if unknown:
         one, several = "test row is of a class", "test rows are of classes"
         there = f"{counted(unknown, one, several)} that the head does not know"
         note(f"{there}; the test accuracy counts {'it' if unknown == 1 else 'them'} as wrong")
-    if len(rows):
-        report["n_test"] = len(rows) + unknown
-        found = scores(model, pool.take(rows), y)
-        if "accuracy" in found:
-            found["accuracy"] *= len(rows) / (len(rows) + unknown)
-        report |= {f"test_{k}": v for k, v in found.items()}
-    return report
+        found["accuracy"] *= len(rows) / n
+    return {"n_test": n} | {f"test_{k}": v for k, v in found.items()}
 
 
 def _of_prior(pair: Pair, prior: PoolPrior, classes: Sequence[str]) -> dict[str, Any]:

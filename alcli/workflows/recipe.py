@@ -74,7 +74,7 @@ class Recipe:
         if self.prior not in PRIORS:
             raise UsageError(f"no prior '{self.prior}'", hint=suggestion(self.prior, PRIORS))
         if self.prior == POOL and self.head not in (None, "softmax"):
-            what = f"--prior pool is for a softmax head, not for {self.head}"
+            what = f"--prior pool, which --class-names stands for too, is for a softmax head, not for {self.head}"
             raise UsageError(what, hint="leave one of them out")
         if self.calibrate not in CALIBRATIONS:
             hint = suggestion(self.calibrate, CALIBRATIONS)
@@ -140,6 +140,12 @@ class Recipe:
                 raise UsageError(f"no covariance '{self.covariance}'", hint=hint)
             return _load_posterior(f"laplace-{self.covariance}")
         return _load_posterior(self.posterior)
+
+
+def check_names(recipe: Recipe, class_names: str | None) -> None:
+    """Raise UsageError for names of classes that the recipe has no use for."""
+    if class_names is not None and recipe.prior != POOL:
+        raise UsageError("--class-names is for --prior pool", hint="give --prior pool, or leave the names out")
 
 
 def _family(name: str) -> HeadFamily:

@@ -1,4 +1,4 @@
-"""What a head learns from beside labels: the unlabelled rows of a pool, and the names of classes."""
+"""The sources of a head beside labels: the unlabelled rows of a pool, and the names of classes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from alcli.remarks import Note
 
 # Features up to this many bytes are kept for all passes; more are read again in every pass.
 KEPT_BYTES = 512 << 20
+NO_CLASSES = "the labels are numbers, so there are no classes to find in the pool, and the prior is plain"
 _NAMED = 5
 
 
@@ -43,12 +44,17 @@ def unlabelled(
     return Unlabelled(read, names_CD)
 
 
-def remark_on_names(names: ClassNames, labelled: Sequence[str], pair: Pair, classes: Sequence[str], note: Note) -> None:
-    """Tell which classes have no name, and which names the labels contradict. labelled: the classes with a label."""
+def remark_on_missing(names: ClassNames, labelled: Sequence[str], note: Note) -> None:
+    """Tell which of the classes with a label have no name."""
     missing = [name for name in labelled if name not in names.names]
     if missing:
         what = counted(len(missing), "labelled class has no name", "labelled classes have no name")
         note(f"{what}: {_listed(missing)}")
+
+
+def remark_on_names(names: ClassNames, labelled: Sequence[str], pair: Pair, classes: Sequence[str], note: Note) -> None:
+    """Tell which classes have no name, and which names the labels contradict. labelled: the classes with a label."""
+    remark_on_missing(names, labelled, note)
     if pair.prior is None:
         return
     if pair.prior.refused:

@@ -14,7 +14,7 @@ from alcli.arrays import Array, Int64
 from alcli.data.groups import name_of, rows_named
 from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
 from alcli.data.head_match import check_pool, choose_anchors, rows_of_hashes
-from alcli.data.labels import read_labels
+from alcli.data.labels import is_of_type, read_labels
 from alcli.data.pool import Pool
 from alcli.data.reading.data_file import check_readable
 from alcli.data.tables import RowSource, paths_of, read_ids
@@ -186,12 +186,20 @@ def _to_remove(pool: Pool, paths: Sequence[RowSource]) -> Iterator[tuple[str, st
 
 
 def _with_classes_of(head: HeadFile, given: LabelledRows) -> HeadFile:
-    """Return the head with the classes of the labels that it does not know yet; their weights are zero."""
+    """Return the head with the classes of the labels that it does not know yet; their weights are zero.
+
+    Raises DataError for a class of another type than those of the head.
+    """
     if head.classes is None:
         return head
     added = tuple(c for c in given.labels.classes() if c not in head.classes)
     if not added:
         return head
+    odd = [name for name in added if not is_of_type(name, head.class_type)]
+    if odd:
+        where = next(said.where for said in given.labels.by_id.values() if said.label == odd[0])
+        what = f"{where}: the head has no class '{printable(odd[0])}'"
+        raise DataError(what, hint=f"a new one must be of type {head.class_type}, as its classes are")
     wider = head.changed(lambda model: model.with_new_classes(len(added)))
     return replace(wider, classes=head.classes + added)
 

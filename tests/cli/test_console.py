@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -47,6 +48,22 @@ def test_reports(capfd):
         "",
         "log evidence  -1.235\nn             3\nname       value\na          1\nlong name  22\n",
     )
+
+
+def test_a_report_shows_the_extremes_of_many_numbers_and_the_beginning_of_a_list(capfd):
+    masses = {"cat": 7.25, "dog": 0.5, "a\x1bt": 100.0}
+    report = {"pool_rows": masses, "wrong": [], "some": ["x", "y"], "many": list("abcdefg")}
+    with console() as talk:
+        talk.report(report)
+    assert capfd.readouterr().err.splitlines() == [
+        "pool rows  least 0.5 (dog), median 7.25, most 100 (a\\x1bt)",
+        "wrong      none",
+        "some       x, y",
+        "many       a, b, c, d, e and 2 more",
+    ]
+    with console(as_json=True) as talk:
+        talk.report(report)
+    assert json.loads(capfd.readouterr().out) == report
 
 
 def test_a_large_emission_is_whole(capfd):

@@ -37,6 +37,7 @@ def test_options_are_remembered(tiny, alcli):
         "seed": 7,
         "options": {},
         "preset": "none",
+        "prior": "plain",
     }
 
 

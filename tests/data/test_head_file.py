@@ -59,7 +59,7 @@ def test_fitting_twice_gives_the_same_bytes(head, alcli):
 def test_what_the_header_says(head):
     data = head.read_bytes()
     about = json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["alcli"])
-    assert about["format"] == 1
+    assert about["format"] == 2
     assert about["classes"] == ["cat", "dog", "eel"]
     assert about["dim"] == 5
     assert about["provenance"] == {"pool": "pool.parquet", "rows": 60}

@@ -319,3 +319,79 @@ def test_a_head_of_somebody_else(head, alcli):
     alcli(*UPDATE, "--expect-sha256", ours).done()
     alcli(*UPDATE, "--expect-sha256", ours).refused(65, "head.safetensors")  # which is another file by now
     alcli("query", "pool.parquet", "-s", "random", "-n", 1, "--expect-sha256", ours).refused(2, "--expect-sha256", "-H")
+
+
+# -- heads with two models, and with names of classes ---------------------------------------------
+
+
+def changed(data: bytes, name: str, change) -> bytes:
+    """A head whose tensor `name` is what `change` makes of it, with a checksum that fits."""
+    return forged(data, tensors={name: change(load(data)[name].copy())})
+
+
+TWO_MODELS = {
+    "missing weight": (lambda d: forged(d, tensors={"predictor.head.weight": None}), ["predictor", "'weight'"]),
+    "flat centre": (lambda d: changed(d, "predictor.head.prior_mean", np.ravel), ["predictor", "prior_mean", "shape"]),
+    "NaN": (lambda d: changed(d, "predictor.head.weight", lambda W: W * np.nan), ["predictor", "weight", "NaN"]),
+    "extra tensor": (lambda d: forged(d, tensors={"predictor.head.extra": np.zeros(3)}), ["predictor", "head.extra"]),
+    "no model in the header": (lambda d: forged_without(d, "predictor"), ["'predictor."]),
+    "other classes": (
+        lambda d: forged(
+            changed(changed(d, "predictor.head.weight", lambda W: W[:5]), "predictor.head.prior_mean", lambda W: W[:5]),
+            predictor__head__outputs=5,
+        ),
+        ["predictor"],
+    ),
+    "kind": (lambda d: forged(d, predictor__head__kind="os.system"), ["os.system"]),
+    "a number": (lambda d: forged(d, predictor=3), ["header"]),
+}
+NAMED = {
+    "missing": (lambda d: forged(d, tensors={"class_names.features": None}), ["'class_names.features'", "missing"]),
+    "too few": (lambda d: changed(d, "class_names.features", lambda X: X[:5]), ["'class_names.features'", "6 names"]),
+    "NaN": (lambda d: changed(d, "class_names.features", lambda X: X * np.nan), ["'class_names.features'", "finite"]),
+    "flat": (lambda d: changed(d, "class_names.features", np.ravel), ["'class_names.features'", "6 names"]),
+    "integers": (lambda d: changed(d, "class_names.features", lambda X: X.astype("i8")), ["'class_names.features'"]),
+    "another D": (lambda d: changed(d, "class_names.features", lambda X: X[:, 1:].copy()), ["15", "16"]),
+    "other classes": (lambda d: forged(d, class_names__names=["a", "b", "c", "d", "e", "f"]), ["'class_names'"]),
+    "no names in the header": (lambda d: forged_without(d, "class_names"), ["'class_names.features'"]),
+    "a number": (lambda d: forged(d, class_names=3), ["header"]),
+}
+
+
+def forged_without(data: bytes, key: str) -> bytes:
+    """A head whose header lacks a key, with a checksum that fits."""
+    about, tensors = about_of(data), load(data)
+    del about[key]
+    about["sha256"] = head_file._digest(tensors, about)
+    return save(tensors, metadata={"alcli": json.dumps(about)})
+
+
+@pytest.mark.parametrize(
+    ("options", "spoil", "words"),
+    [
+        *((["--prior", "pool"], *case) for case in TWO_MODELS.values()),
+        *((["--class-names", "names.parquet"], *case) for case in NAMED.values()),
+    ],
+    ids=[*(f"two models, {name}" for name in TWO_MODELS), *(f"names, {name}" for name in NAMED)],
+)
+def test_refusals_of_the_second_model_and_of_names(named, alcli, options, spoil, words):
+    path = named / "head.safetensors"
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", path, *options).done()
+    spoilt = spoil(path.read_bytes())
+    path.write_bytes(spoilt)
+    with untouched(named):
+        for command in (UPDATE, QUERY, ("predict", "pool.parquet", "-H", "head.safetensors")):
+            alcli(*command).refused(65, "head.safetensors", *words)
+
+
+def test_a_flipped_bit_in_the_second_model_or_in_names(named, alcli):
+    """Sampled bytes of the tensors: every one is under the checksum."""
+    for options in (["--prior", "pool"], ["--class-names", "names.parquet"]):
+        path = named / "head.safetensors"
+        alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", path, "--force", *options).done()
+        data = path.read_bytes()
+        (length,) = struct.unpack("<Q", data[:8])
+        for place in range(8 + length, len(data), 53):
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+            with pytest.raises(DataError, match="checksum"):
+                load_head(path)

@@ -47,8 +47,11 @@ def test_test_rows_of_other_classes_are_noted(tiny, alcli):
         label=["fox" if i >= 55 else CLASSES[c] for i, c in enumerate(Y_N)],
     )
     done = alcli("fit-head", "pool.parquet", "-o", "head.safetensors", "--json").done()
-    assert json.loads(done.out)["n_test"] == 15
-    assert "5 test rows of classes that no label names" in done.err
+    found = json.loads(done.out)
+    right = load_head(Path("head.safetensors")).model.predictive(X_ND[40:55]).argmax(axis=1) == Y_N[40:55]
+    assert found["n_test"] == 20
+    assert found["test_accuracy"] == pytest.approx(right.sum() / 20)
+    assert "5 test rows are of classes that the head does not know; the test accuracy counts them as wrong" in done.err
 
 
 def test_regression(tiny, alcli):

@@ -14,9 +14,8 @@ from alcli.data.ledger import check_ledger
 from alcli.data.tables import RowSource, paths_of
 from alcli.errors import UsageError, printable, suggestion
 from alcli.selection.strategy import Strategy
-from alcli.workflows.fit_head import check_names
 from alcli.workflows.query.impute import HOW
-from alcli.workflows.recipe import PLAIN, Recipe
+from alcli.workflows.recipe import PLAIN, Recipe, check_names
 
 IMPUTE = "impute"
 TARGETS = "targets"
@@ -148,6 +147,6 @@ class Query:
         """Raise UsageError for a prior or names of classes beside a head that is fitted already, or without a use."""
         given = [name for name, value in (("--class-names", self.class_names), ("--prior", self.prior)) if value]
         if given and self.head is not None:
-            what = f"{given[0]} is about a head that is fitted, and -H gives one"
+            what = f"{given[0]} is for a head that query fits itself, and -H gives one"
             raise UsageError(what, hint="give it to fit-head")
         check_names(Recipe(prior=self.prior or PLAIN).checked(), self.class_names)

@@ -26,15 +26,13 @@ from alcli.numerics.hashing import uniforms
 from alcli.remarks import Note
 from alcli.selection.needs import FEATURE_NEEDS, HEAD_NEEDS
 from alcli.selection.strategy import Strategy
-from alcli.workflows.fit_head import fit_labelled
 from alcli.workflows.items import Items
 from alcli.workflows.labelled import LabelledRows, gather
+from alcli.workflows.query.fitting import fitted_now, remark_on_models
 from alcli.workflows.query.request import Query
-from alcli.workflows.recipe import PLAIN, Recipe
 
 Predicts = Literal["classes", "numbers"]
 _CANDIDATE_STREAM = 1
-_LARGEST_POSTERIOR = 8192
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def situation(
     candidates = _reduced(items, left, ask, note)
     head, labels = known.head, known.labels
     if known.fit_on is not None and (len(candidates) or keeps_head):
-        head, labels = _fitted_now(pool, ask, strategy, known.fit_on, known.names, note)
+        head, labels = fitted_now(pool, ask, strategy, known.fit_on, known.names, note)
     return Situation(items, head, known.predicts, known.labelled, labels, candidates)
 
 
@@ -128,7 +126,7 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
     Raises DataError or UsageError where no head can be fitted.
     """
     labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown, note=note)
-    names = None if ask.class_names is None else read_class_names(ask.class_names, pool)
+    names = None if ask.class_names is None else read_class_names(ask.class_names, pool, note)
     named = names is not None and not labelled.regression and len({*names.names, *labelled.labels.classes()}) > 1
     if not strategy.needs_head or (strategy.cold and _too_few(labelled) and not named):
         return _Known(labelled.rows_L)
@@ -163,6 +161,8 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
         known = np.concatenate([known[before], said_rows])
     if pool.n:
         check_pool(head, ask.shown_head, pool, note)
+    if strategy.needs_head:
+        remark_on_models(head, note)
     return _Known(known, head, labels if "labelled_targets" in strategy.needs else None)
 
 
@@ -216,33 +216,6 @@ def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
 def _needs_head_now(strategy: Strategy) -> bool:
     """True for a strategy that cannot choose without a head."""
     return strategy.needs_head and not strategy.cold
-
-
-def _fitted_now(
-    pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, names: ClassNames | None, note: Note
-) -> tuple[HeadFile, Array | None]:
-    """Fit a head on the labels; return it, and the labels in its numbering where the strategy reads them."""
-    # Log-probabilities before and after the temperature differ only where there is a temperature.
-    told_apart = {"trained_log_probs", "log_probs"}.issubset(strategy.needs)
-    calibrate = "temperature" if told_apart and not labelled.regression else "none"
-    posterior = "laplace" if ask.absorbs else strategy.posterior
-    if pool.dim > _LARGEST_POSTERIOR and not strategy.needs_posterior:
-        note(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
-        posterior = "none"
-    recipe = Recipe(posterior=posterior, calibrate=calibrate, prior=ask.prior or PLAIN)
-    head = fit_labelled(pool, labelled, recipe, note, names=names).head
-    note(_told(head, len(labelled.rows_L)))
-    return head, labelled.labels.arrays(head.classes)[0] if "labelled_targets" in strategy.needs else None
-
-
-def _told(head: HeadFile, n_labels: int) -> str:
-    """Say what a head was fitted on, and where two models share the work, which of them does what."""
-    what = f"fitted a {head.model.head.kind} head on {counted(n_labels, 'label')}"
-    if head.predictor is not None:
-        return f"{what}; the strategy looks at the plain model, the model that knows the pool predicts"
-    if head.class_names is not None:
-        return f"{what}, {counted(len(head.class_names.names), 'name')} of classes and the pool"
-    return what
 
 
 def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:

@@ -6,19 +6,13 @@ A line is one JSON object: an id with its label, or with `skip`.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from alcli.data.labels import to_class
+from alcli.data.labels import is_of_type, to_class
 from alcli.errors import DataError, printable
 
-_OF_TYPE = {
-    "string": re.compile(".*", re.DOTALL),
-    "boolean": re.compile("true|false"),
-    "integer": re.compile("0|-?[1-9][0-9]{0,17}"),
-}
 LONGEST_LINE = 1 << 20
 _EXPECTED = 'expected {"id": …, "label": …} or {"id": …, "skip": true}'
 
@@ -82,7 +76,7 @@ def class_of(said: Reply, classes: Sequence[str], class_type: str, *, allow_new:
     if not allow_new:
         near = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
         raise DataError(what, hint=f"its classes are {printable(near)}; --allow-new-classes adds others")
-    if not _OF_TYPE[class_type].fullmatch(name):
+    if not is_of_type(name, class_type):
         raise DataError(what, hint=f"a new one must be of type {class_type}, as its classes are")
     return name
 

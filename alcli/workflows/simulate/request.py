@@ -12,9 +12,8 @@ from alcli.numerics.metrics import Metric
 from alcli.simulation.contenders import Contender, contender, owner
 from alcli.simulation.metrics import metric_named, origin_of
 from alcli.simulation.plan import Plan, with_baseline
-from alcli.workflows.fit_head import check_names
 from alcli.workflows.query.request import COST, IMPUTE
-from alcli.workflows.recipe import POSTERIOR, Recipe
+from alcli.workflows.recipe import POSTERIOR, Recipe, check_names
 
 HEAD = "head"
 Texts = dict[str, str]

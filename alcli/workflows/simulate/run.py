@@ -28,11 +28,13 @@ from alcli.simulation.parallel import run_cells
 from alcli.simulation.plan import BASELINE, Cell, Plan
 from alcli.simulation.shared import Matrix, Shared
 from alcli.workflows.items import Items
+from alcli.workflows.recipe import POOL
 from alcli.workflows.simulate.folder import SimulationFolder
 from alcli.workflows.simulate.outputs import write_outputs
 from alcli.workflows.simulate.request import Checked, Simulation
 from alcli.workflows.simulate.tables import FORMAT
 from alcli.workflows.simulate.truth import Truth, truth_of
+from alcli.workflows.unlabelled import NO_CLASSES, remark_on_missing
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def simulate(
     _check_data(items, ask, plan, truth, checked, note)
     pool.watch_scales()
     costs_N = None if ask.cost_column is None else items.costs(ask.cost_column)
-    names = None if ask.class_names is None or truth.classes is None else read_class_names(ask.class_names, pool)
+    names = _names(ask, pool, truth, note)
     every_label = list(plan.full_data(one_split=len(truth.test) > 0)) if ask.full_data else []
     cells = [*every_label, *plan.cells()]
     folder = SimulationFolder(out)
@@ -84,6 +86,17 @@ def simulate(
     sentences += [text for text in [agreement(written.lines)] if text]
     report = _report(items, plan, truth, written.lines, cells, resumed)
     return Simulated(out, written.lines, sentences, report | written.report)
+
+
+def _names(ask: Simulation, pool: Pool, truth: Truth, note: Note) -> ClassNames | None:
+    """Read the names of the classes; None without names and in a regression. A note tells of classes without a name."""
+    if truth.classes is None and ask.recipe.prior == POOL:
+        note(NO_CLASSES)
+    if ask.class_names is None or truth.classes is None:
+        return None
+    names = read_class_names(ask.class_names, pool, note)
+    remark_on_missing(names, truth.classes, note)
+    return names
 
 
 def _run(

@@ -14,7 +14,7 @@ import pytest
 from alcli.data.head_file import load_head
 from alcli.heads._contract import Training
 from alcli.numerics.logistic import softmax
-from alcli.workflows.query import situation as query_situation
+from alcli.workflows.query import fitting as query_fitting
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 
 X_ND, Y_N = tiny_features()
@@ -67,7 +67,7 @@ def unfitted(tiny, monkeypatch) -> Path:
     def fit(*_: object) -> None:
         pytest.fail("a head was fitted, with nothing to ask it")
 
-    monkeypatch.setattr(query_situation, "fit_labelled", fit)
+    monkeypatch.setattr(query_fitting, "fit_labelled", fit)
     return tiny
 
 

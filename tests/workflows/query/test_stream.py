@@ -15,8 +15,8 @@ from alcli.data.pool import open_pool
 from alcli.errors import DataError, UsageError
 from alcli.workflows.fit_head import fit_head, fit_labelled
 from alcli.workflows.items import Items
+from alcli.workflows.query import fitting as query_fitting
 from alcli.workflows.query import session as module
-from alcli.workflows.query import situation as query_situation
 from alcli.workflows.query.request import Query
 from alcli.workflows.query.stream import stream
 from alcli.workflows.recipe import Recipe
@@ -126,7 +126,9 @@ def test_without_a_head_one_is_fitted_on_the_labels_and_can_be_saved(tiny):
 @pytest.mark.parametrize("out", [None, NEW])
 def test_where_nothing_is_left_a_head_is_fitted_only_to_be_saved(tiny, monkeypatch, out):
     fits = []
-    monkeypatch.setattr(query_situation, "fit_labelled", lambda *given: fits.append(given) or fit_labelled(*given))
+    monkeypatch.setattr(
+        query_fitting, "fit_labelled", lambda *given, **more: fits.append(given) or fit_labelled(*given, **more)
+    )
     write_labels("all.csv", dict(zip(names(60), CLASSES * 20)))
     talk = run(head=None, labels=["all.csv"], out=out)
     assert talk.written == []

@@ -1,0 +1,71 @@
+"""The bytes of a head file and its JSON header, whose form and format are checked before anything else is read."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from alcli import __version__
+from alcli.data.os_errors import reason
+from alcli.data.reading.data_file import check_readable
+from alcli.errors import DataError, InputError, NewerFormatError, printable
+
+# 2: a head can have a second model that predicts, a prior mean, and names of classes.
+HEAD_FORMAT = 2
+# Bytes of the JSON header; a longer one is not read.
+MAX_HEADER = 64 << 20
+
+
+def contents_of(path: Path) -> bytes:
+    """Read the whole file. Raises InputError."""
+    check_readable(str(path))
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot read: {reason(error)}") from error
+
+
+def header_of(data: bytes, shown: str) -> dict[str, Any]:
+    """Return the JSON of the metadata key `alcli`. Raises DataError for another file, and NewerFormatError.
+
+    A key that is there twice is refused; safetensors would accept it, and another program might read the other value.
+    """
+    not_a_head = DataError(
+        f"{shown}: not an alcli head", hint="expected a .safetensors file written by 'alcli fit-head'"
+    )
+    if len(data) < 8:
+        raise not_a_head
+    (length,) = struct.unpack("<Q", data[:8])
+    if length > min(MAX_HEADER, len(data) - 8):
+        raise not_a_head
+    try:
+        header = json.loads(data[8 : 8 + length].decode("utf-8"), object_pairs_hook=_no_duplicates)
+        about = json.loads(header["__metadata__"]["alcli"], object_pairs_hook=_no_duplicates)
+        format = int(about["format"])
+        writer = printable(about.get("versions", {}).get("alcli", "a newer version"))
+    except _DuplicateKeyError as error:
+        raise DataError(
+            f"{shown}: the key '{printable(error)}' stands twice in its header, the file is damaged"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        raise not_a_head from None
+    if format > HEAD_FORMAT:
+        what = f"{shown}: written in head format {format} by alcli {writer}"
+        reads = f"this is alcli {__version__} and reads up to {HEAD_FORMAT}"
+        raise NewerFormatError(f"{what}, {reads}", hint="upgrade alcli")
+    return about
+
+
+class _DuplicateKeyError(ValueError):
+    """A JSON object has the same key twice."""
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs of a JSON object as a dictionary. Raises _DuplicateKeyError."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [k for k, _ in pairs]
+        raise _DuplicateKeyError(next(k for k in keys if keys.count(k) > 1))
+    return found
