@@ -26,7 +26,7 @@ from alcli.numerics.metrics import of_task, task_of
 from alcli.remarks import Note, silence
 from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, require_labels, test_rows, training
 from alcli.workflows.recipe import PLAIN, POOL, Recipe, check_names
-from alcli.workflows.unlabelled import NO_CLASSES, remark_on_names, unlabelled
+from alcli.workflows.unlabelled import NO_CLASSES, remark_on_names, remark_on_pool, unlabelled
 
 _BLOCK = 8192
 _PROVENANCE = ("model", "layer", "dim", "dtype", "normalized", "standardized", "source", "fingerprint")
@@ -86,6 +86,7 @@ def fit_labelled(
     pair = fitted_pair(pool, labelled.rows_L, data, classes, recipe, names)
     if names is not None and classes is not None:
         remark_on_names(names, labelled.labels.classes(), pair, classes, note)
+    remark_on_pool(pair, note)
     known = absorbed(pool, labelled, data)
     anchor_id, anchors = choose_anchors(known.id_L, data.X_LD)
     head = HeadFile(

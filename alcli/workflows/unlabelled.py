@@ -65,6 +65,13 @@ def remark_on_names(names: ClassNames, labelled: Sequence[str], pair: Pair, clas
         note(f"{counted(len(wrong), one, several)} by its labels and not used: {_listed(wrong)}")
 
 
+def remark_on_pool(pair: Pair, note: Note) -> None:
+    """Tell where the prior of the pool is likely to cost more than it gains."""
+    if pair.prior is not None and not pair.prior.advisable:
+        what = f"the features vary in {pair.prior.dimensions:.1f} effective dimensions, as tables of a few columns do"
+        note(f"{what}; there --prior pool can cost accuracy, and 'alcli simulate' tells")
+
+
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(f"'{printable(name)}'" for name in names[:_NAMED]) + more

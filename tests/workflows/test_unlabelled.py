@@ -8,8 +8,11 @@ import pytest
 from alcli.data.class_names import ClassNames
 from alcli.data.pool import open_pool
 from alcli.heads._contract import Training
+from alcli.heads._fitting import FitSpec
+from alcli.heads._pair import Unlabelled, fit_pair
 from alcli.heads._pool_prior import pool_prior
-from alcli.workflows.unlabelled import remark_on_missing, unlabelled
+from alcli.heads.softmax import softmax
+from alcli.workflows.unlabelled import remark_on_missing, remark_on_pool, unlabelled
 from tests.pools import GATHERED, gathered, write_pool
 
 X_ND, Y_N, NAMES_CD = gathered()
@@ -72,3 +75,16 @@ def test_classes_without_a_name_are_told():
         "1 labelled class has no name: 'ant'",
         "6 labelled classes have no name: 'ant', 'bee', 'cow', 'dog', 'eel' and 1 more",
     ]
+
+
+def test_few_dimensions_are_remarked_on():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=90)
+    for D, expected in ((3, 1), (64, 0)):
+        X = rng.normal(size=(3, D))[y] + rng.normal(size=(90, D))
+        data = Training(X[:12], y[:12], np.ones(12), 3)
+        pair = fit_pair(data, FitSpec(softmax.head), Unlabelled(lambda X=X: [X[12:]]))
+        notes = []
+        remark_on_pool(pair, notes.append)
+        assert len(notes) == expected
+        assert all("effective dimensions" in text and "alcli simulate" in text for text in notes)
