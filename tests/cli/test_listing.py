@@ -101,6 +101,14 @@ def test_the_options_of_a_strategy_have_values_defaults_and_meanings(alcli):
     assert "targets file" in " ".join(alcli("query", "--list", "epig").done().out.decode().split())
 
 
+def test_an_explanation_says_which_of_two_models_a_strategy_looks_at(alcli):
+    for name in (*plugins.names("strategies"), "grad/kmeanspp", "feature/kcenter", "margin:0.8,random:0.2"):
+        text = " ".join(" ".join(alcli("query", "--list", name).done().lines).split())
+        kind = json.loads(alcli("query", "--list", name, "--json").done().out)["kind"]
+        assert ("holds two models: the strategy looks at the plain one" in text) == (kind != "rows"), name
+        assert kind in ("rows", "head", "posterior")
+
+
 def test_a_pair_and_a_mix_explain_themselves(alcli):
     pair = alcli("query", "--list", "grad/kmeanspp").done().lines
     assert f"  grad: {pairs.EMBEDDINGS['grad'][1]}." in pair

@@ -384,6 +384,16 @@ def test_refusals_of_the_second_model_and_of_names(named, alcli, options, spoil,
             alcli(*command).refused(65, "head.safetensors", *words)
 
 
+def test_a_second_model_of_other_features(named, alcli):
+    path = named / "head.safetensors"
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", path, "--prior", "pool", "--posterior", "none").done()
+    data = path.read_bytes()
+    for name in ("predictor.head.weight", "predictor.head.prior_mean"):
+        data = changed(data, name, lambda W: W[:, 1:].copy())
+    path.write_bytes(forged(data, predictor__head__dim=15))
+    alcli(*QUERY).refused(65, "head.safetensors", "'predictor'", "15", "16")
+
+
 def test_a_flipped_bit_in_the_second_model_or_in_names(named, alcli):
     """Sampled bytes of the tensors: every one is under the checksum."""
     for options in (["--prior", "pool"], ["--class-names", "names.parquet"]):

@@ -12,7 +12,7 @@ import pytest
 
 import alcli as package
 from alcli.data.head_file import load_head, save_head
-from alcli.numerics.blocks import thread_limit
+from alcli.numerics.blocks import BLOCK_ROWS, thread_limit
 from tests.pools import GATHERED, gathered, group_names, names, write_labels, write_pool
 
 X_ND, Y_N, NAMES_CD = gathered()
@@ -226,6 +226,19 @@ def test_the_bytes_depend_neither_on_threads_nor_on_the_order_of_rows_nor_on_fil
     fit(*options)
     found.append(Path("head.safetensors").read_bytes())
     assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("options", [POOL, NAMED])
+def test_threads_share_the_blocks_of_a_large_pool_and_change_no_bit(fit, options):
+    X_big, _, _ = gathered(5 * BLOCK_ROWS + 100)
+    write_pool("pool.parquet", X_big, [f"r{i:06d}" for i in range(len(X_big))])
+    write_labels("labels.csv", {f"r{i:06d}": GATHERED[i % 6] for i in range(18)})
+    found = []
+    for threads in (1, 2):
+        with thread_limit(threads):
+            fit(*LABELS, *options)
+        found.append(Path("head.safetensors").read_bytes())
+    assert found[0] == found[1]
 
 
 def test_rows_without_a_vector_are_left_out(fit):
