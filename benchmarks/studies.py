@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-DIGITS = Path(__file__).parents[2] / "sample_data" / "digits-features.parquet"
+DIGITS = Path(__file__).parents[1] / "sample_data" / "digits-features.parquet"
 BANKING77 = Path("banking77") / "features.parquet"  # of the folder of larger data sets
 DATA = Path("../shared/data")
 JOBS = {"type": int, "default": 1}

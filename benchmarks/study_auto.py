@@ -1,11 +1,15 @@
 """The evidence in docs/strategies.md for what `-s auto` takes when, and for the defaults of bait and uherding.
 
-Usage: python -m benchmarks.study_auto [--data FOLDER] [--out DIR] [--only cold|batch|defaults]. Prints, on the digits
-and on banking77 (skipped where it is not at hand; most of an hour on one core with it):
+Usage: python -m benchmarks.study_auto [--data FOLDER] [--out DIR] [--only PART]. About 40 minutes on one core with
+banking77, which is skipped where it is not at hand. The parts:
 
-- cold: the first batch, chosen without a label, of a random 80% of the pool; - batch: one batch on top of some labels
-a class, which are random, or were chosen by maxherding and then uherding, as auto does; - defaults: tables of `alcli
-simulate` for bait and uherding under other options, with few labels and with many.
+- cold: the first batch, chosen without a label, of a random 80% of the pool (digits, banking77);
+- batch: one batch on top of some labels a class, which are random, or were chosen by maxherding and then uherding, as
+  auto does (digits, banking77);
+- numbers: labels that are numbers (auto_numbers.py);
+- rare: pools of which 3.8% are what one looks for (auto_rare.py);
+- defaults: tables of `alcli simulate` for bait and uherding under other options, with few labels and with many (digits,
+  banking77).
 
 cold and batch are in points of accuracy, each with half of a 95% interval over the seeds. Stopped, it goes on when
 --out is the same.
@@ -27,7 +31,6 @@ from alcli.data.pool import open_pool
 from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
-from alcli.report.summary import paired_interval
 from alcli.selection.select import select
 from alcli.selection.source import ArraySource
 from alcli.selection.view import View
@@ -38,6 +41,8 @@ from alcli.simulation.plan import BASELINE, Cell, initial_rng, selection_seed
 from alcli.simulation.round import RoundState
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate.truth import truth_of
+from benchmarks.auto_numbers import mean_and_half, numbers
+from benchmarks.auto_rare import rare
 from benchmarks.studies import BANKING77, DIGITS, begin, compare, is_there
 from benchmarks.timing import table
 
@@ -50,15 +55,9 @@ STEPS = {
     "digits": ((10, 10), (30, 20), (100, 30), (300, 50)),
     "banking77": ((77, 77), (231, 77), (770, 231), (2310, 462)),
 }  # labels, batch
-SEEDS = {"digits": {"cold": 20, "random": 20, "chosen": 20}, "banking77": {"cold": 5, "random": 5, "chosen": 3}}
-LOW = {
-    "digits": {"n": 10, "rounds": 5, "initial": 20, "seeds": 10},
-    "banking77": {"n": 77, "rounds": 2, "initial": 77, "seeds": 3},
-}
-HIGH = {
-    "digits": {"n": 20, "rounds": 5, "initial": 150, "seeds": 10},
-    "banking77": {"n": 231, "rounds": 1, "initial": 770, "seeds": 3},
-}
+SEEDS = 10
+LOW = {"digits": {"n": 10, "rounds": 5, "initial": 20}, "banking77": {"n": 77, "rounds": 2, "initial": 77}}
+HIGH = {"digits": {"n": 20, "rounds": 5, "initial": 150}, "banking77": {"n": 231, "rounds": 1, "initial": 770}}
 BAIT = {
     "trace=bait": ["trace.weight=trace"],
     "binary=bait": ["binary.weight=binary"],
@@ -168,11 +167,11 @@ def _one_batch(
     return found
 
 
-def seeds_of(run: Callable[[int], dict[str, list[float]]], n_seeds: int, folder: Path) -> dict[str, Array]:
+def seeds_of(run: Callable[[int], dict[str, list[float]]], folder: Path) -> dict[str, Array]:
     """Per strategy, accuracies of all seeds and steps, [S, P]; a seed that is in the folder is not run again."""
     folder.mkdir(parents=True, exist_ok=True)
     results = []
-    for seed in range(n_seeds):
+    for seed in range(SEEDS):
         file = folder / f"seed-{seed}.json"
         if not file.exists():
             file.write_text(json.dumps(run(seed)))
@@ -208,36 +207,28 @@ def show(title: str, columns: Sequence[str], values_SP: Mapping[str, Array]) -> 
 
 def _gains(difference_SP: Array) -> list[str]:
     """Mean and half an interval, per column."""
-    intervals = [paired_interval(difference_S) for difference_S in difference_SP.T]
-    return [f"{mean:+.1f}" + ("" if high is None else f" ±{high - mean:.1f}") for mean, _, high in intervals]
+    return [mean_and_half(difference_S) for difference_S in difference_SP.T]
 
 
 def first_batches(name: str, pool: Known, out: Path) -> None:
-    n_seeds, sizes = SEEDS[name]["cold"], FIRST[name]
-    values = seeds_of(partial(cold, pool, sizes), n_seeds, out / f"{name}-cold")
-    show(f"{name}: accuracy after a first batch, {n_seeds} seeds", [str(k) for k in sizes], values)
+    sizes = FIRST[name]
+    values = seeds_of(partial(cold, pool, sizes), out / f"{name}-cold")
+    show(f"{name}: accuracy after a first batch, {SEEDS} seeds", [str(k) for k in sizes], values)
 
 
 def one_more_batch(name: str, pool: Known, out: Path) -> None:
     steps = STEPS[name]
     for what, run in (("random", on_random), ("chosen", on_chosen)):
-        n_seeds = SEEDS[name][what]
-        values = seeds_of(partial(run, pool, steps), n_seeds, out / f"{name}-{what}")
-        show(
-            f"{name}: accuracy with one batch on top of {what} labels, {n_seeds} seeds",
-            [f"{m} + {k}" for m, k in steps],
-            values,
-        )
+        values = seeds_of(partial(run, pool, steps), out / f"{name}-{what}")
+        columns = [f"{m} + {k}" for m, k in steps]
+        show(f"{name}: accuracy with one batch on top of {what} labels, {SEEDS} seeds", columns, values)
 
 
 def defaults(name: str, path: Path, out: Path) -> None:
     variants = BAIT | (FULL if name == "digits" else {}) | UHERDING
     for budget, sizes in (("low", LOW[name]), ("high", HIGH[name])):
-        print(
-            f"\n{name}: {sizes['initial']} labels, {sizes['n']} a round, "
-            f"{sizes['rounds']} rounds, {sizes['seeds']} seeds"
-        )
-        compare(path, out / f"{name}-{budget}", ["bait", "uherding"], variants, **sizes)
+        print(f"\n{name}: {sizes['initial']} labels, {sizes['n']} a round, {sizes['rounds']} rounds, {SEEDS} seeds")
+        compare(path, out / f"{name}-{budget}", ["bait", "uherding"], variants, seeds=SEEDS, **sizes)
 
 
 def main(data: Path, out: Path, only: str | None) -> None:
@@ -250,7 +241,11 @@ def main(data: Path, out: Path, only: str | None) -> None:
             one_more_batch(name, known(path), out)
         if only in (None, "defaults"):
             defaults(name, path, out)
+    if only in (None, "numbers"):
+        numbers(data, out / "numbers", SEEDS)
+    if only in (None, "rare"):
+        rare(out / "rare", SEEDS)
 
 
 if __name__ == "__main__":
-    begin(main, __doc__, only={"choices": ("cold", "batch", "defaults")})
+    begin(main, __doc__, only={"choices": ("cold", "batch", "numbers", "rare", "defaults"), "help": "one part"})

@@ -2,13 +2,16 @@
 
 The gradient of the last layer's loss at the predicted label is long where the head is unsure. k-means++ draws
 rows by the squared distance of their gradients to the nearest gradient drawn before, beginning with the
-longest gradient.
+longest gradient. The gradient 0, of a row that the head is sure of, counts as drawn from the start.
 
 Source: Ash et al. 2020, "Deep batch active learning by diverse, uncertain gradient lower bounds", Alg. 1. The
 gradient is (p - e_argmax) (x) [h; 1], where h are the inputs of the last layer and 1 is for the bias; it is
 kept as two factors. Where labels are numbers, the mean is the likeliest label, and its gradient is 0. A row's
 gradient is then taken at one standard deviation of its label: sd(y) [h; 1] (last-layer gradients with
 k-means++, Holzmueller et al. 2023).
+Deviation: the published draws leave out the gradient 0. Where the head is sure of nearly all rows, they draw
+many of these for their distance to the others (docs/strategies.md has figures). Of numbers no row is sure, and
+the draws are the published ones.
 Cost: 2 N (C + M) flops per pick, M the width of the last layer (D in a linear head); memory N (C + M), never
 N C M.
 Passes: K.
@@ -55,11 +58,11 @@ def of_numbers(view: View, k: int, *, rng: np.random.Generator) -> Selection:
 def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     """Pick k rows by k-means++ on their gradients.
 
-    Scores: the distance of a row's gradient to the nearest picked gradient when the row was drawn (the first:
-    its norm).
+    Scores: the distance of a row's gradient to 0 or to the nearest picked gradient, whichever is nearer, when the
+    row was drawn.
     """
     rows = Rows(Factor(residuals(view.matrix("log_probs"))), Factor(view.matrix("hidden"), offset=1.0))
-    picks_K, distances_K = k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng)
+    picks_K, distances_K = k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng, from_zero=True)
     return Selection(view.rows[picks_K], finite32(distances_K))
 
 

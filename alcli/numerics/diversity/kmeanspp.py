@@ -21,15 +21,20 @@ from alcli.numerics.rows import Rows, sq_distances
 _WIDTH = 16
 
 
-def k_means_pp(rows: Rows, k: int, first: int, rng: np.random.Generator) -> tuple[Int64, Float64]:
+def k_means_pp(
+    rows: Rows, k: int, first: int, rng: np.random.Generator, *, from_zero: bool = False
+) -> tuple[Int64, Float64]:
     """Pick k <= N distinct rows, the first of them row `first`.
 
-    Once all distances are 0, free rows are drawn uniformly.
+    from_zero: the zero vector counts as a pick before the first one, so that no row is drawn for its distance to the
+    picks alone. Once all distances are 0, free rows are drawn uniformly.
     Returns picks int64 [k] and, for each, its distance to the nearest pick when it was drawn (the first: its norm).
     """
     picks, sq = [first], [float(rows.sq_norms[first])]
     with workers() as spread:
         nearest = _distances_to(rows, first, rows.inner(first, spread))
+        if from_zero:
+            np.minimum(nearest, rows.sq_norms, out=nearest)
         nearest[first] = 0.0
         while len(picks) < k and nearest.any():
             before = nearest.copy()
