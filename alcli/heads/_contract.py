@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 
 from alcli import stored
-from alcli.arrays import Array, Float64, Floats, with_bias
+from alcli.arrays import Array, Float64, Floats, Int64, with_bias
 from alcli.heads._branch import Branch
 from alcli.numerics.blocks import workers
 from alcli.posteriors._contract import Link
@@ -30,10 +30,16 @@ CACHED_ROWS = 1024
 
 @dataclass(frozen=True)
 class Anchor:
-    """The prior of a softmax head that something else than labels gives. precision: of the weights around mean_CD1."""
+    """The prior of a softmax head that something else than labels gives.
+
+    mean_CD1: its centre. precision: of the weights around it. rows_PD: features that are typical of the classes_P; each
+    counts as one labelled row.
+    """
 
     mean_CD1: Float64
     precision: float
+    rows_PD: Float64
+    classes_P: Int64
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ class PoolPrior:
     """The centre of the prior and how it came about.
 
     W_CD1: the centre, on the scale of the features; zeros for a class without label or name. prior_precision: of the
-    weights around the centre. means_CD: mean directions, unit vectors or zeros. concentration: kappa', the factor of
+    weights around the centre. means_CD: mean directions, unit vectors or zeros. typical_CD: the features of a row in the
+    mean direction of a class. concentration: kappa', the factor of
     cosines in logits. passes_at: kappa, the factor during the passes. mass_C: the effective number of pool rows of each
     class. wrong_names: the classes whose names the labels contradict; those names were not used. refused: True where
     the labels contradict the names as a whole, and no name was used. held_out: the number of rows that the
@@ -77,6 +78,7 @@ class PoolPrior:
     W_CD1: Float64
     prior_precision: float
     means_CD: Float64
+    typical_CD: Float64
     concentration: float
     passes_at: float
     mass_C: Float64
@@ -88,7 +90,8 @@ class PoolPrior:
     @property
     def anchor(self) -> Anchor:
         """The prior as a softmax head takes it."""
-        return Anchor(self.W_CD1, self.prior_precision)
+        present = np.flatnonzero(self.means_CD.any(axis=1))
+        return Anchor(self.W_CD1, self.prior_precision, self.typical_CD[present], present)
 
     @property
     def advisable(self) -> bool:
@@ -120,6 +123,7 @@ def pool_prior(
         directions.classifier(mixture.means_PD, strength),
         constants.precision * RELATIVE_DEFAULT * directions.spread,
         mixture.means_PD,
+        directions.features(mixture.means_PD),
         strength,
         constants.sharper * kappa,
         mixture.mass_P,

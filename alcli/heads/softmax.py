@@ -44,11 +44,22 @@ def softmax(data: Training, prior_precision: float | None = None, start: LinearH
 
 
 def _around(data: Training, anchor: Anchor, prior: float, start: LinearHead | None) -> LinearHead:
-    """Fit the head with its prior centred at the anchor. In directions that no row spans, the weights stay there."""
+    """Fit the head with its prior centred at the anchor. In directions that no row spans, the weights stay there.
+
+    The typical rows of the anchor hold a class in its place while other classes get labels and it gets none.
+    """
     mean_CD1 = anchor.mean_CD1
     if not data.n:
         return LinearHead("softmax", mean_CD1, prior, {}, prior_mean_CD1=mean_CD1)
-    rows = _rotated(data, prior)
+    rows = _rotated(
+        Training(
+            np.concatenate([data.X_LD, anchor.rows_PD]),
+            np.concatenate([data.y_L, anchor.classes_P]),
+            np.concatenate([data.weights_L, np.ones(len(anchor.classes_P))]),
+            data.n_classes,
+        ),
+        prior,
+    )
     mean_CR = rows.inside(mean_CD1)
     fit = fit_map(rows, prior, start_CR=mean_CR if start is None else rows.inside(start.W_CD1), anchor_CR=mean_CR)
     W_CD1 = mean_CD1 + rows.outside(fit.W_CR - mean_CR)

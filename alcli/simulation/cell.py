@@ -20,7 +20,7 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import AlcliError, DataError
-from alcli.heads._contract import Anchor, Training
+from alcli.heads._contract import Training
 from alcli.heads._fitting import fit
 from alcli.heads._model import Model
 from alcli.heads._pair import Pair, Unlabelled, fit_pair
@@ -145,7 +145,7 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
         seconds_evaluate = clock.lap()
         n_labels, cost = oracle.queries, bench.cost_of(oracle.answered)
         over = number == bench.plan.rounds or len(oracle.candidates) == 0
-        chosen = NOTHING if over else _select(bench, cell, who, oracle, pair.selects, number)
+        chosen = NOTHING if over else _select(bench, cell, who, oracle, pair, number)
         points.append(Point(number, n_labels, metrics, seconds_fit, clock.lap(), seconds_evaluate, cost))
         if len(chosen.rows_K) == 0:
             if number == 0 and not over:
@@ -203,13 +203,13 @@ def _unlabelled(bench: Bench, oracle: Oracle) -> Unlabelled:
     return Unlabelled(lambda: (bench.source.take(rows[a : a + BLOCK_ROWS]) for a in starts), bench.names_CD)
 
 
-def _tuned(bench: Bench, cell: Cell, oracle: Oracle, model: Model) -> Model:
+def _tuned(bench: Bench, cell: Cell, oracle: Oracle, pair: Pair) -> Model:
     """Return the head with the same weights, its curvature and step size tuned on the labels given so far."""
-    head = model.head
-    spec = replace(bench.plan.spec, seed=cell.seed, prior_precision=head.prior_precision)
+    model = pair.selects
+    spec = replace(bench.plan.spec, seed=cell.seed, prior_precision=model.head.prior_precision)
     data = _labelled(bench, oracle)
-    if head.prior_mean_CD1 is not None:
-        data = replace(data, anchor=Anchor(head.prior_mean_CD1, head.prior_precision))
+    if pair.is_one and pair.prior is not None:
+        data = replace(data, anchor=pair.prior.anchor)
     return fit(data, spec, start=model)
 
 
@@ -219,13 +219,13 @@ def _labelled(bench: Bench, oracle: Oracle) -> Training:
     return Training(bench.source.take(labelled), oracle.labels(), weights_L, bench.n_classes)
 
 
-def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, model: Model, number: int) -> Selection:
+def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: Pair, number: int) -> Selection:
     """Choose the batch of one round and ask the oracle for it.
 
     A contender that makes updates gets the head with a tuned curvature and step size.
     """
     judges = bench.judges(cell.seed, bench.split(cell.seed)[1]) if who.is_oracle else np.empty(0, np.int64)
-    model = _tuned(bench, cell, oracle, model) if who.updates else model
+    model = _tuned(bench, cell, oracle, pair) if who.updates else pair.selects
     state = RoundState(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N)
     seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})
     with _telling(cell, number + 1):

@@ -68,6 +68,10 @@ class Directions:
         centre_D = (unit_CD.sum(axis=0, dtype=np.float64) + 2.0 * self.centre_D) / (n_names + 2.0)
         return _unit_rows(names_CD.astype(np.float64), centre_D).astype(np.float64)
 
+    def features(self, directions_PD: Float64) -> Float64:
+        """Return the features of rows of mean length that have these directions, [P, D]; the inverse of `of`, about."""
+        return self.length * (self.centre_D + self.rest * directions_PD)
+
     def classifier(self, means_CD: Float64, concentration: float) -> Float64:
         """Return the linear classifier on features whose logits are concentration * means . direction, [C, D + 1].
 
