@@ -172,9 +172,36 @@ def test_the_head_is_the_minimum_of_its_objective():
     prior = pool_prior(blocks_of(pool.X[20:]), data)
     W = around(data, prior)
     away = W - prior.W_CD1
-    gradient = (softmax(logits(W, data.X_LD)) - one_hot(data.y_L, C)).T @ with_bias(data.X_LD)
+    # The middle of each class counts as one labelled row.
+    X, y = np.concatenate([data.X_LD, prior.typical_CD]), np.concatenate([data.y_L, np.arange(C)])
+    present = np.concatenate([np.ones(20, bool), prior.means_CD.any(axis=1)])
+    X, y = X[present], y[present]
+    gradient = (softmax(logits(W, X)) - one_hot(y, C)).T @ with_bias(X)
     np.testing.assert_allclose(gradient[:, :-1], -prior.prior_precision * away[:, :-1], atol=1e-7)
     np.testing.assert_allclose(gradient[:, -1], -SOFTMAX_BIAS_PRECISION * away[:, -1], atol=1e-7)
+
+
+def test_typical_rows_have_the_directions_of_the_means():
+    pool = Clusters(scale=30.0)
+    prior = pool_prior(blocks_of(pool.X[20:]), training(pool.X[:20], pool.y[:20]))
+    centre_D = (pool.X / np.linalg.norm(pool.X, axis=1, keepdims=True)).mean(axis=0)
+    away = prior.typical_CD / np.linalg.norm(pool.X, axis=1).mean() - centre_D
+    cosines = (away * prior.means_CD).sum(axis=1) / np.linalg.norm(away, axis=1)
+    np.testing.assert_allclose(cosines[prior.means_CD.any(axis=1)], 1.0, atol=1e-3)
+
+
+def test_labels_of_other_classes_do_not_push_a_named_class_away():
+    for seed in range(3):
+        pool = Clusters(seed=seed)
+        kept = np.flatnonzero(pool.y != C - 1)[: 2 * C]
+        others = np.setdiff1d(np.arange(len(pool.X)), kept)
+        data = training(pool.X[kept], pool.y[kept])
+        prior = pool_prior(blocks_of(pool.X[others]), data, pool.names_CD)
+        rows = others[pool.y[others] == C - 1]
+        alone, fitted = (
+            (logits(W, pool.X[rows]).argmax(axis=1) == C - 1).mean() for W in (prior.W_CD1, around(data, prior))
+        )
+        assert fitted > alone - 0.05
 
 
 @pytest.mark.parametrize("scale", [1e-3, 30.0, 1e3])
@@ -253,3 +280,13 @@ def test_it_is_advisable_for_embeddings_and_not_for_a_table_of_few_columns():
 def test_neither_label_nor_name_is_one_sentence():
     with pytest.raises(DataError, match="a class with a label or a name"):
         pool_prior(blocks_of(np.ones((5, 3), np.float32)), training(np.empty((0, 3), np.float32), []))
+
+
+def test_one_odd_label_does_not_refuse_the_names():
+    for seed in range(3):
+        pool = Clusters(seed=seed)
+        wrong = (pool.y[:1] + 1) % C
+        prior = pool_prior(blocks_of(pool.X[1:]), training(pool.X[:1], wrong), pool.names_CD)
+        assert not prior.refused
+        W = around(training(pool.X[:1], wrong), prior)
+        assert accuracy(W, pool.X[1:], pool.y[1:]) > 0.7

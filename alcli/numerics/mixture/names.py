@@ -3,8 +3,8 @@
 A name is tested by the labelled rows of its class. Each row says how probable its own name is among all names, at the
 concentration of the pool: softmax_c(kappa u.t_c). A name is contradicted where its rows together make it less probable
 than a name drawn at random, by a factor of exp(MARGIN). All names are refused where the labelled rows of all classes
-together are less probable than with names drawn at random. Then the names are not those of these classes, and a class
-without labels must not rely on its name.
+together do so, and those of more than one class lean that way. Then the names are not those of these classes, and a
+class without labels must not rely on its name.
 A row counts for at most log P against its name, as it does for it. So a few odd rows decide nothing.
 The rows took no part in making the names, so nothing has to be held out.
 Cost: 2 n D P flops.
@@ -36,4 +36,6 @@ def contradicted(U_LD: Floats, y_L: Array, names_CD: Float64, concentration: flo
     chance = float(np.log(named_C.sum()))
     gain_L = np.maximum(log_probs_L + chance, -chance)
     gain_C = np.bincount(y_L, gain_L, len(names_CD))
-    return gain_C < -MARGIN, bool(gain_L.sum() < 0.0)
+    # One odd label is not enough to doubt every name.
+    refused = gain_L.sum() < -MARGIN and (gain_C < 0.0).sum() > 1
+    return gain_C < -MARGIN, bool(refused)
