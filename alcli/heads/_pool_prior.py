@@ -68,7 +68,7 @@ class PoolPrior:
 
     W_CD1: the centre, on the scale of the features; zeros for a class without label or name. prior_precision: of the
     weights around the centre. means_CD: mean directions, unit vectors or zeros. typical_CD: the features of a row in
-    the mean direction of a class. concentration: kappa', the factor of cosines in logits. passes_at: kappa, the factor
+    the mean direction of a class. waiting_C: a mask of the classes that have a name and no label. concentration: kappa', the factor of cosines in logits. passes_at: kappa, the factor
     during the passes. mass_C: the effective number of pool rows of each class. wrong_names: the classes whose names the
     labels contradict; those names were not used. refused: True where the labels contradict the names as a whole, and no
     name was used. held_out: the number of rows that the concentration was found with. dimensions: the effective number
@@ -79,6 +79,7 @@ class PoolPrior:
     prior_precision: float
     means_CD: Float64
     typical_CD: Float64
+    waiting_C: Array
     concentration: float
     passes_at: float
     mass_C: Float64
@@ -90,8 +91,8 @@ class PoolPrior:
     @property
     def anchor(self) -> Anchor:
         """The prior as a softmax head takes it."""
-        present = np.flatnonzero(self.means_CD.any(axis=1))
-        return Anchor(self.W_CD1, self.prior_precision, self.typical_CD[present], present)
+        waiting = np.flatnonzero(self.waiting_C)
+        return Anchor(self.W_CD1, self.prior_precision, self.typical_CD[waiting], waiting)
 
     @property
     def advisable(self) -> bool:
@@ -124,6 +125,7 @@ def pool_prior(
         constants.precision * RELATIVE_DEFAULT * directions.spread,
         mixture.means_PD,
         directions.features(mixture.means_PD),
+        mixture.means_PD.any(axis=1) & ~np.isin(np.arange(len(names)), data.y_L),
         strength,
         constants.sharper * kappa,
         mixture.mass_P,

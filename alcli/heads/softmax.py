@@ -46,7 +46,7 @@ def softmax(data: Training, prior_precision: float | None = None, start: LinearH
 def _around(data: Training, anchor: Anchor, prior: float, start: LinearHead | None) -> LinearHead:
     """Fit the head with its prior centred at the anchor. In directions that no row spans, the weights stay there.
 
-    The typical rows of the anchor hold a class in its place while other classes get labels and it gets none.
+    The typical rows of the anchor hold a class that waits for its first label in its place.
     """
     mean_CD1 = anchor.mean_CD1
     if not data.n:

@@ -169,13 +169,13 @@ def test_wrong_names_are_named_and_cost_nothing():
 def test_the_head_is_the_minimum_of_its_objective():
     pool = Clusters()
     data = training(pool.X[:20], pool.y[:20])
-    prior = pool_prior(blocks_of(pool.X[20:]), data)
+    prior = pool_prior(blocks_of(pool.X[20:]), data, pool.names_CD)
     W = around(data, prior)
     away = W - prior.W_CD1
-    # The middle of each class counts as one labelled row.
-    X, y = np.concatenate([data.X_LD, prior.typical_CD]), np.concatenate([data.y_L, np.arange(C)])
-    present = np.concatenate([np.ones(20, bool), prior.means_CD.any(axis=1)])
-    X, y = X[present], y[present]
+    # The middle of a class that has a name and no label counts as one labelled row.
+    waiting = np.setdiff1d(np.arange(C), data.y_L)
+    assert len(waiting)
+    X, y = np.concatenate([data.X_LD, prior.typical_CD[waiting]]), np.concatenate([data.y_L, waiting])
     gradient = (softmax(logits(W, X)) - one_hot(y, C)).T @ with_bias(X)
     np.testing.assert_allclose(gradient[:, :-1], -prior.prior_precision * away[:, :-1], atol=1e-7)
     np.testing.assert_allclose(gradient[:, -1], -SOFTMAX_BIAS_PRECISION * away[:, -1], atol=1e-7)
