@@ -106,7 +106,7 @@ def select(
     >>> head = alcli.fit_head(pool, "sample_data/digits-labels.csv")
     >>> batch = alcli.select(pool, 3, strategy="margin", head=head)
     >>> batch.ids
-    ['digit-0421', 'digit-1186', 'digit-0171']
+    ['digit-0421', 'digit-1753', 'digit-1186']
     >>> list(batch.columns)
     ['id', 'rank', 'score', 'strategy', 'predicted', 'confidence']
     """

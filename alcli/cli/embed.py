@@ -44,9 +44,10 @@ def embed(
 
     Columns of a table:
       Features in different units, such as years and prices, need one scale. Later rows get the scale of the first:
-        alcli embed table.parquet -m identity --standardize -o pool.parquet
-        alcli embed later.parquet -m identity --standardize-like pool.parquet \
-          -o later-pool.parquet
+        alcli embed sample_data/digits-features.parquet -m identity \
+          --standardize -o standard.parquet
+        alcli embed sample_data/digits-features.parquet -m identity \
+          --standardize-like standard.parquet -o later.parquet
 
     Models:
         hashing:DIM                  words and parts of words of texts; no weights

@@ -35,11 +35,9 @@ def fit_head(
 
     The pool and names of classes:
       --prior pool also learns from the items without a label: where they gather, and which class each gathering is
-      likely to be. With embeddings of the names of the classes, --class-names, it needs few labels or none:
-        alcli embed names.csv -m MODEL -o names.parquet
-        alcli fit-head POOL -l LABELS --class-names names.parquet -o HEAD
-      names.csv has the columns id, the class, and text, its name or a line that describes it; MODEL is the model of the
-      pool. Without names the head holds two models: strategies look at the plain one, the other predicts.
+      likely to be. With embeddings of the names of the classes, --class-names, it needs few labels or none. Embed a
+      table with the columns id, the class, and text, its name or a line that describes it, by the model of the pool.
+      Without names the head holds two models: strategies look at the plain one, the other predicts.
 
     Several models as uncertainty:
       A committee of heads in place of the Laplace approximation, with 20 members:

@@ -68,11 +68,11 @@ class PoolPrior:
 
     W_CD1: the centre, on the scale of the features; zeros for a class without label or name. prior_precision: of the
     weights around the centre. means_CD: mean directions, unit vectors or zeros. typical_CD: the features of a row in
-    the mean direction of a class. waiting_C: a mask of the classes that have a name and no label. concentration: kappa', the factor of cosines in logits. passes_at: kappa, the factor
-    during the passes. mass_C: the effective number of pool rows of each class. wrong_names: the classes whose names the
-    labels contradict; those names were not used. refused: True where the labels contradict the names as a whole, and no
-    name was used. held_out: the number of rows that the concentration was found with. dimensions: the effective number
-    of dimensions that the rows vary in.
+    the mean direction of a class. waiting_C: a mask of the classes that have a name and no label. concentration:
+    kappa', the factor of cosines in logits. passes_at: kappa, the factor during the passes. mass_C: the effective
+    number of pool rows of each class. wrong_names: the classes whose names the labels contradict; those names were not
+    used. refused: True where the labels contradict the names as a whole, and no name was used. held_out: the number of
+    rows that the concentration was found with. dimensions: the effective number of dimensions that the rows vary in.
     """
 
     W_CD1: Float64

@@ -109,7 +109,7 @@ class _Search:
         return min((best, best - 1, best + 1), key=self.objective)
 
     def objective(self, step: int) -> float:
-        """What the step costs beside the default, in nats: the loss of held-out rows, doubt, and the prior."""
+        """Compute the cost of a step over the default, in nats: the loss of held-out rows, doubt, and the prior."""
         more_H = self._losses(step) - self._losses(0)
         doubt = DOUBT * float(more_H.std()) * len(more_H) ** 0.5
         return float(more_H.sum()) + doubt + 0.5 * (step / DEVIATION) ** 2
