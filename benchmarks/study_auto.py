@@ -244,7 +244,7 @@ def main(data: Path, out: Path, only: str | None) -> None:
     if only in (None, "numbers"):
         numbers(data, out / "numbers", SEEDS)
     if only in (None, "rare"):
-        rare(out / "rare", SEEDS)
+        rare(data, out / "rare", SEEDS)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Strategies made of two halves: an embedding, which turns candidates into vectors, and a selector, which chooses some.
 
-Several named strategies are such pairs: badge is grad/kmeanspp, coreset is feature/kcenter, kmeans is feature/kmeans,
-lcmd is feature/lcmd, kdpp is feature/kdpp, noise-stability is noise/kcenter, and acs-fw is samples/fw.
+Several named strategies are such pairs: coreset is feature/kcenter, kmeans is feature/kmeans, lcmd is feature/lcmd,
+kdpp is feature/kdpp, noise-stability is noise/kcenter, and acs-fw is samples/fw. grad/kmeanspp is badge as published.
 `ntk -p acquisition=mlmoc-sq -p diversify=kmeanspp` is delta/kmeanspp. pairs.py lists the halves.
 
 Cost: the cost of the selector. Vectors are known by their inner products alone (numerics/rows.py); only the selector fw

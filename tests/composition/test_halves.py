@@ -8,6 +8,7 @@ from alcli.composition import pairs as _pairs
 from alcli.composition.halves import EMBED, composed
 from alcli.errors import UsageError
 from alcli.numerics.diversity.kcenter import k_center
+from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.diversity.selectors import SELECTORS
 from alcli.numerics.rows import Factor, Rows
 from alcli.selection.select import select
@@ -77,7 +78,6 @@ def test_the_seed_matters_exactly_when_the_pair_draws(name):
 @pytest.mark.parametrize(
     ("name", "pair", "options"),
     [
-        ("badge", "grad/kmeanspp", {}),
         ("coreset", "feature/kcenter", {}),
         ("kmeans", "feature/kmeans", {}),
         ("lcmd", "feature/lcmd", {}),
@@ -97,6 +97,19 @@ def test_a_named_strategy_is_its_pair(name, pair, options, labelled):
     if name != "ntk":  # its first score is the acquisition
         assert one.scores_K.tobytes() == other.scores_K.tobytes()
     assert (one.weights_K is None) == (other.weights_K is None)
+
+
+def test_the_pair_of_badge_draws_as_published():
+    """badge itself counts the gradient 0 as drawn."""
+    X_ND = pool(60)
+    P = random_head(D, C).log_probs(X_ND).astype(np.float32)
+    rows = Rows(Factor(residuals(P)), Factor(X_ND, offset=1.0))
+    rng = np.random.default_rng(np.random.SeedSequence(0))
+    expected, _ = k_means_pp(rows, K, int(rows.sq_norms.argmax()), rng)
+    found = picked("grad/kmeanspp", X_ND, labelled=[], seed=0).rows_K.tolist()
+    assert found == expected.tolist()
+    assert found[0] == picked("badge", X_ND, labelled=[], seed=0).rows_K[0]
+    assert found != picked("badge", X_ND, labelled=[], seed=0).rows_K.tolist()
 
 
 def test_rows_without_a_gradient_count_as_covered_by_kcenter():

@@ -3,8 +3,8 @@ import pytest
 
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
-from alcli.strategies import auto, lcmd, margin, maxherding, uherding
-from tests.helpers import random_head, view_of
+from alcli.strategies import auto, margin, maxherding, uherding
+from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(auto)
 X = np.random.default_rng(0).standard_normal((120, 5)).astype(np.float32)
@@ -59,8 +59,44 @@ def test_margin_with_many_labels_in_a_pool_that_takes_minutes_to_cover(monkeypat
     assert chosen.scores_K.tobytes() == other.scores_K.tobytes()
 
 
-def test_numbers_are_for_lcmd():
-    _, other = both(lcmd, labelled=[1, 2], head=random_head(5, 1), labels=np.array([0.5, 1.0]))
+def head_that_finds(n):
+    """A head of two classes that predicts class 1 for n of the 120 rows: those of the largest first coordinates."""
+    largest = np.sort(X[:, 0].astype(float))[::-1]
+    border = (largest[n - 1] + largest[n]) / 2 if n else largest[0] + 1
+    W_CD = np.zeros((2, 5))
+    W_CD[:, 0] = [-1, 1]
+    return TableHead(W_CD, [border, -border])
+
+
+@pytest.mark.parametrize(
+    ("n", "labelled", "expected", "said"),
+    [
+        (0, [], margin, "0 of 120 candidates, fewer than 5%"),
+        (5, [], margin, "5 of 120 candidates, fewer than 5%"),
+        (6, [], uherding, None),  # exactly 5%
+        (114, [], uherding, None),
+        (115, [], margin, "5 of 120 candidates, fewer than 5%"),  # the other class is the rare one
+        (3, range(40), margin, None),
+        (120 - 1, range(40), margin, None),
+    ],
+)
+def test_margin_where_a_head_of_two_classes_hardly_predicts_one_of_them(n, labelled, expected, said):
+    head = head_that_finds(n)
+    assert (head.log_probs(X).argmax(axis=1) == 1).sum() == n
+    chosen, other = both(expected, labelled=labelled, head=head)
+    assert chosen.record["chosen"] == expected.__name__.rpartition(".")[2]
+    assert said is None or chosen.notes == (f"auto took margin: the head predicts the rarer of two classes for {said}",)
+    assert chosen.rows_K.tolist() == other.rows_K.tolist()
+    assert chosen.scores_K.tobytes() == other.scores_K.tobytes()
+
+
+def test_of_three_classes_one_may_be_rare():
+    head = TableHead(np.vstack([head_that_finds(1).W_CD, np.zeros(5)]), [0, 0, -50])
+    assert select(STRATEGY, view_of(X, head=head), 7, seed=0, options={}).record["chosen"] == "uherding"
+
+
+def test_numbers_are_for_maxherding():
+    _, other = both(maxherding, labelled=[1, 2], head=random_head(5, 1), labels=np.array([0.5, 1.0]))
     chosen = select(
         STRATEGY.suited(True),
         view_of(X, labelled=[1, 2], labels=np.array([0.5, 1.0]), head=random_head(5, 1)),
@@ -68,7 +104,7 @@ def test_numbers_are_for_lcmd():
         seed=0,
         options={},
     )
-    assert chosen.notes[0] == "auto took lcmd: the labels are numbers"
+    assert chosen.notes[0] == "auto took maxherding: the labels are numbers"
     assert chosen.rows_K.tolist() == other.rows_K.tolist()
 
 

@@ -37,6 +37,21 @@ def test_the_law_of_the_picks_is_that_of_d2_sampling():
     assert ((counts - expected)[cells] ** 2 / expected[cells]).sum() < 31.3
 
 
+def test_from_zero_the_picks_are_those_that_follow_a_first_pick_of_zero():
+    """The second pick by enumeration: its chance goes with the square of its distance to 0 or to the first pick."""
+    X = np.array([[4.0], [0.5], [-3.0], [0.0], [4.5]])
+    chances = np.minimum(X[:, 0] ** 2, (X[:, 0] - 4.0) ** 2)
+    rows, counts, runs, rng = feature_rows(X)[0], np.zeros(5), 2000, np.random.default_rng(0)
+    for _ in range(runs):
+        picks, distances = k_means_pp(rows, 2, 0, rng, from_zero=True)
+        assert np.isclose(distances[1] ** 2, chances[picks[1]])
+        counts[picks[1]] += 1
+    expected = runs * chances / chances.sum()
+    assert counts[[0, 3]].tolist() == [0, 0]
+    likely = [1, 2, 4]
+    assert ((counts - expected)[likely] ** 2 / expected[likely]).sum() < 13.8  # chi-square, 2 degrees of freedom, 0.999
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_distances_are_those_to_the_earlier_picks(seed):
     X = np.random.default_rng(seed).standard_normal((150, 6))
