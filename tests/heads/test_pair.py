@@ -48,11 +48,11 @@ def test_a_warm_start_ends_where_a_cold_one_does():
             np.testing.assert_allclose(one.head.W_CD1, other.head.W_CD1, rtol=0, atol=1e-5)
 
 
-def test_refused_names_and_labels_of_one_class_still_make_a_model():
+def test_a_contradicted_name_and_labels_of_one_class_still_make_a_model():
     """A plain model would need two classes. The rows of a class are labelled as another."""
     rows = np.arange(0, 60, 6)
     pair = fitted(rows, np.full(10, 3), NAMES_CD)
-    assert pair.prior.refused
+    assert pair.prior.wrong_names.tolist() == [3]
     assert pair.is_one
     assert (pair.predicts.predictive(X_ND[rows]).argmax(axis=1) == 3).all()
 

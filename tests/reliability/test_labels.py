@@ -134,7 +134,7 @@ def test_several_files_add_up_and_a_later_one_wins(tiny, alcli):
 
 
 def test_weights_count_as_repetitions(tiny, alcli):
-    """A weight of 2 on every row halves the effect of the prior."""
+    """A weight of 2 on every row halves the effect of the prior; the bias of a ridge head has a flat one."""
     (tiny / "w.csv").write_text("id,label,weight\n" + "".join(f"{i},{c},2\n" for i, c in PAIRS.items()))
     weighted = alcli(
         "fit-head",
@@ -143,6 +143,8 @@ def test_weights_count_as_repetitions(tiny, alcli):
         "w.csv",
         "-o",
         "w.safetensors",
+        "--head",
+        "ridge",
         "--prior-precision",
         "2",
         "--json",
@@ -156,6 +158,8 @@ def test_weights_count_as_repetitions(tiny, alcli):
         "-",
         "-o",
         "p.safetensors",
+        "--head",
+        "ridge",
         "--prior-precision",
         "1",
         "--json",

@@ -26,7 +26,10 @@ def test_one_odd_row_does_not_refuse_a_right_name():
     y = np.array([0, 1, 1])
     is_wrong, refused = contradicted(EYE[[2, 1, 3]], y, EYE, 10.0)
     assert not is_wrong.any()
-    assert refused  # two of three rows, and nothing else is known
+    assert not refused
+    is_wrong, refused = contradicted(EYE[[2, 2, 3, 3]], np.array([0, 0, 1, 1]), EYE, 10.0)
+    np.testing.assert_array_equal(is_wrong, [True, True, False, False, False])
+    assert refused  # four rows of two classes, and nothing else is known
 
 
 def test_classes_without_names_are_not_tested():
@@ -37,7 +40,7 @@ def test_classes_without_names_are_not_tested():
     assert not refused
     is_wrong, refused = contradicted(EYE[[1, 1, 0]], np.array([0, 0, 4]), names, 10.0)
     np.testing.assert_array_equal(is_wrong, [True, False, False, False, False])
-    assert refused
+    assert not refused  # one class alone says nothing of the other names
 
 
 def test_a_single_name_or_no_labels_cannot_be_tested():
