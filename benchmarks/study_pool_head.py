@@ -110,6 +110,13 @@ def acceptance(data: Path, out: Path) -> None:
             panels[f"items chosen by {picks}"] = curves
             rows += _areas(f"banking77, {picks}", curves, budgets)
         draw(panels, budgets, out / "banking77.png")
+        points = [
+            [f"{title}, {head}", *(f"{100 * v:.1f}" for v in values.mean(axis=0))]
+            for title, curves in panels.items()
+            for head, values in curves.items()
+        ]
+        print_table(("banking77: accuracy %", *(f"{n} labels" for n in budgets)), points)
+        print()
     budgets = list(range(10, 111, 10))
     for name, of in (("digits", digits), ("digits, weak encoder", weak_digits)):
         rows += _areas(f"{name}, random", _curves([shuffled(of(s), s) for s in range(5)], budgets), budgets)

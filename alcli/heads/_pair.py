@@ -11,7 +11,6 @@ Cost: that of the prior, and of one or two fits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,11 +44,6 @@ class Pair:
     selects: Model
     predicts: Model
     prior: PoolPrior | None = None
-
-    def changed(self, change: Callable[[Model], Model]) -> Pair:
-        """The pair with both models changed; a model that does both is changed once."""
-        selects = change(self.selects)
-        return replace(self, selects=selects, predicts=selects if self.is_one else change(self.predicts))
 
     @property
     def is_one(self) -> bool:

@@ -37,7 +37,7 @@ from alcli.numerics.mixture.held_out import held_out_cosines
 from alcli.numerics.mixture.names import contradicted
 from alcli.numerics.mixture.von_mises_fisher import VonMisesFisher, fit_mixture, fixed_sums, taking_part
 
-# On tables, whose rows vary in fewer effective dimensions, the pool cost up to 2.7 points at some budgets.
+# Rows of tables vary in fewer effective dimensions, and there the pool cost up to 16 points (docs/pool-prior.md).
 FEWEST_DIMENSIONS = 10.0
 
 

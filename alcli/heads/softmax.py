@@ -72,7 +72,7 @@ def _rotated(data: Training, prior: float) -> Rotated:
 
 
 def _figures(rows: Rotated, fit: MapFit, prior: float, anchor_CR: Float64 | None = None) -> dict[str, float]:
-    """The diagnostics of a fit."""
+    """The diagnostics of a fit. The likelihood is that of all rows, the typical rows of an anchor among them."""
     return {
         "log_likelihood": fit.log_likelihood,
         "log_evidence": log_evidence(rows, fit, prior, anchor_CR),

@@ -30,16 +30,6 @@ def test_one_model_without_a_pool_and_with_names_two_without_names():
     assert pooled.predicts.head.prior_mean_CD1 is not None
 
 
-def test_a_change_is_made_once_to_a_model_that_does_both():
-    for names_CD, times in ((NAMES_CD, 1), (None, 2)):
-        seen: list[object] = []
-        pair = fitted(np.arange(12), names_CD=names_CD)
-        changed = pair.changed(lambda model, seen=seen: seen.append(model) or model.with_new_classes(1))
-        assert len(seen) == times
-        assert changed.is_one == pair.is_one
-        assert changed.selects.n_classes == changed.predicts.n_classes == 7
-
-
 def test_a_warm_start_ends_where_a_cold_one_does():
     for names_CD in (NAMES_CD, None):
         start = fitted(np.arange(12), names_CD=names_CD)
