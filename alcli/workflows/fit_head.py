@@ -181,7 +181,8 @@ def _on_test_rows(pool: Pool, model: Model, classes: Sequence[str] | None, note:
     if unknown:
         one, several = "test row is of a class", "test rows are of classes"
         there = f"{counted(unknown, one, several)} that the head does not know"
-        note(f"{there}; the test accuracy counts {'it' if unknown == 1 else 'them'} as wrong")
+        it, is_left = ("it", "it is left") if unknown == 1 else ("them", "they are left")
+        note(f"{there}; the test accuracy counts {it} as wrong, and {is_left} out of the other test figures")
         found["accuracy"] *= len(rows) / n
     return {"n_test": n} | {f"test_{k}": v for k, v in found.items()}
 

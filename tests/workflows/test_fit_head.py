@@ -52,6 +52,7 @@ def test_test_rows_of_other_classes_are_noted(tiny, alcli):
     assert found["n_test"] == 20
     assert found["test_accuracy"] == pytest.approx(right.sum() / 20)
     assert "5 test rows are of classes that the head does not know; the test accuracy counts them as wrong" in done.err
+    assert "and they are left out of the other test figures" in done.err
 
 
 def test_regression(tiny, alcli):
