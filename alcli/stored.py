@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Array, Float64
+from alcli.arrays import Array, Float64, Int64
 from alcli.errors import DataError
 
 HINT = "the head file is damaged, or was not written by alcli: fit the head again"
@@ -28,6 +28,14 @@ def tensor(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...]) -> Fl
         raise DataError(f"tensor '{name}' has shape {array.shape}, expected {shape}", hint=HINT)
     if not np.isfinite(array).all():
         raise DataError(f"tensor '{name}' holds NaN or infinity", hint=HINT)
+    return array
+
+
+def class_numbers(arrays: Mapping[str, Array], name: str, n: int, n_classes: int) -> Int64:
+    """Return the int64 tensor `name` of n class numbers, 0 to n_classes - 1."""
+    array = arrays[name]
+    if array.dtype != np.int64 or array.shape != (n,) or ((array < 0) | (array >= n_classes)).any():
+        raise DataError(f"tensor '{name}' is not {n} numbers of classes, 0 to {n_classes - 1}", hint=HINT)
     return array
 
 
@@ -59,6 +67,12 @@ def count(settings: Mapping[str, Any], name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise DataError(f"setting '{name}' is {value!r}, expected a whole number from 1", hint=HINT)
     return value
+
+
+def whole(settings: Mapping[str, Any], name: str) -> int:
+    """Return a whole number, at least 0."""
+    value = _entry(settings, name)
+    return 0 if value == 0 and not isinstance(value, bool) else count(settings, name)
 
 
 def counts(settings: Mapping[str, Any], name: str) -> list[int]:

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from alcli import __version__, plugins
-from alcli.arrays import Array, Float64, Floats, Keys
+from alcli import __version__, plugins, stored
+from alcli.arrays import Array, Floats, Keys
+from alcli.data.absorbed import Absorbed
 from alcli.data.class_names import ClassNames
 from alcli.data.reading.head_header import HEAD_FORMAT, contents_of, header_of
 from alcli.data.writing.atomic import replacing
@@ -29,29 +30,9 @@ from alcli.posteriors._contract import posterior_of
 _PREDICTOR = "predictor"
 _MODELS = ("model", _PREDICTOR)
 _NAMES = "class_names.features"
+# Only where the posterior does not hold all labels.
+_HELD = "absorbed.held"
 _OURS = ("absorbed.id", "absorbed.label", "absorbed.weight", "anchor.id", "anchor.features")
-
-
-@dataclass(frozen=True)
-class Absorbed:
-    """The labels that a head has learned from.
-
-    id_L: a 64-bit hash of each id. label_L: class numbers (int64) or targets (float64).
-    """
-
-    id_L: Keys
-    label_L: Array
-    weight_L: Float64
-
-    def extended(self, other: Absorbed) -> Absorbed:
-        """Return these labels and the labels of `other`; an id that both have keeps only the label of `other`."""
-        kept = ~np.isin(self.id_L, other.id_L)
-        both = ((self.id_L, other.id_L), (self.label_L, other.label_L), (self.weight_L, other.weight_L))
-        return Absorbed(*(np.concatenate([old[kept], new]) for old, new in both))
-
-    def only(self, kept_L: Array) -> Absorbed:
-        """Return the labels at the positions, or of the mask, `kept_L`."""
-        return Absorbed(self.id_L[kept_L], self.label_L[kept_L], self.weight_L[kept_L])
 
 
 @dataclass(frozen=True)
@@ -64,6 +45,8 @@ class HeadFile:
     libraries.
     predictor: the model that predicts, where it is not the model that strategies look at (heads/_pair.py).
     class_names: what the names of classes were when the head was fitted; None without names.
+    fitted_on: the number of labels that prior precision, curvature, noise and temperature were chosen from; 0 where
+    the file does not say.
     """
 
     model: Model
@@ -77,6 +60,7 @@ class HeadFile:
     written_by: dict[str, str] = field(default_factory=dict)
     predictor: Model | None = None
     class_names: ClassNames | None = None
+    fitted_on: int = 0
 
     @property
     def predicts(self) -> Model:
@@ -99,6 +83,8 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
     }
     absorbed = head.absorbed
     tensors |= {"absorbed.id": absorbed.id_L, "absorbed.label": absorbed.label_L, "absorbed.weight": absorbed.weight_L}
+    if not absorbed.is_held_L.all():
+        tensors[_HELD] = absorbed.is_held_L
     tensors |= {"anchor.id": head.anchor_id, "anchor.features": np.ascontiguousarray(head.anchors)}
     about: dict[str, Any] = {
         "format": HEAD_FORMAT,
@@ -108,6 +94,7 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
         "dim": head.model.dim,
         "provenance": head.provenance,
         "recipe": head.recipe,
+        "fitted_on": head.fitted_on,
         "versions": {"alcli": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
     }
     if head.class_names is not None:
@@ -171,13 +158,16 @@ def _restored(tensors: dict[str, Array], about: dict[str, Any]) -> HeadFile:
         classes=None if about["classes"] is None else tuple(map(str, about["classes"])),
         class_type=str(about["class_type"]),
         provenance=dict(about["provenance"]),
-        absorbed=Absorbed(tensors["absorbed.id"], tensors["absorbed.label"], tensors["absorbed.weight"]),
+        absorbed=Absorbed(
+            tensors["absorbed.id"], tensors["absorbed.label"], tensors["absorbed.weight"], tensors.get(_HELD)
+        ),
         anchor_id=tensors["anchor.id"],
         anchors=tensors["anchor.features"],
         recipe=dict(about["recipe"]),
         written_by=dict(about["versions"]),
         predictor=models.get("predictor"),
         class_names=_restore_names(tensors, about["class_names"]) if "class_names" in about else None,
+        fitted_on=stored.whole(about, "fitted_on") if "fitted_on" in about else 0,
     )
 
 
@@ -239,6 +229,8 @@ def _check_consistent(head: HeadFile, tensors: dict[str, Array], shown: str) -> 
         "anchor.id": ((n_anchors,), "uint64"),
         "anchor.features": ((n_anchors, head.model.dim), features_type),
     }
+    if _HELD in tensors:
+        expected[_HELD] = (n,), "bool"
     for name, (shape, kind) in expected.items():
         if tensors[name].shape != shape or tensors[name].dtype != kind:
             got = f"{tensors[name].dtype} {tensors[name].shape}"
@@ -249,7 +241,7 @@ def _check_consistent(head: HeadFile, tensors: dict[str, Array], shown: str) -> 
     if head.predictor is not None:
         _check_classes(head, head.predictor, f"{shown}: {_PREDICTOR}")
     _check_dims(head, shown)
-    known = (*_OURS, *([_NAMES] if head.class_names else []))
+    known = (*_OURS, _HELD, *([_NAMES] if head.class_names else []))
     models = tuple(f"{name}." for name in (_MODELS if head.predictor else _MODELS[:1]))
     extra = [name for name in tensors if name not in known and not name.startswith(models)]
     if extra:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from alcli.data.formats import FORMATS, Table, encode
-from alcli.data.os_errors import reason
 from alcli.data.reading.data_file import DataFile
+from alcli.data.reading.os_errors import reason
 from alcli.data.reading.parquet import open_parquet, reading
 from alcli.data.schema import pool_metadata
 from alcli.data.tables import read_rows

@@ -17,29 +17,16 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 
 from alcli import stored
-from alcli.arrays import Array, Float64, Floats, Int64, with_bias
+from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.heads._branch import Branch
 from alcli.numerics.blocks import workers
+from alcli.numerics.last_layer.prior import Anchor
 from alcli.posteriors._contract import Link
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Rows that are multiplied together: few enough that their float64 copy stays in the cache.
 CACHED_ROWS = 1024
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """The prior of a softmax head that something else than labels gives.
-
-    mean_CD1: its centre. precision: of the weights around it. rows_PD: features that are typical of the classes_P; each
-    counts as one labelled row.
-    """
-
-    mean_CD1: Float64
-    precision: float
-    rows_PD: Float64
-    classes_P: Int64
 
 
 @dataclass(frozen=True)
@@ -81,6 +68,10 @@ class Head(Protocol):
     @property
     def prior_precision(self) -> float:
         """The factor of half the squared norm of the weights in the objective, without the bias."""
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """The prior of the last layer, where something else than labels gave it."""
 
     @property
     def prior_mean_CD1(self) -> Float64 | None:
@@ -156,7 +147,11 @@ class LinearHead:
     regression: bool = False
     temperature: float = 1.0
     noise_variance: float = 1.0
-    prior_mean_CD1: Float64 | None = None
+    anchor: Anchor | None = None
+
+    @property
+    def prior_mean_CD1(self) -> Float64 | None:
+        return None if self.anchor is None else self.anchor.mean_CD1
 
     @property
     def dim(self) -> int:
@@ -198,37 +193,34 @@ class LinearHead:
         return logits_BC
 
     def with_last_layer(self, W_CD1: Float64) -> Self:
-        mean_CD1 = self.prior_mean_CD1
-        if mean_CD1 is not None and len(mean_CD1) < len(W_CD1):
-            mean_CD1 = np.pad(mean_CD1, ((0, len(W_CD1) - len(mean_CD1)), (0, 0)))
-        return replace(self, W_CD1=W_CD1, prior_mean_CD1=mean_CD1)
+        anchor = self.anchor and self.anchor.with_classes(len(W_CD1) - len(self.W_CD1))
+        return replace(self, W_CD1=W_CD1, anchor=anchor)
 
     def with_diagnostics(self, **values: float) -> Self:
         return replace(self, diagnostics={**self.diagnostics, **values})
 
     def arrays(self) -> dict[str, Array]:
-        centre = {} if self.prior_mean_CD1 is None else {"prior_mean": self.prior_mean_CD1}
-        return {"weight": self.W_CD1} | centre
+        return {"weight": self.W_CD1} | ({} if self.anchor is None else self.anchor.arrays())
 
     def settings(self) -> dict[str, Any]:
-        values = {f.name: getattr(self, f.name) for f in fields(self) if not f.name.endswith("_CD1")}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("W_CD1", "anchor")}
         return values | {"diagnostics": dict(self.diagnostics), "outputs": len(self.W_CD1), "dim": self.dim}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
         """Rebuild a head from its tensors and settings. Raises DataError that names a missing or wrong entry."""
         shape = stored.count(settings, "outputs"), stored.count(settings, "dim") + 1
-        diagnostics = stored.section(settings, "diagnostics")
+        diagnostics, precision = stored.section(settings, "diagnostics"), stored.number(settings, "prior_precision")
         return cls(
             stored.text(settings, "kind"),
             stored.tensor(arrays, "weight", shape),
-            stored.number(settings, "prior_precision"),
+            precision,
             {name: stored.number(diagnostics, name, positive=False) for name in diagnostics},
             stored.choice(settings, "link", ("softmax", "identity")),
             stored.choice(settings, "regression", (False, True)),
             stored.number(settings, "temperature"),
             stored.number(settings, "noise_variance"),
-            stored.tensor(arrays, "prior_mean", shape) if "prior_mean" in arrays else None,
+            Anchor.from_arrays(arrays, precision, shape) if "prior_mean" in arrays else None,
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -33,7 +33,8 @@ class FitSpec:
     prior_precision, curvature: None chooses the value from the data. calibrate: "temperature" fits the temperature.
     options: of the head's fitting function. posterior_options: keyword arguments of the posterior's `fit` that the
     contract of posteriors does not name.
-    gamma: the step size of linearised updates, None for exact updates. The published pair is gamma 10, curvature 1.
+    gamma: the step size of linearised updates, None for exact updates. posterior_prior: the prior precision of the
+    posterior alone, None for that of the head. The published rule is gamma 10, curvature 1 and posterior_prior 1.
     """
 
     head: HeadFamily
@@ -44,6 +45,7 @@ class FitSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     curvature: float | None = None
     gamma: float | None = None
+    posterior_prior: float | None = None
     posterior_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -73,19 +75,25 @@ def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_updat
 
     head, posterior = fitted, None
     if spec.posterior is not None:
-        mean_CD1, posterior = spec.posterior.fit(
-            fitted.W_CD1,
-            evidence_of(fitted, data),
-            prior_precision=fitted.prior_precision,
-            curvature=_curvature(data, spec, fitted, refit, tune_update),
-            noise_variance=fitted.noise_variance if fitted.link == "identity" else None,
-            prior_mean_CD1=fitted.prior_mean_CD1,
-            seed=spec.seed,
-            **spec.posterior_options,
-        )
-        head = fitted.with_last_layer(mean_CD1).with_diagnostics(**posterior.figures)
+        head, posterior = with_posterior(fitted, data, spec, _curvature(data, spec, fitted, refit, tune_update))
     model = Model(head, posterior, fitted.temperature, spec.gamma)
     return model if spec.calibrate == "none" else calibrated(model, data, refit, seed=spec.seed)
+
+
+def with_posterior(head: Head, data: Training, spec: FitSpec, curvature: float) -> tuple[Head, Posterior]:
+    """The posterior of `spec` around a head that is at its MAP, and the head at the mean of the posterior."""
+    posterior_class = cast(type[Posterior], spec.posterior)
+    mean_CD1, posterior = posterior_class.fit(
+        head.W_CD1,
+        evidence_of(head, data),
+        prior_precision=head.prior_precision if spec.posterior_prior is None else spec.posterior_prior,
+        curvature=curvature,
+        noise_variance=head.noise_variance if head.link == "identity" else None,
+        prior_mean_CD1=head.prior_mean_CD1,
+        seed=spec.seed,
+        **spec.posterior_options,
+    )
+    return head.with_last_layer(mean_CD1).with_diagnostics(**posterior.figures), posterior
 
 
 def _curvature(

@@ -20,6 +20,7 @@ from alcli import stored
 from alcli.arrays import Array, Float64, Floats, with_bias
 from alcli.heads._branch import Branch
 from alcli.heads._contract import CACHED_ROWS, LinearHead
+from alcli.numerics.last_layer.prior import Anchor
 from alcli.numerics.network import ACTIVATIONS
 from alcli.posteriors._contract import Link
 
@@ -51,6 +52,10 @@ class NetworkHead:
     @property
     def prior_precision(self) -> float:
         return self.last.prior_precision
+
+    @property
+    def anchor(self) -> Anchor | None:
+        return self.last.anchor
 
     @property
     def prior_mean_CD1(self) -> Float64 | None:

@@ -28,9 +28,10 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import DataError
-from alcli.heads._contract import Anchor, Training
+from alcli.heads._contract import Training
 from alcli.heads._prior import RELATIVE_DEFAULT
 from alcli.numerics.blocks import Spread, workers
+from alcli.numerics.last_layer.prior import Anchor
 from alcli.numerics.mixture.concentration import calibrated, effective_dimensions, of_pool
 from alcli.numerics.mixture.directions import Blocks, Directions, grouped, measure
 from alcli.numerics.mixture.held_out import held_out_cosines

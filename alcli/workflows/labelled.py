@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from alcli.arrays import Array, Int64
-from alcli.data.head_file import Absorbed
+from alcli.data.absorbed import Absorbed
 from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels
 from alcli.data.pool import Pool
 from alcli.data.tables import RowSource

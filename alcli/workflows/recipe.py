@@ -21,8 +21,9 @@ PRIORS = (PLAIN, POOL)
 AUTO = "auto"
 COVARIANCES = ("shared", "shared-cat", "block", "kron", "diag", "full")
 
-# (curvature, gamma) by the name of `--preset`; None chooses from the data.
-PRESETS = {"none": (None, None), "paper": (1.0, 10.0)}
+PAPER = "paper"
+# (curvature, gamma, prior precision of the posterior) by the name of `--preset`; None chooses from the data.
+PRESETS = {"none": (None, None, None), PAPER: (1.0, 10.0, 1.0)}
 # The beginning of the `-p` keys that are for the posterior.
 POSTERIOR = "posterior."
 # Every posterior gets these from the fit, so they are no options for the user.
@@ -41,7 +42,8 @@ class Recipe:
     head: the kind of head; None takes softmax for classes and ridge for a regression.
     covariance: the form of the Laplace covariance, for `posterior` laplace alone. prior_precision: None chooses it
     from the data. options: `-p KEY=VALUE` of the head, as text; `posterior.KEY` is for the posterior.
-    preset: "paper" takes curvature 1 and updates with gamma 10, as Huseljic et al. 2025 publish them.
+    preset: "paper" takes a posterior of prior precision 1 and curvature 1, and updates with gamma 10, as Huseljic et
+    al. 2025 publish them.
     prior: "pool" centres the prior of a softmax head where the unlabelled rows of the pool say; "plain" at zero.
     """
 
@@ -92,7 +94,7 @@ class Recipe:
         name = self.head or ("ridge" if regression else "softmax")
         calibrate: Any = self.calibrate
         posterior = self._posterior()
-        curvature, gamma = (None, None) if regression else PRESETS[self.preset]
+        curvature, gamma, posterior_prior = PRESETS["none" if regression else self.preset]
         return FitSpec(
             _family(name),
             posterior,
@@ -102,6 +104,7 @@ class Recipe:
             self._head_options(name),
             curvature=curvature,
             gamma=gamma,
+            posterior_prior=posterior_prior,
             posterior_options=self._posterior_options(posterior),
         )
 

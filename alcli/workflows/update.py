@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Array, Int64
+from alcli.data.absorbed import Absorbed
 from alcli.data.groups import name_of, rows_named
-from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
+from alcli.data.head_file import HeadFile, load_head, save_head
 from alcli.data.head_match import check_pool, choose_anchors, rows_of_hashes
 from alcli.data.labels import is_of_type, read_labels
 from alcli.data.pool import Pool

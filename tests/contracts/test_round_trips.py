@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from alcli.data.head_file import Absorbed, HeadFile, load_head, save_head
+from alcli.data.absorbed import Absorbed
+from alcli.data.head_file import HeadFile, load_head, save_head
 from alcli.data.ledger import append_to_ledger, read_ledger
 from alcli.data.pool import open_pool
 from alcli.heads._contract import LinearHead

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alcli.data.head_file import Absorbed, load_head, save_head
+from alcli.data.absorbed import Absorbed
+from alcli.data.head_file import load_head, save_head
 from alcli.data.head_match import N_ANCHORS, choose_anchors, rows_of_hashes
 from alcli.errors import CannotCreateError
 from tests.pools import tiny_features, write_pool

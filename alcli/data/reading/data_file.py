@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from typing import Any
 
-from alcli.data.os_errors import PROCESS_LIMITS, reason
+from alcli.data.reading.os_errors import PROCESS_LIMITS, reason
 from alcli.errors import InputError, printable
 
 SUFFIXES = (".parquet", ".pq")

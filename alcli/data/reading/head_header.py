@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from alcli import __version__
-from alcli.data.os_errors import reason
 from alcli.data.reading.data_file import check_readable
+from alcli.data.reading.os_errors import reason
 from alcli.errors import DataError, InputError, NewerFormatError, printable
 
 # 2: a head can have a second model that predicts, a prior mean, and names of classes.

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
-from alcli.data.os_errors import reason
 from alcli.data.reading.data_file import EXPECTED, SUFFIXES, DataFile, shown
 from alcli.data.reading.local import find_local
+from alcli.data.reading.os_errors import reason
 from alcli.errors import AlcliError, InputError, UnavailableError, printable
 from alcli.remarks import Note, silence
 from alcli.requirements import install_hint

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alcli.arrays import Floats
-from alcli.data.os_errors import reason
+from alcli.data.reading.os_errors import reason
 from alcli.errors import MemoryLimitError, OutputError
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from alcli.data.os_errors import PROCESS_LIMITS, reason
+from alcli.data.reading.os_errors import PROCESS_LIMITS, reason
 from alcli.data.writing.creatable import check_creatable, is_device
 from alcli.data.writing.locks import lock_now
 from alcli.errors import AlcliError, CannotCreateError, OutputError, printable

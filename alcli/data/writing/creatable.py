@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from alcli.data.os_errors import PROCESS_LIMITS, reason
+from alcli.data.reading.os_errors import PROCESS_LIMITS, reason
 from alcli.errors import CannotCreateError, UsageError, printable
 
 

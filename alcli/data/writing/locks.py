@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alcli.data.os_errors import PROCESS_LIMITS, reason
+from alcli.data.reading.os_errors import PROCESS_LIMITS, reason
 from alcli.errors import BusyError, CannotCreateError, UnavailableError, printable
 
 _HAS_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}

@@ -12,11 +12,14 @@ Cost: nothing that counts.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import numpy as np
 
-from alcli.arrays import Float64
+from alcli import stored
+from alcli.arrays import Array, Float64, Int64
 
 SOFTMAX_BIAS_PRECISION = 0.1
 
@@ -39,3 +42,36 @@ def bias_column(prior_precision: float) -> float:
     The weight of a column of s is the bias divided by s, so it has s^2 times the precision of the bias.
     """
     return float(np.sqrt(prior_precision / SOFTMAX_BIAS_PRECISION))
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """The prior of a softmax head that something else than labels gives.
+
+    mean_CD1: its centre. precision: of the weights around it. rows_PD: features that are typical of the classes_P; each
+    counts as one labelled row, as long as its class has no other.
+    """
+
+    mean_CD1: Float64
+    precision: float
+    rows_PD: Float64
+    classes_P: Int64
+
+    def with_classes(self, n: int) -> Anchor:
+        """The anchor of n more classes, centred at zero."""
+        return replace(self, mean_CD1=np.pad(self.mean_CD1, ((0, n), (0, 0)))) if n else self
+
+    def arrays(self) -> dict[str, Array]:
+        """The tensors from which `from_arrays` rebuilds the anchor."""
+        rows = {"prior_rows": self.rows_PD, "prior_classes": self.classes_P} if len(self.classes_P) else {}
+        return {"prior_mean": self.mean_CD1} | rows
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], precision: float, shape: tuple[int, int]) -> Self:
+        """Rebuild an anchor around weights of `shape` [C, D1]. Raises DataError that names a wrong tensor."""
+        n = len(arrays["prior_classes"]) if "prior_classes" in arrays else 0
+        rows_PD, classes_P = np.empty((0, shape[1] - 1)), np.empty(0, np.int64)
+        if n:
+            rows_PD = stored.tensor(arrays, "prior_rows", (n, shape[1] - 1))
+            classes_P = stored.class_numbers(arrays, "prior_classes", n, shape[0])
+        return cls(stored.tensor(arrays, "prior_mean", shape), precision, rows_PD, classes_P)

@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from alcli.arrays import Array
+from alcli.data.absorbed import Absorbed
 from alcli.data.formats import Table
-from alcli.data.head_file import Absorbed, HeadFile, save_head
+from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.labels import Label, to_class, to_target, to_weight
 from alcli.data.ledger import append_to_ledger, deliver, read_ledger

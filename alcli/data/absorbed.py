@@ -1,0 +1,42 @@
+"""The record of the labels that a head has learned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from alcli.arrays import Array, Float64, Keys
+
+
+@dataclass(frozen=True)
+class Absorbed:
+    """The labels that a head has learned from.
+
+    id_L: a 64-bit hash of each id. label_L: class numbers (int64) or targets (float64). held_L: False for a label that
+    moved the weights alone, and is not in the posterior; None where the posterior holds all.
+    """
+
+    id_L: Keys
+    label_L: Array
+    weight_L: Float64
+    held_L: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.id_L)
+
+    @property
+    def is_held_L(self) -> Array:
+        """A mask of the labels that the posterior holds."""
+        return np.ones(len(self), bool) if self.held_L is None else self.held_L
+
+    def extended(self, other: Absorbed) -> Absorbed:
+        """Return these labels and the labels of `other`; an id that both have keeps only the label of `other`."""
+        kept = ~np.isin(self.id_L, other.id_L)
+        parts = [self.only(kept), other]
+        names = ("id_L", "label_L", "weight_L", "is_held_L")
+        return Absorbed(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def only(self, kept_L: Array) -> Absorbed:
+        """Return the labels at the positions, or of the mask, `kept_L`."""
+        return Absorbed(self.id_L[kept_L], self.label_L[kept_L], self.weight_L[kept_L], self.is_held_L[kept_L])
