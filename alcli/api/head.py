@@ -24,8 +24,9 @@ from alcli.workflows.fit_head import fit_head as fit_workflow
 from alcli.workflows.labelled import Task
 from alcli.workflows.query.batch import typed_class
 from alcli.workflows.recipe import Recipe, prior_of
-from alcli.workflows.update import UpdateRequest, updated
-from alcli.workflows.update import update as update_workflow
+from alcli.workflows.update.request import UpdateRequest
+from alcli.workflows.update.run import update as update_workflow
+from alcli.workflows.update.run import updated
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +142,7 @@ def fit_head(
     options: Options | None = None,
     seed: int = 0,
     ignore_unknown: bool = False,
+    corrections: bool = False,
     out: PathLike | None = None,
     force: bool = False,
     note: Note | None = None,
@@ -159,6 +161,7 @@ def fit_head(
     options: of the head by name, and of the posterior as `posterior.NAME`.
     seed: of every random draw.
     ignore_unknown: leave out labels of ids that the pool does not have.
+    corrections: the last label of an id in a file counts; without it, two different labels are an error.
     out: also write the head to this file. force: replace a file that exists.
     note: is told each remark; None makes warnings.
 
@@ -197,6 +200,7 @@ def fit_head(
             class_names=names,
             force=force,
             ignore_unknown=ignore_unknown,
+            corrections=corrections,
             note=remark,
         )
     return FittedHead(fitted.head, fitted.report)
@@ -211,8 +215,11 @@ def update(
     method: str = "second-order",
     gamma: float | None = None,
     mode: str = "sequential",
+    preset: str = "none",
+    polish: str = "auto",
     allow_new_classes: bool = False,
     ignore_unknown: bool = False,
+    corrections: bool = False,
     out: PathLike | None = None,
     force: bool = False,
     lock_timeout: float = 0.0,
@@ -224,9 +231,11 @@ def update(
     pool: holds the features of the labelled items.
     labels: as for `fit_head`; labels that the head has absorbed already are skipped.
     remove: a file of ids, or ids, whose labels the head gives back first.
-    method, mode: the options of the command line. gamma: step size; None chooses it.
+    method, mode, preset, polish: the options of the command line. gamma: step size; None chooses it.
     allow_new_classes: a label that the head has no class for adds one.
     ignore_unknown: leave out labels of ids that the pool does not have.
+    corrections: a label that differs replaces the one that the head has absorbed, and in a file the last label
+        of an id counts; without it, such a label is an error.
     out: also write the new head to this file. The file of `head` may be named, and is replaced under its lock.
         force: replace another file that exists. lock_timeout: seconds to wait for another process.
     note: is told each remark; None makes warnings.
@@ -241,7 +250,16 @@ def update(
     (2, 42)
     """
     ask = UpdateRequest(
-        method, real(gamma, "gamma"), mode, ignore_unknown, lock_timeout, allow_new_classes, id_rows(remove, "remove")
+        method,
+        real(gamma, "gamma"),
+        mode,
+        ignore_unknown,
+        lock_timeout,
+        allow_new_classes,
+        id_rows(remove, "remove"),
+        preset=preset,
+        polish=polish,
+        corrections=corrections,
     )
     rows, target = label_rows(labels), path(out)
     with session(note) as remark:

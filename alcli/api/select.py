@@ -73,6 +73,7 @@ def select(
     seed: int = 0,
     strict: bool = False,
     ignore_unknown: bool = False,
+    corrections: bool = False,
     out: PathLike | None = None,
     lock_timeout: float = 0.0,
     note: Note | None = None,
@@ -96,6 +97,7 @@ def select(
     seed: of every random draw.
     strict: raise DataError when fewer than n items are left.
     ignore_unknown: leave out labels of ids that the pool does not have.
+    corrections: the last label of an id in a file counts; without it, two different labels are an error.
     out: also write the selection to this file, in the format of its extension.
     note: is told each remark; None makes warnings.
 
@@ -124,6 +126,7 @@ def select(
         None if candidates is None else whole(candidates, "candidates", 1),
         strict,
         ignore_unknown=ignore_unknown,
+        corrections=corrections,
         lock_timeout=lock_timeout,
         declared=declared,
         prior=None if prior == "auto" and head is not None else prior_of(prior, names),

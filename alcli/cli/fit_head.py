@@ -18,6 +18,7 @@ def fit_head(
     param: models.HeadParam = None,
     seed: general.Seed = 0,
     ignore_unknown: pools.IgnoreUnknown = False,
+    corrections: pools.Corrections = False,
     force: general.Force = False,
     *,
     model: models.FitOptions,
@@ -70,6 +71,7 @@ def fit_head(
             class_names=model.class_names,
             force=force,
             ignore_unknown=ignore_unknown,
+            corrections=corrections,
             note=console.remark,
         )
         console.report(fitted.report)

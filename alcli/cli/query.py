@@ -36,12 +36,14 @@ def query(
     strict: choosing.Strict = False,
     stream: choosing.Stream = False,
     allow_new_classes: models.AllowNewClasses = False,
+    polish: models.Polish = "auto",
     prior: models.Prior = "auto",
     class_names: models.ClassNames = None,
     format: choosing.Format = None,
     seed: general.Seed = 0,
     expect_sha256: models.ExpectSha256 = None,
     ignore_unknown: pools.IgnoreUnknown = False,
+    corrections: pools.Corrections = False,
     allow_empty: pools.AllowEmpty = False,
     lock_timeout: general.LockTimeout = 0.0,
     *,
@@ -115,6 +117,8 @@ def query(
             expect_sha256=expect_sha256,
             prior=None if prior == "auto" and head is not None else prior_of(prior, class_names),
             class_names=class_names,
+            corrections=corrections,
+            polish=polish,
         )
         ask.checked()
         if stream:
@@ -124,6 +128,8 @@ def query(
                 "--allow-new-classes is for labels that --stream reads, a batch reads none",
                 hint="add --stream; 'alcli update' has the same option for labels in files",
             )
+        elif polish != "auto":
+            raise UsageError("--polish is for heads that absorb labels, a batch absorbs none", hint="add --stream")
         shape = "jsonl" if stream else format_of(out, format)
         items = opened(console, pool, reading)
         if stream:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from alcli.cli.options import general, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.reading import opened
@@ -19,9 +21,11 @@ def update(
     gamma: models.Gamma = None,
     preset: models.UpdatePreset = "none",
     mode: models.Mode = "sequential",
+    polish: models.Polish = "auto",
     allow_new_classes: models.AllowNewClasses = False,
     expect_sha256: models.ExpectSha256 = None,
     ignore_unknown: pools.IgnoreUnknown = False,
+    corrections: pools.Corrections = False,
     lock_timeout: general.LockTimeout = 0.0,
     force: general.Force = False,
     *,
@@ -31,6 +35,9 @@ def update(
     r"""Update a head with new labels in milliseconds, each label once.
 
     A label that the head knows already is skipped and counted, so a label file that grows can be given again and again.
+    The head then predicts as one that is fitted anew: after the closed form, a few Newton steps on all labels polish
+    it, and once its labels have doubled, its prior precision and curvature are chosen anew. Both need the items of its
+    old labels in the pool.
 
     Example:
         alcli fit-head sample_data/digits-features.parquet \
@@ -38,23 +45,45 @@ def update(
         alcli update head.safetensors -P sample_data/digits-features.parquet \
           -l sample_data/new-labels.csv
     """
-    from alcli.workflows.update import PAPER_GAMMA, UpdateRequest
-    from alcli.workflows.update import update as absorb
+    from alcli.workflows.update.request import UpdateRequest
+    from alcli.workflows.update.run import update as absorb
 
     with talk.console() as console:
-        step = PAPER_GAMMA if preset == "paper" and gamma is None else gamma
         ask = UpdateRequest(
-            method, step, mode, ignore_unknown, lock_timeout, allow_new_classes, remove or (), expect_sha256
+            method,
+            gamma,
+            mode,
+            ignore_unknown,
+            lock_timeout,
+            allow_new_classes,
+            remove or (),
+            expect_sha256,
+            preset,
+            polish,
+            corrections,
         ).checked()
         source = opened(console, pool, reading)
         done = absorb(head, source.pool, labels or [], ask, out=out, force=force, note=console.remark).report
-        took = f" in {1e3 * done['seconds']:.1f} ms" if done["new_labels"] else ""
-        if done["removed"]:
-            console.say(f"{counted(done['removed'], 'label')} given back")
-        console.say(
-            f"{counted(done['new_labels'], 'new label')} absorbed{took}, "
-            f"{done['already_absorbed']} already known, {done['absorbed']} in all"
-        )
+        console.say(_told(done))
         if "effective_samples" in done:
             console.say(f"effective samples: {done['effective_samples']:.1f} of {done['hypotheses']} hypotheses")
         console.summary(done)
+
+
+def _told(done: dict[str, Any]) -> str:
+    """Say in one line what the update did."""
+    took = f" in {1e3 * done['seconds']:.1f} ms" if "seconds" in done else ""
+    new = f"{counted(done['new_labels'], 'new label')} absorbed{took}"
+    parts = [f"{new}, {done['already_absorbed']} already known, {done['absorbed']} in all"]
+    if done["removed"]:
+        parts.insert(0, f"{counted(done['removed'], 'label')} given back")
+    if done["corrected"]:
+        parts.append(f"{counted(done['corrected'], 'label')} corrected")
+    if done.get("renewed"):
+        parts.append("prior precision and curvature chosen anew, for the labels have doubled")
+    if "n_test" in done:
+        accuracy, nll = ("accuracy", "nll") if "test_accuracy" in done else ("rmse", "nlpd")
+        before, now = (f"test_{accuracy}_before", f"test_{nll}_before"), (f"test_{accuracy}", f"test_{nll}")
+        changes = [f"{b:.4g} -> {n:.4g}" for b, n in ((done[k], done[m]) for k, m in zip(before, now))]
+        parts.append(f"test {accuracy} {changes[0]}, {nll} {changes[1]}")
+    return "; ".join(parts)

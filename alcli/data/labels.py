@@ -87,11 +87,13 @@ def read_labels(
     regression: bool,
     ignore_unknown: bool = False,
     groups: Groups | None = None,
+    corrections: bool = False,
     note: Note = silence,
 ) -> Labels:
     """Read label files with columns `id`, `label`, optional `weight`.
 
-    A later file wins; two different labels of an id in one file are an error. ids: of the pool, whose type the ids
+    A later file wins; two different labels of an id in one file are an error, but with `corrections` the last one
+    counts. ids: of the pool, whose type the ids
     get. groups: of the pool; the label of a group is the label of its rows (see data/groups.py). ignore_unknown:
     leave out labels of ids that the pool does not have. note: told of labels left out or repeated. Raises DataError
     naming file, line and id; UsageError, InputError.
@@ -99,7 +101,7 @@ def read_labels(
     labels = Labels()
     types: set[str] = set()
     for path in paths:
-        in_file, unknown = _one_file(path, ids, groups, regression, types, note)
+        in_file, unknown = _one_file(path, ids, groups, _Reading(regression, corrections, types, note))
         _check_known(unknown, ignore_unknown, note)
         for id in in_file:
             labels.by_id.pop(id, None)
@@ -123,48 +125,59 @@ def _check_known(unknown: dict[str, Said], ignore: bool, note: Note) -> None:
         note(f"{counted(len(unknown), one, several)} ignored")
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How the labels of a file are read. types: the types of classes are added to it. See `read_labels`."""
+
+    regression: bool
+    corrections: bool
+    types: set[str]
+    note: Note
+
+
 def _one_file(
-    path: RowSource, ids: Ids, groups: Groups | None, regression: bool, types: set[str], note: Note
+    path: RowSource, ids: Ids, groups: Groups | None, reading: _Reading
 ) -> tuple[dict[Id, Said], dict[str, Said]]:
     """Read the labels of one file: of the rows of the pool, and of ids that the pool does not have."""
     if groups is not None:
         rows = read_rows(path, ["label"], optional=["id", "group", "weight"])
-        named = _said(path, rows, lambda row: name_of(row, ids, groups), regression, types, note)
+        named = _said(path, rows, lambda row: name_of(row, ids, groups), reading)
         of_rows, missing = by_row(named, lambda said: said.where, ids, groups)
         return of_rows, {str(name): named[name] for name in missing}
     rows = read_rows(path, ["id", "label"], optional=["weight"])
-    found = _said(
-        path, rows, lambda row: ids.parse(row.values["id"], row.where, from_text=row.from_text), regression, types, note
-    )
+    found = _said(path, rows, lambda row: ids.parse(row.values["id"], row.where, from_text=row.from_text), reading)
     wanted = list(found)
     unknown = [wanted[i] for i in np.flatnonzero(ids.rows_of(wanted) < 0)]
     return found, {str(id): found.pop(id) for id in unknown}
 
 
-def _said(
-    path: RowSource, rows: Iterable[Row], key: Callable[[Row], K], regression: bool, types: set[str], note: Note
-) -> dict[K, Said]:
-    """Read the labels of one file by the `key` of their row. The types of classes are added to `types`."""
+def _said(path: RowSource, rows: Iterable[Row], key: Callable[[Row], K], reading: _Reading) -> dict[K, Said]:
+    """Read the labels of one file by the `key` of their row."""
     found: dict[K, Said] = {}
-    blank = twice = 0
+    blank = twice = corrected = 0
     for row in rows:
         value = row.values["label"]
         if value is None or value == "":
             blank += 1
             continue
         id = key(row)
-        label = to_target(value, row.where) if regression else to_class(value, row.where, types)
+        label = to_target(value, row.where) if reading.regression else to_class(value, row.where, reading.types)
         said = Said(label, to_weight(row.values.get("weight"), row.where), row.where)
         before = found.get(id)
-        if before is not None and before.label != said.label:
+        is_other = before is not None and before.label != said.label
+        if before is not None and is_other and not reading.corrections:
             what = f"the id '{printable(str(id))}' is labelled '{printable(said.label)}'"
             raise DataError(f"{row.where}: {what}, but '{printable(before.label)}' at {before.where}")
-        twice += before is not None
+        corrected += is_other
+        twice += before is not None and not is_other
         found[id] = said
-    if blank:
-        note(f"{printable(path)}: {counted(blank, 'row without a label was', 'rows without a label were')} skipped")
-    if twice:
-        note(f"{printable(path)}: {counted(twice, 'row repeats', 'rows repeat')} a label of the same file")
+    for n, one, several in (
+        (blank, "row without a label was skipped", "rows without a label were skipped"),
+        (twice, "row repeats a label of the same file", "rows repeat a label of the same file"),
+        (corrected, "row corrects a label of the same file", "rows correct a label of the same file"),
+    ):
+        if n:
+            reading.note(f"{printable(path)}: {counted(n, one, several)}")
     return found
 
 

@@ -27,7 +27,14 @@ from alcli.heads._tuning import EXACT
 from alcli.heads.ridge import ridge
 from alcli.heads.softmax import at_map
 
+# A head is renewed once it has this many times the labels that its prior precision was chosen from.
+RENEWAL = 2
 TOLERANCE = 1e-5  # of the gradient, relative to the sum of the row norms
+
+
+def is_renewal(n: int, fitted_on: int) -> bool:
+    """True where a head with n labels is to be fitted anew: its labels have doubled since it was fitted."""
+    return n >= RENEWAL * fitted_on
 
 
 def polished(model: Model, data: Training, spec: FitSpec) -> Model:

@@ -125,13 +125,21 @@ class Live:
             before = self.model
             self.model = before.update(Training(X_1D, y_1, np.array([weight]), n_classes))
             if self._logits is not None:
-                self._logits.move(before.head.W_CD1, self.model.head.W_CD1)
+                self._logits.move(_logit_weights(before), _logit_weights(self.model))
         if self._ranking is not None:
             self._ranking.tell(row)
         self._labelled.append(row)
         if self._labels is not None:
             self._labels.append(y)
         self.skip(row)
+
+    def adopt(self, model: Model) -> None:
+        """Take another model with the same classes and hidden layers. The followed logits go with it at once."""
+        before, self.model = self.model, model
+        if self._logits is not None and before is not None:
+            self._logits.move(_logit_weights(before), _logit_weights(model))
+            with workers() as spread:
+                self._logits.visit(lambda a, b: None, spread)
 
     def add_classes(self, n: int) -> None:
         """Add n classes to the model, numbered after the known ones; labels can be of the new classes from now on.
@@ -168,4 +176,9 @@ class Live:
             return self.model.logits(self._held.X_MD[first:last])
 
         H_MD = last_hidden(model, self._held.X_MD)
-        return PoolLogits(H_MD, len(model.head.W_CD1), exact, 1.0 / model.temperature)
+        return PoolLogits(H_MD, len(model.head.W_CD1), exact)
+
+
+def _logit_weights(model: Model) -> Float64:
+    """The last layer whose outputs are the logits: divided by the temperature, [C, D1]."""
+    return model.head.W_CD1 if model.temperature == 1.0 else model.head.W_CD1 / model.temperature

@@ -50,11 +50,13 @@ def fit_head(
     class_names: str | None = None,
     force: bool = False,
     ignore_unknown: bool = False,
+    corrections: bool = False,
     note: Note = silence,
 ) -> Fitted:
     """Fit a head to the labelled rows of a pool and write it to `out`, which is whole or untouched.
 
-    labels: label files or tables; without any, the label column of the pool is used. class_names: the pool of the names
+    labels: label files or tables; without any, the label column of the pool is used. corrections: the last label of an
+    id in a file counts. class_names: the pool of the names
     of classes, for `recipe.prior` pool; no label is needed with it. out: None writes no file. Raises every AlcliError.
     """
     recipe.checked()
@@ -64,7 +66,15 @@ def fit_head(
         check_creatable(out, overwrite=force, inputs=[*pool.paths, *paths_of(labels), *named])
     pool.require_rows()
     names = None if class_names is None else read_class_names(class_names, pool, note)
-    labelled = gather(pool, labels, task=task, head=recipe.head, ignore_unknown=ignore_unknown, note=note)
+    labelled = gather(
+        pool,
+        labels,
+        task=task,
+        head=recipe.head,
+        ignore_unknown=ignore_unknown,
+        corrections=corrections,
+        note=note,
+    )
     if names is None or labelled.regression:
         require_labels(labelled, pool, labels)
     pool.watch_scales()
@@ -100,6 +110,7 @@ def fit_labelled(
         recipe.as_json(),
         predictor=None if pair.is_one else pair.predicts,
         class_names=names,
+        fitted_on=data.n,
     )
     return Fitted(head, describe(pool, pair, data, classes, note))
 

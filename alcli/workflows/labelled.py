@@ -41,6 +41,7 @@ def gather(
     task: Task = "auto",
     head: str | None = None,
     ignore_unknown: bool = False,
+    corrections: bool = False,
     note: Note = silence,
 ) -> LabelledRows:
     """Return the rows labelled by the label files or, without any file, by the pool's own label column.
@@ -53,7 +54,13 @@ def gather(
         own = own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression)
         return usable(pool, own, regression, note)
     labels = read_labels(
-        paths, pool.ids, regression=regression, ignore_unknown=ignore_unknown, groups=pool.groups, note=note
+        paths,
+        pool.ids,
+        regression=regression,
+        ignore_unknown=ignore_unknown,
+        groups=pool.groups,
+        corrections=corrections,
+        note=note,
     )
     if task == "auto" and not regression and _are_decimals(labels):
         note(

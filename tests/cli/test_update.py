@@ -19,14 +19,18 @@ def test_in_place_and_beside(head, alcli):
 
 def test_standard_input_and_json(head, alcli):
     done = alcli("update", head, "-P", "pool.parquet", "-l", "-", "--json", stdin=Path("more.csv").read_bytes()).done()
-    assert json.loads(done.out) | {"gamma": None, "seconds": None} == {
+    assert json.loads(done.out) | {"gamma": None, "seconds": None, "prior_precision": None} == {
         "new_labels": 10,
+        "corrected": 0,
         "already_absorbed": 0,
         "removed": 0,
         "absorbed": 30,
         "method": "second-order",
         "gamma": None,
         "seconds": None,
+        "polished": True,
+        "renewed": False,
+        "prior_precision": None,
     }
 
 

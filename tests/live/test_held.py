@@ -25,7 +25,7 @@ CLOSED, KNOWN = np.arange(10, 4000, 7), np.arange(10)
 def now(request) -> HeldView:
     held, logits = HeldRows(SOURCE, np.arange(10, N)), None
     if request.param == "followed":
-        logits = PoolLogits(held.X_MD, C, lambda a, b: MODEL.logits(held.X_MD[a:b]), 1 / MODEL.temperature)
+        logits = PoolLogits(held.X_MD, C, lambda a, b: MODEL.logits(held.X_MD[a:b]))
         with workers() as spread:
             logits.visit(lambda a, b: None, spread)
     return HeldView(held, np.flatnonzero(~np.isin(held.rows_M, CLOSED)), KNOWN, MODEL, logits)
@@ -51,7 +51,7 @@ def test_copies_tie_to_the_bit_however_often_the_logits_were_moved(dtype):
     some = rng.standard_normal((100, 7)).astype(dtype)
     held = HeldRows(ArraySource(np.tile(some, (3, 1)), rng.permutation(300)), np.arange(300))
     model = Model(LinearHead("softmax", rng.standard_normal((C, 8)), 1.0))
-    logits = PoolLogits(held.X_MD, C, lambda a, b: model.logits(held.X_MD[a:b]), 1.0)
+    logits = PoolLogits(held.X_MD, C, lambda a, b: model.logits(held.X_MD[a:b]))
     for _ in range(20):
         with workers() as spread:
             logits.visit(lambda a, b: None, spread)

@@ -38,7 +38,7 @@ def test_killed_at_any_moment(head):
     The children are forked from a warm process, so that the kills fall into reading, fitting, writing and renaming
     alike.
     """
-    import alcli.workflows.update  # noqa: F401
+    import alcli.workflows.update.run  # noqa: F401
     from alcli.cli.shell import run
 
     draws = random.Random(0)

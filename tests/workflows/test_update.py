@@ -12,11 +12,19 @@ import numpy as np
 import pytest
 
 from alcli.data.head_file import load_head
+from alcli.data.pool import open_pool
 from alcli.heads._contract import Training
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 
 X_ND, Y_N = tiny_features()
 UPDATE = ("update", "head.safetensors", "-P", "pool.parquet")
+CLOSED = ("--polish", "none")
+
+
+def in_order_of_hashes(rows) -> np.ndarray:
+    """The rows in the order in which an update in closed form takes them."""
+    rows = np.array(rows)
+    return rows[np.argsort(open_pool("pool.parquet").ids.hashes(rows))]
 
 
 def weights(path: str) -> np.ndarray:
@@ -27,18 +35,20 @@ def weights(path: str) -> np.ndarray:
 @pytest.mark.parametrize("gamma", ["auto", "0.5"])
 def test_it_is_the_update_of_the_model(head, alcli, mode, gamma):
     before = load_head(head).model
-    alcli(*UPDATE, "-l", "more.csv", "-o", "new.safetensors", "--mode", mode, "--gamma", gamma).done()
-    rows = range(20, 30)
+    alcli(*UPDATE, "-l", "more.csv", "-o", "new.safetensors", "--mode", mode, "--gamma", gamma, *CLOSED).done()
+    rows = in_order_of_hashes(range(20, 30))
     data = Training(X_ND[rows], Y_N[rows], np.ones(10), 3)
     expected = before.update(data, gamma=None if gamma == "auto" else 0.5, mode=mode)
     found = load_head(Path("new.safetensors")).model
-    assert np.array_equal(found.head.W_CD1, expected.head.W_CD1)
+    np.testing.assert_allclose(found.head.W_CD1, expected.head.W_CD1, rtol=0, atol=1e-12)
     assert np.allclose(found.posterior.covariance, expected.posterior.covariance, rtol=1e-9)
     assert not np.array_equal(found.head.W_CD1, before.head.W_CD1)
 
 
 @pytest.mark.parametrize(
-    "options", [["--mode", "sequential"], ["--mode", "batch"], ["--method", "refit"]], ids=" ".join
+    "options",
+    [["--mode", "sequential"], ["--mode", "batch"], ["--method", "refit"], ["--polish", "none"]],
+    ids=" ".join,
 )
 def test_the_order_of_the_labels_does_not_matter(head, alcli, options):
     alcli(*UPDATE, "-l", "more.csv", "-o", "a.safetensors", *options).done()
@@ -155,9 +165,10 @@ def test_first_order_is_one_gradient_step_a_label(head, alcli):
         alcli(*UPDATE, "-l", "more.csv", "-o", "new.safetensors", "--method", "first-order", "--json").done().out
     )
     W_CD1 = before.head.W_CD1.copy()
-    phi_LD1 = before.head.last_layer(X_ND[20:30])
+    rows = in_order_of_hashes(range(20, 30))
+    phi_LD1 = before.head.last_layer(X_ND[rows])
     assert report["gamma"] == pytest.approx(1 / (phi_LD1**2).sum(axis=1).mean())
-    for phi_D1, y in zip(phi_LD1, Y_N[20:30]):
+    for phi_D1, y in zip(phi_LD1, Y_N[rows]):
         p_C = np.exp(W_CD1 @ phi_D1) / np.exp(W_CD1 @ phi_D1).sum()
         W_CD1 += report["gamma"] * np.outer(np.eye(3)[y] - p_C, phi_D1)
     assert np.allclose(weights("new.safetensors"), W_CD1, atol=1e-12)
@@ -177,12 +188,6 @@ def test_mc_without_evidence_is_the_mean_of_the_draws_and_says_how_many_count(he
     assert 1 <= full["effective_samples"] < flat["effective_samples"]
 
 
-def test_the_paper_preset_is_gamma_10(head, alcli):
-    for name, options in (("a", ["--preset", "paper"]), ("b", ["--gamma", "10"])):
-        alcli(*UPDATE, "-l", "more.csv", "-o", f"{name}.safetensors", *options).done()
-    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
-
-
 def test_a_new_class_is_refused_unless_allowed_and_then_learned(head, alcli):
     write_labels("new.csv", {"r030": "zebra", "r031": "zebra"})
     before = load_head(head)
@@ -196,11 +201,11 @@ def test_a_new_class_is_refused_unless_allowed_and_then_learned(head, alcli):
 
 
 def test_labels_can_be_given_back(head, alcli):
-    """The posterior is exactly as before; the last update is undone; a refit is the fit without the labels."""
+    """In closed form the posterior is exactly as before; a refit is the fit without the labels."""
     before = load_head(head)
-    alcli(*UPDATE, "-l", "more.csv", "--mode", "batch").done()
+    alcli(*UPDATE, "-l", "more.csv", "--mode", "batch", *CLOSED).done()
     Path("back.txt").write_text("".join(f"r{i:03d}\n" for i in range(20, 30)))
-    alcli(*UPDATE, "--remove", "back.txt", "-o", "undone.safetensors").done()
+    alcli(*UPDATE, "--remove", "back.txt", "-o", "undone.safetensors", *CLOSED).done()
     undone = load_head(Path("undone.safetensors"))
     assert sorted(undone.absorbed.id_L) == sorted(before.absorbed.id_L)
     assert np.allclose(undone.model.posterior.precision, before.model.posterior.precision, rtol=1e-9)
@@ -210,7 +215,7 @@ def test_labels_can_be_given_back(head, alcli):
     alcli(*UPDATE).refused(2, "--remove")
 
 
-def test_a_covariance_that_cannot_give_back_says_refit(tiny, alcli):
+def test_a_covariance_that_cannot_give_back_in_closed_form_says_refit(tiny, alcli):
     alcli(
         "fit-head",
         "pool.parquet",
@@ -224,4 +229,5 @@ def test_a_covariance_that_cannot_give_back_says_refit(tiny, alcli):
         "kron",
     ).done()
     Path("back.txt").write_text("r001\n")
-    alcli(*UPDATE, "--remove", "back.txt").refused(65, "refit")
+    alcli(*UPDATE, "--remove", "back.txt", *CLOSED).refused(65, "refit")
+    alcli(*UPDATE, "--remove", "back.txt").done()

@@ -140,7 +140,8 @@ FitPreset = Annotated[
     option(
         "--preset",
         MODEL,
-        "paper takes the settings that Huseljic et al. 2025 publish: curvature 1, and updates with step size 10.",
+        "paper takes the settings that Huseljic et al. 2025 publish: a posterior of prior precision 1 and curvature 1, "
+        "and updates with step size 10.",
         choices=("none", "paper"),
     ),
 ]
@@ -161,7 +162,7 @@ Remove = Annotated[
     option(
         "--remove FILE",
         UPDATING,
-        "Ids whose labels are taken back: exactly in the posterior, nearly as a refit in the weights. Can be repeated.",
+        "Ids whose labels are taken back: the head is then as one fitted without them. Can be repeated.",
     ),
 ]
 Method = Annotated[
@@ -170,7 +171,7 @@ Method = Annotated[
         "--method",
         UPDATING,
         "second-order updates the posterior in closed form, first-order takes one gradient step a label, mc reweights "
-        "draws of the posterior, refit fits the head again to all labels.",
+        "draws of the posterior, refit fits the head again to all labels, old and new.",
         choices=("second-order", "first-order", "mc", "refit"),
     ),
 ]
@@ -187,7 +188,21 @@ Gamma = Annotated[
 UpdatePreset = Annotated[
     str,
     option(
-        "--preset", UPDATING, "paper takes step size 10, as Huseljic et al. 2025 publish it.", choices=("none", "paper")
+        "--preset",
+        UPDATING,
+        "paper updates by the rule that Huseljic et al. 2025 publish, whatever the head: prior precision 1, curvature "
+        "1, step size 10, no polish.",
+        choices=("none", "paper"),
+    ),
+]
+Polish = Annotated[
+    str,
+    option(
+        "--polish",
+        UPDATING,
+        "auto follows the closed form with a few Newton steps on all labels, and fits anew once the labels have "
+        "doubled. none leaves it at the closed form.",
+        choices=("auto", "none"),
     ),
 ]
 Mode = Annotated[

@@ -100,6 +100,15 @@ Isolate = Annotated[
 ]
 AllowEmpty = Annotated[bool, option("--allow-empty", SAFETY, "Accept a pool without rows.")]
 IgnoreUnknown = Annotated[bool, option("--ignore-unknown", SAFETY, "Leave out labels whose ids are not in the pool.")]
+Corrections = Annotated[
+    bool,
+    option(
+        "--corrections",
+        SAFETY,
+        "The last label of an id in a file counts, and replaces the label that the head has absorbed. Without it, two "
+        "different labels of an id are an error.",
+    ),
+]
 
 
 @dataclass(frozen=True)

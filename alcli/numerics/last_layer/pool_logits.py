@@ -52,13 +52,13 @@ class PoolLogits:
     """Logits of the rows H_ND (last hidden features without the bias column), held as Z_NC + shift_N.
 
     Z_NC is in the dtype of H_ND and near the log-probabilities; shift_N is float64.
-    exact: exact(first, last) computes the logits of rows first..last from the current weights, float64.
-    scale: factor from outputs of the last layer to logits. drift: is informed of each move, if it is set before the
+    exact: exact(first, last) computes the logits of rows first..last from the current weights, float64. Weights are
+    those whose outputs are the logits, at any temperature. drift: is informed of each move, if it is set before the
     first visit. Threads share out blocks of rows; bits depend on neither the number of threads nor their order.
     """
 
-    def __init__(self, H_ND: Floats, n_classes: int, exact: Callable[[int, int], Float64], scale: float) -> None:
-        self._H_ND, self._exact, self._scale = H_ND, exact, scale
+    def __init__(self, H_ND: Floats, n_classes: int, exact: Callable[[int, int], Float64]) -> None:
+        self._H_ND, self._exact = H_ND, exact
         self.drift: ProbabilityDrift | None = None
         self._moves: list[tuple[Float64, Float64]] = []
         # Passes after the first one. -1 until the first pass, which computes all rows from the weights.
@@ -137,11 +137,11 @@ class PoolLogits:
         self._ger(1.0, y_C, x_B, a=Z_BC.T, overwrite_a=1)
 
     def _waiting(self) -> tuple[Floats, Floats]:
-        """All waiting moves as (A_CR, B_RD1), in the dtype of H_ND; A is in units of logits."""
+        """All waiting moves as (A_CR, B_RD1), in the dtype of H_ND."""
         dtype = self._H_ND.dtype
         A_CR = np.concatenate([np.empty((self.Z_NC.shape[1], 0)), *(A for A, _ in self._moves)], axis=1)
         B_RD1 = np.concatenate([np.empty((0, self._H_ND.shape[1] + 1)), *(B for _, B in self._moves)])
-        return np.asfortranarray(A_CR * self._scale, dtype), B_RD1.astype(dtype)
+        return np.asfortranarray(A_CR, dtype), B_RD1.astype(dtype)
 
     def _stale(self) -> range:
         """The rows that this pass computes from the weights."""

@@ -18,6 +18,7 @@ from alcli.workflows.query.impute import HOW
 from alcli.workflows.recipe import PLAIN, Recipe, check_names
 
 IMPUTE = "impute"
+AUTO = "auto"
 TARGETS = "targets"
 COST = "cost-col"
 
@@ -27,7 +28,8 @@ class Query:
     """A strategy with its `-p` options as text, the number of items, and the ids to leave out.
 
     strategy: a name. declared: the strategy of that name where a Python function declares it; None looks the name up.
-    head: a file, or a head in memory. prior, class_names: of a head that is fitted, as in `fit_head`.
+    head: a file, or a head in memory. prior, class_names: of a head that is fitted, as in `fit_head`. corrections: the
+    last label of an id in a file counts. polish: of a stream, auto or none.
     """
 
     strategy: str
@@ -48,6 +50,8 @@ class Query:
     declared: Strategy | None = None
     prior: str | None = None
     class_names: str | None = None
+    corrections: bool = False
+    polish: str = AUTO
 
     @property
     def found(self) -> Strategy:

@@ -25,7 +25,8 @@ from alcli.live.live import Live
 from alcli.remarks import Note
 from alcli.workflows.items import Items
 from alcli.workflows.query.batch import remark_on_shortage, shortest, typed_class
-from alcli.workflows.query.request import Query
+from alcli.workflows.query.polishing import Polisher
+from alcli.workflows.query.request import AUTO, Query
 from alcli.workflows.query.situation import situation
 from alcli.workflows.query.stream_lines import Reply, class_of, lines, reply
 
@@ -88,6 +89,8 @@ class Session:
             self._absorbed = dict(zip(now.head.absorbed.id_L.tolist(), now.head.absorbed.label_L.tolist()))
         else:
             self._absorbed = {}
+        is_polished = now.head is not None and ask.polish == AUTO
+        self._polisher = Polisher(pool, now.head, note) if now.head is not None and is_polished else None
         # The model that predicts, where it is not the model that strategies look at.
         self._predictor = None if now.head is None else now.head.predictor
         self._outstanding: int | None = None
@@ -106,11 +109,15 @@ class Session:
                 return
             if self._outstanding is None and not self._ask_next():
                 return
+            if self._polisher is not None and self._polisher.is_due(len(self.told)):
+                self._polish(self._polisher)
 
     def save(self, out: Path | None) -> None:
         """Write the head with all labels that were absorbed. Do nothing without a head or without a file."""
         if out is None or self.head is None:
             return
+        if self._polisher is not None and self._polisher.is_behind(len(self.told)):
+            self._polish(self._polisher)
         told, head = list(self.told), self.head
         if not told and self._ask.head_file is not None and out.resolve() == self._ask.head_file.resolve():
             return
@@ -131,7 +138,19 @@ class Session:
             absorbed=head.absorbed.extended(new),
             anchor_id=anchor_id,
             anchors=anchors,
+            fitted_on=head.fitted_on if self._polisher is None else self._polisher.fitted_on,
         )
+
+    def _polish(self, polisher: Polisher) -> None:
+        """Put the polished models in the place of the models after the last label."""
+        last = self.told[-1]
+        models = [last.model] if last.predictor is None else [last.model, last.predictor]
+        rows_L = np.array([t.row for t in self.told], np.int64)
+        y_L, weights_L = np.array([t.y for t in self.told]), np.array([t.weight for t in self.told])
+        model, *predictor = polisher.polish(models, rows_L, y_L, weights_L)
+        self._predictor = predictor[0] if predictor else None
+        self.told[-1] = replace(last, model=model, predictor=self._predictor)
+        self._live.adopt(model)
 
     # -- asking
     # ---------------------------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
 
     Raises DataError or UsageError where no head can be fitted.
     """
-    labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown, note=note)
+    labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown, corrections=ask.corrections, note=note)
     names = None if ask.class_names is None else read_class_names(ask.class_names, pool, note)
     named = names is not None and not labelled.regression and len({*names.names, *labelled.labels.classes()}) > 1
     if not strategy.needs_head or (strategy.cold and _too_few(labelled) and not named):
@@ -152,6 +152,7 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
             regression=head.classes is None,
             ignore_unknown=ask.ignore_unknown,
             groups=pool.groups,
+            corrections=ask.corrections,
             note=note,
         )
         said_rows = pool.ids.rows_of(list(said.by_id))

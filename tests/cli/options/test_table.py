@@ -18,7 +18,7 @@ from alcli.data.formats import METAVAR
 from alcli.workflows.recipe import CALIBRATIONS
 from alcli.workflows.recipe import PRESETS as FIT_PRESETS
 from alcli.workflows.simulate.request import PRESETS
-from alcli.workflows.update import METHODS, MODES
+from alcli.workflows.update.request import METHODS, MODES
 
 CLI = Path(commands.__file__).parent
 TREE: Any = typer.main.get_command(commands.app)

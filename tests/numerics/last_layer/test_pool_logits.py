@@ -22,7 +22,7 @@ class Moving:
         self.rng = np.random.default_rng(seed)
         self.H_ND = self.rng.standard_normal((N, D)).astype(dtype)
         self.W_CD1 = self.rng.standard_normal((C, D + 1))
-        self.logits = PoolLogits(self.H_ND, C, lambda a, b: self.exact()[a:b], 1 / T)
+        self.logits = PoolLogits(self.H_ND, C, lambda a, b: self.exact()[a:b])
 
     def exact(self):
         return (self.H_ND.astype(np.float64) @ self.W_CD1[:, :-1].T + self.W_CD1[:, -1]) / T
@@ -31,7 +31,7 @@ class Moving:
         before = self.W_CD1
         A, B = self.rng.standard_normal((len(before), rank)), self.rng.standard_normal((rank, D + 1))
         self.W_CD1 = before + size * A @ B
-        self.logits.move(before, self.W_CD1)
+        self.logits.move(before / T, self.W_CD1 / T)
 
     def visit(self, look=lambda a, b: None):
         with workers() as spread:

@@ -20,7 +20,8 @@ from alcli.workflows.query import session as module
 from alcli.workflows.query.request import Query
 from alcli.workflows.query.stream import stream
 from alcli.workflows.recipe import Recipe
-from alcli.workflows.update import UpdateRequest, update
+from alcli.workflows.update.request import UpdateRequest
+from alcli.workflows.update.run import update
 from tests.helpers import names_for_linear_heads
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 
@@ -57,10 +58,19 @@ def true(item):
 
 
 def run(
-    reply=true, *, strategy="margin", n=5, out=None, head=HEAD, pool="pool.parquet", allow_new_classes=False, **more
+    reply=true,
+    *,
+    strategy="margin",
+    n=5,
+    out=None,
+    head=HEAD,
+    pool="pool.parquet",
+    allow_new_classes=False,
+    polish="none",
+    **more,
 ):
     talk = Talk(reply)
-    ask = Query(strategy, n, head=head, **more)
+    ask = Query(strategy, n, head=head, polish=polish, **more)
     stream(
         Items(open_pool(pool, note=talk.notes.append)),
         ask,
@@ -80,7 +90,7 @@ def test_the_head_equals_that_of_updates_in_the_same_order(head, kind):
     talk = run(n=12, out=NEW)
     for item in talk.items:
         write_labels("one.csv", {item["id"]: true(item)["label"]})
-        update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest(mode="sequential"))
+        update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest(polish="none"))
     one, other = load_head(NEW), load_head(HEAD)
     np.testing.assert_allclose(one.model.head.W_CD1, other.model.head.W_CD1, rtol=0, atol=1e-10)
     np.testing.assert_allclose(one.model.posterior.precision, other.model.posterior.precision, rtol=0, atol=1e-10)
@@ -103,7 +113,7 @@ def test_each_item_is_what_a_query_with_the_updated_head_would_give(head, alcli)
                 else item[key] == found[key]
             )
         write_labels("one.csv", {item["id"]: true(item)["label"]})
-        update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest())
+        update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest(polish="none"))
 
 
 @pytest.mark.parametrize("strategy", names_for_linear_heads())
@@ -217,7 +227,7 @@ def test_new_classes_give_the_head_and_the_items_of_updates_and_queries(head, al
         assert (item["id"], item["predicted"]) == (found["id"], found["predicted"])
         assert item["confidence"] == pytest.approx(found["confidence"], rel=1e-5)
         write_labels("one.csv", {item["id"]: label})
-        update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest(allow_new_classes=True))
+        update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest(allow_new_classes=True, polish="none"))
     one, other = load_head(NEW), load_head(HEAD)
     assert one.classes == other.classes == (*CLASSES, "yak", "gnu")
     np.testing.assert_allclose(one.model.head.W_CD1, other.model.head.W_CD1, rtol=0, atol=1e-10)
@@ -250,7 +260,7 @@ def test_a_weight_counts_as_in_a_file(head):
     talk = run(lambda item: true(item) | {"weight": 2.5}, n=1, out=NEW)
     id = talk.items[0]["id"]
     Path("one.csv").write_text(f"id,label,weight\n{id},{true(talk.items[0])['label']},2.5\n")
-    update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest())
+    update(HEAD, open_pool("pool.parquet"), ["one.csv"], UpdateRequest(polish="none"))
     assert np.array_equal(load_head(NEW).model.head.W_CD1, load_head(HEAD).model.head.W_CD1)
     assert load_head(NEW).absorbed.weight_L[-1] == 2.5
 
