@@ -2,7 +2,8 @@
 # Every night: absorb the labels that came in, choose what to label next; on Sundays, simulate. Says one line, which cron mails.
 # usage: sh nightly.sh FOLDER     (see docs/cron.md; needs alcli and flock on the PATH)
 #
-# FOLDER holds pool.parquet and labels.csv, a file with the header id,label that annotators append to. It gets head.safetensors,
+# FOLDER holds pool.parquet and labels.csv, a file with the header id,label that annotators append to. The last label of an item
+# counts, so a mistake is corrected by another line; a class that is new is added to the head. FOLDER gets head.safetensors,
 # ledger.parquet, to-label/DATE.csv; and simulation/DATE/ where there is a labelled.parquet, a pool whose labels are known.
 set -u
 cd "${1:?usage: sh nightly.sh FOLDER}" || exit 66
@@ -27,9 +28,9 @@ step() {
 if [ -f labels.csv ] && [ "$(wc -l < labels.csv)" -gt 1 ]; then
     head -n "$(wc -l < labels.csv)" labels.csv > .labels.csv
     if [ -f head.safetensors ]; then
-        step alcli update head.safetensors -P pool.parquet -l .labels.csv
+        step alcli update head.safetensors -P pool.parquet -l .labels.csv --allow-new-classes --corrections
     else
-        step alcli fit-head pool.parquet -l .labels.csv -o head.safetensors -q && said="$said a head was fitted"
+        step alcli fit-head pool.parquet -l .labels.csv -o head.safetensors --corrections -q && said="$said a head was fitted"
     fi
 else
     said='; no labels yet'

@@ -127,7 +127,7 @@ def _check_known(unknown: dict[str, Said], ignore: bool, note: Note) -> None:
 
 @dataclass(frozen=True)
 class _Reading:
-    """How the labels of a file are read. types: the types of classes are added to it. See `read_labels`."""
+    """The options that labels are read with. types: the types of classes are added to it. See `read_labels`."""
 
     regression: bool
     corrections: bool

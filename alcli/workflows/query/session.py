@@ -111,6 +111,7 @@ class Session:
                 return
             if self._polisher is not None and self._polisher.is_due(len(self.told)):
                 self._polish(self._polisher)
+                self._live.adopt(self.told[-1].model)
 
     def save(self, out: Path | None) -> None:
         """Write the head with all labels that were absorbed. Do nothing without a head or without a file."""
@@ -150,7 +151,6 @@ class Session:
         model, *predictor = polisher.polish(models, rows_L, y_L, weights_L)
         self._predictor = predictor[0] if predictor else None
         self.told[-1] = replace(last, model=model, predictor=self._predictor)
-        self._live.adopt(model)
 
     # -- asking
     # ---------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How well a head predicts the labelled test rows of a pool before and after an update."""
+"""The figures of a head on the labelled test rows of a pool, before and after an update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an update changes in the labels of a head: labels to absorb, to replace and to give back."""
+"""The changes that an update makes in the labels of a head: labels to absorb, to replace and to give back."""
 
 from __future__ import annotations
 

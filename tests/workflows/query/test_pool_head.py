@@ -185,7 +185,7 @@ def conversation(alcli, *options, n=5, label=lambda row: GATHERED[Y_N[row]]):
 
 def test_a_stream_scores_by_one_model_and_predicts_by_the_other(fit, alcli):
     head = fit(*LABELS, *POOL)
-    items, said = conversation(alcli, "-H", HEAD, "-o", NEW)
+    items, said = conversation(alcli, "-H", HEAD, "-o", NEW, "--polish", "none")
     assert WHO in said
     model, predictor = head.model, head.predictor
     for item in items:

@@ -240,7 +240,8 @@ def test_a_new_class_that_was_not_allowed_says_how_to_allow_it(head):
     assert "--allow-new-classes" in talk.errors[0]
 
 
-def test_a_signal_between_a_new_class_and_its_label_leaves_a_head_that_fits(head, monkeypatch):
+@pytest.mark.parametrize("polish", ["auto", "none"])
+def test_a_signal_between_a_new_class_and_its_label_leaves_a_head_that_fits(head, monkeypatch, polish):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
@@ -251,7 +252,7 @@ def test_a_signal_between_a_new_class_and_its_label_leaves_a_head_that_fits(head
         return true(item)
 
     with pytest.raises(KeyboardInterrupt):
-        run(reply, n=3, out=NEW, allow_new_classes=True)
+        run(reply, n=3, out=NEW, allow_new_classes=True, polish=polish)
     assert load_head(NEW).classes == CLASSES
     assert len(load_head(NEW).absorbed.id_L) == 21
 

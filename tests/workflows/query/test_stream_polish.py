@@ -126,7 +126,7 @@ def test_polishes_come_after_ten_labels_or_a_twentieth_of_all(head):
     polisher = Polisher(pool, open_head, print)
     assert [n for n in range(13) if polisher.is_due(n)] == [10, 11, 12]
     polisher._rows_L = np.zeros(1000, np.int64)
-    assert [n for n in range(60) if polisher.is_due(n)][0] == 52
+    assert next(n for n in range(60) if polisher.is_due(n)) == 52
 
 
 def test_polish_is_for_streams(head, alcli):
