@@ -40,10 +40,8 @@ from benchmarks.timing import table
 
 HOW: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "margin": ("margin", {}),
-    "aim=0.6, unsure=0": ("relevance", {"aim": 0.6, "unsure": 0.0}),
     "aim=0.75, unsure=0": ("relevance", {"aim": 0.75, "unsure": 0.0}),
     "aim=1, unsure=0": ("relevance", {"aim": 1.0, "unsure": 0.0}),
-    "aim=1, unsure=0.5": ("relevance", {"aim": 1.0, "unsure": 0.5}),
     "aim=0.75, unsure=0.5": ("relevance", {"aim": 0.75, "unsure": 0.5}),
 }
 LARGE = 24_000

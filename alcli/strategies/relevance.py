@@ -26,7 +26,6 @@ from typing import Annotated
 
 import numpy as np
 
-from alcli.arrays import Floats
 from alcli.selection.options import fraction, share
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.subsets import Best
@@ -39,33 +38,20 @@ def relevance(
 ) -> Selection:
     """Pick k rows whose probability of the rare class is nearest to `aim` or to one half, in turns.
 
-    Scores: minus the distance from the one that a row was picked for.
+    Scores: 1 minus the distance from the one that a row was picked for, between 0 and 1.
     """
     likely_C: list[Best] = []
     unsure_C: list[Best] = []
     expected_C = np.zeros(1)
     for rows_B, log_probs_BC in view.blocks("log_probs"):
-        others_BC = others(log_probs_BC)
-        expected_C = expected_C + (1.0 - others_BC).sum(axis=0, dtype=np.float64)
+        probs_BC = np.exp(log_probs_BC)
+        expected_C = expected_C + probs_BC.sum(axis=0, dtype=np.float64)
         for best_C, wanted in ((likely_C, aim), (unsure_C, 0.5)):
             best_C += [Best(k, view) for _ in expected_C[len(best_C) :]]
-            for best, other_B in zip(best_C, others_BC.T, strict=True):
-                best.take(rows_B, -np.abs(other_B - (1.0 - wanted)))
+            for best, probs_B in zip(best_C, probs_BC.T, strict=True):
+                best.take(rows_B, 1.0 - np.abs(probs_B - wanted))
     rare = int(expected_C.argmin())
     return in_turns(likely_C[rare].selection(), unsure_C[rare].selection(), unsure)
-
-
-def others(log_probs_BC: Floats) -> Floats:
-    """The probability that a row is not of the class, 1 - p, [B, C].
-
-    It is exact where p rounds to 1, so that such rows keep their order.
-    """
-    probs_BC = np.exp(log_probs_BC)
-    others_BC = 1.0 - probs_BC
-    rows_B, top_B = np.arange(len(probs_BC)), probs_BC.argmax(axis=1)
-    probs_BC[rows_B, top_B] = 0.0
-    others_BC[rows_B, top_B] = probs_BC.sum(axis=1)
-    return others_BC
 
 
 def in_turns(one: Selection, other: Selection, of_other: float) -> Selection:

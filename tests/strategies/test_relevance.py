@@ -36,7 +36,7 @@ def test_likely_rows_by_hand(aim, order):
     chosen = choose(X_ND, FIRST, 4, aim=aim, unsure=0.0)
     assert chosen.rows_K.tolist() == order
     np.testing.assert_allclose(
-        chosen.scores_K, -np.abs(np.array([0.2, 0.55, 0.7, 0.95, 0.01, 0.02])[order] - aim), atol=1e-7
+        chosen.scores_K, 1.0 - np.abs(np.array([0.2, 0.55, 0.7, 0.95, 0.01, 0.02])[order] - aim), atol=1e-7
     )
 
 
@@ -52,7 +52,7 @@ def test_turns_by_hand(unsure, order, picked_for):
     probs = np.array([0.25, 0.54, 0.7, 0.98, 0.001, 0.01, 0.002])
     chosen = choose(rows_of(probs), FIRST, 4, aim=0.75, unsure=unsure)
     assert chosen.rows_K.tolist() == order
-    np.testing.assert_allclose(chosen.scores_K, -np.abs(probs[order] - picked_for), atol=1e-7)
+    np.testing.assert_allclose(chosen.scores_K, 1.0 - np.abs(probs[order] - picked_for), atol=1e-7)
 
 
 @pytest.mark.parametrize("unsure", [0.0, 0.3, 0.5, 1.0])
@@ -85,7 +85,7 @@ def test_it_is_the_definition(C, aim):
         _, distances_N = by_definition(head, X_ND, aim)
         chosen = choose(X_ND, head, 20, aim=aim, unsure=0.0)
         assert chosen.rows_K.tolist() == np.argsort(distances_N)[:20].tolist()
-        np.testing.assert_allclose(chosen.scores_K, -np.sort(distances_N)[:20], atol=1e-6)
+        np.testing.assert_allclose(chosen.scores_K, 1.0 - np.sort(distances_N)[:20], atol=1e-6)
 
 
 @given(st.lists(st.integers(-400, 400), min_size=2, max_size=20, unique_by=abs))
@@ -95,20 +95,10 @@ def test_with_two_classes_the_unsure_rows_are_those_of_margin(hundredths):
     assert found.tolist() == chooser(margin)(X_ND, FIRST, len(X_ND)).rows_K.tolist()
 
 
-def test_sure_members_keep_their_order_where_their_probability_rounds_to_one():
-    X_ND = np.array([[40.0], [60.0], [50.0], *[[-90.0]] * 9])
-    assert choose(X_ND, FIRST, 3, aim=1.0, unsure=0.0).rows_K.tolist() == [1, 2, 0]
-
-
-def test_the_chance_of_the_other_classes_by_hand():
-    log_probs_BC = np.log([[0.5, 0.3, 0.2], [1.0, 1e-20, 3e-20]])
-    np.testing.assert_allclose(relevance.others(log_probs_BC), [[0.5, 0.7, 0.8], [4e-20, 1.0, 1.0]], rtol=1e-12)
-
-
 def test_a_single_class_leaves_the_order_of_the_ids():
     chosen = choose(normal_rows(5, 2), TableHead(np.ones((1, 2))), 3)
     assert chosen.rows_K.tolist() == [0, 1, 2]
-    assert chosen.scores_K.tolist() == [-0.25, -0.5, -0.25]
+    assert chosen.scores_K.tolist() == [0.75, 0.5, 0.75]
 
 
 @pytest.mark.parametrize("aim", ["0", "-1", "1.1", "nan"])
