@@ -2,9 +2,10 @@
 
 The rare class is the one that the head expects to be the smallest among the candidates: the smallest sum of
 probabilities. In turns, a batch takes the row whose probability p of that class is nearest to `aim`, and the
-row whose p is nearest to one half. With two classes, `unsure=1` is the choice of `margin`. Likely rows are
-finds; rows at the border teach where the class ends. Where the class has far more rows than will be
-labelled, `aim=1` teaches little: such rows tell the head nothing new.
+row whose p is nearest to one half. The number of labels says whose turn it is, so that batches of one row
+take turns too. With two classes, `unsure=1` is the choice of `margin`. Likely rows are finds; rows at the
+border teach where the class ends. Where the class has far more rows than will be labelled, `aim=1` teaches
+little: such rows tell the head nothing new.
 
 Source: Lewis & Gale 1994, "A sequential algorithm for training text classifiers", which compares relevance
 sampling (aim=1, unsure=0) with uncertainty sampling. Garnett et al. 2012, "Bayesian optimal active search
@@ -32,7 +33,7 @@ from alcli.selection.subsets import Best
 from alcli.selection.view import View
 
 
-@batch(needs=["log_probs"])
+@batch(needs=["log_probs", "labelled"])
 def relevance(
     view: View, k: int, *, aim: Annotated[float, share] = 0.75, unsure: Annotated[float, fraction] = 0.5
 ) -> Selection:
@@ -51,17 +52,17 @@ def relevance(
             for best, probs_B in zip(best_C, probs_BC.T, strict=True):
                 best.take(rows_B, 1.0 - np.abs(probs_B - wanted))
     rare = int(expected_C.argmin())
-    return in_turns(likely_C[rare].selection(), unsure_C[rare].selection(), unsure)
+    return in_turns(likely_C[rare].selection(), unsure_C[rare].selection(), unsure, view.n_labelled)
 
 
-def in_turns(one: Selection, other: Selection, of_other: float) -> Selection:
+def in_turns(one: Selection, other: Selection, of_other: float, first: int) -> Selection:
     """As many rows as each selection has, in turns the next of `one` and, for a share of them, of `other`.
 
-    A row that was taken from one selection is passed over in the other.
+    A row that was taken from one selection is passed over in the other. first: the number of the first turn.
     """
     taken: dict[int, np.float32] = {}
     lists = [iter(zip(s.rows_K.tolist(), s.scores_K, strict=True)) for s in (one, other)]
-    for i in range(len(one.rows_K)):
+    for i in range(first, first + len(one.rows_K)):
         turn = floor((i + 1) * of_other) - floor(i * of_other)
         row, score = next((row, score) for row, score in lists[turn] if row not in taken)
         taken[row] = score

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from alcli import parsing, plugins
 from alcli.errors import UsageError
+from alcli.selection.select import select
 from alcli.strategies import margin, relevance
-from tests.helpers import TableHead, chooser, normal_rows, random_head
+from tests.helpers import TableHead, chooser, normal_rows, random_head, view_of
 
 choose = chooser(relevance)
 FIRST = TableHead([[1.0], [0.0]])  # the logit of class 0 against class 1 is the feature
@@ -53,6 +54,17 @@ def test_turns_by_hand(unsure, order, picked_for):
     chosen = choose(rows_of(probs), FIRST, 4, aim=0.75, unsure=unsure)
     assert chosen.rows_K.tolist() == order
     np.testing.assert_allclose(chosen.scores_K, 1.0 - np.abs(probs[order] - picked_for), atol=1e-7)
+
+
+def test_batches_of_one_row_take_turns_as_labels_come():
+    X_ND, labelled, picked = rows_of([0.52, 0.53, 0.7, 0.74, *[0.001] * 8]), [11, 10], []
+    for _ in range(4):
+        view = view_of(X_ND, labelled=labelled, head=FIRST)
+        picked += select(plugins.strategy("relevance"), view, 1, seed=0, options={}).rows_K.tolist()
+        labelled.append(picked[-1])
+    assert picked == [3, 0, 2, 1]
+    whole = select(plugins.strategy("relevance"), view_of(X_ND, labelled=[11, 10], head=FIRST), 4, seed=0, options={})
+    assert whole.rows_K.tolist() == picked
 
 
 @pytest.mark.parametrize("unsure", [0.0, 0.3, 0.5, 1.0])
