@@ -95,7 +95,7 @@ def show(title: str, names: Sequence[str], values: Mapping[str, Array]) -> None:
     """The means of each pool and of the rare ones, and by how much auto is ahead of whom. values: [pools, S]."""
     few = [i for i, name in enumerate(names) if "%" not in name]
     rows = [[who, *(f"{v:.1f}" for v in of.mean(axis=1)), f"{of[few].mean():.1f}"] for who, of in values.items()]
-    for who in ("uherding", "margin of theirs", "badge of theirs"):
+    for who in ("uherding", "margin", "margin of theirs", "badge of theirs"):
         ahead = values["auto"] - values[who]
         rows.append([f"auto - {who}", *map(mean_and_half, ahead), mean_and_half(ahead[few].mean(axis=0))])
     print(f"\n{title}")
