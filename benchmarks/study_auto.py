@@ -1,7 +1,7 @@
 """The evidence in docs/strategies.md for what `-s auto` takes when, and for the defaults of bait and uherding.
 
-Usage: python -m benchmarks.study_auto [--data FOLDER] [--out DIR] [--only PART] [--seeds S]. About 50
-minutes on one core with banking77, which is skipped where it is not at hand. The parts:
+Usage: python -m benchmarks.study_auto [--data FOLDER] [--out DIR] [--only PART]. About 50 minutes on one core with
+banking77, which is skipped where it is not at hand. The parts:
 
 - cold: the first batch, chosen without a label, of a random 80% of the pool (digits, banking77);
 - batch: one batch on top of some labels a class, which are random, or were chosen by maxherding and then uherding, as
@@ -233,7 +233,7 @@ def defaults(name: str, path: Path, out: Path) -> None:
         compare(path, out / f"{name}-{budget}", ["bait", "uherding"], variants, seeds=SEEDS, **sizes)
 
 
-def main(data: Path, out: Path, only: str | None, seeds: int) -> None:
+def main(data: Path, out: Path, only: str | None) -> None:
     for name, path in (("digits", DIGITS), ("banking77", data / BANKING77)):
         if not is_there(path):
             continue
@@ -244,17 +244,13 @@ def main(data: Path, out: Path, only: str | None, seeds: int) -> None:
         if only in (None, "defaults"):
             defaults(name, path, out)
     if only in (None, "numbers"):
-        numbers(data, out / "numbers", seeds)
+        numbers(data, out / "numbers", SEEDS)
     if only in (None, "rare"):
-        rare(data, out / "rare", seeds)
+        rare(data, out / "rare", SEEDS)
     if only in (None, "aims"):
-        aims(data, out / "aims", seeds)
+        aims(data, out / "aims", SEEDS)
 
 
 if __name__ == "__main__":
-    begin(
-        main,
-        __doc__,
-        only={"choices": ("cold", "batch", "numbers", "rare", "aims", "defaults"), "help": "one part"},
-        seeds={"type": int, "default": SEEDS, "help": "seeds of the parts numbers, rare and aims"},
-    )
+    parts = ("cold", "batch", "numbers", "rare", "aims", "defaults")
+    begin(main, __doc__, only={"choices": parts, "help": "one part"})
