@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from skactiveml import pool as peers
@@ -53,7 +54,8 @@ RARE = 0.038
 INITIAL, BATCH, ROUNDS = 20, 10, 6
 PUBLISHED = "grad/kmeanspp"  # badge as it was published
 QUESTIONS, INTENTS = 5000, 3
-OURS = ["random", "margin", "badge", PUBLISHED, "direct", "uherding", "auto"]
+MEASURES = ("rows of the rare class", "balanced accuracy, %", "average precision, %")  # of `judged`
+OURS = ["random", "margin", "badge", PUBLISHED, "direct", "uherding", "relevance", "auto"]
 PEERS: Mapping[str, Callable[[int], object]] = {
     "margin": lambda seed: peers.UncertaintySampling(method="margin_sampling", random_state=seed),
     "badge": lambda seed: peers.Badge(random_state=seed),
@@ -81,7 +83,7 @@ def rare(data: Path, out: Path, seeds: int) -> None:
         name: [_kept(out / f"{name}-{seed}.json".replace(" ", "-"), rows, seed) for seed in range(seeds)]
         for name, rows in every.items()
     }
-    for i, what in enumerate(("rows of the rare class", "balanced accuracy, %", "average precision, %")):
+    for i, what in enumerate(MEASURES):
         values = {
             who: np.array([[results[who][i] for results in found[name]] for name in every])
             for who in next(iter(found.values()))[0]
@@ -93,7 +95,7 @@ def show(title: str, names: Sequence[str], values: Mapping[str, Array]) -> None:
     """The means of each pool and of the rare ones, and by how much auto is ahead of whom. values: [pools, S]."""
     few = [i for i, name in enumerate(names) if "%" not in name]
     rows = [[who, *(f"{v:.1f}" for v in of.mean(axis=1)), f"{of[few].mean():.1f}"] for who, of in values.items()]
-    for who in ("uherding", "margin of theirs", "badge of theirs"):
+    for who in ("uherding", "margin", "margin of theirs", "badge of theirs"):
         ahead = values["auto"] - values[who]
         rows.append([f"auto - {who}", *map(mean_and_half, ahead), mean_and_half(ahead[few].mean(axis=0))])
     print(f"\n{title}")
@@ -139,7 +141,13 @@ def logistic(data: Training, start: Model | None) -> Model:
     return Model(LinearHead("softmax", np.vstack([-half_1D, half_1D]), 2.0))
 
 
-def ours(start: Start, name: str, seed: int, fitted: Callable[[Training, Model | None], Model] = default) -> Int64:
+def ours(
+    start: Start,
+    name: str,
+    seed: int,
+    fitted: Callable[[Training, Model | None], Model] = default,
+    options: Mapping[str, float] = MappingProxyType({}),
+) -> Int64:
     """The labelled rows after all rounds."""
     source, oracle = ArraySource(start.X_ND, np.arange(len(start.y_N))), Oracle(start.y_N, start.askable)
     oracle.ask(start.initial)
@@ -148,7 +156,7 @@ def ours(start: Start, name: str, seed: int, fitted: Callable[[Training, Model |
         labelled = oracle.labelled
         model = fitted(Training(source.take(labelled), oracle.labels(), np.ones(len(labelled)), 2), model)
         state = RoundState(source, oracle, model, 2, labelled[:0])
-        who.choose(state, BATCH, selection_seed(Cell(name, seed), number), {})
+        who.choose(state, BATCH, selection_seed(Cell(name, seed), number), options)
     return oracle.labelled
 
 
@@ -185,7 +193,7 @@ def pools(data: Path) -> dict[str, Rows]:
         "crowded": clusters(10, 25, 1.5, 5),
         "pixels 1": one_of(standard, 1),
         "pixels 8": one_of((pixels.data / 8.0, pixels.target), 8),
-        "encoded 5": one_of(_of_file(DIGITS), 5),
+        "encoded 5": one_of(of_file(DIGITS), 5),
         **questions,
         "blobs 15%": synthetic(30, 8, 2, 0.15, 5),
         "blobs 50%": synthetic(20, 6, 1, 0.5, 1),
@@ -193,7 +201,8 @@ def pools(data: Path) -> dict[str, Rows]:
     }
 
 
-def _of_file(path: Path) -> Rows:
+def of_file(path: Path) -> Rows:
+    """All rows of a pool, and the numbers of their classes."""
     pool = open_pool(str(path))
     truth = truth_of(pool, None)
     return np.asarray(pool.take(truth.used)), truth.y_N[truth.used]
@@ -201,7 +210,7 @@ def _of_file(path: Path) -> Rows:
 
 def _questions(path: Path) -> Rows:
     """Random questions; those of three random intents are rare."""
-    X_ND, y_N = _of_file(path)
+    X_ND, y_N = of_file(path)
     rng = np.random.default_rng(1)
     rows = rng.permutation(len(y_N))[:QUESTIONS]
     return X_ND[rows], np.isin(y_N[rows], rng.choice(y_N.max() + 1, INTENTS, replace=False)).astype(np.int64)
@@ -219,10 +228,10 @@ def answers() -> Rows:
     return np.hstack(columns), is_rare.astype(np.int64)
 
 
-def synthetic(D: int, informative: int, blobs: int, share: float, seed: int) -> Rows:
-    """3,000 rows of scikit-learn's make_classification."""
+def synthetic(D: int, informative: int, blobs: int, share: float, seed: int, n: int = 3000) -> Rows:
+    """n rows of scikit-learn's make_classification."""
     X_ND, y_N = make_classification(
-        3000,
+        n,
         D,
         n_informative=informative,
         n_clusters_per_class=blobs,
@@ -233,12 +242,12 @@ def synthetic(D: int, informative: int, blobs: int, share: float, seed: int) -> 
     return X_ND, y_N
 
 
-def clusters(D: int, K: int, distance: float, seed: int) -> Rows:
-    """4,000 rows in K Gaussian clusters, one of which is rare and the others are equally large."""
+def clusters(D: int, K: int, distance: float, seed: int, n: int = 4000) -> Rows:
+    """n rows in K Gaussian clusters, one of which is rare and the others are equally large."""
     rng = np.random.default_rng(seed)
     means_KD = distance * rng.normal(size=(K, D))
-    cluster_N = rng.choice(K, p=[(1.0 - RARE) / (K - 1)] * (K - 1) + [RARE], size=4000)
-    return means_KD[cluster_N] + rng.normal(size=(4000, D)), (cluster_N == K - 1).astype(np.int64)
+    cluster_N = rng.choice(K, p=[(1.0 - RARE) / (K - 1)] * (K - 1) + [RARE], size=n)
+    return means_KD[cluster_N] + rng.normal(size=(n, D)), (cluster_N == K - 1).astype(np.int64)
 
 
 def one_of(rows: Rows, c: int) -> Rows:

@@ -1,6 +1,6 @@
 """The evidence in docs/strategies.md for what `-s auto` takes when, and for the defaults of bait and uherding.
 
-Usage: python -m benchmarks.study_auto [--data FOLDER] [--out DIR] [--only PART]. About 40 minutes on one core with
+Usage: python -m benchmarks.study_auto [--data FOLDER] [--out DIR] [--only PART]. About 50 minutes on one core with
 banking77, which is skipped where it is not at hand. The parts:
 
 - cold: the first batch, chosen without a label, of a random 80% of the pool (digits, banking77);
@@ -8,6 +8,7 @@ banking77, which is skipped where it is not at hand. The parts:
   auto does (digits, banking77);
 - numbers: labels that are numbers (auto_numbers.py);
 - rare: pools of which 3.8% are what one looks for (auto_rare.py);
+- aims: the option of `relevance` on such pools (auto_aims.py);
 - defaults: tables of `alcli simulate` for bait and uherding under other options, with few labels and with many (digits,
   banking77).
 
@@ -41,6 +42,7 @@ from alcli.simulation.plan import BASELINE, Cell, initial_rng, selection_seed
 from alcli.simulation.round import RoundState
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate.truth import truth_of
+from benchmarks.auto_aims import aims
 from benchmarks.auto_numbers import mean_and_half, numbers
 from benchmarks.auto_rare import rare
 from benchmarks.studies import BANKING77, DIGITS, begin, compare, is_there
@@ -245,7 +247,10 @@ def main(data: Path, out: Path, only: str | None) -> None:
         numbers(data, out / "numbers", SEEDS)
     if only in (None, "rare"):
         rare(data, out / "rare", SEEDS)
+    if only in (None, "aims"):
+        aims(data, out / "aims", SEEDS)
 
 
 if __name__ == "__main__":
-    begin(main, __doc__, only={"choices": ("cold", "batch", "numbers", "rare", "defaults"), "help": "one part"})
+    parts = ("cold", "batch", "numbers", "rare", "aims", "defaults")
+    begin(main, __doc__, only={"choices": parts, "help": "one part"})

@@ -12,7 +12,7 @@ pytest.importorskip("skactiveml", reason="scikit-activeml is not installed")
 from sklearn.linear_model import LogisticRegression
 
 from alcli.heads._contract import Training
-from benchmarks import auto_numbers, auto_rare
+from benchmarks import auto_aims, auto_numbers, auto_rare
 
 POOLS = auto_rare.pools(Path("nowhere"))
 
@@ -39,6 +39,24 @@ def test_everyone_starts_with_a_rare_row_and_picks_as_many_rows_each_once(name):
         assert len(np.unique(labelled)) == auto_rare.INITIAL + auto_rare.BATCH * auto_rare.ROUNDS
         assert np.isin(labelled, start.askable).all()
         assert np.isin(start.initial, labelled).all()
+
+
+def test_the_pools_of_the_aims_are_rare_and_each_is_in_one_group():
+    groups = auto_aims.grouped(Path("nowhere"))
+    names = [name for of in groups.values() for name in of]
+    assert len(names) == len(set(names))
+    for group, of in groups.items():
+        for X_ND, y_N in of.values():
+            assert (len(y_N) == len(X_ND) == auto_aims.LARGE) == ("large" in group)
+            assert abs(y_N.mean() - auto_rare.RARE) < 0.006
+
+
+def test_the_options_reach_the_strategy():
+    start = auto_rare.started(POOLS["pixels 1"], 0)
+    picked = {how: auto_rare.ours(start, name, 0, options=options) for how, (name, options) in auto_aims.HOW.items()}
+    finds = {how: start.y_N[rows].sum() for how, rows in picked.items()}
+    assert finds["aim=1, unsure=0"] > finds["margin"]
+    assert len({tuple(rows) for rows in picked.values()}) == len(picked)
 
 
 def test_with_the_same_head_margin_picks_the_very_rows():

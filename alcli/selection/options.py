@@ -86,6 +86,13 @@ def share(**options: float) -> None:
             raise UsageError(f"parameter '{name.replace('_', '-')}' must be above 0 and at most 1, got {value}")
 
 
+def fraction(**options: float) -> None:
+    """Raise UsageError for an option that is not from 0 to 1."""
+    for name, value in options.items():
+        if not 0.0 <= value <= 1.0:
+            raise UsageError(f"parameter '{name.replace('_', '-')}' must be from 0 to 1, got {value}")
+
+
 # Options that a strategy has by its needs
 
 

@@ -2,10 +2,10 @@
 
 - No head, because there are no labels yet or labels of one class only: `maxherding`, coverage of the pool.
 - A head: `uherding`, coverage of the rows that the head is unsure about.
-- A head of two classes that predicts one of them for fewer than 5% of the candidates: `margin`, because rows of
-  a rare class lie near the border between the classes, and not where most of the pool is.
+- A head of two classes that predicts one of them for fewer than 5% of the candidates: `relevance`, rows that are
+  likely to be of the rare class. They lie near the border between the classes, and not where most of the pool is.
 - More than 10 labels a class, so that coverage adds little, and so many rows that `uherding` would take minutes:
-  `margin` too.
+  `margin`.
 - Labels that are numbers: `maxherding`.
 
 The note of a batch says which strategy was chosen and why; its record (`--json`) holds the name.
@@ -27,13 +27,14 @@ from alcli.errors import counted
 from alcli.selection.select import select
 from alcli.selection.strategy import Selection, batch, strategy_of
 from alcli.selection.view import View
-from alcli.strategies import margin, maxherding, uherding
+from alcli.strategies import margin, maxherding, relevance, uherding
 
 FEW = 10  # labels a class
 RARE = 0.05  # share of the candidates
 # Features of all candidates, at which uherding takes about two minutes on one core.
 LARGE = 500_000_000
-_NAMED = {module.__name__.rpartition(".")[2]: strategy_of(module) for module in (margin, maxherding, uherding)}
+_TAKEN = (margin, maxherding, relevance, uherding)
+_NAMED = {module.__name__.rpartition(".")[2]: strategy_of(module) for module in _TAKEN}
 
 
 @batch(needs=["features", "labelled"])
@@ -64,7 +65,7 @@ def choice(n_labelled: int, n_classes: int, n: int, dim: int, n_rarer: int | Non
         )
     if n_rarer is not None and n_rarer < RARE * n:
         few = f"{n_rarer} of {counted(n, 'candidate', 'candidates')}"
-        return "margin", f"the head predicts the rarer of two classes for {few}, fewer than {RARE:.0%}"
+        return "relevance", f"the head predicts the rarer of two classes for {few}, fewer than {RARE:.0%}"
     labels = f"{n_labelled} labels of {n_classes} classes are"
     if n_labelled <= FEW * n_classes:
         return "uherding", f"{labels} at most {FEW} a class"

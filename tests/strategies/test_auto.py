@@ -3,7 +3,7 @@ import pytest
 
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
-from alcli.strategies import auto, margin, maxherding, uherding
+from alcli.strategies import auto, margin, maxherding, relevance, uherding
 from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(auto)
@@ -71,21 +71,23 @@ def head_that_finds(n):
 @pytest.mark.parametrize(
     ("n", "labelled", "expected", "said"),
     [
-        (0, [], margin, "0 of 120 candidates, fewer than 5%"),
-        (5, [], margin, "5 of 120 candidates, fewer than 5%"),
+        (0, [], relevance, "0 of 120 candidates, fewer than 5%"),
+        (5, [], relevance, "5 of 120 candidates, fewer than 5%"),
         (6, [], uherding, None),  # exactly 5%
         (114, [], uherding, None),
-        (115, [], margin, "5 of 120 candidates, fewer than 5%"),  # the other class is the rare one
-        (3, range(40), margin, None),
-        (120 - 1, range(40), margin, None),
+        (115, [], relevance, "5 of 120 candidates, fewer than 5%"),  # the other class is the rare one
+        (3, range(40), relevance, None),
+        (120 - 1, range(40), relevance, None),
     ],
 )
-def test_margin_where_a_head_of_two_classes_hardly_predicts_one_of_them(n, labelled, expected, said):
+def test_relevance_where_a_head_of_two_classes_hardly_predicts_one_of_them(n, labelled, expected, said):
     head = head_that_finds(n)
     assert (head.log_probs(X).argmax(axis=1) == 1).sum() == n
     chosen, other = both(expected, labelled=labelled, head=head)
     assert chosen.record["chosen"] == expected.__name__.rpartition(".")[2]
-    assert said is None or chosen.notes == (f"auto took margin: the head predicts the rarer of two classes for {said}",)
+    assert said is None or chosen.notes == (
+        f"auto took relevance: the head predicts the rarer of two classes for {said}",
+    )
     assert chosen.rows_K.tolist() == other.rows_K.tolist()
     assert chosen.scores_K.tobytes() == other.scores_K.tobytes()
 
