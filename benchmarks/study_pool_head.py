@@ -74,9 +74,13 @@ def fitted(problem: Problem, n: int, head: str, constants: Constants = Constants
     """The weights of one of HEADS, fitted to the first n rows of the pool."""
     if head == "plain":
         return plain_head(problem, n).W_CD1
-    rows = problem.labelled(n)
-    prior = pool_prior(problem.unlabelled(n), rows, problem.names_CD if head == "names" else None, constants)
-    return softmax(replace(rows, anchor=prior.anchor)).W_CD1
+    rows, names_CD = problem.labelled(n), problem.names_CD if head == "names" else None
+    prior = pool_prior(problem.unlabelled(n), rows, names_CD, constants)
+    anchor = prior.anchor
+    if names_CD is None or prior.refused:
+        beside = prior.beside(plain_head(problem, n))
+        anchor = replace(beside.anchor, precision=constants.precision * beside.prior_precision)
+    return softmax(replace(rows, anchor=anchor)).W_CD1
 
 
 def curve(problem: Problem, budgets: Iterable[int], head: str) -> Float64:

@@ -4,6 +4,7 @@ They differ where a head learns from the pool without names of classes (heads/_p
 clusters of classes that have no label yet to classes that have one. So the model is sure of rows that are worth asking
 for, and must not choose them. The plain model chooses, and the model that knows the pool predicts. With names every
 class takes part from the beginning, and one model does both.
+The plain model has chosen its prior precision by the labels, and the other model takes it over.
 
 Source: docs/pool-prior.md, which has the measurements.
 Cost: that of the prior, and of one or two fits.
@@ -69,10 +70,15 @@ def fit_pair(
         model = fit(data, spec, start=before[0], tune_update=tune_update)
         return Pair(model, model)
     prior = pool_prior(pool.blocks, data, pool.names_CD)
-    around = replace(data, anchor=prior.anchor)
-    predicts = fit(around, spec, start=before[1], tune_update=tune_update)
+
+    def around(prior: PoolPrior) -> Model:
+        return fit(replace(data, anchor=prior.anchor), spec, start=before[1], tune_update=tune_update)
+
     has_names = pool.names_CD is not None and bool(np.any(pool.names_CD))
     if has_names and (not prior.refused or len(np.unique(data.y_L)) < 2):
         # Where names are refused and the labels show a single class, there are no labels for a plain model.
+        predicts = around(prior)
         return Pair(predicts, predicts, prior)
-    return Pair(fit(data, spec, start=before[0], tune_update=tune_update), predicts, prior)
+    selects = fit(data, spec, start=before[0], tune_update=tune_update)
+    prior = prior.beside(selects.head)
+    return Pair(selects, around(prior), prior)

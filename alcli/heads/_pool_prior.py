@@ -7,10 +7,13 @@
    the mixture override it, and with many labels the head is that of heads/softmax.py.
 
 The strength of the centre follows from the scale of cosines at which held-out labelled rows are most probable
-(numerics/mixture/concentration.py). Where the classes are not clusters of directions it is near zero. The centre is
-1.5 times stronger than that, because the fit of the head then moves away from it with every label.
-The precision around the centre is the default of the plain head, whatever held-out labels say: labels that were chosen
-for being hard prefer the plain head for too long.
+(numerics/mixture/concentration.py). The centre is 1.5 times stronger than that, because the fit of the head then moves
+away from it with every label.
+Of that strength, a part is taken, the trust. It falls with the labels of each class, and where the rows vary in few
+effective dimensions. So the head becomes the plain head where labels are enough, and where directions say little. Trust
+needs no held-out labels: labels that were chosen for being hard prefer the plain head for too long.
+The precision around the centre is the default of the plain head. A head beside a plain one takes over the precision
+that the plain one has found (`PoolPrior.beside`); then without trust it is the plain head itself.
 Source: of the parts, see the files. Prior centred at a classifier: Silva-Rodriguez et al., CLAP, CVPR 2024; unlabelled
 rows in a mixture on frozen embeddings: Zanella et al., TransCLIP, NeurIPS 2024. The combination is ours;
 benchmarks/study_pool_head.py prints the measurements.
@@ -21,14 +24,14 @@ Memory: O(C D), the sample, and a block of rows for each thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict, cast
 
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import DataError
-from alcli.heads._contract import Training
+from alcli.heads._contract import Head, Training
 from alcli.heads._prior import RELATIVE_DEFAULT
 from alcli.numerics.blocks import Spread, workers
 from alcli.numerics.last_layer.prior import Anchor
@@ -38,8 +41,9 @@ from alcli.numerics.mixture.held_out import held_out_cosines
 from alcli.numerics.mixture.names import contradicted
 from alcli.numerics.mixture.von_mises_fisher import VonMisesFisher, fit_mixture, fixed_sums, taking_part
 
-# Rows of tables vary in fewer effective dimensions, and there the pool cost up to 16 points (docs/pool-prior.md).
-FEWEST_DIMENSIONS = 10.0
+# Between these effective dimensions trust in the centre rises from 0 to 1. Rows of tables have few, and there the
+# whole centre cost up to 16 points (docs/pool-prior.md).
+NO_DIMENSIONS, ENOUGH_DIMENSIONS = 3.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,9 @@ class Constants:
     share: of the maximum likelihood concentration, where no label says otherwise. certainty: of that concentration,
     1 over the variance of its logarithm. sharper: the concentration during the passes, and strength: that of the
     classifier, over the one that makes held-out labels most probable. pull: the weight of the whole pool, and name:
-    that of the name of a class, in labelled rows a class. passes: over the pool. precision: of the weights around the
-    centre, over the default precision of the plain head.
+    that of the name of a class, in labelled rows a class. passes: over the pool. half: the labels of a class at which
+    trust is a half; half_named: the same where names are in use. precision: of the weights around the centre, over that
+    of the plain head.
     """
 
     share: float = 0.5
@@ -60,6 +65,8 @@ class Constants:
     pull: float = 15.0
     name: float = 2.0
     passes: int = 10
+    half: float = 5.0
+    half_named: float = 20.0
     precision: float = 1.0
 
 
@@ -70,10 +77,11 @@ class PoolPrior:
     W_CD1: the centre, on the scale of the features; zeros for a class without label or name. prior_precision: of the
     weights around the centre. means_CD: mean directions, unit vectors or zeros. typical_CD: the features of a row in
     the mean direction of a class. waiting_C: a mask of the classes that have a name and no label. concentration:
-    kappa', the factor of cosines in logits. passes_at: kappa, the factor during the passes. mass_C: the effective
-    number of pool rows of each class. wrong_names: the classes whose names the labels contradict; those names were not
-    used. refused: True where the labels contradict the names as a whole, and no name was used. held_out: the number of
-    rows that the concentration was found with. dimensions: the effective number of dimensions that the rows vary in.
+    kappa', the factor of cosines in logits. trust: the part of its strength that the centre has in kappa', 0 to 1.
+    passes_at: kappa, the factor during the passes. mass_C: the effective number of pool rows of each class.
+    wrong_names: the classes whose names the labels contradict; those names were not used. refused: True where the
+    labels contradict the names as a whole, and no name was used. held_out: the number of rows that the concentration
+    was found with. dimensions: the effective number of dimensions that the rows vary in.
     """
 
     W_CD1: Float64
@@ -82,6 +90,7 @@ class PoolPrior:
     typical_CD: Float64
     waiting_C: Array
     concentration: float
+    trust: float
     passes_at: float
     mass_C: Float64
     wrong_names: Int64
@@ -98,7 +107,11 @@ class PoolPrior:
     @property
     def advisable(self) -> bool:
         """True where the features look like embeddings: the rows vary in enough dimensions for means to tell apart."""
-        return self.dimensions >= FEWEST_DIMENSIONS
+        return self.dimensions >= ENOUGH_DIMENSIONS
+
+    def beside(self, plain: Head) -> PoolPrior:
+        """The prior with the precision that a plain head of the same labels has found."""
+        return replace(self, prior_precision=plain.prior_precision)
 
 
 def pool_prior(
@@ -120,7 +133,8 @@ def pool_prior(
         # Without the names that were dropped, everything is as if they had not been given.
         kappa = fit.of_pool() if refused or len(wrong_names) else kappa
         kappa, held_out = fit.of_labels(kappa)
-        mixture, strength = fit.mixture(blocks, kappa), constants.strength * kappa
+        mixture, trust = fit.mixture(blocks, kappa), fit.trust()
+        strength = trust * constants.strength * kappa
     return PoolPrior(
         directions.classifier(mixture.means_PD, strength),
         constants.precision * RELATIVE_DEFAULT * directions.spread,
@@ -128,6 +142,7 @@ def pool_prior(
         directions.features(mixture.means_PD),
         mixture.means_PD.any(axis=1) & ~np.isin(np.arange(len(names)), data.y_L),
         strength,
+        trust,
         constants.sharper * kappa,
         mixture.mass_P,
         wrong_names,
@@ -202,6 +217,18 @@ class _Fit:
         means_CD, mass_C = np.zeros_like(fixed_CD), np.zeros(len(fixed_CD))
         means_CD[present_C], mass_C[present_C] = found.means_PD, found.mass_P
         return VonMisesFisher(means_CD, mass_C, found.length)
+
+    def trust(self) -> float:
+        """Return the part of its strength that the centre keeps: a mean over the classes that take part.
+
+        It falls with the labels of the class, and without names with few dimensions too. Names say where classes are,
+        so with them it falls later.
+        """
+        is_named, constants = bool(self.names_CD.any()), self._constants
+        counts_C = np.bincount(self._data.y_L, minlength=len(self.names_CD))[self._fixed()[0]]
+        half = constants.half_named if is_named else constants.half
+        above = (self.dimensions - NO_DIMENSIONS) / (ENOUGH_DIMENSIONS - NO_DIMENSIONS)
+        return float((half / (half + counts_C)).mean()) * (1.0 if is_named else min(max(above, 0.0), 1.0))
 
     def _fixed(self) -> tuple[Array, Float64]:
         """The classes that take part, a mask [C], and the fixed part of the mixture, [C, D]."""

@@ -66,10 +66,16 @@ def remark_on_names(names: ClassNames, labelled: Sequence[str], pair: Pair, clas
 
 
 def remark_on_pool(pair: Pair, note: Note) -> None:
-    """Tell where the prior of the pool is likely to cost more than it gains."""
-    if pair.prior is not None and not pair.prior.advisable:
-        what = f"the features vary in {pair.prior.dimensions:.1f} effective dimensions, as tables of a few columns do"
-        note(f"{what}; there --prior pool can cost accuracy, and 'alcli simulate' tells")
+    """Tell where the features vary in so few dimensions that the pool says little about classes."""
+    if pair.prior is None or pair.prior.advisable:
+        return
+    what = f"the features vary in {pair.prior.dimensions:.1f} effective dimensions, as tables of a few columns do"
+    if pair.is_one:
+        note(f"{what}; there names and pool can cost accuracy, and 'alcli simulate' tells")
+    elif pair.prior.trust:
+        note(f"{what}; so the pool counts less, and 'alcli simulate' tells what --prior pool gains")
+    else:
+        note(f"{what}; so the pool does not count, and the head predicts as with --prior plain")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -30,6 +30,22 @@ def test_one_model_without_a_pool_and_with_names_two_without_names():
     assert pooled.predicts.head.prior_mean_CD1 is not None
 
 
+def test_the_model_that_predicts_takes_over_the_precision_of_the_plain_one():
+    pooled, named = fitted(np.arange(60)), fitted(np.arange(60), names_CD=NAMES_CD)
+    assert pooled.predicts.head.prior_precision == pooled.selects.head.prior_precision == pooled.prior.prior_precision
+    assert pooled.prior.prior_precision != named.prior.prior_precision
+
+
+def test_in_two_dimensions_the_pool_does_not_count_and_both_models_are_the_plain_one():
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(200, 2)), rng.integers(3, size=200)
+    data = Training(X[:30], y[:30], np.ones(30), 3)
+    pair = fit_pair(data, SPEC, Unlabelled(lambda: [X[30:]]))
+    assert pair.prior.trust == 0.0
+    np.testing.assert_allclose(pair.predicts.head.W_CD1, pair.selects.head.W_CD1, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(pair.predicts.predictive(X), pair.selects.predictive(X), rtol=0, atol=1e-6)
+
+
 def test_a_warm_start_ends_where_a_cold_one_does():
     for names_CD in (NAMES_CD, None):
         start = fitted(np.arange(12), names_CD=names_CD)

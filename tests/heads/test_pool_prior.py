@@ -277,6 +277,33 @@ def test_it_is_advisable_for_embeddings_and_not_for_a_table_of_few_columns():
     assert not pool_prior(blocks_of(table), training(table[:4], [0, 0, 1, 1], 2)).advisable
 
 
+def test_trust_by_hand_falls_with_the_labels_of_each_class_and_later_with_names():
+    """Classes with 5, 15 and 0 labels; the last takes part where it has a name."""
+    pool = Clusters()
+    rows = np.concatenate([np.flatnonzero(pool.y == c)[:n] for c, n in ((0, 5), (1, 15))])
+    data, blocks = training(pool.X[rows], pool.y[rows]), blocks_of(np.delete(pool.X, rows, axis=0))
+    names = np.zeros_like(pool.names_CD)
+    names[:3] = pool.names_CD[:3]
+    without, named = pool_prior(blocks, data), pool_prior(blocks, data, names)
+    assert without.trust == pytest.approx((5 / 10 + 5 / 20) / 2)
+    assert named.trust == pytest.approx((20 / 25 + 20 / 35 + 1) / 3)
+    whole = pool_prior(blocks, data, constants=Constants(half=1e12))
+    np.testing.assert_allclose(without.W_CD1, without.trust * whole.W_CD1, rtol=1e-9, atol=1e-12)
+
+
+def test_trust_rises_with_the_dimensions_and_names_need_none():
+    rng, found = np.random.default_rng(0), []
+    for dim in (2, 6, 30):
+        X = rng.normal(size=(400, dim)).astype(np.float32)
+        data = training(X[:4], [0, 0, 1, 1], 2)
+        prior = pool_prior(blocks_of(X), data)
+        expected = np.clip((prior.dimensions - 3) / 7, 0, 1) * 5 / 7
+        assert prior.trust == pytest.approx(expected)
+        assert pool_prior(blocks_of(X), data, X[:2]).trust == pytest.approx(20 / 22)
+        found.append(prior.trust)
+    assert found[0] == 0.0 < found[1] < found[2] == pytest.approx(5 / 7)
+
+
 def test_neither_label_nor_name_is_one_sentence():
     with pytest.raises(DataError, match="a class with a label or a name"):
         pool_prior(blocks_of(np.ones((5, 3), np.float32)), training(np.empty((0, 3), np.float32), []))

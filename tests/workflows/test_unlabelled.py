@@ -77,14 +77,19 @@ def test_classes_without_a_name_are_told():
     ]
 
 
-def test_few_dimensions_are_remarked_on():
+@pytest.mark.parametrize(
+    ("D", "is_named", "told"),
+    [(2, False, "does not count"), (6, False, "counts less"), (6, True, "names and pool can cost"), (64, False, None)],
+)
+def test_few_dimensions_are_remarked_on(D, is_named, told):
     rng = np.random.default_rng(0)
     y = rng.integers(3, size=90)
-    for D, expected in ((3, 1), (64, 0)):
-        X = rng.normal(size=(3, D))[y] + rng.normal(size=(90, D))
-        data = Training(X[:12], y[:12], np.ones(12), 3)
-        pair = fit_pair(data, FitSpec(softmax.head), Unlabelled(lambda X=X: [X[12:]]))
-        notes = []
-        remark_on_pool(pair, notes.append)
-        assert len(notes) == expected
-        assert all("effective dimensions" in text and "alcli simulate" in text for text in notes)
+    X = 0.5 * rng.normal(size=(3, D))[y] + rng.normal(size=(90, D))
+    names_CD = np.array([X[y == c].mean(axis=0) for c in range(3)]) if is_named else None
+    pair = fit_pair(
+        Training(X[:12], y[:12], np.ones(12), 3), FitSpec(softmax.head), Unlabelled(lambda: [X[12:]], names_CD)
+    )
+    notes: list[str] = []
+    remark_on_pool(pair, notes.append)
+    assert len(notes) == (told is not None)
+    assert all("effective dimensions" in text and told in text for text in notes)
