@@ -29,7 +29,7 @@ import numpy as np
 from alcli import stored
 from alcli.arrays import Array, Float64
 from alcli.errors import DataError, UsageError
-from alcli.posteriors._contract import Evidence, stream
+from alcli.posteriors._contract import Evidence, contrasts, stream
 from alcli.posteriors._sampled import Sampled
 
 
@@ -68,6 +68,10 @@ class Dropout(Sampled):
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """Compute rate / (1 - rate) sum_d W_cd^2 h_d^2, shape [B, C]."""
         return self.rate / (1.0 - self.rate) * (phi_BD1[:, :-1] ** 2 @ (W_CD1[:, :-1] ** 2).T)
+
+    def contrast_variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute the variance at the weights of a class minus the mean of the others, shape [B, C]."""
+        return self.variance(contrasts(W_CD1), phi_BD1)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W with some features dropped and the other features scaled by 1 / (1 - rate)."""

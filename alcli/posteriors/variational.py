@@ -34,7 +34,7 @@ from alcli.arrays import Array, Float64
 from alcli.errors import DataError, UsageError
 from alcli.numerics.last_layer.prior import prior_diagonal
 from alcli.numerics.last_layer.variational import MeanField, Nodes, divergence, fit_mean_field, squared_loss
-from alcli.posteriors._contract import Evidence, sample_noise, stream
+from alcli.posteriors._contract import Evidence, independent_contrasts, sample_noise, stream
 from alcli.posteriors._laplace import deviation
 from alcli.posteriors._sampled import Sampled
 from alcli.posteriors.laplace_diag import LaplaceDiag
@@ -110,6 +110,10 @@ class Variational(Sampled):
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """Compute sum_d variance_kd phi_d^2, shape [B, C]."""
         return phi_BD1**2 @ self.variance_CD1.T
+
+    def contrast_variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute it from the variances of the logits, which are independent, shape [B, C]."""
+        return independent_contrasts(self.variance(W_CD1, phi_BD1))
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W + E sqrt(variance) with E standard normal."""
