@@ -121,9 +121,10 @@ def _curvature(
 
 
 def calibrated(model: Model, data: Training, refit: Callable[[Training], Model], *, seed: int) -> Model:
-    """The model with the temperature at which its `predictive` fits labels out of fold best.
+    """The model with the temperatures that fit labels out of fold best: of `log_probs`, and of `predictive`.
 
-    The posterior is refitted with the head of each fold, because its variance lowers the confidence too.
+    The variance of the posterior lowers the confidence of `predictive`, so its temperature is another one. It may be
+    so low that next to all doubt is that of the posterior. The posterior is refitted with the head of each fold.
     The temperature stays as it is where more than half of the rows are the only row of their class: a held-out row
     would then have a class that the refitted head has not seen. The diagnostic `calibration_rows` counts the rows that
     took part, 0 where the temperature is unchanged.
@@ -134,16 +135,21 @@ def calibrated(model: Model, data: Training, refit: Callable[[Training], Model],
     used_L = np.isin(folds_L, trainable)
     if 2 * int((counts_C[data.y_L] >= 2).sum()) < data.n or not used_L.any():
         return replace(model, head=model.head.with_diagnostics(calibration_rows=0.0))
-    losses = [_loss(refit(data.rows(folds_L != k)), data.rows(folds_L == k)) for k in trainable]
-    return replace(
+    folds = [(refit(data.rows(folds_L != k)), data.rows(folds_L == k)) for k in trainable]
+    plain = [_loss(replace(one, posterior=None), rows) for one, rows in folds]
+    model = replace(
         model,
-        temperature=best_temperature(lambda t: sum(loss(t) for loss in losses)),
+        temperature=best_temperature(lambda t: sum(loss(t) for loss in plain)),
         head=model.head.with_diagnostics(calibration_rows=float(used_L.sum())),
     )
+    if model.posterior is None:
+        return model
+    shown = [_loss(*fold) for fold in folds]
+    return replace(model, predictive_temperature=best_temperature(lambda t: sum(loss(t) for loss in shown)))
 
 
 def _loss(model: Model, data: Training) -> Callable[[float], float]:
-    """The weighted loss of `model.predictive` on rows, as a function of the temperature of the model.
+    """The weighted loss of `model.predictive` on rows, as a function of its temperature.
 
     All products are taken at once. Memory: L C numbers, times the members of an ensemble.
     """

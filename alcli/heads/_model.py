@@ -33,12 +33,15 @@ class Model:
     """A fitted head with its posterior.
 
     temperature: the logits are divided by it. gamma: the step size of linearised updates, None for exact updates.
+    predictive_temperature: the temperature in `predictive`, None for `temperature`. It is lower where both are fitted
+    to labels, because the variance of the posterior lowers the confidence too.
     """
 
     head: Head
     posterior: Posterior | None = None
     temperature: float = 1.0
     gamma: float | None = None
+    predictive_temperature: float | None = None
 
     @property
     def n_classes(self) -> int | None:
@@ -126,11 +129,12 @@ class Model:
         """
         if self.posterior is None:
             return self.log_probs(X_BD)
+        shown = replace(self, temperature=self.predictive_temperature or self.temperature)
         if self.posterior.distinct is not None:
-            return self.predictive_samples(X_BD, self.posterior.distinct)
-        logits_BC = self.logits(X_BD)
+            return shown.predictive_samples(X_BD, self.posterior.distinct)
+        logits_BC = shown.logits(X_BD)
         variance = self.posterior.contrast_variance(self.head.W_CD1, self.head.last_layer(X_BD))
-        return mean_field(logits_BC, variance / self.temperature**2)
+        return mean_field(logits_BC, variance / shown.temperature**2)
 
     def predictive_samples(self, X_BD: Floats, n_samples: int, *, seed: int = 0) -> Float64:
         """Log of the class probabilities averaged over n_samples draws of the last layer, float64 [B, C]."""
@@ -194,11 +198,12 @@ class Model:
         return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
 
     def settings(self) -> dict[str, Any]:
-        """JSON values to store: temperature, gamma, and the settings of head and posterior (null if there is none)."""
+        """JSON values to store: temperatures, gamma, and the settings of head and posterior (null if there is none)."""
         posterior = None if self.posterior is None else self.posterior.settings()
         return {
             "temperature": self.temperature,
             "gamma": self.gamma,
+            "predictive_temperature": self.predictive_temperature,
             "head": self.head.settings(),
             "posterior": posterior,
         }
@@ -224,7 +229,14 @@ class Model:
             if posterior is None
             else posterior.from_arrays(_part(arrays, "posterior"), stored.section(settings, "posterior"), D1=D1, C=C)
         )
-        model = cls(head, found, stored.number(settings, "temperature"), stored.number_or_none(settings, "gamma"))
+        model = cls(
+            head,
+            found,
+            stored.number(settings, "temperature"),
+            stored.number_or_none(settings, "gamma"),
+            # Before predictions had a temperature of their own, there was no such setting.
+            stored.number_or_none({"predictive_temperature": None, **settings}, "predictive_temperature"),
+        )
         stored.no_other_tensors(arrays, model.arrays())
         return model
 
