@@ -1,8 +1,8 @@
 """The fit of all parts of a head file: the head, its posterior, the curvature of updates and the temperature.
 
-Source: temperature scaling, Guo et al. 2017, on out-of-fold logits; curvature in heads/_tuning.py.
-Cost: the fit of the head. Calibration refits the head once a fold, tuning refits it once. Each refit begins at the
-fitted weights where the objective has a single optimum.
+Source: temperature scaling, Guo et al. 2017, on out-of-fold predictions; curvature in heads/_tuning.py.
+Cost: the fit of the head. Calibration refits the head and its posterior once a fold, tuning refits the head once. Each
+refit begins at the fitted weights where the objective has a single optimum.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from alcli.arrays import Float64
 from alcli.errors import DataError, UsageError
 from alcli.heads._contract import Head, HeadFamily, Training
 from alcli.heads._model import Model, evidence_of
 from alcli.heads._tuning import EXACT, default_curvature, tune
 from alcli.numerics.folds import stratified_folds
-from alcli.numerics.last_layer.temperature import fit_temperature
+from alcli.numerics.last_layer.mean_field import mean_field
+from alcli.numerics.last_layer.temperature import best_temperature
+from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Posterior
 
 Calibration = Literal["none", "temperature"]
@@ -73,11 +76,17 @@ def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_updat
         # A random head that began at the fitted weights would remember the held-out rows.
         return spec.fit_head(rows, prior_precision=fitted.prior_precision, start=None if spec.head.random else fitted)
 
-    head, posterior = fitted, None
-    if spec.posterior is not None:
-        head, posterior = with_posterior(fitted, data, spec, _curvature(data, spec, fitted, refit, tune_update))
-    model = Model(head, posterior, fitted.temperature, spec.gamma)
-    return model if spec.calibrate == "none" else calibrated(model, data, refit, seed=spec.seed)
+    curvature = _curvature(data, spec, fitted, refit, tune_update)
+
+    def model_of(head: Head, rows: Training) -> Model:
+        if spec.posterior is None:
+            return Model(head, None, head.temperature, spec.gamma)
+        return Model(*with_posterior(head, rows, spec, curvature), head.temperature, spec.gamma)
+
+    model = model_of(fitted, data)
+    if spec.calibrate == "none":
+        return model
+    return calibrated(model, data, lambda rows: model_of(refit(rows), rows), seed=spec.seed)
 
 
 def with_posterior(head: Head, data: Training, spec: FitSpec, curvature: float) -> tuple[Head, Posterior]:
@@ -111,9 +120,11 @@ def _curvature(
     return default_curvature(spec.posterior, len(fitted.W_CD1))
 
 
-def calibrated(model: Model, data: Training, refit: Callable[[Training], Head], *, seed: int) -> Model:
-    """The model with the temperature that fits out-of-fold logits best.
+def calibrated(model: Model, data: Training, refit: Callable[[Training], Model], *, seed: int) -> Model:
+    """The model with the temperatures that fit labels out of fold best: of `log_probs`, and of `predictive`.
 
+    The variance of the posterior lowers the confidence of `predictive`, so its temperature is another one. It may be
+    so low that next to all doubt is that of the posterior. The posterior is refitted with the head of each fold.
     The temperature stays as it is where more than half of the rows are the only row of their class: a held-out row
     would then have a class that the refitted head has not seen. The diagnostic `calibration_rows` counts the rows that
     took part, 0 where the temperature is unchanged.
@@ -124,13 +135,41 @@ def calibrated(model: Model, data: Training, refit: Callable[[Training], Head], 
     used_L = np.isin(folds_L, trainable)
     if 2 * int((counts_C[data.y_L] >= 2).sum()) < data.n or not used_L.any():
         return replace(model, head=model.head.with_diagnostics(calibration_rows=0.0))
-    logits_LC = np.empty((data.n, len(model.head.W_CD1)))
-    for k in trainable:
-        logits_LC[folds_L == k] = refit(data.rows(folds_L != k)).logits(data.X_LD[folds_L == k])
-    temperature = fit_temperature(logits_LC[used_L], data.y_L[used_L], data.weights_L[used_L])
-    return replace(
-        model, temperature=temperature, head=model.head.with_diagnostics(calibration_rows=float(used_L.sum()))
+    folds = [(refit(data.rows(folds_L != k)), data.rows(folds_L == k)) for k in trainable]
+    plain = [_loss(replace(one, posterior=None), rows) for one, rows in folds]
+    model = replace(
+        model,
+        temperature=best_temperature(lambda t: sum(loss(t) for loss in plain)),
+        head=model.head.with_diagnostics(calibration_rows=float(used_L.sum())),
     )
+    if model.posterior is None:
+        return model
+    shown = [_loss(*fold) for fold in folds]
+    return replace(model, predictive_temperature=best_temperature(lambda t: sum(loss(t) for loss in shown)))
+
+
+def _loss(model: Model, data: Training) -> Callable[[float], float]:
+    """The weighted loss of `model.predictive` on rows, as a function of its temperature.
+
+    All products are taken at once. Memory: L C numbers, times the members of an ensemble.
+    """
+    posterior, W_CD1, phi_LD1 = model.posterior, model.head.W_CD1, model.head.last_layer(data.X_LD)
+    row_numbers = np.arange(data.n)
+    if posterior is not None and posterior.distinct is not None:
+        W_SCD1 = posterior.sample(W_CD1, posterior.distinct, seed=0)
+        drawn_SLC = phi_LD1 @ W_SCD1.transpose(0, 2, 1)
+
+        def log_probs(t: float) -> Float64:
+            return np.log(np.maximum(softmax(drawn_SLC / t).mean(axis=0), np.finfo(np.float64).tiny))
+
+    else:
+        logits_LC = model.head.logits(data.X_LD)
+        variance = np.zeros((data.n, 1)) if posterior is None else posterior.contrast_variance(W_CD1, phi_LD1)
+
+        def log_probs(t: float) -> Float64:
+            return mean_field(logits_LC / t, variance / t**2)
+
+    return lambda t: -float(data.weights_L @ log_probs(t)[row_numbers, data.y_L])
 
 
 def _check_task(data: Training, spec: FitSpec) -> None:

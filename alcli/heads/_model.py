@@ -3,9 +3,7 @@
 A model is immutable. A head file holds its `arrays` and `settings`; `from_arrays` checks both.
 M is the width of the last hidden layer (M = D in a linear head), and D1 here stands for M + 1.
 
-Source: mean-field prediction softmax(z / sqrt(1 + pi/8 s)), MacKay 1992; Lu, Ie & Sha 2020. z are the logits and s is
-their variance. Where the classes differ in variance, s is the mean variance under softmax(z); so the predicted class
-never changes and confidence only falls.
+Source: mean-field prediction, numerics/last_layer/mean_field.py.
 Cost: a prediction takes one product with the last layer. `predictive` adds the posterior's variance, or one product
 for each member of an ensemble; `predictive_samples` takes one product for each draw.
 """
@@ -22,11 +20,11 @@ from alcli import stored
 from alcli.arrays import Array, Float64, Floats
 from alcli.errors import DataError, UsageError
 from alcli.heads._contract import CACHED_ROWS, Head, HeadFamily, Training
+from alcli.numerics.last_layer.mean_field import mean_field
 from alcli.numerics.logistic import log_softmax, one_hot, softmax
 from alcli.numerics.network import Network
 from alcli.posteriors._contract import Evidence, Mode, Posterior
 
-MEAN_FIELD = np.pi / 8
 _DRAWN_FLOATS = 1 << 22  # numbers of the draws that are held at a time: 32 MiB
 
 
@@ -35,12 +33,15 @@ class Model:
     """A fitted head with its posterior.
 
     temperature: the logits are divided by it. gamma: the step size of linearised updates, None for exact updates.
+    predictive_temperature: the temperature in `predictive`, None for `temperature`. It is lower where both are fitted
+    to labels, because the variance of the posterior lowers the confidence too.
     """
 
     head: Head
     posterior: Posterior | None = None
     temperature: float = 1.0
     gamma: float | None = None
+    predictive_temperature: float | None = None
 
     @property
     def n_classes(self) -> int | None:
@@ -123,23 +124,17 @@ class Model:
     def predictive(self, X_BD: Floats) -> Float64:
         """Log class probabilities averaged over the posterior, float64 [B, C]; `log_probs` without a posterior.
 
-        The average is exact where there are finitely many draws (the members of an ensemble), otherwise mean-field.
-
-        For two classes, mean-field is the binary probit sigmoid(a / sqrt(1 + pi/8 v)). Here a is the difference of the
-        two logits and v is the variance of one logit. The variance of a itself is s1 + s2 - 2 cov. It equals v where
-        the logits correlate by 1/2, and 2 v where they are independent, as they are in a posterior with one covariance
-        for all classes. For independent logits, mean-field probabilities are too sure by up to 0.03 at s = 1 and by up
-        to 0.05 at s = 4. The probit with the variance of a is off by 0.01. Both errors are measured against quadrature.
+        The average is exact where there are finitely many draws (the members of an ensemble). Otherwise it is
+        mean-field, which keeps the predicted class of the weights.
         """
-        logits_BC = self.logits(X_BD)
-        if self.posterior is not None and self.posterior.distinct is not None:
-            return self.predictive_samples(X_BD, self.posterior.distinct)
-        if self.posterior is not None:
-            variance = self.logit_variance(X_BD)
-            if variance.shape[1] > 1:
-                variance = np.einsum("bc,bc->b", softmax(logits_BC), variance)[:, None]
-            logits_BC /= np.sqrt(1.0 + MEAN_FIELD * variance)
-        return log_softmax(logits_BC)
+        if self.posterior is None:
+            return self.log_probs(X_BD)
+        shown = replace(self, temperature=self.predictive_temperature or self.temperature)
+        if self.posterior.distinct is not None:
+            return shown.predictive_samples(X_BD, self.posterior.distinct)
+        logits_BC = shown.logits(X_BD)
+        variance = self.posterior.contrast_variance(self.head.W_CD1, self.head.last_layer(X_BD))
+        return mean_field(logits_BC, variance / shown.temperature**2)
 
     def predictive_samples(self, X_BD: Floats, n_samples: int, *, seed: int = 0) -> Float64:
         """Log of the class probabilities averaged over n_samples draws of the last layer, float64 [B, C]."""
@@ -203,11 +198,12 @@ class Model:
         return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
 
     def settings(self) -> dict[str, Any]:
-        """JSON values to store: temperature, gamma, and the settings of head and posterior (null if there is none)."""
+        """JSON values to store: temperatures, gamma, and the settings of head and posterior (null if there is none)."""
         posterior = None if self.posterior is None else self.posterior.settings()
         return {
             "temperature": self.temperature,
             "gamma": self.gamma,
+            "predictive_temperature": self.predictive_temperature,
             "head": self.head.settings(),
             "posterior": posterior,
         }
@@ -233,7 +229,14 @@ class Model:
             if posterior is None
             else posterior.from_arrays(_part(arrays, "posterior"), stored.section(settings, "posterior"), D1=D1, C=C)
         )
-        model = cls(head, found, stored.number(settings, "temperature"), stored.number_or_none(settings, "gamma"))
+        model = cls(
+            head,
+            found,
+            stored.number(settings, "temperature"),
+            stored.number_or_none(settings, "gamma"),
+            # Before predictions had a temperature of their own, there was no such setting.
+            stored.number_or_none({"predictive_temperature": None, **settings}, "predictive_temperature"),
+        )
         stored.no_other_tensors(arrays, model.arrays())
         return model
 

@@ -104,6 +104,13 @@ class Posterior(Protocol):
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """Compute the variance of each logit under draws around W_CD1, [B, C], or [B, 1] if all classes share it."""
 
+    def contrast_variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute the variance of each logit minus the mean of the other logits, [B, C], or [B, 1] if shared.
+
+        Draws that move all logits together have no part in it, as they have none in the softmax. For two classes it
+        is the variance of the difference of the logits.
+        """
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw last layers around W_CD1, shape [S, C, D1]. Sample i depends on (seed, first + i) alone."""
 
@@ -135,6 +142,18 @@ class Posterior(Protocol):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any], *, D1: int, C: int) -> Self:
         """Rebuild the posterior of a last layer of C rows. Raises DataError that names the faulty tensor or setting."""
+
+
+def contrasts(A_CR: Float64) -> Float64:
+    """Compute each row minus the mean of the other rows, [C, R]; zero for a single row."""
+    C = len(A_CR)
+    return (A_CR - A_CR.mean(axis=0)) * (C / max(C - 1, 1))
+
+
+def independent_contrasts(variance_BC: Float64) -> Float64:
+    """Compute the variance of each logit minus the mean of the others, [B, C], where the logits are independent."""
+    others = max(variance_BC.shape[1] - 1, 1)
+    return variance_BC + (variance_BC.sum(axis=1, keepdims=True) - variance_BC) / others**2
 
 
 def posterior_of(module: ModuleType) -> type[Posterior]:

@@ -77,6 +77,11 @@ class Single(Laplace):
         """Compute noise_variance |L^-1 phi|^2, shape [B, 1], which is never negative."""
         return self.noise_variance * self.state.variance(phi_BD1)[:, None]
 
+    def contrast_variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute C / (C - 1) times the variance of a logit, shape [B, 1], because the classes are independent."""
+        C = len(W_CD1)
+        return self.variance(W_CD1, phi_BD1) * (C / max(C - 1, 1))
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W + sqrt(noise_variance) E L^-1 with E standard normal.
 

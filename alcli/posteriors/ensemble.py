@@ -37,7 +37,7 @@ from alcli.arrays import Array, Float64
 from alcli.errors import DataError, UsageError
 from alcli.numerics.last_layer.members import Members
 from alcli.numerics.last_layer.softmax_map import mean_curvature
-from alcli.posteriors._contract import Evidence, stream
+from alcli.posteriors._contract import Evidence, contrasts, stream
 from alcli.posteriors._laplace import scale
 from alcli.posteriors._sampled import Sampled
 
@@ -104,11 +104,15 @@ class Ensemble(Sampled):
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """Compute the variance over the members, all with the same probability, shape [B, C]."""
-        centred_MCD1 = self.deviations_MCD1 - self.deviations_MCD1.mean(axis=0)
         out_BC = np.zeros((len(phi_BD1), len(W_CD1)))
-        for member_CD1 in centred_MCD1:
+        for member_CD1 in self.deviations_MCD1 - self.deviations_MCD1.mean(axis=0):
             out_BC += (phi_BD1 @ member_CD1.T) ** 2
         return out_BC / self.distinct
+
+    def contrast_variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute the variance over the members of each logit minus the mean of the others, shape [B, C]."""
+        contrasts_MCD1 = np.stack([contrasts(member_CD1) for member_CD1 in self.deviations_MCD1])
+        return replace(self, deviations_MCD1=contrasts_MCD1).variance(W_CD1, phi_BD1)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Return member i mod `distinct` as sample i, whatever the seed."""

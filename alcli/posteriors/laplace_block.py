@@ -21,7 +21,7 @@ from alcli.arrays import Array, Float64
 from alcli.numerics.last_layer.implicit import implicit_row, implicit_rows
 from alcli.numerics.last_layer.precision import Precision, stored_factors
 from alcli.numerics.last_layer.prior import prior_diagonal
-from alcli.posteriors._contract import Evidence, sample_noise
+from alcli.posteriors._contract import Evidence, independent_contrasts, sample_noise
 from alcli.posteriors._laplace import Laplace, class_curvatures, deviation, gradients, scalars, scale
 
 
@@ -57,6 +57,10 @@ class LaplaceBlock(Laplace):
         """Compute noise_variance phi^T P_k^-1 phi, shape [B, C]."""
         out_CB = [np.einsum("bd,bd->b", state.times(phi_BD1), phi_BD1) for state in self.states]
         return self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
+
+    def contrast_variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute it from the variances of the logits, which are independent, shape [B, C]."""
+        return independent_contrasts(self.variance(W_CD1, phi_BD1))
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W_k + sqrt(noise_variance) E_k L_k^-1 for every class k, with E standard normal."""

@@ -21,7 +21,7 @@ from alcli.arrays import Array, Float64
 from alcli.errors import DataError
 from alcli.numerics.last_layer.implicit import implicit_row, implicit_rows
 from alcli.numerics.last_layer.prior import prior_diagonal
-from alcli.posteriors._contract import Evidence, sample_noise
+from alcli.posteriors._contract import Evidence, independent_contrasts, sample_noise
 from alcli.posteriors._laplace import Laplace, class_curvatures, deviation, gradients, scalars, scale
 
 
@@ -55,6 +55,10 @@ class LaplaceDiag(Laplace):
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """Compute noise_variance sum_d phi_d^2 / P_kd, shape [B, C]."""
         return self.noise_variance * (phi_BD1**2 @ (1.0 / self.precision_CD1).T)
+
+    def contrast_variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute it from the variances of the logits, which are independent, shape [B, C]."""
+        return independent_contrasts(self.variance(W_CD1, phi_BD1))
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W + sqrt(noise_variance / P) E with E standard normal."""

@@ -11,8 +11,9 @@ Cost: fit n C (C D1)^2 + (C D1)^3 / 3; update 2 C (C D1)^2 multiply-adds a row; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -71,7 +72,24 @@ class LaplaceFull(Laplace):
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """Compute noise_variance times the diagonal of the covariance of the logits, shape [B, C]."""
-        blocks = self._blocks(self.state.covariance)
+        return self._variance_by(self._blocks(self.state.covariance), phi_BD1)
+
+    def contrast_variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute it as the variance, from the blocks of the contrasts, shape [B, C]."""
+        return self._variance_by(self._contrast_blocks, phi_BD1)
+
+    @cached_property
+    def _contrast_blocks(self) -> Float64:
+        """The covariance of the weights of each class minus the mean of the other classes, [C, D1, D1].
+
+        Cost: one pass over the covariance.
+        """
+        S, C = self.state.covariance, self.n_classes
+        sums_CDD = S.reshape(C, len(S) // C, C, -1).sum(axis=2)
+        centred_CDD = np.stack(self._blocks(S)) - (sums_CDD + sums_CDD.transpose(0, 2, 1)) / C
+        return (centred_CDD + sums_CDD.sum(axis=0) / C**2) * (C / max(C - 1, 1)) ** 2
+
+    def _variance_by(self, blocks: Sequence[Float64] | Float64, phi_BD1: Float64) -> Float64:
         out_CB = [np.einsum("bd,bd->b", phi_BD1 @ block_DD, phi_BD1) for block_DD in blocks]
         return self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
 

@@ -27,7 +27,7 @@ from alcli.errors import DataError
 from alcli.numerics.last_layer.implicit import implicit_rows
 from alcli.numerics.last_layer.prior import bias_precision
 from alcli.numerics.logistic import softmax
-from alcli.posteriors._contract import Evidence, sample_noise
+from alcli.posteriors._contract import Evidence, contrasts, sample_noise
 from alcli.posteriors._laplace import Laplace, deviation, gradients, scalars, scale
 
 
@@ -103,7 +103,14 @@ class LaplaceKron(Laplace):
 
     def variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
         """Compute noise_variance (e_k (x) phi)^T P^-1 (e_k (x) phi), shape [B, C]."""
-        U_CC, V_DD, S_CD1 = self.eigen
+        return self._variance_along(self.eigen[0], phi_BD1)
+
+    def contrast_variance(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute it as the variance, with the contrasts of the eigenvectors over the classes, shape [B, C]."""
+        return self._variance_along(contrasts(self.eigen[0]), phi_BD1)
+
+    def _variance_along(self, U_CC: Float64, phi_BD1: Float64) -> Float64:
+        _, V_DD, S_CD1 = self.eigen
         return self.noise_variance * ((phi_BD1 @ V_DD) ** 2 @ (1.0 / S_CD1).T @ (U_CC**2).T)
 
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:

@@ -174,6 +174,8 @@ def describe(pool: Pool, pair: Pair, data: Training, classes: Sequence[str] | No
     }
     if classes is not None:
         report |= {"classes": len(classes), "temperature": model.temperature}
+        if model.predictive_temperature is not None:
+            report["predictive_temperature"] = model.predictive_temperature
     report |= dict(model.head.diagnostics)
     if pair.prior is not None and classes is not None:
         report |= _of_prior(pair, pair.prior, classes)

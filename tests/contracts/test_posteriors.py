@@ -14,7 +14,7 @@ from alcli import plugins
 from alcli.arrays import with_bias
 from alcli.errors import DataError
 from alcli.heads._comparators import reweight
-from alcli.heads._contract import Training, family_of
+from alcli.heads._contract import LinearHead, Training, family_of
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
 from alcli.numerics.logistic import one_hot, softmax
@@ -120,6 +120,9 @@ def test_draws_stand_around_the_mean_and_move_with_it(model):
     moved = np.einsum("bd,scd->sbc", phi, model.posterior.sample(W + shift, 2000, seed=0))
     want = np.broadcast_to(model.posterior.variance(W + shift, phi), moved.shape[1:])
     np.testing.assert_allclose(moved.var(axis=0), want, rtol=6 * np.sqrt(2 / 2000))
+    contrasts = moved - (moved.sum(axis=2, keepdims=True) - moved) / 2
+    want = np.broadcast_to(model.posterior.contrast_variance(W + shift, phi), moved.shape[1:])
+    np.testing.assert_allclose(contrasts.var(axis=0), want, rtol=6 * np.sqrt(2 / 2000))
 
 
 def test_sample_variances_are_the_declared_ones(model):
@@ -296,10 +299,12 @@ class Dense:
         return self._function([(self.W, self.old), *parts], self.prior, self.curvature)
 
     def check(self, posterior, precision):
-        """Variances of logits."""
+        """Variances of logits, and of logits minus the mean of the two others."""
         covariance = self.noise * np.linalg.inv(precision)
-        want = [[np.kron(e, phi) @ covariance @ np.kron(e, phi) for e in np.eye(3)] for phi in self.phi]
-        np.testing.assert_allclose(np.broadcast_to(posterior.variance(self.W, self.phi), (6, 3)), want, rtol=1e-10)
+        contrasts = 1.5 * np.eye(3) - 0.5
+        for variance, rows in ((posterior.variance, np.eye(3)), (posterior.contrast_variance, contrasts)):
+            want = [[np.kron(e, phi) @ covariance @ np.kron(e, phi) for e in rows] for phi in self.phi]
+            np.testing.assert_allclose(np.broadcast_to(variance(self.W, self.phi), (6, 3)), want, rtol=1e-10)
 
 
 @pytest.fixture
@@ -315,6 +320,21 @@ def dense(name):
 
 def test_variances_equal_the_dense_form(dense):
     dense.check(dense.posterior, dense.precision())
+
+
+@pytest.mark.parametrize("noise", [0.2, 2.0])
+def test_the_predictive_is_near_the_softmax_averaged_over_dense_draws(dense, noise):
+    """The draws are of logits, from the dense covariance. The posterior gives the closed form."""
+    covariance = noise * np.linalg.inv(dense.precision())
+    posterior = replace(dense.posterior, noise_variance=noise)
+    model = Model(LinearHead("softmax", dense.W, dense.prior), posterior)
+    noise_SC3 = np.random.default_rng(0).multivariate_normal(np.zeros(9), covariance, size=50_000).reshape(-1, 3, 3)
+    logits_SBC = dense.phi @ (dense.W + np.concatenate([noise_SC3, -noise_SC3])).transpose(0, 2, 1)
+    exact_BC = softmax(logits_SBC).mean(axis=0)
+    got_BC, plain_BC = np.exp(model.predictive(dense.phi[:, :-1])), softmax(dense.phi @ dense.W.T)
+    assert np.abs(got_BC - exact_BC).max() < 0.05
+    # With the variances of the logits themselves, four of the six forms are above half.
+    assert np.abs(got_BC - exact_BC).mean() < 0.42 * np.abs(plain_BC - exact_BC).mean()
 
 
 def test_under_squared_loss_the_prior_of_the_bias_is_flat(dense):

@@ -1,5 +1,7 @@
 """Fitting as a whole: calibration out of fold, curvature at held-out rows, refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -8,12 +10,14 @@ from alcli.errors import DataError, UsageError
 from alcli.heads import _tuning
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
-from alcli.heads._model import evidence_of
+from alcli.heads._model import Model, evidence_of
 from alcli.heads.ridge import ridge
 from alcli.heads.softmax import softmax
 from alcli.numerics.folds import stratified_folds
+from alcli.numerics.last_layer.temperature import BOUNDS
 from alcli.numerics.logistic import log_softmax
 from alcli.numerics.metrics import nll
+from alcli.posteriors.ensemble import Ensemble
 from alcli.posteriors.laplace_block import LaplaceBlock
 from alcli.posteriors.laplace_full import LaplaceFull
 from alcli.posteriors.laplace_shared import LaplaceShared
@@ -41,6 +45,51 @@ def test_calibration_repairs_confidence_that_the_prior_has_spoilt():
     assert calibrated.head.diagnostics["calibration_rows"] == 200
     assert nll(test.y_L, calibrated.log_probs(test.X_LD)) < 0.7 * nll(test.y_L, plain.log_probs(test.X_LD))
     np.testing.assert_array_equal(calibrated.head.W_CD1, plain.head.W_CD1)
+
+
+@pytest.mark.parametrize("form", [None, LaplaceShared, LaplaceFull, Ensemble])
+def test_each_temperature_is_the_best_of_a_scan_over_rows_out_of_fold(form):
+    """The oracle fits head and posterior of each fold by itself and asks the models of all temperatures."""
+    data = digits(3.0)(0, 90)
+    model = fit(data, FitSpec(softmax.head, form, calibrate="temperature", seed=3))
+    folds_L = stratified_folds(data.y_L, 5, seed=3)
+    models = []
+    for k in range(5):
+        rows = data.rows(folds_L != k)
+        head = softmax(rows, model.head.prior_precision)
+        arguments = {} if form is Ensemble else {"curvature": getattr(model.posterior, "curvature", None)}
+        posterior = form and form.fit(
+            head.W_CD1, evidence_of(head, rows), prior_precision=head.prior_precision, seed=3, **arguments
+        )
+        models.append(Model(head, posterior[1] if posterior else None))
+
+    def loss(function, temperature):
+        total = 0.0
+        for k, one in enumerate(models):
+            rows = data.rows(folds_L == k)
+            log_probs = getattr(replace(one, temperature=temperature), function)(rows.X_LD)
+            total -= log_probs[np.arange(rows.n), rows.y_L].sum()
+        return total
+
+    grid = np.geomspace(*BOUNDS, 150)
+    assert loss("log_probs", model.temperature) <= min(loss("log_probs", t) for t in grid) + 1e-4
+    if form is None:
+        assert model.predictive_temperature is None
+    else:
+        best = min(loss("predictive", t) for t in grid)
+        assert loss("predictive", model.predictive_temperature) <= best + 1e-4
+        assert loss("predictive", 3.0 * model.predictive_temperature) > best + 1e-2
+
+
+def test_calibration_lowers_the_loss_of_shown_probabilities_that_the_posterior_has_spread_too_far():
+    rows = digits(1.0)
+    train, test = rows(0, 200), rows(200, 1700)
+    plain, calibrated = (
+        fit(train, FitSpec(softmax.head, LaplaceFull, calibrate=how)) for how in ("none", "temperature")
+    )
+    assert calibrated.predictive_temperature < calibrated.temperature
+    losses = [nll(test.y_L, one.predictive(test.X_LD)) for one in (plain, calibrated)]
+    assert losses[1] < 0.9 * losses[0]
 
 
 def test_calibration_stands_back_where_classes_have_one_row():

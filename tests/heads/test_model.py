@@ -1,17 +1,18 @@
 """The model: predictions from head, posterior and temperature; updates."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from alcli.errors import DataError
-from alcli.heads import _model
 from alcli.heads._contract import LinearHead, Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
 from alcli.heads.softmax import softmax
+from alcli.numerics.last_layer import mean_field
 from alcli.numerics.logistic import log_softmax
 from alcli.posteriors.laplace_block import LaplaceBlock
 from alcli.posteriors.laplace_shared import LaplaceShared
@@ -30,7 +31,8 @@ def model():
 def test_the_predictive_is_mean_field_on_logits_over_temperature(model):
     model, X = replace(model, temperature=1.7), rows(seed=1).X_LD
     z, s = model.head.logits(X) / 1.7, model.posterior.variance(model.head.W_CD1, model.head.last_layer(X)) / 1.7**2
-    np.testing.assert_allclose(model.predictive(X), log_softmax(z / np.sqrt(1 + np.pi / 8 * s)), atol=1e-12)
+    # A logit minus the mean of two others has the variance s + (s + s) / 4.
+    np.testing.assert_allclose(model.predictive(X), log_softmax(z / np.sqrt(1 + np.pi / 8 * 1.5 * s)), atol=1e-12)
     np.testing.assert_allclose(model.log_probs(X), log_softmax(z), atol=1e-12)
     assert (model.predictive(X).argmax(axis=1) == model.log_probs(X).argmax(axis=1)).all()
 
@@ -38,28 +40,39 @@ def test_the_predictive_is_mean_field_on_logits_over_temperature(model):
 def test_a_mean_field_factor_of_zero_gives_the_plain_softmax(model, monkeypatch):
     X = rows(seed=1).X_LD
     assert np.abs(model.predictive(X) - model.log_probs(X)).max() > 1e-4
-    monkeypatch.setattr(_model, "MEAN_FIELD", 0.0)
+    monkeypatch.setattr(mean_field, "MEAN_FIELD", 0.0)
     np.testing.assert_array_equal(model.predictive(X), model.log_probs(X))
 
 
-def test_of_two_classes_it_is_the_probit_by_the_variance_of_one_logit_which_is_too_sure():
+def test_of_two_classes_it_is_the_probit_by_the_variance_of_the_difference_of_the_logits():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(300, 5)), rng.integers(2, size=300)
     model = fit(Training(X + y[:, None], y, np.ones(300), 2), FitSpec(softmax.head, LaplaceShared))
     scale = model.posterior.noise_variance / model.logit_variance(X).max()
     model = replace(model, posterior=replace(model.posterior, noise_variance=scale))
-    a, s = np.diff(model.logits(X))[:, 0], model.logit_variance(X)[:, 0]
-    assert s.max() == pytest.approx(1.0)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
-    exact = (
-        expit(a[:, None] + np.sqrt(2.0 * s)[:, None] * nodes) @ weights / weights.sum()
-    )  # rows of the last layer are independent
+    a, of_difference = np.diff(model.logits(X))[:, 0], 2.0 * model.logit_variance(X)[:, 0]
+    assert of_difference.max() == pytest.approx(2.0)  # the two logits are independent
     got = np.exp(model.predictive(X))[:, 1]
-    np.testing.assert_allclose(got, expit(a / np.sqrt(1.0 + np.pi / 8 * s)), atol=1e-12)
-    too_sure = np.abs(got - 0.5) - np.abs(exact - 0.5)
-    assert too_sure.min() > -1e-3
-    assert 0.01 < too_sure.max() < 0.03
-    assert np.abs(expit(a / np.sqrt(1.0 + np.pi / 8 * 2.0 * s)) - exact).max() < 0.01
+    np.testing.assert_allclose(got, expit(a / np.sqrt(1.0 + np.pi / 8 * of_difference)), atol=1e-12)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    exact = expit(a[:, None] + np.sqrt(of_difference)[:, None] * nodes) @ weights / weights.sum()
+    assert np.abs(got - exact).max() < 0.01
+    assert np.abs(np.exp(model.log_probs(X))[:, 1] - exact).max() > 0.05
+
+
+def test_only_the_predictive_has_a_temperature_of_its_own(model):
+    X, own = rows(seed=1).X_LD, replace(model, temperature=1.7, predictive_temperature=0.6)
+    np.testing.assert_array_equal(own.predictive(X), replace(model, temperature=0.6).predictive(X))
+    for function in ("log_probs", "logits", "logit_variance"):
+        want = getattr(replace(model, temperature=1.7), function)(X)
+        np.testing.assert_array_equal(getattr(own, function)(X), want)
+    stored = own.settings()
+    restore = partial(Model.from_arrays, own.arrays(), family=softmax.head, posterior=LaplaceShared)
+    assert restore(settings=stored).predictive_temperature == 0.6
+    del stored["predictive_temperature"]  # as in files that were written before there was one
+    assert restore(settings=stored).predictive_temperature is None
+    with pytest.raises(DataError, match="'predictive_temperature'"):
+        restore(settings=stored | {"predictive_temperature": -1.0})
 
 
 def test_without_a_posterior_the_predictive_is_that_of_the_weights_and_updates_are_refused(model):

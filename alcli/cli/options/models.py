@@ -122,7 +122,7 @@ Calibrate = Annotated[
     option(
         "--calibrate",
         MODEL,
-        "Scale the logits so that probabilities fit held-out labels.",
+        "Scale the logits so that the probabilities that are shown fit held-out labels.",
         choices=("none", "temperature"),
     ),
 ]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alcli.numerics.last_layer.temperature import BOUNDS, fit_temperature
+from alcli.numerics.last_layer.temperature import BOUNDS, best_temperature, fit_temperature
 from alcli.numerics.logistic import cross_entropy, log_softmax, softmax
 
 
@@ -24,6 +24,17 @@ def test_it_is_the_minimum_of_a_scan_and_follows_the_scale_of_logits():
     grid = np.geomspace(*BOUNDS, 2001)
     assert min(cross_entropy(logits / t, y, w) for t in grid) >= cross_entropy(logits / T, y, w) - 1e-6
     assert fit_temperature(7 * logits, y, w) == pytest.approx(7 * T, rel=1e-3)
+
+
+def test_of_several_minima_it_finds_the_least():
+    def loss(t):
+        x = np.log(t)
+        return np.sin(2.0 * x) + 0.02 * (x - 2.0) ** 2
+
+    grid = np.geomspace(*BOUNDS, 20_001)
+    assert best_temperature(loss) == pytest.approx(min(grid, key=loss), rel=1e-3)
+    assert best_temperature(lambda t: -t) == pytest.approx(BOUNDS[1], rel=1e-3)
+    assert best_temperature(lambda t: t) == pytest.approx(BOUNDS[0], rel=1e-3)
 
 
 def test_labels_that_separate_or_contradict_stop_at_a_bound():

@@ -64,11 +64,11 @@ def test_every_row_in_the_order_of_the_pool_with_the_class_and_its_probability(h
 
 
 def test_the_mean_field_probabilities_by_hand(head, alcli):
-    """softmax(z / sqrt(1 + pi/8 s)), s = phi^T P^-1 phi, with the matrices of the file."""
+    """softmax(z / sqrt(1 + pi/8 s 3/2)), s = phi^T P^-1 phi, with the matrices of the file and three classes."""
     phi_ND1 = np.column_stack([X_ND.astype(float), np.ones(60)])
     posterior = model().posterior
     s_N = posterior.noise_variance * np.einsum("nd,de,ne->n", phi_ND1, posterior.state.covariance, phi_ND1)
-    expected = softmax(phi_ND1 @ model().head.W_CD1.T / np.sqrt(1 + np.pi / 8 * s_N)[:, None])
+    expected = softmax(phi_ND1 @ model().head.W_CD1.T / np.sqrt(1 + np.pi / 8 * 1.5 * s_N)[:, None])
     found = rows(alcli(*PREDICT, "--format", "jsonl", "--probs", "--variance"))
     assert np.allclose([list(r["probs"].values()) for r in found], expected, rtol=1e-5)
     assert np.allclose([r["variance"] for r in found], s_N, rtol=1e-5)
