@@ -8,6 +8,7 @@ other strategies that take part.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +78,10 @@ class Plan:
         return (Cell(FULL_DATA, seed) for seed in range(1 if one_split else self.n_seeds))
 
 
+# The alias before the name of a strategy.
+_ALIAS = re.compile(r"^[A-Za-z0-9_-]+=")
+
+
 def with_baseline(strategies: Sequence[str]) -> tuple[str, ...]:
     """Return the names without repetitions, the baseline first."""
     return tuple(dict.fromkeys([BASELINE, *strategies]))
@@ -98,6 +103,9 @@ def judges_rng(seed: int) -> np.random.Generator:
 
 
 def selection_seed(cell: Cell, round_number: int) -> int:
-    """The seed, of 63 bits, that a strategy gets in one round."""
-    key = (_SELECT, hash_text(cell.strategy), round_number)
+    """The seed, of 63 bits, that a strategy gets in one round. An alias has no effect on it.
+
+    So variants of a strategy under several aliases draw the same numbers, and differ by their options alone.
+    """
+    key = (_SELECT, hash_text(_ALIAS.sub("", cell.strategy)), round_number)
     return int(np.random.SeedSequence(cell.seed, spawn_key=key).generate_state(1, np.uint64)[0] >> np.uint64(1))

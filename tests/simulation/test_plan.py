@@ -47,6 +47,11 @@ def test_every_draw_has_a_stream_of_its_own():
     assert len(firsts) == 6
 
 
+def test_an_alias_does_not_change_a_draw():
+    assert selection_seed(Cell("mine=margin+update", 3), 2) == selection_seed(Cell("margin+update", 3), 2)
+    assert selection_seed(Cell("mine=margin", 3), 2) != selection_seed(Cell("margin+update", 3), 2)
+
+
 def test_a_seed_does_not_change_from_version_to_version():
     """Published simulations stay repeatable: this number may only change with a note in the changelog."""
     assert selection_seed(Cell("margin", 3), 2) == 2126881068465140577

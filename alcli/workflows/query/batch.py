@@ -67,6 +67,7 @@ def query(
             "format": 1,
             "strategy": ask.strategy,
             "seed": ask.seed,
+            "ledger_rows": len(before),
             "options": dict(ask.options),
             "pool": answer.report["pool"],
         }
@@ -103,7 +104,7 @@ def _answer(
             targets=targets_of(pool, ask),
             labels=now.labels,
         )
-        selection, imputed = _selected(items, ask, strategy, view, options), None
+        selection, imputed = _selected(now, ask, strategy, view, options), None
     else:
         selection, imputed = _imputed(now, strategy, ask, options)
         note(
@@ -129,13 +130,12 @@ def _answer(
     return Answer(table if imputed is None else table | {"imputed": imputed}, report)
 
 
-def _selected(items: Items, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:
+def _selected(now: Situation, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:
     """Select ask.n items, or as many as a budget of ask.n buys."""
     if ask.cost_column is None:
-        return select(strategy, view, ask.n, seed=ask.seed, options=options)
-    return select_within(
-        strategy, ask.strategy, view, ask.n, items.costs(ask.cost_column), seed=ask.seed, options=options
-    )
+        return select(strategy, view, ask.n, seed=now.seed, options=options)
+    costs = now.items.costs(ask.cost_column)
+    return select_within(strategy, ask.strategy, view, ask.n, costs, seed=now.seed, options=options)
 
 
 def _imputed(now: Situation, strategy: Strategy, ask: Query, options: dict[str, Any]) -> tuple[Selection, list[Any]]:
@@ -156,11 +156,11 @@ def _imputed(now: Situation, strategy: Strategy, ask: Query, options: dict[str, 
         now.labelled,
         head.model,
         strategy,
-        seed=ask.seed,
+        seed=now.seed,
         options=options,
         labels=now.labels,
     )
-    selection, classes = impute_batch(live, ask.n, how=str(ask.impute), seed=ask.seed)
+    selection, classes = impute_batch(live, ask.n, how=str(ask.impute), seed=now.seed)
     return selection, _named(head, classes)
 
 

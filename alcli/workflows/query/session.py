@@ -80,7 +80,7 @@ class Session:
             now.labelled,
             now.head.model if now.head else None,
             strategy,
-            seed=ask.seed,
+            seed=now.seed,
             options=options,
             labels=now.labels,
         )

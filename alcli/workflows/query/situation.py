@@ -42,7 +42,7 @@ class Situation:
     head: None where no head is given or needed, or where no candidate is left to ask it about. predicts: the kind of
     labels that the head predicts, or would predict if it had been fitted; None where no head is given or needed.
     labelled: row numbers. labels: of the labelled rows, class numbers of the head or targets; None where the strategy
-    does not read labels. candidates: item numbers.
+    does not read labels. candidates: item numbers. seed: of the draws of this query, see `drawn_seed`.
     """
 
     items: Items
@@ -51,6 +51,7 @@ class Situation:
     labelled: Int64
     labels: Array | None
     candidates: Int64
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,12 @@ def situation(
     closed_N = pool.is_test.copy()
     closed_N[known.labelled] = True
     left = items.candidates(closed_N, _excluded(items, ask, in_ledger, note))
-    candidates = _reduced(items, left, ask, note)
+    seed = drawn_seed(ask.seed, len(in_ledger))
+    candidates = _reduced(items, left, ask, seed, note)
     head, labels = known.head, known.labels
     if known.fit_on is not None and (len(candidates) or keeps_head):
         head, labels = fitted_now(pool, ask, strategy, known.fit_on, known.names, note)
-    return Situation(items, head, known.predicts, known.labelled, labels, candidates)
+    return Situation(items, head, known.predicts, known.labelled, labels, candidates, seed)
 
 
 def targets_of(pool: Pool, ask: Query) -> Floats | None:
@@ -251,10 +253,21 @@ def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], note: Note) ->
     return found[found >= 0]
 
 
-def _reduced(items: Items, candidates: Int64, ask: Query, note: Note) -> Int64:
+def drawn_seed(seed: int, n_in_ledger: int) -> int:
+    """The seed of the draws of a query: another one for every length of the ledger.
+
+    So a strategy that looks at random candidates looks at others every night. Without a ledger it is the seed itself.
+    """
+    if n_in_ledger == 0:
+        return seed
+    drawn = np.random.SeedSequence(seed, spawn_key=(n_in_ledger,)).generate_state(1, np.uint64)
+    return int(drawn[0] >> np.uint64(1))
+
+
+def _reduced(items: Items, candidates: Int64, ask: Query, seed: int, note: Note) -> Int64:
     """Draw at most --candidates items by a hash of seed and id, so that the order of rows and files does not matter."""
     if ask.candidates is None or ask.candidates >= len(candidates):
         return candidates
-    draws = uniforms(items.source.row_keys(candidates), ask.seed, _CANDIDATE_STREAM)
+    draws = uniforms(items.source.row_keys(candidates), seed, _CANDIDATE_STREAM)
     note(f"chose among {counted(ask.candidates, 'random candidate')} of {len(candidates)}")
     return np.sort(candidates[np.argsort(draws, kind="stable")[: ask.candidates]])

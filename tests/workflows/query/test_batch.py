@@ -15,6 +15,7 @@ from alcli.data.head_file import load_head
 from alcli.heads._contract import Training
 from alcli.numerics.logistic import softmax
 from alcli.workflows.query import fitting as query_fitting
+from alcli.workflows.query.situation import drawn_seed
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 
 X_ND, Y_N = tiny_features()
@@ -276,3 +277,27 @@ def test_only_a_strategy_that_asks_what_calibration_changes_is_given_a_calibrate
     plain = confidences("margin")
     assert confidences("alfa-mix") == plain
     assert confidences("sparse-greedy") != plain
+
+
+def test_every_batch_of_a_ledger_draws_other_candidates(tiny, alcli):
+    """Six nights with the same seed: no random part of the pool is looked at alone. A repetition draws the same."""
+
+    def nights(ledger):
+        ask = ("-s", "discriminative", "-n", 3, "-p", "candidates=8", "--selections", ledger, "--format", "ids")
+        return [alcli("query", "pool.parquet", "-l", "labels.csv", *ask).done().lines for _ in range(6)]
+
+    picks = nights("a.parquet")
+    assert picks == nights("b.parquet")
+    first = alcli(
+        "query", "pool.parquet", "-l", "labels.csv", "-s", "discriminative", "-n", 8, "-p", "candidates=8"
+    ).done()
+    looked_at = set(first.lines)
+    assert set(picks[0]) <= looked_at
+    assert sum(id not in looked_at for batch in picks[1:3] for id in batch) >= 3
+
+
+def test_without_a_ledger_the_seed_is_the_seed():
+    assert drawn_seed(7, 0) == 7
+    seeds = {drawn_seed(seed, n) for seed in (0, 7) for n in range(1, 50)}
+    assert len(seeds) == 98
+    assert all(0 <= seed < 2**63 for seed in seeds)
