@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from alcli.report.curves import colour_and_dash, rendered
-from alcli.report.update_study import AUTO, BASE, Row, Rows, best_steps, growing_rows, means
-from alcli.simulation.update_methods import TARGET
+from alcli.report.update_study import Row, Rows, best_steps, growing_rows, means
+from alcli.simulation.update_methods import AUTO, BASE, TARGET
 from alcli.simulation.update_study import STAGES, STEP_SIZE
 
 if TYPE_CHECKING:

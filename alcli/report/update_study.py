@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from alcli.simulation.update_methods import MEASURES, SWEEPS, TARGET
+from alcli.simulation.update_methods import AUTO, BASE, MEASURES, SWEEPS, TARGET
 from alcli.simulation.update_study import GROWING, STAGES, STEP_SIZE
 
-BASE, AUTO = "base", "second-order auto"
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 

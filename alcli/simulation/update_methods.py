@@ -20,6 +20,7 @@ from alcli.heads._comparators import Reweighted, first_order, reweight, stable_s
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
+from alcli.heads._polish import polished
 from alcli.numerics.logistic import log_softmax
 from alcli.numerics.metrics import METRICS
 
@@ -28,7 +29,7 @@ KEPT_MASS = 0.999
 _QUICK = 0.05
 # The metrics of the study, which is for classes.
 MEASURES = (METRICS["accuracy"], METRICS["nll"], METRICS["ece"])
-TARGET = "retrain"
+BASE, TARGET, AUTO, POLISHED = "base", "retrain", "second-order auto", "second-order auto, polished"
 
 Predict = Callable[[Floats], Float64]
 
@@ -119,6 +120,10 @@ def monte_carlo(gamma: float) -> Method:
     )
 
 
+def _polished(prior: Prior, new: Training) -> Model:
+    return polished(prior.base.update(new), prior.joined(new), prior.fixed)
+
+
 def _sorted(new: Training) -> Training:
     """The new rows class by class, which is the worst order to absorb them in."""
     return new.rows(np.argsort(new.y_L, kind="stable"))
@@ -134,11 +139,12 @@ def _refit(prior: Prior, new: Training, *, auto: bool = False, warm: bool = Fals
 
 
 METHODS: dict[str, Method] = {
-    "base": Method(lambda prior, new: prior.base, lambda prior: prior.base),
+    BASE: Method(lambda prior, new: prior.base, lambda prior: prior.base),
     TARGET: Method(_refit, lambda prior: prior.fixed),
     "retrain, prior anew": Method(lambda prior, new: _refit(prior, new, auto=True), lambda prior: prior.fixed),
     "warm refit": Method(lambda prior, new: _refit(prior, new, warm=True), lambda prior: prior.fixed),
-    "second-order auto": Method(lambda prior, new: prior.base.update(new), lambda prior: prior.base),
+    AUTO: Method(lambda prior, new: prior.base.update(new), lambda prior: prior.base),
+    POLISHED: Method(_polished, lambda prior: prior.base),
     "second-order auto, class by class": Method(
         lambda prior, new: prior.base.update(_sorted(new)), lambda prior: prior.base
     ),

@@ -14,9 +14,9 @@ from alcli.errors import DataError, UsageError, suggestion
 from alcli.heads._contract import family_of
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.update_picture import draw
-from alcli.report.update_study import AUTO, BASE, Rows, Table, best_steps, growing_rows, means, recovered, tables
+from alcli.report.update_study import Rows, Table, best_steps, growing_rows, means, recovered, tables
 from alcli.simulation.plan import Cell
-from alcli.simulation.update_methods import METHODS, SWEEPS
+from alcli.simulation.update_methods import AUTO, BASE, METHODS, POLISHED, SWEEPS
 from alcli.simulation.update_study import UpdateStudy, has_torch, run_seed, sizes, stages_of
 from alcli.workflows.items import Items
 from alcli.workflows.recipe import Recipe
@@ -197,14 +197,16 @@ def _title(pool: Pool, asked: UpdateStudy) -> str:
 
 
 def _verdict(growing: Rows, share: Mapping[str, float]) -> str:
-    """Say in a sentence which share of retraining's gain the default update recovers.
+    """Say in a sentence which share of retraining's gain an update recovers, with a polish and without.
 
     growing: from `growing_rows` of the means. share: per method, from `recovered`.
     """
     base = {row["n_new"]: row["accuracy"] for row in growing if row["method"] == BASE}
-    auto = [row for row in growing if row["method"] == AUTO]
-    worse = [row["n_new"] for row in auto if row["accuracy"] < base[row["n_new"]]]
-    below = (
-        f"falls below the head before at +{', '.join(map(str, worse))}" if worse else "is never below the head before"
-    )
-    return f"{AUTO} recovers {100 * share[AUTO]:.0f} % of what exact retraining gains, and {below}"
+
+    def below(method: str) -> str:
+        mine = [row for row in growing if row["method"] == method]
+        worse = [str(row["n_new"]) for row in mine if row["accuracy"] < base[row["n_new"]]]
+        return f"falls below the head before at +{', '.join(worse)}" if worse else "is never below the head before"
+
+    gain = f"{100 * share[AUTO]:.0f} % of what exact retraining gains, and {below(AUTO)}"
+    return f"{AUTO} recovers {gain}; polished, it recovers {100 * share[POLISHED]:.0f} %, and {below(POLISHED)}"
