@@ -171,7 +171,7 @@ SWEEPS: dict[str, Sweep] = {
     "first-order": Sweep(
         gradient_steps, (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0), "the step, in units of 1 / mean |phi|^2"
     ),
-    "mc": Sweep(monte_carlo, (0.01, 0.03, 0.1, 0.3, 1.0), "the power of the likelihood"),
+    "mc": Sweep(monte_carlo, (0.01, 0.03, 0.1, 0.3, 1.0, 3.0), "the power of the likelihood"),
 }
 
 
