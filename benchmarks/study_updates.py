@@ -7,6 +7,7 @@ Stopped, it goes on where it was when --out is the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ import numpy as np
 from benchmarks.studies import BANKING77, DIGITS, begin, is_there
 
 PAIRS = [
-    f"{name}{more}"
-    for name in ("margin", "badge", "typiclust", "uherding", "optimal-look-ahead")
-    for more in ("", "+update")
+    *(
+        f"{name}{more}"
+        for name in ("margin", "badge", "typiclust", "uherding", "optimal-look-ahead")
+        for more in ("", "+update")
+    ),
+    "margin-polished=margin+update",
 ]
+POLISHED = "margin-polished.polish=true"
 PARTS = ["typiclust+update.update-every=10", "uherding+update.update-every=5"]
 STAGES = "stages=50,100,200,400,1000+50"
 
@@ -27,21 +32,21 @@ def main(data: Path, out: Path, seeds: int, ablation_seeds: int) -> None:
     from alcli.cli.simulate import simulate
 
     compare(DIGITS, out / "ablation-digits", n=10, rounds=8, initial=10, seeds=seeds)
-    simulate(str(DIGITS), out / "updates-digits", study="updates", seeds=seeds, param=[STAGES, "radam-rate=0.01"])
+    simulate(str(DIGITS), out / "updates-digits", study="updates", seeds=seeds, param=[STAGES])
     if not is_there(banking77 := data / BANKING77):
         return
-    compare(banking77, out / "ablation-banking77", n=50, rounds=2, initial=77, seeds=ablation_seeds, param=PARTS)
+    compare(banking77, out / "ablation-banking77", PARTS, n=50, rounds=2, initial=77, seeds=ablation_seeds)
     scaled(banking77, out / "banking77-x30.parquet", 30.0)
     for name, pool in (("updates-banking77", banking77), ("updates-banking77-x30", out / "banking77-x30.parquet")):
         simulate(str(pool), out / name, study="updates", seeds=seeds, param=[STAGES, "mc-samples=100"])
 
 
-def compare(pool: Path, out: Path, **sizes: Any) -> None:
+def compare(pool: Path, out: Path, more: Sequence[str] = (), **sizes: Any) -> None:
     """Strategies with and without immediate updates, by accuracy and by cross-entropy."""
     from alcli.cli.simulate import simulate
 
     for metric in ("nll", "accuracy"):
-        simulate(str(pool), out, PAIRS, metric=metric, **sizes)
+        simulate(str(pool), out, PAIRS, metric=metric, param=[POLISHED, *more], **sizes)
 
 
 def scaled(source: Path, target: Path, factor: float) -> None:
