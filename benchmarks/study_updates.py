@@ -16,14 +16,11 @@ import numpy as np
 from benchmarks.studies import BANKING77, DIGITS, begin, is_there
 
 PAIRS = [
-    *(
-        f"{name}{more}"
-        for name in ("margin", "badge", "typiclust", "uherding", "optimal-look-ahead")
-        for more in ("", "+update")
-    ),
-    "margin-polished=margin+update",
+    f"{name}{more}"
+    for name in ("margin", "badge", "typiclust", "uherding", "optimal-look-ahead")
+    for more in ("", "+update")
 ]
-POLISHED = "margin-polished.polish=true"
+POLISH = ["margin+update", "polished=margin+update"]
 PARTS = ["typiclust+update.update-every=10", "uherding+update.update-every=5"]
 STAGES = "stages=50,100,200,400,1000+50"
 
@@ -42,11 +39,12 @@ def main(data: Path, out: Path, seeds: int, ablation_seeds: int) -> None:
 
 
 def compare(pool: Path, out: Path, more: Sequence[str] = (), **sizes: Any) -> None:
-    """Strategies with and without immediate updates, by accuracy and by cross-entropy."""
+    """Strategies with and without immediate updates, by accuracy and by cross-entropy; updates with a polish."""
     from alcli.cli.simulate import simulate
 
     for metric in ("nll", "accuracy"):
-        simulate(str(pool), out, PAIRS, metric=metric, param=[POLISHED, *more], **sizes)
+        simulate(str(pool), out / "pairs", PAIRS, metric=metric, param=[*more], **sizes)
+    simulate(str(pool), out / "polish", POLISH, param=["polished.polish=true"], **sizes)
 
 
 def scaled(source: Path, target: Path, factor: float) -> None:

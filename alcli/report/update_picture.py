@@ -99,7 +99,7 @@ def _learning_stages(axes: Axes, stages: Rows, style: Mapping[str, int]) -> None
 def _times(axes: Axes, stages: Rows, style: Mapping[str, int]) -> None:
     absorbing = [r for r in stages if r["method"] != BASE]
     _lines(axes, absorbing, "n_labelled", style, lambda r: 1e3 * r["seconds"])
-    axes.set(xlabel="labels before + new", ylabel="milliseconds", xscale="log", yscale="log")
+    axes.set(xlabel="labels before + new", ylabel="milliseconds of one core", xscale="log", yscale="log")
     axes.set_title("time to absorb", fontsize=9, loc="left")
 
 

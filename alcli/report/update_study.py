@@ -92,7 +92,9 @@ def tables(rows: Rows) -> list[Table]:
         _table(f"share of retraining's gain in accuracy {after}", growing, _new, _shares(growing)),
         _table(f"accuracy % {by_stage}", stages, _stage, _accuracy, _at_last(stages)),
         _table(f"share of retraining's gain in accuracy {by_stage}", stages, _stage, _shares(stages)),
-        _table(f"milliseconds to absorb, {by_stage}", absorbing, _stage, lambda r: f"{1e3 * r['seconds']:.3g}"),
+        _table(
+            f"milliseconds of one core to absorb, {by_stage}", absorbing, _stage, lambda r: f"{1e3 * r['seconds']:.3g}"
+        ),
         _table(
             f"time as a multiple of '{AUTO}', {by_stage}",
             absorbing,

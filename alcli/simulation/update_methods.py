@@ -75,7 +75,7 @@ class Prior:
 class Outcome:
     """The result of a method. predict: log class probabilities, float64 [B, C], of features [B, D].
 
-    ess: the effective number of hypotheses of the Monte-Carlo method, None for the others.
+    seconds: of processor time. ess: the effective number of hypotheses of the Monte-Carlo method, None for the others.
     """
 
     predict: Predict
@@ -194,12 +194,15 @@ def scores(outcome: Outcome, X_TD: Floats, y_T: Array) -> tuple[dict[str, float]
 
 
 def _timed(work: Callable[[], Model | Reweighted]) -> tuple[Model | Reweighted, float]:
-    """Return the result of `work` and its seconds; the seconds of quick work are the least of three calls."""
-    start = time.perf_counter()
+    """Return the result of `work` and its seconds of processor time, which other processes hardly disturb.
+
+    The seconds of quick work are the least of three calls.
+    """
+    start = time.process_time()
     result = work()
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     for _ in range(2 if seconds < _QUICK else 0):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        seconds = min(seconds, time.perf_counter() - start)
+        seconds = min(seconds, time.process_time() - start)
     return result, seconds
