@@ -23,7 +23,7 @@ from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec
 from alcli.selection.source import Source
 from alcli.simulation.plan import initial_rng, split_rng
-from alcli.simulation.radam import RADAM, radam
+from alcli.simulation.radam import RADAM, prepared, radam
 from alcli.simulation.splits import held_out, initial_rows
 from alcli.simulation.update_methods import METHODS, SWEEPS, TARGET, Method, Prior, scores
 
@@ -130,7 +130,7 @@ class _Seed:
         for m in study.new:
             yield from self._compared(prior, m, {GROWING: methods, STEP_SIZE: steps})
         if has_torch():
-            methods.append((RADAM, None, Method(radam, lambda prior: prior.base)))
+            methods.append((RADAM, None, Method(radam, prepared)))
         for stage in study.stages:
             yield from self._compared(self._prior(stage.old), stage.new, {STAGES: methods})
 
