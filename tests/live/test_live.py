@@ -86,14 +86,14 @@ def test_each_choice_is_that_of_a_selection_from_scratch(name, dtype, model):
 
 
 @pytest.mark.parametrize("name", ["margin", "badge", "uherding", "predictive-variance"])
-def test_after_the_model_is_replaced_each_choice_is_that_of_the_new_model(name, model):
+def test_after_another_model_is_adopted_each_choice_is_that_of_the_new_model(name, model):
     rows = np.arange(L, 3 * L)
     other = fit(
         Training(X[rows], Y[rows], np.ones(2 * L), C), FitSpec(softmax.head, LaplaceShared, prior_precision=1.0)
     )
     pool, told = live(name, model), list(range(L))
     before = pool.choose(5).rows_K
-    pool.replace_model(other)
+    pool.adopt(other)
     for _ in range(4):
         view = View(source(), np.setdiff1d(np.arange(N), told), np.array(told), pool.model, labels=Y[told])
         expected = select(strategy(name), view, 5, seed=SEED, options={})
