@@ -155,7 +155,7 @@ def _accuracy(row: Row) -> str:
 
 def _share(value: float) -> str:
     """A share in hundredths; a dash where there is none, since retraining gains nothing."""
-    return "-" if np.isnan(value) else f"{100 * value:.0f} %"
+    return "-" if np.isnan(value) else f"{round(100 * value)} %"
 
 
 def _shares(rows: Rows) -> Callable[[Row], str]:
