@@ -62,7 +62,8 @@ def simulate(
       random always takes part, as the baseline. With an alias a strategy takes part again under other options:
       -s margin,wide=margin -p wide.prefilter=0.5. STRATEGY+update sees the labels within a round too, after every
       -p update-every=R items (1 unless given), and absorbs them in closed form. FILE.py or FILE.py:NAME is a strategy
-      of your own. optimal-look-ahead is an oracle: it is told true labels, and shows what could be gained.
+      of your own. optimal-look-ahead is an oracle: it is told true labels, and shows what could be gained, most of all
+      one label at a time, as optimal-look-ahead+update.
 
     Files:
       DIR gets summary.csv, wins.csv, curves.parquet and selections.parquet. As .png and .svg it gets the learning

@@ -19,12 +19,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from alcli.arrays import Float64
 from alcli.heads._contract import Head, Training
 from alcli.numerics.folds import stratified_folds
-from alcli.numerics.last_layer.prior import prior_diagonal
-from alcli.numerics.logistic import log_softmax, softmax
-from alcli.posteriors._contract import Evidence, Posterior
+from alcli.numerics.logistic import softmax
+from alcli.posteriors._contract import Posterior
 
 EXACT = 1.0  # the curvature of the loss itself
 MIN_ROWS = 10
@@ -50,14 +48,3 @@ def tune(
 def default_curvature(posterior: type[Posterior], n_classes: int) -> float:
     """The posterior's default curvature: at rows whose class probabilities are uniform."""
     return posterior.curvature_at(np.full((1, n_classes), 1.0 / n_classes))
-
-
-def objective(W_CD1: Float64, data: Evidence, head: Head) -> float:
-    """Compute the objective of a softmax fit with the prior of `head`, at another last layer.
-
-    It is the summed cross-entropy plus half the squares of W minus the prior mean, times their prior precision.
-    """
-    log_probs_LC = log_softmax(data.phi_LD1 @ W_CD1.T)
-    away_CD1 = W_CD1 if head.prior_mean_CD1 is None else W_CD1 - head.prior_mean_CD1
-    penalty = 0.5 * float((away_CD1**2 @ prior_diagonal(head.prior_precision, W_CD1.shape[1], "softmax")).sum())
-    return penalty - float(data.weights_L @ (data.targets_LC * log_probs_LC).sum(axis=1))

@@ -226,7 +226,8 @@ def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: Pair
     """
     judges = bench.judges(cell.seed, bench.split(cell.seed)[1]) if who.is_oracle else np.empty(0, np.int64)
     model = _tuned(bench, cell, oracle, pair) if who.updates else pair.selects
-    state = RoundState(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N)
+    spec = replace(bench.plan.spec, seed=cell.seed)
+    state = RoundState(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N, spec)
     seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})
     with _telling(cell, number + 1):
         return who.choose(state, bench.plan.batch, seed, options)

@@ -1,11 +1,13 @@
 """Optimal look-ahead, an upper baseline: of many batches, the one whose true labels improve the head most.
 
 It knows the true labels of its candidates and of the rows by which it judges, so it is an oracle and not a strategy
-for real work. It takes the best of some thousand batches, not of all batches; where few labels make judging
-noisy, a good strategy can be better. The judging rows are drawn once a seed from the rows to choose from. They are
-not asked for while other candidates are left, and are never test rows.
-Source: Huseljic et al. 2025, section 5.3 (2,000 random batches, accuracy); the mixed proposal of its published code:
-a third random, a third one row per k-means cluster, a third from the rows whose margin is more uncertain than the mean.
+for real work. It is strongest one label at a time, as `optimal-look-ahead+update`: it then tries thousands of single
+rows, where a batch can be made in many more ways than it can try. Cross-entropy tells rows apart where accuracy ties.
+It is the best of what it tries, so a good strategy can still be better. The judging rows are drawn once a seed from
+the rows to choose from. They are not asked for while other candidates are left, and are never test rows.
+Source: Huseljic et al. 2025, section 5.3 (2,000 random batches, accuracy). From its published code: cross-entropy, and
+the mixed proposal of a third random, a third one row per k-means cluster, a third from the rows whose margin is more
+uncertain than the mean.
 Cost: 2 J N D1 + 2 B J K C flops in float32 for B batches of K rows, J judging rows and N distinct candidates in the
 batches, after (J + N) D1^2 in float64; memory N J + (N + J) D1 floats.
 """
@@ -43,7 +45,7 @@ def optimal_look_ahead(
     rng: Rng,
     batches: Count = 2000,
     proposal: Proposal = "random",
-    score: Score = "accuracy",
+    score: Score = "cross-entropy",
 ) -> Selection:
     """Choose the best of `batches` batches of k candidates; every row has the score of the batch.
 

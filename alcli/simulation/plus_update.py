@@ -33,11 +33,14 @@ class Modifier:
     why: str
 
 
-def update(inner: Chooser, state: RoundState, k: int, seed: int, *, update_every: Count = 1) -> Selection:
+def update(
+    inner: Chooser, state: RoundState, k: int, seed: int, *, update_every: Count = 1, polish: bool = False
+) -> Selection:
     """Choose `update_every` items, absorb their labels by the second-order rule, and repeat until k are chosen.
 
+    polish: take the head to the MAP of all labels each time that labels were absorbed.
     Source: Huseljic et al. 2025, section 5.2 (immediate utilisation of labels).
-    Cost: k / update_every selections and k updates.
+    Cost: k / update_every selections, k updates, and k / update_every polishes.
     """
     at_least(1, update_every=update_every)
     parts = [inner(state, min(update_every, k), seed)]
@@ -45,6 +48,8 @@ def update(inner: Chooser, state: RoundState, k: int, seed: int, *, update_every
         if len(state.oracle.candidates) == 0:
             break
         state.absorb(parts[-1].rows_K)
+        if polish:
+            state.polish()
         parts.append(inner(state, min(update_every, k - first), seed))
     return joined(parts)
 

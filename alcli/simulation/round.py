@@ -10,7 +10,9 @@ import numpy as np
 from alcli.arrays import Float64, Int64
 from alcli.composition.budget import select_within
 from alcli.heads._contract import Training
+from alcli.heads._fitting import FitSpec
 from alcli.heads._model import Model
+from alcli.heads._polish import polished
 from alcli.live.live import Live
 from alcli.selection.group_source import GroupSource
 from alcli.selection.group_view import GroupedView
@@ -26,7 +28,8 @@ class RoundState:
 
     model: the head, which changes as labels are absorbed. n_classes: None in a regression.
     judges: rows by which oracles judge batches; never test rows. groups: the groups of rows; None where every row is an
-    item. costs_N: the costs of items, by item number, where a batch is chosen within a budget.
+    item. costs_N: the costs of items, by item number, where a batch is chosen within a budget. spec: what the head was
+    fitted by, for `polish`.
     """
 
     def __init__(
@@ -38,9 +41,10 @@ class RoundState:
         judges: Int64,
         groups: GroupSource | None = None,
         costs_N: Float64 | None = None,
+        spec: FitSpec | None = None,
     ) -> None:
         self.source, self.oracle, self.model, self.n_classes, self.judges = source, oracle, model, n_classes, judges
-        self.groups, self.costs_N = groups, costs_N
+        self.groups, self.costs_N, self._spec = groups, costs_N, spec
         self._has_absorbed = False
         self._live: Live | None = None
 
@@ -78,3 +82,12 @@ class RoundState:
             self._live.tell(int(row), label)
         assert self._live.model is not None
         self.model = self._live.model
+
+    def polish(self) -> None:
+        """Take the head to the MAP of all labels that were asked for so far."""
+        assert self._spec is not None
+        rows = self.oracle.labelled
+        everything = Training(self.source.take(rows), self.oracle.labels(), np.ones(len(rows)), self.n_classes)
+        self.model = polished(self.model, everything, self._spec)
+        if self._live is not None:
+            self._live.adopt(self.model)

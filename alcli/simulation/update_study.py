@@ -10,9 +10,9 @@ weight.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -23,20 +23,30 @@ from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec
 from alcli.selection.source import Source
 from alcli.simulation.plan import initial_rng, split_rng
+from alcli.simulation.radam import RADAM, prepared, radam
 from alcli.simulation.splits import held_out, initial_rows
-from alcli.simulation.update_methods import METHODS, RADAM, Method, Prior, radam, scores, second_order
+from alcli.simulation.update_methods import METHODS, SWEEPS, TARGET, Method, Prior, scores
 
-GAMMAS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 GROWING, STAGES, STEP_SIZE = "growing", "stages", "gamma"
 Row = dict[str, Any]
+
+
+# A method to run, with its name and, in a sweep, its step size.
+Named = tuple[str, float | None, Method]
+
+
+class Stage(NamedTuple):
+    """A learning stage: so many new labels after so many old ones."""
+
+    old: int
+    new: int
 
 
 @dataclass(frozen=True)
 class UpdateStudy:
     """The sizes of the study.
 
-    initial: old labels; new: sizes of the sets of new labels. stages: numbers of old labels, each followed by
-    stage_new new labels. mc_samples, radam_rate: see `Prior`.
+    initial: old labels; new: sizes of the sets of new labels. mc_samples, radam_rate: see `Prior`.
     """
 
     spec: FitSpec
@@ -44,15 +54,14 @@ class UpdateStudy:
     test_fraction: float
     initial: int
     new: tuple[int, ...]
-    stages: tuple[int, ...]
-    stage_new: int
+    stages: tuple[Stage, ...]
     mc_samples: int
     radam_rate: float
 
     @property
     def most(self) -> int:
         """The largest number of labels that any part of the study takes."""
-        return max(self.initial + max(self.new), max(self.stages) + self.stage_new)
+        return max(self.initial + max(self.new), *(stage.old + stage.new for stage in self.stages))
 
 
 def sizes(text: str, name: str) -> tuple[int, ...]:
@@ -67,16 +76,35 @@ def sizes(text: str, name: str) -> tuple[int, ...]:
     return found
 
 
+def stages_of(text: str, new: int) -> tuple[Stage, ...]:
+    """Read `50,100,1000+50`: numbers of old labels, each with the number of new ones, which is `new` if none is given.
+
+    `50..400` stands for steps of the first number. Raises UsageError.
+    """
+    if ".." in text:
+        return tuple(Stage(old, new) for old in sizes(text, "stages"))
+    parts = [part.partition("+") for part in text.split(",")]
+    try:
+        found = [Stage(int(old), int(more) if plus else new) for old, plus, more in parts]
+    except ValueError:
+        found = []
+    olds = [stage.old for stage in found]
+    if not found or min(map(min, found)) < 1 or olds != sorted(set(olds)):
+        raise UsageError(f"-p stages takes ascending sizes such as 50,100,1000+50 or 50..400, got '{text}'")
+    return tuple(found)
+
+
 def has_torch() -> bool:
     """True where torch is installed; torch is not imported."""
     return importlib.util.find_spec("torch") is not None
 
 
 def run_seed(study: UpdateStudy, source: Source, y_N: Array, usable: Int64, test: Int64 | None, seed: int) -> list[Row]:
-    """Return all rows of one seed: experiment, seed, n_labelled, n_new, method, gamma, accuracy, nll, seconds, ess.
+    """Return all rows of one seed: experiment, seed, n_labelled, n_new, method, gamma, MEASURES, flips, seconds, ess.
 
-    usable, test: row numbers in the order of their ids; test None holds some of the usable rows out. Smaller sets of
-    labels are part of the larger ones.
+    flips: the share of test rows whose predicted class is not that of exact retraining.
+    usable, test: row numbers in the order of their ids; test None holds some of the usable rows out. Labels arrive in
+    random order. Smaller sets of labels are part of the larger ones.
     """
     if test is None:
         test = held_out(y_N, usable, study.test_fraction, split_rng(seed), classes=True)
@@ -96,17 +124,15 @@ class _Seed:
 
     def rows(self) -> Iterator[Row]:
         study = self._study
+        methods: list[Named] = [(name, None, method) for name, method in METHODS.items()]
+        steps = [(name, gamma, sweep.method(gamma)) for name, sweep in SWEEPS.items() for gamma in sweep.gammas]
         prior = self._prior(study.initial)
         for m in study.new:
-            for name, method in METHODS.items():
-                yield self._row(GROWING, prior, m, name, method)
-            for gamma in GAMMAS:
-                yield self._row(STEP_SIZE, prior, m, "second-order", second_order(gamma), gamma)
-        methods = METHODS | ({RADAM: Method(radam, lambda prior: prior.base)} if has_torch() else {})
-        for n in study.stages:
-            prior = self._prior(n)
-            for name, method in methods.items():
-                yield self._row(STAGES, prior, study.stage_new, name, method)
+            yield from self._compared(prior, m, {GROWING: methods, STEP_SIZE: steps})
+        if has_torch():
+            methods.append((RADAM, None, Method(radam, prepared)))
+        for stage in study.stages:
+            yield from self._compared(self._prior(stage.old), stage.new, {STAGES: methods})
 
     def _prior(self, n: int) -> Prior:
         study = self._study
@@ -116,16 +142,24 @@ class _Seed:
         rows = self._order[first:last]
         return Training(self._source.take(rows), self._y_N[rows], np.ones(len(rows)), self._n_classes)
 
-    def _row(self, experiment: str, prior: Prior, m: int, name: str, method: Method, gamma: float | None = None) -> Row:
-        outcome = method.run(prior, self._labelled(prior.old.n, prior.old.n + m))
-        return {
-            "experiment": experiment,
-            "seed": self._seed,
-            "n_labelled": prior.old.n,
-            "n_new": m,
-            "method": name,
-            "gamma": gamma,
-            **scores(outcome, self._X_TD, self._y_T),
-            "seconds": outcome.seconds,
-            "ess": outcome.ess,
-        }
+    def _compared(self, prior: Prior, m: int, experiments: Mapping[str, Iterable[Named]]) -> Iterator[Row]:
+        """Yield a row per experiment and method, each after the same m new labels."""
+        new = self._labelled(prior.old.n, prior.old.n + m)
+        exact = METHODS[TARGET].run(prior, new)
+        _, classes_T = scores(exact, self._X_TD, self._y_T)
+        for experiment, methods in experiments.items():
+            for name, gamma, method in methods:
+                outcome = exact if name == TARGET else method.run(prior, new)
+                measures, predicted_T = scores(outcome, self._X_TD, self._y_T)
+                yield {
+                    "experiment": experiment,
+                    "seed": self._seed,
+                    "n_labelled": prior.old.n,
+                    "n_new": m,
+                    "method": name,
+                    "gamma": gamma,
+                    **measures,
+                    "flips": float((predicted_T != classes_T).mean()),
+                    "seconds": outcome.seconds,
+                    "ess": outcome.ess,
+                }

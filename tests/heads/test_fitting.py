@@ -21,7 +21,6 @@ from alcli.posteriors.ensemble import Ensemble
 from alcli.posteriors.laplace_block import LaplaceBlock
 from alcli.posteriors.laplace_full import LaplaceFull
 from alcli.posteriors.laplace_shared import LaplaceShared
-from tests.evidence import prior_of
 
 
 def digits(scale):
@@ -131,18 +130,6 @@ def test_the_curvature_is_that_of_held_out_predictions():
     assert model.posterior.curvature == pytest.approx(np.mean((1 - (probs**2).sum(axis=1)) / 10), rel=1e-6)
     seen = np.exp(model.log_probs(data.X_LD))
     assert model.posterior.curvature > 2 * (seen * (1 - seen)).mean()
-
-
-def test_the_objective_is_what_the_head_minimises():
-    data = digits(1.0)(0, 60)
-    head = fit(data, FitSpec(softmax.head)).head
-    rows, prior = evidence_of(head, data), head.prior_precision
-    best = _tuning.objective(head.W_CD1, rows, head)
-    penalty = (head.W_CD1**2 @ prior_of(prior, 65)).sum() / 2
-    assert best == pytest.approx(penalty - head.diagnostics["log_likelihood"])
-    rng = np.random.default_rng(0)
-    for size in (1e-3, 1e-1):
-        assert _tuning.objective(head.W_CD1 + size * rng.normal(size=head.W_CD1.shape), rows, head) > best
 
 
 def test_few_labels_take_the_default_curvature_and_squared_loss_the_exact_one():

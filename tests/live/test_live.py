@@ -85,6 +85,24 @@ def test_each_choice_is_that_of_a_selection_from_scratch(name, dtype, model):
             pool.tell(row, Y[row])
 
 
+@pytest.mark.parametrize("name", ["margin", "badge", "uherding", "predictive-variance"])
+def test_after_another_model_is_adopted_each_choice_is_that_of_the_new_model(name, model):
+    rows = np.arange(L, 3 * L)
+    other = fit(
+        Training(X[rows], Y[rows], np.ones(2 * L), C), FitSpec(softmax.head, LaplaceShared, prior_precision=1.0)
+    )
+    pool, told = live(name, model), list(range(L))
+    before = pool.choose(5).rows_K
+    pool.adopt(other)
+    for _ in range(4):
+        view = View(source(), np.setdiff1d(np.arange(N), told), np.array(told), pool.model, labels=Y[told])
+        expected = select(strategy(name), view, 5, seed=SEED, options={})
+        assert np.array_equal(pool.choose(5).rows_K, expected.rows_K)
+        told.append(int(expected.rows_K[0]))
+        pool.tell(told[-1], Y[told[-1]])
+    assert not np.array_equal(before, live(name, other).choose(5).rows_K)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", ["badge", "entropy"])
 def test_each_choice_of_a_head_with_hidden_layers_is_that_of_a_selection_from_scratch(name, dtype, model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,7 @@ from alcli.simulation.oracle import Oracle
 from alcli.simulation.round import RoundState
 
 C, D, N = 3, 4, 50
+SPEC = FitSpec(softmax.head, LaplaceShared, prior_precision=0.5)
 
 
 def problem():
@@ -31,16 +34,17 @@ def problem():
 def round_state(y=None):
     X, truth = problem()
     first = np.arange(9)
-    model = fit(
-        Training(X[first], truth[first], np.ones(9), C), FitSpec(softmax.head, LaplaceShared, prior_precision=0.5)
-    )
+    model = fit(Training(X[first], truth[first], np.ones(9), C), SPEC)
     oracle = Oracle(truth if y is None else y, np.arange(N))
     oracle.ask(first)
-    return RoundState(ArraySource(X, np.arange(N)), oracle, model, C, np.empty(0, np.int64))
+    return RoundState(ArraySource(X, np.arange(N)), oracle, model, C, np.empty(0, np.int64), spec=SPEC)
 
 
-def by_hand(name, k, every):
-    """Select, ask, absorb, select again: with the model's own update and nothing kept between the steps."""
+def by_hand(name, k, every, fitted=False):
+    """Select, ask, absorb, select again: with the model's own update and nothing kept between the steps.
+
+    fitted: instead of the update, a fit from zero to all labels so far.
+    """
     X, y = problem()
     s = round_state()
     from alcli import plugins
@@ -52,7 +56,11 @@ def by_hand(name, k, every):
             strategy_of(plugins.load("strategies", name)), view, min(every, k - first), seed=5, options={}
         ).rows_K
         labelled += rows.tolist()
-        model = model.update(Training(X[rows], y[rows], np.ones(len(rows)), C))
+        if fitted:
+            rows, curvature = np.array(labelled), s.model.posterior.curvature
+            model = fit(Training(X[rows], y[rows], np.ones(len(rows)), C), replace(SPEC, curvature=curvature))
+        else:
+            model = model.update(Training(X[rows], y[rows], np.ones(len(rows)), C))
     return labelled[9:]
 
 
@@ -75,6 +83,26 @@ def test_update_goes_with_all_that_a_head_or_its_posterior_says(name):
     later.absorb(np.arange(9))  # once more: the head has moved, the open rows are the same
     first, second = (s.pick(contender(f"{name}+update").base, 5, 0, {}) for s in (now, later))
     assert not np.array_equal(first.scores_K, second.scores_K)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("name", ["margin", "entropy", "bald", "coreset", "feature-margin", "predictive-variance"])
+def test_with_a_polish_each_pick_is_that_of_a_head_fitted_to_all_labels_so_far(name, every):
+    s = round_state()
+    picked = contender(f"{name}+update").choose(s, 7, 5, {"update_every": every, "polish": True}).rows_K
+    assert picked.tolist() == by_hand(name, 7, every, fitted=True)
+
+
+def test_a_polished_head_is_the_fit_of_all_labels_so_far():
+    X, y = problem()
+    s = round_state()
+    s.oracle.ask(np.arange(20, 30))
+    s.absorb(np.arange(20, 30))
+    rows = np.concatenate([np.arange(9), np.arange(20, 30)])
+    exact = fit(Training(X[rows], y[rows], np.ones(19), C), SPEC)
+    assert np.abs(s.model.head.W_CD1 - exact.head.W_CD1).max() > 1e-2
+    s.polish()
+    assert np.abs(s.model.head.W_CD1 - exact.head.W_CD1).max() < 1e-3
 
 
 def test_update_every_a_whole_batch_is_the_strategy_alone():

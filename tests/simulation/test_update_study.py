@@ -13,13 +13,14 @@ from alcli.heads._contract import Training
 from alcli.heads.ridge import ridge
 from alcli.selection.source import ArraySource
 from alcli.simulation import update_study as study_updates
-from alcli.simulation.update_methods import METHODS, RADAM, Prior, radam
-from alcli.simulation.update_study import UpdateStudy, run_seed, sizes
+from alcli.simulation.radam import RADAM, radam
+from alcli.simulation.update_methods import METHODS, SWEEPS, Prior
+from alcli.simulation.update_study import Stage, UpdateStudy, run_seed, sizes, stages_of
 from alcli.workflows.recipe import Recipe
 
 C, D, N = 3, 5, 140
 SPEC = Recipe().spec(regression=False)
-STUDY = UpdateStudy(SPEC, 1, 0.25, 20, (5, 10), (15, 30), 5, 20, 0.1)
+STUDY = UpdateStudy(SPEC, 1, 0.25, 20, (5, 10), (Stage(15, 5), Stage(30, 8)), 20, 0.1)
 
 
 def rows_of():
@@ -49,10 +50,27 @@ def by(rows, experiment, n_new=None, n_labelled=None):
 def test_every_method_is_measured_at_every_size(rows):
     for m in (5, 10):
         assert set(by(rows, "growing", n_new=m)) == set(METHODS)
-    for n in (15, 30):
-        assert set(by(rows, "stages", n_labelled=n)) == {*METHODS, RADAM}
-    assert sum(r["experiment"] == "gamma" for r in rows) == 2 * len(study_updates.GAMMAS)
-    assert all(r["seconds"] >= 0 and 0 <= r["accuracy"] <= 1 and r["nll"] > 0 for r in rows)
+    for n, m in STUDY.stages:
+        assert set(by(rows, "stages", n_new=m, n_labelled=n)) == {*METHODS, RADAM}
+    steps = [(r["n_new"], r["method"], r["gamma"]) for r in rows if r["experiment"] == "gamma"]
+    assert steps == [(m, name, gamma) for m in (5, 10) for name, sweep in SWEEPS.items() for gamma in sweep.gammas]
+    assert all(r["seconds"] >= 0 and 0 <= r["accuracy"] <= 1 and r["nll"] > 0 and 0 <= r["ece"] <= 1 for r in rows)
+
+
+def test_a_sweep_has_the_step_that_is_the_default(rows):
+    for name, gamma in (("first-order", 1.0), ("mc", 1.0)):
+        for m in (5, 10):
+            step = next(r for r in rows if (r["n_new"], r["method"], r["gamma"]) == (m, name, gamma))
+            default = by(rows, "growing", m)[name]
+            assert all(step[key] == default[key] for key in ("accuracy", "nll", "ece", "flips", "ess"))
+
+
+def test_flips_are_predictions_that_differ_from_those_of_retraining(rows):
+    for r in rows:
+        exact = by(rows, "stages" if r["experiment"] == "stages" else "growing", r["n_new"], r["n_labelled"])["retrain"]
+        assert abs(r["accuracy"] - exact["accuracy"]) <= r["flips"] + 1e-12
+        assert r["flips"] == 0 or r["method"] not in ("retrain", "warm refit")
+    assert any(r["flips"] > 0 for r in rows if r["method"] == "base")
 
 
 def test_the_head_before_does_not_depend_on_new_labels_and_a_warm_refit_ends_where_a_cold_one_does(rows):
@@ -85,6 +103,32 @@ def prior(head=None):
     )
 
 
+def test_a_first_order_step_is_in_units_of_one_over_the_mean_square_of_phi():
+    p, new, _ = prior()
+    phi = np.hstack([new.X_LD, np.ones((new.n, 1))])
+    W, step = p.base.head.W_CD1.copy(), 0.5 / (phi**2).sum(axis=1).mean()
+    for x, y in zip(phi, new.y_L):
+        z = np.exp(W @ x - (W @ x).max())
+        W += step * np.outer(np.eye(C)[y] - z / z.sum(), x)
+    assert np.abs(SWEEPS["first-order"].method(0.5).absorb(p, new).head.W_CD1 - W).max() < 1e-10
+
+
+def test_the_order_of_classes_matters_to_single_updates_and_not_to_a_batch():
+    p, new, _ = prior()
+    shuffled = new.rows(np.random.default_rng(1).permutation(new.n))
+    one, two = (METHODS["second-order auto, batch"].absorb(p, n).head.W_CD1 for n in (new, shuffled))
+    assert np.abs(one - two).max() < 1e-9
+    by_class, arrived = (
+        METHODS[name].absorb(p, shuffled).head.W_CD1
+        for name in ("second-order auto, class by class", "second-order auto")
+    )
+    in_turn = p.base
+    for c in range(C):
+        in_turn = in_turn.update(shuffled.rows(shuffled.y_L == c))
+    assert np.abs(by_class - in_turn.head.W_CD1).max() < 1e-9
+    assert np.abs(by_class - arrived).max() > 1e-6
+
+
 def test_with_a_ridge_head_the_update_is_the_refit():
     """Recursive least squares: the one case in which a second-order update is exact."""
     p, new, _ = prior(ridge.head)
@@ -97,7 +141,7 @@ def test_every_method_works_on_a_head_with_hidden_layers():
         STUDY,
         spec=Recipe(head="mlp", options={"widths": "6", "epochs": "5"}).spec(regression=False),
         new=(5,),
-        stages=(15,),
+        stages=(Stage(15, 5),),
     )
     assert set(by(found(study), "stages")) == {*METHODS, RADAM}
 
@@ -118,7 +162,7 @@ def test_without_torch_radam_is_left_out(monkeypatch):
         "__import__",
         lambda name, *a, **k: (_ for _ in ()).throw(ImportError(name)) if name == "torch" else original(name, *a, **k),
     )
-    assert RADAM not in by(found(replace(STUDY, new=(5,), stages=(15,))), "stages")
+    assert RADAM not in by(found(replace(STUDY, new=(5,), stages=(Stage(15, 5),))), "stages")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +171,25 @@ def test_without_torch_radam_is_left_out(monkeypatch):
 )
 def test_sizes(text, expected):
     assert sizes(text, "new") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("50", [(50, 10)]),
+        ("50,1000+50", [(50, 10), (1000, 50)]),
+        ("20+5,50", [(20, 5), (50, 10)]),
+        ("50..150", [(50, 10), (100, 10), (150, 10)]),
+    ],
+)
+def test_stages(text, expected):
+    assert stages_of(text, 10) == tuple(expected)
+
+
+@pytest.mark.parametrize("text", ["", "50,20", "50+0", "50+", "+5", "50+5,50+10", "0", "1+2+3", "50..1000+50"])
+def test_stages_that_are_none(text):
+    with pytest.raises(UsageError, match="-p stages takes ascending sizes"):
+        stages_of(text, 10)
 
 
 @pytest.mark.parametrize("text", ["", "a", "0..10", "10,5", "5,5", "-3", "20..10", "1.5"])

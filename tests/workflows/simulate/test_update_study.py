@@ -76,6 +76,8 @@ def test_the_folder_holds_what_is_promised_and_a_stopped_study_goes_on(pool, tmp
         "gamma",
         "accuracy",
         "nll",
+        "ece",
+        "flips",
         "seconds",
         "ess",
     ]
@@ -112,6 +114,7 @@ def test_a_pool_too_small_is_refused_before_anything_is_written(pool, tmp_path):
         ({"options": {"inital": "5"}}, "has no parameter 'inital'; did you mean 'initial'"),
         ({"options": {"initial": "1"}}, "-p initial is too small: 1"),
         ({"options": {"new": "9,3"}}, "-p new takes ascending sizes"),
+        ({"options": {"stages": "100,50"}}, "-p stages takes ascending sizes such as 50,100,1000"),
         ({"options": {"head.size": "3"}}, "'head' has no parameter 'size'; there are none"),
         ({"options": {"radam-rate": "0"}}, "-p radam-rate must be a positive number"),
         ({"test_fraction": 2.0}, "--test-fraction must be between 0 and 1"),
