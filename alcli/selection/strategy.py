@@ -95,6 +95,11 @@ class Strategy:
         return bool(POSTERIOR_NEEDS.intersection(self.needs))
 
     @property
+    def needs_calibration(self) -> bool:
+        """True where the strategy tells class probabilities before and after a temperature apart."""
+        return {"trained_log_probs", "log_probs"}.issubset(self.needs)
+
+    @property
     def takes_rng(self) -> bool:
         """True for a batch function that draws, under some options at least."""
         return "rng" in inspect.signature(self.run).parameters

@@ -21,7 +21,7 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import AlcliError, DataError
 from alcli.heads._contract import Training
-from alcli.heads._fitting import fit
+from alcli.heads._fitting import Calibration, fit
 from alcli.heads._model import Model
 from alcli.heads._pair import Pair, Unlabelled, fit_pair
 from alcli.numerics.blocks import BLOCK_ROWS
@@ -203,10 +203,18 @@ def _unlabelled(bench: Bench, oracle: Oracle) -> Unlabelled:
     return Unlabelled(lambda: (bench.source.take(rows[a : a + BLOCK_ROWS]) for a in starts), bench.names_CD)
 
 
-def _tuned(bench: Bench, cell: Cell, oracle: Oracle, pair: Pair) -> Model:
-    """Return the head with the same weights, its curvature and step size tuned on the labels given so far."""
-    model = pair.selects
-    spec = replace(bench.plan.spec, seed=cell.seed, prior_precision=model.head.prior_precision)
+def _selecting(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: Pair) -> Model:
+    """Return the model that the contender looks at: the model that `alcli query` would fit for it.
+
+    Curvature and step size are tuned where the contender makes updates or looks at the posterior. A contender that
+    tells calibrated probabilities apart gets a temperature. The weights are those of the round's head.
+    """
+    model, spec = pair.selects, bench.plan.spec
+    calibrates = who.base.needs_calibration and bench.n_classes is not None
+    if not (calibrates or who.updates or who.base.needs_posterior):
+        return model
+    calibrate: Calibration = "temperature" if calibrates else spec.calibrate
+    spec = replace(spec, seed=cell.seed, prior_precision=model.head.prior_precision, calibrate=calibrate)
     data = _labelled(bench, oracle)
     if pair.is_one and pair.prior is not None:
         data = replace(data, anchor=pair.prior.anchor)
@@ -214,18 +222,16 @@ def _tuned(bench: Bench, cell: Cell, oracle: Oracle, pair: Pair) -> Model:
 
 
 def _labelled(bench: Bench, oracle: Oracle) -> Training:
-    labelled = oracle.labelled
+    """The labels given so far, in the order of the ids: folds depend on the order, and a query takes this one."""
+    labelled = bench.source.sorted_by_id(oracle.labelled)
     weights_L: Float64 = np.ones(len(labelled))
-    return Training(bench.source.take(labelled), oracle.labels(), weights_L, bench.n_classes)
+    return Training(bench.source.take(labelled), oracle.labels_of(labelled), weights_L, bench.n_classes)
 
 
 def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: Pair, number: int) -> Selection:
-    """Choose the batch of one round and ask the oracle for it.
-
-    A contender that makes updates gets the head with a tuned curvature and step size.
-    """
+    """Choose the batch of one round and ask the oracle for it."""
     judges = bench.judges(cell.seed, bench.split(cell.seed)[1]) if who.is_oracle else np.empty(0, np.int64)
-    model = _tuned(bench, cell, oracle, pair) if who.updates else pair.selects
+    model = _selecting(bench, cell, who, oracle, pair)
     spec = replace(bench.plan.spec, seed=cell.seed)
     state = RoundState(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N, spec)
     seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})

@@ -106,7 +106,7 @@ def test_the_metrics_are_those_of_the_test_rows():
     b = bench()
     point = run_cell(b, Cell("random", 0)).points[0]
     test_rows, askable = b.split(0)
-    first = b.initial(0, askable)
+    first = b.source.sorted_by_id(b.initial(0, askable))
     model = fit(Training(b.source.take(first), b.y_N[first], np.ones(5), 3), b.plan.spec, tune_update=False)
     expected = metrics.classification(b.y_N[test_rows], model.predictive(b.source.take(test_rows)))
     assert point.metrics == expected

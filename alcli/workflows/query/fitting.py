@@ -21,9 +21,7 @@ def fitted_now(
     pool: Pool, ask: Query, strategy: Strategy, labelled: LabelledRows, names: ClassNames | None, note: Note
 ) -> tuple[HeadFile, Array | None]:
     """Fit a head on the labels; return it, and the labels in its numbering where the strategy reads them."""
-    # Log-probabilities before and after the temperature differ only where there is a temperature.
-    told_apart = {"trained_log_probs", "log_probs"}.issubset(strategy.needs)
-    calibrate = "temperature" if told_apart and not labelled.regression else "none"
+    calibrate = "temperature" if strategy.needs_calibration and not labelled.regression else "none"
     posterior = "laplace" if ask.absorbs else strategy.posterior
     if pool.dim > _LARGEST_POSTERIOR and not strategy.needs_posterior:
         note(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")

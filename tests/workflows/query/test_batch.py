@@ -14,6 +14,8 @@ import pytest
 from alcli.data.head_file import load_head
 from alcli.heads._contract import Training
 from alcli.numerics.logistic import softmax
+from alcli.simulation.plan import Cell, initial_rng, selection_seed
+from alcli.simulation.splits import initial_rows
 from alcli.workflows.query import fitting as query_fitting
 from alcli.workflows.query.situation import drawn_seed
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
@@ -301,3 +303,23 @@ def test_without_a_ledger_the_seed_is_the_seed():
     seeds = {drawn_seed(seed, n) for seed in (0, 7) for n in range(1, 50)}
     assert len(seeds) == 98
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.mark.parametrize("strategy", ["margin", "sparse-greedy", "bald", "badge", "alfa-mix"])
+def test_a_simulation_chooses_as_a_query_with_the_same_labels(folder, alcli, strategy):
+    """The same head, also its curvature and temperature, from the same labels; and the same draws."""
+    X, y = tiny_features(90)
+    ids = names(90)
+    split = ["test" if i >= 60 else None for i in range(90)]
+    write_pool("pool.parquet", X, ids, split=split, label=[CLASSES[c] for c in y])
+    run = ("-s", strategy, "-n", 6, "--rounds", 1, "--seeds", 1, "--initial", 25, "-o", "out")
+    alcli("simulate", "pool.parquet", *run).done()
+    picks = pq.read_table("out/selections.parquet").to_pylist()
+    chosen = [row["id"] for row in picks if row["strategy"] == strategy and row["round"] == 1]
+    assert len(chosen) == 6
+    labelled = initial_rows(y, np.arange(60), 25, initial_rng(0), classes=True, stratified=False)
+    write_labels("labels.csv", {ids[i]: CLASSES[y[i]] for i in labelled})
+    write_pool("plain.parquet", X, ids, split=split)
+    seed = selection_seed(Cell(strategy, 0), 0)
+    ask = ("-l", "labels.csv", "-s", strategy, "-n", 6, "--seed", seed, "--format", "ids")
+    assert alcli("query", "plain.parquet", *ask).done().lines == chosen

@@ -70,7 +70,7 @@ def test_the_metrics_are_those_of_a_fit_to_the_labels_and_the_rest_of_the_pool(p
         picked = np.array([int(id[1:]) for strategy, _, _, id in done.picks if strategy == "margin"])
         assert len(np.intersect1d(first, picked)) == 0
         for point in [row for row in done.curves if row["strategy"] == "margin"]:
-            rows = np.concatenate([first, picked[: point["n_labels"] - 8]])
+            rows = np.sort(np.concatenate([first, picked[: point["n_labels"] - 8]]))
             data = Training(X_ND[rows], Y_N[rows], np.ones(len(rows)), 6)
             rest = Unlabelled(
                 lambda rows=rows: [np.delete(X_ND[:180], rows, axis=0)], NAMES_CD if options is NAMED else None
