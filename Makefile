@@ -45,6 +45,8 @@ bench: $(READY)
 # learning curves on banking77: about five minutes
 study: $(READY)
 	$(BIN)/python -m benchmarks.study_banking77 --data $(DATA)
+	$(BIN)/python -m benchmarks.study_pool_head --data $(DATA) --only acceptance
+	$(BIN)/python -m benchmarks.study_maintenance --data $(DATA)
 
 # damaged files with a free seed for ten minutes, then a fault at every single step; MINUTES=60 goes on for longer
 fuzz: $(READY)
