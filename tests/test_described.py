@@ -9,6 +9,7 @@ import pytest
 
 from alcli import described, parsing, plugins
 from alcli.described import NEEDS, kind_of, read
+from alcli.live.impute import HOW
 from alcli.selection import needs
 from alcli.selection.options import (
     AllOrCount,
@@ -20,7 +21,6 @@ from alcli.selection.options import (
     positive_where_given,
     share,
 )
-from alcli.workflows.query.impute import HOW
 from alcli.workflows.query.request import COST, IMPUTE, TARGETS
 
 DOC = """The summary.

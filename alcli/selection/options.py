@@ -132,3 +132,10 @@ def _takes_rows(*, embed: str) -> None:
 
 def averaging(*, embed: Annotated[Literal["mean", "concat"], _takes_rows] = "mean") -> None:
     """The option `embed` of a batch strategy that reads the head or targets too. Only `mean` suits the head."""
+
+
+def imputing(*, impute: Literal["none", "argmax", "sample"] = "none") -> None:
+    """The option of a batch that is chosen row by row, under labels that the model makes up.
+
+    impute: the label of a row is the likeliest class, or a drawn one.
+    """

@@ -21,7 +21,7 @@ from alcli.composition.modifiers import modified
 from alcli.errors import UsageError, suggestion
 from alcli.heads._fitting import FitSpec
 from alcli.posteriors.laplace_shared import LaplaceShared
-from alcli.selection.options import modifying
+from alcli.selection.options import imputing, modifying
 from alcli.selection.strategy import Selection, Strategy
 from alcli.simulation.optimal_look_ahead import optimal_look_ahead
 from alcli.simulation.plan import BASELINE
@@ -55,7 +55,10 @@ class Contender:
 
     @property
     def updates(self) -> bool:
-        """True for a contender that absorbs labels in closed form, so that curvature and step size have to be tuned."""
+        """True for a contender that absorbs labels in closed form, so that curvature and step size have to be tuned.
+
+        One with the option `impute` does so too, whatever this says.
+        """
         return self.is_oracle or any(modifier.updates for modifier in self.modifiers)
 
     @cached_property
@@ -65,7 +68,7 @@ class Contender:
         The baseline must stay as it is, so it has no options that modify a strategy; an alias of it has them.
         """
         names = frozenset(parsing.options_of(*self._functions))
-        return names - parsing.options_of(modifying).keys() if self.name == BASELINE else names
+        return names - parsing.options_of(modifying, imputing).keys() if self.name == BASELINE else names
 
     def parse(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """Parse its options by the annotations of their functions. Raises UsageError for a value of the wrong type."""
@@ -96,10 +99,27 @@ class Contender:
                 what = f"'{self.name}': '{first}' {one.why}, so '+{name}' would change nothing"
                 raise UsageError(what, hint=f"use '{first}' alone")
 
-    def check_budget(self) -> None:
+    def imputes(self, options: Mapping[str, Any]) -> bool:
+        """True where the contender makes up the label of each item of a batch before it chooses the next."""
+        return options.get("impute", "none") != "none"
+
+    def check_impute(self, options: Mapping[str, Any], spec: FitSpec, regression: bool) -> None:
+        """Raise UsageError where labels are to be made up, and the head of the simulation cannot do so."""
+        if not self.imputes(options):
+            return
+        if regression:
+            raise UsageError("-p impute makes up labels from class probabilities, and the labels are numbers")
+        if spec.posterior is None or not spec.posterior.absorbs:
+            kind = "none" if spec.posterior is None else spec.posterior.kind
+            what = f"'{self.name}' with -p impute absorbs labels in closed form, which --posterior {kind} rules out"
+            raise UsageError(what, hint="use --posterior laplace")
+
+    def check_budget(self, options: Mapping[str, Any]) -> None:
         """Raise UsageError for a contender that cannot choose a batch within a budget."""
         if self.is_oracle:
             who, why = self.name, "judges batches of a fixed number of rows"
+        elif self.imputes(options):
+            who, why = "-p impute", "chooses a fixed number of rows"
         elif self.modifiers:
             who = next(f"+{name}" for name, one in MODIFIERS.items() if one in self.modifiers)
             why = "asks for a few labels at a time"
@@ -119,13 +139,16 @@ class Contender:
         """
         base, own = self.under(options)
         chooser: Chooser = partial(_ask_at_once, self.name, base, own)
+        if self.imputes(options):
+            chooser = partial(_ask_imputed, options["impute"], base, own)
         for modifier in self.modifiers:
             chooser = partial(modifier.run, chooser, **_options_of((modifier.run,), options))
         return chooser(state, k, seed)
 
     @property
     def _functions(self) -> tuple[Callable[..., Any], ...]:
-        return *self._of_base, *(modifier.run for modifier in self.modifiers)
+        imputed = () if self.is_oracle else (imputing,)
+        return *self._of_base, *(modifier.run for modifier in self.modifiers), *imputed
 
     @property
     def _of_base(self) -> tuple[Callable[..., Any], ...]:
@@ -192,5 +215,14 @@ def _ask_at_once(
         chosen = base.run(state, min(k, left), rng=rng, **options)
     else:
         chosen = state.pick(base, min(k, left), seed, options)
+    state.oracle.ask(chosen.rows_K)
+    return chosen
+
+
+def _ask_imputed(
+    how: str, base: Strategy, options: Mapping[str, Any], state: RoundState, k: int, seed: int
+) -> Selection:
+    """Choose a batch row by row, each under labels that the model makes up for those before, and ask the oracle."""
+    chosen = state.impute(base, k, how, seed, options)
     state.oracle.ask(chosen.rows_K)
     return chosen

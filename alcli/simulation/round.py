@@ -9,10 +9,12 @@ import numpy as np
 
 from alcli.arrays import Float64, Int64
 from alcli.composition.budget import select_within
+from alcli.errors import UsageError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec
 from alcli.heads._model import Model
 from alcli.heads._polish import polished
+from alcli.live.impute import impute_batch
 from alcli.live.live import Live
 from alcli.selection.group_source import GroupSource
 from alcli.selection.group_view import GroupedView
@@ -58,6 +60,17 @@ class RoundState:
                 self.source, open_rows, labelled, self.model, strategy, seed=seed, options=options, labels=labels
             )
         return self._live.choose(k)
+
+    def impute(self, strategy: Strategy, k: int, how: str, seed: int, options: Mapping[str, Any]) -> Selection:
+        """Select k rows as `alcli query -p impute=HOW` does. The head forgets the labels that it made up.
+
+        Raises UsageError where rows make groups.
+        """
+        if self.groups is not None:
+            raise UsageError("-p impute chooses rows one at a time, and the rows of the pool make groups")
+        open_rows, labelled, labels = self.oracle.candidates, self.oracle.labelled, self.oracle.labels()
+        live = Live(self.source, open_rows, labelled, self.model, strategy, seed=seed, options=options, labels=labels)
+        return impute_batch(live, k, how=how, seed=seed)[0]
 
     def buy(self, name: str, strategy: Strategy, budget: float, seed: int, options: Mapping[str, Any]) -> Selection:
         """Select items within a budget as `alcli query -p cost-col=C` does. name: the strategy's, for messages."""

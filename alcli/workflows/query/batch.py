@@ -20,13 +20,13 @@ from alcli.data.writing.atomic import replacing
 from alcli.data.writing.creatable import check_creatable
 from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError
+from alcli.live.impute import impute_batch
 from alcli.live.live import Live
 from alcli.remarks import Note, silence
 from alcli.selection.select import select
 from alcli.selection.strategy import NOTHING, Selection, Strategy
 from alcli.selection.view import View
 from alcli.workflows.items import Items
-from alcli.workflows.query.impute import impute_batch
 from alcli.workflows.query.request import IMPUTE, Query
 from alcli.workflows.query.situation import Situation, situation, targets_of
 

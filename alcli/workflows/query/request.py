@@ -13,8 +13,8 @@ from alcli.data.head_file import HeadFile
 from alcli.data.ledger import check_ledger
 from alcli.data.tables import RowSource, paths_of
 from alcli.errors import UsageError, printable, suggestion
+from alcli.live.impute import HOW
 from alcli.selection.strategy import Strategy
-from alcli.workflows.query.impute import HOW
 from alcli.workflows.recipe import PLAIN, Recipe, check_names
 
 IMPUTE = "impute"

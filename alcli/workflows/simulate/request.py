@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from alcli import parsing, plugins
 from alcli.errors import UsageError, suggestion
@@ -12,7 +13,7 @@ from alcli.numerics.metrics import Metric
 from alcli.simulation.contenders import Contender, contender, owner
 from alcli.simulation.metrics import metric_named, origin_of
 from alcli.simulation.plan import Plan, with_baseline
-from alcli.workflows.query.request import COST, IMPUTE
+from alcli.workflows.query.request import COST
 from alcli.workflows.recipe import POSTERIOR, Recipe, check_names
 
 HEAD = "head"
@@ -75,7 +76,6 @@ class Simulation:
         names = with_baseline(self.strategies)
         found = {name: contender(name) for name in names}
         self._check_names(names)
-        self._check_budget(found)
         _check_shared(self.options)
         posterior = {key: text for key, text in self.options.items() if key.startswith(POSTERIOR)}
         others = {key: text for key, text in self.options.items() if key not in posterior and key != COST}
@@ -85,6 +85,7 @@ class Simulation:
         parsed = {name: one.parse(texts[name]) for name, one in found.items()}
         for name, one in found.items():
             one.check_modifiers(parsed[name])
+        self._check_budget(found, parsed)
         check_names(self.recipe, self.class_names)
         recipe = replace(self.recipe, options={**self.recipe.options, **posterior, **by_owner[HEAD]}).checked()
         metric = None if self.metric is None else metric_named(self.metric)
@@ -94,8 +95,9 @@ class Simulation:
 
         def plan(regression: bool) -> Plan:
             spec = recipe.spec(regression=regression)
-            for one in found.values():
+            for name, one in found.items():
                 one.check(spec)
+                one.check_impute(parsed[name], spec, regression)
             return Plan(
                 names,
                 self.n_seeds,
@@ -122,14 +124,14 @@ class Simulation:
         if len({owner(name) for name in names}) < len(names):
             raise UsageError("two strategies have the same alias", hint=f"give each its own: {', '.join(names)}")
 
-    def _check_budget(self, contenders: Mapping[str, Contender]) -> None:
+    def _check_budget(self, contenders: Mapping[str, Contender], options: Mapping[str, Mapping[str, Any]]) -> None:
         if self.cost_column is None:
             return
         if self.initial is None:
             what = f"with -p {COST} -n is a budget, not a number of items"
             raise UsageError(what, hint="say with --initial how many items to start with")
-        for one in contenders.values():
-            one.check_budget()
+        for name, one in contenders.items():
+            one.check_budget(options[name])
 
 
 def _origins(
@@ -166,9 +168,6 @@ def _check_shared(options: Mapping[str, str]) -> None:
         if name == COST and key != COST:
             what = f"-p {key}: what items cost is the same for every strategy"
             raise UsageError(what, hint=f"-p {COST}=COLUMN")
-        if name == IMPUTE:
-            what = f"-p {key} makes up labels, a simulation knows them"
-            raise UsageError(what, hint="STRATEGY+update sees each label of a round at once")
 
 
 def assigned(

@@ -323,3 +323,21 @@ def test_a_simulation_chooses_as_a_query_with_the_same_labels(folder, alcli, str
     seed = selection_seed(Cell(strategy, 0), 0)
     ask = ("-l", "labels.csv", "-s", strategy, "-n", 6, "--seed", seed, "--format", "ids")
     assert alcli("query", "plain.parquet", *ask).done().lines == chosen
+
+
+def test_imputed_batches_are_those_of_a_query(folder, alcli):
+    """With the labels of the first round; the labels that the model made up are not those it learns."""
+    X, y = tiny_features(90)
+    ids, split = names(90), ["test" if i >= 60 else None for i in range(90)]
+    write_pool("pool.parquet", X, ids, split=split, label=[CLASSES[c] for c in y])
+    run = ("-s", "margin,guess=margin", "-p", "guess.impute=argmax", "-n", 6, "--rounds", 1, "--seeds", 1)
+    alcli("simulate", "pool.parquet", *run, "--initial", 25, "-o", "out").done()
+    picks = pq.read_table("out/selections.parquet").to_pylist()
+    plain, guessed = ([p["id"] for p in picks if p["strategy"] == who] for who in ("margin", "guess=margin"))
+    labelled = initial_rows(y, np.arange(60), 25, initial_rng(0), classes=True, stratified=False)
+    write_labels("labels.csv", {ids[i]: CLASSES[y[i]] for i in labelled})
+    write_pool("plain.parquet", X, ids, split=split)
+    ask = ("-l", "labels.csv", "-s", "margin", "-n", 6, "-p", "impute=argmax", "--format", "ids")
+    assert alcli("query", "plain.parquet", *ask).done().lines == guessed
+    assert guessed != plain
+    alcli("simulate", "pool.parquet", *run, "--posterior", "none", "-o", "none").refused(2, "--posterior none")

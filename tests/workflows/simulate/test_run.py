@@ -337,7 +337,6 @@ def test_a_poor_alias_is_refused(strategies, words):
             {"margin.cost-col": "price"},
             "-p margin.cost-col: what items cost is the same for every strategy; -p cost-col=COLUMN",
         ),
-        ({"impute": "argmax"}, r"-p impute makes up labels, a simulation knows them; STRATEGY\+update sees"),
     ],
 )
 def test_an_option_that_no_strategy_has_for_itself_is_refused(options, words):
