@@ -72,9 +72,10 @@ def simulate(
 
     Summary:
       area is the mean height of the learning curve, and difference is its distance to the area of random, with a 95%
-      interval over the seeds. labels_to_80 is the number of labels at which a strategy has 80% of what random gains
-      from its first to its last round. Seeds rank the strategies by area; friedman_p and nemenyi_p (against random)
-      test whether mean ranks differ.
+      interval over the seeds; detectable is half its width, the smallest difference that is clear. labels_to_80 is the
+      number of labels at which a strategy has 80% of what random gains from its first to its last round. Seeds rank
+      the strategies by area; friedman_p and nemenyi_p (against random) test whether mean ranks differ. holm_p is a
+      paired t test of the areas against random, adjusted for the number of strategies.
 
     Metrics:
       Every metric of the test items is recorded, and --metric says which of them compares the strategies. A finished

@@ -75,7 +75,7 @@ class Line:
     reaches the level; None if it never does.
     difference, low, high: the area minus the area of the baseline, and its interval. All three are None for the
     baseline; low and high need two seeds.
-    mean_rank, friedman, nemenyi: see `report/ranks.py`. The p-values are None where there is no test.
+    mean_rank, friedman, nemenyi, holm: see `report/ranks.py`. The p-values are None where there is no test.
     full_data: the value that every label together gives; None unless the user asked for it. reaches: one `Reach` for
     each of `SHARES`, empty without `full_data`.
     """
@@ -93,9 +93,15 @@ class Line:
     mean_rank: float
     friedman: float | None
     nemenyi: float | None
+    holm: float | None = None
     full_data: float | None = None
     reaches: tuple[Reach, ...] = ()
     axis: str = "labels"
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest difference that is clear with so many seeds: half the width of the interval."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
     def row(self) -> dict[str, Any]:
         """Return the columns of summary.csv. With costs, `cost` takes the place of `labels` in their names."""
@@ -103,8 +109,10 @@ class Line:
         quality = {"area": self.area, "final": self.final}
         levels = {f"{self.axis}_to_{round(100 * level)}": labels for level, labels in zip(LEVELS, self.labels_to)}
         full = {} if self.full_data is None else {"full_data": self.full_data} | self._reached()
-        against = {"difference": self.difference, "difference_low": self.low, "difference_high": self.high}
-        ranked = {"mean_rank": self.mean_rank, "friedman_p": self.friedman, "nemenyi_p": self.nemenyi}
+        interval = {"difference_low": self.low, "difference_high": self.high, "detectable": self.detectable}
+        against = {"difference": self.difference} | interval
+        tests = {"friedman_p": self.friedman, "nemenyi_p": self.nemenyi, "holm_p": self.holm}
+        ranked = {"mean_rank": self.mean_rank, **tests}
         return {**about, **quality, **levels, **full, **against, **ranked, **self.seconds}
 
     def _reached(self) -> dict[str, Any]:
@@ -194,6 +202,7 @@ def summarise(curves: Curves, baseline: str, full_data: float | None = None) -> 
             mean_rank=ranks.mean[strategy],
             friedman=ranks.friedman,
             nemenyi=ranks.nemenyi.get(strategy),
+            holm=ranks.holm.get(strategy),
             full_data=full_data,
             reaches=() if full_data is None else _reaches(curves, mean_P, base_P, full_data),
             axis=curves.axis,

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import chi2, studentized_range
+from scipy.stats import chi2, studentized_range, ttest_rel
 
 from alcli.report.ranks import rank
 
@@ -47,3 +47,35 @@ def test_no_test_without_three_strategies_two_seeds_and_a_difference(areas):
     assert found.friedman is None
     assert found.nemenyi == {}
     assert set(found.mean) == set(areas)
+
+
+def test_areas_that_are_equal_but_for_rounding_tie():
+    """The same ten numbers, summed in two orders, differ in the last bit."""
+    values = np.array([0.1, 0.7, 0.3, 0.9, 0.2, 0.8, 0.6, 0.4, 0.55, 0.35])
+    one, other = sum(values), sum(values[::-1]) + 2e-16
+    assert one != other
+    ranks = rank(
+        {"random": np.array([one, 1.0]), "a": np.array([other, 2.0]), "b": np.array([9.0, 3.0])},
+        "random",
+        larger_is_better=True,
+    )
+    assert ranks.mean == {"random": (2.5 + 3) / 2, "a": (2.5 + 2) / 2, "b": 1.0}
+
+
+def test_paired_t_tests_are_adjusted_by_holm():
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal(8)
+    areas = {"random": base} | {
+        name: base + gain + 0.3 * rng.standard_normal(8) for name, gain in (("a", 0.0), ("b", 0.3), ("c", 1.0))
+    }
+    found = rank(areas, "random", larger_is_better=True).holm
+    p = {name: ttest_rel(areas[name], base).pvalue for name in "abc"}
+    low, middle, high = sorted(p, key=p.get)
+    expected = {low: min(3 * p[low], 1)}
+    expected[middle] = max(expected[low], min(2 * p[middle], 1))
+    expected[high] = max(expected[middle], p[high])
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_single_seed_has_no_paired_test():
+    assert rank({"random": np.array([1.0]), "a": np.array([2.0])}, "random", larger_is_better=True).holm == {}

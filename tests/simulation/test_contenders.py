@@ -209,4 +209,4 @@ def test_oracles_are_offered_to_simulations_only():
 def test_what_a_budget_does_not_go_with(name, words):
     with pytest.raises(UsageError, match=words):
         contender(name).check_budget({})
-    contender("grad/kcenter").check_budget()
+    contender("grad/kcenter").check_budget({})
