@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from alcli.arrays import Float64, Floats, Int64
+from alcli.arrays import Float64, Int64
 from alcli.composition import pairs as _pairs
 from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.kdpp import k_dpp
@@ -26,9 +25,10 @@ from alcli.numerics.gradients.gradient_rows import GradientRows
 from alcli.numerics.rows import Factor, Rows, feature_rows
 from alcli.selection.options import AutoOrCount, count_or
 from alcli.selection.order import finite32
+from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, Strategy
 from alcli.selection.view import View
-from alcli.strategies.acs_fw import coreset, expected_log_likelihood
+from alcli.strategies.acs_fw import coreset, likelihoods
 from alcli.strategies.badge import residuals
 from alcli.strategies.kdpp import rank_note
 from alcli.strategies.noise_stability import stability_rows
@@ -134,8 +134,10 @@ def _probabilities_with_labelled(view: View, k: int, rng: np.random.Generator) -
 
 
 def _gradients(view: View, k: int, rng: np.random.Generator) -> Embedded:
-    a_NC, H_ND = residuals(view.matrix("log_probs")), view.matrix("hidden")
-    return Embedded(Rows(Factor(a_NC), Factor(H_ND, offset=1.0)), sums=lambda: GradientRows(a_NC, H_ND))
+    parts = Parts.of(view)
+    a_RC, H_RD = residuals(parts.view.matrix("log_probs")), parts.view.matrix("hidden")
+    rows = parts.summed(Rows(Factor(a_RC), Factor(H_RD, offset=1.0)))
+    return Embedded(rows, sums=lambda: parts.summed_gradients(GradientRows(a_RC, H_RD)))
 
 
 def _deviations(view: View, k: int, rng: np.random.Generator) -> Embedded:
@@ -148,7 +150,7 @@ def _changes(view: View, k: int, rng: np.random.Generator, candidates: str = "au
 
 
 def _likelihoods(view: View, k: int, rng: np.random.Generator) -> Embedded:
-    E_NS: Floats = view.reduced(partial(expected_log_likelihood, centre=True, gamma_e=0.0), "sample_log_probs")
+    E_NS = likelihoods(view)
     return Embedded(Rows(Factor(E_NS)), sums=lambda: GradientRows(E_NS))
 
 

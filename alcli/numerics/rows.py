@@ -53,6 +53,9 @@ class AnyFactor(Protocol):
     def written_out(self, first: int, last: int) -> Float64:
         """Return the values of rows first..last, float64 [B, width]."""
 
+    def among(self, left: slice, right: slice) -> Float64:
+        """Return the inner products of a few rows with a few others, float64 [B, M]."""
+
     def sq_norms_and_marks(self) -> tuple[Float64, Float64]:
         """Compute the squared norms, and marks that tell different rows apart.
 
@@ -102,6 +105,9 @@ class Factor:
     def written_out(self, first: int, last: int) -> Float64:
         F_BD = self.F_ND[first:last].astype(np.float64)
         return np.pad(F_BD, ((0, 0), (0, 1)), constant_values=math.sqrt(self.offset)) if self.offset else F_BD
+
+    def among(self, left: slice, right: slice) -> Float64:
+        return self.F_ND[left].astype(np.float64) @ self.F_ND[right].astype(np.float64).T + self.offset
 
     def sq_norms_and_marks(self) -> tuple[Float64, Float64]:
         """Compute the squared norms, and the projections on one random direction as marks.
@@ -169,6 +175,10 @@ class Rows:
         for f in self.factors:
             E_BR = np.einsum("br,bd->brd", E_BR, f.written_out(first, last)).reshape(last - first, -1)
         return E_BR
+
+    def among(self, left: slice, right: slice) -> Float64:
+        """The inner products of a few scaled rows with a few others, float64 [B, M]."""
+        return np.prod([f.among(left, right) for f in self.factors], axis=0)
 
     def same_for_copies(self, values_N: Array) -> Array:
         """Overwrite the values of each copy with the bits of the first row that it equals.

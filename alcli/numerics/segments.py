@@ -71,6 +71,18 @@ def segment_mixtures(mean_R: Float64, variance_R: Float64, starts_B: Int64) -> t
     return mean_B, segment_sums(variance_R + (mean_R - np.repeat(mean_B, sizes_B)) ** 2, starts_B) / sizes_B
 
 
+def sizes_of(starts_B: Int64, n: int) -> Int64:
+    """The number of rows of each segment of n rows, int64 [B]. starts_B: as in `segment_sums`."""
+    return np.diff(starts_B, append=n)
+
+
+def places_of(starts_G: Int64, sizes_G: Int64, segments_B: Int64) -> Int64:
+    """The places of the rows of some segments, one segment after another, in the order of `segments_B`."""
+    sizes_B = sizes_G[segments_B]
+    ends_B = np.cumsum(sizes_B)
+    return np.arange(int(sizes_B.sum())) + np.repeat(starts_G[segments_B] - (ends_B - sizes_B), sizes_B)
+
+
 def runs(sizes_G: Int64, most: int) -> list[tuple[int, int]]:
     """Divide consecutive segments into runs of at most `most` rows. A longer segment is a run of its own.
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from alcli.arrays import Array, Floats, Int64, Keys
 from alcli.errors import printable
-from alcli.numerics.segments import runs, segment_means, segment_sums
+from alcli.numerics.segments import places_of, runs, segment_means, segment_sums
 from alcli.selection.source import Source
 
 Embed = Literal["mean", "concat"]
@@ -98,10 +98,7 @@ class GroupSource:
     def rows_of(self, groups: Int64) -> Int64:
         """The rows of `groups`, one group after another, each in ascending order of the row ids."""
         rows_R, starts_G1 = self._rows
-        sizes_B = self.sizes(groups)
-        ends_B = np.cumsum(sizes_B)
-        places_R = np.arange(sizes_B.sum()) + np.repeat(starts_G1[groups] - (ends_B - sizes_B), sizes_B)
-        return np.asarray(rows_R[places_R])
+        return np.asarray(rows_R[places_of(starts_G1[:-1], np.diff(starts_G1), groups)])
 
     def parts(self, groups: Int64, most: int = PART_ROWS) -> Iterator[tuple[Int64, Floats, Int64]]:
         """Yield the features of a few whole groups at a time: (places_B, X_RD, starts_B). Each group comes once.

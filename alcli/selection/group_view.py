@@ -7,8 +7,10 @@ A strategy need not know of groups:
 - A batch strategy sees one row for each of the G groups. The arrays of the head are averaged over the rows of a group;
   log probabilities are averaged as probabilities. Features are averaged, or put side by side in the order of the row
   ids (`embed`). Norms and distances are computed from the features of the group.
+- A batch strategy that is about products of arrays, such as gradients, reads the rows of each group from `parts` and
+  sums the products: the product of two means is not the mean of the products (parts.py).
 
-The shapes and dtypes are as needs.py lists them, except that `matrix` gives float32 for `hidden`, and `blocks` float64.
+The shapes and dtypes are as needs.py lists them, except that `blocks` gives float64 for `hidden`.
 
 Cost: the cost of the same strategy on the rows, and a sort of the scores for a pointwise strategy.
 Memory: three integers a row, and the rows that group_source.py holds at a time. A pointwise strategy adds one score a
@@ -58,6 +60,7 @@ class GroupedView(View):
         self._rows._answers = replace(self._rows._answers, row_keys=groups.grouping.keys_of)
         self._groups = groups
         self._aggregate: Aggregate = "mean"
+        self._parts: tuple[View, Int64] | None = None
 
     def combining(  # type: ignore[override]
         self, *, aggregate: Aggregate = "mean", embed: Embed = "mean"
@@ -77,13 +80,21 @@ class GroupedView(View):
 
     def sampling(self, n_samples: int, seed: int) -> View:
         view: GroupedView = super().sampling(n_samples, seed)  # type: ignore[assignment]
-        view._rows = self._rows.sampling(n_samples, seed)
+        view._rows, view._parts = self._rows.sampling(n_samples, seed), None
         return view
 
     def among(self, rows: Int64) -> View:
         view: GroupedView = super().among(rows)  # type: ignore[assignment]
-        view._rows = self._rows.among(np.flatnonzero(self._groups.grouping.mask(rows)))
+        view._rows, view._parts = self._rows.among(np.flatnonzero(self._groups.grouping.mask(rows))), None
         return view
+
+    def parts(self) -> tuple[View, Int64]:
+        if self._parts is None:
+            view, sizes_G = copy(self._rows), self._groups.sizes(self.rows)
+            view._cache = {"rows": self._groups.rows_of(self.rows)}
+            self._parts = view, np.cumsum(sizes_G) - sizes_G
+        view, starts_G = self._parts
+        return view if self._allowed is None else view.restricted_to(tuple(self._allowed)), starts_G
 
     def scores(self, score: Scorer, needs: tuple[str, ...], *, features: bool) -> Iterator[Scored]:
         """Score all candidate groups in one block, from the scores of their rows.
@@ -134,6 +145,8 @@ class GroupedView(View):
         if need in OF_IDS | OF_FEATURES:
             return super()._whole(need)
         values = self._in_order(need, self.rows)
+        if need == "hidden":
+            return values.astype(self._groups.base.take(self.rows[:0]).dtype)
         return values.astype(np.float32) if values.ndim > 1 else values
 
     def _in_order(self, need: str, groups: Int64) -> Array:

@@ -10,6 +10,7 @@ A `View` joins a source of rows (a Parquet pool, or plain arrays) with a head. A
 - `evaluate(need, X_BD)`: the head's predictions for any features.
 - `labelled()`, `labelled_targets()`, `with_labelled()`: the labelled rows.
 - `targets(n, rng)`: features of rows whose predictions matter. `network()`: the head itself.
+- `parts()`: the rows that each candidate is made of (parts.py).
 - `describe(row)`: a row, for messages. `sort_keys(rows)` and `row_keys(rows)`: the ids, to sort and to draw by.
 
 needs.py lists the needs with their shapes and dtypes. A read raises LookupError where the strategy does not declare the
@@ -111,6 +112,10 @@ class View:
     def combining(self, **how: str) -> View:
         """Set the rules that combine the rows of a group. Raises LookupError: only a `GroupedView` has groups."""
         raise LookupError(f"{', '.join(how)} was asked of a view whose rows make no groups")
+
+    def parts(self) -> tuple[View, Int64]:
+        """(the view of the rows that candidates are made of, in the order of `rows`; where each one's begin, [n])."""
+        return self, np.arange(self.n)
 
     def scores(self, score: Scorer, needs: tuple[str, ...], *, features: bool) -> Iterator[Scored]:
         """Score all candidates in blocks: (rows_B, scores_B, X_BD or None), X_BD where `features` is true.

@@ -34,6 +34,7 @@ from alcli.numerics.blocks import workers
 from alcli.numerics.gradients.gradient_rows import GradientRows
 from alcli.numerics.gradients.sparse.approximation import largest
 from alcli.selection.order import finite32
+from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 from alcli.strategies.sparse_greedy import importance, mean_probs, not_negative
@@ -48,13 +49,17 @@ def acs_fw(view: View, k: int, *, centre: bool = True, gamma_e: Annotated[float,
     Scores: the alignment of a row with L - L_w when the row was picked. Weights: the weights of the coreset,
     with mean 1.
     """
-    rows = GradientRows(
-        view.reduced(partial(expected_log_likelihood, centre=centre, gamma_e=gamma_e), "sample_log_probs")
-    )
+    rows = GradientRows(likelihoods(view, centre=centre, gamma_e=gamma_e))
     picks_K, scores_K, weights_K, notes, record = coreset(rows, k)
     if centre and gamma_e:
         notes += ("gamma-e has no effect on centred log-likelihoods: use it with centre=false",)
     return Selection(view.rows[picks_K], finite32(scores_K), weights_K, notes=notes, record=record)
+
+
+def likelihoods(view: View, *, centre: bool = True, gamma_e: float = 0.0) -> Float32:
+    """The expected log-likelihoods of the candidates, [N, S]; those of a group are the sums over its rows."""
+    parts, function = Parts.of(view), partial(expected_log_likelihood, centre=centre, gamma_e=gamma_e)
+    return parts.sums(parts.view.reduced(function, "sample_log_probs"))
 
 
 def expected_log_likelihood(log_probs_BSC: Float64, *, centre: bool, gamma_e: float) -> Float32:

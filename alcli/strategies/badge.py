@@ -8,7 +8,7 @@ Source: Ash et al. 2020, "Deep batch active learning by diverse, uncertain gradi
 gradient is (p - e_argmax) (x) [h; 1], where h are the inputs of the last layer and 1 is for the bias; it is
 kept as two factors. Where labels are numbers, the mean is the likeliest label, and its gradient is 0. A row's
 gradient is then taken at one standard deviation of its label: sd(y) [h; 1] (last-layer gradients with
-k-means++, Holzmueller et al. 2023).
+k-means++, Holzmueller et al. 2023). The gradient of a group is the sum of the gradients of its rows.
 Deviation: the published draws leave out the gradient 0. Where the head is sure of nearly all rows, they draw
 many of these for their distance to the others (docs/strategies.md has figures). Of numbers no row is sure, and
 the draws are the published ones.
@@ -25,6 +25,7 @@ from alcli.arrays import Array, Float64
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.rows import Factor, Rows
 from alcli.selection.order import finite32
+from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch, pointwise
 from alcli.selection.view import View
 
@@ -47,9 +48,11 @@ def of_numbers(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     Scores: the distance of a row's gradient at one standard deviation to the nearest picked gradient (the
     first: its norm).
     """
-    deviations_N1 = np.sqrt(view.matrix("label_variance"))[:, None]
-    largest = float(deviations_N1.max())
-    rows = Rows(Factor((deviations_N1 / largest).astype(np.float32)), Factor(view.matrix("hidden"), offset=1.0))
+    parts = Parts.of(view)
+    deviations_R1 = np.sqrt(parts.view.matrix("label_variance"))[:, None]
+    largest = float(deviations_R1.max())
+    H_RD = parts.view.matrix("hidden")
+    rows = parts.summed(Rows(Factor((deviations_R1 / largest).astype(np.float32)), Factor(H_RD, offset=1.0)))
     picks_K, distances_K = k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng)
     return Selection(view.rows[picks_K], finite32(distances_K * largest))
 
@@ -61,7 +64,9 @@ def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     Scores: the distance of a row's gradient to 0 or to the nearest picked gradient, whichever is nearer, when the
     row was drawn.
     """
-    rows = Rows(Factor(residuals(view.matrix("log_probs"))), Factor(view.matrix("hidden"), offset=1.0))
+    parts = Parts.of(view)
+    a_RC, H_RD = residuals(parts.view.matrix("log_probs")), parts.view.matrix("hidden")
+    rows = parts.summed(Rows(Factor(a_RC), Factor(H_RD, offset=1.0)))
     picks_K, distances_K = k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng, from_zero=True)
     return Selection(view.rows[picks_K], finite32(distances_K))
 

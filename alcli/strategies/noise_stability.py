@@ -15,6 +15,8 @@ over layers of products of factors, never written out:
   (x_i.x_j + o), w_m a column of W;
 - the hidden features themselves: (d_i.d_j) (x_i.x_j + o).
 
+The deviation of a group is the sum of the deviations of its rows.
+
 Here A is the softmax Jacobian, or the identity where the output is the logits; x are the features, h the M
 inputs of the last layer, W its weights, d the slopes of the hidden layer's activation; o is 1 where biases
 are perturbed, else 0.
@@ -43,7 +45,8 @@ Options:
     scaling: directions of the noise; global draws one direction over all weights, layer one direction for
         each layer.
     perturb-bias: perturb the biases too, if true.
-    norm-output: divide each row's deviations by the norm of its output, if true.
+    norm-output: divide each row's deviations by the norm of its output, if true; a group's by the norm of the
+        outputs of its rows side by side.
 """
 
 from __future__ import annotations
@@ -64,10 +67,10 @@ from alcli.numerics.gradients.combined_rows import ScaledRows, SumRows, inverse,
 from alcli.numerics.gradients.deviations import (
     Output,
     Scaling,
-    deviation_rows,
     output_norms,
     perturbations,
     perturbed_layers,
+    scaled_deviations,
 )
 from alcli.numerics.gradients.softmax_jacobian import SoftmaxJacobian, about_top
 from alcli.numerics.logistic import log_softmax
@@ -76,6 +79,7 @@ from alcli.numerics.rows import Factor, Rows
 from alcli.posteriors._contract import sample_noise
 from alcli.selection.options import Count
 from alcli.selection.order import finite32
+from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
@@ -113,7 +117,7 @@ def noise_stability(
         estimator = "sampled"
     rows = stability_rows(view, rng, output, Noise(estimator, samples, zeta, scaling, perturb_bias))
     if norm_output:
-        rows = ScaledRows(rows, inverse(output_norms(_network(view), view.matrix("features"), output)))
+        rows = ScaledRows(rows, inverse(_norms(view, output)))
     picks_K, scores_K = _SELECT[selector](rows, k, rng)
     return Selection(
         view.rows[picks_K], finite32(scores_K), notes=() if view.network().layers or output == "softmax" else (BLIND,)
@@ -141,12 +145,20 @@ class Noise:
 
 def stability_rows(view: View, rng: np.random.Generator, output: Output = "softmax", noise: Noise = Noise()) -> Rows:
     """The deviations of the candidates under noise, as rows. estimator=auto takes the kernel for linear heads."""
-    network, X_ND, output = _network(view), view.matrix("features"), _output(view, output)
+    parts, network, output = Parts.of(view), _network(view), _output(view, output)
+    X_RD = parts.view.matrix("features")
     if noise.estimator == "kernel" or (noise.estimator == "auto" and not network.layers):
-        return jacobian_rows(network, X_ND, output, noise.scaling, bias=noise.bias)
+        return parts.summed(jacobian_rows(network, X_RD, output, noise.scaling, bias=noise.bias))
     weights, seed = perturbed_layers(network, output, bias=noise.bias), int(rng.integers(2**63))
     noise_Sn = sample_noise((sum(W.size for W in weights),), noise.samples, seed=seed, first=0)
-    return deviation_rows(network, X_ND, perturbations(noise_Sn, weights, noise.zeta, noise.scaling), output)
+    perturbed = perturbations(noise_Sn, weights, noise.zeta, noise.scaling)
+    return Rows(Factor(parts.sums_of(lambda X_BD: scaled_deviations(network, X_BD, perturbed, output), X_RD)))
+
+
+def _norms(view: View, output: Output) -> Float64:
+    """The norm of each candidate's output, float64 [N]; the outputs of a group's rows stand side by side."""
+    parts = Parts.of(view)
+    return np.sqrt(parts.sums(output_norms(_network(view), parts.view.matrix("features"), output) ** 2))
 
 
 def _network(view: View) -> Network:

@@ -2,16 +2,17 @@
 
 The weighted gradients of the batch sum to nearly the mean gradient of the pool. The general form takes the
 expected gradient of the last layer, kept as factors; the Bayesian form takes losses under S draws of the
-posterior. In the general form the expected labels follow `label-dist`. With label-dist=temp they are the
-calibrated probabilities, against gradients of the uncalibrated model: with gradients of the calibrated model,
-nothing would be left to approximate.
+posterior. The vector of a group is the sum of the vectors of its rows. In the general form the expected
+labels follow `label-dist`. With label-dist=temp they are the calibrated probabilities, against gradients of
+the uncalibrated model: with gradients of the calibrated model, nothing would be left to approximate.
 
 Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", Algorithm 1,
 in its general and its Bayesian form. The factors, the label distributions other than temp, and the fall-back
 are ours.
 Deviations: a row is chosen by the true decrease of the objective unless tau is given. Weights stay positive
 by shorter steps, not by clipping. alpha defaults to alpha-rel |v|^2 / sum of the K largest sigma^2, and beta
-to beta-rel |v|^2 / K. v is the mean gradient, and sigma is E|g - E[g]| / N of each row.
+to beta-rel |v|^2 / K. v is the mean gradient, and sigma is E|g - E[g]| / N of each row. sigma of a group is
+the root of the sum of its rows' sigma^2, as of independent labels.
 Cost: per pick 2 N (D + C + K/2) flops, or 2 N D C where that is less; Bayesian 2 N S, after N S C for the
 rows.
 Memory: N (D + C), and 4 N K bytes up to 512 MiB; Bayesian 2 N S.
@@ -46,6 +47,7 @@ from alcli.numerics.gradients.sparse.approximation import Batch, greedy, largest
 from alcli.numerics.gradients.sparse.problem import SparseProblem, pose
 from alcli.selection.options import at_least, positive, share
 from alcli.selection.order import finite32
+from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
@@ -111,16 +113,23 @@ def expected_rows(view: View, kind: Kind, label_dist: LabelDist, eps: float) -> 
     """
     if kind == "bayesian":
         return _likelihood_rows(view)
-    trained_NC = view.matrix("trained_log_probs")
-    labels_NC, notes = _label_log_probs(view, trained_NC, label_dist, eps)
-    residuals_NC = np.empty_like(trained_NC)
-    expected_N = np.empty(view.n)
-    for i in range(0, view.n, BLOCK_ROWS):
+    parts = Parts.of(view)
+    trained_RC = parts.view.matrix("trained_log_probs")
+    labels_RC, notes = _label_log_probs(parts.view, trained_RC, label_dist, eps)
+    residuals_RC = np.empty_like(trained_RC)
+    expected_R = np.empty(len(trained_RC))
+    for i in range(0, len(trained_RC), BLOCK_ROWS):
         block = slice(i, i + BLOCK_ROWS)
-        residuals_NC[block] = np.exp(trained_NC[block], dtype=np.float64) - np.exp(labels_NC[block], dtype=np.float64)
-        expected_N[block] = expected_distance(labels_NC[block])
-    sigma_N = np.sqrt(view.matrix("hidden_sq_norm") + 1.0) * expected_N / view.n
-    return Expected(GradientRows(residuals_NC, view.matrix("hidden")), sigma_N, notes)
+        residuals_RC[block] = np.exp(trained_RC[block], dtype=np.float64) - np.exp(labels_RC[block], dtype=np.float64)
+        expected_R[block] = expected_distance(labels_RC[block])
+    distances_R = np.sqrt(parts.view.matrix("hidden_sq_norm") + 1.0) * expected_R
+    rows = parts.summed_gradients(GradientRows(residuals_RC, parts.view.matrix("hidden")))
+    return Expected(rows, spread(parts, distances_R), notes)
+
+
+def spread(parts: Parts, distances_R: Float64) -> Float64:
+    """sigma_N from E|g - E[g]| of each row: the labels of rows are independent, so their squares add up."""
+    return np.sqrt(parts.sums(distances_R**2)) / len(parts.starts_N)
 
 
 def _label_log_probs(view: View, trained_NC: Array, label_dist: LabelDist, eps: float) -> tuple[Array, tuple[str, ...]]:
@@ -152,8 +161,10 @@ def temperature(trained_NC: Array, calibrated_NC: Array) -> float:
 
 def _likelihood_rows(view: View) -> Expected:
     """The rows of the Bayesian form."""
-    found = view.reduced(expected_and_spread, "sample_log_probs")
-    return Expected(GradientRows(np.ascontiguousarray(found[:, 1:])), found[:, 0].astype(np.float64) / view.n)
+    parts = Parts.of(view)
+    found_R = parts.view.reduced(expected_and_spread, "sample_log_probs")
+    rows = GradientRows(parts.sums(np.ascontiguousarray(found_R[:, 1:])))
+    return Expected(rows, spread(parts, found_R[:, 0].astype(np.float64)))
 
 
 def expected_and_spread(log_probs_BSC: Float64) -> Float32:

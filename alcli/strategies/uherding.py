@@ -2,7 +2,8 @@
 
 Coverage is that of `maxherding` with every row weighted by its uncertainty 1 - (p_1 - p_2), p at the
 temperature of the head (`fit-head` finds it on held-out labels when asked to). Where labels are numbers, the
-weight is the posterior variance of the prediction, relative to the largest.
+weight is the posterior variance of the prediction, relative to the largest. The weight of a group is the mean
+of the weights of its rows.
 
 Source: Bae, Oliveira & Sutherland 2025, "Uncertainty herding: one active learning method for all label
 budgets" (UHerding).
@@ -34,6 +35,7 @@ from alcli.numerics.diversity.herding import max_herding, smallest_distance
 from alcli.numerics.rows import unit_rows
 from alcli.selection.options import AutoOrCount, count_or, kernel_radius
 from alcli.selection.order import finite32
+from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.subsets import at_places, evaluation_places, kernels_in_reach
 from alcli.selection.view import View
@@ -55,7 +57,7 @@ def for_numbers(
     """Pick k rows greedily, of numbers."""
 
     def unsure(places_M: Int64) -> Float64:
-        variance_M = view.at("logit_variance", places_M).astype(np.float64)[:, 0]
+        variance_M = Parts.of(view).means_at(lambda v_B1: v_B1.astype(np.float64)[:, 0], "logit_variance", places_M)
         return variance_M / max(float(variance_M.max(initial=0.0)), np.finfo(np.float64).tiny)
 
     return _herded(view, k, rng, radius, h, evaluation, unsure)
@@ -77,7 +79,7 @@ def uherding(
     """
 
     def unsure(places_M: Int64) -> Float64:
-        return margin(view.at("log_probs", places_M).astype(np.float64))
+        return Parts.of(view).means_at(lambda logs_BC: margin(logs_BC.astype(np.float64)), "log_probs", places_M)
 
     return _herded(view, k, rng, radius, h, evaluation, unsure)
 

@@ -10,9 +10,10 @@ from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
 from alcli.heads._network import NetworkHead
 from alcli.numerics.blocks import thread_limit, workers
-from alcli.numerics.gradients.deviations import deviation_rows, perturbations, perturbed_layers, softmax_deviation
+from alcli.numerics.gradients.deviations import perturbations, perturbed_layers, scaled_deviations, softmax_deviation
 from alcli.numerics.logistic import log_softmax, softmax
 from alcli.numerics.network import Network
+from alcli.numerics.rows import Factor, Rows
 from alcli.posteriors._contract import sample_noise
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
@@ -67,7 +68,7 @@ def jacobian(head, X):
 def sampled(network, X, samples, zeta, seed=0, output="softmax", scaling="global"):
     weights = perturbed_layers(network, output, bias=False)
     noise = sample_noise((sum(W.size for W in weights),), samples, seed=seed, first=0)
-    return deviation_rows(network, X, perturbations(noise, weights, zeta, scaling), output)
+    return Rows(Factor(scaled_deviations(network, X, perturbations(noise, weights, zeta, scaling), output)))
 
 
 def farthest_first(E, k):

@@ -19,6 +19,7 @@ class SumRows(Rows):
     """The direct sum (sqrt(w_1) E_1, sqrt(w_2) E_2, ...) of several embeddings of the same N rows.
 
     Its inner products are the weighted sums of the inner products of the terms. weights: w >= 0, one for each term.
+    shares: the weights in the scale of the rows.
     """
 
     def __init__(self, terms: Sequence[Rows], weights: Sequence[float]) -> None:
@@ -26,14 +27,14 @@ class SumRows(Rows):
         self.terms = terms
         scales = [term.scale * math.sqrt(weight) for term, weight in zip(terms, weights)]
         scale = 2.0 ** math.frexp(max(scales))[1]
-        self._shares = [(s / scale) ** 2 for s in scales]
-        sq_norms = sum(share * term.sq_norms for share, term in zip(self._shares, terms))
+        self.shares = [(s / scale) ** 2 for s in scales]
+        sq_norms = sum(share * term.sq_norms for share, term in zip(self.shares, terms))
         self._know(np.asarray(sq_norms), np.sum([term.marks.imag for term in terms], axis=0), scale)
 
     def inner_with(self, others: Rows, index_M: Sequence[int] | Int64, spread: Spread) -> Array:
         assert isinstance(others, SumRows)
         total_NM: Array = np.zeros(())
-        for share, term, other in zip(self._shares, self.terms, others.terms):
+        for share, term, other in zip(self.shares, self.terms, others.terms):
             total_NM = total_NM + share * term.inner_with(other, index_M, spread)
         return self.same_for_copies(total_NM)
 
@@ -43,7 +44,7 @@ class SumRows(Rows):
 
     def written_out(self, first: int, last: int) -> Float64:
         return np.hstack(
-            [math.sqrt(share) * term.written_out(first, last) for share, term in zip(self._shares, self.terms)]
+            [math.sqrt(share) * term.written_out(first, last) for share, term in zip(self.shares, self.terms)]
         )
 
 

@@ -62,12 +62,12 @@ def perturbations(
     return steps, float(factor)
 
 
-def deviation_rows(network: Network, X_ND: Floats, perturbed: tuple[list[Float64], float], output: Output) -> Rows:
-    """Build the embedding: deviations under the steps of `perturbations`, multiplied by its factor."""
+def scaled_deviations(network: Network, X_ND: Floats, perturbed: tuple[list[Float64], float], output: Output) -> Array:
+    """The embedding: deviations under the steps of `perturbations`, multiplied by its factor; equal for equal rows."""
     steps, factor = perturbed
     E_NR = Rows(Factor(X_ND)).same_for_copies(deviations(network, X_ND, steps, output))
     E_NR *= E_NR.dtype.type(factor)
-    return Rows(Factor(E_NR))
+    return E_NR
 
 
 def deviations(network: Network, X_ND: Floats, steps: Sequence[Float64], output: Output) -> Array:

@@ -13,24 +13,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
 from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.segments import segment_sums, sizes_of
 
 # Partial sums, added in one order, so that the sum does not depend on the number of threads.
 _LANES = 16
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Some rows in float64: row m is the sum of a_R (x) phi_R over its terms, which begin at starts_M[m]."""
+
+    a_RK: Float64
+    phi_RD1: Float64
+    starts_M: Int64
+
+    def correlate(self, point_KD1: Float64) -> Float64:
+        """The inner product of each row with a point, [M]."""
+        return segment_sums(correlate(self.a_RK, self.phi_RD1, point_KD1), self.starts_M)
+
+    def combine(self, weights_M: Float64) -> Float64:
+        """The weighted sum of the rows, a point [K, D1]. Rows of weight 0 cost nothing where they are many."""
+        weights_R = np.repeat(weights_M, sizes_of(self.starts_M, len(self.a_RK)))
+        used = np.flatnonzero(weights_R)
+        if 2 * len(used) < len(weights_R):
+            return combine(self.a_RK[used], self.phi_RD1[used], weights_R[used])
+        return combine(self.a_RK, self.phi_RD1, weights_R)
+
+    def gram(self, others: Terms) -> Float64:
+        """The inner products of the rows with other rows, [M, S]."""
+        inner_RR = (self.a_RK @ others.a_RK.T) * (self.phi_RD1 @ others.phi_RD1.T)
+        if len(others.starts_M) < len(others.a_RK):
+            inner_RR = np.add.reduceat(inner_RR, others.starts_M, axis=1)
+        return segment_sums(inner_RR, self.starts_M)
 
 
 class GradientRows(Rows):
     """N rows a_j (x) [h_j; 1] of residuals_NK and features_ND (None: rows a_j), float32 or float64.
 
     Everything is in units of `scale`, a power of 2 that keeps squares from overflowing. D1: columns of a point.
-    rounding: `correlate` differs from the exact product by less than rounding |row j| |point|. This bound is a large
+    rounding: `correlate` differs from the exact product by less than rounding lengths[j] |point|. This bound is a large
     multiple of the error of a sum whose terms round independently.
     """
+
+    _at_once = BLOCK_ROWS  # rows that are widened to float64 together
 
     def __init__(self, residuals_NK: Floats, features_ND: Floats | None = None) -> None:
         features_ND = np.empty((len(residuals_NK), 0), residuals_NK.dtype) if features_ND is None else features_ND
@@ -49,9 +81,18 @@ class GradientRows(Rows):
         phi_MD1[:, -1] = self._one
         return self._a.F_ND[rows_M].astype(np.float64), phi_MD1
 
+    def terms_at(self, rows_M: Int64) -> Terms:
+        """Some rows in float64, scaled."""
+        return Terms(*self.factors_at(rows_M), np.arange(len(rows_M)))
+
+    @property
+    def lengths(self) -> Float64:
+        """The length of each row that rounding errors are in proportion to, float64 [N]: its norm."""
+        return np.sqrt(self.sq_norms)
+
     def point(self, rows_M: Int64, weights_M: Float64) -> Float64:
         """The weighted sum of some rows, a point [K, D1], float64."""
-        return combine(*self.factors_at(rows_M), weights_M)
+        return self.terms_at(rows_M).combine(weights_M)
 
     def correlate(self, point_KD1: Float64, spread: Spread) -> Float64:
         """The inner product of every row with a point, float64 [N]. Equal rows get equal bits."""
@@ -81,7 +122,7 @@ class GradientRows(Rows):
 
     def correlate_at(self, point_KD1: Float64, rows_M: Int64) -> Float64:
         """The inner product of some rows with a point, computed in float64, [M]. Equal rows get equal bits."""
-        return self.once_each(rows_M, lambda rows: correlate(*self.factors_at(rows), point_KD1))
+        return self.once_each(rows_M, lambda rows: self.terms_at(rows).correlate(point_KD1))
 
     def once_each(self, rows_M: Int64, function: Callable[[Int64], Float64]) -> Float64:
         """Call function(rows), which returns a number for each row, block by block; return the numbers, [M].
@@ -89,7 +130,8 @@ class GradientRows(Rows):
         Of equal rows only one is passed, and all get its bits.
         """
         unique, place_M = np.unique(self.first_equal[rows_M], return_inverse=True)
-        parts = [function(unique[a : a + BLOCK_ROWS]) for a in range(0, len(unique), BLOCK_ROWS)]
+        step = self._at_once
+        parts = [function(unique[a : a + step]) for a in range(0, len(unique), step)]
         return np.concatenate(parts)[place_M]
 
     def combine(self, weights_N: Float64, spread: Spread) -> Float64:

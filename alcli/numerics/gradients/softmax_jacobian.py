@@ -84,6 +84,20 @@ class SoftmaxJacobian:
     def written_out(self, first: int, last: int) -> Float64:
         raise NotImplementedError("C^2 numbers a row")
 
+    def among(self, left: slice, right: slice) -> Float64:
+        C = self.S_NC.shape[1]
+        S_BC1, T_MC1 = (np.pad(self.S_NC[part].astype(np.float64), ((0, 0), (0, 1))) for part in (left, right))
+        top_B, top_M = self.top_N[left], self.top_N[right]
+        x_BM, u_BM, v_BM = S_BC1 @ T_MC1.T, T_MC1[:, top_B].T, S_BC1[:, top_M]
+        sigma_B1, tau_M = np.take_along_axis(S_BC1, top_B[:, None], axis=1), T_MC1[np.arange(len(top_M)), top_M]
+        agree_BM = (top_B[:, None] == top_M) & (top_M < C)
+        return (
+            x_BM * (1.0 + 2.0 * (agree_BM + u_BM + v_BM) + x_BM)
+            + 2.0 * ((u_BM - tau_M) * v_BM - sigma_B1 * u_BM)
+            - S_BC1 @ (T_MC1**2).T
+            - S_BC1**2 @ T_MC1.T
+        )
+
     def sq_norms_and_marks(self) -> tuple[Float64, Float64]:
         """Squared norms |A|_F^2, and as marks the projection of s on one random direction plus the top class."""
         norms, marks = np.empty((2, self.n))

@@ -92,7 +92,7 @@ def best_row(support: Support, rule: Rule, open_N: Array) -> tuple[int, float]:
     most often one. Ties go to the lower row. open_N: True for rows that may be picked.
     """
     fit_N, error = support.fit_all()
-    bound_N = rule(fit_N - error * support.norms_N, slice(None))
+    bound_N = rule(fit_N - error * support.lengths_N, slice(None))
     bound_N[~open_N] = -np.inf
     probe = np.array([bound_N.argmax()])
     reached = float(rule(support.fit_at(probe), probe)[0])

@@ -79,7 +79,7 @@ def pose(
     with workers() as spread:
         v_KD1 = rows.combine(np.full(rows.n, 1.0 / rows.n), spread)
     norm = float(np.sqrt(np.vdot(v_KD1, v_KD1)))
-    noise = 16.0 * float(np.finfo(rows.dtype).eps) * float(np.sqrt(rows.sq_norms.max()))
+    noise = 16.0 * float(np.finfo(rows.dtype).eps) * float(rows.lengths.max())
     if norm <= noise:
         return None
     unit = norm * rows.scale

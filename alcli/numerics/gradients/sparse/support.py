@@ -20,7 +20,7 @@ import numpy as np
 
 from alcli.arrays import Float32, Float64, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
-from alcli.numerics.gradients.gradient_rows import combine, correlate
+from alcli.numerics.gradients.gradient_rows import Terms
 from alcli.numerics.gradients.sparse.problem import SparseProblem, line_search, longest_step
 
 Form: TypeAlias = Literal["residuals", "columns"]
@@ -35,14 +35,15 @@ _FLOPS_PER_CHOSEN = 10
 
 
 class Support(ABC):
-    """The set S, of at most b rows, with weights w >= 0. It keeps their factors in float64: b (K + D1) numbers."""
+    """The set S, of at most b rows, with weights w >= 0. It keeps their terms in float64: b (K + D1) numbers."""
 
     def __init__(self, problem: SparseProblem, b: int, spread: Spread) -> None:
         self.problem, self._spread = problem, spread
         self.size = 0
         self._S, self._w = np.empty(b, np.int64), np.zeros(b)
         self._a, self._phi = np.empty((b, problem.rows.K)), np.empty((b, problem.rows.D1))
-        self.norms_N = np.sqrt(problem.sq_norms_N)
+        self._starts, self._n_terms = np.empty(b, np.int64), 0
+        self.lengths_N = problem.gain * problem.rows.lengths
 
     @property
     def S(self) -> Int64:
@@ -55,15 +56,19 @@ class Support(ABC):
         return self._w[: self.size]
 
     @property
-    def factors(self) -> tuple[Float64, Float64]:
-        """The factors (a_SK, phi_SD1) of the chosen rows, float64."""
-        return self._a[: self.size], self._phi[: self.size]
+    def terms(self) -> Terms:
+        """The chosen rows, float64."""
+        return Terms(self._a[: self._n_terms], self._phi[: self._n_terms], self._starts[: self.size])
 
     def add(self, rows_M: Int64) -> None:
         """Add rows to S, with weight 0."""
         new = slice(self.size, self.size + len(rows_M))
         self._S[new] = rows_M
-        self._a[new], self._phi[new] = self.problem.rows.factors_at(rows_M)
+        terms = self.problem.rows.terms_at(rows_M)
+        self._starts[new] = self._n_terms + terms.starts_M
+        self._a = _with(self._a, self._n_terms, terms.a_RK)
+        self._phi = _with(self._phi, self._n_terms, terms.phi_RD1)
+        self._n_terms += len(terms.a_RK)
         self.size = new.stop
         self._added(new)
 
@@ -103,7 +108,7 @@ class Support(ABC):
 
     @abstractmethod
     def fit_all(self) -> tuple[Float64, float]:
-        """Compute the fits Phi_j . (Phi w - v) of all rows, [N], and the bound of their errors divided by |Phi_j|."""
+        """Compute the fits Phi_j . (Phi w - v) of all rows, [N], and the bound of errors divided by `lengths_N`."""
 
     @abstractmethod
     def _added(self, new: slice) -> None:
@@ -154,14 +159,10 @@ class ResidualSupport(Support):
     def _added(self, new: slice) -> None: ...
 
     def _fit(self) -> Float64:
-        return self.problem.gain * correlate(*self.factors, self.residual_KD1)
+        return self.problem.gain * self.terms.correlate(self.residual_KD1)
 
     def _image(self, u_S: Float64) -> Float64:
-        moved = np.flatnonzero(u_S)
-        a_SK, phi_SD1 = self.factors
-        if 2 * len(moved) < len(u_S):
-            a_SK, phi_SD1, u_S = a_SK[moved], phi_SD1[moved], u_S[moved]
-        return combine(a_SK, phi_SD1, self.problem.gain * u_S)
+        return self.terms.combine(self.problem.gain * u_S)
 
     def _sq(self, image: Float64, u_S: Float64) -> float:
         return float(np.vdot(image, image))
@@ -205,9 +206,9 @@ class ColumnSupport(Support):
         scaled_S = (self.problem.gain**2 * change_S).astype(np.float32)
         self._spread(rows.n, lambda first, last: self._add_product(first, last, scaled_S))
         self._known_S[: self.size] = self.w
-        norms_S = self.problem.gain * np.sqrt(rows.sq_norms[self.S])
+        lengths_S = self.lengths_N[self.S]
         per_column = rows.rounding + 4.0 * float(np.finfo(np.float32).eps)
-        self._error_sq += float(np.square(per_column * change_S * norms_S).sum())
+        self._error_sq += float(np.square(per_column * change_S * lengths_S).sum())
         return self._fit_N, float(np.sqrt(self._error_sq))
 
     def _add_product(self, first: int, last: int, scaled_S: Float32) -> None:
@@ -217,9 +218,7 @@ class ColumnSupport(Support):
 
     def _gram(self, rows_M: Int64) -> Float64:
         """The inner products Phi_M^T Phi_S, float64 [M, |S|]."""
-        a_MK, phi_MD1 = self.problem.rows.factors_at(rows_M)
-        a_SK, phi_SD1 = self.factors
-        return (a_MK @ a_SK.T) * (phi_MD1 @ phi_SD1.T) * self.problem.gain**2
+        return self.problem.rows.terms_at(rows_M).gram(self.terms) * self.problem.gain**2
 
     def _added(self, new: slice) -> None:
         gram_MS = self._gram(self.S[new])
@@ -240,6 +239,16 @@ class ColumnSupport(Support):
 
     def _move(self, image: Float64, mu: float) -> None:
         self._fit_S[: self.size] -= mu * image
+
+
+def _with(array: Float64, n: int, more: Float64) -> Float64:
+    """Write `more` behind the first n entries of an array, or of a copy of twice the length where it is full."""
+    if n + len(more) > len(array):
+        longer = np.empty((max(2 * len(array), n + len(more)), array.shape[1]))
+        longer[:n] = array[:n]
+        array = longer
+    array[n : n + len(more)] = more
+    return array
 
 
 def cheaper_form(n: int, K: int, D1: int, b: int) -> Form:

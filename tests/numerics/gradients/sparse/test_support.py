@@ -70,7 +70,7 @@ def test_the_error_of_all_fits_stays_within_its_bound(form):
             support.de_bias()
             fits, error = support.fit_all()
             wrong = np.abs(fits - support.fit_at(np.arange(2500)))
-            assert (wrong < error * support.norms_N).all()
+            assert (wrong < error * support.lengths_N).all()
 
 
 @pytest.mark.parametrize("form", FORMS)
