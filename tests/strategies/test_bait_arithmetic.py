@@ -3,9 +3,9 @@ import pytest
 
 from alcli.errors import DataError
 from alcli.numerics.blocks import workers
+from alcli.numerics.gradients.design import Design, choose
 from alcli.numerics.gradients.fisher import information, softmax_root, with_prior
 from alcli.numerics.logistic import log_softmax
-from alcli.strategies.bait import Design, choose
 
 
 def problem(n=60, D=4, C=3, full=True, seed=0):
