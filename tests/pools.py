@@ -84,6 +84,31 @@ def group_names(groups_N) -> list[str]:
     return [f"g{g:03d}" for g in groups_N]
 
 
+PURE, SPLIT, UNSURE = range(3)
+
+
+def dense(counts=(120, 120, 60), size: int = 12, dim: int = 12, seed: int = 0):
+    """(X_ND, y_N, groups_N, kind_G): groups of rows of three classes, in random order of the kinds; float32.
+
+    A pure group has sure rows of one class, a split group sure rows of two classes. Half of the rows of an unsure group
+    lie around the boundary of two classes, where their mean is; so is the mean of a split group.
+    """
+    rng = np.random.default_rng(seed)
+    W_CD = np.linalg.qr(rng.standard_normal((dim, dim)))[0][:3]
+    kind_G = np.repeat([PURE, SPLIT, UNSURE], counts)[rng.permutation(sum(counts))]
+    Z_GRC, half = 0.1 * rng.standard_normal((len(kind_G), size, 3)), size // 2
+    for Z_RC, kind in zip(Z_GRC, kind_G):
+        a, b = rng.permutation(3)[:2]
+        Z_RC[:half, a] += 5.0
+        Z_RC[half:, a] += (5.0, 0.0, 2.5)[kind]
+        Z_RC[half:, b] += (0.0, 5.0, 2.5)[kind]
+        if kind == UNSURE:
+            Z_RC[half:, [a, b]] += 0.5 * rng.standard_normal((size - half, 2))
+    Z_NC, noise_ND = Z_GRC.reshape(-1, 3), rng.standard_normal((len(kind_G) * size, dim))
+    X_ND = noise_ND - noise_ND @ W_CD.T @ W_CD + Z_NC @ W_CD
+    return X_ND.astype(np.float32), Z_NC.argmax(axis=1), np.repeat(np.arange(len(kind_G)), size), kind_G
+
+
 GATHERED = ("ant", "bee", "cow", "dog", "eel", "fox")
 
 
