@@ -27,12 +27,13 @@ from alcli.selection.options import AutoOrCount, count_or
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, Strategy
+from alcli.selection.subsets import some_places
 from alcli.selection.view import View
 from alcli.strategies.acs_fw import coreset, likelihoods
 from alcli.strategies.badge import residuals
 from alcli.strategies.kdpp import rank_note
 from alcli.strategies.noise_stability import stability_rows
-from alcli.strategies.ntk import change_rows
+from alcli.strategies.ntk import FEW, change_rows
 
 _SAMPLES = 100  # posterior draws, as many as in acs-fw
 _DRAWS = frozenset({"kmeanspp", "kmeans", "kdpp"})  # selectors that draw
@@ -145,8 +146,16 @@ def _deviations(view: View, k: int, rng: np.random.Generator) -> Embedded:
 
 
 def _changes(view: View, k: int, rng: np.random.Generator, candidates: str = "auto") -> Embedded:
-    places_M, rows, notes = change_rows(view, k, candidates, rng)
-    return Embedded(rows, places_M=places_M, notes=notes)
+    parts = Parts.of(view)
+    if parts.single:
+        places_M, rows, notes = change_rows(view, k, candidates, rng)
+        return Embedded(rows, places_M=places_M, notes=notes)
+    # The change by a group is the sum of the changes by its rows: whole groups are looked at, of as many rows together.
+    most = FEW * view.n // parts.view.n if candidates == "auto" else int(candidates)
+    places_M, notes = some_places(view, max(most, k), rng)
+    parts = Parts.of(view.among(view.rows[places_M]))
+    _, rows, _ = change_rows(parts.view, k, str(parts.view.n), rng)
+    return Embedded(parts.summed(rows), places_M=places_M, notes=notes)
 
 
 def _likelihoods(view: View, k: int, rng: np.random.Generator) -> Embedded:

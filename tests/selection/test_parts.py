@@ -18,6 +18,7 @@ from alcli.strategies.acs_fw import coreset, expected_log_likelihood
 from alcli.strategies.badge import residuals
 from alcli.strategies.bait import weights
 from alcli.strategies.margin import margin
+from alcli.strategies.ntk import change_rows
 from tests.dense_sparse import Dense, dense_greedy, dense_iht, written_out
 from tests.evidence import prior_of
 from tests.helpers import random_head, view_of
@@ -231,6 +232,24 @@ def test_samples_pairs_choose_among_the_likelihoods_of_groups():
     agrees(chosen_of("samples/kcenter", 3, 3), groups, picks, scores)
 
 
+@pytest.mark.parametrize("candidates", ["auto", 12])
+def test_delta_pairs_choose_among_the_changes_by_groups(candidates):
+    X, groups, labelled, head = problem(3, 3)
+    of_rows = np.flatnonzero(np.isin(groups, left(groups)))
+    rows_view = view_of(X, candidates=of_rows, labelled=labelled, labels=labels_for(labelled), head=head)
+    _, each, _ = change_rows(rows_view, 1, str(len(of_rows)), generator())
+    changes = np.zeros((len(X), int(each.width)))
+    changes[of_rows] = each.written_out(0, each.n) * each.scale
+    chosen = chosen_of("delta/topnorm", 3, 3, k=12, candidates=candidates)
+    lengths = dict(zip(left(groups), np.linalg.norm(sums(changes, groups), axis=1)))
+    if candidates == "auto":
+        assert chosen.rows_K.tolist() == sorted(lengths, key=lambda g: -lengths[g])[:12]
+        assert np.allclose(chosen.scores_K, [lengths[g] for g in chosen.rows_K], rtol=1e-4)
+    else:
+        assert chosen.notes == ("looked at 12 random candidates, not at all of them (-p candidates)",)
+        assert len(set(chosen.rows_K.tolist())) == 12
+
+
 def information(X, head, full):
     """The information of each row, [N, P, P]."""
     p, C = np.exp(head.log_probs(X)), len(head.W_CD)
@@ -289,12 +308,13 @@ def test_uherding_weighs_a_group_by_the_mean_margin_of_its_rows(monkeypatch):
         agrees(chosen_of("uherding", 3, 3), groups, picks, gains)
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name.partition("/")[0] in ("grad", "noise", "samples")])
+@pytest.mark.parametrize("name", names())
 def test_every_pair_chooses_groups_the_same_in_any_order_of_the_rows(name):
     X, groups, labelled, head = problem(30, 6)
     ids, order = np.arange(len(X)), np.random.default_rng(2).permutation(len(X))
-    one = grouped(groups, X_ND=X, labelled=labelled, head=head)
-    other = grouped(groups[order], X_ND=X[order], ids=ids[order], labelled=np.argsort(order)[labelled], head=head)
+    given = {"head": head, "labels": labels_for(labelled)}
+    one = grouped(groups, X_ND=X, labelled=labelled, **given)
+    other = grouped(groups[order], X_ND=X[order], ids=ids[order], labelled=np.argsort(order)[labelled], **given)
     picked, again = (select(plugins.strategy(name), view, K, seed=0, options={}) for view in (one, other))
     assert len(set(picked.rows_K.tolist())) == K
     assert set(picked.rows_K.tolist()) <= set(left(groups).tolist())
