@@ -62,8 +62,9 @@ def query(
     Groups:
       Where the pool has a column group, the rows of a group are one item. N counts groups, the ids that are written and
       excluded are ids of groups, and a label holds for all rows of its group. A strategy that scores rows takes
-      -p aggregate=mean|max|sum of the scores of a group. Other strategies see the mean features and mean probabilities
-      of each group, or with -p embed=concat the features of its rows side by side.
+      -p aggregate=mean|max|sum of the scores of a group. Strategies about gradients, deviations or likelihoods sum them
+      over the rows of a group. Other strategies see the mean features and mean probabilities of each group, or with
+      -p embed=concat the features of its rows side by side.
 
     Modifiers:
       Every strategy takes these options.

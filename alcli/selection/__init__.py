@@ -2,6 +2,7 @@
 
 - `pointwise`, `batch`: declare a strategy. A pointwise strategy scores rows, a batch strategy chooses a batch.
 - `View`: the candidates, the labelled rows and the predictions, as a batch strategy sees them.
+- `Parts`: the rows that the candidates are made of, where rows make groups.
 - `Selection`: the batch that it returns. `finite32`: scores as they are compared.
 - `Count`, `AutoOrPositive`, `AllOrCount`, `AutoOrCount`: types of options that are checked before any data is read.
 - `TopK`, `tie_keys`: the k best rows of a stream, in the one order of scored rows.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from alcli.selection.options import AllOrCount, AutoOrCount, AutoOrPositive, Count
 from alcli.selection.order import TopK, finite32, tie_keys
+from alcli.selection.parts import Parts
 from alcli.selection.select import select
 from alcli.selection.source import ArraySource, Predictor, Source
 from alcli.selection.strategy import Selection, Strategy, batch, declared_by, pointwise
@@ -26,6 +28,7 @@ __all__ = [
     "AutoOrCount",
     "AutoOrPositive",
     "Count",
+    "Parts",
     "Predictor",
     "Selection",
     "Source",
