@@ -30,7 +30,8 @@ _SAFE_EXPONENT = 20
 class AnyFactor(Protocol):
     """A factor of rows, as `Rows` uses it. Inner products are computed from the values divided by 2^exponent.
 
-    width: the length of a row of the factor when it is written out; infinity for a factor that cannot be written out.
+    width: the length of a row of the factor when it is written out; infinity where a row alone is too long for that.
+    full_width: the length of a row that `written_out` gives.
     """
 
     exponent: int
@@ -38,6 +39,8 @@ class AnyFactor(Protocol):
 
     @property
     def n(self) -> int: ...
+    @property
+    def full_width(self) -> int: ...
     @property
     def dtype(self) -> np.dtype[Any]: ...
     def columns(self, index_M: Sequence[int] | Int64) -> Any:
@@ -51,7 +54,7 @@ class AnyFactor(Protocol):
         """
 
     def written_out(self, first: int, last: int) -> Float64:
-        """Return the values of rows first..last, float64 [B, width]."""
+        """Return the values of rows first..last, float64 [B, full_width]."""
 
     def among(self, left: slice, right: slice) -> Float64:
         """Return the inner products of a few rows with a few others, float64 [B, M]."""
@@ -75,6 +78,7 @@ class Factor:
         self.offset = math.ldexp(offset, -2 * exponent)
         self.F_ND = np.ldexp(F_ND, -exponent) if exponent else F_ND
         self.width: float = F_ND.shape[1] + (offset > 0.0)
+        self.full_width = int(self.width)
         n = len(F_ND)
         self._whole = n - n % BLOCK_ROWS
         # The last block is padded to full height, because a row's product must not depend on how many rows follow it.

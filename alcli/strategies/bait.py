@@ -18,8 +18,8 @@ of |p - e_y|^2 over its 5 likeliest labels (published: p (1 - p) of the likelies
 surer of two rows where no class has half). docs/strategies.md compares the variants.
 Cost: binary 4 N D1 flops for each of 2 K picks, N D1^2 to begin with; memory 30 N + 3 D1^2 numbers beside the
 features and class probabilities. full: C^2 times the flops of a pick, 3 (C D1)^2 + 3 N C^2 numbers. Groups
-of r rows: r times the flops, and r^2 numbers a group, 1 GiB in all; larger groups are judged by as many of
-their rows of most information.
+of r rows: r times the flops, r^2 numbers and r^3 flops a group. A group of more than 32 rows (full: 32 / C) is
+judged by so many of its rows, those of most information.
 Passes: 1.
 
 Options:
@@ -51,8 +51,8 @@ from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
-# The most numbers of the matrices S and G of all groups.
-_MOST_NUMBERS = 1 << 27
+# The most columns of V of a group: 32 rows in the binary form, 32 / C in the full form.
+_MOST_COLUMNS = 32
 # The most weights of a head whose full Fisher information is kept.
 MOST_FULL = 4096
 
@@ -107,7 +107,7 @@ def _side_by_side(parts: Parts, H_RD: Floats, R_RKQ: Float64) -> tuple[Floats, F
     if parts.single:
         return H_RD, R_RKQ, 1, ()
     N, sizes_N = len(parts.starts_N), parts.sizes_N
-    most = min(int(sizes_N.max()), max(1, int(np.sqrt(_MOST_NUMBERS / (2 * N))) // R_RKQ.shape[2]))
+    most = min(int(sizes_N.max()), max(1, _MOST_COLUMNS // R_RKQ.shape[2]))
     item_R = np.repeat(np.arange(N), sizes_N)
     order_R = np.lexsort((-np.square(R_RKQ).sum(axis=(1, 2)), item_R))
     place_R = np.arange(len(item_R)) - np.repeat(parts.starts_N, sizes_N)

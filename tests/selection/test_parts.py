@@ -281,7 +281,7 @@ def test_bait_adds_the_information_of_every_row_of_a_group(full):
 
 
 def test_bait_judges_large_groups_by_their_rows_of_most_information(monkeypatch):
-    monkeypatch.setattr("alcli.strategies.bait._MOST_NUMBERS", 2 * 23 * 2**2)
+    monkeypatch.setattr("alcli.strategies.bait._MOST_COLUMNS", 2)
     X, groups, labelled, head = problem(3, 3)
     each = information(X, head, False)
     sizes = np.einsum("npp->n", each) / (with_one(X) ** 2).sum(1)

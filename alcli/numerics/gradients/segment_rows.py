@@ -26,6 +26,8 @@ R = TypeVar("R", bound=Rows)
 
 # Columns of rows that are held at a time: R times as many numbers.
 _WIDTH = 64
+# Numbers of the factors that are widened to float64 at a time.
+_PIECE = 1 << 24
 # Rows of small items whose products among themselves are taken together.
 _TOGETHER = 128
 
@@ -99,8 +101,8 @@ def summed(rows: R, starts_N: Int64) -> R | Rows:
     if len(starts_N) == rows.n:
         return rows
     gradients = isinstance(rows, GradientRows)
-    kept = rows.n * sum(float(factor.width) for factor in rows.factors)
-    if rows.scale == 1.0 and math.isfinite(rows.width) and len(starts_N) * rows.width <= kept:
+    widths = [factor.full_width for factor in rows.factors]
+    if widths and rows.scale == 1.0 and len(starts_N) * math.prod(widths) <= rows.n * sum(widths):
         dtype = np.result_type(*(factor.dtype for factor in rows.factors))
         E_NW = _written_out(rows, starts_N, sizes_of(starts_N, rows.n)).astype(dtype)
         return GradientRows(E_NW) if gradients else Rows(Factor(E_NW))
@@ -108,13 +110,20 @@ def summed(rows: R, starts_N: Int64) -> R | Rows:
 
 
 def _written_out(rows: Rows, starts_B: Int64, sizes_B: Int64) -> Float64:
-    """The sums of B items that follow each other, float64 [B, width]. Memory: the result and a block of rows."""
-    out_BW = np.zeros((len(starts_B), int(rows.width)))
-    for a, b in runs(sizes_B, BLOCK_ROWS):
+    """The sums of B items that follow each other, float64 [B, width]. Memory: the result and `_PIECE` numbers."""
+    parts = [f.written_out for f in rows.factors] or [rows.written_out]
+    widths = [f.full_width for f in rows.factors] or [int(rows.width)]
+    out_BW, step = np.zeros((len(starts_B), math.prod(widths))), max(1, min(BLOCK_ROWS, _PIECE // sum(widths)))
+    for a, b in runs(sizes_B, step):
         first, last = int(starts_B[a]), int(starts_B[b - 1] + sizes_B[b - 1])
-        for i in range(first, last, BLOCK_ROWS):  # more than one block for a single item only
-            block = rows.written_out(i, min(i + BLOCK_ROWS, last))
-            out_BW[a:b] += segment_sums(block, starts_B[a:b] - first)
+        for i in range(first, last, step):  # more than one step for a single item only
+            left_RW, *right = (part(i, min(i + step, last)) for part in parts)
+            if not right:
+                out_BW[a:b] += segment_sums(left_RW, starts_B[a:b] - first)
+                continue
+            for item in range(a, b):
+                own = slice(max(int(starts_B[item]), i) - i, int(starts_B[item] + sizes_B[item]) - i)
+                out_BW[item] += (left_RW[own].T @ right[0][own]).ravel()
     return out_BW
 
 

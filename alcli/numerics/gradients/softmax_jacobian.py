@@ -48,6 +48,10 @@ class SoftmaxJacobian:
     def n(self) -> int:
         return len(self.S_NC)
 
+    @property
+    def full_width(self) -> int:
+        return int(self.S_NC.shape[1]) ** 2
+
     def columns(self, index_M: Sequence[int] | Int64) -> _Columns:
         T_CM = self.S_NC[index_M].T
         return _Columns(np.pad(T_CM, ((0, 1), (0, 0))), np.ascontiguousarray(T_CM**2), self.top_N[index_M])
@@ -82,7 +86,13 @@ class SoftmaxJacobian:
             k_BM -= (2.0 * sigma_B1) * columns.T_C1M[top_B]
 
     def written_out(self, first: int, last: int) -> Float64:
-        raise NotImplementedError("C^2 numbers a row")
+        s_BC, top_B = self.S_NC[first:last].astype(np.float64), self.top_N[first:last]
+        at, C = np.arange(s_BC.shape[1]), s_BC.shape[1]
+        e_BC = (top_B[:, None] == at).astype(np.float64)
+        # A = diag(s) - e_m s^T - s e_m^T - s s^T, without a difference of numbers near 1.
+        out_BCC = -(e_BC + s_BC)[:, :, None] * s_BC[:, None] - s_BC[:, :, None] * e_BC[:, None]
+        out_BCC[:, at, at] += s_BC
+        return out_BCC.reshape(len(s_BC), C * C)
 
     def among(self, left: slice, right: slice) -> Float64:
         C = self.S_NC.shape[1]

@@ -61,16 +61,29 @@ def test_products_are_those_of_the_sums(kind, width, monkeypatch):
     assert np.allclose(inner, E_sums @ E_sums[some].T, rtol=1e-10, atol=1e-12 * peak)
     assert np.allclose(found.sq_norms * found.scale**2, (E_sums**2).sum(1), rtol=1e-10)
     assert np.allclose(found.lengths * found.scale, np.add.reduceat(np.linalg.norm(E, axis=1), STARTS))
-    if np.isfinite(rows.width):
-        assert np.allclose(found.written_out(2, 9) * found.scale, E_sums[2:9])
+    written = found.written_out(2, 9) * found.scale
+    if kind == "jacobians":  # the features are the first factor
+        E_sums = E_sums.reshape(N, 16, 5).transpose(0, 2, 1).reshape(N, -1)
+    assert np.allclose(written, E_sums[2:9], rtol=1e-10)
 
 
-def test_an_item_of_many_rows_is_taken_in_blocks(monkeypatch):
+@pytest.mark.parametrize("kind", ["features", "gradients", "direct sum"])
+def test_an_item_of_many_rows_is_taken_in_blocks(kind, monkeypatch):
     monkeypatch.setattr(_segment_rows, "BLOCK_ROWS", 4)
-    E_sums = np.add.reduceat(X, STARTS)
-    found = Sums(Rows(Factor(X)), STARTS)
-    assert np.allclose(found.sq_norms, (E_sums**2).sum(1))
-    assert np.allclose(found.written_out(0, N), E_sums)
+    rows, E = embeddings()[kind]
+    E_sums = np.add.reduceat(E, STARTS)
+    found = Sums(rows, STARTS)
+    assert np.allclose(found.sq_norms * found.scale**2, (E_sums**2).sum(1))
+    assert np.allclose(found.written_out(0, N) * found.scale, E_sums)
+
+
+def test_jacobians_of_large_items_are_written_out():
+    starts = np.array([0, 20])
+    rows, E = embeddings()["jacobians"]
+    found, E_sums = summed(rows, starts), np.add.reduceat(E, starts)
+    assert len(found.factors) == 1
+    with workers() as spread:
+        assert np.allclose(found.inner_with(found, [0, 1], spread), E_sums @ E_sums.T, rtol=1e-10)
 
 
 def test_equal_items_have_no_distance():

@@ -40,6 +40,10 @@ def test_products_are_those_of_the_written_out_jacobians_relative_to_their_norms
         rows = Rows(SoftmaxJacobian(log_softmax(logits), dtype))
         assert (np.abs(products(rows) - G) <= tolerance * np.outer(norms, norms) + 1e-40).all()
         assert np.allclose(rows.sq_norms.astype(float), np.diag(G).astype(float), rtol=4 * tolerance, atol=0)
+        among = rows.among(slice(0, n), slice(n // 2, n))
+        assert (np.abs(among - G[:, n // 2 :]) <= tolerance * np.outer(norms, norms[n // 2 :]) + 1e-40).all()
+        written = rows.factors[0].written_out(0, n).reshape(n, C, C)
+        assert (np.abs(written - A).max(axis=(1, 2)) <= tolerance * norms + 1e-40).all()
 
 
 def test_agrees_with_the_textbook_form_where_nothing_cancels():
