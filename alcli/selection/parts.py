@@ -77,6 +77,14 @@ class Parts:
             found.append(segment_sums(values, self.starts_N[a:b] - first).astype(values.dtype))
         return np.concatenate(found)
 
+    def means(self, function: Callable[..., Array], *needs: str) -> Array:
+        """The mean of function(needs) over the rows of each candidate, [N, ...] in the dtype of the function."""
+        values_R = self.view.reduced(function, *needs)
+        if self.single:
+            return values_R
+        sizes_N = self.sizes_N.reshape(-1, *[1] * (values_R.ndim - 1))
+        return (segment_sums(values_R, self.starts_N) / sizes_N).astype(values_R.dtype)
+
     def means_at(self, function: Callable[[Array], Float64], need: str, places_M: Int64) -> Float64:
         """The mean of function(need) over the rows of each candidate at `places_M`, float64 [M].
 

@@ -35,6 +35,7 @@ from alcli.numerics.blocks import workers
 from alcli.numerics.rows import safe_exponent
 from alcli.selection.options import positive, positive_where_given
 from alcli.selection.order import finite32
+from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 from alcli.strategies.margin import margin
@@ -61,7 +62,7 @@ def cluster_margin(
     positive(factor=factor)
     positive_where_given(eps=eps)
     _linked(candidates=candidates)
-    scores_N = finite32(view.reduced(margin, "log_probs"))
+    scores_N = finite32(Parts.of(view).means(margin, "log_probs"))
     order_N = np.argsort(-scores_N, kind="stable")
     small_M = order_N[: max(k, round(min(factor * k, view.n)))]
     if len(small_M) > _MOST:

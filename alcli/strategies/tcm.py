@@ -23,6 +23,7 @@ import numpy as np
 
 from alcli.selection.options import at_least
 from alcli.selection.order import finite32
+from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 from alcli.strategies.margin import margin
@@ -40,7 +41,7 @@ def tcm(view: View, k: int, *, rng: np.random.Generator, rounds: Annotated[int, 
             else "there is no head"
         )
         return replace(typiclust(view, k, rng=rng), notes=(f"picked by typiclust: {why}",))
-    scores_N = finite32(view.reduced(margin, "log_probs"))
+    scores_N = finite32(Parts.of(view).means(margin, "log_probs"))
     picks_K = np.argsort(-scores_N, kind="stable")[:k]
     note = f"picked by margin: {view.n_labelled} labelled rows are no fewer than {rounds} batches of {k}"
     return Selection(view.rows[picks_K], scores_N[picks_K], notes=(note,))

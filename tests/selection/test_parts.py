@@ -308,6 +308,16 @@ def test_uherding_weighs_a_group_by_the_mean_margin_of_its_rows(monkeypatch):
         agrees(chosen_of("uherding", 3, 3), groups, picks, gains)
 
 
+@pytest.mark.parametrize(("name", "options"), [("tcm", {"rounds": 0}), ("cluster-margin", {"factor": 1.0})])
+def test_the_margin_of_a_group_is_the_mean_of_its_rows(name, options):
+    X, groups, _, head = problem(3, 3)
+    margins = [margin(head.log_probs(X[groups == g])).mean() for g in left(groups)]
+    best = np.argsort(np.negative(margins), kind="stable")[:K]
+    chosen = chosen_of(name, 3, 3, **options)
+    assert sorted(chosen.rows_K.tolist()) == sorted(left(groups)[best].tolist())
+    assert np.allclose(sorted(chosen.scores_K), sorted(np.array(margins)[best]), rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", names())
 def test_every_pair_chooses_groups_the_same_in_any_order_of_the_rows(name):
     X, groups, labelled, head = problem(30, 6)
