@@ -36,6 +36,12 @@ class Columns:
         """The names of the columns of single values."""
         return [self.id or "id", self.label or "label", self.split, self.group or "group"]
 
+    @property
+    def unnamed(self) -> set[str]:
+        """The usual names of columns for which the user gave no other name."""
+        named = {"label": self.label, "group": self.group, "split": None if self.split == "split" else self.split}
+        return {usual for usual, name in named.items() if name is None}
+
 
 def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
     """Return the name of the vector column. file: its name, for messages. wanted: the name that the user gave, if any.

@@ -155,9 +155,11 @@ def _looks_like_an_image_path(text: str, column: str) -> bool:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type that a column has in the pool: dictionaries decoded, one kind of string."""
+    """The type that a column has in the pool: dictionaries decoded, one kind of string, decimals of integers int64."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
+    if pa.types.is_decimal(kind) and kind.scale <= 0:
+        return pa.int64()
     return pa.string() if is_text(kind) else kind
 
 
