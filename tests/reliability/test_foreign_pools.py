@@ -152,3 +152,27 @@ def test_near_names_and_values_of_columns_are_told(folder, alcli):
     assert "the split has 'eval'" in alcli(*FIT).done().err
     write_pool("pool.parquet", X_ND, label=[CLASSES[y] for y in Y_N], split=["Test", "train", "train"] * 20)
     assert b'"n": 40' in alcli(*FIT, "--json").done().out
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["id\tlabel\n{}", "ID;label\n{}", "sep=|\nid|label\n{}"],
+)
+def test_tables_of_ids_are_excluded(folder, alcli, content):
+    write_pool("pool.parquet", X_ND)
+    delimiter = next(d for d in "\t;|" if d in content)
+    Path("asked.txt").write_text(content.format("".join(f"r{i:03d}{delimiter}a\n" for i in range(58))))
+    found = alcli("query", "pool.parquet", "-s", "random", "-n", 2, "--exclude", "asked.txt").done().lines
+    assert sorted(found) == ["r058", "r059"]
+
+
+def test_lines_of_a_table_without_ids_are_no_ids(folder, alcli):
+    ids = [f"r{i},x" for i in range(60)]
+    write_pool("pool.parquet", X_ND, ids)
+    query = ("query", "pool.parquet", "-s", "random", "-n", 3, "--exclude", "asked.txt")
+    Path("asked.txt").write_text("r1\ta\nr2\tb\n")
+    alcli(*query).refused(65, "asked.txt: line 1", "taken for an id", "a column 'id'")
+    Path("asked.txt").write_text("elsewhere\n")
+    assert "1 id to leave out is not in the pool" in alcli(*query).done().err
+    Path("asked.txt").write_text("\n".join(ids[3:]))
+    assert sorted(alcli(*query).done().lines) == ids[:3]
