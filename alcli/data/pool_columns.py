@@ -15,7 +15,7 @@ from alcli.data.reading.isolate import check_unchanged, decode_alone
 from alcli.data.reading.joined import joined
 from alcli.data.reading.parquet import plain_type
 from alcli.data.reading.pool_files import PoolFile, ReadOptions, check_id_types
-from alcli.data.schema import Columns
+from alcli.data.schema import Columns, near_columns
 from alcli.data.spellings.splits import is_test_row, near_test
 from alcli.errors import printable
 
@@ -109,14 +109,9 @@ class PoolColumns:
 
     def near_names(self) -> dict[str, str]:
         """The columns that no file has by their usual name, each with a column that is called nearly so."""
-        there = [name for file in self._files for name in file.schema.names]
-        return {
-            name: near
-            for name in ("label", "split", "group")
-            if name in self._columns.unnamed and not any(file.has(name) for file in self._files)
-            for near in there
-            if near.strip().lower() == name
-        }
+        usual = [n for n in ("label", "split", "group") if n in self._columns.unnamed]
+        there = [name for file in self._files for name in (*file.schema.names, *file.hive)]
+        return near_columns(usual, there)
 
     @cached_property
     def groups(self) -> Groups | None:

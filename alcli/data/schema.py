@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.types as pt
 from alcli.data.reading.vectors import is_vector, storage_type
 from alcli.errors import DataError, NewerFormatError, printable
 from alcli.numerics.standardization import Standardization
+from alcli.remarks import Note
 
 FEATURE_NAMES = ("features", "embedding", "embeddings")
 METADATA_KEY = b"alcli"
@@ -81,6 +83,18 @@ def _listed(schema: pa.Schema) -> str:
     """The first ten column names, for messages."""
     shown = ", ".join(f"'{printable(n)}'" for n in schema.names[:10])
     return f"{shown} and {len(schema.names) - 10} more" if len(schema.names) > 10 else shown
+
+
+def near_columns(usual: Iterable[str], there: Sequence[str]) -> dict[str, str]:
+    """Return those of the `usual` names that are not `there`, each with a name that is nearly so, such as `Label`."""
+    return {name: near for name in usual if name not in there for near in there if near.strip().lower() == name}
+
+
+def remark_on_near_columns(where: str, found: Mapping[str, str], note: Note) -> None:
+    """Tell of the columns that `near_columns` found. where: their table."""
+    for usual, near in found.items():
+        remedy = "rename it" if usual == "split" else f"--{usual}-col names it"
+        note(f"{where}: column '{printable(near)}' is not read as '{usual}': {remedy}")
 
 
 def pool_metadata(schema: pa.Schema, file: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from alcli.arrays import Array, Int64
 from alcli.data.absorbed import Absorbed
 from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels
 from alcli.data.pool import Pool
+from alcli.data.schema import remark_on_near_columns
 from alcli.data.spellings.classes import remark_on_look_alikes
 from alcli.data.spellings.numbers import number_of
 from alcli.data.tables import RowSource
@@ -75,10 +76,10 @@ def gather(
 
 def _remark_on_names(pool: Pool, note: Note, *, needs_labels: bool) -> None:
     """Tell of columns and of values of `split` that are nearly those which alcli reads."""
-    for usual, near in pool.near_names().items():
-        if usual != "label" or needs_labels:
-            remedy = "rename it" if usual == "split" else f"--{usual}-col names it"
-            note(f"{pool.name}: column '{printable(near)}' is not read as '{usual}': {remedy}")
+    found = pool.near_names()
+    if not needs_labels:
+        found.pop("label", None)
+    remark_on_near_columns(pool.name, found, note)
     if pool.near_test:
         values = ", ".join(f"'{printable(value)}'" for value in pool.near_test)
         note(f"{pool.name}: the split has {values}: rows are kept out of the fit where their split is 'test'")

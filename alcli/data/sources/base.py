@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from alcli.data.ids import id_type
 from alcli.data.reading.parquet import plain
+from alcli.data.text.contents import HEAD_BYTES
 from alcli.embedders._contract import Kind
 from alcli.errors import DataError, InputError, printable
 
@@ -128,6 +129,12 @@ def opened(path: Path) -> Any:
         return open(path, "rb")
     except OSError as error:
         raise InputError(f"{printable(path)}: cannot be opened ({error.strerror})") from error
+
+
+def head_of(path: Path) -> bytes:
+    """Return the first bytes of a file, which tell its kind. Raises InputError."""
+    with opened(path) as file:
+        return bytes(file.read(HEAD_BYTES))
 
 
 def as_ids(column: pa.Array, first: int, place: Any) -> pa.Array:
