@@ -24,6 +24,8 @@ from alcli.remarks import Note, silence
 
 K = TypeVar("K", bound=Hashable)
 Label = str | float
+# A sum of a million squares of such labels is still finite.
+_LARGEST = 1e150
 _TEXT = (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary, pt.is_null)
 _OF_TYPE = {
     "string": re.compile(".*", re.DOTALL),
@@ -210,12 +212,15 @@ def to_class(value: Any, where: str, types: set[str]) -> str:
 
 
 def to_target(value: Any, where: str) -> float:
-    """Return a label of a regression as a number. Raises DataError unless it is finite."""
+    """Return a label of a regression as a number. Raises DataError unless it is finite and can be squared."""
     number = number_of(value)
     if math.isnan(number):
         hint = spelling_hint(value) or "'alcli fit-head --task classification' makes a head for classes"
         what = f"the label '{printable(value)}' is not a finite number, as a regression needs"
         raise DataError(f"{where}: {what}", hint=hint)
+    if abs(number) > _LARGEST:
+        what = f"the label {number:g} is too large, its square is no 64-bit number"
+        raise DataError(f"{where}: {what}", hint="divide all labels by their scale")
     return number
 
 

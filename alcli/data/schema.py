@@ -52,8 +52,8 @@ def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
     """
     if wanted is None:
         wanted = next((name for name in FEATURE_NAMES if name in schema.names), None)
+    vectors = [f.name for f in schema if _is_float_vector(f.type)]
     if wanted is None:
-        vectors = [f.name for f in schema if is_vector(f.type)]
         hint = f"name it with --features-col {printable(vectors[0])}" if vectors else "make one with 'alcli embed'"
         raise DataError(f"{file}: no column 'features' among {_listed(schema)}", hint=hint)
     kind = storage_type(require(schema, file, wanted).type)
@@ -62,11 +62,16 @@ def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
         hint = "nested columns are not read; flatten it first"
         raise DataError(f"{what} is a struct, expected a list of floats", hint=hint)
     if not is_vector(kind):
-        raise DataError(f"{what} is of type {kind}, expected a list of floats")
+        hint = f"--features-col {printable(vectors[0])} names another column" if vectors else ""
+        raise DataError(f"{what} is of type {kind}, expected a list of floats", hint=hint)
     if not pt.is_floating(kind.value_type):
         what = f"{what} holds vectors of {kind.value_type}, expected float16, float32 or float64"
         raise DataError(what, hint="cast it to float32 first")
     return wanted
+
+
+def _is_float_vector(kind: pa.DataType) -> bool:
+    return is_vector(kind) and bool(pt.is_floating(storage_type(kind).value_type))
 
 
 def require(schema: pa.Schema, file: str, name: str) -> pa.Field:

@@ -176,3 +176,13 @@ def test_lines_of_a_table_without_ids_are_no_ids(folder, alcli):
     assert "1 id to leave out is not in the pool" in alcli(*query).done().err
     Path("asked.txt").write_text("\n".join(ids[3:]))
     assert sorted(alcli(*query).done().lines) == ids[:3]
+
+
+def test_vectors_under_another_name_are_named(folder, alcli):
+    write_pool("pool.parquet", X_ND)
+    whole = pq.read_table("pool.parquet")
+    odd = pa.table({"id": names(60), "features": ["x"] * 60, "nums": [[1]] * 60, "embedding": whole["features"]})
+    pq.write_table(odd, "odd.parquet")
+    alcli("query", "odd.parquet", "-s", "random", "-n", 1).refused(65, "type string", "--features-col embedding")
+    pq.write_table(odd.drop_columns(["features", "embedding"]), "odd.parquet")
+    alcli("query", "odd.parquet", "-s", "random", "-n", 1).refused(65, "no column 'features'", "alcli embed")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from alcli.data.ids import Ids
-from alcli.data.labels import class_type_of, labels_of_column
+from alcli.data.labels import class_type_of, labels_of_column, to_target
 from alcli.data.reading.joined import joined
 from alcli.data.spellings.classes import look_alike, remark_on_look_alikes
 from alcli.data.spellings.numbers import number_of, spelling_hint, whole
@@ -27,6 +27,12 @@ def test_a_number_is_what_python_and_everybody_else_read(text):
 )
 def test_everything_else_is_no_number(value):
     assert np.isnan(number_of(value))
+
+
+def test_a_label_whose_square_is_no_number_is_refused():
+    assert to_target("-1e150", "x") == -1e150
+    with pytest.raises(DataError, match="x: the label 1e\\+300 is too large"):
+        to_target(1e300, "x")
 
 
 def test_numbers_of_libraries_are_numbers():
