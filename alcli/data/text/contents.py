@@ -14,6 +14,7 @@ from alcli.errors import DataError, MemoryLimitError
 
 # A file of labels or ids that unpacks to more is likely a bomb.
 _MOST_BYTES = 1 << 30
+_PIECE_BYTES = 1 << 20
 _PACKED = {
     b"\x1f\x8b": "gzip",
     **{b"BZh%d1AY&SY" % level: "bzip2" for level in range(1, 10)},
@@ -45,8 +46,12 @@ def unpacked(data: bytes, name: str) -> bytes:
     kind = _kind(data, _PACKED)
     if kind is None:
         return data
+    out = bytearray()
     try:
-        out = _stream(kind, data).read(_MOST_BYTES + 1)
+        stream = _stream(kind, data)
+        # A stream of pyarrow takes as much memory as it is asked to read.
+        while len(out) <= _MOST_BYTES and (piece := stream.read(_PIECE_BYTES)):
+            out += piece
     except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
         raise DataError(f"{name}: is compressed by {kind} and damaged", hint="copy it again") from error
     if len(out) > _MOST_BYTES:
