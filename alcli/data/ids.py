@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pyarrow.types as pt
 
 from alcli.arrays import Array, Int64, Keys
 from alcli.data.fingerprint import id_keys
+from alcli.data.spellings.numbers import whole
 from alcli.errors import DataError, printable
 
 Id = int | str
@@ -71,7 +74,7 @@ class Ids:
         from_text: the file is text, so digits may mean an integer. Raises DataError for an id of another type, or too
         large.
         """
-        given = value
+        given = value = _plain_value(value)
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             what = f"the id {printable(repr(value))} is {_type_name(value)}"
             raise DataError(f"{where}: {what}, expected {self.kind} as in the pool")
@@ -105,10 +108,28 @@ class Ids:
                 )
 
 
+def _plain_value(value: object) -> object:
+    """Return bytes that are text as text, and a decimal without a fraction as an integer."""
+    if isinstance(value, bytes):
+        with suppress(UnicodeDecodeError):
+            return value.decode()
+    return whole(value) if isinstance(value, Decimal) and whole(value) is not None else value
+
+
 def _type_name(value: object) -> str:
     """The type of a value that is no id, in words."""
     names = {bool: "a boolean", float: "a number with a fraction", type(None): "missing"}
     return names.get(type(value), f"of type {type(value).__name__}")
+
+
+def id_type(kind: pa.DataType) -> str | None:
+    """The type of ids in words, "string" or "integer", for a column of a plain type; None where it holds no ids.
+
+    Bytes are read as text in UTF-8, and decimals without places as integers: some writers make no others.
+    """
+    if any(is_a(kind) for is_a in (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary)):
+        return "string"
+    return "integer" if pt.is_integer(kind) or (pt.is_decimal(kind) and kind.scale <= 0) else None
 
 
 def to_ids(column: pa.Array, where: Callable[[int], str], what: str = "id") -> pa.Array:
@@ -117,17 +138,19 @@ def to_ids(column: pa.Array, where: Callable[[int], str], what: str = "id") -> p
     what: the ids in words, for messages. Raises DataError that names the row of a null or an empty string, and for
     any other type.
     """
-    kind = column.type
-    text = pt.is_string(kind) or pt.is_large_string(kind)
-    if not text and not pt.is_integer(kind):
-        raise DataError(f"{where(0)}: {what}s of type {kind}, expected strings or integers")
+    kind = id_type(column.type)
+    if kind is None:
+        what = f"{where(0)}: {what}s of type {column.type}, expected strings or integers"
+        raise DataError(what, hint="cast the column to one of these")
+    text = kind == "string"
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise DataError(f"{where(row)}: the {what} is null")
     try:
         column = column.cast(pa.large_string() if text else pa.int64())
     except pa.ArrowInvalid as error:
-        raise DataError(f"{where(0)}: the {what} column cannot be read: {printable(error)}") from error
+        hint = "bytes that are no text in UTF-8 need a cast to text, such as hexadecimal" if text else ""
+        raise DataError(f"{where(0)}: the {what} column cannot be read: {printable(error)}", hint=hint) from error
     if text:
         empty = pc.index(pc.binary_length(column), 0).as_py()
         if empty >= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,12 +16,17 @@ import pyarrow.types as pt
 from alcli.arrays import Array, Float64, Int64
 from alcli.data.groups import Groups, by_row, name_of
 from alcli.data.ids import Id, Ids
+from alcli.data.spellings.classes import look_alike, remark_on_look_alikes
+from alcli.data.spellings.numbers import number_of, spelling_hint, whole
 from alcli.data.tables import Row, RowSource, read_rows
 from alcli.errors import DataError, counted, printable
 from alcli.remarks import Note, silence
 
 K = TypeVar("K", bound=Hashable)
 Label = str | float
+# A sum of a million squares of such labels is still finite.
+_LARGEST = 1e150
+_TEXT = (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary, pt.is_null)
 _OF_TYPE = {
     "string": re.compile(".*", re.DOTALL),
     "boolean": re.compile("true|false"),
@@ -61,7 +67,9 @@ class Labels:
         number = {c: i for i, c in enumerate(classes)}
         for said in self.by_id.values():
             if said.label not in number:
+                other = look_alike(str(said.label), classes)
                 hint = "--allow-new-classes of 'alcli update' adds it; or fit a new head"
+                hint = hint if other is None else f"it has '{printable(other)}', which looks alike; write it so"
                 raise DataError(f"{said.where}: the head has no class '{printable(said.label)}'", hint=hint)
         return np.array([number[str(s.label)] for s in self.by_id.values()], np.int64), weights_L
 
@@ -109,7 +117,7 @@ def read_labels(
     if len(types) == 1:
         labels.class_type = types.pop()
     if not regression:
-        _warn_of_look_alikes(labels, note)
+        remark_on_look_alikes(labels.classes(), note)
     return labels
 
 
@@ -184,14 +192,18 @@ def _said(path: RowSource, rows: Iterable[Row], key: Callable[[Row], K], reading
 def to_class(value: Any, where: str, types: set[str]) -> str:
     """Return the name of a class; its type is added to `types`. where: its place, for messages. Raises DataError.
 
-    A float without a fraction is an integer, because libraries turn a column of integers with gaps into floats.
+    A float or decimal without a fraction is an integer (see `whole`). Bytes are text in UTF-8.
     """
     if isinstance(value, bool):
         types.add("boolean")
         return "true" if value else "false"
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+    number = value if isinstance(value, int) else whole(value)
+    if number is not None:
         types.add("integer")
-        return str(int(value))
+        return str(number)
+    if isinstance(value, bytes):
+        with suppress(UnicodeDecodeError):
+            value = value.decode()
     if isinstance(value, str):
         types.add("string")
         return value
@@ -200,13 +212,15 @@ def to_class(value: Any, where: str, types: set[str]) -> str:
 
 
 def to_target(value: Any, where: str) -> float:
-    """Return a label of a regression as a number. Raises DataError unless it is finite."""
-    try:
-        number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise DataError(f"{where}: the label '{printable(value)}' is not a finite number, as a regression needs")
+    """Return a label of a regression as a number. Raises DataError unless it is finite and can be squared."""
+    number = number_of(value)
+    if math.isnan(number):
+        hint = spelling_hint(value) or "'alcli fit-head --task classification' makes a head for classes"
+        what = f"the label '{printable(value)}' is not a finite number, as a regression needs"
+        raise DataError(f"{where}: {what}", hint=hint)
+    if abs(number) > _LARGEST:
+        what = f"the label {number:g} is too large, its square is no 64-bit number"
+        raise DataError(f"{where}: {what}", hint="divide all labels by their scale")
     return number
 
 
@@ -214,22 +228,10 @@ def to_weight(value: Any, where: str) -> float:
     """Return the weight of a label, 1 for an empty value. Raises DataError unless it is positive and finite."""
     if value is None or value == "":
         return 1.0
-    try:
-        weight = float(value)
-    except (TypeError, ValueError, OverflowError):
-        weight = math.nan
-    if not (math.isfinite(weight) and weight > 0):
-        raise DataError(f"{where}: the weight '{printable(value)}' is not a positive number")
+    weight = number_of(value)
+    if not weight > 0:
+        raise DataError(f"{where}: the weight '{printable(value)}' is not a positive number", hint=spelling_hint(value))
     return weight
-
-
-def _warn_of_look_alikes(labels: Labels, note: Note) -> None:
-    """Tell of classes whose names differ only by spaces at their ends; one of them is likely a slip."""
-    plain: dict[str, str] = {}
-    for name in sorted({str(s.label) for s in labels.by_id.values()}):
-        other = plain.setdefault(name.strip(), name)
-        if other != name:
-            note(f"the classes '{printable(other)}' and '{printable(name)}' differ only by spaces")
 
 
 def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, where: str, *, regression: bool | None = None) -> Labels:
@@ -256,12 +258,15 @@ def class_type_of(kind: pa.DataType, where: str) -> str:
 
     Raises DataError for other types. where: pool and column, for messages.
     """
-    if pt.is_floating(kind) or pt.is_decimal(kind):
+    if pt.is_decimal(kind):
+        # Databases unload integers as decimals without places.
+        return "float" if kind.scale > 0 else "integer"
+    if pt.is_floating(kind):
         return "float"
     if pt.is_boolean(kind):
         return "boolean"
     if pt.is_integer(kind):
         return "integer"
-    if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_null(kind):
+    if any(is_a(kind) for is_a in _TEXT):
         return "string"
     raise DataError(f"{where} is of type {kind}, expected classes (strings, integers, booleans) or numbers")

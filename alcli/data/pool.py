@@ -52,8 +52,8 @@ def open_pool(
 
 
 def _open(spec: str, columns: Columns, options: ReadOptions, note: Note) -> Pool:
-    usual = [*([columns.features] if columns.features else FEATURE_NAMES), *columns.single]
-    seen = decode_alone(spec, usual, options.max_memory) if options.isolate else {}
+    vectors = [columns.features] if columns.features else FEATURE_NAMES
+    seen = decode_alone(spec, vectors, columns.single, options.max_memory) if options.isolate else {}
     files = open_files(spec, columns, options, note)
     if options.isolate:
         check_unchanged(files, seen)

@@ -6,16 +6,18 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from alcli.arrays import Array
 from alcli.data.groups import NO_GROUPS, Groups, find_groups
 from alcli.data.ids import Ids, to_ids
 from alcli.data.reading.data_file import shown
 from alcli.data.reading.isolate import check_unchanged, decode_alone
+from alcli.data.reading.joined import joined
+from alcli.data.reading.parquet import plain_type
 from alcli.data.reading.pool_files import PoolFile, ReadOptions, check_id_types
-from alcli.data.schema import Columns
-from alcli.errors import DataError, printable
+from alcli.data.schema import Columns, near_columns
+from alcli.data.spellings.splits import is_test_row, near_test
+from alcli.errors import printable
 
 
 class PoolColumns:
@@ -57,22 +59,19 @@ class PoolColumns:
     def column(self, name: str) -> pa.Array | None:
         """Return a whole column of plain type, null in files that lack the column; None where no file has it.
 
-        Raises DataError when it is of different types in different files.
+        Numbers of different types in different files become the type that holds all of them. Raises DataError for
+        other differences of type.
         """
         if self._options.isolate and name not in self._columns.single:
-            check_unchanged(self._files, decode_alone(self._spec, [name], self._options.max_memory))
+            check_unchanged(self._files, decode_alone(self._spec, [], [name], self._options.max_memory))
         blocks = [block for file in self._files for _, block in file.values(name)]
-        kinds = {b.type for b in blocks if not pa.types.is_null(b.type)}
-        if not kinds:
+        if all(pa.types.is_null(b.type) for b in blocks):
             return pa.nulls(self.n) if any(f.has(name) for f in self._files) else None
-        if len(kinds) > 1:
-            if not all(pa.types.is_string(k) or pa.types.is_large_string(k) for k in kinds):
-                found = " and ".join(sorted(map(str, kinds)))
-                what = f"{self.name}: column '{printable(name)}' is of type {found} in different files"
-                raise DataError(f"{what}, expected one type")
-            kinds = {pa.large_string()}
-        kind = kinds.pop()
-        return pa.concat_arrays([b.cast(kind) for b in blocks])
+        return joined(blocks, f"{self.name}: column '{printable(name)}'")
+
+    def types_of(self, name: str) -> set[pa.DataType]:
+        """The plain types of a column in the files that have rows and the column; no value is read."""
+        return {plain_type(file.require(name)) for file in self._files if file.n and file.has(name)}
 
     @property
     def label_column(self) -> str:
@@ -95,9 +94,24 @@ class PoolColumns:
 
     @cached_property
     def is_test(self) -> Array:
-        """A mask [N] of the rows whose `split` is test. A column `split` of numbers has no such rows."""
+        """A mask [N] of the rows whose `split` is test, in any spelling of `is_test_row`."""
+        return self._split[0]
+
+    @property
+    def near_test(self) -> list[str]:
+        """The values of `split` that are not test but may have been meant to."""
+        return self._split[1]
+
+    @cached_property
+    def _split(self) -> tuple[Array, list[str]]:
         split = self.column(self._columns.split)
-        return np.zeros(self.n, bool) if split is None else is_test_row(split)
+        return (np.zeros(self.n, bool), []) if split is None else (is_test_row(split), near_test(split))
+
+    def near_names(self) -> dict[str, str]:
+        """The columns that no file has by their usual name, each with a column that is called nearly so."""
+        usual = [n for n in ("label", "split", "group") if n in self._columns.unnamed]
+        there = [name for file in self._files for name in (*file.schema.names, *file.hive)]
+        return near_columns(usual, there)
 
     @cached_property
     def groups(self) -> Groups | None:
@@ -129,13 +143,3 @@ class PoolColumns:
         """Raise DataError for a file that lacks the column."""
         for file in self._files:
             file.require(column)
-
-
-def is_test_row(split: pa.Array | pa.ChunkedArray) -> Array:
-    """A mask of the rows of a column `split` that are test. A column of numbers has no such rows."""
-    # Some writers store strings as bytes.
-    octets = pa.types.is_binary(split.type) or pa.types.is_large_binary(split.type)
-    if not (octets or pa.types.is_string(split.type) or pa.types.is_large_string(split.type)):
-        return np.zeros(len(split), bool)
-    found = pc.equal(split, b"test" if octets else "test").fill_null(False)
-    return np.asarray(found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found.to_numpy())

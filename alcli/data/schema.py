@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.types as pt
 from alcli.data.reading.vectors import is_vector, storage_type
 from alcli.errors import DataError, NewerFormatError, printable
 from alcli.numerics.standardization import Standardization
+from alcli.remarks import Note
 
 FEATURE_NAMES = ("features", "embedding", "embeddings")
 METADATA_KEY = b"alcli"
@@ -36,6 +38,12 @@ class Columns:
         """The names of the columns of single values."""
         return [self.id or "id", self.label or "label", self.split, self.group or "group"]
 
+    @property
+    def unnamed(self) -> set[str]:
+        """The usual names of columns for which the user gave no other name."""
+        named = {"label": self.label, "group": self.group, "split": None if self.split == "split" else self.split}
+        return {usual for usual, name in named.items() if name is None}
+
 
 def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
     """Return the name of the vector column. file: its name, for messages. wanted: the name that the user gave, if any.
@@ -44,8 +52,8 @@ def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
     """
     if wanted is None:
         wanted = next((name for name in FEATURE_NAMES if name in schema.names), None)
+    vectors = [f.name for f in schema if _is_float_vector(f.type)]
     if wanted is None:
-        vectors = [f.name for f in schema if is_vector(f.type)]
         hint = f"name it with --features-col {printable(vectors[0])}" if vectors else "make one with 'alcli embed'"
         raise DataError(f"{file}: no column 'features' among {_listed(schema)}", hint=hint)
     kind = storage_type(require(schema, file, wanted).type)
@@ -54,11 +62,16 @@ def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
         hint = "nested columns are not read; flatten it first"
         raise DataError(f"{what} is a struct, expected a list of floats", hint=hint)
     if not is_vector(kind):
-        raise DataError(f"{what} is of type {kind}, expected a list of floats")
+        hint = f"--features-col {printable(vectors[0])} names another column" if vectors else ""
+        raise DataError(f"{what} is of type {kind}, expected a list of floats", hint=hint)
     if not pt.is_floating(kind.value_type):
         what = f"{what} holds vectors of {kind.value_type}, expected float16, float32 or float64"
         raise DataError(what, hint="cast it to float32 first")
     return wanted
+
+
+def _is_float_vector(kind: pa.DataType) -> bool:
+    return is_vector(kind) and bool(pt.is_floating(storage_type(kind).value_type))
 
 
 def require(schema: pa.Schema, file: str, name: str) -> pa.Field:
@@ -75,6 +88,18 @@ def _listed(schema: pa.Schema) -> str:
     """The first ten column names, for messages."""
     shown = ", ".join(f"'{printable(n)}'" for n in schema.names[:10])
     return f"{shown} and {len(schema.names) - 10} more" if len(schema.names) > 10 else shown
+
+
+def near_columns(usual: Iterable[str], there: Sequence[str]) -> dict[str, str]:
+    """Return those of the `usual` names that are not `there`, each with a name that is nearly so, such as `Label`."""
+    return {name: near for name in usual if name not in there for near in there if near.strip().lower() == name}
+
+
+def remark_on_near_columns(where: str, found: Mapping[str, str], note: Note) -> None:
+    """Tell of the columns that `near_columns` found. where: their table."""
+    for usual, near in found.items():
+        remedy = "rename it" if usual == "split" else f"--{usual}-col names it"
+        note(f"{where}: column '{printable(near)}' is not read as '{usual}': {remedy}")
 
 
 def pool_metadata(schema: pa.Schema, file: str) -> dict[str, Any]:

@@ -32,10 +32,22 @@ from alcli.selection.strategy import NOTHING, Selection
 from alcli.simulation.contenders import Contender, contender
 from alcli.simulation.metrics import evaluate, metric_named, origin_of
 from alcli.simulation.oracle import Oracle
-from alcli.simulation.plan import FULL_DATA, MAX_JUDGES, Cell, Plan, initial_rng, judges_rng, selection_seed, split_rng
+from alcli.simulation.plan import (
+    BASELINE,
+    FULL_DATA,
+    MAX_JUDGES,
+    Cell,
+    Plan,
+    initial_rng,
+    judges_rng,
+    selection_seed,
+    split_rng,
+)
 from alcli.simulation.results import CellResult, Pick, Point
 from alcli.simulation.round import RoundState
 from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_two_classes
+
+_EXCHANGED = "the items to start with were all of one class: the last one made room for one of another class"
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,14 @@ class Bench:
             return chosen
         return with_two_classes(chosen, askable, lambda items: self.y_N[self.rows_of(items)], rng)
 
+    def was_exchanged(self, seed: int, askable: Int64) -> bool:
+        """True where the random items to start with were all of one class, and one of another class took a place."""
+        if not self.classes or self.plan.stratified:
+            return False
+        y, m = self._classes_of_items[0], self.plan.initial
+        drawn = initial_rows(y, askable, m, initial_rng(seed), classes=False, stratified=False)
+        return not np.array_equal(drawn, self.initial(seed, askable))
+
     def rows_of(self, items: Int64) -> Int64:
         """Return the rows of items; the rows of a group come in the order of their ids."""
         return items if self.groups is None else self.groups.rows_of(items)
@@ -134,7 +154,9 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
     X_test, y_test = bench.source.take(test), bench.y_N[test]
     points: list[Point] = []
     picks: list[Pick] = []
-    notes: list[tuple[int, str]] = []
+    # Every strategy starts with the same items, and the baseline tells of them.
+    told = cell.strategy == BASELINE and bench.was_exchanged(cell.seed, askable)
+    notes = [(0, _EXCHANGED)] if told else []
     pair: Pair | None = None
     clock = _Clock()
     for number in range(bench.plan.rounds + 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,6 +13,9 @@ from alcli.arrays import Array, Int64
 from alcli.data.absorbed import Absorbed
 from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels
 from alcli.data.pool import Pool
+from alcli.data.schema import remark_on_near_columns
+from alcli.data.spellings.classes import remark_on_look_alikes
+from alcli.data.spellings.numbers import number_of
 from alcli.data.tables import RowSource
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.heads._contract import Training
@@ -49,34 +53,54 @@ def gather(
     Rows whose split is test are left out, and so are rows without a usable vector. Raises DataError, UsageError,
     InputError.
     """
-    regression = is_regression(pool, task, head)
-    if not paths:
-        own = own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression)
-        return usable(pool, own, regression, note)
-    labels = read_labels(
-        paths,
-        pool.ids,
-        regression=regression,
-        ignore_unknown=ignore_unknown,
-        groups=pool.groups,
-        corrections=corrections,
-        note=note,
-    )
-    if task == "auto" and not regression and _are_decimals(labels):
+    regression = is_regression(pool, task, head, from_files=bool(paths))
+    _remark_on_names(pool, note, needs_labels=not paths)
+    if paths:
+        labels = read_labels(
+            paths,
+            pool.ids,
+            regression=regression,
+            ignore_unknown=ignore_unknown,
+            groups=pool.groups,
+            corrections=corrections,
+            note=note,
+        )
+    else:
+        labels = own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression)
+        if not regression:
+            remark_on_look_alikes(labels.classes(), note)
+    if task == "auto":
+        _remark_on_task(labels, regression, note)
+    return usable(pool, labels, regression, note)
+
+
+def _remark_on_names(pool: Pool, note: Note, *, needs_labels: bool) -> None:
+    """Tell of columns and of values of `split` that are nearly those which alcli reads."""
+    found = pool.near_names()
+    if not needs_labels:
+        found.pop("label", None)
+    remark_on_near_columns(pool.name, found, note)
+    if pool.near_test:
+        values = ", ".join(f"'{printable(value)}'" for value in pool.near_test)
+        note(f"{pool.name}: the split has {values}: rows are kept out of the fit where their split is 'test'")
+
+
+def _remark_on_task(labels: Labels, regression: bool, note: Note) -> None:
+    """Tell of numbers that are taken for classes and look like measurements, and the other way about."""
+    numbers = [number_of(said.label) for said in labels.by_id.values()]
+    if not numbers or any(map(math.isnan, numbers)):
+        return
+    are_whole = all(number.is_integer() for number in numbers)
+    if not regression and not are_whole:
         note(
             f"the labels look like numbers and are taken for {len(labels.classes())} classes: "
             "'alcli fit-head --task regression' predicts them as numbers"
         )
-    return usable(pool, labels, regression, note)
-
-
-def _are_decimals(labels: Labels) -> bool:
-    """True where all labels are numbers and at least one of them is not whole."""
-    try:
-        numbers = [float(said.label) for said in labels.by_id.values()]
-    except ValueError:
-        return False
-    return not all(number.is_integer() for number in numbers)
+    if regression and are_whole and 2 * len(set(numbers)) <= len(numbers):
+        note(
+            f"the labels are floats and taken for a regression, but are {len(set(numbers))} whole numbers: "
+            "'alcli fit-head --task classification' makes classes of them"
+        )
 
 
 def usable(pool: Pool, labels: Labels, regression: bool, note: Note) -> LabelledRows:
@@ -106,12 +130,36 @@ def own_labels(pool: Pool, rows: Int64, *, regression: bool | None = None) -> La
     return labels_of_column(column, pool.ids, rows, pool.label_place, regression=regression)
 
 
-def is_regression(pool: Pool, task: Task, head: str | None) -> bool:
-    """True where labels are numbers to predict: as `task` says; with auto, as the type of the label column says."""
+def _check_learnable(pool: Pool) -> None:
+    """Raise DataError for a label column that cannot be learned, such as lists or dates; no value is read."""
+    for kind in pool.types_of(pool.label_column):
+        try:
+            class_type_of(kind, pool.label_place)
+        except DataError as error:
+            hint = "give labels with -l FILE, or name another column with --label-col"
+            raise DataError(error.message, hint=hint) from None
+
+
+def _is_learnable(pool: Pool) -> bool:
+    try:
+        _check_learnable(pool)
+    except DataError:
+        return False
+    return True
+
+
+def is_regression(pool: Pool, task: Task, head: str | None, *, from_files: bool = False) -> bool:
+    """True where labels are numbers to predict: as `task` says; with auto, as the type of the label column says.
+
+    from_files: the labels are in files, so that a column which cannot be learned is nobody's concern.
+    """
     if task not in ("auto", "classification", "regression"):
         raise UsageError(f"the task must be auto, classification or regression, got '{task}'")
     if task != "auto":
         return task == "regression"
+    if from_files and not _is_learnable(pool):
+        return False
+    _check_learnable(pool)
     column = pool.labels()
     floats = column is not None and class_type_of(column.type, pool.label_place) == "float"
     return floats and head in (None, "ridge", "mlp")
@@ -137,8 +185,10 @@ def absorbed(pool: Pool, labelled: LabelledRows, data: Training) -> Absorbed:
 def test_rows(pool: Pool, classes: Sequence[str] | None) -> tuple[Int64, Array, int]:
     """Return (rows, labels, number of rows left out) of the labelled test split.
 
-    Rows of a class that the head does not know are left out.
+    Rows of a class that the head does not know are left out. A label column that cannot be learned labels no row.
     """
+    if not _is_learnable(pool):
+        return np.empty(0, np.int64), np.empty(0), 0
     labels = own_labels(pool, np.flatnonzero(pool.is_test & ~pool.is_bad), regression=classes is None)
     before = len(labels)
     if classes is not None:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import alcli.data.reading.isolate as isolate
@@ -163,24 +165,24 @@ def living() -> str:
 def test_the_child_leaves_nothing_behind(parts, monkeypatch):
     """No core file, no second line on stderr, no descriptor, no process; and it ends with us."""
     here, children = set(os.listdir("/proc/self/fd")), living()
-    assert sorted(isolate.decode_alone("parts", ["id"], None)) == [f"parts/{i}.parquet" for i in range(3)]
+    assert sorted(isolate.decode_alone("parts", [], ["id"], None)) == [f"parts/{i}.parquet" for i in range(3)]
     assert set(os.listdir("/proc/self/fd")) == here
     assert living() == children
     seen = {}
 
-    def dying(file, columns, limit):
+    def dying(file, vectors, values, limit):
         seen["core"] = resource.getrlimit(resource.RLIMIT_CORE)
         Path("core.json").write_text(
             json.dumps([resource.getrlimit(resource.RLIMIT_CORE), os.readlink("/proc/self/fd/2")])
         )
 
     monkeypatch.setattr(isolate, "_read", dying)
-    isolate.decode_alone("parts", ["id"], None)
+    isolate.decode_alone("parts", [], ["id"], None)
     assert json.loads(Path("core.json").read_text()) == [[0, 0], "/dev/null"]
 
 
 def test_a_signal_ends_both(parts, monkeypatch):
-    def slow(file, columns, limit):
+    def slow(file, vectors, values, limit):
         Path("child").write_text(str(os.getpid()))
         os.kill(os.getppid(), signal.SIGTERM)
         time.sleep(30)
@@ -190,3 +192,20 @@ def test_a_signal_ends_both(parts, monkeypatch):
     with pytest.raises(ProcessLookupError):
         os.kill(int(Path("child").read_text()), 0)
     assert not Path("out.csv").exists()
+
+
+def test_a_column_of_a_type_that_nobody_reads_is_not_decoded(folder, monkeypatch):
+    """Text in place of vectors, and vectors in place of single values, cost the child nothing."""
+    columns = {"id": pa.array([1, 2]), "features": pa.array(["0", "1"]), "label": pa.array([[1], [2]])}
+    pq.write_table(pa.table(columns), "odd.parquet")
+    read = isolate.read_column
+    Path("read.txt").touch()
+
+    def reading(file, wanted, *more):
+        with Path("read.txt").open("a") as out:
+            out.write(f"{wanted}\n")
+        return read(file, wanted, *more)
+
+    monkeypatch.setattr(isolate, "read_column", reading)
+    isolate.decode_alone("odd.parquet", ["features"], ["id", "label"], None)
+    assert Path("read.txt").read_text() == "id\n"

@@ -241,14 +241,14 @@ REFUSED = {
     "empty": (b"", ["given.csv", "empty"]),
     "spaces": (b"\n \n", ["given.csv", "empty"]),
     "latin-1": ("id,label\nr000,caf\u00e9\n".encode("latin-1"), ["given.csv", "line 2", "UTF-8"]),
-    "utf-16": ("id,label\nr000,cat\n".encode("utf-16"), ["given.csv", "line 1", "UTF-8"]),
+    "utf-16": ("id,label\nr000,cat\n".encode("utf-16le"), ["given.csv", "line 1", "UTF-8", "UTF-16"]),
     "NUL": (b"id,label\nr000,cat\nr001,d\0g\n", ["given.csv", "line 3", "NUL"]),
     "short row": (b"id,label\nr000,cat\nr001\n", ["given.csv", "line 3", "1 fields, expected 2"]),
     "long row": (b"id,label\nr000,cat,x\n", ["given.csv", "line 2", "3 fields, expected 2"]),
     "unclosed quote": (b'id,label\nr000,"cat\nr001,dog\n', ["given.csv", "line 3", "quote"]),
     "header twice": (b"id,label,id\nr000,cat,x\n", ["given.csv", "line 1", "'id'", "twice"]),
     "no label column": (b"id,class\nr000,cat\n", ["given.csv", "no column 'label'", "'class'"]),
-    "semicolons": (b"id;label\nr000;cat\n", ["given.csv", "no column 'id'"]),
+    "semicolons": (b"id;class\nr000;cat\n", ["given.csv", "no column 'id'", "'id;class'"]),
     "contradiction": (
         b"id,label\nr000,cat\nr001,dog\nr000,dog\n",
         ["given.csv", "line 4", "'r000'", "'dog'", "'cat'", "line 2"],
@@ -263,14 +263,15 @@ REFUSED = {
 }
 REFUSED_JSON = {
     "not JSON": (b'{"id": "r000", "label": "cat"}\n{"id"\n', ["given.jsonl", "line 2", "JSON"]),
-    "array": (b'["r000", "cat"]\n', ["given.jsonl", "line 1", "object", "list"]),
+    "array": (b'["r000", "cat"]\n', ["given.jsonl", "entry 0", "object", "str", "JSON Lines"]),
     "no label": (b'{"id": "r000"}\n', ["given.jsonl", "line 1", "'label'"]),
     "label list": (b'{"id": "r000", "label": ["cat"]}\n', ["given.jsonl", "line 1", "class"]),
     "label fraction": (b'{"id": "r000", "label": 1.5}\n', ["given.jsonl", "line 1", "1.5", "regression"]),
     "id missing": (b'{"id": null, "label": "cat"}\n', ["given.jsonl", "line 1", "missing"]),
     "id boolean": (b'{"id": true, "label": "cat"}\n', ["given.jsonl", "line 1", "boolean"]),
     "half a surrogate": (b'{"id": "\\ud800", "label": "cat"}\n', ["given.jsonl", "line 1", "surrogate"]),
-    "deep": (b"[" * 100_000 + b"\n", ["given.jsonl", "line 1"]),
+    "deep": (b"[" * 100_000 + b"\n", ["given.jsonl", "not JSON"]),
+    "deep line": (b'{"id":' + b"[" * 100_000 + b"\n", ["given.jsonl", "line 1", "not JSON"]),
 }
 
 

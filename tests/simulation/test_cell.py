@@ -19,7 +19,7 @@ from alcli.selection.view import View
 from alcli.simulation import cell as rounds
 from alcli.simulation import round as round_module
 from alcli.simulation.cell import Bench, run_cell
-from alcli.simulation.plan import FULL_DATA, Cell, Plan, selection_seed
+from alcli.simulation.plan import FULL_DATA, Cell, Plan, initial_rng, selection_seed
 from alcli.strategies import margin as margin_module
 from alcli.workflows.recipe import Recipe
 
@@ -265,3 +265,24 @@ def test_a_budget_that_finds_nothing_to_buy():
     result = run_cell(priced(60, costs), Cell("margin", 0))
     assert len(result.points) < 5, "the cheap rows are bought in two rounds, and no other can be"
     assert 100.0 not in costs[[pick.row for pick in result.picks]]
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_the_baseline_tells_of_a_first_item_that_was_exchanged(stratified):
+    """In the seeds whose random items are of one class, and in no other seed; a regression has no such seeds."""
+    rare = bench(test=False, stratified=stratified)
+    y_N = np.zeros(len(rare.y_N), np.int64)
+    y_N[::9] = 1
+    rare = dataclasses.replace(rare, y_N=y_N)
+    told, expected = [], []
+    for seed in range(12):
+        _, askable = rare.split(seed)
+        drawn = y_N[initial_rng(seed).permutation(askable)[: rare.plan.initial]]
+        expected.append(not stratified and len(set(drawn)) == 1)
+        assert len(set(y_N[rare.initial(seed, askable)])) == 2
+        notes = [run_cell(rare, Cell(strategy, seed)).notes for strategy in ("random", "margin")]
+        assert not any("one class" in text for _, text in notes[1])
+        told.append(any(number == 0 and "all of one class" in text for number, text in notes[0]))
+    assert told == expected
+    assert any(expected) is not stratified
+    assert not bench(regression=True).was_exchanged(0, np.arange(20))

@@ -187,7 +187,8 @@ Initial = Annotated[
     option(
         "--initial M",
         COMPARING,
-        "Random items that are labelled at the start. With -p cost-col=C it must be given.",
+        "Random items that are labelled at the start. Where all are of one class, the last makes room for one of "
+        "another class. With -p cost-col=C it must be given.",
         default="N",
         parse=whole_number(),
     ),

@@ -13,10 +13,13 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
+import pyarrow.types as pt
+
 from alcli.data.reading.data_file import DataFile
 from alcli.data.reading.find import find_files
-from alcli.data.reading.parquet import open_parquet, read_column
+from alcli.data.reading.parquet import open_parquet, plain_type, read_column
 from alcli.data.reading.pool_files import PoolFile
+from alcli.data.reading.vectors import is_vector
 from alcli.errors import BusyError, DataError, MemoryLimitError, printable
 
 _BLOCK = 8192
@@ -24,10 +27,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Stamp = tuple[int, int, int] | None
 
 
-def decode_alone(spec: str, columns: Sequence[str], limit: int | None) -> dict[str, Stamp]:
-    """Decode `columns` of all files of a pool in a child process.
+def decode_alone(spec: str, vectors: Sequence[str], values: Sequence[str], limit: int | None) -> dict[str, Stamp]:
+    """Decode columns of vectors and columns of single values of all files of a pool in a child process.
 
-    Return the files that the child has survived, with their stamps. A column that a file lacks is passed over. limit:
+    Return the files that the child has survived, with their stamps. A column that a file lacks is passed over, and so
+    is one of a type that holds no vectors or no single values: it is refused unread. limit:
     bytes for one page. Raises DataError that names the file at which the child crashed, MemoryLimitError where the
     system killed the child for want of memory. The caller finds every other fault of a file by itself. Cost: one
     read.
@@ -37,7 +41,7 @@ def decode_alone(spec: str, columns: Sequence[str], limit: int | None) -> dict[s
     if child == 0:
         with suppress(BaseException):
             os.close(incoming)
-            _decode(spec, columns, outgoing, limit)
+            _decode(spec, vectors, values, outgoing, limit)
         os._exit(0)
     os.close(outgoing)
     try:
@@ -71,7 +75,7 @@ def _killed(number: int, name: str) -> DataError | MemoryLimitError:
     return DataError(f"{name}: reading it crashed a process of its own ({crash}), the file is damaged or hostile")
 
 
-def _decode(spec: str, columns: Sequence[str], out: int, limit: int | None) -> None:
+def _decode(spec: str, vectors: Sequence[str], values: Sequence[str], out: int, limit: int | None) -> None:
     """Run the child: write the name of each file to `out`, then read the file."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -81,15 +85,18 @@ def _decode(spec: str, columns: Sequence[str], out: int, limit: int | None) -> N
     for file in find_files(spec):
         with suppress(Exception):
             os.write(out, f"{json.dumps([file.path, file.stamp()])}\n".encode())
-            _read(file, columns, limit)
+            _read(file, vectors, values, limit)
 
 
-def _read(file: DataFile, columns: Sequence[str], limit: int | None) -> None:
-    """Decode the columns that the file has exactly once."""
+def _read(file: DataFile, vectors: Sequence[str], values: Sequence[str], limit: int | None) -> None:
+    """Decode the columns that the file has exactly once, if they are of a type that the parent reads."""
     with open_parquet(file) as parquet:
-        names = parquet.schema_arrow.names
-    for name in columns:
-        if names.count(name) == 1:
+        schema = parquet.schema_arrow
+    for name in (*vectors, *values):
+        if schema.names.count(name) != 1:
+            continue
+        kind = schema.field(name).type
+        if (name in vectors and is_vector(kind)) or (name in values and not pt.is_nested(plain_type(kind))):
             with suppress(Exception):
                 for _ in read_column(file, name, _BLOCK, None, limit):
                     pass

@@ -12,6 +12,7 @@ import pyarrow.types as pt
 
 from alcli.data.reading.data_file import DataFile, refusal
 from alcli.data.reading.pages import check_pages
+from alcli.data.reading.uuids import is_uuid, uuid_columns, uuid_text
 from alcli.errors import AlcliError, DataError, printable
 
 # Read through a small buffer instead of whole column chunks: memory stays at a few blocks, however large a group is.
@@ -36,6 +37,7 @@ def read_column(
     """
     with reading(file), open_parquet(file) as parquet:
         check_pages(file, parquet, name, groups, limit)
+        are_uuids = name in uuid_columns(parquet)
         rows = (
             parquet.metadata.num_rows if groups is None else sum(parquet.metadata.row_group(g).num_rows for g in groups)
         )
@@ -44,7 +46,7 @@ def read_column(
             column = batch.column(batch.schema.get_field_index(name))
             column.validate(full=True)
             rows -= len(column)
-            yield plain(column)
+            yield uuid_text(column) if are_uuids else plain(column)
         if rows:
             # pyarrow passes over a page whose kind it does not know; every later value would belong to a wrong row.
             what = f"{file.name}: column '{printable(name)}' has {abs(rows)} values {'less' if rows > 0 else 'more'}"
@@ -62,17 +64,33 @@ def count_rows(parquet: pq.ParquetFile, file: DataFile) -> int:
 
 
 def plain(column: pa.Array) -> pa.Array:
-    """Return the same values without extension types, dictionaries and views; pyarrow has few functions for them."""
+    """Return the same values without extension types, dictionaries and views; pyarrow has few functions for them.
+
+    A UUID becomes its text.
+    """
     if isinstance(column, pa.ExtensionArray):
-        column = column.storage
+        column = uuid_text(column.storage) if is_uuid(column.type) else column.storage
     kind = column.type
     if pt.is_dictionary(kind):
         return plain(column.dictionary_decode())
     if pt.is_string_view(kind):
         return column.cast(pa.large_string())
+    if pt.is_binary_view(kind):
+        return column.cast(pa.large_binary())
     if pt.is_list_view(kind) or pt.is_large_list_view(kind):
         return _without_views(column)
     return column
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that `plain` gives a column of single values of the type `kind`."""
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = pa.large_string() if is_uuid(kind) else kind.storage_type
+    if pt.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if pt.is_string_view(kind):
+        return pa.large_string()
+    return pa.large_binary() if pt.is_binary_view(kind) else kind
 
 
 def _without_views(column: pa.Array) -> pa.Array:

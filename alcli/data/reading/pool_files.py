@@ -11,13 +11,14 @@ import pyarrow as pa
 
 from alcli.arrays import Int64
 from alcli.data.fingerprint import add, as_text
+from alcli.data.ids import id_type
 from alcli.data.reading import hive
-from alcli.data.reading.data_file import DataFile
+from alcli.data.reading.data_file import DataFile, shown
 from alcli.data.reading.find import find_files
 from alcli.data.reading.pages import has_checksums
-from alcli.data.reading.parquet import count_rows, open_parquet, read_column, reading
+from alcli.data.reading.parquet import count_rows, open_parquet, plain_type, read_column, reading
 from alcli.data.reading.vectors import storage_type, usual_length, vector_length
-from alcli.data.schema import Columns, features_column, pool_metadata, require, same_features
+from alcli.data.schema import FEATURE_NAMES, Columns, features_column, pool_metadata, require, same_features
 from alcli.errors import BusyError, DataError, printable
 from alcli.remarks import Note, silence
 
@@ -141,12 +142,22 @@ def open_files(spec: str, columns: Columns, options: ReadOptions, note: Note = s
         stamp = file.stamp()
         with reading(file), open_parquet(file) as parquet:
             schema, n = parquet.schema_arrow, count_rows(parquet, file)
+        if n == 0 and len(files) > 1 and not _has_types(schema, columns):
+            continue
         features = features_column(schema, file.name, columns.features)
         folders = _folders(file, schema) if options.hive else {}
         opened.append(PoolFile(file, first, n, features, schema, stamp, folders, options.max_memory))
         _remark_on_extension(opened[-1], note)
         first += n
+    if not opened:
+        raise DataError(f"{shown(spec)}: no file has rows or types", hint="make one with 'alcli embed'")
     return opened
+
+
+def _has_types(schema: pa.Schema, columns: Columns) -> bool:
+    """False for a file that a frame without rows left: its columns of features are of no type, or not there."""
+    names = FEATURE_NAMES if columns.features is None else [columns.features]
+    return any(name in names and not pa.types.is_null(kind) for name, kind in zip(schema.names, schema.types))
 
 
 def _folders(file: DataFile, schema: pa.Schema) -> dict[str, str | None]:
@@ -216,13 +227,11 @@ def check_id_types(files: list[PoolFile], column: str) -> None:
     """Raise DataError when the ids are integers in one file and strings in another, or the column is missing."""
     found: dict[str, str] = {}
     for file in files:
-        kind = storage_type(file.require(column))
+        kind = plain_type(file.require(column))
         if file.n == 0:
             # A file without rows often has no type either.
             continue
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        plain = str(kind).replace("large_", "").replace("_view", "")
-        found[file.name] = "integer" if pa.types.is_integer(kind) else plain
+        found[file.name] = id_type(kind) or str(kind)
     if found:
         _one(found, f"the type of column '{printable(column)}'")
 

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from alcli.data.ids import id_type
+from alcli.data.reading.parquet import plain
+from alcli.data.text.contents import HEAD_BYTES
 from alcli.embedders._contract import Kind
 from alcli.errors import DataError, InputError, printable
 
@@ -128,27 +131,33 @@ def opened(path: Path) -> Any:
         raise InputError(f"{printable(path)}: cannot be opened ({error.strerror})") from error
 
 
+def head_of(path: Path) -> bytes:
+    """Return the first bytes of a file, which tell its kind. Raises InputError."""
+    with opened(path) as file:
+        return bytes(file.read(HEAD_BYTES))
+
+
 def as_ids(column: pa.Array, first: int, place: Any) -> pa.Array:
     """Return a column as ids: int64 or string. first: row number of its first value. place: names a row in a message.
 
     Raises DataError for a null, an empty text, and a type that is neither integer nor string.
     """
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.dictionary_decode(), kind.value_type
+    column = plain(column)
+    kind = id_type(column.type)
     if column.null_count:
         row = pc.index(column.is_null(), True).as_py()
         hint = "give every row an id, or leave --id-col out to use row numbers"
         raise DataError(f"{place(first + row)}: the id is null", hint=hint)
-    if pa.types.is_integer(kind):
-        try:
-            return column.cast(pa.int64())
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{place(first)}: an id is out of the range of int64 ({error})") from error
-    if not is_text(kind):
+    if kind is None:
         hint = "choose another column by --id-col"
-        raise DataError(f"{place(first)}: ids must be integers or strings, got {kind}", hint=hint)
-    column = column.cast(pa.string())
+        raise DataError(f"{place(first)}: ids must be integers or strings, got {column.type}", hint=hint)
+    try:
+        column = column.cast(pa.int64() if kind == "integer" else pa.string())
+    except pa.ArrowInvalid as error:
+        fault = "is out of the range of int64" if kind == "integer" else "is not text in UTF-8"
+        raise DataError(f"{place(first)}: an id {fault} ({error})") from error
+    if kind == "integer":
+        return column
     empty = pc.index(pc.equal(column, ""), True).as_py()
     if empty >= 0:
         raise DataError(f"{place(first + empty)}: the id is empty", hint="give every row an id")

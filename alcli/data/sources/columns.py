@@ -60,6 +60,11 @@ class Choice:
         return list(dict.fromkeys([self.input, *([self.id] if self.id else []), *(n for n, _ in self.others)]))
 
 
+def is_usual(name: str) -> bool:
+    """Return True for a name that headers of tables have, in small or capital letters."""
+    return name.strip().lower() in {*_OWN, *TEXT_NAMES, *IMAGE_NAMES}
+
+
 def choose(schema: pa.Schema, asked: Asked, name: str) -> Choice:
     """Give each column of `schema` its role, as far as it was `asked` for. name: of the source, for messages.
 

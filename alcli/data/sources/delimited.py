@@ -1,4 +1,4 @@
-"""CSV and TSV: every column is text, exactly as it is written; no type is inferred."""
+"""CSV, TSV and their kin: every column is text, exactly as it is written; no type is inferred."""
 
 from __future__ import annotations
 
@@ -9,28 +9,37 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from alcli.data.sources.base import opened
+from alcli.data.sources.base import Asked, head_of, opened
+from alcli.data.sources.columns import is_usual
+from alcli.data.text.contents import encoding_of
+from alcli.data.text.dialect import Dialect, dialect_of, header, settled
 from alcli.errors import DataError, printable
-
-_LONGEST_FIELD = 1 << 28
+from alcli.remarks import Note, silence
 
 
 class DelimitedReader:
-    """A UTF-8 file with a header line (a byte order mark and CRLF are fine).
+    """A file with a header line, in UTF-8 or, with a byte order mark, in UTF-16 (CRLF is fine).
 
-    Cost: opening reads the file once, to count and check the rows.
+    usual: the delimiter that its name tells; another one counts where it alone splits the header, or gives columns of
+    usual or asked names. note: told of a header that may be a row. Cost: opening reads the file once, to count and
+    check the rows, and a table with tabs and quotes three times.
     """
 
-    def __init__(self, path: Path, delimiter: str) -> None:
-        self.files, self._delimiter = [path], delimiter
+    def __init__(self, path: Path, usual: str, asked: Asked = Asked(), note: Note = silence) -> None:
+        self.files = [path]
         self._shown = printable(path)
+        self._encoding = encoding_of(head_of(path), self._shown)
+        named = {asked.input, asked.id, asked.label, *asked.keep}
+        self._dialect = self._found(usual, named)
         rows = self._rows()
-        header = next(rows, None)
-        if header is None:
+        names = next(rows, None)
+        if names is None:
             raise DataError(f"{self._shown}: the file is empty", hint="expected a header line with column names")
-        self.schema = pa.schema([(name, pa.string()) for name in header])
-        self._width = len(header)
+        self.schema = pa.schema([(name, pa.string()) for name in names])
         self.n = sum(1 for _ in rows)
+        if not any(name in named or is_usual(name) for name in names):
+            shown = ", ".join(f"'{printable(name)[:40]}'" for name in names[:5])
+            note(f"{self._shown}: line 1 is read as the names of columns ({shown}): if it is a row, put names above it")
 
     def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
         """Yield tables of `rows` rows with the columns `names`, from window number `start` on."""
@@ -51,29 +60,42 @@ class DelimitedReader:
         """Name the file and the row, for messages."""
         return f"{self._shown}: row {row}"
 
+    def _found(self, usual: str, named: set[str | None]) -> Dialect:
+        """Return the dialect of the file. named: columns that the user named. Raises DataError."""
+        first = next(self._lines(), "")
+        dialect = dialect_of(first, usual, lambda ns: len(ns) > 1 and any(n in named or is_usual(n) for n in ns))
+        if not dialect.skipped and len(header(first, dialect.delimiter)) == 1:
+            dialect = dialect_of(first, usual, lambda names: len(names) > 1)
+        return settled(dialect, self._lines, self._shown)
+
+    def _lines(self) -> Iterator[str]:
+        """Yield the lines. Raises DataError for bytes that are no text."""
+        number = 0
+        with opened(self.files[0]) as file:
+            try:
+                for line in io.TextIOWrapper(file, encoding=self._encoding, newline=""):
+                    number += 1
+                    yield line
+            except UnicodeDecodeError as error:
+                what = f"the text is not {error.encoding.upper()} (byte 0x{error.object[error.start]:02x})"
+                where = f"{self._shown}: after line {number}"
+                raise DataError(f"{where}: {what}", hint="convert the file to UTF-8") from error
+
     def _rows(self) -> Iterator[list[str]]:
         """Yield the header and then the rows. Raises DataError for a row that is not as long as the header."""
         width = None
-        csv.field_size_limit(_LONGEST_FIELD)
-        with opened(self.files[0]) as file:
-            reader = csv.reader(
-                io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), delimiter=self._delimiter, strict=True
-            )
-            try:
-                for row in reader:
-                    # A blank line is no row, except in a file of one column, where it is an empty value.
-                    if not row and width != 1:
-                        continue
-                    row = row or [""]
-                    width = width or len(row)
-                    if len(row) != width:
-                        what = f"expected {width} fields as in the header, got {len(row)}"
-                        raise DataError(f"{self._shown}: line {reader.line_num}: {what}")
-                    yield row
-            except UnicodeDecodeError as error:
-                what = f"the text is not UTF-8 (byte 0x{error.object[error.start]:02x})"
-                where = f"{self._shown}: after line {reader.line_num}"
-                raise DataError(f"{where}: {what}", hint="convert the file to UTF-8") from error
-            except csv.Error as error:
-                where = f"{self._shown}: line {reader.line_num}"
-                raise DataError(f"{where}: {error}", hint="is a quote left open?") from error
+        reader = self._dialect.reader(self._lines())
+        try:
+            for row in reader:
+                # A blank line is no row, except in a file of one column, where it is an empty value.
+                if not row and width != 1:
+                    continue
+                row = row or [""]
+                width = width or len(row)
+                if len(row) != width:
+                    what = f"expected {width} fields as in the header, got {len(row)}"
+                    raise DataError(f"{self._shown}: line {reader.line_num + self._dialect.skipped}: {what}")
+                yield row
+        except csv.Error as error:
+            where = f"{self._shown}: line {reader.line_num + self._dialect.skipped}"
+            raise DataError(f"{where}: {error}", hint="is a quote left open?") from error

@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from alcli.data.sources.base import opened
+from alcli.data.sources.base import head_of, opened
+from alcli.data.text.contents import encoding_of
 from alcli.errors import DataError, printable
 
 # The type of a column by the kinds of its values; any other mixture has the type null.
@@ -32,6 +33,8 @@ class JsonLinesReader:
     def __init__(self, path: Path) -> None:
         self.files = [path]
         self._shown = printable(path)
+        if encoding_of(head_of(path), self._shown) != "utf-8-sig":
+            raise DataError(f"{self._shown}: the text is not UTF-8", hint="convert it, for example with iconv -t utf-8")
         seen: dict[str, set[str]] = {}
         self.n = 0
         for row in self._rows():

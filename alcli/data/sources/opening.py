@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from alcli.data.fingerprint import id_keys
-from alcli.data.sources.base import IMAGE_SUFFIXES, TEXT_SUFFIXES, Asked, InputSource
+from alcli.data.sources.base import IMAGE_SUFFIXES, TEXT_SUFFIXES, Asked, InputSource, head_of
 from alcli.data.sources.delimited import DelimitedReader
 from alcli.data.sources.folder import FolderSource, files_in
 from alcli.data.sources.jsonl import JsonLinesReader
 from alcli.data.sources.npy import NpySource
 from alcli.data.sources.parquet import ParquetReader
 from alcli.data.sources.table import Reader, TableSource
+from alcli.data.text.contents import encoding_of
 from alcli.errors import DataError, InputError, printable
 from alcli.remarks import Note, silence
 
@@ -40,20 +41,21 @@ def open_source(path: Path, asked: Asked, note: Note = silence) -> InputSource:
         raise InputError(f"{printable(path)}: is not a regular file", hint=f"expected {_KNOWN}")
     if path.suffix.lower() == ".npy":
         return NpySource(path, asked, note)
-    return TableSource(_reader(path, asked.hive, note), path, asked, note)
+    return TableSource(_reader(path, asked, note), path, asked, note)
 
 
-def _reader(path: Path, hive: bool, note: Note) -> Reader:
-    """The reader of a table, by the extension of its name."""
+def _reader(path: Path, asked: Asked, note: Note) -> Reader:
+    """The reader of a table, by the extension of its name. Raises DataError that says what any other file is."""
     match path.suffix.lower():
         case ".csv":
-            return DelimitedReader(path, ",")
+            return DelimitedReader(path, ",", asked, note)
         case ".tsv" | ".tab":
-            return DelimitedReader(path, "\t")
+            return DelimitedReader(path, "\t", asked, note)
         case ".jsonl" | ".ndjson":
             return JsonLinesReader(path)
         case ".parquet" | ".pq":
-            return ParquetReader([path], hive, note)
+            return ParquetReader([path], asked.hive, note)
+    encoding_of(head_of(path), printable(path))
     raise DataError(f"{printable(path)}: cannot tell what kind of file this is", hint=f"expected {_KNOWN}")
 
 

@@ -11,6 +11,7 @@ from alcli.data.reading import hive
 from alcli.data.reading.data_file import DataFile
 from alcli.data.reading.pages import check_pages
 from alcli.data.reading.parquet import count_rows, open_parquet, reading
+from alcli.data.reading.uuids import is_uuid, uuid_columns, uuid_text
 from alcli.data.sources.columns import TRAVELLERS
 from alcli.errors import DataError, printable
 from alcli.remarks import Note, silence
@@ -29,6 +30,7 @@ class ParquetReader:
         if not use_hive:
             hive.remark_on_folders(self._files, ("id", *TRAVELLERS), note)
         self._rows: list[int] = []
+        self._uuids: set[str] = set()
         self.schema = pa.schema([])
         for file in self._files:
             with reading(file), open_parquet(file) as parquet:
@@ -37,6 +39,11 @@ class ParquetReader:
                     raise DataError(f"{file.name}: its columns differ from those of {printable(files[0])}")
                 self.schema = schema
                 self._rows.append(count_rows(parquet, file))
+                self._uuids |= uuid_columns(parquet)
+        for i, field in enumerate(self.schema):
+            if field.name in self._uuids or is_uuid(field.type):
+                self._uuids.add(field.name)
+                self.schema = self.schema.set(i, pa.field(field.name, pa.string(), metadata=field.metadata))
         for key in dict.fromkeys(key for found in self._hive for key in found):
             if key in self.schema.names:
                 what = f"'{printable(key)}' is both a column and a partition folder, expected one of them"
@@ -84,7 +91,16 @@ class ParquetReader:
                     passed = min(skip, len(batch))
                     skip -= passed
                     if passed < len(batch):
-                        yield _with_folders(pa.Table.from_batches([batch.slice(passed)]), values, names)
+                        table = _with_uuids(pa.Table.from_batches([batch.slice(passed)]), self._uuids)
+                        yield _with_folders(table, values, names)
+
+
+def _with_uuids(table: pa.Table, uuids: set[str]) -> pa.Table:
+    """Return the table with the text of UUIDs in the columns `uuids`."""
+    for i, name in enumerate(table.column_names):
+        if name in uuids:
+            table = table.set_column(i, name, uuid_text(table[name].combine_chunks()).cast(pa.string()))
+    return table
 
 
 def _with_folders(table: pa.Table, values: dict[str, str | None], names: list[str]) -> pa.Table:

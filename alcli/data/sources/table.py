@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alcli.data.schema import pool_metadata
+from alcli.data.schema import near_columns, pool_metadata, remark_on_near_columns
 from alcli.data.sources.base import IMAGE_SUFFIXES, Asked, Window, as_ids, digest_of_files, is_text, stamp_of_files
 from alcli.data.sources.columns import IMAGE_NAMES, choose, could_be_input, is_bytes, is_image_struct
 from alcli.embedders._contract import Kind
@@ -47,6 +47,7 @@ class TableSource:
         self._base = path if path.is_dir() else path.parent
         self.name, self.n, self.place = path.name, reader.n, reader.place
         self._choice = choose(reader.schema, asked, printable(path))
+        remark_on_near_columns(printable(path), self._near(asked), note)
         kind = reader.schema.field(self._choice.input).type
         if not could_be_input(kind):
             what = "mixes kinds of values or is empty" if pa.types.is_null(kind) else f"holds {kind}"
@@ -82,6 +83,12 @@ class TableSource:
     def stamp(self) -> Any:
         """Return the sizes, times and inodes of the files of the table."""
         return stamp_of_files(self._reader.files)
+
+    def _near(self, asked: Asked) -> dict[str, str]:
+        """The columns that are called nearly as one that the pool has, and have no role."""
+        usual = {"id": asked.id, "label": asked.label, "split": None, "group": None}
+        found = near_columns([name for name, named in usual.items() if named is None], self._reader.schema.names)
+        return {name: near for name, near in found.items() if near not in self._choice.names}
 
     def _schema(self) -> pa.Schema:
         """The schema of the columns of a window. Raises DataError for labels that are no labels."""
@@ -155,9 +162,11 @@ def _looks_like_an_image_path(text: str, column: str) -> bool:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type that a column has in the pool: dictionaries decoded, one kind of string."""
+    """The type that a column has in the pool: dictionaries decoded, one kind of string, decimals of integers int64."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
+    if pa.types.is_decimal(kind) and kind.scale <= 0:
+        return pa.int64()
     return pa.string() if is_text(kind) else kind
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.data.pool import open_pool
-from alcli.data.pool_columns import is_test_row
 from alcli.data.schema import standardization_in
 from alcli.data.sources.base import InputSource
+from alcli.data.spellings.splits import is_test_row
 from alcli.embedders._contract import Encoder
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.numerics.standardization import ColumnMoments, Standardization

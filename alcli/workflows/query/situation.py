@@ -18,9 +18,11 @@ from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, load_head
 from alcli.data.head_match import check_pool, rows_of_hashes
+from alcli.data.ids import Id
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
-from alcli.data.tables import read_ids
+from alcli.data.tables import RowSource, read_ids
+from alcli.data.text.dialect import DELIMITERS
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.numerics.hashing import uniforms
 from alcli.remarks import Note
@@ -239,11 +241,7 @@ def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
 
 def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], note: Note) -> Int64:
     """The item numbers of ids that --exclude and the ledger name."""
-    ids = [
-        items.ids.parse(row.values["id"], row.where, from_text=row.from_text)
-        for path in ask.exclude
-        for row in read_ids(path)
-    ]
+    ids = [id for path in ask.exclude for id in _ids_in(path, items)]
     ids += [
         items.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)
     ]
@@ -262,6 +260,17 @@ def drawn_seed(seed: int, n_in_ledger: int) -> int:
         return seed
     drawn = np.random.SeedSequence(seed, spawn_key=(n_in_ledger,)).generate_state(1, np.uint64)
     return int(drawn[0] >> np.uint64(1))
+
+
+def _ids_in(path: RowSource, items: Items) -> list[Id]:
+    """The ids that a file names. Raises DataError where they look like lines of a table and none is in the pool."""
+    rows = list(read_ids(path))
+    ids = [items.ids.parse(row.values["id"], row.where, from_text=row.from_text) for row in rows]
+    like_tables = [row.is_line and any(d in row.values["id"] for d in DELIMITERS) for row in rows]
+    if like_tables and all(like_tables) and (items.ids.rows_of(ids) < 0).all():
+        what = f"{rows[0].where}: the line '{printable(ids[0])}' is taken for an id, and no such id is in the pool"
+        raise DataError(what, hint="expected one id a line, or a table whose header has a column 'id'")
+    return ids
 
 
 def _reduced(items: Items, candidates: Int64, ask: Query, seed: int, note: Note) -> Int64:
