@@ -9,9 +9,11 @@ distribution.
 
 Source: Mohamadi, Bae & Sutherland 2022, "Making look-ahead active learning strategies feasible with neural
 tangent kernels", eq. 10-13, with the inverse that the printed v lacks. As a linear kernel has rank D1, there
-is a ridge, chosen by leave-one-out. Squared loss on one-hot labels. The published code runs acquisition=flip
-and kernel=sum-of-logits, the paper says mlmoc and first-logit. A linear head has one kernel. Projection on
-the simplex: Held, Wolfe & Crowder 1974, "Validation of subgradient optimization", section 3 (by sorting).
+is a ridge, chosen by leave-one-out. Squared loss on one-hot labels. A linear head has one kernel. For hidden
+layers the published code runs kernel=sum-of-logits (and acquisition=flip), the paper says first-logit (and
+mlmoc). The sum of the logits of a softmax head does not depend on its hidden layers, so class-average is the
+default. Projection on the simplex: Held, Wolfe & Crowder 1974, "Validation of subgradient optimization",
+section 3 (by sorting).
 Cost: for N = 4000 candidates, and changes at the same rows, N^2 D1 flops (dual: N^2 (D + n) for n labelled
 rows); mlmoc-sq 4 N D1^2; emoc as mlmoc; flip N E (2 D1 + 3 K) and eer N E (2 D1 + 3 K log K) for E rows with
 3 labels; see numerics/tangent. Memory: pieces; never N x E.
@@ -21,9 +23,9 @@ Options:
     acquisition: score of a candidate; mlmoc sums the lengths of the changes, mlmoc-sq takes the root of the
         summed squares, emoc expects mlmoc over the labels, eer is minus the expected entropy afterwards, flip
         counts rows whose class changes.
-    kernel: kernel of the regression; sum-of-logits and first-logit take one direction of the outputs,
-        empirical all outputs, infinite a hidden layer of infinite width, gp a squared exponential (both to
-        compare with).
+    kernel: kernel of the regression; class-average takes the mean over the outputs, sum-of-logits and
+        first-logit one direction of the outputs, empirical all outputs together, infinite a hidden layer of
+        infinite width, gp a squared exponential (both to compare with).
     look-ahead: estimate of the changes; ntk is the closed form, one-step a gradient step on the new label,
         refit a regression from scratch for every row, equal to ntk (both to compare with).
     anchor: outputs that the ridge pulls to; zero pulls to 0 and numbers to their mean, current to the outputs
@@ -72,7 +74,7 @@ def ntk(
     *,
     rng: np.random.Generator,
     acquisition: Acquisition = "mlmoc",
-    kernel: Kernel = "sum-of-logits",
+    kernel: Kernel = "class-average",
     look_ahead: LookAhead = "ntk",
     anchor: Anchor = "auto",
     ridge: AutoOrPositive = "auto",
@@ -134,7 +136,7 @@ def _check(
             f"acquisition={acquisition} looks at classes, the labels are numbers", hint="use acquisition=mlmoc"
         )
     if problem.coupled and look_ahead == "one-step":
-        raise UsageError("look-ahead=one-step is for scalar kernels", hint="use kernel=sum-of-logits")
+        raise UsageError("look-ahead=one-step is for scalar kernels", hint="use kernel=class-average")
     if batch == "impute" and diversify != "none":
         raise UsageError("batch=impute and diversify=kmeanspp are two ways to avoid duplicates", hint="use one of them")
     if (batch == "impute" or diversify != "none") and (problem.coupled or look_ahead == "refit"):
@@ -272,6 +274,6 @@ def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -
     most = (FEW if wide else view.n) if candidates == "auto" else int(candidates)
     places_N, _, notes = _subset(view, max(most, k), rng)
     with workers():
-        problem = _posed(view, places_N, "sum-of-logits", "auto", None)
+        problem = _posed(view, places_N, "class-average", "auto", None)
         _check(problem, "mlmoc", "ntk", "top", "kmeanspp")
         return places_N, rows_of(look_at(problem, "ntk"), problem.supposed(problem.f_NK)), notes

@@ -3,6 +3,7 @@ import pytest
 
 from alcli import plugins
 from alcli.errors import DataError, UsageError
+from alcli.heads import mlp
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads.ridge import ridge as ridge_head
@@ -78,7 +79,7 @@ def test_the_picks_are_those_of_a_refit_for_every_row():
 
 @pytest.mark.parametrize("acquisition", ["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"])
 @pytest.mark.parametrize("head", [None, Hidden()], ids=["linear", "hidden"])
-@pytest.mark.parametrize("kernel", ["sum-of-logits", "empirical"])
+@pytest.mark.parametrize("kernel", ["class-average", "empirical"])
 def test_the_closed_form_is_a_regression_from_scratch_for_every_acquisition(acquisition, head, kernel):
     one = chosen(k=N, head=head, acquisition=acquisition, kernel=kernel)
     other = chosen(k=N, head=head, acquisition=acquisition, kernel=kernel, look_ahead="refit")
@@ -94,9 +95,37 @@ def test_a_head_of_its_own_so_that_the_given_one_does_not_matter_where_it_is_lin
 
 
 def test_all_kernels_of_a_linear_head_are_one():
-    kernels = ["sum-of-logits", "first-logit", "empirical", "infinite"]
+    kernels = ["class-average", "sum-of-logits", "first-logit", "empirical", "infinite"]
     assert len({chosen(k=20, kernel=kernel).scores_K.tobytes() for kernel in kernels}) == 1
-    assert len({chosen(k=20, kernel=kernel, head=Hidden()).scores_K.tobytes() for kernel in [*kernels, "gp"]}) == 5
+    assert len({chosen(k=20, kernel=kernel, head=Hidden()).scores_K.tobytes() for kernel in [*kernels, "gp"]}) == 6
+
+
+@pytest.mark.parametrize("kernel", ["class-average", "empirical"])
+def test_features_in_another_unit_leave_the_picks_of_a_head_with_hidden_layers(kernel):
+    """The head of the other unit is the same function: its first layer takes the unit back."""
+    head, other, unit = Hidden(), Hidden(), np.float32(1024.0)
+    W, b = head.layers[0]
+    other.layers, other.hidden = ((W / unit, b),), lambda X_BD: head.hidden(X_BD / unit)
+    one, two = chosen(k=20, head=head, kernel=kernel), chosen(k=20, head=other, X=unit * X, kernel=kernel)
+    assert one.rows_K.tolist() == two.rows_K.tolist()
+    assert one.scores_K == pytest.approx(two.scores_K, rel=1e-6)
+    assert one.record["ridge"] == pytest.approx(two.record["ridge"], rel=1e-9)
+
+
+def test_a_fitted_head_with_hidden_layers_is_not_looked_at_as_if_it_had_none():
+    """The weights of a softmax at its optimum sum to 0 over the classes."""
+    pytest.importorskip("torch")
+    labelled = np.arange(20)
+    model = fit(
+        Training(X[labelled], labelled % C, np.ones(20), C),
+        FitSpec(mlp.mlp.head, LaplaceShared, options={"widths": "8", "activation": "tanh"}),
+    )
+    assert np.abs(model.head.W_CD1.sum(axis=0)).max() < 1e-8
+    asked = {"labelled": labelled, "labels": labelled % C, "k": 10}
+    last = chosen(head=random_head(8, C), X=model.head.hidden(X), **asked)
+    total = chosen(head=model, kernel="sum-of-logits", **asked)
+    assert total.scores_K == pytest.approx(last.scores_K, rel=1e-3)
+    assert chosen(head=model, **asked).scores_K != pytest.approx(last.scores_K, rel=1e-2)
 
 
 def test_the_ridge_is_the_one_of_least_leave_one_out_error_unless_given():
@@ -290,7 +319,7 @@ def test_changes_of_all_candidates_are_looked_at_where_they_are_short(monkeypatc
 def test_a_coupled_kernel_of_too_many_rows_is_refused(monkeypatch):
     monkeypatch.setattr("alcli.numerics.tangent.regression.MOST_COUPLED", 7 * (7 + 53) * 9 - 1)
     with pytest.raises(
-        DataError, match=r"too large for 7 labelled rows, 53 candidates and 3 classes .* use kernel=sum-of-logits"
+        DataError, match=r"too large for 7 labelled rows, 53 candidates and 3 classes .* use kernel=class-average"
     ):
         chosen(kernel="empirical", head=Hidden())
     assert len(chosen(kernel="empirical").rows_K) == 5

@@ -4,7 +4,10 @@ A head of layers z_l = W_l h_(l-1) + b_l has the kernel sum_l (h_(l-1) . h'_(l-1
 gradient of an output with respect to z_l. For a linear head the kernel is h.h' + 1 for every output. It does not depend
 on the weights, so linearised training is the same as training.
 A head with hidden layers couples its K outputs: its full kernel has a K x K block for each pair of rows. A scalar
-kernel takes one direction u of the outputs: u = e_1 (`first-logit`) or u = (1, .., 1) / sqrt K (`sum-of-logits`).
+kernel takes the mean of the K kernels of one output each (`class-average`), or one direction u of the outputs: u = e_1
+(`first-logit`) or u = (1, .., 1) / sqrt K (`sum-of-logits`). In a softmax head at its optimum the weights of the last
+layer sum to 0 over the classes. So the sum of the logits does not depend on the hidden layers, nor does its kernel.
+The first layer counts in the coordinates in which it was trained (training_scale.py): its inputs are scaled features.
 Two more kernels serve for comparison: the kernel of a head of infinite width, and a squared exponential kernel.
 P: outputs of a kernel, K or 1. M: units of a hidden layer.
 Source: Jacot, Gabriel & Hongler 2018, "Neural tangent kernel"; Mohamadi, Bae & Sutherland 2022, "Making look-ahead
@@ -17,6 +20,7 @@ Memory: the factors, N (D + 2 M) numbers; the full kernel takes K times as many 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -25,7 +29,7 @@ import numpy as np
 from alcli.arrays import Float64, Floats
 from alcli.numerics.network import ACTIVATIONS, SLOPES, Network
 
-Direction = Literal["empirical", "first-logit", "sum-of-logits"]
+Direction = Literal["class-average", "empirical", "first-logit", "sum-of-logits"]
 # Terms of the expansion in Hermite polynomials, and nodes of the quadrature for its coefficients.
 _HERMITE_TERMS = 40
 _NODES = 96
@@ -120,20 +124,34 @@ def linear(X_ND: Floats) -> TangentRows:
     return TangentRows((X_ND,), (None,))
 
 
-def tangent_rows(X_ND: Floats, network: Network, kind: Direction) -> TangentRows:
-    """Rows under the kernel of a network. kind: "empirical" is the full kernel, with P = C outputs."""
+def tangent_rows(
+    X_ND: Floats, network: Network, kind: Direction, scale: Callable[[Floats], Float64] | None = None
+) -> TangentRows:
+    """Rows under the kernel of a network, [N, D] features float32 or float64.
+
+    kind: "empirical" is the full kernel, with P = C outputs. scale: maps features to the coordinates in which the first
+    layer was trained; None leaves them as they are. A network without hidden layers is trained on features as they are.
+    """
     if not network.layers:
         return linear(X_ND)
     inputs, before = network.forward(X_ND)
     C = len(network.W_CD1)
-    U_PC = {"empirical": np.eye(C), "first-logit": np.eye(1, C), "sum-of-logits": np.full((1, C), C**-0.5)}[kind]
-    signals: list[Float64 | None] = [None if len(U_PC) == 1 else np.broadcast_to(U_PC, (len(X_ND), *U_PC.shape))]
+    mean = kind == "class-average"
+    directions = {"first-logit": np.eye(1, C), "sum-of-logits": np.full((1, C), C**-0.5)}
+    U_PC = directions.get(kind, np.eye(C) * (C**-0.5 if mean else 1.0))
+    signals: list[Float64 | None] = [None if mean or len(U_PC) == 1 else np.broadcast_to(U_PC, (len(X_ND), C, C))]
     weights = [W_MD for W_MD, _ in network.layers[1:]] + [network.W_CD1[:, :-1]]
     back: Float64 = np.broadcast_to(U_PC, (len(X_ND), *U_PC.shape))
     for W_CM, z_NM in zip(weights[::-1], before[::-1]):
-        back = (back @ W_CM) * SLOPES[network.activation](z_NM)[:, None]
-        signals.append(back)
-    return TangentRows((X_ND, *inputs[1:]), tuple(signals[::-1]), len(U_PC))
+        slopes_NM = SLOPES[network.activation](z_NM)
+        top = len(signals) == 1
+        back = (U_PC @ W_CM if top else back @ W_CM) * slopes_NM[:, None]
+        if mean and top:  # the outputs of the last hidden layer reach all logits by the same slopes
+            signals.append((np.linalg.norm(U_PC @ W_CM, axis=0) * slopes_NM)[:, None])
+        else:
+            signals.append(back.reshape(len(X_ND), 1, -1) if mean else back)
+    first = X_ND if scale is None else scale(X_ND)
+    return TangentRows((first, *inputs[1:]), tuple(signals[::-1]), 1 if mean else len(U_PC))
 
 
 @dataclass(frozen=True)
