@@ -24,8 +24,8 @@ Options:
         summed squares, emoc expects mlmoc over the labels, eer is minus the expected entropy afterwards, flip
         counts rows whose class changes.
     kernel: kernel of the regression; class-average takes the mean over the outputs, sum-of-logits and
-        first-logit one direction of the outputs, empirical all outputs together, infinite a hidden layer of
-        infinite width, gp a squared exponential (both to compare with).
+        first-logit one direction of the outputs, empirical all outputs together, infinite the mean kernel of
+        wide random heads with hidden layers like the head's, gp a squared exponential (both to compare with).
     look-ahead: estimate of the changes; ntk is the closed form, one-step a gradient step on the new label,
         refit a regression from scratch for every row, equal to ntk (both to compare with).
     anchor: outputs that the ridge pulls to; zero pulls to 0 and numbers to their mean, current to the outputs

@@ -20,7 +20,8 @@ from alcli.numerics.tangent import kernel_ridge
 from alcli.numerics.tangent import look_ahead as ahead
 from alcli.numerics.tangent.covariance import Covariance
 from alcli.numerics.tangent.covariance_sums import columns
-from alcli.numerics.tangent.kernels import KernelRows, TangentRows, gaussian_rows, infinite_rows, linear, tangent_rows
+from alcli.numerics.tangent.infinite import InfiniteRows
+from alcli.numerics.tangent.kernels import KernelRows, TangentRows, gaussian_rows, linear, tangent_rows
 from alcli.numerics.training_scale import TrainingScale
 
 Kernel = Literal["class-average", "sum-of-logits", "first-logit", "empirical", "infinite", "gp"]
@@ -127,10 +128,11 @@ def _kernel_rows(head: Any, kernel: Kernel, X_LD: Floats, X_ND: Floats) -> tuple
         return both.at(slice(0, len(X_LD))), both.at(slice(len(X_LD), None))
     if not head.layers:
         return linear(X_LD), linear(X_ND)
-    if kernel == "infinite":
-        return infinite_rows(X_LD, head.activation), infinite_rows(X_ND, head.activation)
     rows = X_LD if len(X_LD) else X_ND
     scale = TrainingScale(rows.astype(np.float64), np.ones(len(rows)))
+    if kernel == "infinite":
+        widths = tuple(len(b_M) for _, b_M in head.layers)
+        return InfiniteRows(scale(X_LD), widths, head.activation), InfiniteRows(scale(X_ND), widths, head.activation)
     network = Network(head.layers, head.activation, head.W_CD1)
     return tangent_rows(X_LD, network, kernel, scale), tangent_rows(X_ND, network, kernel, scale)
 
