@@ -64,7 +64,7 @@ def integral(function, c, q, q_):
     b = np.linspace(-9, 9, 6001)
     weight_a, weight_b = (np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) * (z[1] - z[0]) for z in (a, b))
     u = np.sqrt(q) * a
-    centres = np.linspace((c / q * u).min(), (c / q * u).max(), 1001)
+    centres = np.linspace((c / q * u).min(), (c / q * u).max(), 4001)
     smooth = np.array([function(m + inner_scale * b) @ weight_b for m in centres])
     return (function(u) * np.interp(c / q * u, centres, smooth)) @ weight_a
 
