@@ -16,7 +16,7 @@ default. Projection on the simplex: Held, Wolfe & Crowder 1974, "Validation of s
 section 3 (by sorting).
 Cost: for N = 4000 candidates, and changes at the same rows, N^2 D1 flops (dual: N^2 (D + n) for n labelled
 rows); mlmoc-sq 4 N D1^2; emoc as mlmoc; flip N E (2 D1 + 3 K) and eer N E (2 D1 + 3 K log K) for E rows with
-3 labels; see numerics/tangent. Memory: pieces; never N x E.
+3 labels; see numerics/tangent. Memory: pieces, never N x E; batch=impute N^2 numbers, and 2 N^2 flops a row.
 Passes: one over the ids, one reading of N rows.
 
 Options:
@@ -35,7 +35,9 @@ Options:
     candidates: number of random rows that are looked at, and at which changes are measured, at least the
         batch size.
     batch: choice of several rows; top takes the best scores, impute one row after another under the label
-        that the regression predicts.
+        that the regression predicts, auto takes impute where a row costs one pass over a covariance in memory
+        (mlmoc, mlmoc-sq and emoc of up to 4,000 candidates, in closed form by a scalar kernel, without
+        diversify), else top.
     diversify: remedy for near-copies in a batch; none does nothing, kmeanspp draws rows by the squared
         distance of their changes.
 """
@@ -50,11 +52,10 @@ from alcli.arrays import Float64, Floats, Int64
 from alcli.errors import UsageError
 from alcli.numerics.blocks import workers
 from alcli.numerics.diversity.kmeanspp import k_means_pp
-from alcli.numerics.information.committee import entropy
 from alcli.numerics.rows import Rows
 from alcli.numerics.tangent import look_ahead as ahead
+from alcli.numerics.tangent.acquisitions import eer, emoc, flip, mlmoc, mlmoc_sq, project
 from alcli.numerics.tangent.kernel_ridge import MOST_PRIMAL
-from alcli.numerics.tangent.look_ahead import Look, in_pieces
 from alcli.numerics.tangent.regression import Anchor, Kernel, LookAhead, TangentRegression, look_at, posed, rows_of
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
@@ -64,6 +65,7 @@ from alcli.selection.view import View
 
 Acquisition = Literal["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"]
 FEW = 4000  # candidates, as published
+IN_TURN = "each row was picked as if the rows before it had the labels that the regression predicts (-p batch)"
 EER_ROWS = 1000  # rows at which eer expects the entropy
 
 
@@ -79,7 +81,7 @@ def ntk(
     anchor: Anchor = "auto",
     ridge: AutoOrPositive = "auto",
     candidates: Count = FEW,
-    batch: Literal["top", "impute"] = "top",
+    batch: Literal["auto", "top", "impute"] = "auto",
     diversify: Literal["none", "kmeanspp"] = "none",
 ) -> Selection:
     """Pick k rows by look-ahead.
@@ -95,9 +97,10 @@ def ntk(
     with workers():
         problem = _posed(view, places_N, kernel, anchor, None if ridge == "auto" else float(ridge))
         _check(problem, acquisition, look_ahead, batch, diversify)
-        if batch == "impute":
+        cheap = _is_cheap_in_turn(problem, acquisition, look_ahead, diversify)
+        if batch == "impute" or (batch == "auto" and k > 1 and cheap):
             picks_K, scores_K = _in_turn(problem, k, acquisition, first_E)
-            notes += ("each row was picked as if the rows before it had the labels that the regression predicts",)
+            notes += (IN_TURN,)
         else:
             look, R_NK = look_at(problem, look_ahead), problem.supposed(problem.f_NK)
             scores_N = finite32(_scores(acquisition, look, problem.f_NK, R_NK, first_E))
@@ -155,6 +158,14 @@ def _check(
         )
 
 
+def _is_cheap_in_turn(
+    problem: TangentRegression, acquisition: Acquisition, look_ahead: LookAhead, diversify: str
+) -> bool:
+    """Whether rows can be picked one after another at the cost of one pass over a covariance in memory each."""
+    closed = look_ahead == "ntk" and not problem.coupled and problem.rows.n**2 <= ahead.MOST_HELD
+    return closed and acquisition in ("mlmoc", "mlmoc-sq", "emoc") and diversify == "none"
+
+
 def _scores(acquisition: Acquisition, look: ahead.Look, f_NK: Float64, R_NK: Float64, first_E: Int64) -> Float64:
     """The acquisition of every candidate, [N]. R_NK: residuals of the supposed labels. first_E: the rows for eer."""
     if acquisition == "mlmoc" or (acquisition == "emoc" and f_NK.shape[1] == 1):
@@ -190,77 +201,6 @@ def _spread_out(look: ahead.Look, R_NK: Float64, k: int, first: int, rng: np.ran
     """Pick k rows by k-means++ on the changes, from row `first`."""
     picks_K, distances_K = k_means_pp(rows_of(look, R_NK), k, first, rng)
     return picks_K, finite32(distances_K)
-
-
-def mlmoc(look: Look, R_NK: Float64) -> Float64:
-    """The summed lengths of the changes of all rows, [N]."""
-    return look.norms(R_NK)
-
-
-def mlmoc_sq(look: Look, R_NK: Float64) -> Float64:
-    """The root of the summed squares of the changes of all rows, [N]."""
-    return look.root_squares(R_NK)
-
-
-def emoc(look: Look, f_NK: Float64, q_NK: Float64) -> Float64:
-    """The mean of `mlmoc` over labels of probabilities q_NK, [N]."""
-    K = f_NK.shape[1]
-    out: Float64 = sum(q_NK[:, y] * look.norms(np.eye(K)[y] - f_NK) for y in range(K))  # type: ignore[assignment]
-    return out
-
-
-def flip(look: Look, f_NK: Float64, R_NK: Float64) -> Float64:
-    """The number of rows whose class changes, [N]. The class is the lowest of the largest outputs."""
-    out_N = np.empty(len(f_NK))
-
-    def count(rows_B: Int64) -> None:
-        after_BKE = look.changes(rows_B, R_NK[rows_B], slice(None))
-        f_KE = np.ascontiguousarray(f_NK.T, dtype=after_BKE.dtype)
-        after_BKE += f_KE
-        top_BE, class_BE = after_BKE[:, 0].copy(), np.zeros(after_BKE[:, 0].shape, np.int16)
-        for k in range(1, f_NK.shape[1]):
-            class_BE[after_BKE[:, k] > top_BE] = k
-            np.maximum(top_BE, after_BKE[:, k], out=top_BE)
-        out_N[rows_B] = (class_BE != f_KE.argmax(axis=0)).sum(axis=1)
-
-    in_pieces(len(f_NK), f_NK.size, count)
-    return out_N
-
-
-def eer(look: Look, f_NK: Float64, q_NK: Float64, rows_E: Int64, labels: int = 3) -> Float64:
-    """Minus the summed entropy of the classes of rows_E that is expected once the label is known, [N].
-
-    Outputs become probabilities by projection on the simplex. Only the `labels` likeliest labels are looked
-    at.
-    """
-    K = f_NK.shape[1]
-    likely_NT = np.argsort(-q_NK, axis=1, kind="stable")[:, :labels]
-    share_NT = np.take_along_axis(q_NK, likely_NT, axis=1)
-    share_NT /= share_NT.sum(axis=1, keepdims=True)
-    out_N = np.zeros(len(f_NK))
-
-    def expect(rows_B: Int64) -> None:
-        for t in range(likely_NT.shape[1]):
-            after_BKE = f_NK[rows_E].T + look.changes(rows_B, np.eye(K)[likely_NT[rows_B, t]] - f_NK[rows_B], rows_E)
-            out_N[rows_B] -= share_NT[rows_B, t] * entropy(project(after_BKE.transpose(0, 2, 1))).sum(axis=1)
-
-    in_pieces(len(f_NK), 4 * K * len(rows_E), expect)
-    return out_N
-
-
-def project(values_BK: Floats) -> Float64:
-    """The point of the simplex that is nearest to each row (the last axis), float64, in the shape of the input.
-
-    The same for rows that differ by a constant. Cost: one sort of each row.
-    """
-    # A shift does not change the projection. After it, values in the support are at least -1, so large inputs
-    # lose no digits.
-    values_BK = values_BK - values_BK.max(axis=-1, keepdims=True).astype(np.float64)
-    K = values_BK.shape[-1]
-    sorted_BK = -np.sort(-values_BK, axis=-1)
-    level_BK = (np.cumsum(sorted_BK, axis=-1) - 1.0) / np.arange(1, K + 1)
-    support_B1 = (sorted_BK > level_BK).sum(axis=-1, keepdims=True)
-    return np.maximum(values_BK - np.take_along_axis(level_BK, support_B1 - 1, axis=-1), 0.0)
 
 
 def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -> tuple[Int64, Rows, tuple[str, ...]]:

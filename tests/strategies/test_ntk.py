@@ -18,7 +18,7 @@ from alcli.simulation.contenders import contender
 from alcli.simulation.oracle import Oracle
 from alcli.simulation.round import RoundState
 from alcli.strategies import ntk
-from alcli.strategies.ntk import FEW
+from alcli.strategies.ntk import FEW, IN_TURN
 from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(ntk)
@@ -48,7 +48,7 @@ class Hidden(TableHead):
 
 
 def chosen(k=5, seed=0, head=None, X=X, **options):
-    labels = options.pop("labels", LABELS)
+    labels, options = options.pop("labels", LABELS), {"batch": "top"} | options
     labelled = options.pop("labelled", LABELLED)
     view = view_of(X, labelled=labelled, labels=labels, head=random_head(X.shape[1], C) if head is None else head)
     return select(STRATEGY, view, k, seed=seed, options=options)
@@ -192,7 +192,35 @@ def test_imputed_batches_are_refits_under_the_predicted_labels():
         extra.append(row)
         labels.append(int(outputs[row].argmax()))
     assert picks.rows_K.tolist() != chosen(k=6, ridge="0.5").rows_K.tolist()
-    assert "as if" in picks.notes[0]
+    assert picks.notes == (IN_TURN,)
+    assert np.array_equal(chosen(k=6, ridge="0.5", batch="auto").scores_K, picks.scores_K)
+
+
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        ({"acquisition": "mlmoc-sq"}, "impute"),
+        ({"acquisition": "emoc"}, "impute"),
+        ({"kernel": "gp"}, "impute"),
+        ({"head": "hidden"}, "impute"),
+        ({"acquisition": "flip"}, "top"),
+        ({"acquisition": "eer"}, "top"),
+        ({"look_ahead": "refit"}, "top"),
+        ({"look_ahead": "one-step"}, "top"),
+        ({"diversify": "kmeanspp"}, "top"),
+        ({"kernel": "empirical", "head": "hidden"}, "top"),
+    ],
+)
+def test_batches_are_imputed_where_that_is_cheap(options, taken):
+    options = {**options, "head": Hidden() if "head" in options else None}
+    of_auto = chosen(k=6, batch="auto", **options)
+    assert np.array_equal(of_auto.scores_K, chosen(k=6, batch=taken, **options).scores_K)
+    assert (IN_TURN in of_auto.notes) == (taken == "impute")
+
+
+def test_batches_are_not_imputed_where_the_covariance_is_not_kept(monkeypatch):
+    monkeypatch.setattr("alcli.numerics.tangent.look_ahead.MOST_HELD", 53 * 53 - 1)
+    assert IN_TURN not in chosen(k=6, batch="auto").notes
 
 
 @pytest.mark.parametrize("how", [{"batch": "impute"}, {"diversify": "kmeanspp"}], ids=["impute", "kmeanspp"])
