@@ -66,6 +66,7 @@ from alcli.selection.view import View
 Acquisition = Literal["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"]
 FEW = 4000  # candidates, as published
 IN_TURN = "each row was picked as if the rows before it had the labels that the regression predicts (-p batch)"
+PROXY = "the changes are those of a ridge regression on the labels, which stands for the softmax head"
 EER_ROWS = 1000  # rows at which eer expects the entropy
 
 
@@ -109,7 +110,20 @@ def ntk(
             if diversify == "kmeanspp":
                 picks_K, scores_K = _spread_out(look, R_NK, k, int(picks_K[0]), rng)
     record = {"ridge": problem.fitted.prior, "left-out-error": problem.noise}
+    notes += _proxy(view, problem, ridge)
     return Selection(view.rows[places_N[picks_K]], scores_K, notes=notes, record=record)
+
+
+def _proxy(view: View, problem: TangentRegression, ridge: str) -> tuple[str, ...]:
+    """Notes on the regression that stands for the head."""
+    notes: tuple[str, ...] = ()
+    if view.network().link == "softmax":
+        notes += (PROXY,)
+    if ridge != "auto" and problem.fitted.prior > float(ridge):
+        notes += (
+            f"the ridge was raised from {float(ridge):g} to {problem.fitted.prior:.3g}, the least one (-p ridge)",
+        )
+    return notes
 
 
 def _subset(view: View, most: int, rng: np.random.Generator) -> tuple[Int64, Int64, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from alcli.simulation.contenders import contender
 from alcli.simulation.oracle import Oracle
 from alcli.simulation.round import RoundState
 from alcli.strategies import ntk
-from alcli.strategies.ntk import FEW, IN_TURN
+from alcli.strategies.ntk import FEW, IN_TURN, PROXY
 from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(ntk)
@@ -74,7 +74,7 @@ def test_the_picks_are_those_of_a_refit_for_every_row():
     picks = chosen(k=N, ridge="0.5")
     assert picks.rows_K.tolist() == sorted(scores, key=lambda j: -scores[j])
     assert np.allclose(picks.scores_K, [scores[j] for j in picks.rows_K.tolist()], rtol=1e-5)
-    assert picks.notes == ()
+    assert picks.notes == (PROXY,)
 
 
 @pytest.mark.parametrize("acquisition", ["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"])
@@ -176,7 +176,7 @@ def test_the_outputs_of_a_softmax_head_are_no_anchor():
 
 def test_a_subset_is_noted_and_holds_when_rows_leave_the_pool():
     picks = chosen(k=20, candidates=20, seed=3)
-    assert picks.notes == ("looked at 20 random candidates, not at all of them (-p candidates)",)
+    assert picks.notes == ("looked at 20 random candidates, not at all of them (-p candidates)", PROXY)
     first = int(picks.rows_K[0])
     later = chosen(k=20, candidates=20, seed=3, labelled=np.append(LABELLED, first), labels=np.append(LABELS, 1))
     assert len(set(picks.rows_K.tolist()) & set(later.rows_K.tolist())) == 19
@@ -192,7 +192,7 @@ def test_imputed_batches_are_refits_under_the_predicted_labels():
         extra.append(row)
         labels.append(int(outputs[row].argmax()))
     assert picks.rows_K.tolist() != chosen(k=6, ridge="0.5").rows_K.tolist()
-    assert picks.notes == (IN_TURN,)
+    assert picks.notes == (IN_TURN, PROXY)
     assert np.array_equal(chosen(k=6, ridge="0.5", batch="auto").scores_K, picks.scores_K)
 
 
@@ -221,6 +221,15 @@ def test_batches_are_imputed_where_that_is_cheap(options, taken):
 def test_batches_are_not_imputed_where_the_covariance_is_not_kept(monkeypatch):
     monkeypatch.setattr("alcli.numerics.tangent.look_ahead.MOST_HELD", 53 * 53 - 1)
     assert IN_TURN not in chosen(k=6, batch="auto").notes
+
+
+def test_a_ridge_below_the_least_is_said():
+    assert any("raised from 1e-30" in note for note in chosen(ridge="1e-30").notes)
+    assert not any("raised" in note for note in chosen(ridge="1").notes)
+
+
+def test_a_head_of_squared_loss_needs_no_note_on_the_regression():
+    assert chosen(head=squared_head()).notes == ()
 
 
 @pytest.mark.parametrize("how", [{"batch": "impute"}, {"diversify": "kmeanspp"}], ids=["impute", "kmeanspp"])
