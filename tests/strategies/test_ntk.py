@@ -1,13 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import scipy.optimize
 
 from alcli import plugins
 from alcli.errors import DataError, UsageError
 from alcli.heads import mlp
+from alcli.heads import softmax as softmax_family
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads.ridge import ridge as ridge_head
 from alcli.live.live import Live
+from alcli.numerics.logistic import log_softmax
 from alcli.numerics.tangent.look_ahead import MOST_HELD
 from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.selection.select import select
@@ -268,6 +273,88 @@ def test_one_step_is_the_prior_kernel_and_one_step_size_for_all():
     lengths = np.linalg.norm(np.eye(C)[f[pool].argmax(axis=1)] - f[pool], axis=1)
     expected = dict(zip(pool.tolist(), change * lengths, strict=True))
     assert np.allclose(picks.scores_K, [expected[r] for r in picks.rows_K.tolist()], rtol=1e-5)
+
+
+# -- refits of the softmax head
+# ------------------------------------------------------------------------------------------------------
+
+
+def softmax_head(**more):
+    training = Training(X[LABELLED], LABELS, np.ones(7), C)
+    return fit(training, FitSpec(softmax_family.softmax.head, LaplaceShared, prior_precision=0.3, **more))
+
+
+def by_refitting_softmax(head, measure):
+    """measure(probabilities after, before) at the pool for every row of it, if its likeliest class were its label."""
+    phi, pool = head.head.last_layer(X), np.setdiff1d(np.arange(N), LABELLED)
+    penalty = np.full((C, phi.shape[1]), 0.3)
+    penalty[:, -1] = 0.1
+
+    def after(rows, y):
+        def objective(w):
+            W = w.reshape(C, -1)
+            log_p = log_softmax(phi[rows] @ W.T)
+            slope = (np.exp(log_p) - np.eye(C)[y]).T @ phi[rows] + penalty * W
+            return -log_p[np.arange(len(y)), y].sum() + 0.5 * (penalty * W**2).sum(), slope.ravel()
+
+        start = np.zeros(C * phi.shape[1])
+        found = scipy.optimize.minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-9})
+        return np.exp(log_softmax(phi[pool] @ found.x.reshape(C, -1).T))
+
+    before = after(LABELLED, LABELS)
+    changed = {int(j): after([*LABELLED, j], [*LABELS, int(p.argmax())]) for j, p in zip(pool, before, strict=True)}
+    return {j: measure(after, before) for j, after in changed.items()}
+
+
+MEASURES = {
+    "mlmoc": lambda after, before: np.linalg.norm(after - before, axis=1).sum(),
+    "mlmoc-sq": lambda after, before: np.linalg.norm(after - before),
+    "flip": lambda after, before: (after.argmax(axis=1) != before.argmax(axis=1)).sum(),
+}
+
+
+@pytest.mark.parametrize("acquisition", MEASURES)
+@pytest.mark.parametrize("columns", [D, 40], ids=["more labels than features", "fewer"])
+def test_refits_of_a_softmax_head_are_those_of_a_general_optimiser(acquisition, columns, monkeypatch):
+    wide = np.random.default_rng(7).standard_normal((N, columns)).astype(np.float32)
+    monkeypatch.setitem(globals(), "X", X if columns == D else wide)
+    head = softmax_head()
+    expected = by_refitting_softmax(head, MEASURES[acquisition])
+    picks = chosen(k=N, head=head, X=X, look_ahead="softmax", acquisition=acquisition)
+    assert [expected[r] for r in picks.rows_K.tolist()] == pytest.approx(picks.scores_K, rel=1e-4, abs=1e-6)
+    assert picks.notes == ()
+
+
+def test_refits_of_a_softmax_head_keep_hidden_layers_and_serve_all_acquisitions():
+    pytest.importorskip("torch")
+    labelled = np.arange(20)
+    training = Training(X[labelled], labelled % C, np.ones(20), C)
+    model = fit(training, FitSpec(mlp.mlp.head, LaplaceShared, options={"widths": "8"}))
+    over = fit(
+        replace(training, X_LD=model.head.hidden(training.X_LD)),
+        FitSpec(softmax_family.softmax.head, LaplaceShared, prior_precision=model.head.prior_precision),
+    )
+    asked = {"labelled": labelled, "labels": labelled % C, "k": N, "look_ahead": "softmax"}
+    for acquisition in ("mlmoc", "mlmoc-sq", "emoc", "flip", "eer"):
+        one = chosen(head=model, acquisition=acquisition, **asked)
+        other = chosen(head=over, X=model.head.hidden(X), acquisition=acquisition, **asked)
+        assert np.isfinite(one.scores_K).all()
+        assert one.scores_K == pytest.approx(other.scores_K, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch": "impute"}, "takes the best scores"),
+        ({"diversify": "kmeanspp"}, "takes the best scores"),
+        ({"head": "squared"}, "refits a softmax head"),
+        ({"labelled": np.empty(0, np.int64), "labels": np.empty(0, np.int64)}, "there are none"),
+    ],
+)
+def test_refits_of_a_softmax_head_that_do_not_go(options, message):
+    head = squared_head() if options.get("head") else softmax_head()
+    with pytest.raises(UsageError, match=message):
+        chosen(**{**options, "head": head}, look_ahead="softmax")
 
 
 # -- regressions
