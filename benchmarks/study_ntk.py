@@ -1,9 +1,9 @@
-"""The study of look-ahead with tangent kernels in docs/look-ahead-and-noise.md: acquisitions, sequential against
+"""The study of look-ahead with tangent kernels in docs/strategies.md: acquisitions, sequential against
 batch, comparators, regression.
 
 Usage: python -m benchmarks.study_ntk [--data FOLDER] [--out DIR] [--jobs J]. Prints the tables of `alcli simulate` on
-the digits (linear and MLP head), and on banking77 and the house prices of ames (skipped where they are not at hand).
-Stopped, it goes on when --out is the same.
+the digits (ridge, MLP and softmax head), and on banking77 and the house prices of ames (skipped where they are not at
+hand). Stopped, it goes on when --out is the same.
 """
 
 from __future__ import annotations
@@ -20,12 +20,19 @@ ACQUISITIONS = {
     "emoc=ntk": ["emoc.acquisition=emoc"],
     "flip=ntk": ["flip.acquisition=flip"],
 }
+TOP = {"top=ntk": ["top.batch=top"]}
+# Comparators take the best scores, as the one gradient step must. `top` is the closed form that they compare with.
 COMPARATORS = {
     "one-step=ntk": ["one-step.look-ahead=one-step"],
-    "gauss=ntk": ["gauss.kernel=gp"],
-    "wide=ntk": ["wide.kernel=infinite"],
+    "gauss=ntk": ["gauss.kernel=gp", "gauss.batch=top"],
 }
-DIVERSE = {"diverse=ntk": ["diverse.diversify=kmeanspp"], "imputed=ntk": ["imputed.batch=impute"]}
+OF_HIDDEN_LAYERS = {
+    "sum=ntk": ["sum.kernel=sum-of-logits", "sum.batch=top"],
+    "wide=ntk": ["wide.kernel=infinite", "wide.batch=top"],
+    "nngp=ntk": ["nngp.kernel=nngp", "nngp.batch=top"],
+}
+REFITS = {"refit=ntk": ["refit.look-ahead=softmax"]}
+DIVERSE = {"diverse=ntk": ["diverse.diversify=kmeanspp"]}
 SMALL = ["candidates=1000"]
 
 
@@ -34,7 +41,7 @@ def main(data: Path, out: Path, jobs: int) -> None:
         DIGITS,
         out / "digits",
         OTHERS,
-        ACQUISITIONS | COMPARATORS | DIVERSE,
+        TOP | ACQUISITIONS | COMPARATORS | DIVERSE,
         more=SMALL,
         jobs=jobs,
         n=20,
@@ -47,7 +54,7 @@ def main(data: Path, out: Path, jobs: int) -> None:
         DIGITS,
         out / "digits-mlp",
         ["margin", "badge", "ntk"],
-        COMPARATORS,
+        TOP | COMPARATORS | OF_HIDDEN_LAYERS,
         more=SMALL,
         jobs=jobs,
         n=20,
@@ -55,6 +62,18 @@ def main(data: Path, out: Path, jobs: int) -> None:
         initial=40,
         seeds=4,
         head="mlp",
+    )
+    compare(
+        DIGITS,
+        out / "digits-softmax",
+        ["margin", "emoc", "ntk"],
+        TOP | REFITS,
+        more=["candidates=300"],
+        jobs=jobs,
+        n=20,
+        rounds=4,
+        initial=40,
+        seeds=5,
     )
     if is_there(data / HOUSES):
         compare(
@@ -74,7 +93,7 @@ def main(data: Path, out: Path, jobs: int) -> None:
             data / BANKING77,
             out / "banking77",
             OTHERS[:-1],
-            ACQUISITIONS | DIVERSE,
+            TOP | ACQUISITIONS | DIVERSE,
             more=SMALL,
             jobs=jobs,
             n=20,

@@ -26,7 +26,8 @@ Options:
         counts rows whose class changes.
     kernel: kernel of the regression; class-average takes the mean over the outputs, sum-of-logits and
         first-logit one direction of the outputs, empirical all outputs together, infinite the mean kernel of
-        wide random heads with hidden layers like the head's, gp a squared exponential (both to compare with).
+        wide random heads with hidden layers like the head's, nngp the same with only the last layer trained (a
+        Gaussian process), gp a squared exponential (three to compare with).
     look-ahead: estimate of the changes; ntk is the closed form, one-step a gradient step on the new label,
         refit a regression from scratch for every row, equal to ntk (both to compare with), softmax refits the
         last layer of a softmax head for every row, and measures changes of class probabilities.
@@ -122,19 +123,18 @@ def ntk(
             if diversify == "kmeanspp":
                 picks_K, scores_K = _spread_out(look, R_NK, k, int(picks_K[0]), rng)
     record = {"ridge": problem.fitted.prior, "left-out-error": problem.noise}
-    notes += _proxy(view, problem, ridge)
+    notes += _remarks(view, problem, kernel, ridge)
     return Selection(view.rows[places_N[picks_K]], scores_K, notes=notes, record=record)
 
 
-def _proxy(view: View, problem: TangentRegression, ridge: str) -> tuple[str, ...]:
-    """Notes on the regression that stands for the head."""
-    notes: tuple[str, ...] = ()
-    if view.network().link == "softmax":
-        notes += (PROXY,)
-    if ridge != "auto" and problem.fitted.prior > float(ridge):
-        notes += (
-            f"the ridge was raised from {float(ridge):g} to {problem.fitted.prior:.3g}, the least one (-p ridge)",
-        )
+def _remarks(view: View, problem: TangentRegression, kernel: Kernel, ridge: str) -> tuple[str, ...]:
+    """Notes on the regression that stands for the head, and on options that do not act as they were given."""
+    head, prior = view.network(), problem.fitted.prior
+    notes: tuple[str, ...] = (PROXY,) if head.link == "softmax" else ()
+    if kernel not in ("class-average", "gp") and not head.layers:
+        notes += (f"kernel={kernel} makes no difference: a head without hidden layers has one kernel (-p kernel)",)
+    if ridge != "auto" and prior > float(ridge):
+        notes += (f"the ridge was raised from {float(ridge):g} to {prior:.3g}, the least one (-p ridge)",)
     return notes
 
 

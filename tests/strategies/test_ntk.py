@@ -100,9 +100,9 @@ def test_a_head_of_its_own_so_that_the_given_one_does_not_matter_where_it_is_lin
 
 
 def test_all_kernels_of_a_linear_head_are_one():
-    kernels = ["class-average", "sum-of-logits", "first-logit", "empirical", "infinite"]
+    kernels = ["class-average", "sum-of-logits", "first-logit", "empirical", "infinite", "nngp"]
     assert len({chosen(k=20, kernel=kernel).scores_K.tobytes() for kernel in kernels}) == 1
-    assert len({chosen(k=20, kernel=kernel, head=Hidden()).scores_K.tobytes() for kernel in [*kernels, "gp"]}) == 6
+    assert len({chosen(k=20, kernel=kernel, head=Hidden()).scores_K.tobytes() for kernel in [*kernels, "gp"]}) == 7
 
 
 @pytest.mark.parametrize("kernel", ["class-average", "empirical"])
@@ -231,6 +231,12 @@ def test_batches_are_not_imputed_where_the_covariance_is_not_kept(monkeypatch):
 def test_a_ridge_below_the_least_is_said():
     assert any("raised from 1e-30" in note for note in chosen(ridge="1e-30").notes)
     assert not any("raised" in note for note in chosen(ridge="1").notes)
+
+
+def test_a_kernel_that_makes_no_difference_is_said():
+    assert any("kernel=infinite makes no difference" in note for note in chosen(kernel="infinite").notes)
+    for options in ({}, {"kernel": "gp"}, {"kernel": "infinite", "head": Hidden()}):
+        assert not any("no difference" in note for note in chosen(**options).notes)
 
 
 def test_a_head_of_squared_loss_needs_no_note_on_the_regression():

@@ -6,14 +6,17 @@ activations of two rows are two normals. The kernel follows layer by layer from 
 and E[slope slope'], which is its derivative by the covariance. The kernel is in the units of the kernels of a fitted
 head: a layer counts by the sum over its inputs, so a wide layer counts more than a narrow one. It is the mean kernel
 of random heads with these widths: exactly for one hidden layer, and up to a relative error of order 1 / width for more.
+Where only the last layer is trained, the kernel is that of its inputs alone. It is the covariance of the outputs of
+random heads, and regression under it is the Gaussian process of the infinite network.
 The expectations hold at any scale of the features. relu and gelu have closed forms. tanh is exactly a mixture of error
 functions, each of which has a closed form: tanh z = E[erf(z / (S sqrt 2))], where S has the distribution of Kolmogorov.
 A Gauss rule of `_NODES` nodes in log S stands for the mixture; its error in tanh is 2e-7, in the slope 8e-7.
 
 Source: Jacot, Gabriel & Hongler 2018, "Neural tangent kernel"; standard parameterisation, Sohl-Dickstein et al. 2020,
-"On the infinite width limit of neural networks with a standard parameterization"; relu, Cho & Saul 2009; erf, Williams
-1998, "Computation with infinite neural networks"; gelu, Tsuchida et al. 2021, "Avoiding kernel fixed points"; the
-mixture, Andrews & Mallows 1974, "Scale mixtures of normal distributions" (the logistic distribution).
+"On the infinite width limit of neural networks with a standard parameterization"; Gaussian process, Neal 1996, Bayesian
+learning for neural networks; relu, Cho & Saul 2009; erf, Williams 1998, "Computation with infinite neural networks";
+gelu, Tsuchida et al. 2021, "Avoiding kernel fixed points"; the mixture, Andrews & Mallows 1974, "Scale mixtures of
+normal distributions" (the logistic distribution).
 Cost: for N N' pairs of rows, a few functions for each pair and layer; tanh takes `_NODES`^2 of them.
 Memory: a few N N' arrays.
 """
@@ -23,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -75,17 +78,19 @@ _GAIN: Mapping[str, float] = {"relu": 2.0, "gelu": 2.0, "tanh": 1.0}
 class InfiniteRows(ScalarRows):
     """Rows of features, in the coordinates of training, under the kernel of wide random heads.
 
-    widths: the units of each hidden layer. activation: relu, tanh or gelu.
+    widths: the units of each hidden layer. activation: relu, tanh or gelu. trained: all layers are trained, or only the
+    last one.
     """
 
     widths: tuple[int, ...]
     activation: str
+    trained: Literal["all", "last"] = "all"
 
     def at(self, index: Any) -> InfiniteRows:
-        return InfiniteRows(self.X_ND[index], self.widths, self.activation)
+        return InfiniteRows(self.X_ND[index], self.widths, self.activation, self.trained)
 
     def joined(self, others: InfiniteRows) -> InfiniteRows:
-        return InfiniteRows(np.concatenate([self.X_ND, others.X_ND]), self.widths, self.activation)
+        return InfiniteRows(np.concatenate([self.X_ND, others.X_ND]), self.widths, self.activation, self.trained)
 
     def gram(self, others: InfiniteRows) -> Float64:
         inner = self.X_ND.astype(np.float64, copy=False) @ others.X_ND.astype(np.float64, copy=False).T
@@ -104,7 +109,7 @@ class InfiniteRows(ScalarRows):
             values, slopes = expect(gain / inputs * inner, q, q_)
             inner, square, square_ = width * values, width * expect(q, q, q)[0], width * expect(q_, q_, q_)[0]
             kernel, inputs = inner + 1.0 + gain * slopes * kernel, width
-        return kernel
+        return kernel if self.trained == "all" else inner + 1.0
 
 
 @lru_cache

@@ -8,6 +8,7 @@ Memory: that of the fit and of the factors of n + N rows.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from alcli.numerics.tangent.infinite import InfiniteRows
 from alcli.numerics.tangent.kernels import KernelRows, TangentRows, gaussian_rows, linear, tangent_rows
 from alcli.numerics.training_scale import TrainingScale
 
-Kernel = Literal["class-average", "sum-of-logits", "first-logit", "empirical", "infinite", "gp"]
+Kernel = Literal["class-average", "sum-of-logits", "first-logit", "empirical", "infinite", "nngp", "gp"]
 LookAhead = Literal["ntk", "one-step", "refit"]
 Anchor = Literal["auto", "zero", "current"]
 # The most numbers of a kernel matrix between the labelled rows and all rows, with outputs side by side: 512 MiB.
@@ -118,7 +119,7 @@ def posed(
 
 
 def _kernel_rows(head: Any, kernel: Kernel, X_LD: Floats, X_ND: Floats) -> tuple[KernelRows, KernelRows]:
-    """Return (labelled rows, candidates) under the kernel. For a linear head "infinite" is the linear kernel too.
+    """Return (labelled rows, candidates) under the kernel. For a linear head all but "gp" are the linear kernel.
 
     The scale of training follows from the labelled rows, each counted once. Without labels it follows from the
     candidates.
@@ -130,9 +131,11 @@ def _kernel_rows(head: Any, kernel: Kernel, X_LD: Floats, X_ND: Floats) -> tuple
         return linear(X_LD), linear(X_ND)
     rows = X_LD if len(X_LD) else X_ND
     scale = TrainingScale(rows.astype(np.float64), np.ones(len(rows)))
-    if kernel == "infinite":
+    if kernel == "infinite" or kernel == "nngp":
         widths = tuple(len(b_M) for _, b_M in head.layers)
-        return InfiniteRows(scale(X_LD), widths, head.activation), InfiniteRows(scale(X_ND), widths, head.activation)
+        trained: Literal["all", "last"] = "all" if kernel == "infinite" else "last"
+        wide = partial(InfiniteRows, widths=widths, activation=head.activation, trained=trained)
+        return wide(scale(X_LD)), wide(scale(X_ND))
     network = Network(head.layers, head.activation, head.W_CD1)
     return tangent_rows(X_LD, network, kernel, scale), tangent_rows(X_ND, network, kernel, scale)
 

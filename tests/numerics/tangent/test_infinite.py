@@ -48,6 +48,21 @@ def test_it_is_the_mean_kernel_of_drawn_heads_with_these_widths(X, activation, w
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize("widths", [(20,), (300, 200)])
+def test_with_the_last_layer_trained_it_is_the_covariance_of_the_outputs_of_drawn_heads(X, activation, widths):
+    """Given the hidden layers, that of independent weights of variance 1; the bias adds 1 to the kernel."""
+    rng, total, draws = np.random.default_rng(3), np.zeros((len(X), len(X))), 60_000 // widths[0]
+    for _ in range(draws):
+        head = drawn(widths, activation, rng)
+        hidden = head.forward(X)[0][-1]
+        total += hidden @ hidden.T / draws
+    made = InfiniteRows(X, widths, activation, "last")
+    size = np.sqrt(np.outer(np.diag(total), np.diag(total)))
+    assert (np.abs(made.gram(made) - 1.0 - total) / size).max() < 0.03
+    assert made.at([1, 0]).joined(made.at([2])).trained == "last"
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize("widths", [(6,), (7, 5), (3, 4, 5)])
 def test_parts_and_joins_are_those_of_the_whole(X, activation, widths):
     whole, A, B = (InfiniteRows(rows, widths, activation) for rows in (X, X[:3], X[3:]))
