@@ -128,7 +128,7 @@ def ntk(
 
 
 def _remarks(view: View, problem: TangentRegression, kernel: Kernel, ridge: str) -> tuple[str, ...]:
-    """Notes on the regression that stands for the head, and on options that do not act as they were given."""
+    """Return notes on the regression in place of the head, and on options that do not act as given."""
     head, prior = view.network(), problem.fitted.prior
     notes: tuple[str, ...] = (PROXY,) if head.link == "softmax" else ()
     if kernel not in ("class-average", "gp") and not head.layers:
@@ -217,7 +217,7 @@ def _check(
 def _is_cheap_in_turn(
     problem: TangentRegression, acquisition: Acquisition, look_ahead: LookAhead, diversify: str
 ) -> bool:
-    """Whether rows can be picked one after another at the cost of one pass over a covariance in memory each."""
+    """True where rows can be picked one after another at the cost of one pass over a covariance in memory each."""
     closed = look_ahead == "ntk" and not problem.coupled and problem.rows.n**2 <= ahead.MOST_HELD
     return closed and acquisition in ("mlmoc", "mlmoc-sq", "emoc") and diversify == "none"
 
