@@ -2,17 +2,14 @@
 
 This is the only module of the heads that imports torch.
 
-Each feature is centred and divided by the square root of the average of two numbers: its own variance, and the mean
-variance of all features. The divisor lies half-way between two extremes. One scale for all features leaves rare
-features unheard; one scale for each feature makes features of pure noise as loud as the rest.
-The scaling is folded into the first layer after training, so the network takes unscaled features. Targets of a
-regression are standardised in the same way.
+Features are scaled first (numerics/training_scale.py). The scaling is folded into the first layer after training, so
+the network takes unscaled features. Targets of a regression are standardised in the same way.
 
 The learning rate falls linearly to zero. The last layer starts at zero and serves only to train the hidden layers:
 heads/mlp.py fits a new one. A loss-prediction branch can be trained beside the network (heads/_pair_loss.py).
 
 Source: AdamW, Loshchilov & Hutter 2019; initial weights, He et al. 2015 (Glorot & Bengio 2010 for tanh); dropout,
-Srivastava et al. 2014; early stopping, Prechelt 1998. The scaling is our own.
+Srivastava et al. 2014; early stopping, Prechelt 1998.
 Cost: 6 n (D M + M C) flops an epoch in float64 for one hidden layer of M units.
 Memory: the rows, and four times the weights.
 """
@@ -26,7 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Int64
+from alcli.arrays import Array, Int64
 from alcli.embedders._contract import require
 from alcli.errors import DataError
 from alcli.heads._branch import Branch
@@ -34,6 +31,7 @@ from alcli.heads._contract import Training
 from alcli.heads._network import Layer, NetworkHead
 from alcli.heads._pair_loss import Auxiliary, BranchDescent
 from alcli.numerics.logistic import one_hot
+from alcli.numerics.training_scale import TrainingScale
 from alcli.posteriors._contract import stream
 
 Loss = Literal["cross-entropy", "squared"]
@@ -94,36 +92,14 @@ def train(
         torch.set_num_threads(threads)
 
 
-class _Scale:
-    """The map x -> (x - mean) / divisor, from weighted moments of the rows."""
-
-    def __init__(self, X_LD: Float64, weights_L: Float64) -> None:
-        self.mean_D = np.average(X_LD, axis=0, weights=weights_L)
-        variance_D = np.average((X_LD - self.mean_D) ** 2, axis=0, weights=weights_L)
-        divisor_D = np.sqrt((variance_D + variance_D.mean()) / 2)
-        self.divisor_D: Float64 = np.where(divisor_D > 0.0, divisor_D, 1.0)
-
-    def __call__(self, X_LD: Float64) -> Float64:
-        return (X_LD - self.mean_D) / self.divisor_D
-
-    def folded(self, layer: Layer) -> Layer:
-        """The layer that computes from unscaled features what `layer` computes from scaled features."""
-        W_MD = layer[0] / self.divisor_D
-        return W_MD, layer[1] - W_MD @ self.mean_D
-
-    def unfolded(self, layer: Layer) -> Layer:
-        """The inverse of `folded`."""
-        return layer[0] * self.divisor_D, layer[1] + layer[0] @ self.mean_D
-
-
 class _Descent:
     """One training run: the parameters, the rows that they are fitted to, and the optimiser."""
 
     def __init__(self, torch: ModuleType, data: Training, schedule: Schedule, start: NetworkHead | None) -> None:
         self._torch, self._schedule = torch, schedule
-        self._scale = _Scale(data.X_LD.astype(np.float64), data.weights_L)
+        self._scale = TrainingScale(data.X_LD.astype(np.float64), data.weights_L)
         self._target_scale = (
-            None if data.n_classes is not None else _Scale(data.y_L[:, None].astype(np.float64), data.weights_L)
+            None if data.n_classes is not None else TrainingScale(data.y_L[:, None].astype(np.float64), data.weights_L)
         )
         self._rows = self._tensors(data)
         layers = self._initial(data) if start is None else self._unfolded(start)

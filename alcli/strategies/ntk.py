@@ -9,23 +9,28 @@ distribution.
 
 Source: Mohamadi, Bae & Sutherland 2022, "Making look-ahead active learning strategies feasible with neural
 tangent kernels", eq. 10-13, with the inverse that the printed v lacks. As a linear kernel has rank D1, there
-is a ridge, chosen by leave-one-out. Squared loss on one-hot labels. The published code runs acquisition=flip
-and kernel=sum-of-logits, the paper says mlmoc and first-logit. A linear head has one kernel. Projection on
-the simplex: Held, Wolfe & Crowder 1974, "Validation of subgradient optimization", section 3 (by sorting).
+is a ridge, chosen by leave-one-out. Squared loss on one-hot labels. A linear head has one kernel. For hidden
+layers the published code runs kernel=sum-of-logits (and acquisition=flip), the paper says first-logit (and
+mlmoc). The sum of the logits of a softmax head does not depend on its hidden layers, so class-average is the
+default. Projection on the simplex: Held, Wolfe & Crowder 1974, "Validation of subgradient optimization",
+section 3 (by sorting).
 Cost: for N = 4000 candidates, and changes at the same rows, N^2 D1 flops (dual: N^2 (D + n) for n labelled
 rows); mlmoc-sq 4 N D1^2; emoc as mlmoc; flip N E (2 D1 + 3 K) and eer N E (2 D1 + 3 K log K) for E rows with
-3 labels; see numerics/tangent. Memory: pieces; never N x E.
+3 labels; see numerics/tangent. Memory: pieces, never N x E; batch=impute N^2 numbers, and 2 N^2 flops a row.
+look-ahead=softmax: a few Newton steps for each candidate (emoc: K times as many, eer: 3 times).
 Passes: one over the ids, one reading of N rows.
 
 Options:
     acquisition: score of a candidate; mlmoc sums the lengths of the changes, mlmoc-sq takes the root of the
         summed squares, emoc expects mlmoc over the labels, eer is minus the expected entropy afterwards, flip
         counts rows whose class changes.
-    kernel: kernel of the regression; sum-of-logits and first-logit take one direction of the outputs,
-        empirical all outputs, infinite a hidden layer of infinite width, gp a squared exponential (both to
-        compare with).
+    kernel: kernel of the regression; class-average takes the mean over the outputs, sum-of-logits and
+        first-logit one direction of the outputs, empirical all outputs together, infinite the mean kernel of
+        wide random heads with hidden layers like the head's, nngp the same with only the last layer trained (a
+        Gaussian process), gp a squared exponential (three to compare with).
     look-ahead: estimate of the changes; ntk is the closed form, one-step a gradient step on the new label,
-        refit a regression from scratch for every row, equal to ntk (both to compare with).
+        refit a regression from scratch for every row, equal to ntk (both to compare with), softmax refits the
+        last layer of a softmax head for every row, and measures changes of class probabilities.
     anchor: outputs that the ridge pulls to; zero pulls to 0 and numbers to their mean, current to the outputs
         of a head of squared loss, auto takes current for such a head, else zero.
     ridge: ridge of the regression, at least a millionth of the mean kernel of a row with itself; auto chooses
@@ -33,7 +38,9 @@ Options:
     candidates: number of random rows that are looked at, and at which changes are measured, at least the
         batch size.
     batch: choice of several rows; top takes the best scores, impute one row after another under the label
-        that the regression predicts.
+        that the regression predicts, auto takes impute where a row costs one pass over a covariance in memory
+        (mlmoc, mlmoc-sq and emoc of up to 4,000 candidates, in closed form by a scalar kernel, without
+        diversify), else top.
     diversify: remedy for near-copies in a batch; none does nothing, kmeanspp draws rows by the squared
         distance of their changes.
 """
@@ -48,12 +55,12 @@ from alcli.arrays import Float64, Floats, Int64
 from alcli.errors import UsageError
 from alcli.numerics.blocks import workers
 from alcli.numerics.diversity.kmeanspp import k_means_pp
-from alcli.numerics.information.committee import entropy
 from alcli.numerics.rows import Rows
 from alcli.numerics.tangent import look_ahead as ahead
+from alcli.numerics.tangent.acquisitions import eer, emoc, flip, mlmoc, mlmoc_sq, project
 from alcli.numerics.tangent.kernel_ridge import MOST_PRIMAL
-from alcli.numerics.tangent.look_ahead import Look, in_pieces
 from alcli.numerics.tangent.regression import Anchor, Kernel, LookAhead, TangentRegression, look_at, posed, rows_of
+from alcli.numerics.tangent.softmax_refit import SoftmaxRefit
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
@@ -62,6 +69,11 @@ from alcli.selection.view import View
 
 Acquisition = Literal["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"]
 FEW = 4000  # candidates, as published
+IN_TURN = "each row was picked as if the rows before it had the labels that the regression predicts (-p batch)"
+PROXY = (
+    "the changes are those of a ridge regression on the labels, which stands for the softmax head "
+    "(-p look-ahead=softmax refits the head)"
+)
 EER_ROWS = 1000  # rows at which eer expects the entropy
 
 
@@ -72,12 +84,12 @@ def ntk(
     *,
     rng: np.random.Generator,
     acquisition: Acquisition = "mlmoc",
-    kernel: Kernel = "sum-of-logits",
-    look_ahead: LookAhead = "ntk",
+    kernel: Kernel = "class-average",
+    look_ahead: Literal["ntk", "one-step", "refit", "softmax"] = "ntk",
     anchor: Anchor = "auto",
     ridge: AutoOrPositive = "auto",
     candidates: Count = FEW,
-    batch: Literal["top", "impute"] = "top",
+    batch: Literal["auto", "top", "impute"] = "auto",
     diversify: Literal["none", "kmeanspp"] = "none",
 ) -> Selection:
     """Pick k rows by look-ahead.
@@ -91,11 +103,18 @@ def ntk(
     places_N, first_E, notes = _subset(view, max(candidates, k), rng)
     # One thread computes the products that are not divided into blocks.
     with workers():
+        if look_ahead == "softmax":
+            _check_softmax(view, batch, diversify)
+            refit = _refitted(view, places_N)
+            scores_N = finite32(_scores(acquisition, refit, refit.f_NK, _likeliest(refit.f_NK), first_E))
+            picks_K = np.argsort(-scores_N, kind="stable")[:k]
+            return Selection(view.rows[places_N[picks_K]], scores_N[picks_K], notes=notes)
         problem = _posed(view, places_N, kernel, anchor, None if ridge == "auto" else float(ridge))
         _check(problem, acquisition, look_ahead, batch, diversify)
-        if batch == "impute":
+        cheap = _is_cheap_in_turn(problem, acquisition, look_ahead, diversify)
+        if batch == "impute" or (batch == "auto" and k > 1 and cheap):
             picks_K, scores_K = _in_turn(problem, k, acquisition, first_E)
-            notes += ("each row was picked as if the rows before it had the labels that the regression predicts",)
+            notes += (IN_TURN,)
         else:
             look, R_NK = look_at(problem, look_ahead), problem.supposed(problem.f_NK)
             scores_N = finite32(_scores(acquisition, look, problem.f_NK, R_NK, first_E))
@@ -104,7 +123,49 @@ def ntk(
             if diversify == "kmeanspp":
                 picks_K, scores_K = _spread_out(look, R_NK, k, int(picks_K[0]), rng)
     record = {"ridge": problem.fitted.prior, "left-out-error": problem.noise}
+    notes += _remarks(view, problem, kernel, ridge)
     return Selection(view.rows[places_N[picks_K]], scores_K, notes=notes, record=record)
+
+
+def _remarks(view: View, problem: TangentRegression, kernel: Kernel, ridge: str) -> tuple[str, ...]:
+    """Return notes on the regression in place of the head, and on options that do not act as given."""
+    head, prior = view.network(), problem.fitted.prior
+    notes: tuple[str, ...] = (PROXY,) if head.link == "softmax" else ()
+    if kernel not in ("class-average", "gp") and not head.layers:
+        notes += (f"kernel={kernel} makes no difference: a head without hidden layers has one kernel (-p kernel)",)
+    if ridge != "auto" and prior > float(ridge):
+        notes += (f"the ridge was raised from {float(ridge):g} to {prior:.3g}, the least one (-p ridge)",)
+    return notes
+
+
+def _refitted(view: View, places_N: Int64) -> SoftmaxRefit:
+    """The look by refits of the softmax head, from its present last layer."""
+    head = view.network()
+    phi_LD1, phi_ND1 = head.last_layer(view.labelled()), head.last_layer(view.features_at(places_N))
+    return SoftmaxRefit(phi_LD1, view.labelled_targets().argmax(axis=1), phi_ND1, head.W_CD1, head.prior_precision)
+
+
+def _check_softmax(view: View, batch: str, diversify: str) -> None:
+    """Raise UsageError where look-ahead=softmax does not go with the head or with other options, or has no labels."""
+    head = view.network()
+    if head.link != "softmax" or head.anchor is not None:
+        raise UsageError(
+            "look-ahead=softmax refits a softmax head that learned from labels alone",
+            hint="use --head softmax or mlp with --prior plain, or leave out look-ahead",
+        )
+    if batch == "impute" or diversify != "none":
+        raise UsageError(
+            "look-ahead=softmax takes the best scores", hint="leave out batch and diversify, or leave out look-ahead"
+        )
+    if not view.n_labelled:
+        raise UsageError(
+            "look-ahead=softmax refits the head to its labels, and there are none", hint="give them with -l"
+        )
+
+
+def _likeliest(p_NK: Float64) -> Float64:
+    """The residuals of the likeliest labels, [N, K]."""
+    return np.eye(p_NK.shape[1])[p_NK.argmax(axis=1)] - p_NK
 
 
 def _subset(view: View, most: int, rng: np.random.Generator) -> tuple[Int64, Int64, tuple[str, ...]]:
@@ -134,7 +195,7 @@ def _check(
             f"acquisition={acquisition} looks at classes, the labels are numbers", hint="use acquisition=mlmoc"
         )
     if problem.coupled and look_ahead == "one-step":
-        raise UsageError("look-ahead=one-step is for scalar kernels", hint="use kernel=sum-of-logits")
+        raise UsageError("look-ahead=one-step is for scalar kernels", hint="use kernel=class-average")
     if batch == "impute" and diversify != "none":
         raise UsageError("batch=impute and diversify=kmeanspp are two ways to avoid duplicates", hint="use one of them")
     if (batch == "impute" or diversify != "none") and (problem.coupled or look_ahead == "refit"):
@@ -151,6 +212,14 @@ def _check(
             f"diversify=kmeanspp keeps the changes of all pairs, of at most {most} candidates, not {problem.rows.n}",
             hint=f"use -p candidates={most}",
         )
+
+
+def _is_cheap_in_turn(
+    problem: TangentRegression, acquisition: Acquisition, look_ahead: LookAhead, diversify: str
+) -> bool:
+    """True where rows can be picked one after another at the cost of one pass over a covariance in memory each."""
+    closed = look_ahead == "ntk" and not problem.coupled and problem.rows.n**2 <= ahead.MOST_HELD
+    return closed and acquisition in ("mlmoc", "mlmoc-sq", "emoc") and diversify == "none"
 
 
 def _scores(acquisition: Acquisition, look: ahead.Look, f_NK: Float64, R_NK: Float64, first_E: Int64) -> Float64:
@@ -190,77 +259,6 @@ def _spread_out(look: ahead.Look, R_NK: Float64, k: int, first: int, rng: np.ran
     return picks_K, finite32(distances_K)
 
 
-def mlmoc(look: Look, R_NK: Float64) -> Float64:
-    """The summed lengths of the changes of all rows, [N]."""
-    return look.norms(R_NK)
-
-
-def mlmoc_sq(look: Look, R_NK: Float64) -> Float64:
-    """The root of the summed squares of the changes of all rows, [N]."""
-    return look.root_squares(R_NK)
-
-
-def emoc(look: Look, f_NK: Float64, q_NK: Float64) -> Float64:
-    """The mean of `mlmoc` over labels of probabilities q_NK, [N]."""
-    K = f_NK.shape[1]
-    out: Float64 = sum(q_NK[:, y] * look.norms(np.eye(K)[y] - f_NK) for y in range(K))  # type: ignore[assignment]
-    return out
-
-
-def flip(look: Look, f_NK: Float64, R_NK: Float64) -> Float64:
-    """The number of rows whose class changes, [N]. The class is the lowest of the largest outputs."""
-    out_N = np.empty(len(f_NK))
-
-    def count(rows_B: Int64) -> None:
-        after_BKE = look.changes(rows_B, R_NK[rows_B], slice(None))
-        f_KE = np.ascontiguousarray(f_NK.T, dtype=after_BKE.dtype)
-        after_BKE += f_KE
-        top_BE, class_BE = after_BKE[:, 0].copy(), np.zeros(after_BKE[:, 0].shape, np.int16)
-        for k in range(1, f_NK.shape[1]):
-            class_BE[after_BKE[:, k] > top_BE] = k
-            np.maximum(top_BE, after_BKE[:, k], out=top_BE)
-        out_N[rows_B] = (class_BE != f_KE.argmax(axis=0)).sum(axis=1)
-
-    in_pieces(len(f_NK), f_NK.size, count)
-    return out_N
-
-
-def eer(look: Look, f_NK: Float64, q_NK: Float64, rows_E: Int64, labels: int = 3) -> Float64:
-    """Minus the summed entropy of the classes of rows_E that is expected once the label is known, [N].
-
-    Outputs become probabilities by projection on the simplex. Only the `labels` likeliest labels are looked
-    at.
-    """
-    K = f_NK.shape[1]
-    likely_NT = np.argsort(-q_NK, axis=1, kind="stable")[:, :labels]
-    share_NT = np.take_along_axis(q_NK, likely_NT, axis=1)
-    share_NT /= share_NT.sum(axis=1, keepdims=True)
-    out_N = np.zeros(len(f_NK))
-
-    def expect(rows_B: Int64) -> None:
-        for t in range(likely_NT.shape[1]):
-            after_BKE = f_NK[rows_E].T + look.changes(rows_B, np.eye(K)[likely_NT[rows_B, t]] - f_NK[rows_B], rows_E)
-            out_N[rows_B] -= share_NT[rows_B, t] * entropy(project(after_BKE.transpose(0, 2, 1))).sum(axis=1)
-
-    in_pieces(len(f_NK), 4 * K * len(rows_E), expect)
-    return out_N
-
-
-def project(values_BK: Floats) -> Float64:
-    """The point of the simplex that is nearest to each row (the last axis), float64, in the shape of the input.
-
-    The same for rows that differ by a constant. Cost: one sort of each row.
-    """
-    # A shift does not change the projection. After it, values in the support are at least -1, so large inputs
-    # lose no digits.
-    values_BK = values_BK - values_BK.max(axis=-1, keepdims=True).astype(np.float64)
-    K = values_BK.shape[-1]
-    sorted_BK = -np.sort(-values_BK, axis=-1)
-    level_BK = (np.cumsum(sorted_BK, axis=-1) - 1.0) / np.arange(1, K + 1)
-    support_B1 = (sorted_BK > level_BK).sum(axis=-1, keepdims=True)
-    return np.maximum(values_BK - np.take_along_axis(level_BK, support_B1 - 1, axis=-1), 0.0)
-
-
 def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -> tuple[Int64, Rows, tuple[str, ...]]:
     """Return (places of the candidates that are looked at, the changes by the label of each as rows, notes).
 
@@ -272,6 +270,6 @@ def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -
     most = (FEW if wide else view.n) if candidates == "auto" else int(candidates)
     places_N, _, notes = _subset(view, max(most, k), rng)
     with workers():
-        problem = _posed(view, places_N, "sum-of-logits", "auto", None)
+        problem = _posed(view, places_N, "class-average", "auto", None)
         _check(problem, "mlmoc", "ntk", "top", "kmeanspp")
         return places_N, rows_of(look_at(problem, "ntk"), problem.supposed(problem.f_NK)), notes

@@ -1,12 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import scipy.optimize
 
 from alcli import plugins
 from alcli.errors import DataError, UsageError
+from alcli.heads import mlp
+from alcli.heads import softmax as softmax_family
 from alcli.heads._contract import Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads.ridge import ridge as ridge_head
 from alcli.live.live import Live
+from alcli.numerics.logistic import log_softmax
 from alcli.numerics.tangent.look_ahead import MOST_HELD
 from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.selection.select import select
@@ -17,7 +23,7 @@ from alcli.simulation.contenders import contender
 from alcli.simulation.oracle import Oracle
 from alcli.simulation.round import RoundState
 from alcli.strategies import ntk
-from alcli.strategies.ntk import FEW
+from alcli.strategies.ntk import FEW, IN_TURN, PROXY
 from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(ntk)
@@ -47,7 +53,7 @@ class Hidden(TableHead):
 
 
 def chosen(k=5, seed=0, head=None, X=X, **options):
-    labels = options.pop("labels", LABELS)
+    labels, options = options.pop("labels", LABELS), {"batch": "top"} | options
     labelled = options.pop("labelled", LABELLED)
     view = view_of(X, labelled=labelled, labels=labels, head=random_head(X.shape[1], C) if head is None else head)
     return select(STRATEGY, view, k, seed=seed, options=options)
@@ -73,12 +79,12 @@ def test_the_picks_are_those_of_a_refit_for_every_row():
     picks = chosen(k=N, ridge="0.5")
     assert picks.rows_K.tolist() == sorted(scores, key=lambda j: -scores[j])
     assert np.allclose(picks.scores_K, [scores[j] for j in picks.rows_K.tolist()], rtol=1e-5)
-    assert picks.notes == ()
+    assert picks.notes == (PROXY,)
 
 
 @pytest.mark.parametrize("acquisition", ["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"])
 @pytest.mark.parametrize("head", [None, Hidden()], ids=["linear", "hidden"])
-@pytest.mark.parametrize("kernel", ["sum-of-logits", "empirical"])
+@pytest.mark.parametrize("kernel", ["class-average", "empirical"])
 def test_the_closed_form_is_a_regression_from_scratch_for_every_acquisition(acquisition, head, kernel):
     one = chosen(k=N, head=head, acquisition=acquisition, kernel=kernel)
     other = chosen(k=N, head=head, acquisition=acquisition, kernel=kernel, look_ahead="refit")
@@ -94,9 +100,37 @@ def test_a_head_of_its_own_so_that_the_given_one_does_not_matter_where_it_is_lin
 
 
 def test_all_kernels_of_a_linear_head_are_one():
-    kernels = ["sum-of-logits", "first-logit", "empirical", "infinite"]
+    kernels = ["class-average", "sum-of-logits", "first-logit", "empirical", "infinite", "nngp"]
     assert len({chosen(k=20, kernel=kernel).scores_K.tobytes() for kernel in kernels}) == 1
-    assert len({chosen(k=20, kernel=kernel, head=Hidden()).scores_K.tobytes() for kernel in [*kernels, "gp"]}) == 5
+    assert len({chosen(k=20, kernel=kernel, head=Hidden()).scores_K.tobytes() for kernel in [*kernels, "gp"]}) == 7
+
+
+@pytest.mark.parametrize("kernel", ["class-average", "empirical"])
+def test_features_in_another_unit_leave_the_picks_of_a_head_with_hidden_layers(kernel):
+    """The head of the other unit is the same function: its first layer takes the unit back."""
+    head, other, unit = Hidden(), Hidden(), np.float32(1024.0)
+    W, b = head.layers[0]
+    other.layers, other.hidden = ((W / unit, b),), lambda X_BD: head.hidden(X_BD / unit)
+    one, two = chosen(k=20, head=head, kernel=kernel), chosen(k=20, head=other, X=unit * X, kernel=kernel)
+    assert one.rows_K.tolist() == two.rows_K.tolist()
+    assert one.scores_K == pytest.approx(two.scores_K, rel=1e-6)
+    assert one.record["ridge"] == pytest.approx(two.record["ridge"], rel=1e-9)
+
+
+def test_a_fitted_head_with_hidden_layers_is_not_looked_at_as_if_it_had_none():
+    """The weights of a softmax at its optimum sum to 0 over the classes."""
+    pytest.importorskip("torch")
+    labelled = np.arange(20)
+    model = fit(
+        Training(X[labelled], labelled % C, np.ones(20), C),
+        FitSpec(mlp.mlp.head, LaplaceShared, options={"widths": "8", "activation": "tanh"}),
+    )
+    assert np.abs(model.head.W_CD1.sum(axis=0)).max() < 1e-8
+    asked = {"labelled": labelled, "labels": labelled % C, "k": 10}
+    last = chosen(head=random_head(8, C), X=model.head.hidden(X), **asked)
+    total = chosen(head=model, kernel="sum-of-logits", **asked)
+    assert total.scores_K == pytest.approx(last.scores_K, rel=1e-3)
+    assert chosen(head=model, **asked).scores_K != pytest.approx(last.scores_K, rel=1e-2)
 
 
 def test_the_ridge_is_the_one_of_least_leave_one_out_error_unless_given():
@@ -147,7 +181,7 @@ def test_the_outputs_of_a_softmax_head_are_no_anchor():
 
 def test_a_subset_is_noted_and_holds_when_rows_leave_the_pool():
     picks = chosen(k=20, candidates=20, seed=3)
-    assert picks.notes == ("looked at 20 random candidates, not at all of them (-p candidates)",)
+    assert picks.notes == ("looked at 20 random candidates, not at all of them (-p candidates)", PROXY)
     first = int(picks.rows_K[0])
     later = chosen(k=20, candidates=20, seed=3, labelled=np.append(LABELLED, first), labels=np.append(LABELS, 1))
     assert len(set(picks.rows_K.tolist()) & set(later.rows_K.tolist())) == 19
@@ -163,7 +197,50 @@ def test_imputed_batches_are_refits_under_the_predicted_labels():
         extra.append(row)
         labels.append(int(outputs[row].argmax()))
     assert picks.rows_K.tolist() != chosen(k=6, ridge="0.5").rows_K.tolist()
-    assert "as if" in picks.notes[0]
+    assert picks.notes == (IN_TURN, PROXY)
+    assert np.array_equal(chosen(k=6, ridge="0.5", batch="auto").scores_K, picks.scores_K)
+
+
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        ({"acquisition": "mlmoc-sq"}, "impute"),
+        ({"acquisition": "emoc"}, "impute"),
+        ({"kernel": "gp"}, "impute"),
+        ({"head": "hidden"}, "impute"),
+        ({"acquisition": "flip"}, "top"),
+        ({"acquisition": "eer"}, "top"),
+        ({"look_ahead": "refit"}, "top"),
+        ({"look_ahead": "one-step"}, "top"),
+        ({"diversify": "kmeanspp"}, "top"),
+        ({"kernel": "empirical", "head": "hidden"}, "top"),
+    ],
+)
+def test_batches_are_imputed_where_that_is_cheap(options, taken):
+    options = {**options, "head": Hidden() if "head" in options else None}
+    of_auto = chosen(k=6, batch="auto", **options)
+    assert np.array_equal(of_auto.scores_K, chosen(k=6, batch=taken, **options).scores_K)
+    assert (IN_TURN in of_auto.notes) == (taken == "impute")
+
+
+def test_batches_are_not_imputed_where_the_covariance_is_not_kept(monkeypatch):
+    monkeypatch.setattr("alcli.numerics.tangent.look_ahead.MOST_HELD", 53 * 53 - 1)
+    assert IN_TURN not in chosen(k=6, batch="auto").notes
+
+
+def test_a_ridge_below_the_least_is_said():
+    assert any("raised from 1e-30" in note for note in chosen(ridge="1e-30").notes)
+    assert not any("raised" in note for note in chosen(ridge="1").notes)
+
+
+def test_a_kernel_that_makes_no_difference_is_said():
+    assert any("kernel=infinite makes no difference" in note for note in chosen(kernel="infinite").notes)
+    for options in ({}, {"kernel": "gp"}, {"kernel": "infinite", "head": Hidden()}):
+        assert not any("no difference" in note for note in chosen(**options).notes)
+
+
+def test_a_head_of_squared_loss_needs_no_note_on_the_regression():
+    assert chosen(head=squared_head()).notes == ()
 
 
 @pytest.mark.parametrize("how", [{"batch": "impute"}, {"diversify": "kmeanspp"}], ids=["impute", "kmeanspp"])
@@ -202,6 +279,88 @@ def test_one_step_is_the_prior_kernel_and_one_step_size_for_all():
     lengths = np.linalg.norm(np.eye(C)[f[pool].argmax(axis=1)] - f[pool], axis=1)
     expected = dict(zip(pool.tolist(), change * lengths, strict=True))
     assert np.allclose(picks.scores_K, [expected[r] for r in picks.rows_K.tolist()], rtol=1e-5)
+
+
+# -- refits of the softmax head
+# ------------------------------------------------------------------------------------------------------
+
+
+def softmax_head(**more):
+    training = Training(X[LABELLED], LABELS, np.ones(7), C)
+    return fit(training, FitSpec(softmax_family.softmax.head, LaplaceShared, prior_precision=0.3, **more))
+
+
+def by_refitting_softmax(head, measure):
+    """measure(probabilities after, before) at the pool for every row of it, if its likeliest class were its label."""
+    phi, pool = head.head.last_layer(X), np.setdiff1d(np.arange(N), LABELLED)
+    penalty = np.full((C, phi.shape[1]), 0.3)
+    penalty[:, -1] = 0.1
+
+    def after(rows, y):
+        def objective(w):
+            W = w.reshape(C, -1)
+            log_p = log_softmax(phi[rows] @ W.T)
+            slope = (np.exp(log_p) - np.eye(C)[y]).T @ phi[rows] + penalty * W
+            return -log_p[np.arange(len(y)), y].sum() + 0.5 * (penalty * W**2).sum(), slope.ravel()
+
+        start = np.zeros(C * phi.shape[1])
+        found = scipy.optimize.minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-9})
+        return np.exp(log_softmax(phi[pool] @ found.x.reshape(C, -1).T))
+
+    before = after(LABELLED, LABELS)
+    changed = {int(j): after([*LABELLED, j], [*LABELS, int(p.argmax())]) for j, p in zip(pool, before, strict=True)}
+    return {j: measure(after, before) for j, after in changed.items()}
+
+
+MEASURES = {
+    "mlmoc": lambda after, before: np.linalg.norm(after - before, axis=1).sum(),
+    "mlmoc-sq": lambda after, before: np.linalg.norm(after - before),
+    "flip": lambda after, before: (after.argmax(axis=1) != before.argmax(axis=1)).sum(),
+}
+
+
+@pytest.mark.parametrize("acquisition", MEASURES)
+@pytest.mark.parametrize("columns", [D, 40], ids=["more labels than features", "fewer"])
+def test_refits_of_a_softmax_head_are_those_of_a_general_optimiser(acquisition, columns, monkeypatch):
+    wide = np.random.default_rng(7).standard_normal((N, columns)).astype(np.float32)
+    monkeypatch.setitem(globals(), "X", X if columns == D else wide)
+    head = softmax_head()
+    expected = by_refitting_softmax(head, MEASURES[acquisition])
+    picks = chosen(k=N, head=head, X=X, look_ahead="softmax", acquisition=acquisition)
+    assert [expected[r] for r in picks.rows_K.tolist()] == pytest.approx(picks.scores_K, rel=1e-4, abs=1e-6)
+    assert picks.notes == ()
+
+
+def test_refits_of_a_softmax_head_keep_hidden_layers_and_serve_all_acquisitions():
+    pytest.importorskip("torch")
+    labelled = np.arange(20)
+    training = Training(X[labelled], labelled % C, np.ones(20), C)
+    model = fit(training, FitSpec(mlp.mlp.head, LaplaceShared, options={"widths": "8"}))
+    over = fit(
+        replace(training, X_LD=model.head.hidden(training.X_LD)),
+        FitSpec(softmax_family.softmax.head, LaplaceShared, prior_precision=model.head.prior_precision),
+    )
+    asked = {"labelled": labelled, "labels": labelled % C, "k": N, "look_ahead": "softmax"}
+    for acquisition in ("mlmoc", "mlmoc-sq", "emoc", "flip", "eer"):
+        one = chosen(head=model, acquisition=acquisition, **asked)
+        other = chosen(head=over, X=model.head.hidden(X), acquisition=acquisition, **asked)
+        assert np.isfinite(one.scores_K).all()
+        assert one.scores_K == pytest.approx(other.scores_K, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch": "impute"}, "takes the best scores"),
+        ({"diversify": "kmeanspp"}, "takes the best scores"),
+        ({"head": "squared"}, "refits a softmax head"),
+        ({"labelled": np.empty(0, np.int64), "labels": np.empty(0, np.int64)}, "there are none"),
+    ],
+)
+def test_refits_of_a_softmax_head_that_do_not_go(options, message):
+    head = squared_head() if options.get("head") else softmax_head()
+    with pytest.raises(UsageError, match=message):
+        chosen(**{**options, "head": head}, look_ahead="softmax")
 
 
 # -- regressions
@@ -290,7 +449,7 @@ def test_changes_of_all_candidates_are_looked_at_where_they_are_short(monkeypatc
 def test_a_coupled_kernel_of_too_many_rows_is_refused(monkeypatch):
     monkeypatch.setattr("alcli.numerics.tangent.regression.MOST_COUPLED", 7 * (7 + 53) * 9 - 1)
     with pytest.raises(
-        DataError, match=r"too large for 7 labelled rows, 53 candidates and 3 classes .* use kernel=sum-of-logits"
+        DataError, match=r"too large for 7 labelled rows, 53 candidates and 3 classes .* use kernel=class-average"
     ):
         chosen(kernel="empirical", head=Hidden())
     assert len(chosen(kernel="empirical").rows_K) == 5

@@ -76,7 +76,28 @@ class RankOne:
         return _lengths(R_NK) / self.d_N * np.sqrt(self._sums["square"])
 
 
-class Coupled:
+class ByChanges(Look):
+    """A look whose sums have no closed form: they are taken from the changes themselves, piece by piece."""
+
+    def norms(self, R_NK: Float64) -> Float64:
+        return self._summed(R_NK, lambda squares_BE: np.sqrt(squares_BE).sum(axis=1))
+
+    def root_squares(self, R_NK: Float64) -> Float64:
+        return self._summed(R_NK, lambda squares_BE: np.sqrt(squares_BE.sum(axis=1)))
+
+    def _summed(self, R_NK: Float64, measure: Callable[[Float64], Float64]) -> Float64:
+        """Apply measure to the squared lengths of the changes by each row, [N]."""
+        out_N = np.empty(len(R_NK))
+
+        def work(rows_B: Int64) -> None:
+            changes_BKE = self.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64)
+            out_N[rows_B] = measure((changes_BKE**2).sum(axis=1))
+
+        in_pieces(len(R_NK), R_NK.size, work)
+        return out_N
+
+
+class Coupled(ByChanges):
     """The closed form for the full kernel of a head with hidden layers. Its outputs are coupled: d_j is a K x K matrix.
 
     Cost: 2 N K n K flops for the changes by one row, so 2 N^2 K n K for an acquisition. Memory: N K n K numbers.
@@ -99,14 +120,8 @@ class Coupled:
         out_EKB = at.gram(along) - V_EKL @ np.einsum("bkl,bk->lb", V_BKL, shares_BK)
         return out_EKB.reshape(at.n, -1, len(rows_B)).transpose(2, 1, 0)
 
-    def norms(self, R_NK: Float64) -> Float64:
-        return _norms(self, R_NK)
 
-    def root_squares(self, R_NK: Float64) -> Float64:
-        return _root_squares(self, R_NK)
-
-
-class Refit:
+class Refit(ByChanges):
     """A regression from scratch for every row and label. The closed forms replace it, and equal it to rounding.
 
     Cost: about n D1^2 + D1^3 / 3 flops for each row and label.
@@ -123,12 +138,6 @@ class Refit:
             fitted = kernel_ridge.fit(rows_L, np.vstack([self._targets_LK, self._f_NK[j] + R_K]), self._prior)
             out.append((fitted.predict(self._rows.at(rows_E)) - self._f_NK[rows_E]).T)
         return np.stack(out)
-
-    def norms(self, R_NK: Float64) -> Float64:
-        return _norms(self, R_NK)
-
-    def root_squares(self, R_NK: Float64) -> Float64:
-        return _root_squares(self, R_NK)
 
 
 def gradient_look(rows: KernelRows, mean_square: float) -> RankOne:
@@ -182,32 +191,6 @@ def in_pieces(n: int, numbers_each: int, work: Callable[[Int64], None]) -> None:
 
     with workers() as spread:
         spread(len(pieces) * BLOCK_ROWS, some)
-
-
-def _norms(look: Look, R_NK: Float64) -> Float64:
-    """`Look.norms` from the changes themselves, piece by piece."""
-    out_N = np.empty(len(R_NK))
-
-    def work(rows_B: Int64) -> None:
-        out_N[rows_B] = np.sqrt(
-            (look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=1)
-        ).sum(axis=1)
-
-    in_pieces(len(R_NK), R_NK.size, work)
-    return out_N
-
-
-def _root_squares(look: Look, R_NK: Float64) -> Float64:
-    """`Look.root_squares` from the changes themselves, piece by piece."""
-    out_N = np.empty(len(R_NK))
-
-    def work(rows_B: Int64) -> None:
-        out_N[rows_B] = np.sqrt(
-            (look.changes(rows_B, R_NK[rows_B], slice(None)).astype(np.float64) ** 2).sum(axis=(1, 2))
-        )
-
-    in_pieces(len(R_NK), R_NK.size, work)
-    return out_N
 
 
 def _lengths(R_NK: Float64) -> Float64:

@@ -8,6 +8,7 @@ Memory: that of the fit and of the factors of n + N rows.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -20,9 +21,11 @@ from alcli.numerics.tangent import kernel_ridge
 from alcli.numerics.tangent import look_ahead as ahead
 from alcli.numerics.tangent.covariance import Covariance
 from alcli.numerics.tangent.covariance_sums import columns
-from alcli.numerics.tangent.kernels import KernelRows, TangentRows, gaussian_rows, infinite_rows, linear, tangent_rows
+from alcli.numerics.tangent.infinite import InfiniteRows
+from alcli.numerics.tangent.kernels import KernelRows, TangentRows, gaussian_rows, linear, tangent_rows
+from alcli.numerics.training_scale import TrainingScale
 
-Kernel = Literal["sum-of-logits", "first-logit", "empirical", "infinite", "gp"]
+Kernel = Literal["class-average", "sum-of-logits", "first-logit", "empirical", "infinite", "nngp", "gp"]
 LookAhead = Literal["ntk", "one-step", "refit"]
 Anchor = Literal["auto", "zero", "current"]
 # The most numbers of a kernel matrix between the labelled rows and all rows, with outputs side by side: 512 MiB.
@@ -103,9 +106,9 @@ def posed(
         raise DataError(
             f"kernel=empirical is too large for {rows_L.n} labelled rows, {rows.n} candidates and "
             f"{rows.outputs} classes of a head with hidden layers",
-            hint="lower -p candidates, or use kernel=sum-of-logits",
+            hint="lower -p candidates, or use kernel=class-average",
         )
-    scalar_L = rows_L if rows.outputs == 1 else _kernel_rows(head, "sum-of-logits", X_LD, X_LD[:0])[0]
+    scalar_L = rows_L if rows.outputs == 1 else _kernel_rows(head, "class-average", X_LD, X_LD[:0])[0]
     # Another zero of the labels must not change the choice, so numbers are measured from their mean.
     zero = float(Y_LK.mean()) if Y_LK.shape[1] == 1 and len(Y_LK) else 0.0
     prior, noise = kernel_ridge.left_out(scalar_L, Y_LK - zero, prior)
@@ -116,16 +119,25 @@ def posed(
 
 
 def _kernel_rows(head: Any, kernel: Kernel, X_LD: Floats, X_ND: Floats) -> tuple[KernelRows, KernelRows]:
-    """Return (labelled rows, candidates) under the kernel. For a linear head "infinite" is the linear kernel too."""
+    """Return (labelled rows, candidates) under the kernel. For a linear head all but "gp" are the linear kernel.
+
+    The scale of training follows from the labelled rows, each counted once. Without labels it follows from the
+    candidates.
+    """
     if kernel == "gp":
         both: KernelRows = gaussian_rows(np.concatenate([X_LD, X_ND]))
         return both.at(slice(0, len(X_LD))), both.at(slice(len(X_LD), None))
     if not head.layers:
         return linear(X_LD), linear(X_ND)
-    if kernel == "infinite":
-        return infinite_rows(X_LD, head.activation), infinite_rows(X_ND, head.activation)
+    rows = X_LD if len(X_LD) else X_ND
+    scale = TrainingScale(rows.astype(np.float64), np.ones(len(rows)))
+    if kernel == "infinite" or kernel == "nngp":
+        widths = tuple(len(b_M) for _, b_M in head.layers)
+        trained: Literal["all", "last"] = "all" if kernel == "infinite" else "last"
+        wide = partial(InfiniteRows, widths=widths, activation=head.activation, trained=trained)
+        return wide(scale(X_LD)), wide(scale(X_ND))
     network = Network(head.layers, head.activation, head.W_CD1)
-    return tangent_rows(X_LD, network, kernel), tangent_rows(X_ND, network, kernel)
+    return tangent_rows(X_LD, network, kernel, scale), tangent_rows(X_ND, network, kernel, scale)
 
 
 def look_at(problem: TangentRegression, look_ahead: LookAhead) -> ahead.Look:

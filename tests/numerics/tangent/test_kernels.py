@@ -1,12 +1,13 @@
-"""Closed forms of kernels against Jacobians by automatic differentiation, and against wide random networks."""
+"""Closed forms of kernels against Jacobians by automatic differentiation."""
 
 import itertools
 
 import numpy as np
 import pytest
 
-from alcli.numerics.network import ACTIVATIONS, SLOPES, Network
-from alcli.numerics.tangent.kernels import gaussian_rows, infinite_rows, linear, tangent_rows
+from alcli.numerics.network import Network
+from alcli.numerics.tangent.kernels import gaussian_rows, linear, tangent_rows
+from alcli.numerics.training_scale import TrainingScale
 
 torch = pytest.importorskip("torch")
 D, C = 4, 3
@@ -46,7 +47,7 @@ def test_a_linear_head_has_one_kernel_and_it_is_that_of_the_features(rows):
     full = np.einsum("ncp,mdp->ncmd", jacobian(A, net), jacobian(B, net))
     expected = A @ B.T + 1
     assert full == pytest.approx(np.einsum("nm,cd->ncmd", expected, np.eye(C)), abs=1e-12)
-    for kind in ("empirical", "first-logit", "sum-of-logits"):
+    for kind in ("class-average", "empirical", "first-logit", "sum-of-logits"):
         assert tangent_rows(A, net, kind).gram(tangent_rows(B, net, kind)) == pytest.approx(expected, abs=1e-12)
     assert linear(A).diagonal() == pytest.approx(np.diag(A @ A.T) + 1)
 
@@ -64,10 +65,40 @@ def test_kernels_of_hidden_layers_are_products_of_jacobians(rows, activation, wi
     total = tangent_rows(A, net, "sum-of-logits").gram(tangent_rows(B, net, "sum-of-logits"))
     assert first == pytest.approx(full[:, 0, :, 0], rel=1e-11, abs=1e-11)
     assert total == pytest.approx(full.sum(axis=(1, 3)) / C, rel=1e-11, abs=1e-11)
+    mean = tangent_rows(A, net, "class-average").gram(tangent_rows(B, net, "class-average"))
+    assert mean == pytest.approx(np.einsum("ncmc->nm", full) / C, rel=1e-11, abs=1e-11)
     assert not np.allclose(first, total, rtol=0.01)
+    assert not np.allclose(mean, total, rtol=0.01)
 
 
-@pytest.mark.parametrize("kind", ["empirical", "first-logit", "sum-of-logits"])
+def test_the_first_layer_counts_in_the_coordinates_in_which_it_is_trained(rows):
+    """Against the Jacobian of the network that takes scaled features."""
+    A, B = (X * np.array([100.0, 1.0, 0.01, 3.0]) + np.array([5.0, 0.0, 1.0, -40.0]) for X in rows)
+    scale, inner = TrainingScale(A, np.ones(len(A))), network((6, 5))
+    outer = Network((scale.folded(inner.layers[0]), *inner.layers[1:]), inner.activation, inner.W_CD1)
+    expected = np.einsum("ncp,mcp->nm", jacobian(scale(A), inner), jacobian(scale(B), inner)) / C
+    made = tangent_rows(A, outer, "class-average", scale).gram(tangent_rows(B, outer, "class-average", scale))
+    assert made == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    raw = tangent_rows(A, outer, "class-average").gram(tangent_rows(B, outer, "class-average"))
+    assert not np.allclose(raw, expected, rtol=0.5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_the_sum_of_the_logits_of_a_softmax_at_its_optimum_has_no_hidden_layers_and_the_mean_over_classes_has(
+    rows, activation
+):
+    A, B = rows
+    net = network((6,), activation)
+    W = net.W_CD1 - net.W_CD1.mean(axis=0)  # the prior leaves the logits no common part
+    centred = Network(net.layers, activation, W)
+    last = centred.forward(A)[0][-1] @ centred.forward(B)[0][-1].T + 1
+    total = tangent_rows(A, centred, "sum-of-logits").gram(tangent_rows(B, centred, "sum-of-logits"))
+    mean = tangent_rows(A, centred, "class-average").gram(tangent_rows(B, centred, "class-average"))
+    assert total == pytest.approx(last, rel=1e-12)
+    assert np.abs(mean - last).max() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["class-average", "empirical", "first-logit", "sum-of-logits"])
 def test_diagonals_parts_and_joins_are_those_of_the_whole(rows, kind):
     net = network()
     whole = tangent_rows(np.vstack(rows), net, kind)
@@ -87,37 +118,6 @@ def test_rows_along_a_direction_of_outputs_multiply_the_kernel_by_it(rows):
     R = np.random.default_rng(3).standard_normal((7, C))
     K = A.gram(B).reshape(5 * C, 7, C)
     assert A.gram(B.along(R)) == pytest.approx(np.einsum("amc,mc->am", K, R), rel=1e-11, abs=1e-11)
-
-
-@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
-def test_a_wide_random_network_has_nearly_the_kernel_of_infinite_width(rows, activation):
-    X = np.vstack([*rows, 3 * rows[0][:2]])
-    M, rng = 200_000, np.random.default_rng(4)
-    phi = np.column_stack([X, np.ones(len(X))]) / np.sqrt(D + 1)
-    z, w = phi @ rng.standard_normal((D + 1, M)), rng.standard_normal(M)
-    h, s = ACTIVATIONS[activation](z.copy()), SLOPES[activation](z) * w
-    wide = h @ h.T / M + 1 + (phi @ phi.T) * (s @ s.T) / M
-    made = infinite_rows(X, activation)
-    assert made.gram(made) == pytest.approx(wide, rel=0.03, abs=0.02)
-    assert made.diagonal() == pytest.approx(np.diag(made.gram(made)), rel=1e-7)
-    A, B = infinite_rows(X[:5], activation), infinite_rows(X[5:], activation)
-    assert A.joined(B).gram(B) == pytest.approx(made.gram(made)[:, 5:], rel=1e-12)
-
-
-def test_the_series_of_infinite_width_has_enough_terms(rows):
-    """Against the expectation over two correlated normals, by a product rule."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(120)
-    weights = weights / np.sqrt(2 * np.pi)
-    X = np.vstack(rows)
-    q = (X @ X.T + 1) / (D + 1)
-    made = infinite_rows(X, "tanh").gram(infinite_rows(X, "tanh"))
-    for i, j in [(0, 1), (2, 7), (3, 11)]:
-        L = np.linalg.cholesky(q[np.ix_([i, j], [i, j])])
-        u = L[0, 0] * nodes[:, None]
-        v = L[1, 0] * nodes[:, None] + L[1, 1] * nodes
-        values, slopes = (weights @ (f(u) * f(v)) @ weights for f in (np.tanh, SLOPES["tanh"]))
-        expected = values + 1 + q[i, j] * slopes
-        assert made[i, j] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_squared_exponential_kernel(rows):

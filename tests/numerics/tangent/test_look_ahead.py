@@ -11,12 +11,12 @@ from alcli.numerics.blocks import thread_limit
 from alcli.numerics.last_layer.precision import Precision
 from alcli.numerics.network import Network
 from alcli.numerics.tangent import look_ahead as ahead
+from alcli.numerics.tangent.acquisitions import eer, emoc, flip, mlmoc, mlmoc_sq, project
 from alcli.numerics.tangent.covariance import Difference, Factored
 from alcli.numerics.tangent.covariance_sums import abs_sums, columns, square_sums
 from alcli.numerics.tangent.kernel_ridge import dual, fit, primal
 from alcli.numerics.tangent.kernels import linear, tangent_rows
 from alcli.posteriors.laplace_shared import LaplaceShared
-from alcli.strategies.ntk import eer, emoc, flip, mlmoc, mlmoc_sq, project
 
 n, N, D, K = 7, 9, 10, 3  # fewer labelled rows than features: the kernel matrix is regular
 ALL = slice(None)
