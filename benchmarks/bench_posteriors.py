@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from alcli import plugins
 from alcli.arrays import Array
+from alcli.errors import DataError
 from alcli.heads._contract import LinearHead, Training
 from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model, evidence_of
@@ -97,7 +98,10 @@ def quality(rows: Training, X: Array, y: Array) -> list[tuple[Any, ...]]:
     models: dict[str, Model] = {"none": base}
     for name, (kind, options) in KINDS.items():
         form = posterior_of(plugins.load("posteriors", kind))
-        models[name] = fit(rows, replace(spec, posterior=form, posterior_options=options), start=base)
+        try:
+            models[name] = fit(rows, replace(spec, posterior=form, posterior_options=options), start=base)
+        except DataError as error:
+            print(f"{rows.n} labels, {name}: left out, {error.message}")
     out = []
     for name, model in models.items():
         found = metrics.classification(y, model.predictive(X))
