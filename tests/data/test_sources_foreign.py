@@ -73,7 +73,9 @@ def test_near_names_are_told(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.csv.gz", "a.xlsx"])
 @pytest.mark.parametrize(
-    ("data", "said"), [(gzip.compress(b"text\nx\n"), "gzip"), (b"PK\x03\x04", "Excel"), (b"<!doctype html>", "HTML")]
+    ("data", "said"),
+    [(gzip.compress(b"text\nx\n", mtime=0), "gzip"), (b"PK\x03\x04", "Excel"), (b"<!doctype html>", "HTML")],
+    ids=["gzip", "Excel", "HTML"],
 )
 def test_a_file_that_is_no_text_is_called_by_its_name(tmp_path, name, data, said):
     (tmp_path / name).write_bytes(data)
