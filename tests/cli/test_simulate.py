@@ -345,8 +345,8 @@ def test_where_random_is_never_there_a_lower_bound_is_told():
         1.0,
         None,
         None,
-        0.9,
-        reaches,
+        full_data=0.9,
+        reaches=reaches,
     )
     assert _reached(line) == ["badge", "60", "-12", "90", "> 109"]
     assert _reached(replace(line, axis="cost")) == ["badge", "60", "-12.4", "90.5", "> 109.5"]
