@@ -97,7 +97,7 @@ def test_nights_without_a_hand(folder, alcli, monkeypatch, path, nights, size):
 
     assert n_classes[-1] > n_classes[1], "new classes came, and no night stopped at one"
     assert any("corrected" in mail for mail in mails)
-    renewed = [mail for mail in mails if "chosen anew" in mail]
+    renewed = [mail for mail in mails if "fitted anew" in mail]
     assert len(renewed) == int(np.log2(nights)), "a fit on the second night, then one whenever the labels have doubled"
     head = load_head(Path("head.safetensors"))
     assert len(head.absorbed) == nights * size

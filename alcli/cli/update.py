@@ -36,8 +36,8 @@ def update(
 
     A label that the head knows already is skipped and counted, so a label file that grows can be given again and again.
     The head then predicts as one that is fitted anew: after the closed form, a few Newton steps on all labels polish
-    it, and once its labels have doubled, its prior precision and curvature are chosen anew. Both need the items of its
-    old labels in the pool.
+    its last layer, and once its labels have doubled, it is fitted anew. Hidden layers stay until then. Both need the
+    items of its old labels in the pool.
 
     Example:
         alcli fit-head sample_data/digits-features.parquet \
@@ -80,7 +80,7 @@ def _told(done: dict[str, Any]) -> str:
     if done["corrected"]:
         parts.append(f"{counted(done['corrected'], 'label')} corrected")
     if done.get("renewed"):
-        parts.append("prior precision and curvature chosen anew, for the labels have doubled")
+        parts.append("the head was fitted anew to all labels")
     if "n_test" in done:
         accuracy, nll = ("accuracy", "nll") if "test_accuracy" in done else ("rmse", "nlpd")
         before, now = (f"test_{accuracy}_before", f"test_{nll}_before"), (f"test_{accuracy}", f"test_{nll}")

@@ -2,8 +2,9 @@
 
 A stream absorbs each label in closed form, before it chooses the next item. After every POLISH_EVERY labels, and once
 an item has been written, the models go to the MAP of all labels (heads/_polish.py). Where the labels have doubled since
-the head was fitted, a plain head is fitted anew. The count of labels alone decides, so the same labels give the same
-items.
+the head was fitted, a plain head without hidden layers is fitted anew. Other heads wait for `alcli update`: a fit would
+read the pool again, or change the hidden features that the stream keeps. The count of labels alone decides, so the same
+labels give the same items.
 
 Cost: one polish or fit for POLISH_EVERY labels, or for a twentieth of all labels where this is more; and one pass over
 the candidates. Memory: the features of the labelled rows.
@@ -63,7 +64,8 @@ class Polisher:
         self._n_polished = len(rows_L)
         data = self._all_labels(models[0], rows_L, y_L, weights_L)
         try:
-            if len(models) == 1 and models[0].head.anchor is None and is_renewal(data.n, self.fitted_on):
+            plain = len(models) == 1 and models[0].head.anchor is None and not models[0].head.layers
+            if plain and is_renewal(data.n, self.fitted_on):
                 renewed = [fit(data, self._spec, start=models[0])]
                 self.fitted_on = data.n
                 return renewed

@@ -251,7 +251,7 @@ class Session:
             hint = (
                 ""
                 if before is None or self.head is None
-                else "an absorbed label can be changed by alcli update --method refit"
+                else "an absorbed label can be changed by alcli update --corrections"
             )
             what = (
                 "is labelled already"

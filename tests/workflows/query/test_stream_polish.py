@@ -131,3 +131,25 @@ def test_polishes_come_after_ten_labels_or_a_twentieth_of_all(head):
 
 def test_polish_is_for_streams(head, alcli):
     alcli("query", "pool.parquet", "-H", HEAD, "-n", 1, "--polish", "none").refused(2, "--polish", "--stream")
+
+
+def test_hidden_layers_stay_in_a_stream(tiny, alcli):
+    """A renewal would train them again, and the logits of the candidates follow the last layer alone."""
+    pytest.importorskip("torch")
+    mlp = ("--head", "mlp", "-p", "epochs=3", "-p", "widths=8")
+    alcli("fit-head", "pool.parquet", "-l", "labels.csv", "-o", HEAD, *mlp).done()
+    talk = run(n=22, out=NEW, polish="auto")
+    before, after = load_head(HEAD), load_head(NEW)
+    assert after.fitted_on == 20
+    assert all(
+        np.array_equal(a, b)
+        for one, other in zip(before.model.head.layers, after.model.head.layers)
+        for a, b in zip(one, other)
+    )
+    twenty = run(n=20, out=Path("twenty.safetensors"), polish="auto")
+    assert [i["id"] for i in twenty.items] == [i["id"] for i in talk.items[:20]]
+    write_labels("one.csv", {talk.items[20]["id"]: true(talk.items[20])["label"]})
+    alcli("update", "twenty.safetensors", "-P", "pool.parquet", "-l", "one.csv", "--polish", "none").done()
+    other = run(n=1, head=Path("twenty.safetensors"), polish="none")
+    assert talk.items[21]["id"] == other.items[0]["id"]
+    assert talk.items[21]["score"] == pytest.approx(other.items[0]["score"], rel=1e-5)
