@@ -55,7 +55,7 @@ def embed(
         transformers:NAME            text models, by name or folder; the mean over
                                      tokens, or the first (-p pooling=cls)
         timm:NAME                    image models
-        torch:FILE                   your model: torch.export (.pt2), TorchScript
+        torch:FILE                   your model, saved by torch.export (.pt2)
         onnx:FILE                    your model in ONNX
         python:package.module:NAME   the function that package.module.NAME returns,
                                      from a batch to an array

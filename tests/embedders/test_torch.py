@@ -31,7 +31,7 @@ def expected(network, x, layer):
 @pytest.mark.parametrize("layer", ["", "encoder", "encoder.1", "encoder.2"])
 def test_images_through_every_kind_of_file_and_layer(kind, layer, network, model_files, images):
     encoded, x = images
-    options = {} if kind in ("export", "fixed") else {"mode": "L"}
+    options = {} if kind in ("export", "fixed") else {"mode": "L", "trust": True}
     encoder = open_torch(model_files[kind], Request("image", layer or None), **options)
     got = encoder.encode([encoder.prepare(i) for i in encoded])
     np.testing.assert_allclose(got, expected(network, x, layer), atol=1e-6)
@@ -40,7 +40,7 @@ def test_images_through_every_kind_of_file_and_layer(kind, layer, network, model
 @pytest.mark.parametrize("kind", KINDS)
 def test_arrays_one_at_a_time_equal_the_batch(kind, network, model_files, images):
     _, x = images
-    encoder = open_torch(model_files[kind], Request("array", "encoder"))
+    encoder = open_torch(model_files[kind], Request("array", "encoder"), trust=kind in ("script", "trace"))
     alone = np.concatenate([encoder.encode([encoder.prepare(i)]) for i in x])
     np.testing.assert_allclose(alone, encoder.encode(list(x)), atol=1e-6)
 
@@ -48,7 +48,7 @@ def test_arrays_one_at_a_time_equal_the_batch(kind, network, model_files, images
 @pytest.mark.parametrize("kind", KINDS)
 def test_several_threads_get_their_own_activations(kind, network, model_files):
     x = np.random.default_rng(1).random((64, 1, 8, 8), np.float32)
-    encoder = open_torch(model_files[kind], Request("array", "encoder"))
+    encoder = open_torch(model_files[kind], Request("array", "encoder"), trust=kind in ("script", "trace"))
     assert encoder.concurrent
     with ThreadPoolExecutor(4) as threads:
         got = np.concatenate(list(threads.map(lambda i: encoder.encode(list(x[i : i + 2])), range(0, 64, 2))))
@@ -77,7 +77,7 @@ def test_an_exported_size_resizes_other_images_and_a_wrong_mode_is_refused(model
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_layer_gets_the_nearest_name(kind, model_files):
     with pytest.raises(UsageError, match="did you mean 'encoder'"):
-        open_torch(model_files[kind], Request("array", "encodr"))
+        open_torch(model_files[kind], Request("array", "encodr"), trust=True)
 
 
 def test_a_layer_inside_a_branch_of_torchscript_is_refused_with_a_way_out(tmp_path):
@@ -99,7 +99,7 @@ def test_a_layer_inside_a_branch_of_torchscript_is_refused_with_a_way_out(tmp_pa
         warnings.simplefilter("ignore")
         torch.jit.script(Branch()).save(tmp_path / "branch.ts")
     with pytest.raises(UsageError, match=r"outside loops and branches.*torch\.export"):
-        open_torch(str(tmp_path / "branch.ts"), Request("array", "inner"))
+        open_torch(str(tmp_path / "branch.ts"), Request("array", "inner"), trust=True)
 
 
 def test_a_pickle_is_never_loaded(model_files, tmp_path):
@@ -115,7 +115,7 @@ def test_a_damaged_archive_is_a_data_error(model_files, tmp_path):
         data = Path(model_files[kind]).read_bytes()
         (tmp_path / "cut.pt2").write_bytes(data[: len(data) // 2])
         with pytest.raises(DataError):
-            open_torch(str(tmp_path / "cut.pt2"), Request("array"))
+            open_torch(str(tmp_path / "cut.pt2"), Request("array"), trust=True)
 
 
 def test_missing_files_and_devices_are_said(model_files):
@@ -144,6 +144,9 @@ def test_axes_that_are_left_over_need_a_choice(tmp_path):
         torch.jit.script(torch.nn.Conv2d(1, 4, 3)).save(tmp_path / "conv.ts")
     x = [np.ones((1, 8, 8), np.float32)]
     with pytest.raises(DataError, match="pool=mean"):
-        open_torch(str(tmp_path / "conv.ts"), Request("array")).encode(x)
-    assert open_torch(str(tmp_path / "conv.ts"), Request("array"), pool="mean").encode(x).shape == (1, 4)
-    assert open_torch(str(tmp_path / "conv.ts"), Request("array"), pool="flatten").encode(x).shape == (1, 144)
+        open_torch(str(tmp_path / "conv.ts"), Request("array"), trust=True).encode(x)
+    assert open_torch(str(tmp_path / "conv.ts"), Request("array"), trust=True, pool="mean").encode(x).shape == (1, 4)
+    assert open_torch(str(tmp_path / "conv.ts"), Request("array"), trust=True, pool="flatten").encode(x).shape == (
+        1,
+        144,
+    )

@@ -102,18 +102,15 @@ def png(value):
 
 
 def mean_model(path):
-    """A TorchScript model that returns (mean, maximum) of an image."""
-    import warnings
-
+    """An exported model that returns (mean, maximum) of an image."""
     import torch
 
     class Mean(torch.nn.Module):
         def forward(self, x):
             return torch.stack([x.mean((1, 2, 3)), x.amax((1, 2, 3))], 1)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.script(Mean()).save(str(path))
+    program = torch.export.export(Mean(), (torch.zeros(2, 3, 4, 4),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.export.save(program, path)
     return f"torch:{path}"
 
 
@@ -194,7 +191,7 @@ def test_images_from_every_kind_of_source(kind, tmp_path):
         source = "a.parquet"
         cells = images if kind == "bytes" else [{"bytes": i, "path": None} for i in images]
         pq.write_table(pa.table({"id": [f"{k}.png" for k in range(3)], "image": pa.array(cells)}), source)
-    run(source, mean_model(tmp_path / "mean.ts"))
+    run(source, mean_model(tmp_path / "mean.pt2"))
     table, X = pool()
     assert table["id"].to_pylist() == ["0.png", "1.png", "2.png"]
     np.testing.assert_allclose(X, np.array([values, values]).T / 255, atol=1e-6)
@@ -266,7 +263,7 @@ def test_a_model_that_misbehaves_is_a_data_error_and_nothing_is_written(model, e
 def test_a_bad_item_stops_the_run_or_is_left_out_and_named(tmp_path):
     rows = [{"id": k, "image": b} for k, b in enumerate([png(0), b"junk", None, png(255)])]
     pq.write_table(pa.Table.from_pylist(rows), "a.parquet")
-    model = mean_model(tmp_path / "mean.ts")
+    model = mean_model(tmp_path / "mean.pt2")
     with pytest.raises(DataError, match=r"a\.parquet: row 1 \(id '1'\): the image cannot be decoded.*--skip-bad"):
         run("a.parquet", model)
     notes = []
@@ -279,10 +276,10 @@ def test_a_bad_item_stops_the_run_or_is_left_out_and_named(tmp_path):
 def test_a_missing_image_is_no_input(tmp_path):
     Path("a.csv").write_text("id,file_name\nx,gone.png\n")
     with pytest.raises(InputError, match=r"row 0 \(id 'x'\).*gone\.png") as caught:
-        run(model=mean_model(tmp_path / "mean.ts"))
+        run(model=mean_model(tmp_path / "mean.pt2"))
     assert caught.value.exit_code == 66
     with pytest.raises(DataError, match="none of the 1 items"):
-        run(model=mean_model(tmp_path / "mean.ts"), skip_bad=True)
+        run(model=mean_model(tmp_path / "mean.pt2"), skip_bad=True)
 
 
 def test_many_bad_items_are_counted_and_five_named():
