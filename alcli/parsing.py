@@ -5,10 +5,16 @@ from __future__ import annotations
 import inspect
 import types
 import typing
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from alcli.errors import AlcliError, DataError, UsageError, printable, suggestion
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that stand more than once, each once, in the order of their first places. Cost: O(names)."""
+    return [name for name, times in Counter(names).items() if times > 1]
 
 
 def options_of(*functions: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -21,6 +21,7 @@ from alcli.data.schema import pool_metadata, require
 from alcli.data.text.contents import decoded, unpacked
 from alcli.data.text.dialect import dialect_of, header, near, settled
 from alcli.errors import DataError, InputError, UsageError, printable
+from alcli.parsing import repeated
 
 # Rows of a Parquet file that are read at once.
 _BLOCK = 1 << 16
@@ -186,9 +187,8 @@ def _csv_rows(text: str, name: str, columns: Sequence[str], optional: Sequence[s
 
 def _check_header(names: list[str], name: str, columns: Sequence[str]) -> None:
     """Raise DataError for a column that is there twice, or not at all."""
-    for column in names:
-        if names.count(column) > 1:
-            raise DataError(f"{name}: line 1: column '{printable(column)}' stands twice in the header")
+    for column in repeated(names):
+        raise DataError(f"{name}: line 1: column '{printable(column)}' stands twice in the header")
     for column in columns:
         if near(names, column) is None:
             shown = ", ".join(f"'{printable(h)}'" for h in names[:10])

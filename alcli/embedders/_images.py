@@ -17,10 +17,15 @@ import numpy as np
 
 from alcli.arrays import Float32
 from alcli.embedders._contract import require
-from alcli.errors import DataError, InputError, UsageError, printable
+from alcli.embedders._items import read_file
+from alcli.errors import DataError, UsageError, printable
 
 # A small file can hold a huge image, so larger images are refused before they are decoded.
 MAX_PIXELS = 1 << 26
+
+# Formats that Pillow decodes itself, by any name of the file. It would hand PostScript to Ghostscript, a program that
+# runs what the file says.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000", "ICO", "TGA", "DIB")
 
 Mode = Literal["auto", "RGB", "L"]
 
@@ -111,20 +116,22 @@ def picture_reader() -> Callable[[Any], Any]:
     # Pillow warns about large images on stderr. MAX_PIXELS is below the size that Pillow warns about, and such an image
     # is refused with an error, so the warning would only repeat it.
     warnings.filterwarnings("ignore", category=pil.DecompressionBombWarning)
+    pil.init()
+    # A build of Pillow may lack some formats.
+    formats = [name for name in FORMATS if name in pil.OPEN]
 
     def read(item: Any) -> Any:
         if item is None:
             raise DataError("the image is null")
+        data = read_file(item) if isinstance(item, Path) else item
         try:
-            with pil.open(item if isinstance(item, Path) else io.BytesIO(item)) as picture:
+            with pil.open(io.BytesIO(data), formats=formats) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     what = (
                         f"the image has {picture.width} x {picture.height} pixels, more than the limit of {MAX_PIXELS}"
                     )
                     raise DataError(what, hint="scale it down first")
                 return operations.exif_transpose(picture)
-        except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-            raise InputError(f"the image '{printable(item)}' cannot be opened ({error.strerror})") from error
         except DataError:
             raise
         except Exception as error:

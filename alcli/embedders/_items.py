@@ -6,6 +6,8 @@ T is the number of tokens of an item; C, H and W are the channels, height and wi
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,13 +28,23 @@ def read_text(item: Any) -> str:
     if not isinstance(item, Path):
         return str(item)
     try:
-        return item.read_text(encoding="utf-8-sig")
+        return read_file(item).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"the file is not UTF-8 ({error.reason} at byte {error.start})", hint="convert it to UTF-8"
         ) from error
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file. Raises InputError for a file that cannot be read, and for a pipe or device, which could block."""
+    try:
+        # O_NONBLOCK: opening a pipe that nobody writes to would wait for good, and no signal would end it.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InputError(f"'{printable(path)}' is a pipe or a device, expected a file")
+            return file.read()
     except OSError as error:
-        raise InputError(f"the file '{printable(item)}' cannot be opened ({error.strerror})") from error
+        raise InputError(f"the file '{printable(path)}' cannot be opened ({error.strerror})") from error
 
 
 def as_rows(output: Array, n: int, pool: str, owner: str) -> Array:

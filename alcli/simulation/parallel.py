@@ -12,7 +12,8 @@ import signal
 import threading
 import traceback
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -41,12 +42,30 @@ def run_cells(shared: Shared, cells: Sequence[Cell], jobs: int) -> Generator[Cel
         return
     workers: list[_Worker] = []
     try:
-        for _ in range(min(jobs, len(cells))):
-            workers.append(_Worker(shared))
+        with _without_current_folder():
+            for _ in range(min(jobs, len(cells))):
+                workers.append(_Worker(shared))
         yield from _hand_out(workers, list(cells))
     finally:
         for worker in workers:
             worker.stop()
+
+
+@contextmanager
+def _without_current_folder() -> Iterator[None]:
+    """Keep new Python processes from importing modules of the current folder, where a signal.py or socket.py may lie.
+
+    A child begins as `python -c`, which looks for modules in the current folder first.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 class _Worker:

@@ -24,8 +24,8 @@ class DataFile:
 
     @property
     def name(self) -> str:
-        """The path as messages show it."""
-        return printable(self.path)
+        """The path as messages show it, without the secrets of a URI."""
+        return shown(self.path)
 
     def open(self) -> Any:
         """Open the file for pyarrow, which reads and seeks in it. Raises InputError."""
@@ -59,8 +59,32 @@ class DataFile:
 
 
 def shown(spec: str) -> str:
-    """Return a path or URI in a form fit for messages: printable, without the name and password in a URI."""
-    return printable(re.sub(r"://[^/@]*@", "://...@", spec, count=1))
+    """Return a path or URI in a form fit for messages: printable, without secrets.
+
+    A URI can hold a name and a password before an @, and a signature after a question mark. A password may itself
+    hold @ and /, so everything up to the last @ goes where a colon stands before the first one.
+    """
+    scheme, mark, rest = spec.partition("://")
+    if not mark:
+        return printable(spec)
+    rest, question, _ = rest.partition("?")
+    host = rest.partition("/")[0]
+    if re.match(r"[^@]*:(?!\d*(/|$))[^@]*@", rest):
+        rest = f"...@{rest.rpartition('@')[2]}"
+    elif "@" in host:
+        rest = f"...@{host.rpartition('@')[2]}{rest[len(host) :]}"
+    return printable(f"{scheme}://{rest}{'?...' if question else ''}")
+
+
+def without_secrets(text: str, spec: str) -> str:
+    """Return what a library says of the URI `spec`, without the parts of the URI that `shown` leaves out."""
+    rest, _, query = spec.partition("://")[2].partition("?")
+    user = rest.rpartition("@")[0] if shown(spec) != printable(spec) else ""
+    for secret in (user, *re.split(r"[:@/]", user), query):
+        # Shorter pieces are no secret, and stand in words that are none.
+        if len(secret) > 2:
+            text = text.replace(secret, "...")
+    return text
 
 
 def refusal(name: str, what: str, error: OSError) -> InputError:

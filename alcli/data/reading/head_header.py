@@ -11,6 +11,7 @@ from alcli import __version__
 from alcli.data.reading.data_file import check_readable
 from alcli.data.reading.os_errors import reason
 from alcli.errors import DataError, InputError, NewerFormatError, printable
+from alcli.parsing import repeated
 
 # 2: a head can have a second model that predicts, a prior mean, and names of classes.
 HEAD_FORMAT = 2
@@ -66,6 +67,5 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the pairs of a JSON object as a dictionary. Raises _DuplicateKeyError."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [k for k, _ in pairs]
-        raise _DuplicateKeyError(next(k for k in keys if keys.count(k) > 1))
+        raise _DuplicateKeyError(repeated(k for k, _ in pairs)[0])
     return found

@@ -24,9 +24,9 @@ _UNCOMPRESSED, _COMPRESSED, _CRC = (2, I32), (3, I32), (4, I32)
 # A field each of FileMetaData, RowGroup and ColumnChunk.
 _ROW_GROUPS, _COLUMNS, _METADATA = (4, LIST), (1, LIST), (3, STRUCT)
 # Fields of ColumnMetaData.
-_CODEC, _VALUES, _SIZE, _DATA_OFFSET, _DICTIONARY_OFFSET = (4, I32), (5, I64), (7, I64), (9, I64), (11, I64)
-# The codec of pages that are not compressed.
-_STORED = 0
+_VALUES, _SIZE, _DATA_OFFSET, _DICTIONARY_OFFSET = (5, I64), (7, I64), (9, I64), (11, I64)
+# Bytes by which old writers count a chunk too small: they left out the header of its dictionary.
+_LEFT_OUT = 100
 # Bytes to read for a header: at first, and when that was too short.
 _USUAL, _LONGEST = 1 << 10, 1 << 20
 # A page of up to this many bytes is never refused: a block of features is as large.
@@ -39,15 +39,14 @@ def check_pages(
     """Raise MemoryLimitError when a page of column `name` would need more than `limit` bytes (None: half of memory).
 
     The check comes before anything is decompressed. groups: the row groups to read, None for all. Pages of up to 16
-    MiB always pass, and so does a chunk that is stored uncompressed within the limit, for its pages cannot outgrow
-    it. Raises DataError for a header that cannot be read. Cost: one short read per page, about 20 us.
+    MiB always pass. pyarrow takes memory for the stored size of a page before it reads the page, too, so a page may not
+    reach beyond its column chunk. Raises DataError for such a page, and for a header that cannot be read. Cost: one
+    short read per page, about 20 us.
     """
     most = max(memory_limit(limit), _ALWAYS)
     every = range(parquet.metadata.num_row_groups) if groups is None else groups
     with file.open() as source:
         for chunk in _chunks(source, parquet, name, every):
-            if chunk[_CODEC] == _STORED and chunk[_SIZE] <= most:
-                continue
             for header in _headers(source, file, chunk):
                 if header[_UNCOMPRESSED] > most:
                     page = f"a page that becomes {header[_UNCOMPRESSED] >> 20} MiB"
@@ -103,8 +102,11 @@ def _headers(source: BinaryIO, file: DataFile, chunk: Struct) -> Iterator[Struct
     end = at + chunk[_SIZE]
     while 0 <= at < end:
         header, length = _header(source, file, at)
+        following = at + length + header[_COMPRESSED]
+        if following > end + _LEFT_OUT:
+            raise DataError(f"{file.name}: damaged: the page at byte {at} reaches beyond its column")
         yield header
-        at += length + header[_COMPRESSED]
+        at = following
 
 
 def _header(source: BinaryIO, file: DataFile, at: int) -> tuple[Struct, int]:

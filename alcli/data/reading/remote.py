@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
-from alcli.data.reading.data_file import EXPECTED, SUFFIXES, DataFile, shown
+from alcli.data.reading.data_file import EXPECTED, SUFFIXES, DataFile, shown, without_secrets
 from alcli.data.reading.local import find_local
 from alcli.data.reading.os_errors import reason
 from alcli.errors import AlcliError, InputError, UnavailableError, printable
@@ -122,7 +122,7 @@ def _said(uri: str, error: Exception) -> AlcliError:
 
     if isinstance(error, AlcliError):
         return error
-    text = reason(error) if isinstance(error, OSError) else _first_line(error)
+    text = without_secrets(reason(error) if isinstance(error, OSError) else _first_line(error), uri)
     denied = isinstance(error, (PermissionError, IsADirectoryError, NotADirectoryError))
     if isinstance(error, FileNotFoundError):
         return InputError(f"{shown(uri)}: no such file")

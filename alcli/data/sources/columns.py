@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from alcli.data.sources.base import Asked, is_text
 from alcli.errors import DataError, UsageError, printable, suggestion
+from alcli.parsing import repeated
 
 # Names, in lower case, that say what a column holds.
 TEXT_NAMES = (
@@ -71,7 +72,7 @@ def choose(schema: pa.Schema, asked: Asked, name: str) -> Choice:
     Raises DataError that lists the columns when one is missing or unclear, UsageError for a --keep that the pool
     cannot hold.
     """
-    twice = sorted({n for n in schema.names if schema.names.count(n) > 1})
+    twice = sorted(repeated(schema.names))
     if twice:
         raise DataError(f"{name}: there are several columns named '{printable(twice[0])}'", hint="rename all but one")
     for wanted in (asked.input, asked.id, asked.label, *asked.keep):

@@ -35,11 +35,11 @@ _VERSION = re.compile(r"[\w.+]*", re.ASCII)
 _STACK = re.compile(r"[\w.,;@<>]*", re.ASCII)
 _NUMBER_OR_SYMBOL = re.compile(r"[a-z]+\d+|'[a-z]+\d+'|\d+|\d+\.\d+", re.ASCII)
 # What may stand in an expression of sizes, beside numbers and symbols.
-_SIZES = frozenset(
-    "Symbol positive nonnegative negative integer real finite zero even odd True False true false "
-    "Add Mul Pow Mod PythonMod FloorDiv CleanDiv CeilDiv CeilToInt FloorToInt TruncToInt TruncToFloat IntTrueDiv "
-    "FloatTrueDiv ToFloat RoundToInt RoundDecimal Max Min Abs And Or Not Eq Ne Lt Le Gt Ge Where Identity PowByNatural "
-    "FloatPow Integer Float Rational floor ceiling".split()
+_SIZES = re.compile(
+    r"Symbol|positive|nonnegative|negative|integer|real|finite|zero|even|odd|True|False|true|false|Integer|Float"
+    r"|Rational|Add|Mul|Pow|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|CeilToInt|FloorToInt|TruncToInt|TruncToFloat"
+    r"|IntTrueDiv|FloatTrueDiv|ToFloat|RoundToInt|RoundDecimal|Max|Min|Abs|And|Or|Not|Eq|Ne|Lt|Le|Gt|Ge|Where|Identity"
+    r"|PowByNatural|FloatPow|floor|ceiling"
 )
 _OPERATOR = re.compile(
     r"torch\.ops\.aten\.\w+\.\w+"
@@ -177,7 +177,7 @@ def _check_operator(text: str) -> None:
 
 def _check_size(text: str) -> None:
     words = re.sub(r"[-+*/(),<>=\s&|~]", " ", text).split()
-    if not all(word in _SIZES or _NUMBER_OR_SYMBOL.fullmatch(word) for word in words):
+    if not all(_SIZES.fullmatch(word) or _NUMBER_OR_SYMBOL.fullmatch(word) for word in words):
         raise DataError(f"the size '{printable(text)[:80]}' is no plain expression")
 
 
