@@ -119,6 +119,9 @@ def _translate(error: BaseException) -> int:
         return _say(f"the system refuses: {os.strerror(error.errno or 0)}", 71, error)
     if isinstance(error, OSError) and error.errno is not None:
         return _say(f"input or output failed: {printable(error)}", 74, error)
+    if isinstance(error, ArithmeticError) or type(error).__name__ == "LinAlgError":
+        hint = "look for huge or tiny numbers among features and weights; ALCLI_DEBUG=1 shows where it happened"
+        return _say(f"numbers too large or too small to compute with ({printable(error)})", 65, error, hint=hint)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     code = _translate_usage(error)

@@ -222,12 +222,10 @@ class Pool(PoolColumns):
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that follow from ids and features alone.
 
-        The order of the rows and the layout of the files do not matter. Cost: nothing where `embed` left the
-        fingerprint in the metadata; else one pass over the features.
+        The order of the rows and the layout of the files do not matter. The fingerprint in the metadata of the files is
+        not believed: writers copy the metadata of a table whose features they replace. Cost: one pass over the
+        features.
         """
-        stored = self.metadata.get("fingerprint")
-        if isinstance(stored, str):
-            return stored
         parts = (
             fingerprint(self.ids.arrow(np.arange(first, first + len(X_BD))), X_BD) for first, X_BD in self.blocks()
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 
 import numpy as np
@@ -36,8 +37,9 @@ class PoolColumns:
 
     @property
     def paths(self) -> list[str]:
-        """The local files that the pool consists of."""
-        return [f.file.path for f in self._files if f.file.filesystem is None]
+        """The local files that the pool consists of, and the folder where the pool is one."""
+        folder = [self._spec] if os.path.isdir(self._spec) else []
+        return [*(f.file.path for f in self._files if f.file.filesystem is None), *folder]
 
     @cached_property
     def ids(self) -> Ids:

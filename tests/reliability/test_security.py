@@ -137,9 +137,7 @@ def test_secrets_of_a_uri_are_not_shown(uri, expected):
 
 def test_secrets_are_left_out_of_what_a_library_says():
     uri = "s3://KEY:sec/ret@bucket/x?sig=abc"
-    assert (
-        without_secrets("no key KEY:sec/ret for bucket/x?sig=abc", uri) == "no key ... for bucket/x?..."
-    )
+    assert without_secrets("no key KEY:sec/ret for bucket/x?sig=abc", uri) == "no key ... for bucket/x?..."
     assert without_secrets("bucket/x: no such file", "s3://bucket/x") == "bucket/x: no such file"
     with pytest.raises(AlcliError) as caught:
         find_remote("nonsense://KEY:se/cret@bucket/x?token=abcdef")

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from alcli.data.reading.data_file import SUFFIXES
 from alcli.data.reading.os_errors import PROCESS_LIMITS, reason
 from alcli.errors import CannotCreateError, UsageError, printable
 
@@ -17,7 +18,8 @@ def check_creatable(path: Path, *, overwrite: bool = True, inputs: Iterable[str 
     """Raise CannotCreateError for a target that cannot be written.
 
     Its folder is missing or allows no new file, a folder has its name, or it exists. overwrite: a file that exists
-    may be replaced. inputs: files that the command reads; UsageError when `path` is one of them.
+    may be replaced. inputs: files that the command reads, and folders whose Parquet files are a pool; UsageError when
+    `path` is one of the files, or would be one of the pool's.
     """
     if is_device(path):
         return
@@ -27,8 +29,12 @@ def check_creatable(path: Path, *, overwrite: bool = True, inputs: Iterable[str 
     if not target.parent.is_dir():
         what = f"{printable(path)}: there is no folder '{printable(target.parent)}'"
         raise CannotCreateError(what, hint="create it first")
+    inputs = list(inputs)
     if any(_is_same(target, other) for other in inputs):
         raise UsageError(f"{printable(path)}: is read and cannot be the output too", hint="name another file")
+    for folder in (other for other in inputs if _would_belong(target, other)):
+        what = f"{printable(path)}: would be read as a part of the pool {printable(folder)}"
+        raise UsageError(what, hint="write it to another folder")
     if target.exists() and not overwrite:
         raise CannotCreateError(f"{printable(path)}: already exists", hint="use --force to replace it")
     _probe_folder(path, target.parent)
@@ -56,6 +62,14 @@ def _is_same(target: Path, other: str | Path) -> bool:
     with suppress(OSError):
         return target.samefile(other)
     return False
+
+
+def _would_belong(target: Path, folder: str | Path) -> bool:
+    """Return True for a Parquet file below `folder`, unless its name or that of a folder on the way is left out."""
+    root = Path(os.path.realpath(folder))
+    if target.suffix not in SUFFIXES or not root.is_dir() or not target.is_relative_to(root):
+        return False
+    return not any(part.startswith((".", "_")) for part in target.relative_to(root).parts)
 
 
 def _probe_folder(path: Path, folder: Path) -> None:

@@ -74,8 +74,8 @@ class Query:
 
     @property
     def files(self) -> list[str | Path]:
-        """The files of labels and ids that the query reads."""
-        return [*paths_of([*self.labels, *self.exclude]), *filter(None, [self.class_names])]
+        """The files of labels, ids, names and targets that the query reads."""
+        return [*paths_of([*self.labels, *self.exclude]), *filter(None, [self.class_names, self.targets])]
 
     @property
     def head_file(self) -> Path | None:

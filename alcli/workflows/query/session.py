@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from alcli.arrays import Array
-from alcli.data.absorbed import Absorbed
 from alcli.data.formats import Table
-from alcli.data.head_file import HeadFile, save_head
-from alcli.data.head_match import choose_anchors
+from alcli.data.head_file import save_head
 from alcli.data.labels import Label, to_class, to_target, to_weight
 from alcli.data.ledger import append_to_ledger, deliver, read_ledger
 from alcli.data.writing.locks import lock
@@ -24,23 +22,13 @@ from alcli.heads._model import Model
 from alcli.live.live import Live
 from alcli.remarks import Note
 from alcli.workflows.items import Items
+from alcli.workflows.query.absorbable import check_absorbable
 from alcli.workflows.query.batch import remark_on_shortage, shortest, typed_class
+from alcli.workflows.query.learned import Learned, Told, updated_head
 from alcli.workflows.query.polishing import Polisher
 from alcli.workflows.query.request import AUTO, Query
 from alcli.workflows.query.situation import situation
 from alcli.workflows.query.stream_lines import Reply, class_of, lines, reply
-
-
-@dataclass(frozen=True)
-class _Told:
-    """A label, with the model after absorbing it and the classes of that model."""
-
-    row: int
-    y: float
-    weight: float
-    model: Model
-    classes: tuple[str, ...] | None
-    predictor: Model | None
 
 
 class Session:
@@ -95,7 +83,8 @@ class Session:
         self._predictor = None if now.head is None else now.head.predictor
         self._outstanding: int | None = None
         self.answered = self.asked = 0
-        self.told: list[_Told] = []
+        self.told: list[Told] = []
+        self._learned: Learned | None = None
 
     def run(self, source: BinaryIO) -> None:
         """Ask and listen until enough items are labelled, no candidate is left, or the input ends."""
@@ -110,8 +99,7 @@ class Session:
             if self._outstanding is None and not self._ask_next():
                 return
             if self._polisher is not None and self._polisher.is_due(len(self.told)):
-                self._polish(self._polisher)
-                self._live.adopt(self.told[-1].model)
+                self._live.adopt(self._polish(self._polisher))
 
     def save(self, out: Path | None) -> None:
         """Write the head with all labels that were absorbed. Do nothing without a head or without a file."""
@@ -119,38 +107,29 @@ class Session:
             return
         if self._polisher is not None and self._polisher.is_behind(len(self.told)):
             self._polish(self._polisher)
-        told, head = list(self.told), self.head
-        if not told and self._ask.head_file is not None and out.resolve() == self._ask.head_file.resolve():
+        learned, head = self._learned, self.head
+        if not learned and self._ask.head_file is not None and out.resolve() == self._ask.head_file.resolve():
             return
-        save_head(out, self._updated(head, told) if told else head, overwrite=True)
+        if learned is not None:
+            told = self.told[: learned.n]
+            rows_L = np.array([t.row for t in told], np.int64)
+            fitted_on = head.fitted_on if self._polisher is None else self._polisher.fitted_on
+            head = updated_head(
+                head, learned, told, self._pool.ids.hashes(rows_L), self._live.features(rows_L), fitted_on
+            )
+        save_head(out, head, overwrite=True)
 
-    def _updated(self, head: HeadFile, told: list[_Told]) -> HeadFile:
-        rows_L = np.array([t.row for t in told], np.int64)
-        ids_L = self._pool.ids.hashes(rows_L)
-        y_L: Array = np.array([t.y for t in told], np.int64 if head.classes is not None else np.float64)
-        new = Absorbed(ids_L, y_L, np.array([t.weight for t in told]))
-        anchors = np.concatenate([head.anchors, self._live.features(rows_L)])
-        anchor_id, anchors = choose_anchors(np.concatenate([head.anchor_id, ids_L]), anchors)
-        return replace(
-            head,
-            model=told[-1].model,
-            classes=told[-1].classes,
-            predictor=told[-1].predictor,
-            absorbed=head.absorbed.extended(new),
-            anchor_id=anchor_id,
-            anchors=anchors,
-            fitted_on=head.fitted_on if self._polisher is None else self._polisher.fitted_on,
-        )
-
-    def _polish(self, polisher: Polisher) -> None:
-        """Put the polished models in the place of the models after the last label."""
-        last = self.told[-1]
+    def _polish(self, polisher: Polisher) -> Model:
+        """Put the polished models in the place of the models after the last label; return the one to choose by."""
+        last = self._learned
+        assert last is not None
         models = [last.model] if last.predictor is None else [last.model, last.predictor]
         rows_L = np.array([t.row for t in self.told], np.int64)
         y_L, weights_L = np.array([t.y for t in self.told]), np.array([t.weight for t in self.told])
         model, *predictor = polisher.polish(models, rows_L, y_L, weights_L)
         self._predictor = predictor[0] if predictor else None
-        self.told[-1] = replace(last, model=model, predictor=self._predictor)
+        self._learned = replace(last, model=model, predictor=self._predictor)
+        return model
 
     # -- asking
     # ---------------------------------------------------------------------------------------------------------------
@@ -262,7 +241,11 @@ class Session:
         return True
 
     def _learn(self, row: int, label: float | Label, weight: float, said: Reply) -> None:
-        """Absorb the label of a row, which may add a class."""
+        """Absorb the label of a row, which may add a class. Raises DataError for a label too heavy to absorb."""
+        if self._live.model is not None:
+            one = self._one(row, float(label), weight)
+            usual_KD = None if self.head is None else self.head.anchors
+            check_absorbable(one, [self._live.model, self._predictor], usual_KD, said.where)
         if self.classes is not None and label == len(self.classes):
             self._live.add_classes(1)
             self._predictor = self._predictor and self._predictor.with_new_classes(1)
@@ -270,11 +253,12 @@ class Session:
         self._live.tell(row, label if isinstance(label, (int, float)) else 0.0, weight)
         self._labels[row] = label
         if self._live.model is not None:
-            self._predictor = self._predictor and self._predictor.update(self._one(row, label, weight))
-            self.told.append(_Told(row, float(label), weight, self._live.model, self.classes, self._predictor))
+            self._predictor = self._predictor and self._predictor.update(one)
+            self.told.append(Told(row, float(label), weight))
+            self._learned = Learned(len(self.told), self._live.model, self.classes, self._predictor)
 
-    def _one(self, row: int, label: float | Label, weight: float) -> Training:
-        """The label of a row of a classification as data to absorb."""
-        assert self.classes is not None
-        X_1D = self._live.features(np.array([row]))
-        return Training(X_1D, np.array([label], np.int64), np.array([weight]), len(self.classes))
+    def _one(self, row: int, y: float, weight: float) -> Training:
+        """The label of a row as data to absorb; it may be of the class after the last."""
+        n_classes = None if self.classes is None else max(len(self.classes), int(y) + 1)
+        y_1: Array = np.array([y], np.float64 if n_classes is None else np.int64)
+        return Training(self._live.features(np.array([row])), y_1, np.array([weight]), n_classes)

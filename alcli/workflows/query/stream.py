@@ -71,19 +71,21 @@ def stream(
 @contextmanager
 def _saved(session: Session, out: Path | None, note: Note) -> Iterator[None]:
     """Save the head at the end of the block, however the block ends."""
+    where = ""
     try:
         yield
     finally:
         try:
             session.save(out)
+            where = "" if out is None or session.head is None else f", saved in {printable(out)}"
         except BaseException as error:
             if isinstance(error, Exception):
                 raise
             # A signal came while the head was being saved: save it again. A second signal of its kind would have
             # ended the process.
             session.save(out)
+            where = "" if out is None or session.head is None else f", saved in {printable(out)}"
             raise
         finally:
-            where = "" if out is None or session.head is None else f", saved in {printable(out)}"
             items, labels = counted(session.asked, "item"), counted(len(session.told), "label")
             note(f"{items} asked for, {session.answered} labelled; {labels} absorbed{where}")

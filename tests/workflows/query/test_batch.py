@@ -341,3 +341,26 @@ def test_imputed_batches_are_those_of_a_query(folder, alcli):
     assert alcli("query", "plain.parquet", *ask).done().lines == guessed
     assert guessed != plain
     alcli("simulate", "pool.parquet", *run, "--posterior", "none", "-o", "none").refused(2, "--posterior none")
+
+
+def test_the_pool_of_targets_is_not_the_output(tiny, alcli):
+    Path("targets.parquet").write_bytes(Path("pool.parquet").read_bytes())
+    before = Path("targets.parquet").read_bytes()
+    ask = ("query", "pool.parquet", "-l", "labels.csv", "-s", "epig", "-p", "targets=targets.parquet", "-n", 2)
+    alcli(*ask, "-o", "targets.parquet").refused(2, "targets.parquet: is read and cannot be the output too")
+    assert Path("targets.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["-o", "--selections"])
+def test_an_output_that_would_become_a_part_of_the_pool_is_refused(option, tiny, alcli):
+    Path("parts").mkdir()
+    Path("pool.parquet").rename("parts/a.parquet")
+    ask = ("query", "parts", "-s", "random", "-n", 2)
+    for bad in ("parts/picked.parquet", "parts/day=1/picked.parquet", "parts/../parts/picked.pq"):
+        if "day=1" in bad:
+            Path("parts/day=1").mkdir()
+        alcli(*ask, option, bad, *(["-o", "out.csv"] if option != "-o" else [])).refused(2, "part of the pool parts")
+    if option == "-o":
+        alcli(*ask, option, "parts/picked.csv").done()
+    alcli(*ask, option, "parts/_picked.parquet", *(["-o", "out.csv"] if option != "-o" else [])).done()
+    alcli(*ask).done()

@@ -388,3 +388,49 @@ def test_lines_come_whole_with_their_numbers():
     data = b"a\n\n  \nb\r\n" + b"x" * (3 << 20) + b"\nlast"
     found = list(lines(io.BytesIO(data)))
     assert [(number, line[:4]) for number, line in found] == [(1, b"a\n"), (4, b"b\r\n"), (5, b"xxxx"), (6, b"last")]
+
+
+@pytest.mark.parametrize("weight", [1e20, 1e160])
+@pytest.mark.parametrize("label", ["cat", "unheard-of"])
+def test_a_label_too_heavy_to_absorb_is_refused_and_the_others_are_saved(weight, label, head):
+    plain = run(n=4, out=NEW)
+    expected, saved = [item["id"] for item in plain.items], load_head(NEW)
+
+    def reply(item):
+        heavy = {"id": item["id"], "label": CLASSES[0] if label == "cat" else label, "weight": weight}
+        return [heavy, true(item)]
+
+    talk = run(reply, n=4, out=NEW, allow_new_classes=True)
+    assert [item["id"] for item in talk.items] == expected
+    assert len(talk.errors) == 4
+    assert "too heavy to absorb: its weight is 1e+" in talk.errors[0]
+    after = load_head(NEW)
+    assert after.classes == saved.classes
+    np.testing.assert_array_equal(after.model.head.W_CD1, saved.model.head.W_CD1)
+    assert "4 labels absorbed, saved in new.safetensors" in talk.notes[-1]
+
+
+def test_a_label_of_a_huge_vector_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X, y = tiny_features()
+    X = X.copy()
+    X[50] *= 1e13
+    write_pool("pool.parquet", X)
+    write_labels("labels.csv", {names(60)[i]: CLASSES[y[i]] for i in range(20)})
+    fit_head(Items(open_pool("pool.parquet")).pool, ["labels.csv"], HEAD, Recipe())
+    talk = run(lambda item: [{"id": "r050", "label": CLASSES[0]}, true(item)], n=2, out=NEW)
+    assert "too heavy" in talk.errors[0]
+    assert len(load_head(NEW).absorbed.id_L) == 22
+
+
+def test_a_head_that_could_not_be_saved_is_not_said_to_be_saved(head, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "save_head", full)
+    notes: list[str] = []
+    talk, items = Talk(true), Items(open_pool("pool.parquet"))
+    ask = Query("margin", 2, head=HEAD, polish="none")
+    with pytest.raises(OSError, match="No space"):
+        stream(items, ask, out=NEW, source=talk, emit=talk.emit, note=notes.append)
+    assert notes[-1].endswith("2 labels absorbed")
