@@ -12,7 +12,6 @@ import ctypes
 import errno
 import hashlib
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from alcli.data.reading.os_errors import PROCESS_LIMITS, reason
-from alcli.data.writing.creatable import check_creatable, is_device
+from alcli.data.writing.creatable import check_creatable, is_device, mode_for
 from alcli.data.writing.locks import lock_now
 from alcli.errors import AlcliError, CannotCreateError, OutputError, printable
 
@@ -55,7 +54,7 @@ class Draft:
         os.fsync(self.file.fileno())
         # Some file systems report errors of writing here. The lock is on another handle, and stays.
         self.file.close()
-        os.chmod(self.temporary, _mode_for(self.target))
+        os.chmod(self.temporary, mode_for(self.target))
 
     def publish(self) -> None:
         """Rename the file to its target.
@@ -130,15 +129,6 @@ def _reported(path: Path) -> Iterator[None]:
         if error.errno in _REFUSED:
             raise CannotCreateError(what) from error
         raise OutputError(what, hint="what was there before is unchanged") from error
-
-
-def _mode_for(target: Path) -> int:
-    """The permissions of the file that is there, else the permissions that a new file gets."""
-    with suppress(FileNotFoundError):
-        return stat.S_IMODE(target.stat().st_mode)
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
 
 
 # -- folders ----------------------------------------------------------------------------------------------------------

@@ -55,6 +55,15 @@ def is_device(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
+def mode_for(target: Path) -> int:
+    """The permissions of the file that is there, else the permissions that a new file gets."""
+    with suppress(FileNotFoundError):
+        return stat.S_IMODE(target.stat().st_mode)
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
 def _is_same(target: Path, other: str | Path) -> bool:
     """Return True when a real path is the real path of `other`, which need not be there yet, or a hard link to it."""
     if os.path.realpath(other) == os.fspath(target):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alcli.data.reading.os_errors import PROCESS_LIMITS, reason
+from alcli.data.writing.creatable import mode_for
 from alcli.errors import BusyError, CannotCreateError, UnavailableError, printable
 
 _HAS_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
@@ -30,7 +31,8 @@ def lock(path: Path, timeout: float = 0.0) -> Iterator[None]:
         what = f"{printable(path)}: there is no folder '{printable(target.parent)}'"
         raise CannotCreateError(what, hint="create it first")
     name = target.parent / f".{target.name}.alcli.lock"
-    guard = FileLock(name, timeout=timeout, mode=0o600, fallback_to_soft=False)
+    # Whoever may write the file may lock it: a team shares a ledger.
+    guard = FileLock(name, timeout=timeout, mode=mode_for(target) | 0o600, fallback_to_soft=False)
     try:
         guard.acquire(poll_interval=0.02)
     except Timeout:

@@ -45,3 +45,18 @@ def test_a_file_system_without_locks(folder, monkeypatch):
         assert lock_now(file.fileno()) is None
     with pytest.raises(UnavailableError, match="no locks that work"), lock(Path("x")):
         pass
+
+
+@pytest.mark.parametrize(
+    ("umask", "there", "expected"), [(0o002, None, 0o664), (0o077, None, 0o600), (0o077, 0o660, 0o660)]
+)
+def test_whoever_may_write_the_file_may_lock_it(umask, there, expected, folder):
+    before = os.umask(umask)
+    try:
+        if there is not None:
+            Path("x").touch()
+            Path("x").chmod(there)
+        with lock(Path("x")):
+            assert Path(".x.alcli.lock").stat().st_mode & 0o777 == expected
+    finally:
+        os.umask(before)
