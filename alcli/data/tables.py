@@ -232,7 +232,7 @@ def _json(text: str, where: str) -> Any:
 
 
 def _parquet_rows(path: str, name: str, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
-    """Yield the rows of a Parquet file. Raises DataError, InputError, NewerFormatError."""
+    """Yield the rows of a Parquet file. Raises DataError, InputError, NewerFormatError. Memory: one block of rows."""
     if path == "-":
         what = f"{name}: Parquet needs a file that can be read from any place"
         raise InputError(what, hint="save it to a file first")
@@ -245,9 +245,15 @@ def _parquet_rows(path: str, name: str, columns: Sequence[str], optional: Sequen
     there |= {c: found for c in optional if (found := near(schema.names, c)) is not None}
     for column in there.values():
         require(schema, name, column)
-    values = [[v for block in read_column(file, c, _BLOCK) for v in block.to_pylist()] for c in there.values()]
+    values = [_values(file, c) for c in there.values()]
     for number, row in enumerate(zip(*values, strict=True)):
         yield Row(f"{name}: row {number}", dict(zip(there, row)), False)
+
+
+def _values(file: DataFile, column: str) -> Iterator[Any]:
+    """Yield the values of a column."""
+    for block in read_column(file, column, _BLOCK):
+        yield from block.to_pylist()
 
 
 def _quoted(columns: Sequence[str]) -> str:

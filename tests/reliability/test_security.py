@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -142,3 +143,15 @@ def test_secrets_are_left_out_of_what_a_library_says():
     with pytest.raises(AlcliError) as caught:
         find_remote("nonsense://KEY:se/cret@bucket/x?token=abcdef")
     assert not any(word in str(caught.value) for word in ("KEY", "cret", "abcdef"))
+
+
+def test_label_files_in_parquet_are_read_a_block_at_a_time(tmp_path):
+    """A small file can hold many millions of rows, since repeated values take no room."""
+    n = 300_000
+    pq.write_table(pa.table({"id": ["r0"] * n, "label": ["a"] * n}), tmp_path / "labels.parquet")
+    assert (tmp_path / "labels.parquet").stat().st_size < 10_000
+    tracemalloc.start()
+    assert sum(1 for _ in read_rows(str(tmp_path / "labels.parquet"), ["id", "label"])) == n
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 << 20
