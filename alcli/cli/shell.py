@@ -30,9 +30,9 @@ class Stopped(BaseException):
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. No exception leaves this function."""
     _repair_streams()
-    # One thread a BLAS call: alcli spreads work over blocks itself, and results must not depend on the number of cores.
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    # One thread a BLAS call, whatever the user has set: alcli spreads work over blocks itself, and the last digits of a
+    # product that BLAS shares out depend on the number of its threads.
+    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     # Some BLAS kernels read past the end of a row and set floating-point flags for the garbage; NumPy warns about it.
     # Real NaNs are caught on reading, so the warning is noise.
     warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)

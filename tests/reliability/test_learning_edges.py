@@ -119,6 +119,21 @@ def test_the_same_bytes_in_other_environments(tiny):
     assert len({process(*ask, **environment).done().out for environment in environments}) == 1
 
 
+def test_a_head_has_the_same_bytes_where_the_user_gives_blas_more_threads(tmp_path, monkeypatch):
+    """Of this size BLAS would share a product out, and round it otherwise."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y_N = rng.integers(0, 3, 200)
+    X_ND = rng.normal(size=(200, 600)).astype(np.float32)
+    X_ND[:, :3] += 3 * np.eye(3, dtype=np.float32)[y_N]
+    write_pool("pool.parquet", X_ND)
+    write_labels("labels.csv", {names(200)[i]: f"c{y}" for i, y in enumerate(y_N)})
+    for threads in "12":
+        ask = ("fit-head", "pool.parquet", "-l", "labels.csv", "-o", f"{threads}.safetensors", "-q")
+        process(*ask, OPENBLAS_NUM_THREADS=threads, OMP_NUM_THREADS=threads).done()
+    assert Path("1.safetensors").read_bytes() == Path("2.safetensors").read_bytes()
+
+
 def test_the_seed_is_told(tiny, alcli):
     ask = ("query", "pool.parquet", "-s", "random", "-n", 20)
     assert "seed 0" in alcli(*ask, "-v").done().err
