@@ -112,7 +112,7 @@ def _translate(error: BaseException) -> int:
         # flushing it at exit does not raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _wants_memory(error):
         hint = "query can do with --candidates or --max-memory, fit-head with --posterior none"
         return _say(f"not enough memory: {printable(error)}".rstrip(": "), 71, error, hint=hint)
     if isinstance(error, OSError) and error.errno in _NO_MORE:
@@ -133,6 +133,14 @@ def _translate(error: BaseException) -> int:
         error,
         hint="this is a bug of alcli, please report it; ALCLI_DEBUG=1 shows the traceback",
     )
+
+
+def _wants_memory(error: BaseException) -> bool:
+    """True for the exceptions by which an import, or the start of a thread, says that the system gives no more."""
+    text = str(error).lower()
+    if isinstance(error, RuntimeError):
+        return "can't start new thread" in text
+    return isinstance(error, ImportError) and ("failed to map segment" in text or "cannot allocate memory" in text)
 
 
 def _translate_usage(error: BaseException) -> int | None:

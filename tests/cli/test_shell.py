@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import alcli as package
+from alcli.cli import shell
 
 
 def test_version(alcli):
@@ -45,3 +47,24 @@ def test_a_wrong_command_line_is_refused_in_one_sentence(alcli, arguments, words
 
 def test_control_characters_of_arguments_are_escaped(alcli):
     alcli("query", "\x1bpool", "-s", "random", "-n", 1).refused(66, "\\x1bpool", "no such file")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (MemoryError(), 71, "not enough memory"),
+        (RuntimeError("can't start new thread"), 71, "not enough memory"),
+        (ImportError("libx.so: failed to map segment from shared object"), 71, "not enough memory"),
+        (ZeroDivisionError("float division by zero"), 65, "too large or too small to compute with"),
+        (np.linalg.LinAlgError("Singular matrix"), 65, "too large or too small to compute with"),
+        (RuntimeError("something else"), 70, "internal error: RuntimeError: something else"),
+        (ImportError("no module"), 70, "internal error"),
+    ],
+)
+def test_an_exception_of_a_library_becomes_an_exit_code_and_a_sentence(error, code, words, monkeypatch, capfd):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(shell, "_invoke", fail)
+    assert shell.run([]) == code
+    assert words in capfd.readouterr().err

@@ -155,3 +155,13 @@ def test_label_files_in_parquet_are_read_a_block_at_a_time(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 16 << 20
+
+
+@pytest.mark.parametrize(
+    "shape", ["(4, -", "(4, '3)", "(4, 3), 'more': [", "(99999999999999999999, 3)", "(-4, 3)", "4"]
+)
+def test_a_header_of_an_array_file_that_is_damaged(shape, tmp_path, alcli):
+    np.save(tmp_path / "a.npy", np.zeros((4, 3), np.float32))
+    data = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "b.npy").write_bytes(data.replace(b"(4, 3)", shape.encode()))
+    alcli("embed", tmp_path / "b.npy", "-m", "identity", "-o", tmp_path / "o.parquet").refused(65, "b.npy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class NpySource:
         opened(path).close()
         try:
             self._array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+        except (ValueError, OSError, EOFError, SyntaxError, OverflowError, TokenError) as error:
             raise DataError(f"{printable(path)}: cannot be read as .npy ({printable(error)})") from error
         if self._array.ndim < 2 or self._array.dtype.kind not in "fiub":
             found = f"{self._array.dtype} of shape {self._array.shape}"
