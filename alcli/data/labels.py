@@ -18,6 +18,7 @@ from alcli.data.groups import Groups, by_row, name_of
 from alcli.data.ids import Id, Ids
 from alcli.data.spellings.classes import look_alike, remark_on_look_alikes
 from alcli.data.spellings.numbers import number_of, spelling_hint, whole
+from alcli.data.spellings.weights import remark_on_weights
 from alcli.data.tables import Row, RowSource, read_rows
 from alcli.errors import DataError, counted, printable
 from alcli.remarks import Note, silence
@@ -179,6 +180,7 @@ def _said(path: RowSource, rows: Iterable[Row], key: Callable[[Row], K], reading
         corrected += is_other
         twice += before is not None and not is_other
         found[id] = said
+    remark_on_weights([said.weight for said in found.values()], printable(path), reading.note)
     for n, one, several in (
         (blank, "row without a label was skipped", "rows without a label were skipped"),
         (twice, "row repeats a label of the same file", "rows repeat a label of the same file"),

@@ -14,6 +14,7 @@ from alcli.data.reading.joined import joined
 from alcli.data.spellings.classes import look_alike, remark_on_look_alikes
 from alcli.data.spellings.numbers import number_of, spelling_hint, whole
 from alcli.data.spellings.splits import is_test_row, near_test
+from alcli.data.spellings.weights import remark_on_weights
 from alcli.errors import DataError
 
 
@@ -121,3 +122,15 @@ def test_decimals_without_places_and_bytes_are_classes():
     assert labels_of_column(pa.array([b"a", b"b"]), ids, np.arange(2), "x").classes() == ("a", "b")
     with pytest.raises(DataError, match="no class"):
         labels_of_column(pa.array([b"\xff", b"b"]), ids, np.arange(2), "x")
+
+
+@pytest.mark.parametrize(
+    ("weights", "is_odd"),
+    [([70.5, 81, 64, 90, 77], True), ([1, 1, 1, 1, 1], False), ([0.4, 2.1, 0.9, 1.3, 0.2], False), ([50, 60], False)],
+)
+def test_weights_that_may_mean_something_else_are_told(weights, is_odd):
+    notes: list[str] = []
+    remark_on_weights(weights, "labels.csv", notes.append)
+    assert bool(notes) == is_odd
+    if is_odd:
+        assert notes[0].startswith("labels.csv: the column 'weight' has a mean of 76.5")
