@@ -16,7 +16,7 @@ from alcli.api.session import session
 from alcli.arrays import Array, Float64
 from alcli.data.head_file import HeadFile, load_head, save_head
 from alcli.data.pool import Pool
-from alcli.data.tables import paths_of
+from alcli.data.text.rows import paths_of
 from alcli.data.writing.creatable import check_creatable
 from alcli.errors import DataError, UsageError, printable
 from alcli.remarks import Note, silence

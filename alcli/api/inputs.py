@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 import pyarrow as pa
 
 from alcli.data.schema import require
-from alcli.data.tables import GivenRows, RowSource
+from alcli.data.text.rows import GivenRows, RowSource
 from alcli.errors import UsageError, printable
 
 PathLike: TypeAlias = str | os.PathLike[str]

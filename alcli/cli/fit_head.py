@@ -23,6 +23,7 @@ def fit_head(
     *,
     model: models.FitOptions,
     reading: pools.LabelledPoolOptions,
+    columns: pools.LabelFileOptions,
     talk: general.TalkOptions,
 ) -> None:
     r"""Fit a last-layer model with uncertainty to the labelled items of a pool.
@@ -64,7 +65,7 @@ def fit_head(
         source = opened(console, pool, reading)
         fitted = fit(
             source.pool,
-            labels or [],
+            columns.named(labels),
             out,
             recipe,
             task=kind,

@@ -48,6 +48,7 @@ def query(
     lock_timeout: general.LockTimeout = 0.0,
     *,
     reading: pools.LabelledPoolOptions,
+    columns: pools.LabelFileOptions,
     talk: general.TalkOptions,
 ) -> None:
     r"""Choose the items of a pool to label next.
@@ -106,7 +107,7 @@ def query(
             n,
             seed,
             key_values(param, kebab=True),
-            labels or (),
+            columns.named(labels),
             head,
             exclude or (),
             selections,

@@ -30,6 +30,7 @@ def update(
     force: general.Force = False,
     *,
     reading: pools.PoolOptions,
+    columns: pools.LabelFileOptions,
     talk: general.TalkOptions,
 ) -> None:
     r"""Update a head with new labels in milliseconds, each label once.
@@ -63,7 +64,7 @@ def update(
             corrections,
         ).checked()
         source = opened(console, pool, reading)
-        done = absorb(head, source.pool, labels or [], ask, out=out, force=force, note=console.remark).report
+        done = absorb(head, source.pool, columns.named(labels), ask, out=out, force=force, note=console.remark).report
         console.say(_told(done))
         if "effective_samples" in done:
             console.say(f"effective samples: {done['effective_samples']:.1f} of {done['hypotheses']} hypotheses")

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from alcli.arrays import Array, Int64
 from alcli.data.ids import Id, Ids, to_ids
-from alcli.data.tables import Row
+from alcli.data.text.rows import Row
 from alcli.errors import DataError, printable
 from alcli.selection.group_source import Grouping
 

@@ -14,12 +14,16 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from alcli.arrays import Array, Float64, Int64
+from alcli.data.exports.answers import Answers
+from alcli.data.exports.asked import Asked
+from alcli.data.exports.votes import settled
 from alcli.data.groups import Groups, by_row, name_of
 from alcli.data.ids import Id, Ids
 from alcli.data.spellings.classes import look_alike, remark_on_look_alikes
 from alcli.data.spellings.numbers import number_of, spelling_hint, whole
 from alcli.data.spellings.weights import remark_on_weights
-from alcli.data.tables import Row, RowSource, read_rows
+from alcli.data.tables import read_rows
+from alcli.data.text.rows import NamedColumns, Row, RowSource
 from alcli.errors import DataError, counted, printable
 from alcli.remarks import Note, silence
 
@@ -99,7 +103,7 @@ def read_labels(
     corrections: bool = False,
     note: Note = silence,
 ) -> Labels:
-    """Read label files with columns `id`, `label`, optional `weight`.
+    """Read label files with columns `id`, `label`, optional `weight` and `annotator`, or exports of labelling tools.
 
     A later file wins; two different labels of an id in one file are an error, but with `corrections` the last one
     counts. ids: of the pool, whose type the ids
@@ -148,12 +152,13 @@ def _one_file(
     path: RowSource, ids: Ids, groups: Groups | None, reading: _Reading
 ) -> tuple[dict[Id, Said], dict[str, Said]]:
     """Read the labels of one file: of the rows of the pool, and of ids that the pool does not have."""
+    asked = Asked(path.id, path.label) if isinstance(path, NamedColumns) else Asked()
     if groups is not None:
-        rows = read_rows(path, ["label"], optional=["id", "group", "weight"])
+        rows = read_rows(path, ["label"], optional=["id", "group", "weight", "annotator"], export=Answers(asked))
         named = _said(path, rows, lambda row: name_of(row, ids, groups), reading)
         of_rows, missing = by_row(named, lambda said: said.where, ids, groups)
         return of_rows, {str(name): named[name] for name in missing}
-    rows = read_rows(path, ["id", "label"], optional=["weight"])
+    rows = read_rows(path, ["id", "label"], optional=["weight", "annotator"], export=Answers(asked))
     found = _said(path, rows, lambda row: ids.parse(row.values["id"], row.where, from_text=row.from_text), reading)
     wanted = list(found)
     unknown = [wanted[i] for i in np.flatnonzero(ids.rows_of(wanted) < 0)]
@@ -161,33 +166,36 @@ def _one_file(
 
 
 def _said(path: RowSource, rows: Iterable[Row], key: Callable[[Row], K], reading: _Reading) -> dict[K, Said]:
-    """Read the labels of one file by the `key` of their row."""
-    found: dict[K, Said] = {}
+    """Read the labels of one file by the `key` of their row. Where annotators are named, the majority counts."""
+    votes_of: dict[K, dict[str | None, Said]] = {}
     blank = twice = corrected = 0
     for row in rows:
         value = row.values["label"]
         if value is None or value == "":
             blank += 1
             continue
-        id = key(row)
+        id, who = key(row), row.values.get("annotator")
+        votes = votes_of.setdefault(id, {})
         label = to_target(value, row.where) if reading.regression else to_class(value, row.where, reading.types)
         said = Said(label, to_weight(row.values.get("weight"), row.where), row.where)
-        before = found.get(id)
+        before = votes.get(annotator := None if who in (None, "") else str(who))
         is_other = before is not None and before.label != said.label
         if before is not None and is_other and not reading.corrections:
             what = f"the id '{printable(str(id))}' is labelled '{printable(said.label)}'"
             raise DataError(f"{row.where}: {what}, but '{printable(before.label)}' at {before.where}")
         corrected += is_other
         twice += before is not None and not is_other
-        found[id] = said
+        votes[annotator] = said
+    found, remarks = settled(votes_of)
     remark_on_weights([said.weight for said in found.values()], printable(path), reading.note)
     for n, one, several in (
         (blank, "row without a label was skipped", "rows without a label were skipped"),
         (twice, "row repeats a label of the same file", "rows repeat a label of the same file"),
         (corrected, "row corrects a label of the same file", "rows correct a label of the same file"),
     ):
-        if n:
-            reading.note(f"{printable(path)}: {counted(n, one, several)}")
+        remarks += [counted(n, one, several)] if n else []
+    for remark in remarks:
+        reading.note(f"{printable(path)}: {remark}")
     return found
 
 

@@ -15,7 +15,7 @@ from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
 from alcli.data.labels import is_of_type, sorted_classes
 from alcli.data.pool import Pool
-from alcli.data.tables import RowSource, paths_of
+from alcli.data.text.rows import RowSource, paths_of
 from alcli.data.writing.creatable import check_creatable
 from alcli.errors import DataError, counted, printable
 from alcli.heads._contract import Training

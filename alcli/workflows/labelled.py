@@ -16,7 +16,7 @@ from alcli.data.pool import Pool
 from alcli.data.schema import remark_on_near_columns
 from alcli.data.spellings.classes import remark_on_look_alikes
 from alcli.data.spellings.numbers import number_of
-from alcli.data.tables import RowSource
+from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.heads._contract import Training
 from alcli.remarks import Note, silence

@@ -8,7 +8,7 @@ import pytest
 
 from alcli.data.groups import Name, by_row, find_groups, name_of, rows_named
 from alcli.data.ids import Ids
-from alcli.data.tables import Row
+from alcli.data.text.rows import Row
 from alcli.errors import DataError
 
 IDS = Ids(pa.array(["a", "b", "c", "d", "x"], pa.large_string()))

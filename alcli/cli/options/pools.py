@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alcli import plugins
 from alcli.cli.options.declare import COMMON, POOL, SAFETY, SOURCE, argument, option
 from alcli.cli.options.values import size_in_bytes
+
+if TYPE_CHECKING:
+    from alcli.data.text.rows import RowSource
 
 
 def complete_pool_or_method(context: typer.Context, incomplete: str) -> list[str]:
@@ -35,8 +38,8 @@ Labels = Annotated[
     option(
         "-l, --labels FILE",
         COMMON,
-        "Labels: CSV, JSON Lines or Parquet with the columns id, label and, if wanted, weight. "
-        "Can be repeated; - is standard input.",
+        "Labels: CSV, JSON Lines or Parquet with the columns id, label and, if wanted, weight and annotator; or an "
+        "export of Label Studio, Argilla, doccano or Prodigy. Can be repeated; - is standard input.",
     ),
 ]
 
@@ -76,6 +79,19 @@ GroupCol = Annotated[
     ),
 ]
 LabelCol = Annotated[str | None, option("--label-col C", POOL, "Column of the labels.", default="label")]
+LabelsIdCol = Annotated[
+    str | None,
+    option("--labels-id-col C", POOL, "Column of the ids in files of labels.", default="id, or a field alcli_id"),
+]
+LabelsLabelCol = Annotated[
+    str | None,
+    option(
+        "--labels-label-col C",
+        POOL,
+        "Column of the labels in files of labels. In an export of a tool it is the question that the labels answer.",
+        default="label, or the only question",
+    ),
+]
 BadRows = Annotated[
     str, option("--bad-rows", POOL, "What to do with vectors that are null or not finite.", choices=("error", "skip"))
 ]
@@ -135,3 +151,19 @@ class LabelledPoolOptions(LenientPoolOptions):
     """The options that open a pool which may hold labels itself."""
 
     label_col: LabelCol = None
+
+
+@dataclass(frozen=True)
+class LabelFileOptions:
+    """The options that read files of labels."""
+
+    labels_id_col: LabelsIdCol = None
+    labels_label_col: LabelsLabelCol = None
+
+    def named(self, files: list[str] | None) -> list[RowSource]:
+        """The files with the columns that the user named."""
+        if self.labels_id_col is None and self.labels_label_col is None:
+            return list(files or [])
+        from alcli.data.text.rows import NamedColumns
+
+        return [NamedColumns(file, self.labels_id_col, self.labels_label_col) for file in files or []]

@@ -16,5 +16,7 @@ def remark_on_weights(weights: Collection[float], file: str, note: Note) -> None
     """Tell of weights whose mean is far from 1, as kilograms or prices have it."""
     mean = sum(weights) / len(weights) if len(weights) >= _FEW else 1.0
     if not _LEAST <= mean <= _MOST:
-        what = f"{file}: the column 'weight' has a mean of {mean:.3g}, and each label counts as often as its weight says"
+        what = (
+            f"{file}: the column 'weight' has a mean of {mean:.3g}, and each label counts as often as its weight says"
+        )
         note(f"{what}; rename the column if it means something else")

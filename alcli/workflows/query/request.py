@@ -11,7 +11,7 @@ from alcli import parsing, plugins
 from alcli.composition.modifiers import modified
 from alcli.data.head_file import HeadFile
 from alcli.data.ledger import check_ledger
-from alcli.data.tables import RowSource, paths_of
+from alcli.data.text.rows import RowSource, paths_of
 from alcli.errors import UsageError, printable, suggestion
 from alcli.live.impute import HOW
 from alcli.selection.strategy import Strategy
@@ -139,7 +139,7 @@ class Query:
             raise UsageError(f"-n must be at least 1, got {self.n}")
         if self.candidates is not None and self.candidates < 1:
             raise UsageError(f"--candidates must be at least 1, got {self.candidates}")
-        if [*self.labels, *self.exclude].count("-") > 1:
+        if [str(source) for source in (*self.labels, *self.exclude)].count("-") > 1:
             raise UsageError("'-' is given twice, standard input can be read once")
         if self.expect_sha256 is not None and self.head is None:
             raise UsageError("--expect-sha256 is about the head of -H, none is given")

@@ -21,8 +21,9 @@ from alcli.data.head_match import check_pool, rows_of_hashes
 from alcli.data.ids import Id
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
-from alcli.data.tables import RowSource, read_ids
+from alcli.data.tables import read_ids
 from alcli.data.text.dialect import DELIMITERS
+from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.numerics.hashing import uniforms
 from alcli.remarks import Note

@@ -26,7 +26,7 @@ from alcli.workflows.query.session import Session
 def check_stream(ask: Query, out: Path | None) -> None:
     """Raise UsageError for options that do not go with a stream."""
     strategy, _ = ask.checked()
-    if "-" in (*ask.labels, *ask.exclude):
+    if "-" in map(str, (*ask.labels, *ask.exclude)):
         raise UsageError("'-' is standard input, which --stream reads labels from", hint="name a file")
     if ask.impute is not None:
         raise UsageError(f"-p {IMPUTE} makes up labels, --stream asks for them", hint="use one of the two")

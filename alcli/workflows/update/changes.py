@@ -13,7 +13,8 @@ from alcli.data.groups import name_of, rows_named
 from alcli.data.head_file import HeadFile
 from alcli.data.labels import is_of_type, read_labels
 from alcli.data.pool import Pool
-from alcli.data.tables import RowSource, read_ids
+from alcli.data.tables import read_ids
+from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, printable
 from alcli.remarks import Note
 from alcli.workflows.labelled import LabelledRows, usable

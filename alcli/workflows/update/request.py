@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alcli.data.tables import RowSource
+from alcli.data.text.rows import RowSource
 from alcli.errors import UsageError, suggestion
 from alcli.heads._model import Model
 from alcli.workflows.recipe import PAPER, PRESETS

@@ -11,7 +11,7 @@ from alcli.data.head_file import HeadFile, load_head, save_head
 from alcli.data.head_match import check_pool
 from alcli.data.pool import Pool
 from alcli.data.reading.data_file import check_readable
-from alcli.data.tables import RowSource, paths_of
+from alcli.data.text.rows import RowSource, paths_of
 from alcli.data.writing.creatable import check_creatable
 from alcli.data.writing.locks import lock
 from alcli.errors import UsageError, printable
