@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from alcli.arrays import Array, Float64, Int64
-from alcli.data.exports.answers import Answers
-from alcli.data.exports.asked import Asked
+from alcli.data.exports.answers import ExportReader
+from alcli.data.exports.places import Places
 from alcli.data.exports.votes import settled
 from alcli.data.groups import Groups, by_row, name_of
 from alcli.data.ids import Id, Ids
@@ -152,13 +152,13 @@ def _one_file(
     path: RowSource, ids: Ids, groups: Groups | None, reading: _Reading
 ) -> tuple[dict[Id, Said], dict[str, Said]]:
     """Read the labels of one file: of the rows of the pool, and of ids that the pool does not have."""
-    asked = Asked(path.id, path.label) if isinstance(path, NamedColumns) else Asked()
+    places = Places(path.id, path.label) if isinstance(path, NamedColumns) else Places()
     if groups is not None:
-        rows = read_rows(path, ["label"], optional=["id", "group", "weight", "annotator"], export=Answers(asked))
+        rows = read_rows(path, ["label"], optional=["id", "group", "weight", "annotator"], export=ExportReader(places))
         named = _said(path, rows, lambda row: name_of(row, ids, groups), reading)
         of_rows, missing = by_row(named, lambda said: said.where, ids, groups)
         return of_rows, {str(name): named[name] for name in missing}
-    rows = read_rows(path, ["id", "label"], optional=["weight", "annotator"], export=Answers(asked))
+    rows = read_rows(path, ["id", "label"], optional=["weight", "annotator"], export=ExportReader(places))
     found = _said(path, rows, lambda row: ids.parse(row.values["id"], row.where, from_text=row.from_text), reading)
     wanted = list(found)
     unknown = [wanted[i] for i in np.flatnonzero(ids.rows_of(wanted) < 0)]

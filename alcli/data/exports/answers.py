@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alcli.data.exports import argilla, doccano, label_studio, prodigy
-from alcli.data.exports.asked import Asked, Found
+from alcli.data.exports.places import Found, Places
 from alcli.data.text.dialect import near
 from alcli.data.text.rows import Row
 from alcli.errors import DataError, printable
@@ -23,10 +23,10 @@ _INTEGER = re.compile(r"\s*[+-]?\d+(\.0*)?\s*")
 
 
 @dataclass(frozen=True)
-class Answers:
+class ExportReader:
     """The reader of answers, for `read_rows`. asked: the columns that the user named."""
 
-    asked: Asked
+    asked: Places
 
     def columns(self, names: Sequence[str], where: str) -> dict[str, str]:
         """The columns of a table that hold ids, labels and annotators, by what they hold.

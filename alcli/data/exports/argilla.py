@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from alcli.data.exports.asked import Asked, Found, question_of, single
+from alcli.data.exports.places import Found, Places, question_of, single
 from alcli.errors import DataError, printable
 
 NAME = "Argilla"
@@ -30,7 +30,7 @@ def is_item(value: Mapping[str, Any]) -> bool:
     return nested or any(f"{name}.users" in value for name in answer_columns(list(value)))
 
 
-def answers(where: str, value: Mapping[str, Any], asked: Asked) -> Iterator[Found]:
+def answers(where: str, value: Mapping[str, Any], asked: Places) -> Iterator[Found]:
     """Yield the submitted responses of one record. Raises DataError."""
     id = _id(where, value, asked)
     if isinstance(value.get("responses"), dict):
@@ -50,7 +50,7 @@ def answers(where: str, value: Mapping[str, Any], asked: Asked) -> Iterator[Foun
         yield Found(id, None if state in _UNFINISHED else single(answer, where), _text(user))
 
 
-def _id(where: str, value: Mapping[str, Any], asked: Asked) -> Any:
+def _id(where: str, value: Mapping[str, Any], asked: Places) -> Any:
     """The id of a record: its own, or a field of its metadata that the user names."""
     if asked.id is None:
         return value.get("id")

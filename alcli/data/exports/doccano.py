@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from alcli.data.exports.asked import Asked, Found, field_of_id, single
+from alcli.data.exports.places import Found, Places, field_of_id, single
 
 NAME = "doccano"
 _COMMENTS = "Comments"
@@ -25,7 +25,7 @@ def is_item(value: Mapping[str, Any]) -> bool:
     return isinstance(value.get("label"), list) and ("text" in value or "filename" in value)
 
 
-def answers(where: str, value: Mapping[str, Any], asked: Asked) -> Iterator[Found]:
+def answers(where: str, value: Mapping[str, Any], asked: Places) -> Iterator[Found]:
     """Yield the label of one line. Raises DataError."""
     field = field_of_id(value, asked, where)
     others = [name for name in value if name not in ("id", "text", "filename", "label", _COMMENTS)]

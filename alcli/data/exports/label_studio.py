@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from alcli.data.exports.asked import ID_FIELDS, Asked, Found, field_of_id, question_of, single
+from alcli.data.exports.places import ID_FIELDS, Found, Places, field_of_id, question_of, single
 from alcli.errors import DataError, printable
 
 NAME = "Label Studio"
@@ -36,7 +36,7 @@ def is_item(value: Mapping[str, Any]) -> bool:
     )
 
 
-def answers(where: str, value: Mapping[str, Any], asked: Asked) -> Iterator[Found]:
+def answers(where: str, value: Mapping[str, Any], asked: Places) -> Iterator[Found]:
     """Yield the answers of one object. Raises DataError."""
     if is_table(list(value)):
         yield _of_minimal(where, value, asked)
@@ -51,7 +51,7 @@ def answers(where: str, value: Mapping[str, Any], asked: Asked) -> Iterator[Foun
         yield Found(item[field], label, _annotator(annotation.get("completed_by")))
 
 
-def _label(where: str, results: Sequence[Any], asked: Asked) -> Any:
+def _label(where: str, results: Sequence[Any], asked: Places) -> Any:
     """The label among the results of one annotation."""
     usable = [
         r for r in results if isinstance(r, dict) and r.get("type") in _VALUES and isinstance(r.get("value"), dict)
@@ -63,7 +63,7 @@ def _label(where: str, results: Sequence[Any], asked: Asked) -> Any:
     return None
 
 
-def _of_minimal(where: str, value: Mapping[str, Any], asked: Asked) -> Found:
+def _of_minimal(where: str, value: Mapping[str, Any], asked: Places) -> Found:
     """The answer of one object of JSON_MIN."""
     others = [name for name in value if name not in (*_OWN, "id", "agreement")]
     column = asked.id or id_column(list(value)) or "id"

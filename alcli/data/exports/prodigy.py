@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from alcli.data.exports.asked import ID_FIELDS, Asked, Found, field_of_id, single
+from alcli.data.exports.places import ID_FIELDS, Found, Places, field_of_id, single
 
 NAME = "Prodigy"
 _ANSWERS = ("accept", "reject", "ignore")
@@ -21,7 +21,7 @@ def is_item(value: Mapping[str, Any]) -> bool:
     return value.get("answer") in _ANSWERS and ("accept" in value or "label" in value or "_task_hash" in value)
 
 
-def answers(where: str, value: Mapping[str, Any], asked: Asked) -> Iterator[Found]:
+def answers(where: str, value: Mapping[str, Any], asked: Places) -> Iterator[Found]:
     """Yield the answer of one task. Raises DataError."""
     meta = value.get("meta")
     fields = {**(meta if isinstance(meta, dict) else {}), **{k: value[k] for k in value if k in (*ID_FIELDS, asked.id)}}

@@ -55,7 +55,7 @@ RowSource: TypeAlias = str | NamedColumns | GivenRows
 
 
 class Export(Protocol):
-    """What is known of the exports of labelling tools; see `Answers` in exports/answers.py."""
+    """The knowledge of the exports of labelling tools; see `ExportReader` in exports/answers.py."""
 
     def columns(self, names: Sequence[str], where: str) -> Mapping[str, str]:
         """Return the columns of a table with another name than the usual one, by the usual one."""

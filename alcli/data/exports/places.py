@@ -13,7 +13,7 @@ ID_FIELDS = ("alcli_id", "id", "item_id", "sample_id", "record_id", "external_id
 
 
 @dataclass(frozen=True)
-class Asked:
+class Places:
     """The names of the columns, or fields, with ids and with labels; None where the user did not name one."""
 
     id: str | None = None
@@ -34,7 +34,7 @@ class Found:
     names: Sequence[str] = ()
 
 
-def field_of_id(fields: Mapping[str, Any], asked: Asked, where: str) -> str:
+def field_of_id(fields: Mapping[str, Any], asked: Places, where: str) -> str:
     """The field of an item that holds the id of the pool. Raises DataError where there is none."""
     if asked.id is not None and asked.id in fields:
         return asked.id
@@ -47,7 +47,7 @@ def field_of_id(fields: Mapping[str, Any], asked: Asked, where: str) -> str:
     return found
 
 
-def question_of(questions: Sequence[str], asked: Asked, where: str) -> str | None:
+def question_of(questions: Sequence[str], asked: Places, where: str) -> str | None:
     """The question whose answers are labels; None where an item has none. Raises DataError where it is not clear."""
     distinct = list(dict.fromkeys(questions))
     if asked.label is not None:
