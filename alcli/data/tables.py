@@ -20,6 +20,7 @@ from alcli.data.schema import pool_metadata, require
 from alcli.data.text.contents import decoded, unpacked
 from alcli.data.text.dialect import dialect_of, header, near, settled
 from alcli.data.text.rows import Export, GivenRows, Row, RowSource, Wanted, quoted
+from alcli.data.text.workbook import is_workbook, workbook_rows
 from alcli.errors import DataError, InputError, UsageError, printable
 from alcli.parsing import repeated
 
@@ -80,6 +81,8 @@ def _rows(path: str, name: str, data: bytes, wanted: Wanted) -> Iterator[Row]:
     kind = _kind(path, data)
     if kind == "parquet":
         return _parquet_rows(path, name, wanted)
+    if kind == "xlsx":
+        return workbook_rows(data, name, wanted)
     text = decoded(data, name)
     if path == "-" and text and not text.endswith("\n"):
         # A pipe whose producer died looks like a short file, and half a line may be a valid line.
@@ -116,10 +119,12 @@ def _extension(path: str) -> str:
 
 
 def _kind(path: str, data: bytes) -> str:
-    """The kind of a file: "parquet", "jsonl" or "csv"; by its extension, else by its first bytes."""
+    """The kind of a file: "parquet", "xlsx", "jsonl" or "csv"; by its extension, else by its first bytes."""
     named = _extension(path)
     if named.endswith((".parquet", ".pq")) or data[:4] == b"PAR1":
         return "parquet"
+    if is_workbook(data):
+        return "xlsx"
     if named.endswith((".jsonl", ".ndjson", ".json")):
         return "jsonl"
     if named.endswith((".csv", ".tsv", ".tab")):

@@ -170,3 +170,46 @@ def test_majorities():
     found, remarks = settled({1: {"x": said[0]}, 2: {"x": said[0], "y": said[1]}})
     assert found == {1: said[0]}
     assert len(remarks) == 2
+
+
+def workbook(path, *sheets):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets:
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return str(path)
+
+
+def test_a_workbook_is_read_as_the_table_that_it_would_be_saved_as(tmp_path):
+    notes = ("notes", [["what"], ["nothing"]])
+    table = ("answers", [["text", "id", "label"], ["t", "q459", "refund"], [], ["t", "q186", "lost"], ["t", "q519"]])
+    said: list[str] = []
+    assert read(workbook(tmp_path / "a.xlsx", notes, table), notes=said) == EXPECTED
+    assert "1 row without a label was skipped" in said[0]
+    numbers = workbook(tmp_path / "b.xlsx", ("s", [["id", "label"], [7.0, 3.0], [8, True], [9, 2.5]]))
+    assert read(numbers, NUMBERS) == {7: "3", 8: "true", 9: "2.5"}
+    assert read(
+        NamedColumns(workbook(tmp_path / "c.xlsx", ("s", [["key", "class"], ["q459", "x"]])), "key", "class")
+    ) == {"q459": "x"}
+
+
+def test_bad_workbooks(tmp_path):
+    with pytest.raises(
+        DataError, match=r"a\.xlsx: sheet 's': no column 'label' among 'id', 'name'.*--labels-label-col"
+    ):
+        read(workbook(tmp_path / "a.xlsx", ("s", [["id", "name"], ["q459", "x"]])))
+    with pytest.raises(DataError, match=r"b\.xlsx: sheet 's': row 3: the id 'q459' is labelled 'y', but 'x' at"):
+        read(workbook(tmp_path / "b.xlsx", ("s", [["id", "label"], ["q459", "x"], ["q459", "y"]])))
+    with pytest.raises(DataError, match="column 'id' stands twice"):
+        read(workbook(tmp_path / "c.xlsx", ("s", [["id", "label", "id"], ["q459", "x", "y"]])))
+    data = Path(tmp_path / "a.xlsx").read_bytes()
+    (tmp_path / "d.xlsx").write_bytes(data.replace(b"xl/worksheets", b"xl/wurksheets"))
+    with pytest.raises(DataError, match=r"d\.xlsx: "):
+        read(str(tmp_path / "d.xlsx"))
+    (tmp_path / "e.xlsx").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match="zip archive or an Excel workbook"):
+        read(str(tmp_path / "e.xlsx"))
