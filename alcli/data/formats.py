@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from alcli.extensions import guarded, installed, is_file, load
 Table: TypeAlias = dict[str, list[Any]]
 Writer: TypeAlias = Callable[[Mapping[str, list[Any]], Mapping[str, Any]], bytes]
 F = TypeVar("F", bound=Writer)
+# Extensions of files of lines, besides none and those that are no word, such as a date.
+_LINES = (".txt", ".ids", ".list")
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def output_format(*, extensions: tuple[str, ...]) -> Callable[[F], F]:
 def format_of(path: Path | None, wanted: str | None) -> str:
     """Return the name of the format for an output: the `wanted` one, else the one of its extension, else `ids`.
 
-    Code of other people that may be needed is loaded here, before the work begins. Raises UsageError for an unknown
+    An extension that looks like that of another format, as .xlsx and .json do, is refused. Code of other people that may be needed is loaded here, before the work begins. Raises UsageError for an unknown
     name, and for an extension that several packages claim; DataError and InputError for code that cannot be loaded.
     """
     if wanted is not None:
@@ -85,6 +88,10 @@ def format_of(path: Path | None, wanted: str | None) -> str:
     if len(claimed) > 1:
         what = f"{printable(path)}: several installed formats have this extension: {', '.join(claimed)}"
         raise UsageError(what, hint=f"name one, as --format {claimed[0]}")
+    if not claimed and extension not in _LINES and re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{1,9}", extension):
+        known = ", ".join([*(e for one in FORMATS.values() for e in one.extensions), *_LINES])
+        what = f"{printable(path)}: no format has the extension {printable(extension)}, known are {known}"
+        raise UsageError(what, hint="name a format with --format; --format ids writes one id per line")
     return claimed[0] if claimed else "ids"
 
 

@@ -69,12 +69,20 @@ def test_formats_follow_the_extension():
         ("x.parquet", "parquet"),
         ("x.txt", "ids"),
         ("x", "ids"),
+        ("batch.2026-11-30", "ids"),
+        ("batch.1", "ids"),
     ):
         assert format_of(Path(name), None) == form
     assert format_of(Path("x.csv"), "jsonl") == "jsonl"
     assert format_of(None, None) == "ids"
     with pytest.raises(UsageError, match=r"no format 'xlsx'; known: ids, csv, jsonl, parquet; FILE\.py"):
         format_of(None, "xlsx")
+    for name in ("x.xlsx", "x.json", "x.tsv", "x.arrow"):
+        with pytest.raises(
+            UsageError, match=r"no format has the extension \.\w+, known are \.csv, .*\.txt.*--format ids"
+        ):
+            format_of(Path(name), None)
+    assert format_of(Path("x.json"), "ids") == "ids"
     assert [own_format(e) for e in (".pq", ".xyz", "")] == ["parquet", None, None]
     assert METAVAR == "ids|csv|jsonl|parquet|FILE.py"
 
