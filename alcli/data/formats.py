@@ -68,8 +68,9 @@ def output_format(*, extensions: tuple[str, ...]) -> Callable[[F], F]:
 def format_of(path: Path | None, wanted: str | None) -> str:
     """Return the name of the format for an output: the `wanted` one, else the one of its extension, else `ids`.
 
-    An extension that looks like that of another format, as .xlsx and .json do, is refused. Code of other people that may be needed is loaded here, before the work begins. Raises UsageError for an unknown
-    name, and for an extension that several packages claim; DataError and InputError for code that cannot be loaded.
+    An extension that looks like that of another format, as .xlsx and .json do, is refused. Code of other people that
+    may be needed is loaded here, before the work begins. Raises UsageError for an unknown name, for an extension of
+    another format, and for one that several packages claim; DataError and InputError for code that cannot be loaded.
     """
     if wanted is not None:
         find_format(wanted)
