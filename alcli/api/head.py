@@ -22,7 +22,7 @@ from alcli.errors import DataError, UsageError, printable
 from alcli.remarks import Note, silence
 from alcli.workflows.fit_head import fit_head as fit_workflow
 from alcli.workflows.labelled import Task
-from alcli.workflows.query.batch import typed_class
+from alcli.workflows.query.columns import typed_class
 from alcli.workflows.recipe import Recipe, prior_of
 from alcli.workflows.update.request import UpdateRequest
 from alcli.workflows.update.run import update as update_workflow

@@ -74,6 +74,7 @@ def select(
     strict: bool = False,
     ignore_unknown: bool = False,
     corrections: bool = False,
+    explain: bool = False,
     out: PathLike | None = None,
     lock_timeout: float = 0.0,
     note: Note | None = None,
@@ -98,6 +99,7 @@ def select(
     strict: raise DataError when fewer than n items are left.
     ignore_unknown: leave out labels of ids that the pool does not have.
     corrections: the last label of an id in a file counts; without it, two different labels are an error.
+    explain: add columns with the reasons for each choice, as --explain does.
     out: also write the selection to this file, in the format of its extension.
     note: is told each remark; None makes warnings.
 
@@ -131,6 +133,7 @@ def select(
         declared=declared,
         prior=None if prior == "auto" and head is not None else prior_of(prior, names),
         class_names=names,
+        explain=explain,
     )
     target = path(out)
     # What goes to no file is encoded as JSON Lines, which take every id.

@@ -40,6 +40,7 @@ def query(
     prior: models.Prior = "auto",
     class_names: models.ClassNames = None,
     format: choosing.Format = None,
+    explain: choosing.Explain = False,
     seed: general.Seed = 0,
     expect_sha256: models.ExpectSha256 = None,
     ignore_unknown: pools.IgnoreUnknown = False,
@@ -77,6 +78,17 @@ def query(
       -p impute=argmax|sample chooses one item after another. The model makes up a label for each item and learns it
       before the next choice.
 
+    Reasons:
+      --explain adds columns to the batch. second and second_confidence: the class that comes next after predicted, and
+      its probability. nearest_labelled and nearest_distance: the labelled item whose features lie nearest.
+      stands_for: the number of candidates, the item among them, to which no other chosen and no labelled item lies
+      nearer. why: a sentence. The probabilities are averaged over the posterior, so that the uncertainty of the head is
+      in them; they have no interval of their own.
+
+      The first choices of margin, and why:
+        alcli query sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -s margin -n 3 --explain --format csv
+
     Budget:
       With -p cost-col=C an item costs what column C of the pool says. N is what the batch may cost, and scores count
       per unit of cost. A strategy that chooses a whole batch, as every strategy does under prefilter and balance,
@@ -89,9 +101,9 @@ def query(
     """
     with talk.console() as console:
         if list_:
-            from alcli.cli.listing import explain, list_strategies
+            from alcli.cli import listing
 
-            return list_strategies(console) if pool is None else explain(console, pool)
+            return listing.list_strategies(console) if pool is None else listing.explain(console, pool)
         if mix is not None and strategy is not None:
             raise UsageError("-s names one strategy, --mix several with their shares", hint="use one of the two")
         if pool is None or n is None:
@@ -99,6 +111,7 @@ def query(
                 f"query needs {'POOL' if pool is None else '-n N'}",
                 hint="alcli query --list shows the strategies; alcli query --help an example",
             )
+        from alcli.workflows.query.explain import check_explained
         from alcli.workflows.query.request import Query
         from alcli.workflows.recipe import prior_of
 
@@ -121,8 +134,11 @@ def query(
             class_names=class_names,
             corrections=corrections,
             polish=polish,
+            explain=explain,
         )
         ask.checked()
+        shape = "jsonl" if stream else format_of(out, format)
+        check_explained(explain, shape, stream=stream, as_json=talk.json)
         if stream:
             _check_stream(ask, out, format, talk.json)
         elif allow_new_classes:
@@ -132,7 +148,6 @@ def query(
             )
         elif polish != "auto":
             raise UsageError("--polish is for heads that absorb labels, a batch absorbs none", hint="add --stream")
-        shape = "jsonl" if stream else format_of(out, format)
         items = opened(console, pool, reading)
         if stream:
             return _stream(console, items, ask, out, allow_new_classes)

@@ -30,6 +30,7 @@ class Query:
     strategy: a name. declared: the strategy of that name where a Python function declares it; None looks the name up.
     head: a file, or a head in memory. prior, class_names: of a head that is fitted, as in `fit_head`. corrections: the
     last label of an id in a file counts. polish: of a stream, auto or none.
+    explain: the batch gets columns with the reasons for each choice.
     """
 
     strategy: str
@@ -52,6 +53,7 @@ class Query:
     class_names: str | None = None
     corrections: bool = False
     polish: str = AUTO
+    explain: bool = False
 
     @property
     def found(self) -> Strategy:

@@ -23,7 +23,8 @@ from alcli.live.live import Live
 from alcli.remarks import Note
 from alcli.workflows.items import Items
 from alcli.workflows.query.absorbable import check_absorbable
-from alcli.workflows.query.batch import remark_on_shortage, shortest, typed_class
+from alcli.workflows.query.batch import remark_on_shortage
+from alcli.workflows.query.columns import shortest, typed_class
 from alcli.workflows.query.learned import Learned, Told, updated_head
 from alcli.workflows.query.polishing import Polisher
 from alcli.workflows.query.request import AUTO, Query
