@@ -131,7 +131,7 @@ def select(
         corrections=corrections,
         lock_timeout=lock_timeout,
         declared=declared,
-        prior=None if prior == "auto" and head is not None else prior_of(prior, names),
+        prior=prior_of(prior, names) if prior != "auto" or names is not None else None,
         class_names=names,
         explain=explain,
     )

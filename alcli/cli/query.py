@@ -130,7 +130,7 @@ def query(
             ignore_unknown,
             lock_timeout,
             expect_sha256=expect_sha256,
-            prior=None if prior == "auto" and head is not None else prior_of(prior, class_names),
+            prior=prior_of(prior, class_names) if prior != "auto" or class_names is not None else None,
             class_names=class_names,
             corrections=corrections,
             polish=polish,

@@ -180,7 +180,7 @@ def _parquet(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
     facts = {key: value for key, value in about.items() if key != "id_type"}
     ids = pa.string() if about["id_type"] == "string" else pa.int64()
     kinds = {"id": ids, "rank": pa.int32(), "strategy": pa.string()}
-    numbers = ("score", "weight", "confidence", "sd", "second_confidence", "nearest_distance")
+    numbers = ("score", "weight", "confidence", "sd", "second_confidence", "nearest_distance", "label_confidence")
     kinds |= dict.fromkeys(numbers, pa.float32()) | {"nearest_labelled": ids, "stands_for": pa.int64()}
     kinds |= {"predicted": pa.float32()} if "sd" in table else {}
     columns = {

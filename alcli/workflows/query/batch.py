@@ -29,6 +29,7 @@ from alcli.workflows.query.columns import choices, named, predictions
 from alcli.workflows.query.explain import explanations
 from alcli.workflows.query.request import IMPUTE, Query
 from alcli.workflows.query.situation import Situation, situation, targets_of
+from alcli.workflows.query.suspects import remark_on_suspects, suspicions
 
 
 @dataclass
@@ -100,7 +101,7 @@ def _answer(
         view = items.view(
             candidates,
             labelled_rows,
-            None if now.head is None else now.head.model,
+            None if now.head is None else now.head.predicts if strategy.again else now.head.model,
             targets=targets_of(pool, ask),
             labels=now.labels,
         )
@@ -127,9 +128,11 @@ def _answer(
         "selected": len(selection.rows_K),
     } | dict(selection.record)
     table = choices(ask.label, selection, now)
-    predicted, log_probs_KC = predictions(selection, now)
+    predicted, log_probs_KC = (suspicions(selection, now), None) if strategy.again else predictions(selection, now)
     table |= predicted
-    if ask.explain:
+    if strategy.again:
+        remark_on_suspects(selection, now, note)
+    elif ask.explain:
         table |= explanations(ask.strategy, selection, now, log_probs_KC)
     return Answer(table if imputed is None else table | {"imputed": imputed}, report)
 

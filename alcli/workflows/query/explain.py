@@ -63,17 +63,14 @@ def _second(now: Situation, log_probs_KC: Float64 | None) -> Table:
     return {"second": named(now.head, second_K), "second_confidence": [shortest(p) for p in confidence_K]}
 
 
-def _why(
-    name: str, k: int, selection: Selection, now: Situation, table: Table, log_probs_KC: Float64 | None
-) -> str:
+def _why(name: str, k: int, selection: Selection, now: Situation, table: Table, log_probs_KC: Float64 | None) -> str:
     """A sentence on the k-th choice: the score and what the strategy looks for, the classes, the item's place."""
     parts = [f"{_aim(name)}, score {selection.scores_K[k]:.3g}"]
     if log_probs_KC is not None and now.head is not None:
         best = int(log_probs_KC[k].argmax())
         first, probability = named(now.head, [best])[0], np.exp(log_probs_KC[k, best])
-        parts.append(
-            f"the head says {first} ({probability:.2f}) before {table['second'][k]} ({table['second_confidence'][k]:.2f})"
-        )
+        second = f"{table['second'][k]} ({table['second_confidence'][k]:.2f})"
+        parts.append(f"the head says {first} ({probability:.2f}) before {second}")
     near, n = table["nearest_labelled"][k], table["stands_for"][k]
     parts.append("no item is labelled yet" if near is None else f"the nearest labelled item is {near}")
     parts.append(f"it stands for {n:,} of {len(now.candidates):,} candidates")

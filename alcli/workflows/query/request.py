@@ -137,6 +137,7 @@ class Query:
                 what, hint="alcli fit-head POOL -l LABELS --head mlp --aux-loss -o HEAD, then give -H HEAD"
             )
         self._check_prior()
+        self._check_again(strategy)
         if self.n < 1:
             raise UsageError(f"-n must be at least 1, got {self.n}")
         if self.candidates is not None and self.candidates < 1:
@@ -156,3 +157,22 @@ class Query:
             what = f"{given[0]} is for a head that query fits itself, and -H gives one"
             raise UsageError(what, hint="give it to fit-head")
         check_names(Recipe(prior=self.prior or PLAIN).checked(), self.class_names)
+
+    def _check_again(self, strategy: Strategy) -> None:
+        """Raise UsageError for options beside a strategy that asks about labels again, and for a mix with one."""
+        if any(one.again for one in strategy.parts):
+            what = f"'{self.strategy}' mixes labels to check with items to label"
+            raise UsageError(what, hint="ask for them in two queries")
+        if not strategy.again:
+            return
+        wrong = [(f"-p {key}", "leave it out") for key in self.options]
+        if self.ledger is not None:
+            # The labelled items are in the ledger, so that it would leave out every one of them.
+            wrong.append(("--selections", "--exclude FILE leaves out labels that were checked"))
+        if self.stream:
+            wrong.append(("--stream", "ask for a batch"))
+        if self.head is not None and self.labels:
+            wrong.append(("-l beside -H", "the head knows its labels; leave one of the two out"))
+        for name, hint in wrong:
+            what = f"{name} does not go with -s {self.strategy}, which asks about labelled items again"
+            raise UsageError(what, hint=hint)

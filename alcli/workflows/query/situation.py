@@ -97,8 +97,10 @@ def situation(
     items.remark(known.labelled, note)
     if known.head is None and FEATURE_NEEDS.intersection(strategy.needs):
         pool.watch_scales()
-    closed_N = pool.is_test.copy()
-    closed_N[known.labelled] = True
+    if strategy.again:
+        items.refuse_groups(f"-s {ask.strategy} judges the labels of rows one by one")
+    closed_N = ~np.isin(np.arange(pool.n), known.labelled) if strategy.again else pool.is_test.copy()
+    closed_N[known.labelled] = not strategy.again
     left = items.candidates(closed_N, _excluded(items, ask, in_ledger, note))
     seed = drawn_seed(ask.seed, len(in_ledger))
     candidates = _reduced(items, left, ask, seed, note)
@@ -167,7 +169,7 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
         known = np.concatenate([known[before], said_rows])
     if pool.n:
         check_pool(head, ask.shown_head, pool, note)
-    if strategy.needs_head:
+    if strategy.needs_head and not strategy.again:
         remark_on_models(head, note)
     return _Known(known, head, labels if "labelled_targets" in strategy.needs else None)
 
