@@ -113,7 +113,7 @@ class Strategy:
         """The functions whose keyword-only parameters are the strategy's options."""
         if self.compound is not None:
             return tuple(dict.fromkeys(function for part in self.parts for function in part.declared))
-        return self.run, modifying, *([sampling] if self.samples else []), *self._grouping
+        return self.run, *([] if self.again else [modifying]), *([sampling] if self.samples else []), *self._grouping
 
     @property
     def options(self) -> frozenset[str]:
