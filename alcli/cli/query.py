@@ -25,6 +25,7 @@ def query(
     strategy: choosing.Strategy = None,
     n: choosing.Items = None,
     labels: pools.Labels = None,
+    none_label: pools.NoneLabel = None,
     head: models.HeadFile = None,
     out: choosing.Chosen = None,
     param: choosing.StrategyParam = None,
@@ -135,6 +136,7 @@ def query(
             corrections=corrections,
             polish=polish,
             explain=explain,
+            none_label=none_label,
         )
         ask.checked()
         shape = "jsonl" if stream else format_of(out, format)

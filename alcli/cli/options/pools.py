@@ -131,6 +131,18 @@ Corrections = Annotated[
 ]
 
 
+NoneLabel = Annotated[
+    str | None,
+    option(
+        "--none-label NAME",
+        COMMON,
+        "The label of items that belong to no class. It is never a class. Such items are not asked for again, and "
+        "candidates that look like them are left out.",
+        default="that of the head, else none",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class PoolOptions:
     """The options that open a pool."""

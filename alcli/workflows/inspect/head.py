@@ -26,6 +26,7 @@ def about_head(path: Path) -> dict[str, Any]:
         "prior_precision": model.head.prior_precision,
         **_of_task(head),
         **_of_labels(head.absorbed, head.fitted_on),
+        **({} if head.no_class.label is None else {"items_of_no_class": len(head.no_class.ids)}),
         **_of_pool_prior(head),
         "features": dict(head.provenance),
         "written_by": dict(head.written_by),

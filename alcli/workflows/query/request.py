@@ -30,7 +30,8 @@ class Query:
     strategy: a name. declared: the strategy of that name where a Python function declares it; None looks the name up.
     head: a file, or a head in memory. prior, class_names: of a head that is fitted, as in `fit_head`. corrections: the
     last label of an id in a file counts. polish: of a stream, auto or none.
-    explain: the batch gets columns with the reasons for each choice.
+    explain: the batch gets columns with the reasons for each choice. none_label: the label of items that belong to no
+    class; None takes the head's own.
     """
 
     strategy: str
@@ -54,6 +55,7 @@ class Query:
     corrections: bool = False
     polish: str = AUTO
     explain: bool = False
+    none_label: str | None = None
 
     @property
     def found(self) -> Strategy:
