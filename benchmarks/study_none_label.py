@@ -2,8 +2,9 @@
 
 Usage: python -m benchmarks.study_none_label [--data FOLDER] [--seeds N] [--rounds R] [--only SET]
 
-A part of the classes is taken for junk: its rows stay in the pool, and an annotator says `none` of them. Both ways begin
-with the same random rows and never ask for a row twice. `excluded`: rows that were called none are left out, no more.
+A part of the classes is taken for junk: its rows stay in the pool, and an annotator says `none` of them. Both ways
+begin with the same random rows and never ask for a row twice. `excluded`: rows that were called none are left out, and no
+others.
 `--none-label`: candidates that look like such rows are left out too. The columns count the rows asked for that are
 junk, the first random rows aside, and the accuracy of the last head on test rows that have a class; with 95% Student's
 t intervals over the seeds, of the paired difference too. banking77 is skipped where it is not at hand.
@@ -78,8 +79,10 @@ def cells(name: str, strategy: str, n: int, found_SW2: Float64) -> list[list[str
     rows = []
     for w, way in enumerate(WAYS):
         junk, accuracy = found_SW2[:, w, 0], 100 * found_SW2[:, w, 1]
-        row = [name, strategy, str(n), way, f"{junk.mean():.1f}", interval(junk), f"{accuracy.mean():.1f}"]
-        rows.append([*row, interval(accuracy), *([f"{gained.mean():+.1f}", interval(gained)] if w else ["", ""])])
+        row = [name, strategy, str(n), way, f"{junk.mean():.1f}", interval(junk, 0), f"{accuracy.mean():.1f}"]
+        rows.append(
+            [*row, interval(accuracy, 0, 100), *([f"{gained.mean():+.1f}", interval(gained)] if w else ["", ""])]
+        )
     return rows
 
 

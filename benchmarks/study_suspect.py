@@ -119,19 +119,19 @@ def cells(measured: list[Float64]) -> list[str]:
     means = [f"{values.mean():.1f}" for values in (clean_S, wrong_S, corrected_S)]
     return [
         f"{found_S.mean():.1f}",
-        interval(found_S),
+        interval(found_S, 0, 100),
         *means,
         f"{regained(everything):.0f}",
         interval(np.array(pseudo)),
     ]
 
 
-def interval(values: Array) -> str:
-    """Student's 95% interval of a mean; one value has none."""
+def interval(values: Array, least: float = -np.inf, most: float = np.inf) -> str:
+    """Student's 95% interval of a mean, cut at the least and the most possible value; one value has none."""
     if len(values) < 2:
         return "none: one seed"
     half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return f"{values.mean() - half:.1f} to {values.mean() + half:.1f}"
+    return f"{max(values.mean() - half, least):.1f} to {min(values.mean() + half, most):.1f}"
 
 
 if __name__ == "__main__":

@@ -90,6 +90,17 @@ def query(
         alcli query sample_data/digits-features.parquet \
           -l sample_data/digits-labels.csv -s margin -n 3 --explain --format csv
 
+    Wrong labels:
+      -s suspect asks about labelled items again, those first whose label is contradicted most by a head that has not
+      seen it. The columns label, predicted and why say what is in doubt. With the right class in the column label, the
+      batch file corrects the labels, given after the other labels or to update --corrections:
+        alcli query sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -s suspect -n 3 -o check.csv
+
+    Items of no class:
+      An item whose label is the one of --none-label belongs to no class. It is not asked for again, and candidates that
+      look like such items are left out, as long as enough are left for the batch.
+
     Budget:
       With -p cost-col=C an item costs what column C of the pool says. N is what the batch may cost, and scores count
       per unit of cost. A strategy that chooses a whole batch, as every strategy does under prefilter and balance,

@@ -1,4 +1,4 @@
-"""Items of no class: never a class, never asked for again, remembered by heads, and what looks like them is left out."""
+"""Items of no class: never a class, never asked for again, remembered by heads; what looks like them is left out."""
 
 from __future__ import annotations
 
