@@ -3,11 +3,10 @@
 Usage: python -m benchmarks.study_none_label [--data FOLDER] [--seeds N] [--rounds R] [--only SET]
 
 A part of the classes is taken for junk: its rows stay in the pool, and an annotator says `none` of them. Both ways
-begin with the same random rows and never ask for a row twice. `excluded`: rows that were called none are left out, and no
-others.
-`--none-label`: candidates that look like such rows are left out too. The columns count the rows asked for that are
-junk, the first random rows aside, and the accuracy of the last head on test rows that have a class; with 95% Student's
-t intervals over the seeds, of the paired difference too. banking77 is skipped where it is not at hand.
+begin with the same random rows and never ask for a row twice. `excluded`: rows that were called none are left out,
+and no others. `--none-label`: candidates that look like such rows are left out too. The columns count the rows asked
+for that are junk, the first random rows aside, and the accuracy of the last head on test rows that have a class; with
+95% Student's t intervals over the seeds, of the paired difference too. banking77 is skipped where it is not at hand.
 """
 
 from __future__ import annotations
