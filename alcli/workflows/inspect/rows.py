@@ -18,8 +18,9 @@ from alcli.data.reading.head_header import contents_of
 from alcli.data.reading.parquet import open_parquet, reading
 from alcli.data.schema import pool_metadata
 from alcli.data.spellings.numbers import number_of
-from alcli.data.tables import Row, columns_of, read_rows
+from alcli.data.tables import columns_of, read_rows
 from alcli.data.text.dialect import near
+from alcli.data.text.rows import Row
 from alcli.errors import printable
 
 _NAMED = 5
