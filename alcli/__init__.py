@@ -1,7 +1,7 @@
 """Active learning on frozen embeddings.
 
-`pool`, `fit_head`, `select`, `update`, `predict` and `simulate` do what the commands of the same names do, for Python
-programs. `import alcli` loads none of them: a name is imported when it is first used.
+`pool`, `fit_head`, `select`, `update`, `predict`, `simulate` and `inspect` do what the commands of the same names do,
+for Python programs. `import alcli` loads none of them: a name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alcli.api.head import FittedHead as FittedHead
     from alcli.api.head import fit_head as fit_head
     from alcli.api.head import update as update
+    from alcli.api.inspect import inspect as inspect
     from alcli.api.pool import OpenPool as OpenPool
     from alcli.api.pool import pool as pool
     from alcli.api.predict import Predictions as Predictions
@@ -35,6 +36,7 @@ _MODULES = {
     "Predictions": "alcli.api.predict",
     "SelectedItems": "alcli.api.select",
     "fit_head": "alcli.api.head",
+    "inspect": "alcli.api.inspect",
     "pool": "alcli.api.pool",
     "predict": "alcli.api.predict",
     "select": "alcli.api.select",
@@ -52,6 +54,7 @@ __all__ = [
     "__version__",
     "errors",
     "fit_head",
+    "inspect",
     "pool",
     "predict",
     "select",

@@ -26,7 +26,7 @@ from alcli.selection import Selection, View, batch, finite32, pointwise
 from tests.pools import CLASSES, group_names, names, patches, tiny_features, write_labels, write_pool
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("head", "inputs", "pool", "predict", "select", "session", "simulate")
+MODULES = ("head", "inputs", "inspect", "pool", "predict", "select", "session", "simulate")
 X_ND, Y_N = tiny_features()
 LABELS = {f"r{i:03d}": CLASSES[Y_N[i]] for i in range(20)}
 MORE = {f"r{i:03d}": CLASSES[Y_N[i]] for i in range(20, 30)}
@@ -59,7 +59,7 @@ def test_the_public_names():
         for alias in node.names
     }
     assert typed | {"__version__"} == set(package.__all__)
-    assert len(package.__all__) < 16
+    assert len(package.__all__) < 20
     assert all(getattr(package, name) is not None for name in package.__all__)
     assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="no attribute 'quarry'"):

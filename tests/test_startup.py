@@ -36,6 +36,7 @@ def modules_after(code: str, **environment: str) -> str:
         ["update", "--help"],
         ["predict", "--help"],
         ["simulate", "--help"],
+        ["inspect", "--help"],
         ["quarry"],
     ],
     ids=" ".join,

@@ -22,7 +22,7 @@ from alcli.errors import DataError, UsageError, printable
 from alcli.remarks import Note, silence
 from alcli.workflows.fit_head import fit_head as fit_workflow
 from alcli.workflows.labelled import Task
-from alcli.workflows.query.batch import typed_class
+from alcli.workflows.query.columns import typed_class
 from alcli.workflows.recipe import Recipe, prior_of
 from alcli.workflows.update.request import UpdateRequest
 from alcli.workflows.update.run import update as update_workflow
@@ -143,6 +143,7 @@ def fit_head(
     seed: int = 0,
     ignore_unknown: bool = False,
     corrections: bool = False,
+    none_label: str | None = None,
     out: PathLike | None = None,
     force: bool = False,
     note: Note | None = None,
@@ -162,6 +163,7 @@ def fit_head(
     seed: of every random draw.
     ignore_unknown: leave out labels of ids that the pool does not have.
     corrections: the last label of an id in a file counts; without it, two different labels are an error.
+    none_label: the label of items that belong to no class, which are counted and not learned from.
     out: also write the head to this file. force: replace a file that exists.
     note: is told each remark; None makes warnings.
 
@@ -201,6 +203,7 @@ def fit_head(
             force=force,
             ignore_unknown=ignore_unknown,
             corrections=corrections,
+            none_label=none_label,
             note=remark,
         )
     return FittedHead(fitted.head, fitted.report)
@@ -220,6 +223,7 @@ def update(
     allow_new_classes: bool = False,
     ignore_unknown: bool = False,
     corrections: bool = False,
+    none_label: str | None = None,
     out: PathLike | None = None,
     force: bool = False,
     lock_timeout: float = 0.0,
@@ -236,6 +240,7 @@ def update(
     ignore_unknown: leave out labels of ids that the pool does not have.
     corrections: a label that differs replaces the one that the head has absorbed, and in a file the last label
         of an id counts; without it, such a label is an error.
+    none_label: the label of items that belong to no class; None takes that of the head.
     out: also write the new head to this file. The file of `head` may be named, and is replaced under its lock.
         force: replace another file that exists. lock_timeout: seconds to wait for another process.
     note: is told each remark; None makes warnings.
@@ -260,6 +265,7 @@ def update(
         preset=preset,
         polish=polish,
         corrections=corrections,
+        none_label=none_label,
     )
     rows, target = label_rows(labels), path(out)
     with session(note) as remark:

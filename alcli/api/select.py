@@ -74,6 +74,8 @@ def select(
     strict: bool = False,
     ignore_unknown: bool = False,
     corrections: bool = False,
+    none_label: str | None = None,
+    explain: bool = False,
     out: PathLike | None = None,
     lock_timeout: float = 0.0,
     note: Note | None = None,
@@ -98,6 +100,8 @@ def select(
     strict: raise DataError when fewer than n items are left.
     ignore_unknown: leave out labels of ids that the pool does not have.
     corrections: the last label of an id in a file counts; without it, two different labels are an error.
+    none_label: the label of items that belong to no class; None takes that of the head.
+    explain: add columns with the reasons for each choice, as --explain does.
     out: also write the selection to this file, in the format of its extension.
     note: is told each remark; None makes warnings.
 
@@ -129,8 +133,10 @@ def select(
         corrections=corrections,
         lock_timeout=lock_timeout,
         declared=declared,
-        prior=None if prior == "auto" and head is not None else prior_of(prior, names),
+        prior=prior_of(prior, names) if prior != "auto" or names is not None else None,
         class_names=names,
+        explain=explain,
+        none_label=none_label,
     )
     target = path(out)
     # What goes to no file is encoded as JSON Lines, which take every id.

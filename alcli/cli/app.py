@@ -10,6 +10,7 @@ import typer
 from alcli.cli.embed import embed
 from alcli.cli.fit_head import fit_head
 from alcli.cli.helptext import PanelCommand, PanelGroup
+from alcli.cli.inspect import inspect
 from alcli.cli.options import general
 from alcli.cli.predict import predict
 from alcli.cli.query import query
@@ -56,3 +57,4 @@ app.command("query", cls=PanelCommand)(query)
 app.command("update", cls=PanelCommand)(update)
 app.command("predict", cls=PanelCommand)(predict)
 app.command("simulate", cls=PanelCommand)(simulate)
+app.command("inspect", cls=PanelCommand)(inspect)

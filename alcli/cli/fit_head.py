@@ -15,6 +15,7 @@ def fit_head(
     pool: pools.PoolArgument,
     out: models.NewHead,
     labels: pools.Labels = None,
+    none_label: pools.NoneLabel = None,
     param: models.HeadParam = None,
     seed: general.Seed = 0,
     ignore_unknown: pools.IgnoreUnknown = False,
@@ -47,6 +48,10 @@ def fit_head(
           -l sample_data/digits-labels.csv -o committee.safetensors \
           --posterior ensemble -p posterior.members=20
 
+    Items of no class:
+      With --none-label none, an item labelled none belongs to no class. It is counted and not learned from, the head
+      remembers it, and query leaves out candidates that look like it.
+
     Groups:
       Where the pool has a column group, an id in a label file may be the id of a group. Its label then holds for each
       row of the group.
@@ -73,6 +78,7 @@ def fit_head(
             force=force,
             ignore_unknown=ignore_unknown,
             corrections=corrections,
+            none_label=none_label,
             note=console.remark,
         )
         console.report(fitted.report)

@@ -25,6 +25,7 @@ def query(
     strategy: choosing.Strategy = None,
     n: choosing.Items = None,
     labels: pools.Labels = None,
+    none_label: pools.NoneLabel = None,
     head: models.HeadFile = None,
     out: choosing.Chosen = None,
     param: choosing.StrategyParam = None,
@@ -40,6 +41,7 @@ def query(
     prior: models.Prior = "auto",
     class_names: models.ClassNames = None,
     format: choosing.Format = None,
+    explain: choosing.Explain = False,
     seed: general.Seed = 0,
     expect_sha256: models.ExpectSha256 = None,
     ignore_unknown: pools.IgnoreUnknown = False,
@@ -77,6 +79,28 @@ def query(
       -p impute=argmax|sample chooses one item after another. The model makes up a label for each item and learns it
       before the next choice.
 
+    Reasons:
+      --explain adds columns to the batch. second and second_confidence: the class that comes next after predicted, and
+      its probability. nearest_labelled and nearest_distance: the labelled item whose features lie nearest.
+      stands_for: the number of candidates, the item among them, to which no other chosen and no labelled item lies
+      nearer. why: a sentence. The probabilities are averaged over the posterior, so that the uncertainty of the head is
+      in them; they have no interval of their own.
+
+      The first choices of margin, and why:
+        alcli query sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -s margin -n 3 --explain --format csv
+
+    Wrong labels:
+      -s suspect asks about labelled items again, those first whose label is contradicted most by a head that has not
+      seen it. The columns label, predicted and why say what is in doubt. With the right class in the column label, the
+      batch file corrects the labels, given after the other labels or to update --corrections:
+        alcli query sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -s suspect -n 3 -o check.csv
+
+    Items of no class:
+      An item whose label is the one of --none-label belongs to no class. It is not asked for again, and candidates that
+      look like such items are left out, as long as enough are left for the batch.
+
     Budget:
       With -p cost-col=C an item costs what column C of the pool says. N is what the batch may cost, and scores count
       per unit of cost. A strategy that chooses a whole batch, as every strategy does under prefilter and balance,
@@ -89,9 +113,9 @@ def query(
     """
     with talk.console() as console:
         if list_:
-            from alcli.cli.listing import explain, list_strategies
+            from alcli.cli import listing
 
-            return list_strategies(console) if pool is None else explain(console, pool)
+            return listing.list_strategies(console) if pool is None else listing.explain(console, pool)
         if mix is not None and strategy is not None:
             raise UsageError("-s names one strategy, --mix several with their shares", hint="use one of the two")
         if pool is None or n is None:
@@ -99,6 +123,7 @@ def query(
                 f"query needs {'POOL' if pool is None else '-n N'}",
                 hint="alcli query --list shows the strategies; alcli query --help an example",
             )
+        from alcli.workflows.query.explain import check_explained
         from alcli.workflows.query.request import Query
         from alcli.workflows.recipe import prior_of
 
@@ -117,12 +142,16 @@ def query(
             ignore_unknown,
             lock_timeout,
             expect_sha256=expect_sha256,
-            prior=None if prior == "auto" and head is not None else prior_of(prior, class_names),
+            prior=prior_of(prior, class_names) if prior != "auto" or class_names is not None else None,
             class_names=class_names,
             corrections=corrections,
             polish=polish,
+            explain=explain,
+            none_label=none_label,
         )
         ask.checked()
+        shape = "jsonl" if stream else format_of(out, format)
+        check_explained(explain, shape, stream=stream, as_json=talk.json)
         if stream:
             _check_stream(ask, out, format, talk.json)
         elif allow_new_classes:
@@ -132,7 +161,6 @@ def query(
             )
         elif polish != "auto":
             raise UsageError("--polish is for heads that absorb labels, a batch absorbs none", hint="add --stream")
-        shape = "jsonl" if stream else format_of(out, format)
         items = opened(console, pool, reading)
         if stream:
             return _stream(console, items, ask, out, allow_new_classes)

@@ -15,6 +15,7 @@ def update(
     head: models.HeadArgument,
     pool: pools.PoolOption,
     labels: pools.Labels = None,
+    none_label: pools.NoneLabel = None,
     out: models.UpdatedHead = None,
     remove: models.Remove = None,
     method: models.Method = "second-order",
@@ -62,6 +63,7 @@ def update(
             preset,
             polish,
             corrections,
+            none_label,
         ).checked()
         source = opened(console, pool, reading)
         done = absorb(head, source.pool, columns.named(labels), ask, out=out, force=force, note=console.remark).report
@@ -78,6 +80,8 @@ def _told(done: dict[str, Any]) -> str:
     parts = [f"{new}, {done['already_absorbed']} already known, {done['absorbed']} in all"]
     if done["removed"]:
         parts.insert(0, f"{counted(done['removed'], 'label')} given back")
+    if "no_class" in done:
+        parts.append(f"{counted(done['no_class'], 'item belongs', 'items belong')} to no class")
     if done["corrected"]:
         parts.append(f"{counted(done['corrected'], 'label')} corrected")
     if done.get("renewed"):

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from alcli.arrays import Array, Float64, Keys
+
+
+@dataclass(frozen=True)
+class NoClass:
+    """The items that belong to no class. label: says so in label files; None where nobody has said it of any item.
+
+    ids: 64-bit hashes of their ids, ascending.
+    """
+
+    label: str | None = None
+    ids: tuple[int, ...] = ()
+
+    def with_ids(self, label: str | None, more: Iterable[int], less: Iterable[int] = ()) -> NoClass:
+        """The items with those of `more`, and without those of `less`, which turned out to have a class."""
+        ids = {*self.ids, *more} - {*less}
+        return NoClass(self.label if label is None else label, tuple(sorted(ids)))
+
+    def keys(self) -> Keys:
+        """The hashes as an array, uint64."""
+        return np.array(self.ids, np.uint64)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from alcli import __version__, plugins, stored
 from alcli.arrays import Array, Floats, Keys
-from alcli.data.absorbed import Absorbed
+from alcli.data.absorbed import Absorbed, NoClass
 from alcli.data.class_names import ClassNames
 from alcli.data.reading.head_header import HEAD_FORMAT, contents_of, header_of
 from alcli.data.writing.atomic import replacing
@@ -46,7 +46,7 @@ class HeadFile:
     predictor: the model that predicts, where it is not the model that strategies look at (heads/_pair.py).
     class_names: what the names of classes were when the head was fitted; None without names.
     fitted_on: the number of labels that prior precision, curvature, noise and temperature were chosen from; 0 where
-    the file does not say.
+    the file does not say. no_class: the items that belong to no class, which are not learned from and not asked for.
     """
 
     model: Model
@@ -61,6 +61,7 @@ class HeadFile:
     predictor: Model | None = None
     class_names: ClassNames | None = None
     fitted_on: int = 0
+    no_class: NoClass = field(default_factory=NoClass)
 
     @property
     def predicts(self) -> Model:
@@ -97,6 +98,8 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
         "fitted_on": head.fitted_on,
         "versions": {"alcli": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
     }
+    if head.no_class.label is not None:
+        about["no_class"] = {"label": head.no_class.label, "ids": [f"{id:016x}" for id in head.no_class.ids]}
     if head.class_names is not None:
         tensors[_NAMES] = np.ascontiguousarray(head.class_names.features_KD)
         about["class_names"] = {"names": head.class_names.names, "class_type": head.class_names.class_type}
@@ -168,6 +171,7 @@ def _restored(tensors: dict[str, Array], about: dict[str, Any]) -> HeadFile:
         predictor=models.get("predictor"),
         class_names=_restore_names(tensors, about["class_names"]) if "class_names" in about else None,
         fitted_on=stored.whole(about, "fitted_on") if "fitted_on" in about else 0,
+        no_class=_restore_no_class(about["no_class"]) if "no_class" in about else NoClass(),
     )
 
 
@@ -181,6 +185,11 @@ def _restore_names(tensors: dict[str, Array], settings: dict[str, Any]) -> Class
     if features_KD.ndim != 2 or len(features_KD) != len(names) or not is_float or not np.isfinite(features_KD).all():
         raise DataError(f"tensor '{_NAMES}' does not hold a finite vector for each of {len(names)} names")
     return ClassNames(names, features_KD, str(settings["class_type"]))
+
+
+def _restore_no_class(settings: dict[str, Any]) -> NoClass:
+    """The items of no class that the header lists. Raises ValueError and the like for another form."""
+    return NoClass(str(settings["label"]), tuple(sorted(int(id, 16) & ((1 << 64) - 1) for id in settings["ids"])))
 
 
 def _restore_model(name: str, tensors: dict[str, Array], settings: dict[str, Any]) -> Model:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +18,7 @@ from alcli.data.exports.votes import settled
 from alcli.data.groups import Groups, by_row, name_of
 from alcli.data.ids import Id, Ids
 from alcli.data.spellings.classes import look_alike, remark_on_look_alikes
-from alcli.data.spellings.numbers import number_of, spelling_hint, whole
+from alcli.data.spellings.labels import to_class, to_target, to_weight
 from alcli.data.spellings.weights import remark_on_weights
 from alcli.data.tables import read_rows
 from alcli.data.text.rows import NamedColumns, Row, RowSource
@@ -29,8 +27,6 @@ from alcli.remarks import Note, silence
 
 K = TypeVar("K", bound=Hashable)
 Label = str | float
-# A sum of a million squares of such labels is still finite.
-_LARGEST = 1e150
 _TEXT = (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary, pt.is_null)
 _OF_TYPE = {
     "string": re.compile(".*", re.DOTALL),
@@ -52,11 +48,13 @@ class Said:
 class Labels:
     """Labels by id in the order they were read. A class is a string; in a regression a label is a float.
 
-    class_type: the type that classes have in a typed file: "string", "integer" or "boolean".
+    class_type: the type that classes have in a typed file: "string", "integer" or "boolean". of_no_class: the items
+    that belong to no class, as their label says.
     """
 
     by_id: dict[Id, Said] = field(default_factory=dict)
     class_type: str = "string"
+    of_no_class: dict[Id, Said] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -83,6 +81,24 @@ class Labels:
         return sorted_classes({str(s.label) for s in self.by_id.values()}, self.class_type)
 
 
+def set_apart(labels: Labels, none_label: str | None, note: Note = silence) -> Labels:
+    """Move the items whose label is `none_label` to `of_no_class`.
+
+    note: told how many there are, and of a class that is named nearly so.
+    """
+    if none_label is None:
+        return labels
+    none = {id: said for id, said in labels.by_id.items() if said.label == none_label}
+    kept = {id: said for id, said in labels.by_id.items() if said.label != none_label}
+    shown = f"label '{printable(none_label)}'"
+    if none:
+        note(f"{counted(len(none), 'item belongs', 'items belong')} to no class ({shown})")
+    other = look_alike(none_label, {said.label for said in kept.values() if isinstance(said.label, str)})
+    if other is not None:
+        note(f"the class '{printable(other)}' looks like the {shown} of --none-label, and is a class all the same")
+    return replace(labels, by_id=kept, of_no_class=labels.of_no_class | none)
+
+
 def sorted_classes(found: Iterable[str], class_type: str) -> tuple[str, ...]:
     """Return distinct class names in their fixed order."""
     return tuple(sorted(found, key=int if class_type == "integer" else str))
@@ -101,6 +117,7 @@ def read_labels(
     ignore_unknown: bool = False,
     groups: Groups | None = None,
     corrections: bool = False,
+    none_label: str | None = None,
     note: Note = silence,
 ) -> Labels:
     """Read label files with columns `id`, `label`, optional `weight` and `annotator`, or exports of labelling tools.
@@ -108,19 +125,21 @@ def read_labels(
     A later file wins; two different labels of an id in one file are an error, but with `corrections` the last one
     counts. ids: of the pool, whose type the ids
     get. groups: of the pool; the label of a group is the label of its rows (see data/groups.py). ignore_unknown:
-    leave out labels of ids that the pool does not have. note: told of labels left out or repeated. Raises DataError
+    leave out labels of ids that the pool does not have. none_label: says that an item belongs to no class. note: told
+    of labels left out or repeated. Raises DataError
     naming file, line and id; UsageError, InputError.
     """
     labels = Labels()
     types: set[str] = set()
     for path in paths:
-        in_file, unknown = _one_file(path, ids, groups, _Reading(regression, corrections, types, note))
+        in_file, unknown = _one_file(path, ids, groups, _Reading(regression, corrections, types, note, none_label))
         _check_known(unknown, ignore_unknown, note)
         for id in in_file:
             labels.by_id.pop(id, None)
         labels.by_id.update(in_file)
     if len(types) == 1:
         labels.class_type = types.pop()
+    labels = set_apart(labels, none_label, note)
     if not regression:
         remark_on_look_alikes(labels.classes(), note)
     return labels
@@ -146,6 +165,13 @@ class _Reading:
     corrections: bool
     types: set[str]
     note: Note
+    none_label: str | None
+
+    def label(self, value: Any, where: str) -> Label:
+        """The label that a value stands for. The label of no class has no type. Raises DataError."""
+        if value == self.none_label:
+            return str(value)
+        return to_target(value, where) if self.regression else to_class(value, where, self.types)
 
 
 def _one_file(
@@ -176,7 +202,7 @@ def _said(path: RowSource, rows: Iterable[Row], key: Callable[[Row], K], reading
             continue
         id, who = key(row), row.values.get("annotator")
         votes = votes_of.setdefault(id, {})
-        label = to_target(value, row.where) if reading.regression else to_class(value, row.where, reading.types)
+        label = reading.label(value, row.where)
         said = Said(label, to_weight(row.values.get("weight"), row.where), row.where)
         before = votes.get(annotator := None if who in (None, "") else str(who))
         is_other = before is not None and before.label != said.label
@@ -197,51 +223,6 @@ def _said(path: RowSource, rows: Iterable[Row], key: Callable[[Row], K], reading
     for remark in remarks:
         reading.note(f"{printable(path)}: {remark}")
     return found
-
-
-def to_class(value: Any, where: str, types: set[str]) -> str:
-    """Return the name of a class; its type is added to `types`. where: its place, for messages. Raises DataError.
-
-    A float or decimal without a fraction is an integer (see `whole`). Bytes are text in UTF-8.
-    """
-    if isinstance(value, bool):
-        types.add("boolean")
-        return "true" if value else "false"
-    number = value if isinstance(value, int) else whole(value)
-    if number is not None:
-        types.add("integer")
-        return str(number)
-    if isinstance(value, bytes):
-        with suppress(UnicodeDecodeError):
-            value = value.decode()
-    if isinstance(value, str):
-        types.add("string")
-        return value
-    what = f"the label {printable(repr(value))} is no class, expected a string, an integer or a boolean"
-    raise DataError(f"{where}: {what}", hint="'alcli fit-head --task regression' makes a head for numbers")
-
-
-def to_target(value: Any, where: str) -> float:
-    """Return a label of a regression as a number. Raises DataError unless it is finite and can be squared."""
-    number = number_of(value)
-    if math.isnan(number):
-        hint = spelling_hint(value) or "'alcli fit-head --task classification' makes a head for classes"
-        what = f"the label '{printable(value)}' is not a finite number, as a regression needs"
-        raise DataError(f"{where}: {what}", hint=hint)
-    if abs(number) > _LARGEST:
-        what = f"the label {number:g} is too large, its square is no 64-bit number"
-        raise DataError(f"{where}: {what}", hint="divide all labels by their scale")
-    return number
-
-
-def to_weight(value: Any, where: str) -> float:
-    """Return the weight of a label, 1 for an empty value. Raises DataError unless it is positive and finite."""
-    if value is None or value == "":
-        return 1.0
-    weight = number_of(value)
-    if not weight > 0:
-        raise DataError(f"{where}: the weight '{printable(value)}' is not a positive number", hint=spelling_hint(value))
-    return weight
 
 
 def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, where: str, *, regression: bool | None = None) -> Labels:

@@ -19,7 +19,7 @@ from alcli.data.pool_columns import PoolColumns
 from alcli.data.reading.isolate import check_unchanged, decode_alone
 from alcli.data.reading.pool_files import PoolFile, ReadOptions, common_dim, common_metadata, open_files
 from alcli.data.reading.scratch import ahead, allocate
-from alcli.data.reading.vectors import bad_rows, to_matrix
+from alcli.data.reading.vectors import bad_rows, faults, to_matrix
 from alcli.data.schema import FEATURE_NAMES, Columns
 from alcli.errors import DataError, printable
 from alcli.numerics.column_scales import FEWEST_ROWS, uneven_columns
@@ -99,6 +99,16 @@ class Pool(PoolColumns):
             for first, _, column in self._feature_columns():
                 bad_N[first : first + len(column)] = bad_rows(column, self.dim)
         return bad_N
+
+    def bad_counts(self) -> dict[str, int]:
+        """The rows without a usable vector by the fault. Cost: one pass over the features."""
+        found = {"null_vectors": 0, "vectors_of_another_length": 0, "vectors_not_finite": 0}
+        for _, _, column in self._feature_columns():
+            null, other, not_finite = faults(column, self.dim)
+            found["null_vectors"] += null
+            found["vectors_of_another_length"] += other
+            found["vectors_not_finite"] += not_finite
+        return found
 
     # -- features, in blocks ------------------------------------------------------------------------------------------
 

@@ -41,6 +41,18 @@ class PoolColumns:
         folder = [self._spec] if os.path.isdir(self._spec) else []
         return [*(f.file.path for f in self._files if f.file.filesystem is None), *folder]
 
+    @property
+    def n_files(self) -> int:
+        """The number of files."""
+        return len(self._files)
+
+    def column_types(self) -> dict[str, str]:
+        """The type of each column of the first file, and of each folder that is a column."""
+        first = self._files[0]
+        return {name: str(kind) for name, kind in zip(first.schema.names, first.schema.types)} | dict.fromkeys(
+            first.hive, "folder"
+        )
+
     @cached_property
     def ids(self) -> Ids:
         """The id column, checked: strings or integers, no null, no empty string, no duplicate. Raises DataError."""

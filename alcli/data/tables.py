@@ -45,6 +45,29 @@ def read_rows(
     return _rows(str(path), name, data, Wanted(columns, optional, export))
 
 
+def columns_of(path: str) -> list[str]:
+    """The names of the columns of a file: of its header, its schema, or the first object in JSON.
+
+    Raises what `read_rows` does. Cost: the whole file is read, unless it is Parquet.
+    """
+    name, data = _contents(path)
+    kind = _kind(path, data)
+    if kind == "parquet":
+        with reading(file := DataFile(path)), open_parquet(file) as parquet:
+            return list(parquet.schema_arrow.names)
+    text = decoded(data, name)
+    if kind == "jsonl":
+        first = next((value for _, value in _json_values(text, name)), None)
+        return list(first) if isinstance(first, dict) else []
+    line = io.StringIO(text, newline="").readline()
+    dialect = dialect_of(line, ",", lambda names: near(names, "id") is not None)
+    rows = dialect.reader(io.StringIO(text, newline=""))
+    try:
+        return list(next(rows, []))
+    except csv.Error:
+        return []
+
+
 def read_ids(path: RowSource) -> Iterator[Row]:
     """Read the column `id` of a file; a file without a known extension and without such a header holds one id per line.
 

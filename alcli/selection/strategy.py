@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from alcli.arrays import Float32, Float64, Floats, Int64
+from alcli.arrays import Array, Float32, Float64, Floats, Int64
 from alcli.selection.needs import CLASSIFICATION_NEEDS, HEAD_NEEDS, OF_IDS, POSTERIOR_NEEDS
 from alcli.selection.options import aggregating, averaging, embedding, modifying, sampling
 from alcli.selection.view import View
@@ -35,6 +35,7 @@ class Selection:
     weights_K: float32 importance weights, where the method gives weights.
     features_KD: features of the rows, where they are in memory.
     notes: remarks for the user on how the batch came about. record: facts of the run, by kebab-case name.
+    details: arrays of K entries that say more of each pick, by name; the strategy says which.
     """
 
     rows_K: Int64
@@ -43,6 +44,7 @@ class Selection:
     features_KD: Floats | None = None
     notes: tuple[str, ...] = ()
     record: Mapping[str, float | str] = field(default_factory=dict)
+    details: Mapping[str, Array] = field(default_factory=dict)
 
 
 NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))
@@ -62,6 +64,7 @@ class Strategy:
     ties_drawn: rows of equal score have equal chances, by a draw of seed and id; else the lowest ids come first
     (`order.py`).
     modulus: a bound on how far the score of a row moves with the class probabilities; see `pointwise`.
+    again: the strategy asks about labelled rows again: a query gives it labelled rows as candidates.
     """
 
     run: Callable[..., Any]
@@ -77,6 +80,7 @@ class Strategy:
     cold: bool = False
     ties_drawn: bool = False
     modulus: Callable[..., Float64] | None = None
+    again: bool = False
 
     def suited(self, regression: bool) -> Strategy:
         """The strategy for class labels, or for labels that are numbers."""
@@ -109,7 +113,7 @@ class Strategy:
         """The functions whose keyword-only parameters are the strategy's options."""
         if self.compound is not None:
             return tuple(dict.fromkeys(function for part in self.parts for function in part.declared))
-        return self.run, modifying, *([sampling] if self.samples else []), *self._grouping
+        return self.run, *([] if self.again else [modifying]), *([sampling] if self.samples else []), *self._grouping
 
     @property
     def options(self) -> frozenset[str]:
@@ -168,13 +172,14 @@ def batch(
     posterior: str = "laplace",
     numbers: Callable[..., Any] | None = None,
     cold: bool = False,
+    again: bool = False,
 ) -> Callable[[F], F]:
     """Declare a function (view, k, *, [rng,] options) -> Selection; rng is a numpy Generator.
 
     random: the function draws by default. single: a function declared `pointwise`, with the same options, whose best
     row is the batch of one; a loop over single labels then scores rows as they pass instead of preparing for a batch.
     numbers: a function declared for labels that are numbers, with the same options.
-    samples, posterior, cold: see `Strategy`.
+    samples, posterior, cold, again: see `Strategy`.
     """
     return _declare(
         needs,
@@ -185,6 +190,7 @@ def batch(
         posterior=posterior,
         numbers=_declared_of(numbers),
         cold=cold,
+        again=again,
     )
 
 

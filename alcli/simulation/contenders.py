@@ -200,7 +200,11 @@ def _base(name: str) -> Strategy:
     is_pair_or_mix = bool({"/", ":"}.intersection(name))
     if not is_pair_or_mix and not plugins.is_outside(name) and name not in plugins.names("strategies"):
         raise UsageError(f"no strategy is named '{name}'", hint=suggestion(name, names()))
-    return plugins.strategy(name)
+    found = plugins.strategy(name)
+    if found.again or any(part.again for part in found.parts):
+        what = f"'{name}' asks about labelled items again, a simulation asks about items without a label"
+        raise UsageError(what, hint="benchmarks/study_suspect.py measures it")
+    return found
 
 
 def _ask_at_once(

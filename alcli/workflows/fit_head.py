@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Array, Floats, Int64
+from alcli.data.absorbed import NoClass
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors
@@ -51,12 +52,13 @@ def fit_head(
     force: bool = False,
     ignore_unknown: bool = False,
     corrections: bool = False,
+    none_label: str | None = None,
     note: Note = silence,
 ) -> Fitted:
     """Fit a head to the labelled rows of a pool and write it to `out`, which is whole or untouched.
 
     labels: label files or tables; without any, the label column of the pool is used. corrections: the last label of an
-    id in a file counts. class_names: the pool of the names
+    id in a file counts. none_label: says that an item belongs to no class. class_names: the pool of the names
     of classes, for `recipe.prior` pool; no label is needed with it. out: None writes no file. Raises every AlcliError.
     """
     recipe.checked()
@@ -73,6 +75,7 @@ def fit_head(
         head=recipe.head,
         ignore_unknown=ignore_unknown,
         corrections=corrections,
+        none_label=none_label,
         note=note,
     )
     if names is None or labelled.regression:
@@ -93,7 +96,9 @@ def fit_labelled(
     names = None if labelled.regression else names
     classes, class_type = _classes(labelled, names)
     data = training(pool, labelled, classes)
-    pair = fitted_pair(pool, labelled.rows_L, data, classes, recipe, names)
+    # Items of no class tell nothing of where classes gather.
+    told = np.concatenate([labelled.rows_L, labelled.none_rows])
+    pair = fitted_pair(pool, told, data, classes, recipe, names)
     if names is not None and classes is not None:
         remark_on_names(names, labelled.labels.classes(), pair, classes, note)
     remark_on_pool(pair, note)
@@ -111,8 +116,9 @@ def fit_labelled(
         predictor=None if pair.is_one else pair.predicts,
         class_names=names,
         fitted_on=data.n,
+        no_class=NoClass().with_ids(labelled.none_label, pool.ids.hashes(labelled.none_rows).tolist()),
     )
-    return Fitted(head, describe(pool, pair, data, classes, note))
+    return Fitted(head, describe(pool, pair, data, head, note))
 
 
 def _classes(labelled: LabelledRows, names: ClassNames | None) -> tuple[tuple[str, ...] | None, str]:
@@ -159,13 +165,13 @@ def provenance(pool: Pool) -> dict[str, Any]:
     }
 
 
-def describe(pool: Pool, pair: Pair, data: Training, classes: Sequence[str] | None, note: Note) -> dict[str, Any]:
+def describe(pool: Pool, pair: Pair, data: Training, head: HeadFile, note: Note) -> dict[str, Any]:
     """Return the figures of a fit: sizes, prior, evidence, and the metrics on training and test rows.
 
     The accuracy on test rows is over all of them: a row of a class that the head does not know is predicted wrongly.
     The other figures need the class of a row, and leave such rows out.
     """
-    model = pair.predicts
+    model, classes = pair.predicts, head.classes
     report: dict[str, Any] = {
         "n": data.n,
         "kind": model.head.kind,
@@ -176,17 +182,18 @@ def describe(pool: Pool, pair: Pair, data: Training, classes: Sequence[str] | No
         report |= {"classes": len(classes), "temperature": model.temperature}
         if model.predictive_temperature is not None:
             report["predictive_temperature"] = model.predictive_temperature
+    report |= {} if head.no_class.label is None else {"no_class": len(head.no_class.ids)}
     report |= dict(model.head.diagnostics)
     if pair.prior is not None and classes is not None:
         report |= _of_prior(pair, pair.prior, classes)
     if data.n:
         report |= {f"train_{k}": v for k, v in scores(model, data.X_LD, data.y_L).items()}
-    return report | _on_test_rows(pool, model, classes, note)
+    return report | _on_test_rows(pool, model, head, note)
 
 
-def _on_test_rows(pool: Pool, model: Model, classes: Sequence[str] | None, note: Note) -> dict[str, Any]:
+def _on_test_rows(pool: Pool, model: Model, head: HeadFile, note: Note) -> dict[str, Any]:
     """Return the number of labelled test rows and the metrics on them; nothing without such rows."""
-    rows, y, unknown = test_rows(pool, classes)
+    rows, y, unknown = test_rows(pool, head.classes, head.no_class.label)
     n = len(rows) + unknown
     if not n:
         return {}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from alcli.arrays import Array, Int64
 from alcli.data.absorbed import Absorbed
-from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels
+from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels, set_apart
 from alcli.data.pool import Pool
 from alcli.data.schema import remark_on_near_columns
 from alcli.data.spellings.classes import remark_on_look_alikes
@@ -26,11 +26,16 @@ Task = Literal["auto", "classification", "regression"]
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Labelled rows of a pool: rows_L their numbers, labels their labels in the same order."""
+    """Labelled rows of a pool: rows_L their numbers, labels their labels in the same order.
+
+    none_label: the label of items that belong to no class. none_rows: the numbers of their rows.
+    """
 
     rows_L: Int64
     labels: Labels
     regression: bool
+    none_label: str | None = None
+    none_rows: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -46,6 +51,7 @@ def gather(
     head: str | None = None,
     ignore_unknown: bool = False,
     corrections: bool = False,
+    none_label: str | None = None,
     note: Note = silence,
 ) -> LabelledRows:
     """Return the rows labelled by the label files or, without any file, by the pool's own label column.
@@ -63,15 +69,18 @@ def gather(
             ignore_unknown=ignore_unknown,
             groups=pool.groups,
             corrections=corrections,
+            none_label=none_label,
             note=note,
         )
     else:
         labels = own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression)
+        labels = set_apart(labels, none_label, note)
         if not regression:
             remark_on_look_alikes(labels.classes(), note)
     if task == "auto":
         _remark_on_task(labels, regression, note)
-    return usable(pool, labels, regression, note)
+    rows = pool.ids.rows_of(list(labels.of_no_class))
+    return replace(usable(pool, labels, regression, note), none_label=none_label, none_rows=rows)
 
 
 def _remark_on_names(pool: Pool, note: Note, *, needs_labels: bool) -> None:
@@ -182,14 +191,15 @@ def absorbed(pool: Pool, labelled: LabelledRows, data: Training) -> Absorbed:
     return Absorbed(pool.ids.hashes(rows_L), data.y_L, data.weights_L)
 
 
-def test_rows(pool: Pool, classes: Sequence[str] | None) -> tuple[Int64, Array, int]:
-    """Return (rows, labels, number of rows left out) of the labelled test split.
+def test_rows(pool: Pool, classes: Sequence[str] | None, none_label: str | None) -> tuple[Int64, Array, int]:
+    """Return (rows, labels, number of rows left out) of the labelled test split, without rows of no class.
 
     Rows of a class that the head does not know are left out. A label column that cannot be learned labels no row.
     """
     if not _is_learnable(pool):
         return np.empty(0, np.int64), np.empty(0), 0
     labels = own_labels(pool, np.flatnonzero(pool.is_test & ~pool.is_bad), regression=classes is None)
+    labels = set_apart(labels, none_label)
     before = len(labels)
     if classes is not None:
         known = set(classes)

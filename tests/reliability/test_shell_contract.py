@@ -75,7 +75,7 @@ def test_usage_in_a_child_process(tiny):
     assert "Usage: alcli" in bare.err
 
 
-@pytest.mark.parametrize("command", ["embed", "fit-head", "query", "update", "predict", "simulate"])
+@pytest.mark.parametrize("command", ["embed", "fit-head", "query", "update", "predict", "simulate", "inspect"])
 def test_help_shows_an_example(alcli, command):
     found = alcli(command, "--help").done().out.decode()
     assert f"alcli {command} " in found.partition("Example:")[2]

@@ -102,6 +102,14 @@ Selections = Annotated[
     ),
 ]
 Strict = Annotated[bool, option("--strict", CHOOSING, "Fail where fewer than N items are left.")]
+Explain = Annotated[
+    bool,
+    option(
+        "--explain",
+        OUTPUT,
+        "Add columns with the reasons for each choice, see Reasons below.",
+    ),
+]
 Stream = Annotated[
     bool,
     option(

@@ -30,6 +30,10 @@ PoolOrMethod = Annotated[str | None, argument("POOL", POOL_HELP, complete=comple
 PoolOption = Annotated[
     str, option("-P, --pool POOL", COMMON, "The pool that holds the features of the labelled items.")
 ]
+Inspected = Annotated[
+    list[str],
+    argument("FILE...", "Files, folders, globs or URIs: of a pool, or any other file that alcli reads or writes."),
+]
 SourcePath = Annotated[
     Path, argument("SOURCE", "CSV, TSV, JSON Lines, Parquet or .npy, or a folder of images or of text files.")
 ]
@@ -127,6 +131,18 @@ Corrections = Annotated[
 ]
 
 
+NoneLabel = Annotated[
+    str | None,
+    option(
+        "--none-label NAME",
+        COMMON,
+        "The label of items that belong to no class. It is never a class. Such items are not asked for again, and "
+        "candidates that look like them are left out.",
+        default="that of the head, else none",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class PoolOptions:
     """The options that open a pool."""
@@ -167,3 +183,10 @@ class LabelFileOptions:
         from alcli.data.text.rows import NamedColumns
 
         return [NamedColumns(file, self.labels_id_col, self.labels_label_col) for file in files or []]
+
+
+@dataclass(frozen=True)
+class InspectedPoolOptions(PoolOptions):
+    """The options that open a pool whose every fault is counted."""
+
+    label_col: LabelCol = None

@@ -70,6 +70,13 @@ def bad_rows(column: pa.Array, dim: int) -> Array:
     return bad_B
 
 
+def faults(column: pa.Array, dim: int) -> tuple[int, int, int]:
+    """The numbers of vectors that are null, of another length, and with a value that is null or not finite."""
+    lengths_B = _lengths(column)
+    null, other = int((lengths_B < 0).sum()), int(((lengths_B >= 0) & (lengths_B != dim)).sum())
+    return null, other, int(bad_rows(column, dim).sum()) - null - other
+
+
 def usual_length(column: pa.Array) -> int | None:
     """The most frequent length of the vectors, of several the shortest; None where all vectors are null."""
     lengths = _lengths(column)

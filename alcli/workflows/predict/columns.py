@@ -23,7 +23,7 @@ from alcli.numerics.blocks import BLOCK_ROWS, workers
 from alcli.numerics.segments import segment_means, segment_mixtures
 from alcli.remarks import Note
 from alcli.workflows.items import Items
-from alcli.workflows.query.batch import typed_class
+from alcli.workflows.query.columns import typed_class
 
 _FLOATS = 1 << 22
 _FEWEST, _MOST = 64, 8192

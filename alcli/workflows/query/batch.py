@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from alcli.arrays import Array
 from alcli.composition.budget import select_within
 from alcli.data.formats import Table, encode
-from alcli.data.head_file import HeadFile
 from alcli.data.ledger import Late, deliver, give_out, read_ledger
 from alcli.data.writing.atomic import replacing
 from alcli.data.writing.creatable import check_creatable
@@ -27,8 +25,11 @@ from alcli.selection.select import select
 from alcli.selection.strategy import NOTHING, Selection, Strategy
 from alcli.selection.view import View
 from alcli.workflows.items import Items
+from alcli.workflows.query.columns import choices, named, predictions
+from alcli.workflows.query.explain import explanations
 from alcli.workflows.query.request import IMPUTE, Query
 from alcli.workflows.query.situation import Situation, situation, targets_of
+from alcli.workflows.query.suspects import remark_on_suspects, suspicions
 
 
 @dataclass
@@ -100,7 +101,7 @@ def _answer(
         view = items.view(
             candidates,
             labelled_rows,
-            None if now.head is None else now.head.model,
+            None if now.head is None else now.head.predicts if strategy.again else now.head.model,
             targets=targets_of(pool, ask),
             labels=now.labels,
         )
@@ -126,7 +127,13 @@ def _answer(
         "labelled": len(np.unique(items.of_rows(labelled_rows))),
         "selected": len(selection.rows_K),
     } | dict(selection.record)
-    table = _table(ask, selection, now)
+    table = choices(ask.label, selection, now)
+    predicted, log_probs_KC = (suspicions(selection, now), None) if strategy.again else predictions(selection, now)
+    table |= predicted
+    if strategy.again:
+        remark_on_suspects(selection, now, note)
+    elif ask.explain:
+        table |= explanations(ask.strategy, selection, now, log_probs_KC)
     return Answer(table if imputed is None else table | {"imputed": imputed}, report)
 
 
@@ -161,7 +168,7 @@ def _imputed(now: Situation, strategy: Strategy, ask: Query, options: dict[str, 
         labels=now.labels,
     )
     selection, classes = impute_batch(live, ask.n, how=str(ask.impute), seed=now.seed)
-    return selection, _named(head, classes)
+    return selection, named(head, classes)
 
 
 def remark_on_shortage(selected: int, ask: Query, note: Note) -> None:
@@ -176,48 +183,3 @@ def remark_on_shortage(selected: int, ask: Query, note: Note) -> None:
     if ask.strict:
         raise DataError(what, hint="without --strict what is left is returned")
     note(what)
-
-
-def _table(ask: Query, selection: Selection, now: Situation) -> Table:
-    table: Table = {
-        "id": now.items.ids.arrow(selection.rows_K).to_pylist(),
-        "rank": list(range(len(selection.rows_K))),
-        "score": [shortest(s) for s in selection.scores_K],
-        "strategy": [ask.label] * len(selection.rows_K),
-    }
-    if selection.weights_K is not None:
-        table["weight"] = [shortest(w) for w in selection.weights_K]
-    return table | _predictions(selection, now)
-
-
-def _predictions(selection: Selection, now: Situation) -> Table:
-    """The predicted class and its confidence of each chosen item, or the predicted number and its standard deviation.
-
-    The columns are empty where nothing was chosen; without a head there are none.
-    """
-    if now.predicts is None:
-        return {}
-    if now.head is None or not len(selection.rows_K):
-        return {"predicted": [], "confidence" if now.predicts == "classes" else "sd": []}
-    if now.predicts == "numbers":
-        mean_K, variance_K = now.items.numbers(now.head.predicts, selection.rows_K, selection.features_KD)
-        return {"predicted": [shortest(v) for v in mean_K], "sd": [shortest(v) for v in np.sqrt(variance_K)]}
-    log_probs_KC = now.items.predictive(now.head.predicts, selection.rows_K, selection.features_KD)
-    confidence = [shortest(np.float32(np.exp(v))) for v in log_probs_KC.max(axis=1)]
-    return {"predicted": _named(now.head, log_probs_KC.argmax(axis=1)), "confidence": confidence}
-
-
-def _named(head: HeadFile, classes: Iterable[int]) -> list[str | int | bool]:
-    """The typed names of class numbers of a classification head."""
-    assert head.classes is not None
-    return [typed_class(head.classes[c], head.class_type) for c in classes]
-
-
-def shortest(value: Array | np.float32) -> float:
-    """The Python float with the shortest text that reads back to the same float32."""
-    return float(str(np.float32(value)))
-
-
-def typed_class(name: str, class_type: str) -> str | int | bool:
-    """A class name as typed files hold it: an integer, a boolean or a string."""
-    return int(name) if class_type == "integer" else name == "true" if class_type == "boolean" else name

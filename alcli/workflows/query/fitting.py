@@ -12,7 +12,7 @@ from alcli.selection.strategy import Strategy
 from alcli.workflows.fit_head import fit_labelled
 from alcli.workflows.labelled import LabelledRows
 from alcli.workflows.query.request import Query
-from alcli.workflows.recipe import PLAIN, Recipe
+from alcli.workflows.recipe import PLAIN, POOL, Recipe
 
 _LARGEST_POSTERIOR = 8192
 
@@ -26,10 +26,13 @@ def fitted_now(
     if pool.dim > _LARGEST_POSTERIOR and not strategy.needs_posterior:
         note(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
         posterior = "none"
-    recipe = Recipe(posterior=posterior, calibrate=calibrate, prior=ask.prior or PLAIN)
+    # A label is contradicted best by a head that also knows the rows without a label.
+    prior = ask.prior or (POOL if strategy.again and not labelled.regression else PLAIN)
+    recipe = Recipe(posterior=posterior, calibrate=calibrate, prior=prior)
     head = fit_labelled(pool, labelled, recipe, note, names=names).head
     note(_told(head, len(labelled.rows_L)))
-    remark_on_models(head, note)
+    if not strategy.again:
+        remark_on_models(head, note)
     return head, labelled.labels.arrays(head.classes)[0] if "labelled_targets" in strategy.needs else None
 
 

@@ -30,6 +30,8 @@ class Query:
     strategy: a name. declared: the strategy of that name where a Python function declares it; None looks the name up.
     head: a file, or a head in memory. prior, class_names: of a head that is fitted, as in `fit_head`. corrections: the
     last label of an id in a file counts. polish: of a stream, auto or none.
+    explain: the batch gets columns with the reasons for each choice. none_label: the label of items that belong to no
+    class; None takes the head's own.
     """
 
     strategy: str
@@ -52,6 +54,8 @@ class Query:
     class_names: str | None = None
     corrections: bool = False
     polish: str = AUTO
+    explain: bool = False
+    none_label: str | None = None
 
     @property
     def found(self) -> Strategy:
@@ -135,6 +139,7 @@ class Query:
                 what, hint="alcli fit-head POOL -l LABELS --head mlp --aux-loss -o HEAD, then give -H HEAD"
             )
         self._check_prior()
+        self._check_again(strategy)
         if self.n < 1:
             raise UsageError(f"-n must be at least 1, got {self.n}")
         if self.candidates is not None and self.candidates < 1:
@@ -154,3 +159,22 @@ class Query:
             what = f"{given[0]} is for a head that query fits itself, and -H gives one"
             raise UsageError(what, hint="give it to fit-head")
         check_names(Recipe(prior=self.prior or PLAIN).checked(), self.class_names)
+
+    def _check_again(self, strategy: Strategy) -> None:
+        """Raise UsageError for options beside a strategy that asks about labels again, and for a mix with one."""
+        if any(one.again for one in strategy.parts):
+            what = f"'{self.strategy}' mixes labels to check with items to label"
+            raise UsageError(what, hint="ask for them in two queries")
+        if not strategy.again:
+            return
+        wrong = [(f"-p {key}", "leave it out") for key in self.options]
+        if self.ledger is not None:
+            # The labelled items are in the ledger, so that it would leave out every one of them.
+            wrong.append(("--selections", "--exclude FILE leaves out labels that were checked"))
+        if self.stream:
+            wrong.append(("--stream", "ask for a batch"))
+        if self.head is not None and self.labels:
+            wrong.append(("-l beside -H", "the head knows its labels; leave one of the two out"))
+        for name, hint in wrong:
+            what = f"{name} does not go with -s {self.strategy}, which asks about labelled items again"
+            raise UsageError(what, hint=hint)

@@ -13,8 +13,9 @@ import numpy as np
 from alcli.arrays import Array
 from alcli.data.formats import Table
 from alcli.data.head_file import save_head
-from alcli.data.labels import Label, to_class, to_target, to_weight
+from alcli.data.labels import Label
 from alcli.data.ledger import append_to_ledger, deliver, read_ledger
+from alcli.data.spellings.labels import to_class, to_target, to_weight
 from alcli.data.writing.locks import lock
 from alcli.errors import AlcliError, DataError, printable
 from alcli.heads._contract import Training
@@ -23,7 +24,8 @@ from alcli.live.live import Live
 from alcli.remarks import Note
 from alcli.workflows.items import Items
 from alcli.workflows.query.absorbable import check_absorbable
-from alcli.workflows.query.batch import remark_on_shortage, shortest, typed_class
+from alcli.workflows.query.batch import remark_on_shortage
+from alcli.workflows.query.columns import shortest, typed_class
 from alcli.workflows.query.learned import Learned, Told, updated_head
 from alcli.workflows.query.polishing import Polisher
 from alcli.workflows.query.request import AUTO, Query
@@ -84,6 +86,9 @@ class Session:
         self._outstanding: int | None = None
         self.answered = self.asked = 0
         self.told: list[Told] = []
+        of_head = None if now.head is None else now.head.no_class.label
+        self._none_label = of_head if ask.none_label is None else ask.none_label
+        self._none_rows: list[int] = []
         self._learned: Learned | None = None
 
     def run(self, source: BinaryIO) -> None:
@@ -108,7 +113,12 @@ class Session:
         if self._polisher is not None and self._polisher.is_behind(len(self.told)):
             self._polish(self._polisher)
         learned, head = self._learned, self.head
-        if not learned and self._ask.head_file is not None and out.resolve() == self._ask.head_file.resolve():
+        if (
+            not learned
+            and not self._none_rows
+            and self._ask.head_file is not None
+            and out.resolve() == self._ask.head_file.resolve()
+        ):
             return
         if learned is not None:
             told = self.told[: learned.n]
@@ -117,6 +127,8 @@ class Session:
             head = updated_head(
                 head, learned, told, self._pool.ids.hashes(rows_L), self._live.features(rows_L), fitted_on
             )
+        hashes = self._pool.ids.hashes(np.array(self._none_rows, np.int64)).tolist()
+        head = replace(head, no_class=head.no_class.with_ids(self._none_label, hashes, head.absorbed.id_L.tolist()))
         save_head(out, head, overwrite=True)
 
     def _polish(self, polisher: Polisher) -> Model:
@@ -198,11 +210,22 @@ class Session:
             raise DataError(f"{said.where}: the id '{printable(id)}' is not in the pool")
         if said.label is None:
             self._live.skip(row)
+        elif said.label == self._none_label:
+            self._set_aside(row, said, id)
         elif not self._is_known(row, label := self._label(said), said, id):
             self._learn(row, label, to_weight(said.weight, said.where), said)
             self.answered += row == self._outstanding
         if row == self._outstanding:
             self._outstanding = None
+
+    def _set_aside(self, row: int, said: Reply, id: object) -> None:
+        """Note an item that belongs to no class; it is answered. Raises DataError for an item that has a label."""
+        if row in self._labels:
+            what = f"{said.where}: the id '{printable(id)}' has a label, and is said to belong to no class"
+            raise DataError(what, hint="alcli update --corrections takes the label back")
+        self._live.skip(row)
+        self._none_rows.append(row)
+        self.answered += row == self._outstanding
 
     def _label(self, said: Reply) -> float | Label:
         """A class number (for a new class the number after the last) or a target; without a head the label itself."""

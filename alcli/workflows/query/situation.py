@@ -6,7 +6,7 @@ A head that is not given is fitted last, once there is a candidate to ask it abo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,24 +18,20 @@ from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, load_head
 from alcli.data.head_match import check_pool, rows_of_hashes
-from alcli.data.ids import Id
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
-from alcli.data.tables import read_ids
-from alcli.data.text.dialect import DELIMITERS
-from alcli.data.text.rows import RowSource
-from alcli.errors import DataError, UsageError, counted, printable
-from alcli.numerics.hashing import uniforms
+from alcli.errors import DataError, UsageError, counted
 from alcli.remarks import Note
 from alcli.selection.needs import FEATURE_NEEDS, HEAD_NEEDS
 from alcli.selection.strategy import Strategy
 from alcli.workflows.items import Items
 from alcli.workflows.labelled import LabelledRows, gather
+from alcli.workflows.query.alike import without_alike
+from alcli.workflows.query.candidates import drawn_seed, excluded, reduced
 from alcli.workflows.query.fitting import fitted_now, remark_on_models
 from alcli.workflows.query.request import Query
 
 Predicts = Literal["classes", "numbers"]
-_CANDIDATE_STREAM = 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ class _Known:
     """The facts before a head is fitted.
 
     labelled: row numbers. fit_on: the rows to fit a head on; None where a head is given or none is needed. names: of
-    classes, for that head.
+    classes, for that head. none: rows that belong to no class.
     """
 
     labelled: Int64
@@ -70,6 +66,7 @@ class _Known:
     labels: Array | None = None
     fit_on: LabelledRows | None = None
     names: ClassNames | None = None
+    none: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def predicts(self) -> Predicts | None:
@@ -97,11 +94,15 @@ def situation(
     items.remark(known.labelled, note)
     if known.head is None and FEATURE_NEEDS.intersection(strategy.needs):
         pool.watch_scales()
-    closed_N = pool.is_test.copy()
-    closed_N[known.labelled] = True
-    left = items.candidates(closed_N, _excluded(items, ask, in_ledger, note))
+    if strategy.again:
+        items.refuse_groups(f"-s {ask.strategy} judges the labels of rows one by one")
+    closed_N = ~np.isin(np.arange(pool.n), known.labelled) if strategy.again else pool.is_test.copy()
+    closed_N[known.labelled] = not strategy.again
+    closed_N[known.none] = True
+    left = items.candidates(closed_N, excluded(items, ask, in_ledger, note))
+    left = left if strategy.again else without_alike(items, left, known.labelled, known.none, ask.n, note)
     seed = drawn_seed(ask.seed, len(in_ledger))
-    candidates = _reduced(items, left, ask, seed, note)
+    candidates = reduced(items, left, ask, seed, note)
     head, labels = known.head, known.labels
     if known.fit_on is not None and (len(candidates) or keeps_head):
         head, labels = fitted_now(pool, ask, strategy, known.fit_on, known.names, note)
@@ -130,14 +131,21 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
 
     Raises DataError or UsageError where no head can be fitted.
     """
-    labelled = gather(pool, ask.labels, ignore_unknown=ask.ignore_unknown, corrections=ask.corrections, note=note)
+    labelled = gather(
+        pool,
+        ask.labels,
+        ignore_unknown=ask.ignore_unknown,
+        corrections=ask.corrections,
+        none_label=ask.none_label,
+        note=note,
+    )
     names = None if ask.class_names is None else read_class_names(ask.class_names, pool, note)
     named = names is not None and not labelled.regression and len({*names.names, *labelled.labels.classes()}) > 1
     if not strategy.needs_head or (strategy.cold and _too_few(labelled) and not named):
-        return _Known(labelled.rows_L)
+        return _Known(labelled.rows_L, none=labelled.none_rows)
     if not named:
         _check_fit(ask, strategy, labelled)
-    return _Known(labelled.rows_L, fit_on=labelled, names=names)
+    return _Known(labelled.rows_L, fit_on=labelled, names=names, none=labelled.none_rows)
 
 
 def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, note: Note) -> _Known:
@@ -150,6 +158,7 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
+    none = rows_of_hashes(head.no_class.keys(), pool.ids.hashes())
     if ask.labels:
         said = read_labels(
             ask.labels,
@@ -158,8 +167,10 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
             ignore_unknown=ask.ignore_unknown,
             groups=pool.groups,
             corrections=ask.corrections,
+            none_label=head.no_class.label if ask.none_label is None else ask.none_label,
             note=note,
         )
+        none = np.concatenate([none, pool.ids.rows_of(list(said.of_no_class))])
         said_rows = pool.ids.rows_of(list(said.by_id))
         before = ~np.isin(known, said_rows)
         if "labelled_targets" in strategy.needs:
@@ -167,9 +178,10 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
         known = np.concatenate([known[before], said_rows])
     if pool.n:
         check_pool(head, ask.shown_head, pool, note)
-    if strategy.needs_head:
+    if strategy.needs_head and not strategy.again:
         remark_on_models(head, note)
-    return _Known(known, head, labels if "labelled_targets" in strategy.needs else None)
+    labels_L = labels if "labelled_targets" in strategy.needs else None
+    return _Known(known, head, labels_L, none=np.setdiff1d(none[none >= 0], known))
 
 
 def _check_suits(ask: Query, head: HeadFile, strategy: Strategy) -> None:
@@ -238,46 +250,3 @@ def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
         return f"strategy '{ask.strategy}'", f"strategies that need no head: {', '.join(names)}"
     given = [f"-p {key}" for key in OF_PREDICTIONS if key in ask.options]
     return " with ".join(given), "leave it out" if len(given) == 1 else "leave them out"
-
-
-def _excluded(items: Items, ask: Query, in_ledger: Sequence[Any], note: Note) -> Int64:
-    """The item numbers of ids that --exclude and the ledger name."""
-    ids = [id for path in ask.exclude for id in _ids_in(path, items)]
-    ids += [
-        items.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)
-    ]
-    found = items.ids.rows_of(ids)
-    if (found < 0).any():
-        note(f"{counted(int((found < 0).sum()), 'id to leave out is', 'ids to leave out are')} not in the pool")
-    return found[found >= 0]
-
-
-def drawn_seed(seed: int, n_in_ledger: int) -> int:
-    """The seed of the draws of a query: another one for every length of the ledger.
-
-    So a strategy that looks at random candidates looks at others every night. Without a ledger it is the seed itself.
-    """
-    if n_in_ledger == 0:
-        return seed
-    drawn = np.random.SeedSequence(seed, spawn_key=(n_in_ledger,)).generate_state(1, np.uint64)
-    return int(drawn[0] >> np.uint64(1))
-
-
-def _ids_in(path: RowSource, items: Items) -> list[Id]:
-    """The ids that a file names. Raises DataError where they look like lines of a table and none is in the pool."""
-    rows = list(read_ids(path))
-    ids = [items.ids.parse(row.values["id"], row.where, from_text=row.from_text) for row in rows]
-    like_tables = [row.is_line and any(d in row.values["id"] for d in DELIMITERS) for row in rows]
-    if like_tables and all(like_tables) and (items.ids.rows_of(ids) < 0).all():
-        what = f"{rows[0].where}: the line '{printable(ids[0])}' is taken for an id, and no such id is in the pool"
-        raise DataError(what, hint="expected one id a line, or a table whose header has a column 'id'")
-    return ids
-
-
-def _reduced(items: Items, candidates: Int64, ask: Query, seed: int, note: Note) -> Int64:
-    """Draw at most --candidates items by a hash of seed and id, so that the order of rows and files does not matter."""
-    if ask.candidates is None or ask.candidates >= len(candidates):
-        return candidates
-    draws = uniforms(items.source.row_keys(candidates), seed, _CANDIDATE_STREAM)
-    note(f"chose among {counted(ask.candidates, 'random candidate')} of {len(candidates)}")
-    return np.sort(candidates[np.argsort(draws, kind="stable")[: ask.candidates]])

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from alcli.data.labels import is_of_type, to_class
+from alcli.data.labels import is_of_type
+from alcli.data.spellings.labels import to_class
 from alcli.errors import DataError, printable
 
 LONGEST_LINE = 1 << 20

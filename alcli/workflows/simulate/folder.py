@@ -55,6 +55,13 @@ class SimulationFolder:
         """The file of the feature matrix, which exists while a simulation runs."""
         return self.path / ".features"
 
+    def config(self) -> Json:
+        """Read the configuration. Raises DataError for a damaged one, NewerFormatError."""
+        file = self.path / "config.json"
+        found = _read_json(file)
+        _check_format(file, found)
+        return found
+
     def create(self) -> None:
         """Make the folder if there is none. Raises CannotCreateError if that fails or the folder holds other files."""
         try:
@@ -84,11 +91,7 @@ class SimulationFolder:
         self.scratch.unlink(missing_ok=True)
         file = self.path / "config.json"
         if file.exists():
-            before = _read_json(file)
-            if int(before.get("format", FORMAT)) > FORMAT:
-                raise NewerFormatError(
-                    f"{printable(file)}: written in format {before['format']}, this version reads up to {FORMAT}"
-                )
+            before = self.config()
             if self._visible() != [file.name]:
                 config = _with_metrics(config, before)
                 self._compare(_with_metrics(before, config), config)
@@ -239,6 +242,17 @@ def _read_json(file: Path) -> Json:
     if not isinstance(found, dict):
         raise _damaged(file)
     return found
+
+
+def _check_format(file: Path, config: Json) -> None:
+    """Raise NewerFormatError for a configuration of a newer format, DataError where the format is no number."""
+    try:
+        newer = int(config.get("format", FORMAT)) > FORMAT
+    except (TypeError, ValueError):
+        raise _damaged(file) from None
+    if newer:
+        what = f"{printable(file)}: written in format {config['format']}, this version reads up to {FORMAT}"
+        raise NewerFormatError(what)
 
 
 def _damaged(file: Path) -> DataError:

@@ -39,7 +39,7 @@ def on_test_rows(pool: Pool, before: HeadFile, after: HeadFile, note: Note) -> d
     """
     if not pool.is_test.any():
         return {}
-    rows, y_T, unknown = test_rows(pool, after.classes)
+    rows, y_T, unknown = test_rows(pool, after.classes, after.no_class.label)
     if not len(rows):
         return {}
     X_TD, known_share = pool.take(rows), len(rows) / (len(rows) + unknown)

@@ -56,6 +56,8 @@ def find_changes(
     for row in removed:
         del place[int(pool.ids.hashes(np.array([row]))[0])]
     given = _given(pool, labels, head, ask, note)
+    head, no_longer = _with_no_class(pool, head, given, place, ask)
+    removed |= no_longer
     if ask.allow_new_classes:
         head = _with_classes_of(head, given)
     new, replaced, n_known = _only_new(pool, head, given, place, ask, note)
@@ -74,9 +76,30 @@ def _given(pool: Pool, labels: Sequence[RowSource], head: HeadFile, ask: UpdateR
         ignore_unknown=ask.ignore_unknown,
         groups=pool.groups,
         corrections=ask.corrections,
+        none_label=head.no_class.label if ask.none_label is None else ask.none_label,
         note=note,
     )
-    return usable(pool, read, regression, note)
+    none_rows = pool.ids.rows_of(list(read.of_no_class))
+    return replace(usable(pool, read, regression, note), none_label=ask.none_label, none_rows=none_rows)
+
+
+def _with_no_class(
+    pool: Pool, head: HeadFile, given: LabelledRows, place: dict[int, int], ask: UpdateRequest
+) -> tuple[HeadFile, dict[int, int]]:
+    """Return the head that knows which items belong to no class, and {row: place} of absorbed labels of such items.
+
+    An item that has a label again belongs to a class. Raises DataError for an absorbed label where `ask` takes no
+    changes.
+    """
+    keys = pool.ids.hashes(given.none_rows).tolist()
+    gone = {int(row): place.pop(key) for row, key in zip(given.none_rows, keys) if key in place}
+    if gone and not ask.takes_changes:
+        row = next(iter(gone))
+        said = given.labels.of_no_class[pool.ids[row]]
+        what = f"{said.where}: the id '{printable(pool.ids[row])}' is labelled '{printable(said.label)}', of no class"
+        raise DataError(f"{what}, and the head has absorbed a label of it", hint="--corrections gives the label back")
+    now = head.no_class.with_ids(given.none_label, keys, pool.ids.hashes(given.rows_L).tolist())
+    return (head if now == head.no_class else replace(head, no_class=now)), gone
 
 
 def _to_remove(pool: Pool, head: HeadFile, ask: UpdateRequest) -> dict[int, int]:

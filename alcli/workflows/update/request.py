@@ -26,7 +26,7 @@ class UpdateRequest:
     preset: "paper" updates by the published rule, whatever head it meets: a posterior of prior precision 1 and
     curvature 1, and gamma 10. polish: "auto" polishes the head and renews it where labels have doubled; "none" does
     neither. corrections: a label or weight that differs from the one absorbed replaces it, and in a file the last
-    label of an id counts.
+    label of an id counts. none_label: says that an item belongs to no class; None takes the head's own.
     """
 
     method: str = SECOND_ORDER
@@ -40,6 +40,7 @@ class UpdateRequest:
     preset: str = "none"
     polish: str = AUTO
     corrections: bool = False
+    none_label: str | None = None
 
     def checked(self) -> UpdateRequest:
         """Return this request after its names and numbers are checked. Raises UsageError."""

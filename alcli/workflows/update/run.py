@@ -80,6 +80,7 @@ def updated(
         "already_absorbed": changes.n_known,
         "removed": changes.n_removed,
         "absorbed": len(head.absorbed),
+        **({} if head.no_class.label is None else {"no_class": len(head.no_class.ids)}),
         "method": ask.method,
     }
     return Updated(head, counts | figures)

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 
 from alcli.data.ids import Ids
-from alcli.data.labels import class_type_of, labels_of_column, to_target
+from alcli.data.labels import class_type_of, labels_of_column
 from alcli.data.reading.joined import joined
 from alcli.data.spellings.classes import look_alike, remark_on_look_alikes
+from alcli.data.spellings.labels import to_target
 from alcli.data.spellings.numbers import number_of, spelling_hint, whole
 from alcli.data.spellings.splits import is_test_row, near_test
 from alcli.data.spellings.weights import remark_on_weights

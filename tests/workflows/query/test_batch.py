@@ -17,7 +17,7 @@ from alcli.numerics.logistic import softmax
 from alcli.simulation.plan import Cell, initial_rng, selection_seed
 from alcli.simulation.splits import initial_rows
 from alcli.workflows.query import fitting as query_fitting
-from alcli.workflows.query.situation import drawn_seed
+from alcli.workflows.query.candidates import drawn_seed
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 
 X_ND, Y_N = tiny_features()
