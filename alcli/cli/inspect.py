@@ -19,7 +19,8 @@ def inspect(
     another kind.
 
     Example:
-        alcli inspect sample_data/digits-features.parquet sample_data/digits-labels.csv
+        alcli inspect sample_data/digits-features.parquet \
+          sample_data/digits-labels.csv
 
     Facts:
       Of a head: the model, the classes with the labels that it has absorbed, the prior, the temperature, the features

@@ -41,6 +41,8 @@ def query(
     prior: models.Prior = "auto",
     class_names: models.ClassNames = None,
     format: choosing.Format = None,
+    keep: choosing.Keep = None,
+    items_file: choosing.ItemsFile = None,
     explain: choosing.Explain = False,
     seed: general.Seed = 0,
     expect_sha256: models.ExpectSha256 = None,
@@ -85,8 +87,6 @@ def query(
       stands_for: the number of candidates, the item among them, to which no other chosen and no labelled item lies
       nearer. why: a sentence. The probabilities are averaged over the posterior, so that the uncertainty of the head is
       in them; they have no interval of their own.
-
-      The first choices of margin, and why:
         alcli query sample_data/digits-features.parquet \
           -l sample_data/digits-labels.csv -s margin -n 3 --explain --format csv
 
@@ -100,6 +100,13 @@ def query(
     Items of no class:
       An item whose label is the one of --none-label belongs to no class. It is not asked for again, and candidates that
       look like such items are left out, as long as enough are left for the batch.
+
+    Items:
+      --keep adds columns of the pool to the batch, or with --items of a file that has the column id: the text, the path
+      of the image. --format label-studio, argilla, prodigy and doccano write what these tools import. The id of the
+      pool goes along, and -l finds it in the export of the tool.
+        alcli query sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -n 3 --keep split --format label-studio
 
     Budget:
       With -p cost-col=C an item costs what column C of the pool says. N is what the batch may cost, and scores count
@@ -124,6 +131,7 @@ def query(
                 hint="alcli query --list shows the strategies; alcli query --help an example",
             )
         from alcli.workflows.query.explain import check_explained
+        from alcli.workflows.query.keeping import check_kept
         from alcli.workflows.query.request import Query
         from alcli.workflows.recipe import prior_of
 
@@ -147,10 +155,13 @@ def query(
             corrections=corrections,
             polish=polish,
             explain=explain,
+            keep=[column for one in keep or () for column in one.split(",") if column],
+            items=items_file,
             none_label=none_label,
         )
         ask.checked()
         shape = "jsonl" if stream else format_of(out, format)
+        check_kept(ask.keep, ask.items, shape, stream=stream)
         check_explained(explain, shape, stream=stream, as_json=talk.json)
         if stream:
             _check_stream(ask, out, format, talk.json)

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from alcli.data.exports import imports
 from alcli.errors import AlcliError, DataError, UsageError, printable
 from alcli.extensions import guarded, installed, is_file, load
 
@@ -206,6 +207,10 @@ FORMATS: dict[str, OutputFormat] = {
     "csv": OutputFormat((".csv",), _csv),
     "jsonl": OutputFormat((".jsonl", ".ndjson"), _jsonl),
     "parquet": OutputFormat((".parquet", ".pq"), _parquet),
+    "label-studio": OutputFormat((), imports.label_studio),
+    "argilla": OutputFormat((), imports.argilla),
+    "prodigy": OutputFormat((), imports.prodigy),
+    "doccano": OutputFormat((), imports.doccano),
 }
 # The values of --format, for help.
 METAVAR = "|".join([*FORMATS, "FILE.py"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from alcli.arrays import Array
+from alcli.arrays import Array, Int64
 from alcli.data.groups import NO_GROUPS, Groups, find_groups
 from alcli.data.ids import Ids, to_ids
 from alcli.data.reading.data_file import shown
@@ -82,6 +83,25 @@ class PoolColumns:
         if all(pa.types.is_null(b.type) for b in blocks):
             return pa.nulls(self.n) if any(f.has(name) for f in self._files) else None
         return joined(blocks, f"{self.name}: column '{printable(name)}'")
+
+    def values_at(self, name: str, rows: Int64) -> list[Any]:
+        """Return the values of a column at some rows, in their order. Raises DataError where no file has the column.
+
+        Memory: one block of the column, and the values.
+        """
+        self._require(name)
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
+        found: list[Any] = [None] * len(rows)
+        first = 0
+        for file in self._files:
+            for start, values in file.values(name):
+                low, high = np.searchsorted(ascending, [first + start, first + start + len(values)])
+                inside = pa.array(ascending[low:high] - first - start)
+                for k, value in zip(order[low:high], values.take(inside).to_pylist()):
+                    found[k] = value
+            first += file.n
+        return found
 
     def types_of(self, name: str) -> set[pa.DataType]:
         """The plain types of a column in the files that have rows and the column; no value is read."""

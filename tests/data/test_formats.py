@@ -75,16 +75,17 @@ def test_formats_follow_the_extension():
         assert format_of(Path(name), None) == form
     assert format_of(Path("x.csv"), "jsonl") == "jsonl"
     assert format_of(None, None) == "ids"
-    with pytest.raises(UsageError, match=r"no format 'xlsx'; known: ids, csv, jsonl, parquet; FILE\.py"):
+    with pytest.raises(
+        UsageError,
+        match=r"no format 'xlsx'; known: ids, csv, jsonl, parquet, label-studio, argilla, prodigy, doccano; FILE\.py",
+    ):
         format_of(None, "xlsx")
     for name in ("x.xlsx", "x.json", "x.tsv", "x.arrow"):
-        with pytest.raises(
-            UsageError, match=r"no format has the extension \.\w+, known are \.csv, .*--format ids"
-        ):
+        with pytest.raises(UsageError, match=r"no format has the extension \.\w+, known are \.csv, .*--format ids"):
             format_of(Path(name), None)
     assert format_of(Path("x.json"), "ids") == "ids"
     assert [own_format(e) for e in (".pq", ".xyz", "")] == ["parquet", None, None]
-    assert METAVAR == "ids|csv|jsonl|parquet|FILE.py"
+    assert METAVAR == "ids|csv|jsonl|parquet|label-studio|argilla|prodigy|doccano|FILE.py"
 
 
 def test_no_extension_belongs_to_two_formats():
@@ -155,7 +156,7 @@ def test_a_format_of_a_package(folder, site):
         "s",
         "integer",
     ]
-    with pytest.raises(UsageError, match="known: ids, csv, jsonl, parquet, csv, xyz"):
+    with pytest.raises(UsageError, match="known: ids, csv, jsonl, parquet, label-studio, argilla, prodigy, doccano, csv, xyz"):
         format_of(None, "zxy")
 
 

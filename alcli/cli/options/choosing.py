@@ -118,6 +118,18 @@ Stream = Annotated[
         "One item at a time, see Streams below. -o then names the file of the updated head.",
     ),
 ]
+Keep = Annotated[
+    list[str] | None,
+    option(
+        "--keep C,...",
+        OUTPUT,
+        "Columns of the pool that travel with the batch, for instance the text. Can be repeated.",
+    ),
+]
+ItemsFile = Annotated[
+    str | None,
+    option("--items FILE", OUTPUT, "Take the columns of --keep from this file, which has a column id."),
+]
 Format = Annotated[
     str | None,
     option(

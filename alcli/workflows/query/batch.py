@@ -27,6 +27,7 @@ from alcli.selection.view import View
 from alcli.workflows.items import Items
 from alcli.workflows.query.columns import choices, named, predictions
 from alcli.workflows.query.explain import explanations
+from alcli.workflows.query.keeping import kept
 from alcli.workflows.query.request import IMPUTE, Query
 from alcli.workflows.query.situation import Situation, situation, targets_of
 from alcli.workflows.query.suspects import remark_on_suspects, suspicions
@@ -72,6 +73,7 @@ def query(
             "options": dict(ask.options),
             "pool": answer.report["pool"],
         }
+        about |= {"kept": list(ask.keep)} if ask.keep else {}
         about |= {"origins": origins} if (origins := ask.origins) else {}
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
@@ -134,7 +136,9 @@ def _answer(
         remark_on_suspects(selection, now, note)
     elif ask.explain:
         table |= explanations(ask.strategy, selection, now, log_probs_KC)
-    return Answer(table if imputed is None else table | {"imputed": imputed}, report)
+    table |= {} if imputed is None else {"imputed": imputed}
+    table |= kept(items, selection.rows_K, ask.keep, ask.items, note)
+    return Answer(table, report)
 
 
 def _selected(now: Situation, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:

@@ -30,6 +30,7 @@ class Query:
     strategy: a name. declared: the strategy of that name where a Python function declares it; None looks the name up.
     head: a file, or a head in memory. prior, class_names: of a head that is fitted, as in `fit_head`. corrections: the
     last label of an id in a file counts. polish: of a stream, auto or none.
+    keep: columns of the pool, or of the file `items`, that travel with the batch.
     explain: the batch gets columns with the reasons for each choice. none_label: the label of items that belong to no
     class; None takes the head's own.
     """
@@ -55,6 +56,8 @@ class Query:
     corrections: bool = False
     polish: str = AUTO
     explain: bool = False
+    keep: Sequence[str] = ()
+    items: str | None = None
     none_label: str | None = None
 
     @property
@@ -79,7 +82,7 @@ class Query:
     @property
     def files(self) -> list[str | Path]:
         """The files of labels, ids, names and targets that the query reads."""
-        return [*paths_of([*self.labels, *self.exclude]), *filter(None, [self.class_names, self.targets])]
+        return [*paths_of([*self.labels, *self.exclude]), *filter(None, [self.class_names, self.targets, self.items])]
 
     @property
     def head_file(self) -> Path | None:
