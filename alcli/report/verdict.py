@@ -33,6 +33,17 @@ def agreement(lines: Sequence[Line]) -> str:
     return f"all strategies together: they differ ({test}); {which} from {BASELINE} (Nemenyi's test)"
 
 
+def detectable(lines: Sequence[Line]) -> str:
+    """Say which differences to the baseline the seeds can show; empty for a single seed."""
+    found = [line.detectable for line in lines if line.detectable is not None]
+    if not found:
+        return ""
+    metric, seeds = lines[0].metric, lines[0].n_seeds
+    least, most = number(metric, min(found)), amount(metric, max(found))
+    size = most if number(metric, max(found)) == least else f"{least} to {most}, by strategy"
+    return f"with {seeds} seeds the smallest difference to {BASELINE} that is clear is {size}; more --seeds lower it"
+
+
 def _verdict(line: Line, base: Line) -> str:
     assert line.difference is not None
     metric = line.metric

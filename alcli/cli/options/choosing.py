@@ -37,9 +37,9 @@ def complete_contender(incomplete: str) -> list[str]:
 def complete_metric(incomplete: str) -> list[str]:
     """Return the metrics that begin so, those of installed packages included."""
     # Loaded here, since the other completions start without NumPy.
-    from alcli.numerics.metrics import METRICS
+    from alcli.simulation.metrics import metric_names
 
-    return [name for name in [*METRICS, *installed("metrics")] if name.startswith(incomplete)]
+    return [name for name in metric_names() if name.startswith(incomplete)]
 
 
 # -- a query ---------------------------------------------------------------------------------------
@@ -144,8 +144,13 @@ Format = Annotated[
 # -- a simulation ----------------------------------------------------------------------------------
 
 SimulationFolder = Annotated[
-    Path,
-    option("-o, --out DIR", COMMON, "Folder for tables and pictures. A stopped simulation goes on there."),
+    Path | None,
+    option(
+        "-o, --out DIR",
+        COMMON,
+        "Folder for tables and pictures. A stopped simulation goes on there, and a finished one takes more strategies, "
+        "seeds and rounds.",
+    ),
 ]
 Contenders = Annotated[
     list[str] | None,
@@ -172,7 +177,7 @@ Seeds = Annotated[
         "--seeds S",
         COMMON,
         "Repetitions. Each has its own test items and first labels, the same for all strategies.",
-        default="3; 10 for a study",
+        default="10",
         parse=whole_number(),
     ),
 ]
@@ -238,8 +243,37 @@ Metric = Annotated[
         "--metric NAME|FILE.py",
         COMPARING,
         "Compare by this metric of the test items, see Metrics below.",
-        default="accuracy; rmse for numbers",
+        default="accuracy; balanced_accuracy for uneven classes; rmse for numbers",
         complete=complete_metric,
+    ),
+]
+TrainWeights = Annotated[
+    bool,
+    option(
+        "--train-weights", COMPARING, "Train heads with the weights that a strategy gives its items, if it gives any."
+    ),
+]
+Redraw = Annotated[
+    Path | None,
+    option(
+        "--redraw DIR",
+        OUTPUT,
+        "In place of a simulation, make the pictures in the folder of a finished one anew, with --metric, --format and "
+        "--width.",
+    ),
+]
+PictureFormats = Annotated[
+    list[str] | None,
+    option("--format png,svg,pdf", OUTPUT, "Formats of the pictures, separated by commas.", default="png,svg"),
+]
+PictureWidth = Annotated[
+    float | None,
+    option(
+        "--width INCHES",
+        OUTPUT,
+        "Width of the pictures. A column of a paper has about 3.4; below 7, panels stand above each other.",
+        default="11, and wins as wide as its names need",
+        parse=number(),
     ),
 ]
 Study = Annotated[
