@@ -44,6 +44,8 @@ def tell(console: Console, done: Simulated) -> None:
         "s fit",
         "s select",
     )
+    if "metric_taken" in done.report:
+        console.say(done.report["metric_taken"])
     console.table(header, [_cells(line, done.lines[0]) for line in done.lines])
     _tell_full_data(console, done)
     for text in done.verdicts:

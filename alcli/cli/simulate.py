@@ -127,7 +127,7 @@ def simulate(
         look = _look(format, width)
         if redraw is not None:
             unused = [pool, out, strategy, n, rounds, seeds, param, preset, mix, initial, test_fraction, study]
-            return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights])
+            return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights, jobs > 1])
         pool, out = _given(pool, "POOL"), _given(out, "-o")
         param, remarks = model.with_branch(param, "head.aux-loss")
         ask: Simulation | Study

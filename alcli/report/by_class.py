@@ -96,8 +96,10 @@ def figure_of(details: Mapping[Cell, Details], names: Mapping[str, str], title: 
         axes.set_visible(False)
     for axes in panels[::columns]:
         axes.set_ylabel("test rows (%)")
-    for axes in panels[-columns:]:
+    # The last row may be shorter: the panels above its gap are the last of their columns.
+    for axes in panels[: len(strategies)][-columns:]:
         axes.set_xlabel("confidence")
+        axes.tick_params(labelbottom=True)
     figure.suptitle(
         f"{title}\nconfidence of the prediction: blue where it is right, red where it is wrong",
         fontsize=10,

@@ -72,7 +72,7 @@ def simulate(
     folder.create()
     with lock(folder.runs):
         config = folder.claim(configuration(items, checked, plan, truth, ask.cost_column, costs_N, names))
-        metric = _metric(checked.metric, config, truth, note)
+        metric, why = _metric(checked.metric, config, truth)
         resumed, again, continued = _run(items, plan, truth, costs_N, names, cells, folder, metric.name, jobs, progress)
         written = write_outputs(folder, items, plan, truth, metric, config, every_label, ask.look, note)
     if again:
@@ -85,25 +85,23 @@ def simulate(
     oracles = [name for name, one in checked.contenders.items() if one.is_oracle]
     sentences = verdicts(written.lines, BASELINE, oracles=oracles)
     sentences += [text for text in (agreement(written.lines), detectable(written.lines)) if text]
-    report = _report(items, plan, truth, written.lines, cells, resumed)
+    report = _report(items, plan, truth, written.lines, cells, resumed) | ({"metric_taken": why} if why else {})
     return Simulated(out, written.lines, sentences, report | written.report)
 
 
-def _metric(named: Metric | None, config: Mapping[str, Any], truth: Truth, note: Note) -> Metric:
-    """Return the metric that compares strategies, and say why where the user named none."""
+def _metric(named: Metric | None, config: Mapping[str, Any], truth: Truth) -> tuple[Metric, str]:
+    """Return the metric that compares strategies, and where the user named none and labels are classes, why it does."""
     counts_C = truth.measured_counts()
-    if named is not None or truth.classes is None or counts_C is None:
-        return METRICS["rmse"] if named is None else named
-    metric = METRICS[config["default_metric"]]
-    shares_C = counts_C / counts_C.sum()
+    if named is not None or counts_C is None:
+        return METRICS["rmse"] if named is None else named, ""
+    metric, shares_C = METRICS[config["default_metric"]], counts_C / counts_C.sum()
     how = "fairly even" if metric.name == "accuracy" else "uneven"
     least, most = f"{shares_C.min():.0%}", f"{shares_C.max():.0%}"
     size = f"{least} to {most} of the rows" if least != most else f"{most} of the rows each"
     why = f"since the {len(shares_C)} classes are {how}, with {size}"
     if metric != default_metric(counts_C):
         why = "as when this simulation began"
-    note(f"strategies are compared by {metric.words}, {why}; --metric names another metric")
-    return metric
+    return metric, f"strategies are compared by {metric.words}, {why}; --metric names another metric"
 
 
 def _names(ask: Simulation, pool: Pool, truth: Truth, note: Note) -> ClassNames | None:

@@ -37,15 +37,15 @@ def uneven(path, rare=4, **rest):
 
 def test_even_classes_are_compared_by_accuracy_and_it_is_said(pool, tmp_path, no_pictures):
     done = run(pool, tmp_path / "out", rounds=1)
-    assert EVEN in done.notes
+    assert done.report["metric_taken"] == EVEN
     assert {row["metric"] for row in summary(tmp_path / "out")} == {"accuracy"}
-    assert not any("are compared by" in note for note in run(pool, tmp_path / "out", rounds=1, metric="nll").notes)
+    assert "metric_taken" not in run(pool, tmp_path / "out", rounds=1, metric="nll").report
 
 
 def test_uneven_classes_are_compared_by_balanced_accuracy(tmp_path, no_pictures):
     pool = uneven(tmp_path / "pool.parquet", rare=8)
     done = run(pool, tmp_path / "out", rounds=1, stratified=True)
-    said = next(note for note in done.notes if "are compared by" in note)
+    said = done.report["metric_taken"]
     assert said.startswith("strategies are compared by balanced accuracy, since the 3 classes are uneven, with 9% to ")
     assert done.report["metric"] == "balanced_accuracy"
     assert {row["metric"] for row in summary(tmp_path / "out")} == {"balanced_accuracy"}
@@ -60,7 +60,7 @@ def test_a_simulation_that_began_before_keeps_accuracy(tmp_path, no_pictures):
     change_config(tmp_path / "out", lambda config: config.pop("default_metric"))
     done = run(pool, tmp_path / "out", rounds=2, stratified=True)
     assert done.report["metric"] == "accuracy"
-    assert any("compared by accuracy, as when this simulation began" in note for note in done.notes)
+    assert "compared by accuracy, as when this simulation began" in done.report["metric_taken"]
     assert json.loads((tmp_path / "out" / "config.json").read_text())["default_metric"] == "accuracy"
 
 
