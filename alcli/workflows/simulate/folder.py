@@ -123,8 +123,7 @@ class SimulationFolder(Runs):
         if changed:
             raise CannotCreateError(
                 f"{printable(self.path)}: holds a simulation with another configuration: {'; '.join(changed)}",
-                hint="more strategies, seeds and rounds can be added; for anything else choose another -o, or remove "
-                "the folder",
+                hint="choose another -o, or remove the folder; only strategies, seeds and rounds can be added",
             )
 
     def _strategies(self, config: Json) -> list[str]:

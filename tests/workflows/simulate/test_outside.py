@@ -138,6 +138,8 @@ def test_a_simulation_without_such_a_file_says_nothing_of_it(here, tmp_path, no_
         "stratified",
         "seeds",
         "test",
+        "train_weights",
+        "default_metric",
     }
 
 
