@@ -63,7 +63,7 @@ def redraw(out: Path, metric: str | None, look: Appearance) -> list[str]:
             return _redraw_study(folder, config, metric, look)
         cells = [Cell(strategy, seed) for strategy in config["strategies"] for seed in range(config["seeds"])]
         chosen = _of_summary(folder) if asked is None else asked
-        missing = [cell for cell in cells if not folder.has(cell, "n_labels", config["rounds"])]
+        missing = [cell for cell in cells if not folder.has(cell, rounds=config["rounds"])]
         if missing:
             what = f"{counted(len(missing), 'run')} of {len(cells)} {'is' if len(missing) == 1 else 'are'} not finished"
             raise DataError(f"{printable(out)}: {what}", hint="run the command of the simulation again")

@@ -31,8 +31,8 @@ class Runs:
         self.path = path
         self.runs = path / "runs"
 
-    def has(self, cell: Cell, metric: str, rounds: int = 0) -> bool:
-        """True for a finished cell that was measured by `metric`, and has so many rounds or no item left.
+    def has(self, cell: Cell, metric: str | None = None, rounds: int = 0) -> bool:
+        """True for a finished cell that has so many rounds or no item left, and was measured by a given metric.
 
         Raises DataError for a damaged file.
         """
@@ -40,9 +40,8 @@ class Runs:
             return False
         found = self._read(cell)
         curve = found["curve"]
-        return all(metric in row for row in curve) and (
-            curve[-1].get("round", 0) >= rounds or found.get("used_up", False)
-        )
+        has_rounds = curve[-1].get("round", 0) >= rounds or bool(found.get("used_up", False))
+        return has_rounds and (metric is None or all(metric in row for row in curve))
 
     def known(self, cell: Cell, items_of: Callable[[list[Any]], Int64]) -> CellResult | None:
         """Return what the folder has of a cell; None where it has nothing. items_of(ids): the numbers of items.

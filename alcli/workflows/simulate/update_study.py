@@ -140,7 +140,7 @@ def study(items: Items, ask: Study, out: Path, *, progress: Progress = NoProgres
 
 def _run(pool: Pool, asked: UpdateStudy, truth: Truth, folder: SimulationFolder, progress: Progress) -> int:
     """Run the seeds that the folder does not hold, and return the number of seeds that it held already."""
-    missing = [cell for cell in (Cell(NAME, seed) for seed in range(asked.n_seeds)) if not folder.has(cell, "accuracy")]
+    missing = [cell for cell in (Cell(NAME, seed) for seed in range(asked.n_seeds)) if not folder.has(cell)]
     if missing:
         progress.start(len(missing), "studying updates")
     test = truth.test if len(truth.test) else None
