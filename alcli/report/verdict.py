@@ -19,6 +19,12 @@ def verdicts(lines: Sequence[Line], baseline: str, *, oracles: Collection[str] =
     return [text + (ORACLE_REMARK if name in oracles else "") for name, text in said.items()]
 
 
+def conclusions(lines: Sequence[Line], *, oracles: Collection[str] = ()) -> list[str]:
+    """Return all sentences: on every strategy, on all together, and on the differences that the seeds can show."""
+    together = (agreement(lines), detectable(lines))
+    return [*verdicts(lines, BASELINE, oracles=oracles), *(text for text in together if text)]
+
+
 def agreement(lines: Sequence[Line]) -> str:
     """Return the result of Friedman's test of all strategies together in words; empty where there is no test."""
     p = lines[0].friedman

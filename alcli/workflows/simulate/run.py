@@ -20,12 +20,12 @@ from alcli.errors import CannotCreateError, DataError, UsageError, counted, prin
 from alcli.numerics.metrics import METRICS, Metric
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.summary import Line
-from alcli.report.verdict import agreement, detectable, verdicts
+from alcli.report.verdict import conclusions
 from alcli.selection.needs import CLASSIFICATION_NEEDS
 from alcli.simulation.contenders import Contender
 from alcli.simulation.metrics import class_of, default_metric
 from alcli.simulation.parallel import run_cells
-from alcli.simulation.plan import BASELINE, FULL_DATA, Cell, Plan
+from alcli.simulation.plan import FULL_DATA, Cell, Plan
 from alcli.simulation.shared import Matrix, Shared
 from alcli.workflows.items import Items
 from alcli.workflows.recipe import POOL
@@ -83,8 +83,7 @@ def simulate(
     if resumed:
         note(f"{resumed} of {counted(len(cells), 'run')} {'was' if resumed == 1 else 'were'} there already")
     oracles = [name for name, one in checked.contenders.items() if one.is_oracle]
-    sentences = verdicts(written.lines, BASELINE, oracles=oracles)
-    sentences += [text for text in (agreement(written.lines), detectable(written.lines)) if text]
+    sentences = conclusions(written.lines, oracles=oracles)
     report = _report(items, plan, truth, written.lines, cells, resumed) | ({"metric_taken": why} if why else {})
     return Simulated(out, written.lines, sentences, report | written.report)
 
