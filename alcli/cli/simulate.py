@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from alcli.cli.console import Console
-from alcli.cli.options import choosing, general, models, pools
+from alcli.cli.options import choosing, drawing, general, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
 from alcli.cli.options.values import mix as parse_mix
@@ -45,9 +45,9 @@ def simulate(
     train_weights: choosing.TrainWeights = False,
     study: choosing.Study = None,
     jobs: choosing.Jobs = 1,
-    redraw: choosing.Redraw = None,
-    format: choosing.PictureFormats = None,
-    width: choosing.PictureWidth = None,
+    redraw: drawing.Redraw = None,
+    format: drawing.PictureFormats = None,
+    width: drawing.PictureWidth = None,
     *,
     model: models.HeadOptions,
     reading: pools.LabelledPoolOptions,
