@@ -36,7 +36,7 @@ from alcli.selection.select import select
 from alcli.selection.source import ArraySource
 from alcli.selection.view import View
 from alcli.simulation.contenders import contender
-from alcli.simulation.metrics import evaluate
+from alcli.simulation.metrics import evaluate, predictions
 from alcli.simulation.oracle import Oracle
 from alcli.simulation.plan import BASELINE, Cell, initial_rng, selection_seed
 from alcli.simulation.round import RoundState
@@ -92,7 +92,7 @@ class Known:
 
     def accuracy(self, model: Model) -> float:
         """In points."""
-        return 100 * evaluate(model, self.source.take(self.test), self.y_N[self.test])["accuracy"]
+        return 100 * evaluate(self.y_N[self.test], predictions(model, self.source.take(self.test)))["accuracy"]
 
     def batch(self, name: str, labelled: Int64, model: Model, k: int, seed: int) -> Int64:
         """What a strategy chooses next, as in `alcli simulate`."""

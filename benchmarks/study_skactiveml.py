@@ -30,9 +30,9 @@ from alcli.heads._fitting import fit
 from alcli.heads._model import Model
 from alcli.report.summary import paired_interval
 from alcli.selection.source import ArraySource
-from alcli.simulation.cell import Bench
+from alcli.simulation.bench import Bench
 from alcli.simulation.contenders import Contender, contender
-from alcli.simulation.metrics import evaluate
+from alcli.simulation.metrics import evaluate, predictions
 from alcli.simulation.oracle import Oracle
 from alcli.simulation.plan import Cell, Plan, selection_seed
 from alcli.simulation.round import RoundState
@@ -93,7 +93,7 @@ class Fits:
                 self._bench.source.take(rows), self._bench.y_N[rows], np.ones(len(rows)), self._bench.n_classes
             )
             model = fit(data, self._spec, start=start, tune_update=False)
-            self._known[key] = model, evaluate(model, self._X_test, self._y_test)["accuracy"]
+            self._known[key] = model, evaluate(self._y_test, predictions(model, self._X_test))["accuracy"]
         return self._known[key]
 
 

@@ -20,7 +20,8 @@ from alcli.data.pool import open_pool
 from alcli.report.update_study import means
 from alcli.simulation.plan import Cell
 from alcli.simulation.update_study import has_torch
-from alcli.workflows.simulate.folder import SimulationFolder, differences
+from alcli.workflows.simulate.comparison import differences
+from alcli.workflows.simulate.folder import SimulationFolder
 from tests.fixtures.make import ASK, ASK_NUMBERS, HEADS, HERE, ONLY_REFIT, REGRESSIONS, SIMULATE, STUDY
 from tests.shell import untouched
 

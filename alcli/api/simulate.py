@@ -49,9 +49,10 @@ def simulate(
     *,
     initial: int | None = None,
     stratified: bool = False,
-    seeds: int = 3,
+    seeds: int = 10,
     full_data: bool = False,
     metric: str | None = None,
+    train_weights: bool = False,
     test_fraction: float | None = None,
     head: str | None = None,
     posterior: str = "laplace",
@@ -76,7 +77,9 @@ def simulate(
     initial: random items to start with; None takes n. stratified: take the classes in turn for them.
     seeds: repetitions, each with its own split and initial labels.
     full_data: also fit the head to every label, and measure the labels that strategies save against random.
-    metric: the metric that compares the strategies, a name or FILE.py; None takes accuracy, or rmse for numbers.
+    metric: the metric that compares the strategies, a name or FILE.py; None takes accuracy, balanced accuracy where
+        classes are uneven, or rmse for numbers.
+    train_weights: train heads with the weights that strategies give their items.
     test_fraction: share of items to measure on; None takes the test rows of the pool, or 0.2 where it has none.
     head, posterior, covariance, calibrate: the options of the command line.
     prior, class_names: as for `fit_head`.
@@ -114,6 +117,7 @@ def simulate(
         full_data,
         metric=metric,
         class_names=names,
+        train_weights=train_weights,
     )
     ask.checked()
     folder = path(out)

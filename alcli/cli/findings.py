@@ -6,6 +6,7 @@ from math import floor
 from typing import TYPE_CHECKING
 
 from alcli.cli.console import Console
+from alcli.errors import printable
 
 if TYPE_CHECKING:
     from alcli.report.summary import Line
@@ -43,13 +44,25 @@ def tell(console: Console, done: Simulated) -> None:
         "s fit",
         "s select",
     )
+    if "metric_taken" in done.report:
+        console.say(done.report["metric_taken"])
     console.table(header, [_cells(line, done.lines[0]) for line in done.lines])
     _tell_full_data(console, done)
     for text in done.verdicts:
         console.say(text)
+    _tell_classes(console, done)
     console.say(
         f"{done.folder}/curves.png shows the curves; the figures are in summary.csv and curves.parquet beside it"
     )
+
+
+def _tell_classes(console: Console, done: Simulated) -> None:
+    """Name the worst classes of the best strategy after the last round, beside their accuracy under random."""
+    if "worst_classes" not in done.report:
+        return
+    best = min(done.lines, key=lambda line: line.mean_rank).strategy
+    worst = [f"{printable(row['class'])} ({row['accuracy']:.0%})" for row in done.report["worst_classes"][best]]
+    console.say(f"the least accurate classes of {best} after the last round: {', '.join(worst)}; classes.csv has all")
 
 
 def _tell_full_data(console: Console, done: Simulated) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from alcli.cli.console import Console
-from alcli.cli.options import choosing, general, models, pools
+from alcli.cli.options import choosing, drawing, general, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
 from alcli.cli.options.values import mix as parse_mix
@@ -16,20 +16,20 @@ from alcli.errors import UsageError
 from alcli.extensions import is_file
 
 if TYPE_CHECKING:
+    from alcli.report.pictures import Appearance
     from alcli.workflows.items import Items
     from alcli.workflows.simulate.request import Simulation
     from alcli.workflows.simulate.update_study import Study
 
 T = TypeVar("T")
 
-SEEDS = 3
-STUDY_SEEDS = 10
+SEEDS = 10
 
 
 @spread
 def simulate(
-    pool: pools.PoolArgument,
-    out: choosing.SimulationFolder,
+    pool: pools.OptionalPool = None,
+    out: choosing.SimulationFolder = None,
     strategy: choosing.Contenders = None,
     n: choosing.Batch = None,
     rounds: choosing.Rounds = None,
@@ -42,8 +42,12 @@ def simulate(
     test_fraction: choosing.TestFraction = None,
     full_data: choosing.FullData = False,
     metric: choosing.Metric = None,
+    train_weights: choosing.TrainWeights = False,
     study: choosing.Study = None,
     jobs: choosing.Jobs = 1,
+    redraw: drawing.Redraw = None,
+    format: drawing.PictureFormats = None,
+    width: drawing.PictureWidth = None,
     *,
     model: models.HeadOptions,
     reading: pools.LabelledPoolOptions,
@@ -57,6 +61,7 @@ def simulate(
     Example:
         alcli simulate sample_data/digits-features.parquet \
           -s margin,badge,typiclust -n 10 --rounds 5 --seeds 5 -o simulation
+        alcli simulate --redraw simulation --format pdf --width 3.4
 
     Strategies:
       random always takes part, as the baseline. With an alias a strategy takes part again under other options:
@@ -66,9 +71,19 @@ def simulate(
       one label at a time, as optimal-look-ahead+update.
 
     Files:
-      DIR gets summary.csv, wins.csv, curves.parquet and selections.parquet. As .png and .svg it gets the learning
-      curves, and the wins: who is ahead of whom, and how often. With --study updates DIR gets summary.csv, study.csv,
-      study.parquet, and updates as .png and .svg.
+      DIR gets summary.csv, wins.csv, curves.parquet and selections.parquet; classes.csv, the accuracy of each class
+      after the last round; and confidence.csv, how often predictions are right, by their confidence. As .png and .svg
+      it gets the learning curves, the confidence, and the wins: who is ahead of whom, and how often. With --study
+      updates DIR gets summary.csv, study.csv, study.parquet, and updates as .png and .svg.
+
+    More:
+      Run the command again with more strategies, seeds or rounds, and only these are simulated. The results are those
+      of a simulation that had them from the beginning. Nothing else may change in the same DIR.
+
+    Pictures:
+      --redraw DIR makes the pictures of a finished simulation anew from its runs: by another --metric, as --format
+      png,svg,pdf, and with a --width in inches. Text in an SVG file stays text. Of more than 8 strategies, random and
+      the best 5 are in colour.
 
     Summary:
       area is the mean height of the learning curve, and difference is its distance to the area of random, with a 95%
@@ -78,10 +93,17 @@ def simulate(
       paired t test of the areas against random, adjusted for the number of strategies.
 
     Metrics:
-      Every metric of the test items is recorded, and --metric says which of them compares the strategies. A finished
-      simulation can be shown by another metric: run the same command with another --metric, and nothing is simulated
-      again. FILE.py holds a metric of your own, a function under @metric from alcli.simulation.metrics; runs that were
-      not measured by it run again.
+      Every metric of the test items is recorded, and --metric says which of them compares the strategies. Without it
+      that is accuracy, or balanced accuracy where classes are uneven: where the entropy of their shares is below that
+      of 0.9 C equal classes. average-precision:CLASS is about one class, such as a rare one. A finished simulation can
+      be shown by another metric: run the same command with another --metric, and nothing is simulated again. FILE.py
+      holds a metric of your own, a function under @metric from alcli.simulation.metrics. Where runs were not measured
+      by a metric of a file or of a class, their heads are fitted again, and their choices are kept.
+
+    Weights:
+      With --train-weights heads are trained with the weights that sparse-greedy, acs-fw and strategies like them give
+      their items, as fit-head does with a column weight. Items to start with, and items of strategies without weights,
+      count as 1.
 
     Full data:
       --full-data adds columns to the summary. full_data is the value that every label together gives.
@@ -102,6 +124,11 @@ def simulate(
       Where remarks of a strategy differ only in numbers, the first is shown, with the rounds of the others.
     """
     with talk.console() as console:
+        look = _look(format, width)
+        if redraw is not None:
+            unused = [pool, out, strategy, n, rounds, seeds, param, preset, mix, initial, test_fraction, study]
+            return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights, jobs > 1])
+        pool, out = _given(pool, "POOL"), _given(out, "-o")
         param, remarks = model.with_branch(param, "head.aux-loss")
         ask: Simulation | Study
         if study is not None:
@@ -114,11 +141,16 @@ def simulate(
                 "--initial": initial,
             }
             flags = {"--stratified": stratified, "--full-data": full_data, "--jobs": jobs > 1}
-            others = {"--metric": metric, "--aux-loss": model.aux_loss, "--class-names": model.class_names}
+            others = {
+                "--train-weights": train_weights,
+                "--metric": metric,
+                "--aux-loss": model.aux_loss,
+                "--class-names": model.class_names,
+            }
             _refuse_with_study(given | flags | others | {"--prior pool": model.prior == "pool"})
             from alcli.workflows.simulate.update_study import Study
 
-            ask = Study(STUDY_SEEDS if seeds is None else seeds, test_fraction, model.recipe(), key_values(param))
+            ask = Study(SEEDS if seeds is None else seeds, test_fraction, model.recipe(), key_values(param), look)
         else:
             from alcli.workflows.simulate.request import Simulation
 
@@ -136,11 +168,40 @@ def simulate(
                 full_data,
                 metric,
                 model.class_names,
+                train_weights,
+                look,
             )
         ask.checked()
         for text in remarks:
             console.remark(text)
         _run(console, opened(console, pool, reading), ask, out, jobs)
+
+
+def _look(formats: list[str] | None, width: float | None) -> Appearance:
+    """The look of the pictures. Raises UsageError for another format, and for a width that no picture fits."""
+    from alcli.report.pictures import Appearance
+
+    named = [name.strip() for part in formats or ["png,svg"] for name in part.split(",") if name.strip()]
+    return Appearance(tuple(dict.fromkeys(named)), width)
+
+
+def _redraw(console: Console, folder: Path, metric: str | None, look: Appearance, unused: list[object]) -> None:
+    """Make the pictures in a folder anew. Raises UsageError where another option is given, which would do nothing."""
+    from alcli.workflows.simulate.pictures import redraw
+
+    if any(unused):
+        what = "--redraw DIR makes pictures from the runs in DIR: it takes no pool, and no options of a simulation"
+        raise UsageError(what, hint="leave all but --metric, --format and --width out")
+    files = redraw(folder, metric, look)
+    if console.as_json:
+        return console.summary({"out": str(folder), "pictures": files})
+    console.say(f"{folder}: {', '.join(files)}")
+
+
+def _given(value: T | None, name: str) -> T:
+    if value is None:
+        raise UsageError(f"simulate needs {name}", hint="alcli simulate --help shows an example")
+    return value
 
 
 def _run(console: Console, items: Items, ask: Simulation | Study, out: Path, jobs: int) -> None:

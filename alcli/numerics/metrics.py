@@ -1,7 +1,8 @@
 """Metrics of predictions: of classes from labels and log-probabilities, of numbers from targets and predicted means.
 
-Source: Brier 1950; Guo et al. 2017, section 2 (expected calibration error, bins of equal width on the confidence).
-Cost: one pass over [B, C].
+Source: Brier 1950; Guo et al. 2017, section 2 (expected calibration error, bins of equal width on the confidence);
+Everingham et al. 2010, "The Pascal visual object classes challenge", section 4 (intersection over union of a class).
+Cost: one pass over [B, C]; average precision sorts B numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats
+from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.logistic import one_hot
 
 
@@ -35,6 +36,28 @@ def macro_f1(y_B: Array, predicted_B: Array) -> float:
     return float(np.mean(scores))
 
 
+def mean_iou(y_B: Array, predicted_B: Array) -> float:
+    """Compute the mean intersection over union over the classes that occur in y or are predicted.
+
+    The union of a class are the rows that have it, are predicted to have it, or both. The rows of all groups count
+    together, as the pixels of all images do.
+    """
+    counts = class_counts(y_B, predicted_B, int(max(y_B.max(), predicted_B.max())) + 1)
+    union_C = counts.rows_C + counts.predicted_C - counts.correct_C
+    return float((counts.correct_C[union_C > 0] / union_C[union_C > 0]).mean())
+
+
+def average_precision(is_B: Array, score_B: Floats) -> float:
+    """Compute the average precision of a class: the precision at the score of each of its rows, mean over its rows.
+
+    is_B: True for the rows of the class, of which there is at least one. Rows of equal scores stand at one place.
+    """
+    order = np.argsort(-score_B, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(score_B[order]) != 0, True))
+    found_E = np.cumsum(is_B[order])[ends]
+    return float((np.diff(found_E, prepend=0) * found_E / (ends + 1)).sum() / found_E[-1])
+
+
 def nll(y_B: Array, log_probs_BC: Floats) -> float:
     """Compute the mean of -log p of the given class, in nats."""
     return -float(log_probs_BC[np.arange(len(y_B)), y_B].mean(dtype=np.float64))
@@ -51,10 +74,9 @@ def ece(y_B: Array, log_probs_BC: Floats, n_bins: int = 15) -> float:
 
     The bins (lower, upper] of the confidence have equal width.
     """
-    confidence_B = np.exp(log_probs_BC.max(axis=1).astype(np.float64))
-    bin_B = np.clip(np.ceil(confidence_B * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
+    confidence_B = _confidence(log_probs_BC)
     gap_B = (log_probs_BC.argmax(axis=1) == y_B) - confidence_B
-    return float(np.abs(np.bincount(bin_B, weights=gap_B, minlength=n_bins)).sum() / len(y_B))
+    return float(np.abs(np.bincount(_bins(confidence_B, n_bins), gap_B, n_bins)).sum() / len(y_B))
 
 
 def mae(y_B: Floats, mean_B: Floats) -> float:
@@ -84,6 +106,40 @@ def nlpd(y_B: Floats, mean_B: Floats, variance_B: Floats) -> float:
     return float(0.5 * (np.log(2 * np.pi * safe_B) + (y_B - mean_B) ** 2 / safe_B).mean())
 
 
+# -- counts by class and by confidence --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Rows by class, three int64 arrays [C]: rows of the class, rows predicted to be of it, and rows that are both."""
+
+    rows_C: Int64
+    predicted_C: Int64
+    correct_C: Int64
+
+
+def class_counts(y_B: Array, predicted_B: Array, C: int) -> ClassCounts:
+    """Count rows by class."""
+    correct_B = y_B[y_B == predicted_B]
+    return ClassCounts(*(np.bincount(of_B, minlength=C) for of_B in (y_B, predicted_B, correct_B)))
+
+
+def confidence_counts(y_B: Array, log_probs_BC: Floats, n_bins: int) -> tuple[Int64, Int64]:
+    """Return (rows, correctly predicted rows) by confidence, int64 [n_bins] each; the bins are those of `ece`."""
+    bin_B = _bins(_confidence(log_probs_BC), n_bins)
+    is_hit_B = log_probs_BC.argmax(axis=1) == y_B
+    return np.bincount(bin_B, minlength=n_bins), np.bincount(bin_B[is_hit_B], minlength=n_bins)
+
+
+def _confidence(log_probs_BC: Floats) -> Float64:
+    """The probability of the predicted class, float64 [B]."""
+    return np.exp(log_probs_BC.max(axis=1).astype(np.float64))
+
+
+def _bins(confidence_B: Float64, n_bins: int) -> Int64:
+    return np.clip(np.ceil(confidence_B * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
+
+
 # -- the table --------------------------------------------------------------------------------------------------------
 
 MetricTask = Literal["classification", "regression"]
@@ -97,7 +153,8 @@ class Metric:
     function: (y_B, log_probs_BC) -> float in a classification, with y_B int64 class numbers and log_probs_BC float64
     [B, C]; (y_B, mean_B, variance_B) -> float in a regression, with three float64 arrays [B].
     words: the name in tables and sentences; without any, `name` with spaces. is_share: the value is a share of 1 and is
-    shown in hundredths. in_fit_report: `alcli fit-head` reports the metric.
+    shown in hundredths. in_fit_report: `alcli fit-head` reports the metric. of_class: the class that the metric is
+    about, whose function is (is_B, log_prob_B) -> float; None for a metric of all classes.
     """
 
     name: str
@@ -107,6 +164,7 @@ class Metric:
     words: str = ""
     is_share: bool = False
     in_fit_report: bool = True
+    of_class: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", self.words or self.name.replace("_", " "))
@@ -133,6 +191,7 @@ _ROWS = (
     Metric("accuracy", _CLASSES, True, _of_class(accuracy), is_share=True),
     Metric("balanced_accuracy", _CLASSES, True, _of_class(balanced_accuracy), is_share=True, in_fit_report=False),
     Metric("macro_f1", _CLASSES, True, _of_class(macro_f1), "macro F1", is_share=True, in_fit_report=False),
+    Metric("mean_iou", _CLASSES, True, _of_class(mean_iou), "mean IoU", is_share=True, in_fit_report=False),
     Metric("nll", _CLASSES, False, nll, "negative log-likelihood"),
     Metric("brier", _CLASSES, False, brier, "Brier score", in_fit_report=False),
     Metric("ece", _CLASSES, False, ece, "calibration error"),
@@ -142,6 +201,10 @@ _ROWS = (
     Metric("nlpd", _NUMBERS, False, nlpd, "negative log predictive density"),
 )
 METRICS: Mapping[str, Metric] = {row.name: row for row in _ROWS}
+# Metrics of one class, which a user names as NAME:CLASS: the function and its words.
+OF_A_CLASS: Mapping[str, tuple[Callable[..., float], str]] = {
+    "average_precision": (average_precision, "average precision")
+}
 
 
 def task_of(n_classes: int | None) -> MetricTask:

@@ -1,107 +1,90 @@
 """Learning curves as a picture: the metric itself, and the gain of each strategy over the baseline.
 
-Source: the colours are those of Okabe & Ito, Color Universal Design, 2008, which colour-blind readers can tell apart.
-Dashes repeat the distinction.
-Cost: one drawing per format. The bytes of the SVG follow from the numbers and the version of matplotlib alone.
+Where there are many strategies, the best few and the baseline are drawn in colour, the rest in grey.
+Cost: one drawing per format.
 """
 
 from __future__ import annotations
 
-import io
-import textwrap
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from alcli.arrays import Float64
-from alcli.report.summary import CONFIDENCE, Curves
+from alcli.report.pictures import COLOURS, DASHES, Appearance, is_narrow, legend, rendered, wrapped
+from alcli.report.summary import CONFIDENCE, Curves, areas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
 _MARKERS = "osD^vPX"
-# Letters of a line of a strategy's name. The name of a mix can have any length, a picture cannot.
-_WIDEST = 32
-_STYLE = {
-    "svg.hashsalt": "alcli",
-    "svg.fonttype": "path",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.7,
-    "axes.axisbelow": True,
-}
+# Curves of more strategies than these cannot be told apart: the best few beside the baseline are in colour.
+_MOST_IN_COLOUR = 8
+_BEST = 5
+_GREY, _IN_GREY = "#b8b8b8", "in grey: "
+_MOST_TICKS = 8
+_WIDTH, _TALLEST = 11.0, 4.6
+Style = tuple[str, Any, str]
 
 
-def draw(
-    curves: Curves, baseline: str, title: str, *, unit: str = "", full_data: float | None = None
-) -> dict[str, bytes]:
-    """Return the picture as the bytes of a PNG and of an SVG file, by format.
-
-    unit: the unit of costs, where the curves run over costs. full_data: the value that every label together gives,
-    drawn as a line.
+@dataclass(frozen=True)
+class Drawn:
+    """The curves of a picture. baseline: its strategy. title: above the panels. unit: of costs, where the curves run
+    over costs. full_data: the value that every label together gives, drawn as a line.
     """
-    return rendered(lambda: _figure(curves, baseline, title, unit, full_data))
+
+    curves: Curves
+    baseline: str
+    title: str
+    unit: str = ""
+    full_data: float | None = None
 
 
-def rendered(make: Callable[[], Figure]) -> dict[str, bytes]:
-    """Call `make` in the style of all pictures, and return its figure as the bytes of a PNG and of an SVG file."""
-    import matplotlib
-
-    # The defaults come first: a user's matplotlibrc must not change the bytes.
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **_STYLE}):
-        figure = make()
-        return {format: _encode(figure, format) for format in ("png", "svg")}
+def draw(drawn: Drawn, look: Appearance) -> dict[str, bytes]:
+    """Return the picture as the bytes of a file, by format."""
+    return rendered(lambda: figure_of(drawn, look.width or _WIDTH), look)
 
 
-def colour_and_dash(i: int) -> tuple[str, Any]:
-    """Return the colour and the dash of line i of a picture."""
-    return _COLOURS[i % len(_COLOURS)], _DASHES[i // len(_COLOURS) % len(_DASHES)]
-
-
-def wrapped(strategy: str) -> str:
-    """Break the name of a strategy into lines that leave room for the axes; a short name stays as it is."""
-    if len(strategy) <= _WIDEST:
-        return strategy
-    return "\n".join(textwrap.wrap(strategy.replace(",", ", "), _WIDEST, break_on_hyphens=False))
-
-
-def _encode(figure: Figure, format: str) -> bytes:
-    out = io.BytesIO()
-    # "Date": None keeps the time of day out of the file; a PNG has no such key.
-    figure.savefig(out, format=format, dpi=150, metadata={"Date": None} if format == "svg" else None)
-    return out.getvalue()
-
-
-def _figure(curves: Curves, baseline: str, title: str, cost: str, full_data: float | None) -> Figure:
+def figure_of(drawn: Drawn, width: float) -> Figure:
+    """Return the picture at a width in inches. Its texts are not broken into lines yet."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    metric = curves.metric
+    curves, baseline, narrow = drawn.curves, drawn.baseline, is_narrow(width)
+    height = 2 * max(2.2, 0.62 * width) if narrow else min(_TALLEST, 0.42 * width)
+    figure = Figure(figsize=(width, height + (0.18 * len(curves.values_SP) if narrow else 0.0)), layout="constrained")
+    above, below = figure.subplots(2, 1) if narrow else figure.subplots(1, 2)
+    metric, styles = curves.metric, _styles(_in_colour(curves, baseline))
     scale, unit = (100.0, " (%)") if metric.is_share else (1.0, "")
-    _lines(left, curves, {s: scale * v for s, v in curves.values_SP.items()})
-    if full_data is not None:
+    limits = (0.0, scale) if metric.is_share else (-np.inf, np.inf)
+    _lines(above, curves, {s: scale * v for s, v in curves.values_SP.items()}, styles, limits=limits)
+    if drawn.full_data is not None:
         dash = (0, (6, 2, 1, 2))
-        left.axhline(scale * full_data, color="#777777", linewidth=1.0, linestyle=dash, label="every label")
-    across = f"cost of the labels ({cost})" if curves.axis == "cost" else "labels"
-    left.set(xlabel=across, ylabel=f"test {metric.words}{unit}")
+        above.axhline(scale * drawn.full_data, color="#777777", linewidth=1.0, linestyle=dash, label="every label")
+    across = f"cost of the labels ({drawn.unit})" if curves.axis == "cost" else "labels"
+    above.set(xlabel=across, ylabel=f"test {metric.words}{unit}")
     base_SP = curves.values_SP[baseline]
-    _lines(right, curves, {s: scale * (v - base_SP) for s, v in curves.values_SP.items()}, flat=baseline)
-    right.set(xlabel=across, ylabel=f"{metric.words} minus {baseline}'s ({_better(curves)})")
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    _lines(below, curves, {s: scale * (v - base_SP) for s, v in curves.values_SP.items()}, styles, flat=baseline)
+    below.set(xlabel=across, ylabel=f"{metric.words} minus {baseline}'s ({_better(curves)})")
+    figure.suptitle(drawn.title, fontsize=10, x=0.01, ha="left")
     seeds = "1 seed" if curves.n_seeds == 1 else f"mean of {curves.n_seeds} seeds, {CONFIDENCE:.0%} interval"
-    left.set_title(f"learning curves, {seeds}", fontsize=9, loc="left")
-    right.set_title(f"paired difference to {baseline}", fontsize=9, loc="left")
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, handlelength=3.2)
+    above.set_title(f"learning curves, {seeds}", fontsize=9, loc="left")
+    below.set_title(f"paired difference to {baseline}", fontsize=9, loc="left")
+    named = sorted(zip(*above.get_legend_handles_labels()), key=lambda pair: pair[1].startswith(_IN_GREY))
+    legend(figure, [handle for handle, _ in named], [wrapped(label) for _, label in named])
     return figure
+
+
+def _in_colour(curves: Curves, baseline: str) -> list[str]:
+    """The strategies to draw in colour, in their order: all, or the baseline and the best few of many."""
+    names = list(curves.values_SP)
+    if len(names) <= _MOST_IN_COLOUR:
+        return names
+    sign = -1 if curves.metric.larger_is_better else 1
+    others = [name for name in names if name != baseline]
+    best = sorted(others, key=lambda name: sign * float(areas(curves, name).mean()))[:_BEST]
+    return [name for name in names if name == baseline or name in best]
 
 
 def _better(curves: Curves) -> str:
@@ -111,39 +94,49 @@ def _better(curves: Curves) -> str:
     return "points" if curves.metric.is_share else "above 0 is better"
 
 
-def _lines(axes: Axes, curves: Curves, values_SP: dict[str, Float64], flat: str | None = None) -> None:
-    """Draw the mean and the band of every strategy. The strategy `flat` is drawn as a plain line at 0."""
-    x_P, styles = curves.x_P, _styles(list(values_SP))
+def _lines(
+    axes: Axes,
+    curves: Curves,
+    values_SP: dict[str, Float64],
+    styles: dict[str, Style],
+    *,
+    flat: str | None = None,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> None:
+    """Draw the mean of every strategy, and the band of those in colour.
+
+    flat: a strategy that is drawn as a plain line at 0. limits: the values that a metric can have; bands end there.
+    """
+    x_P = curves.x_P
     # Bands of many strategies overlap, so each of them is fainter.
-    alpha = min(0.13, 0.6 / len(values_SP))
-    for strategy, v_SP in values_SP.items():
-        colour, dash, marker = styles[strategy]
+    alpha = min(0.13, 0.6 / len(styles))
+    grey = [strategy for strategy in values_SP if strategy not in styles]
+    for strategy in grey:
+        label = f"{_IN_GREY}{', '.join(grey)}" if strategy == grey[0] else None
+        axes.plot(x_P, values_SP[strategy].mean(axis=0), color=_GREY, linewidth=0.8, label=label, zorder=1.5)
+    for strategy, (colour, dash, marker) in styles.items():
         if strategy == flat:
             axes.axhline(0, color=colour, linewidth=1.2)
             continue
-        mean_P, half_P = _band(v_SP)
-        axes.fill_between(x_P, mean_P - half_P, mean_P + half_P, color=colour, alpha=alpha, linewidth=0)
-        axes.plot(
-            x_P,
-            mean_P,
-            color=colour,
-            linestyle=dash,
-            linewidth=1.6,
-            marker=marker,
-            markersize=3.6,
-            label=wrapped(strategy),
-        )
+        mean_P, half_P = _band(values_SP[strategy])
+        low_P, high_P = np.clip(mean_P - half_P, *limits), np.clip(mean_P + half_P, *limits)
+        axes.fill_between(x_P, low_P, high_P, color=colour, alpha=alpha, linewidth=0)
+        line = {"color": colour, "linestyle": dash, "linewidth": 1.6, "marker": marker, "markersize": 3.6}
+        axes.plot(x_P, mean_P, label=strategy, **line)
+    if curves.axis == "labels":
+        # A tick at every round, or at every second one, and so on.
+        axes.set_xticks(x_P[:: -(-len(x_P) // _MOST_TICKS)])
 
 
-def _styles(strategies: list[str]) -> dict[str, tuple[str, Any, str]]:
+def _styles(strategies: list[str]) -> dict[str, Style]:
     """Return (colour, dash, marker) of every strategy. A modifier changes the dash and keeps the colour."""
     bases = list(dict.fromkeys(name.partition("+")[0] for name in strategies))
     styles = {}
     for name in strategies:
         i = bases.index(name.partition("+")[0])
         same = [other for other in strategies if other.partition("+")[0] == bases[i]]
-        dash = _DASHES[(i // len(_COLOURS) + same.index(name)) % len(_DASHES)]
-        styles[name] = _COLOURS[i % len(_COLOURS)], dash, _MARKERS[(i + i // len(_COLOURS)) % len(_MARKERS)]
+        dash = DASHES[(i // len(COLOURS) + same.index(name)) % len(DASHES)]
+        styles[name] = COLOURS[i % len(COLOURS)], dash, _MARKERS[(i + i // len(COLOURS)) % len(_MARKERS)]
     return styles
 
 

@@ -8,9 +8,10 @@ Cost: one drawing per format.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from alcli.report.curves import colour_and_dash, rendered
+from alcli.errors import printable
+from alcli.report.pictures import Appearance, colour_and_dash, is_narrow, legend, rendered
 from alcli.report.update_study import Row, Rows, best_steps, growing_rows, means
 from alcli.simulation.update_methods import AUTO, BASE, TARGET
 from alcli.simulation.update_study import STAGES, STEP_SIZE
@@ -28,24 +29,32 @@ _NOT_DRAWN = frozenset(
         *(f"second-order gamma {gamma}" for gamma in (1, 5, 30)),
     }
 )
+_WIDTH = 11.0
 
 
-def draw(rows: Rows, title: str) -> dict[str, bytes]:
-    """Return the picture as the bytes of a PNG and of an SVG file, by format."""
-    return rendered(lambda: _figure(means(rows), title))
+def draw(rows: Rows, title: str, look: Appearance) -> dict[str, bytes]:
+    """Return the picture as the bytes of a file, by format."""
+    return rendered(lambda: _figure(means(rows), title, look.width or _WIDTH), look)
 
 
-def _figure(found: Rows, title: str) -> Figure:
+def title_of(config: Mapping[str, Any]) -> str:
+    """The title of the picture of a study, from its configuration."""
+    seeds = f"{config['seeds']} seed{'s' if config['seeds'] > 1 else ''}"
+    return f"{printable(config['pool']['name'])}: updates against retraining, mean of {seeds}"
+
+
+def _figure(found: Rows, title: str, width: float) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7.4), layout="constrained")
+    narrow = is_narrow(width)
+    figure = Figure(figsize=(width, 4 * 2.4 + 1.5 if narrow else 0.67 * width), layout="constrained")
     shown = [row for row in found if row["method"] not in _NOT_DRAWN]
     steps = [row for row in shown if row["experiment"] == STEP_SIZE and row["method"] == "second-order"]
     best = {method: step for method, step in best_steps(found).items() if method != "second-order"}
     growing = growing_rows([row for row in shown if row["method"] != "second-order"], best)
     stages = [row for row in shown if row["experiment"] == STAGES]
     style = {m: i for i, m in enumerate(dict.fromkeys(r["method"] for r in [*growing, *stages]))}
-    (gamma, sets), (stage, speed) = figure.subplots(2, 2)
+    gamma, sets, stage, speed = figure.subplots(*((4, 1) if narrow else (2, 2))).ravel()
     _step_sizes(gamma, steps, growing)
     _growing_sets(sets, growing, style)
     for axes in (gamma, sets):
@@ -57,7 +66,7 @@ def _figure(found: Rows, title: str) -> Figure:
         _plain_ticks(axes, ticks)
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     handles = {label: h for axes in (sets, stage) for h, label in zip(*axes.get_legend_handles_labels())}
-    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, handlelength=3.2)
+    legend(figure, list(handles.values()), list(handles.keys()))
     return figure
 
 

@@ -19,6 +19,12 @@ def verdicts(lines: Sequence[Line], baseline: str, *, oracles: Collection[str] =
     return [text + (ORACLE_REMARK if name in oracles else "") for name, text in said.items()]
 
 
+def conclusions(lines: Sequence[Line], *, oracles: Collection[str] = ()) -> list[str]:
+    """Return all sentences: on every strategy, on all together, and on the differences that the seeds can show."""
+    together = (agreement(lines), detectable(lines))
+    return [*verdicts(lines, BASELINE, oracles=oracles), *(text for text in together if text)]
+
+
 def agreement(lines: Sequence[Line]) -> str:
     """Return the result of Friedman's test of all strategies together in words; empty where there is no test."""
     p = lines[0].friedman
@@ -31,6 +37,17 @@ def agreement(lines: Sequence[Line]) -> str:
     verb = "differs" if len(differ) == 1 else "differ"
     which = f"{', '.join(differ)} {verb}" if differ else "but no single one differs clearly"
     return f"all strategies together: they differ ({test}); {which} from {BASELINE} (Nemenyi's test)"
+
+
+def detectable(lines: Sequence[Line]) -> str:
+    """Say which differences to the baseline the seeds can show; empty for a single seed."""
+    found = [line.detectable for line in lines if line.detectable is not None]
+    if not found:
+        return ""
+    metric, seeds = lines[0].metric, lines[0].n_seeds
+    least, most = number(metric, min(found)), amount(metric, max(found))
+    size = most if number(metric, max(found)) == least else f"{least} to {most}, by strategy"
+    return f"with {seeds} seeds the smallest difference to {BASELINE} that is clear is {size}; more --seeds lower it"
 
 
 def _verdict(line: Line, base: Line) -> str:

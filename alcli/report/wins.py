@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alcli.arrays import Float64
-from alcli.report.curves import rendered, wrapped
+from alcli.report.pictures import Appearance, rendered, wrapped
 from alcli.report.summary import Curves
 
 if TYPE_CHECKING:
@@ -48,19 +48,25 @@ def rows(curves: Curves) -> list[dict[str, Any]]:
     return found
 
 
-def draw(curves: Curves, title: str) -> dict[str, bytes]:
-    """Return the matrix as the bytes of a PNG and of an SVG file, by format; the best strategy comes first."""
-    return rendered(lambda: _figure(curves, title))
+def draw(curves: Curves, title: str, look: Appearance) -> dict[str, bytes]:
+    """Return the matrix as the bytes of a file, by format; the best strategy comes first."""
+    return rendered(lambda: figure_of(curves, title, look.width), look)
 
 
-def _figure(curves: Curves, title: str) -> Figure:
+def figure_of(curves: Curves, title: str, width: float | None = None) -> Figure:
+    """Return the picture at a width in inches; None takes what the names and numbers need.
+
+    In a narrower picture letters are smaller. The texts are not broken into lines yet.
+    """
     from matplotlib.figure import Figure
 
     ahead_KK = wins(curves)
     order = np.argsort(-ahead_KK.sum(axis=1), kind="stable")
     names, ahead_KK = [list(curves.values_SP)[i] for i in order], ahead_KK[np.ix_(order, order)]
     K, labels = len(names), [wrapped(name) for name in names]
-    figure = Figure(figsize=_size(labels), layout="constrained")
+    needed, height = _size(labels)
+    scale = min(1.0, (width or needed) / needed)
+    figure = Figure(figsize=(width or needed, max(scale * height, 1.5)), layout="constrained")
     axes = figure.subplots()
     axes.imshow(100 * ahead_KK, cmap="RdBu", vmin=0, vmax=100, aspect="auto")
     for i in range(K):
@@ -68,14 +74,16 @@ def _figure(curves: Curves, title: str) -> Figure:
             if i != j:
                 # Black cannot be read on the dark ends of the colours.
                 colour = "white" if abs(ahead_KK[i, j] - 0.5) > 0.33 else "black"
-                axes.text(j, i, f"{100 * ahead_KK[i, j]:.0f}", ha="center", va="center", fontsize=8, color=colour)
-    axes.set_xticks(range(K), labels, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(K), labels)
+                axes.text(
+                    j, i, f"{100 * ahead_KK[i, j]:.0f}", ha="center", va="center", fontsize=8 * scale, color=colour
+                )
+    axes.set_xticks(range(K), labels, rotation=40, ha="right", rotation_mode="anchor", fontsize=9 * scale)
+    axes.set_yticks(range(K), labels, fontsize=9 * scale)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     heading = f"{title}\n% of rounds and seeds in which the row is ahead of the column"
-    axes.set_title(heading, fontsize=9, loc="left")
+    figure.suptitle(heading, fontsize=9, x=0.01, ha="left")
     return figure
 
 

@@ -11,145 +11,49 @@ differ only by the items that were selected.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import astuple, replace
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.arrays import Array, Float64
 from alcli.errors import AlcliError, DataError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import Calibration, fit
 from alcli.heads._model import Model
 from alcli.heads._pair import Pair, Unlabelled, fit_pair
 from alcli.numerics.blocks import BLOCK_ROWS
-from alcli.numerics.metrics import Metric
-from alcli.selection.group_source import Grouping, GroupSource
-from alcli.selection.source import Source
-from alcli.selection.strategy import NOTHING, Selection
+from alcli.numerics.metrics import class_counts, confidence_counts
+from alcli.selection.strategy import Selection
+from alcli.simulation.bench import Bench
 from alcli.simulation.contenders import Contender, contender
-from alcli.simulation.metrics import evaluate, metric_named, origin_of
+from alcli.simulation.metrics import evaluate, origin_of, predictions
 from alcli.simulation.oracle import Oracle
-from alcli.simulation.plan import (
-    BASELINE,
-    FULL_DATA,
-    MAX_JUDGES,
-    Cell,
-    Plan,
-    initial_rng,
-    judges_rng,
-    selection_seed,
-    split_rng,
-)
-from alcli.simulation.results import CellResult, Pick, Point
+from alcli.simulation.plan import BASELINE, FULL_DATA, Cell, Plan, selection_seed
+from alcli.simulation.results import N_BINS, CellResult, Details, Pick, Point
 from alcli.simulation.round import RoundState
-from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_two_classes
 
+Notes = list[tuple[int, str]]
 _EXCHANGED = "the items to start with were all of one class: the last one made room for one of another class"
-
-
-@dataclass(frozen=True)
-class Bench:
-    """The part of a simulation that all cells share: the rows, their true labels, and the plan.
-
-    y_N: int64 class numbers or float64 targets; the entries of rows that are not usable have no meaning.
-    usable: the numbers of the rows that take part, in the order of their ids. test: the usable rows to evaluate on,
-    in the same order; None holds some out. n_classes: None in a regression.
-    grouping: the groups of the usable rows, which are asked for and held out whole; None where every row is an item.
-    costs_N: the costs of items, by item number; None where a round is a number of items. names_CD: embeddings of the
-    names of the classes, zeros for a class without one; None without names.
-    """
-
-    source: Source
-    y_N: Array
-    usable: Int64
-    test: Int64 | None
-    n_classes: int | None
-    plan: Plan
-    grouping: Grouping | None = None
-    costs_N: Float64 | None = None
-    names_CD: Floats | None = None
-
-    @property
-    def classes(self) -> bool:
-        """True where labels are classes, not numbers."""
-        return self.n_classes is not None
-
-    @cached_property
-    def groups(self) -> GroupSource | None:
-        return None if self.grouping is None else GroupSource(self.source, self.grouping)
-
-    @cached_property
-    def metric(self) -> Metric | None:
-        """The metric from outside alcli that is measured too, if the plan names one."""
-        return None if self.plan.metric is None else metric_named(self.plan.metric)
-
-    def split(self, seed: int) -> tuple[Int64, Int64]:
-        """Return (test rows, items to ask for) of a seed, in the order of their ids; the same for every strategy."""
-        y, items = self._classes_of_items
-        if self.test is not None:
-            test = self.test if self.grouping is None else self.grouping.of_rows(self.test)
-        else:
-            test = held_out(y, items, self.plan.test_fraction, split_rng(seed), classes=self.classes)
-        return self.rows_of(test), items[~np.isin(items, test)]
-
-    def initial(self, seed: int, askable: Int64) -> Int64:
-        """Return the items labelled at the start of a seed; the same for every strategy."""
-        y, rng, plan = self._classes_of_items[0], initial_rng(seed), self.plan
-        chosen = initial_rows(y, askable, plan.initial, rng, classes=self.classes, stratified=plan.stratified)
-        if self.grouping is None or not self.classes:
-            return chosen
-        return with_two_classes(chosen, askable, lambda items: self.y_N[self.rows_of(items)], rng)
-
-    def was_exchanged(self, seed: int, askable: Int64) -> bool:
-        """True where the random items to start with were all of one class, and one of another class took a place."""
-        if not self.classes or self.plan.stratified:
-            return False
-        y, m = self._classes_of_items[0], self.plan.initial
-        drawn = initial_rows(y, askable, m, initial_rng(seed), classes=False, stratified=False)
-        return not np.array_equal(drawn, self.initial(seed, askable))
-
-    def rows_of(self, items: Int64) -> Int64:
-        """Return the rows of items; the rows of a group come in the order of their ids."""
-        return items if self.groups is None else self.groups.rows_of(items)
-
-    @cached_property
-    def _classes_of_items(self) -> tuple[Array, Int64]:
-        """(label by item number, items in the order of their ids). The label of a group is its most frequent class."""
-        if self.grouping is None:
-            return self.y_N, self.usable
-        groups_U = self.grouping.group_N[self.usable]
-        y_U = self.y_N[self.usable] if self.classes else np.zeros(len(self.usable), np.int64)
-        return most_frequent(y_U, groups_U, self.grouping.n), np.unique(groups_U)
-
-    def cost_of(self, items: Int64) -> float | None:
-        """Return the cost of items together; None where items have no costs."""
-        return None if self.costs_N is None else float(self.costs_N[items].sum())
-
-    def judges(self, seed: int, askable: Int64) -> Int64:
-        """Return the rows by which oracles judge batches, in random order.
-
-        The rows are a third, and at most 2,000, of the rows that can be asked for and are not labelled at the start.
-        """
-        left = askable[~np.isin(askable, self.initial(seed, askable))]
-        return judges_rng(seed).permutation(left)[: min(MAX_JUDGES, len(left) // 3)]
 
 
 def run_cell(bench: Bench, cell: Cell) -> CellResult:
     """Run all rounds of one cell; the result is deterministic but for the seconds.
 
-    The cell ends early once no item is left, or no item that a round can pay for. Raises DataError if the first round
-    cannot pay for any item, or code from outside has changed since the plan was made; and what strategies raise.
+    The cell ends early once no item is left, or no item that a round can pay for. Rounds that an earlier simulation has
+    run are not chosen again: their heads are fitted again, since a fit begins at the weights of the round before.
+    Raises DataError if the first round cannot pay for any item, or code from outside has changed since the plan was
+    made; and what strategies raise.
     """
     _refuse_changed(bench.plan, {bench.plan.metric: origin_of(bench.plan.metric)} if bench.plan.metric else {})
     if cell.strategy == FULL_DATA:
         return _full_data(bench, cell)
     who = contender(cell.strategy)
     _refuse_changed(bench.plan, who.origins)
+    known = _Known(bench.known.get(cell), bench.measures)
     test, askable = bench.split(cell.seed)
-    oracle = Oracle(bench.y_N, askable, bench.rows_of)
+    oracle = Oracle(bench.y_N, askable, bench.rows_of, weighted=bench.plan.train_weights)
     oracle.ask(bench.initial(cell.seed, askable))
     X_test, y_test = bench.source.take(test), bench.y_N[test]
     points: list[Point] = []
@@ -158,25 +62,94 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
     told = cell.strategy == BASELINE and bench.was_exchanged(cell.seed, askable)
     notes = [(0, _EXCHANGED)] if told else []
     pair: Pair | None = None
+    predicted: tuple[Float64, ...] = ()
     clock = _Clock()
     for number in range(bench.plan.rounds + 1):
         pair = _fit(bench, cell, oracle, pair)
         seconds_fit = clock.lap()
-        with _telling(cell, number):
-            metrics = evaluate(pair.predicts, X_test, y_test, bench.metric)
+        metrics = known.metrics(number)
+        if metrics is None:
+            with _telling(cell, number):
+                predicted = predictions(pair.predicts, X_test)
+                metrics = evaluate(y_test, predicted, bench.metric, bench.plan.positive)
         seconds_evaluate = clock.lap()
         n_labels, cost = oracle.queries, bench.cost_of(oracle.answered)
         over = number == bench.plan.rounds or len(oracle.candidates) == 0
-        chosen = NOTHING if over else _select(bench, cell, who, oracle, pair, number)
-        points.append(Point(number, n_labels, metrics, seconds_fit, clock.lap(), seconds_evaluate, cost))
-        if len(chosen.rows_K) == 0:
+        batch, said = ([], []) if over else _batch(bench, cell, who, oracle, pair, known, number + 1)
+        points.append(
+            known.point(number, metrics)
+            or Point(number, n_labels, metrics, seconds_fit, clock.lap(), seconds_evaluate, cost)
+        )
+        if not batch:
             if number == 0 and not over:
                 _refuse_small_budget(bench, oracle)
             break
-        ranked = enumerate(zip(chosen.rows_K, chosen.scores_K))
-        picks += [Pick(number + 1, rank, int(row), float(score)) for rank, (row, score) in ranked]
-        notes += [(number + 1, text) for text in chosen.notes]
-    return CellResult(cell, tuple(points), tuple(picks), tuple(notes))
+        picks += batch
+        notes += said
+    used_up = len(oracle.candidates) == 0 or points[-1].round < bench.plan.rounds
+    return CellResult(cell, tuple(points), tuple(picks), tuple(notes), _details(y_test, predicted), used_up)
+
+
+class _Known:
+    """The rounds of a cell that an earlier simulation has run; no round where there is none.
+
+    measures: the names of the metrics that a point must have to be kept.
+    """
+
+    def __init__(self, result: CellResult | None, measures: Set[str]) -> None:
+        self._points = () if result is None else result.points
+        self._measures = measures
+        self._notes = () if result is None else result.notes
+        self._batches: dict[int, list[Pick]] = {}
+        for pick in () if result is None else result.picks:
+            self._batches.setdefault(pick.round, []).append(pick)
+
+    def batch(self, number: int) -> list[Pick]:
+        """Return what was chosen in a round; nothing for a round that has not been run."""
+        return [*self._batches.get(number, ())]
+
+    def notes(self, number: int) -> Notes:
+        """Return the remarks that the strategy made in a round."""
+        return [note for note in self._notes if note[0] == number]
+
+    def metrics(self, number: int) -> Mapping[str, float] | None:
+        """Return the metrics of a round; None where it is to be measured. The last round is measured once more."""
+        if number + 1 not in self._batches:
+            return None
+        found = self._points[number].metrics
+        return found if self._measures <= found.keys() else None
+
+    def point(self, number: int, metrics: Mapping[str, float]) -> Point | None:
+        """Return the point of a round with its seconds, and with these metrics; None for a round to be timed."""
+        return replace(self._points[number], metrics=metrics) if number + 1 in self._batches else None
+
+
+def _batch(
+    bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: Pair, known: _Known, number: int
+) -> tuple[list[Pick], Notes]:
+    """Ask the oracle for the batch of a round, and return it with the remarks on it: the known one, or a new choice."""
+    batch = known.batch(number)
+    if batch:
+        weights = [pick.weight for pick in batch if pick.weight is not None]
+        rows_K = np.array([pick.row for pick in batch], np.int64)
+        oracle.ask(rows_K, np.array(weights, np.float32) if weights else None)
+        return batch, known.notes(number)
+    chosen = _select(bench, cell, who, oracle, pair, number - 1)
+    weights_K = chosen.weights_K if bench.plan.train_weights else None
+    for rank, (row, score) in enumerate(zip(chosen.rows_K, chosen.scores_K)):
+        weight = None if weights_K is None else float(weights_K[rank])
+        batch.append(Pick(number, rank, int(row), float(score), weight))
+    return batch, [(number, text) for text in chosen.notes]
+
+
+def _details(y_test: Array, predicted: tuple[Float64, ...]) -> Details | None:
+    """Count the test rows of a classification by class and by confidence; None in a regression."""
+    if len(predicted) != 1:
+        return None
+    log_probs_TC = predicted[0]
+    by_class = class_counts(y_test, log_probs_TC.argmax(axis=1), log_probs_TC.shape[1])
+    counts = (*astuple(by_class), *confidence_counts(y_test, log_probs_TC, N_BINS))
+    return Details(*(tuple(map(int, count)) for count in counts))
 
 
 def _refuse_changed(plan: Plan, origins: Mapping[str, Mapping[str, str] | None]) -> None:
@@ -199,12 +172,13 @@ def _full_data(bench: Bench, cell: Cell) -> CellResult:
     test, askable = bench.split(cell.seed)
     oracle, clock = Oracle(bench.y_N, askable, bench.rows_of), _Clock()
     oracle.ask(askable)
-    model = _fit(bench, cell, oracle, None).predicts
+    model, y_test = _fit(bench, cell, oracle, None).predicts, bench.y_N[test]
     seconds_fit = clock.lap()
     with _telling(cell, 0):
-        metrics = evaluate(model, bench.source.take(test), bench.y_N[test], bench.metric)
+        predicted = predictions(model, bench.source.take(test))
+        metrics = evaluate(y_test, predicted, bench.metric, bench.plan.positive)
     point = Point(0, oracle.queries, metrics, seconds_fit, 0.0, clock.lap(), bench.cost_of(askable))
-    return CellResult(cell, (point,), ())
+    return CellResult(cell, (point,), (), (), _details(y_test, predicted), used_up=True)
 
 
 def _fit(bench: Bench, cell: Cell, oracle: Oracle, start: Pair | None) -> Pair:
@@ -247,8 +221,8 @@ def _selecting(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: P
 def _labelled(bench: Bench, oracle: Oracle) -> Training:
     """The labels given so far, in the order of the ids: folds depend on the order, and a query takes this one."""
     labelled = bench.source.sorted_by_id(oracle.labelled)
-    weights_L: Float64 = np.ones(len(labelled))
-    return Training(bench.source.take(labelled), oracle.labels_of(labelled), weights_L, bench.n_classes)
+    labels, weights_L = oracle.labels_of(labelled), oracle.weights_of(labelled)
+    return Training(bench.source.take(labelled), labels, weights_L, bench.n_classes)
 
 
 def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: Pair, number: int) -> Selection:

@@ -219,7 +219,7 @@ def _ask_at_once(
         chosen = base.run(state, min(k, left), rng=rng, **options)
     else:
         chosen = state.pick(base, min(k, left), seed, options)
-    state.oracle.ask(chosen.rows_K)
+    state.oracle.ask(chosen.rows_K, chosen.weights_K)
     return chosen
 
 
@@ -228,5 +228,5 @@ def _ask_imputed(
 ) -> Selection:
     """Choose a batch row by row, each under labels that the model makes up for those before, and ask the oracle."""
     chosen = state.impute(base, k, how, seed, options)
-    state.oracle.ask(chosen.rows_K)
+    state.oracle.ask(chosen.rows_K, chosen.weights_K)
     return chosen

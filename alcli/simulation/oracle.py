@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from alcli.arrays import Array, Int64
+from alcli.arrays import Array, Float32, Float64, Int64
 
 
 class Oracle:
@@ -14,10 +14,19 @@ class Oracle:
 
     y_N: the labels of all rows. askable: the numbers of the items that may be asked for, each once. rows_of(items): the
     rows of items, whose labels are given together; None where every row is an item.
+    weighted: labels have the weights that `ask` was given with them; otherwise every weight is 1.
     """
 
-    def __init__(self, y_N: Array, askable: Int64, rows_of: Callable[[Int64], Int64] | None = None) -> None:
+    def __init__(
+        self,
+        y_N: Array,
+        askable: Int64,
+        rows_of: Callable[[Int64], Int64] | None = None,
+        *,
+        weighted: bool = False,
+    ) -> None:
         self._y_N = y_N
+        self._weights_N = np.ones(len(y_N)) if weighted else None
         self.rows_of: Callable[[Int64], Int64] = rows_of or (lambda items: items)
         self._open_N = np.zeros(len(y_N), bool)
         self._open_N[askable] = True
@@ -43,12 +52,18 @@ class Oracle:
         """The items that can still be asked for, ascending."""
         return np.flatnonzero(self._open_N)
 
-    def ask(self, items: Int64) -> None:
-        """Give the labels of `items`. Raises LookupError for an item that is not askable or was asked for before."""
+    def ask(self, items: Int64, weights: Float32 | None = None) -> None:
+        """Give the labels of `items`. Raises LookupError for an item that is not askable or was asked for before.
+
+        weights: of the items, for the fits that follow; the rows of a group have the weight of the group.
+        """
         if len(np.unique(items)) < len(items) or not self._open_N[items].all():
             raise LookupError("a strategy picked a row twice, or one that is not a candidate")
         self._open_N[items] = False
         self._answered.append(np.asarray(items, np.int64))
+        if weights is not None and self._weights_N is not None:
+            for item, weight in zip(items, weights):
+                self._weights_N[self.rows_of(np.array([item]))] = weight
 
     def labels(self) -> Array:
         """Return the labels given so far, in the order of `labelled`."""
@@ -59,6 +74,10 @@ class Oracle:
         if not np.isin(rows, self.labelled).all():
             raise LookupError("a label was read that was not asked for")
         return self._y_N[rows]
+
+    def weights_of(self, rows: Int64) -> Float64:
+        """Return the weights of the labels of rows, float64."""
+        return np.ones(len(rows)) if self._weights_N is None else self._weights_N[rows]
 
     def truth(self, rows: Int64) -> Array:
         """Return the labels of any rows, for baselines that are told the answers; the labels are not counted."""

@@ -41,8 +41,10 @@ class Plan:
     Where items have costs, `batch` is the budget of a round instead of a number of items.
     strategies: names, the baseline first. options: the parsed parameters of each strategy. test_fraction: the share of
     items held out where the pool has no test rows. stratified: the initial labels take the classes in turn.
-    pool_prior: the head learns from the unlabelled rows too (heads/_pair.py).
-    metric: the name of a metric from outside alcli, which is measured too. origins: the provenance of all code from
+    pool_prior: the head learns from the unlabelled rows too (heads/_pair.py). train_weights: heads are trained with the
+    weights that strategies give their choices.
+    metric: the name of a metric that is measured beside those of the table: of one class, or from outside alcli.
+    positive: the number of the class that it is about, if it is about one. origins: the provenance of all code from
     outside that takes part, by the name of the strategy or the metric.
     Raises UsageError for a size that is too small.
     """
@@ -59,6 +61,8 @@ class Plan:
     metric: str | None = None
     origins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     pool_prior: bool = False
+    train_weights: bool = False
+    positive: int | None = None
 
     def __post_init__(self) -> None:
         sizes = (("-n", self.batch, 1), ("--rounds", self.rounds, 1), ("--seeds", self.n_seeds, 1))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from alcli.arrays import Float64, Int64
 from alcli.composition.budget import select_within
 from alcli.errors import UsageError
@@ -86,13 +84,13 @@ class RoundState:
     def absorb(self, items: Int64) -> None:
         """Update the head by the labels of items that were asked for, one row after another, in closed form."""
         rows = self.oracle.rows_of(items)
-        labels = self.oracle.labels_of(rows)
+        labels, weights = self.oracle.labels_of(rows), self.oracle.weights_of(rows)
         self._has_absorbed = True
         if self._live is None:
-            self.model = self.model.update(Training(self.source.take(rows), labels, np.ones(len(rows)), self.n_classes))
+            self.model = self.model.update(Training(self.source.take(rows), labels, weights, self.n_classes))
             return
-        for row, label in zip(rows, labels):
-            self._live.tell(int(row), label)
+        for row, label, weight in zip(rows, labels, weights):
+            self._live.tell(int(row), label, float(weight))
         assert self._live.model is not None
         self.model = self._live.model
 
@@ -100,7 +98,8 @@ class RoundState:
         """Take the head to the MAP of all labels that were asked for so far."""
         assert self._spec is not None
         rows = self.oracle.labelled
-        everything = Training(self.source.take(rows), self.oracle.labels(), np.ones(len(rows)), self.n_classes)
+        weights_L = self.oracle.weights_of(rows)
+        everything = Training(self.source.take(rows), self.oracle.labels(), weights_L, self.n_classes)
         self.model = polished(self.model, everything, self._spec)
         if self._live is not None:
             self._live.adopt(self.model)

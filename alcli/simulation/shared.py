@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.selection.group_source import Grouping
 from alcli.selection.source import ArraySource
-from alcli.simulation.cell import Bench
-from alcli.simulation.plan import Plan
+from alcli.simulation.bench import Bench
+from alcli.simulation.plan import Cell, Plan
+from alcli.simulation.results import CellResult
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Shared:
     grouping: Grouping | None = None
     costs_N: Float64 | None = None
     names_CD: Floats | None = None
+    known: Mapping[Cell, CellResult] = field(default_factory=dict)
 
     def bench(self) -> Bench:
         """Open the features, and return the bench."""
@@ -55,4 +58,5 @@ class Shared:
             self.grouping,
             self.costs_N,
             self.names_CD,
+            self.known,
         )

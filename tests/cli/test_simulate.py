@@ -45,6 +45,7 @@ def test_the_example_of_the_help_runs(tmp_path):
     code, out, err = alcli(*arguments, cwd=tmp_path)
     assert (code, out) == (0, ""), err
     table = err.splitlines()
+    assert table.pop(0).startswith("strategies are compared by accuracy, since the 10 classes are fairly even")
     assert table[0].split()[:2] == ["strategy", "mean"]
     assert [line.split()[0] for line in table[1:5]] == ["random", "margin", "badge", "typiclust"]
     assert all(
@@ -105,10 +106,18 @@ def test_json_is_one_object_on_stdout(tmp_path):
         (["--study", "update"], "did you mean 'updates'?"),
         (["--study", "updates", "-s", "margin"], "-s does not go with --study updates"),
         (
-            ["-s", "margin", "-n", "5", "--rounds", "2", "--metric", "macro-f1"],
-            "no metric is named 'macro-f1'; did you mean 'macro_f1'?",
+            ["-s", "margin", "-n", "5", "--rounds", "2", "--metric", "macrof1"],
+            "no metric is named 'macrof1'; did you mean 'macro_f1'?",
         ),
         (["--study", "updates", "--metric", "nll"], "--metric does not go with --study updates"),
+        (
+            ["-s", "margin", "-n", "5", "--rounds", "2", "--metric", "average-precision"],
+            "the metric 'average-precision' is about one class; name the class: average_precision:CLASS",
+        ),
+        (["-s", "margin", "-n", "5", "--rounds", "2", "--format", "gif"], "a picture can be png, svg, pdf, got 'gif'"),
+        (["-s", "margin", "-n", "5", "--rounds", "2", "--width", "1"], "must be 2.5 to 60 inches, got 1"),
+        (["--redraw", "simulation"], "it takes no pool, and no options of a simulation; leave all but --metric"),
+        (["--study", "updates", "--train-weights"], "--train-weights does not go with --study updates"),
         (["--study", "updates", "--full-data"], "--full-data does not go with --study updates"),
         (
             ["-s", "optimal-look-ahead", "-n", "5", "--rounds", "2", "--initial", "9", "-p", "cost-col=x"],
@@ -139,6 +148,22 @@ def test_another_metric_heads_the_table_and_is_named_in_json(tmp_path):
         4,
         {"macro_f1"},
     )
+
+
+def test_pictures_are_made_anew_and_named(tmp_path):
+    out = tmp_path / "out"
+    code, _, err = alcli(*SMALL, "--format", "svg", "-o", str(out))
+    assert code == 0, err
+    assert not list(out.glob("*.png"))
+    code, printed, err = alcli("simulate", "--redraw", str(out), "--format", "pdf, png", "--width", "3.4")
+    assert (code, printed) == (0, ""), err
+    assert err.endswith(": curves.pdf, curves.png, wins.pdf, wins.png, confidence.pdf, confidence.png\n")
+    assert {file.name for file in out.glob("*.pdf")} == {"curves.pdf", "wins.pdf", "confidence.pdf"}
+    code, printed, _ = alcli("simulate", "--redraw", str(out), "--metric", "ece", "--json")
+    assert json.loads(printed)["pictures"][:2] == ["curves.png", "curves.svg"]
+    code, printed, err = alcli("simulate", "--redraw", str(tmp_path / "none"))
+    assert (code, printed) == (66, "")
+    assert "holds no simulation" in err
 
 
 MINE = """from alcli.selection import pointwise

@@ -156,7 +156,9 @@ def test_a_format_of_a_package(folder, site):
         "s",
         "integer",
     ]
-    with pytest.raises(UsageError, match="known: ids, csv, jsonl, parquet, label-studio, argilla, prodigy, doccano, csv, xyz"):
+    with pytest.raises(
+        UsageError, match="known: ids, csv, jsonl, parquet, label-studio, argilla, prodigy, doccano, csv, xyz"
+    ):
         format_of(None, "zxy")
 
 

@@ -18,8 +18,46 @@ def test_class_metrics_equal_scikit_learn(seed, C):
     recalls = reference.recall_score(y, predicted, labels=np.unique(y), average=None)
     assert got["balanced_accuracy"] == pytest.approx(recalls.mean())
     assert got["macro_f1"] == pytest.approx(reference.f1_score(y, predicted, average="macro"))
+    iou = reference.jaccard_score(y, predicted, labels=np.union1d(y, predicted), average="macro")
+    assert got["mean_iou"] == pytest.approx(iou)
     assert got["nll"] == pytest.approx(reference.log_loss(y, np.exp(log_probs), labels=np.arange(C)))
     assert got["brier"] == pytest.approx(((np.exp(log_probs) - np.eye(C)[y]) ** 2).sum() / 30)
+
+
+@given(st.integers(0, 1000), st.integers(1, 40), st.integers(1, 9))
+def test_average_precision_equals_scikit_learn_with_ties(seed, n, n_scores):
+    rng = np.random.default_rng(seed)
+    is_class, score = rng.integers(2, size=n).astype(bool), rng.integers(n_scores, size=n) / 7
+    is_class[rng.integers(n)] = True
+    got = metrics.average_precision(is_class, score)
+    assert got == pytest.approx(reference.average_precision_score(is_class, score))
+
+
+def test_average_precision_by_hand():
+    # Rows of the class stand at places 1 and 3: precision 1 and 2/3.
+    assert metrics.average_precision(np.array([True, False, True]), np.array([0.9, 0.5, 0.1])) == pytest.approx(5 / 6)
+    assert metrics.average_precision(np.array([True, False]), np.zeros(2)) == 0.5, "one place for equal scores"
+
+
+def test_mean_iou_by_hand():
+    # Class 0: 1 of 2 rows; class 1: 1 of 3; class 3 is predicted alone: 0 of 1; class 2 does not occur.
+    y, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 3])
+    assert metrics.mean_iou(y, predicted) == pytest.approx((1 / 2 + 1 / 3 + 0) / 3)
+
+
+def test_counts_by_class_and_by_confidence():
+    y, log_probs = (
+        np.array([0, 0, 1, 2]),
+        np.log([[0.9, 0.05, 0.05], [0.4, 0.6, 1e-9], [0.4, 0.5, 0.1], [1, 1e-9, 1e-9]]),
+    )
+    counts = metrics.class_counts(y, log_probs.argmax(axis=1), 4)
+    assert [counts.rows_C.tolist(), counts.predicted_C.tolist(), counts.correct_C.tolist()] == [
+        [2, 1, 1, 0],
+        [2, 2, 0, 0],
+        [1, 1, 0, 0],
+    ]
+    rows, correct = metrics.confidence_counts(y, log_probs, 2)
+    assert (rows.tolist(), correct.tolist()) == ([1, 3], [1, 1]), "a confidence of one half is in the lower bin"
 
 
 def test_the_binary_brier_score_is_twice_that_of_scikit_learn():

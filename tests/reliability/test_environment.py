@@ -290,7 +290,7 @@ def test_a_file_system_without_locks(head, error):
             ("query", "pool.parquet", "-s", "coreset", "-n", 3, "--selections", "ledger.parquet", "--lock-timeout", 30),
             "ledger.parquet",
         ),
-        (("simulate", "labelled.parquet", "-s", "margin", "-n", 3, "--rounds", 1, "-o", "sim"), "sim"),
+        (("simulate", "labelled.parquet", "-s", "margin", "-n", 3, "--rounds", 1, "--seeds", 3, "-o", "sim"), "sim"),
         (("embed", "pool.parquet", "-m", "identity", "--input-col", "features", "-o", "out.parquet"), "out.parquet"),
     ]
     write_pool("labelled.parquet", X_ND, label=[CLASSES[y] for y in Y_N])

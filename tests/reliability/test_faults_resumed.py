@@ -158,10 +158,10 @@ def simulated(folder, monkeypatch) -> dict[str, object]:
     """What an undisturbed simulation writes; the folder is gone again. Pictures are small here: they are not what may
     break.
     """
-    import alcli.workflows.simulate.outputs as module
+    from alcli.workflows.simulate import pictures
 
-    monkeypatch.setattr(module, "draw", lambda *a, **k: {"png": b"picture" * 3000, "svg": b"<svg/>"})
-    monkeypatch.setattr(module.wins, "draw", lambda *a, **k: {"png": b"picture" * 3000, "svg": b"<svg/>"})
+    for module in (pictures.curves, pictures.wins, pictures.by_class):
+        monkeypatch.setattr(module, "draw", lambda *a, **k: {"png": b"picture" * 3000, "svg": b"<svg/>"})
     X_ND, y_N = tiny_features()
     write_pool(
         "pool.parquet",

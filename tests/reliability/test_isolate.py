@@ -84,7 +84,7 @@ def test_every_command_that_reads_a_pool(parts, alcli):
     commands = [
         ("fit-head", "parts", "-o", "new.safetensors", "--isolate"),
         ("update", "head.safetensors", "-P", "parts", "-l", "labels.csv", "--isolate"),
-        ("simulate", "parts", "-s", "margin", "-n", 2, "--rounds", 1, "-o", "sim", "--isolate"),
+        ("simulate", "parts", "-s", "margin", "-n", 2, "--rounds", 1, "--seeds", 3, "-o", "sim", "--isolate"),
         ("predict", "parts", "-H", "head.safetensors", "-o", "out.csv", "--isolate"),
         ("query", "parts", *ASK, "-H", "head.safetensors"),
     ]

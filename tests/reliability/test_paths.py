@@ -153,7 +153,7 @@ def test_a_folder_and_a_column_that_say_the_same(hive):
     for command in (
         ("query", "hive", *ASK),
         ("fit-head", "hive", "-o", "h.safetensors"),
-        ("simulate", "hive", "-s", "margin", "-n", 2, "--rounds", 1, "-o", "sim"),
+        ("simulate", "hive", "-s", "margin", "-n", 2, "--rounds", 1, "--seeds", 3, "-o", "sim"),
     ):
         with untouched(hive):
             forked(*command, "--hive").refused(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from alcli.report.pictures import Appearance
 from alcli.report.update_picture import draw
 from alcli.report.update_study import best_steps, growing_rows, means, recovered, tables
 
@@ -119,7 +120,7 @@ def test_no_gain_is_a_dash():
 
 
 def test_the_picture_is_the_same_bytes_each_time():
-    first, two = draw(rows(), "title"), draw(rows(), "title")
+    first, two = draw(rows(), "title", Appearance()), draw(rows(), "title", Appearance())
     assert first == two
     assert first["png"].startswith(b"\x89PNG")
     assert b"<svg" in first["svg"]

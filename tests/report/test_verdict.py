@@ -6,7 +6,7 @@ import pytest
 
 from alcli.numerics.metrics import METRICS
 from alcli.report.summary import Line
-from alcli.report.verdict import agreement, number, verdicts
+from alcli.report.verdict import agreement, detectable, number, verdicts
 
 
 def line(
@@ -149,3 +149,14 @@ def test_costs_are_told_as_costs():
     )
     said = verdicts([base, ours], "random")
     assert said[0].endswith("; reaches random's final value at a cost of 60.74 instead of 1,077")
+
+
+def test_the_smallest_difference_that_is_clear():
+    base = line("random")
+    two = [base, line("margin", 0.02, 0.01, 0.03), line("badge", 0.01, -0.01, 0.03)]
+    assert detectable(two) == (
+        "with 5 seeds the smallest difference to random that is clear is 1.0 to 2.0 points of accuracy, by strategy; "
+        "more --seeds lower it"
+    )
+    assert "is clear is 1.0 points of accuracy; more" in detectable(two[:2])
+    assert detectable([base, line("margin", 0.02)]) == "", "one seed has no interval"

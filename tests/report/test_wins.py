@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from alcli.numerics.metrics import METRICS
+from alcli.report.curves import Drawn
 from alcli.report.curves import draw as draw_curves
+from alcli.report.pictures import Appearance
 from alcli.report.summary import Curves
 from alcli.report.wins import draw, rows, wins
 
@@ -58,13 +60,13 @@ def test_where_nothing_was_chosen_all_are_level():
 )
 def test_a_long_name_leaves_room_for_the_matrix_and_for_curves(name):
     both = curves({"random": VALUES["random"], name: VALUES["good"]})
-    assert draw(both, "title") == draw(both, "title")
-    assert draw_curves(both, "random", "title")["png"].startswith(b"\x89PNG")
+    assert draw(both, "title", Appearance()) == draw(both, "title", Appearance())
+    assert draw_curves(Drawn(both, "random", "title"), Appearance(("png",)))["png"].startswith(b"\x89PNG")
 
 
 def test_the_picture_is_the_same_every_time_and_shows_the_winner_in_blue():
-    one = draw(curves(), "title")
-    assert one == draw(curves(), "title")
+    one = draw(curves(), "title", Appearance())
+    assert one == draw(curves(), "title", Appearance())
     image = np.asarray(Image.open(io.BytesIO(one["png"])).convert("RGB")).reshape(-1, 3).astype(int)
     assert (np.abs(image - (5, 48, 97)).max(axis=1) < 6).any()
     assert (np.abs(image - (103, 0, 31)).max(axis=1) < 6).any()

@@ -37,9 +37,9 @@ def complete_contender(incomplete: str) -> list[str]:
 def complete_metric(incomplete: str) -> list[str]:
     """Return the metrics that begin so, those of installed packages included."""
     # Loaded here, since the other completions start without NumPy.
-    from alcli.numerics.metrics import METRICS
+    from alcli.simulation.metrics import metric_names
 
-    return [name for name in [*METRICS, *installed("metrics")] if name.startswith(incomplete)]
+    return [name for name in metric_names() if name.startswith(incomplete)]
 
 
 # -- a query ---------------------------------------------------------------------------------------
@@ -144,8 +144,13 @@ Format = Annotated[
 # -- a simulation ----------------------------------------------------------------------------------
 
 SimulationFolder = Annotated[
-    Path,
-    option("-o, --out DIR", COMMON, "Folder for tables and pictures. A stopped simulation goes on there."),
+    Path | None,
+    option(
+        "-o, --out DIR",
+        COMMON,
+        "Folder for tables and pictures. A stopped simulation goes on there, and a finished one takes more strategies, "
+        "seeds and rounds.",
+    ),
 ]
 Contenders = Annotated[
     list[str] | None,
@@ -172,7 +177,7 @@ Seeds = Annotated[
         "--seeds S",
         COMMON,
         "Repetitions. Each has its own test items and first labels, the same for all strategies.",
-        default="3; 10 for a study",
+        default="10",
         parse=whole_number(),
     ),
 ]
@@ -238,8 +243,14 @@ Metric = Annotated[
         "--metric NAME|FILE.py",
         COMPARING,
         "Compare by this metric of the test items, see Metrics below.",
-        default="accuracy; rmse for numbers",
+        default="accuracy; balanced_accuracy for uneven classes; rmse for numbers",
         complete=complete_metric,
+    ),
+]
+TrainWeights = Annotated[
+    bool,
+    option(
+        "--train-weights", COMPARING, "Train heads with the weights that a strategy gives its items, if it gives any."
     ),
 ]
 Study = Annotated[

@@ -27,6 +27,7 @@ POOL_HELP = "The pool: a Parquet file, a folder or a glob of such files, or a UR
 
 PoolArgument = Annotated[str, argument("POOL", POOL_HELP)]
 PoolOrMethod = Annotated[str | None, argument("POOL", POOL_HELP, complete=complete_pool_or_method)]
+OptionalPool = Annotated[str | None, argument("POOL", POOL_HELP)]
 PoolOption = Annotated[
     str, option("-P, --pool POOL", COMMON, "The pool that holds the features of the labelled items.")
 ]

@@ -10,10 +10,11 @@ from typing import Any
 from alcli.errors import DataError, printable
 from alcli.numerics.metrics import METRICS, Metric
 from alcli.report.summary import curves_of, summarise
-from alcli.report.verdict import agreement, verdicts
+from alcli.report.verdict import conclusions
 from alcli.simulation.contenders import ORACLES
 from alcli.simulation.plan import BASELINE, Cell
-from alcli.workflows.simulate.folder import Json, SimulationFolder
+from alcli.workflows.simulate.comparison import Json
+from alcli.workflows.simulate.folder import SimulationFolder
 
 UNFINISHED = "not before every run is done: the same command of alcli simulate goes on"
 
@@ -29,7 +30,7 @@ def about_simulation(path: Path) -> dict[str, Any]:
         facts = _of_config(config, strategies)
     except (KeyError, TypeError, ValueError):
         raise DataError(where, hint="run the simulation again in another folder") from None
-    done = [cell for cell in cells if folder.has(cell)]
+    done = [cell for cell in cells if folder.has(cell, rounds=config.get("rounds", 0))]
     facts |= {"runs": len(cells), "runs_done": len(done), "finished": len(done) == len(cells)}
     if "study" in config:
         return facts
@@ -52,12 +53,8 @@ def _judged(folder: SimulationFolder, curves: list[Json]) -> dict[str, Any]:
     """The verdicts on the strategies with their intervals, by the metric of the last run."""
     metric = _metric(folder.path, curves)
     lines = summarise(curves_of(curves, metric), BASELINE)
-    together = agreement(lines)
     oracles = [line.strategy for line in lines if ORACLES.keys() & set(re.split("[=+,]", line.strategy))]
-    return {
-        "metric": metric.name,
-        "verdicts": verdicts(lines, BASELINE, oracles=oracles) + ([together] if together else []),
-    }
+    return {"metric": metric.name, "verdicts": conclusions(lines, oracles=oracles)}
 
 
 def _metric(path: Path, curves: list[Json]) -> Metric:

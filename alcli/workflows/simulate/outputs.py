@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from alcli.data.pool import Pool
-from alcli.errors import printable
+from alcli.errors import counted
 from alcli.numerics.metrics import Metric
 from alcli.remarks import Note
 from alcli.report import wins
-from alcli.report.curves import draw
+from alcli.report.by_class import class_rows, confidence_rows, largest_share, worst_classes
+from alcli.report.doubts import doubts
 from alcli.report.notes import folded
-from alcli.report.summary import Curves, Line, curves_of, summarise
-from alcli.simulation.contenders import short_names
+from alcli.report.pictures import Appearance
+from alcli.report.summary import Line, curves_of, summarise
 from alcli.simulation.plan import BASELINE, Cell, Plan
+from alcli.simulation.results import Details
 from alcli.workflows.items import Items
-from alcli.workflows.simulate.folder import Json, SimulationFolder
+from alcli.workflows.simulate.comparison import Json
+from alcli.workflows.simulate.folder import SimulationFolder
+from alcli.workflows.simulate.pictures import write_pictures
+from alcli.workflows.simulate.truth import Truth
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """One line per strategy, and a report of the fits to every label, which is empty without such fits."""
+    """One line per strategy, and a report of the fits to every label, if there are any, and of the worst classes."""
 
     lines: list[Line]
     report: dict[str, Any]
@@ -35,47 +38,66 @@ def write_outputs(
     folder: SimulationFolder,
     items: Items,
     plan: Plan,
+    truth: Truth,
     metric: Metric,
-    cost_column: str | None,
+    config: Json,
     every_label: Sequence[Cell],
+    look: Appearance,
     note: Note,
 ) -> Outputs:
-    """Read all cells, which are finished, and write the tables and pictures; pass on the remarks of the strategies.
+    """Read all cells, which are finished, and write the tables and pictures; pass on all remarks.
 
     every_label: the cells of the fits to every label, if there are any.
     """
     cells = [Cell(strategy, seed) for strategy in plan.strategies for seed in range(plan.n_seeds)]
     rows, picks = folder.load(cells)
     full, _ = folder.load(every_label)
-    curves = curves_of(rows, metric)
+    curves, details = curves_of(rows, metric), folder.details(cells)
     value = float(np.mean([row[metric.name] for row in full])) if full else None
     lines = summarise(curves, BASELINE, value)
     folder.write_tables(rows, picks, lines, text_ids=items.ids.is_text)
-    folder.write_wins(wins.rows(curves))
-    _write_pictures(folder, items.pool, plan, curves, value, cost_column)
-    for text in [*folded(folder.notes(cells), plan.n_seeds), *_used_up(rows, plan)]:
+    folder.write_csv("wins", wins.rows(curves))
+    by_class = _write_classes(folder, details, truth)
+    write_pictures(folder, config, curves, details, value, look)
+    largest = largest_share(details) if details else None
+    told = folder.notes(cells)
+    of_rounds = folded((one for one in told if one[2] > 0), plan.n_seeds)
+    of_the_plan = [*_first_items(told, plan), *_used_up(rows, plan), *_without_weights(picks, plan)]
+    for text in [*of_the_plan, *of_rounds, *doubts(rows, metric, BASELINE, largest)]:
         note(text)
-    if not full:
-        return Outputs(lines, {})
-    about = {metric.name: value, "labels": full[0]["n_labels"], "fits": len(full), **_reaches(lines)}
-    return Outputs(lines, {"full_data": about})
+    report: dict[str, Any] = {}
+    if full:
+        report["full_data"] = {metric.name: value, "labels": full[0]["n_labels"], "fits": len(full), **_reaches(lines)}
+    if by_class:
+        report["worst_classes"] = {name: worst_classes(by_class, name) for name in plan.strategies}
+    return Outputs(lines, report)
 
 
-def _write_pictures(
-    folder: SimulationFolder, pool: Pool, plan: Plan, curves: Curves, full_data: float | None, cost_column: str | None
-) -> None:
-    name, unit = (_without_formulas(text) for text in (Path(pool.name).name, printable(cost_column or "")))
-    more = f"then a budget of {plan.batch} a round ({unit})" if cost_column else f"{plan.batch} more a round"
-    title = f"{name}: {plan.initial} labels to start with, {more}"
-    short = short_names(curves.values_SP)
-    curves = replace(curves, values_SP={short[strategy]: v_SP for strategy, v_SP in curves.values_SP.items()})
-    folder.write_pictures("curves", draw(curves, BASELINE, title, unit=unit, full_data=full_data))
-    folder.write_pictures("wins", wins.draw(curves, name))
+def _write_classes(folder: SimulationFolder, details: Mapping[Cell, Details], truth: Truth) -> list[Json]:
+    """Write classes.csv and confidence.csv, and return the rows of the first; nothing in a regression."""
+    if not details or truth.classes is None:
+        return []
+    found = class_rows(details, truth.classes)
+    folder.write_csv("classes", found)
+    folder.write_csv("confidence", confidence_rows(details))
+    return found
 
 
-def _without_formulas(text: str) -> str:
-    """Escape dollar signs, between which a picture would show a formula."""
-    return text.replace("$", r"\$")
+def _first_items(told: Iterable[tuple[str, int, int, str]], plan: Plan) -> Iterator[str]:
+    """Yield a remark for what was remarked of the items to start with, which are the same for every strategy."""
+    seeds: dict[str, set[int]] = {}
+    for _, seed, number, text in told:
+        if number == 0:
+            seeds.setdefault(text, set()).add(seed)
+    for text, of_text in seeds.items():
+        yield f"{text} (in {len(of_text)} of {counted(plan.n_seeds, 'seed')})"
+
+
+def _without_weights(picks: Sequence[Json], plan: Plan) -> list[str]:
+    """Return a remark if heads should be trained with weights, and no strategy gives any."""
+    if not plan.train_weights or any("weight" in pick for pick in picks):
+        return []
+    return ["--train-weights changes nothing: none of these strategies gives weights"]
 
 
 def _reaches(lines: Sequence[Line]) -> dict[str, Any]:

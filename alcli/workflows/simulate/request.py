@@ -9,7 +9,8 @@ from typing import Any
 from alcli import parsing, plugins
 from alcli.errors import UsageError, suggestion
 from alcli.heads._contract import family_of
-from alcli.numerics.metrics import Metric
+from alcli.numerics.metrics import METRICS, Metric
+from alcli.report.pictures import Appearance
 from alcli.simulation.contenders import Contender, contender, owner
 from alcli.simulation.metrics import metric_named, origin_of
 from alcli.simulation.plan import Plan, with_baseline
@@ -49,8 +50,9 @@ class Simulation:
     options: `-p` pairs as text. `STRATEGY.KEY`, `head.KEY` and `posterior.KEY` are for one method; a bare KEY is for
     every strategy that knows it, and for the head.
     full_data: also fit the head to every label, and report when strategies reach shares of the value that this gives.
-    metric: the name of the metric that compares strategies; None takes accuracy, or rmse in a regression.
-    class_names: the pool of the names of classes, for a recipe with the prior of the pool.
+    metric: the name of the metric that compares strategies; None takes accuracy, balanced accuracy where classes are
+    uneven, or rmse in a regression. train_weights: train heads with the weights that strategies give their choices.
+    class_names: the pool of the names of classes, for a recipe with the prior of the pool. look: of the pictures.
     """
 
     strategies: Sequence[str]
@@ -65,6 +67,8 @@ class Simulation:
     full_data: bool = False
     metric: str | None = None
     class_names: str | None = None
+    train_weights: bool = False
+    look: Appearance = field(default_factory=Appearance)
 
     @property
     def cost_column(self) -> str | None:
@@ -89,7 +93,7 @@ class Simulation:
         check_names(self.recipe, self.class_names)
         recipe = replace(self.recipe, options={**self.recipe.options, **posterior, **by_owner[HEAD]}).checked()
         metric = None if self.metric is None else metric_named(self.metric)
-        origins, measured = _origins(found, self.metric)
+        origins = _origins(found, self.metric)
         initial = self.batch if self.initial is None else self.initial
         fraction = DEFAULT_TEST_FRACTION if self.test_fraction is None else self.test_fraction
 
@@ -108,9 +112,10 @@ class Simulation:
                 fraction,
                 self.stratified,
                 parsed,
-                measured,
+                _beside_the_table(self.metric, metric),
                 origins,
                 recipe.learns_from_pool(regression=regression),
+                self.train_weights,
             )
 
         plan(regression=False)
@@ -134,15 +139,16 @@ class Simulation:
             one.check_budget(options[name])
 
 
-def _origins(
-    contenders: Mapping[str, Contender], metric: str | None
-) -> tuple[dict[str, Mapping[str, str]], str | None]:
-    """Return the provenance of all code from outside by name, and the name of the metric if it is from outside."""
+def _origins(contenders: Mapping[str, Contender], metric: str | None) -> dict[str, Mapping[str, str]]:
+    """Return the provenance of all code from outside, by the name of the strategy or the metric."""
     found = {key: origin for one in contenders.values() for key, origin in one.origins.items()}
     origin = None if metric is None else origin_of(metric)
-    if metric is None or origin is None:
-        return found, None
-    return found | {metric: origin}, metric
+    return found if metric is None or origin is None else found | {metric: origin}
+
+
+def _beside_the_table(name: str | None, metric: Metric | None) -> str | None:
+    """The name of a metric that is measured beside those of the table; None for a metric of the table, and for none."""
+    return None if metric is None or metric.name in METRICS else name
 
 
 @dataclass(frozen=True)

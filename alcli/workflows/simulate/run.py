@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from alcli import __version__, plugins
+from alcli import plugins
 from alcli.arrays import Float64
 from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.pool import Pool
 from alcli.data.writing.locks import lock
 from alcli.errors import CannotCreateError, DataError, UsageError, counted, printable
+from alcli.numerics.metrics import METRICS, Metric
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.summary import Line
-from alcli.report.verdict import agreement, verdicts
+from alcli.report.verdict import conclusions
 from alcli.selection.needs import CLASSIFICATION_NEEDS
 from alcli.simulation.contenders import Contender
-from alcli.simulation.metrics import check_task, default_metric
+from alcli.simulation.metrics import class_of, default_metric
 from alcli.simulation.parallel import run_cells
-from alcli.simulation.plan import BASELINE, Cell, Plan
+from alcli.simulation.plan import FULL_DATA, Cell, Plan
 from alcli.simulation.shared import Matrix, Shared
 from alcli.workflows.items import Items
 from alcli.workflows.recipe import POOL
+from alcli.workflows.simulate.configuration import configuration
 from alcli.workflows.simulate.folder import SimulationFolder
 from alcli.workflows.simulate.outputs import write_outputs
 from alcli.workflows.simulate.request import Checked, Simulation
-from alcli.workflows.simulate.tables import FORMAT
 from alcli.workflows.simulate.truth import Truth, truth_of
 from alcli.workflows.unlabelled import NO_CLASSES, remark_on_missing
 
@@ -60,8 +60,8 @@ def simulate(
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
     truth = truth_of(pool, ask.recipe.head)
     plan = checked.plan(truth.classes is None)
-    metric = default_metric(truth.n_classes) if checked.metric is None else checked.metric
-    check_task(metric, truth.n_classes, pool.name)
+    if checked.metric is not None:
+        plan = replace(plan, positive=class_of(checked.metric, truth.classes, pool.name))
     _check_data(items, ask, plan, truth, checked, note)
     pool.watch_scales()
     costs_N = None if ask.cost_column is None else items.costs(ask.cost_column)
@@ -71,21 +71,36 @@ def simulate(
     folder = SimulationFolder(out)
     folder.create()
     with lock(folder.runs):
-        config = _config(items, checked, plan, truth) | _priced(ask.cost_column, costs_N, truth) | _named(names, truth)
-        folder.claim(config | _from_outside(checked, plan))
-        measured = metric.name if plan.metric else None
-        again = sum(folder.has(cell) and not folder.has(cell, measured) for cell in cells)
-        resumed = _run(items, plan, truth, costs_N, names, cells, folder, measured, jobs, progress)
-        written = write_outputs(folder, items, plan, metric, ask.cost_column, every_label, note)
+        config = folder.claim(configuration(items, checked, plan, truth, ask.cost_column, costs_N, names))
+        metric, why = _metric(checked.metric, config, truth)
+        resumed, again, continued = _run(items, plan, truth, costs_N, names, cells, folder, metric.name, jobs, progress)
+        written = write_outputs(folder, items, plan, truth, metric, config, every_label, ask.look, note)
     if again:
-        note(f"{counted(again, 'run')} had not been measured by '{metric.name}' and ran again")
+        whose = "its head was" if again == 1 else "their heads were"
+        note(f"{counted(again, 'run')} had not been measured by '{metric.name}', so {whose} fitted again")
+    if continued:
+        note(f"{counted(continued, 'run')} kept {'its' if continued == 1 else 'their'} choices and went on from there")
     if resumed:
         note(f"{resumed} of {counted(len(cells), 'run')} {'was' if resumed == 1 else 'were'} there already")
     oracles = [name for name, one in checked.contenders.items() if one.is_oracle]
-    sentences = verdicts(written.lines, BASELINE, oracles=oracles)
-    sentences += [text for text in [agreement(written.lines)] if text]
-    report = _report(items, plan, truth, written.lines, cells, resumed)
+    sentences = conclusions(written.lines, oracles=oracles)
+    report = _report(items, plan, truth, written.lines, cells, resumed) | ({"metric_taken": why} if why else {})
     return Simulated(out, written.lines, sentences, report | written.report)
+
+
+def _metric(named: Metric | None, config: Mapping[str, Any], truth: Truth) -> tuple[Metric, str]:
+    """Return the metric that compares strategies, and where the user named none and labels are classes, why it does."""
+    counts_C = truth.measured_counts()
+    if named is not None or counts_C is None:
+        return METRICS["rmse"] if named is None else named, ""
+    metric, shares_C = METRICS[config["default_metric"]], counts_C / counts_C.sum()
+    how = "fairly even" if metric.name == "accuracy" else "uneven"
+    least, most = f"{shares_C.min():.0%}", f"{shares_C.max():.0%}"
+    size = f"{least} to {most} of the rows" if least != most else f"{most} of the rows each"
+    why = f"since the {len(shares_C)} classes are {how}, with {size}"
+    if metric != default_metric(counts_C):
+        why = "as when this simulation began"
+    return metric, f"strategies are compared by {metric.words}, {why}; --metric names another metric"
 
 
 def _names(ask: Simulation, pool: Pool, truth: Truth, note: Note) -> ClassNames | None:
@@ -107,31 +122,40 @@ def _run(
     names: ClassNames | None,
     cells: Sequence[Cell],
     folder: SimulationFolder,
-    measured: str | None,
+    measured: str,
     jobs: int,
     progress: Progress,
-) -> int:
-    """Run the cells that the folder does not hold, and return the number of cells that it held already.
+) -> tuple[int, int, int]:
+    """Run the cells that the folder does not hold, or holds with fewer rounds or not measured by the metric `measured`.
 
-    measured: the name of a metric from outside; a cell that was not measured by it runs again.
+    Returns the number of cells that the folder held already, of cells that were not measured by the metric, and of
+    other cells whose choices so far were kept.
     """
-    missing = [cell for cell in cells if not folder.has(cell, measured)]
+    missing = [cell for cell in cells if not folder.has(cell, measured, _rounds(cell, plan))]
     if not missing:
-        return len(cells)
+        return len(cells), 0, 0
     pool = items.pool
+    found = {cell: folder.known(cell, items.ids.rows_of) for cell in missing}
+    known = {cell: result for cell, result in found.items() if result is not None}
     progress.start(len(missing), "simulating")
     with _features(pool, folder.scratch) as features:
         ids, test = pool.ids.keys(np.arange(pool.n)), truth.test if len(truth.test) else None
         names_CD = None if names is None or truth.classes is None else names.rows(truth.classes)
         shared = Shared(
-            features, ids, truth.y_N, truth.used, test, truth.n_classes, plan, truth.grouping, costs_N, names_CD
+            features, ids, truth.y_N, truth.used, test, truth.n_classes, plan, truth.grouping, costs_N, names_CD, known
         )
         with closing(run_cells(shared, missing, jobs)) as results:
             for result in results:
                 picked = items.ids.arrow(np.array([pick.row for pick in result.picks], np.int64)).to_pylist()
-                folder.save(result.cell, result.curve_rows(), result.pick_rows(picked), result.notes)
+                folder.record()
+                folder.save(result, picked)
                 progress.advance(1)
-    return len(cells) - len(missing)
+    again = sum(measured not in result.points[-1].metrics for result in known.values())
+    return len(cells) - len(missing), again, len(known) - again
+
+
+def _rounds(cell: Cell, plan: Plan) -> int:
+    return 0 if cell.strategy == FULL_DATA else plan.rounds
 
 
 @contextmanager
@@ -190,56 +214,6 @@ def _for_regression() -> str:
     summaries = [plugins.summary("strategies", name) for name in plugins.names("strategies")]
     suited = [one.name for one in summaries if one.numbers or not CLASSIFICATION_NEEDS.intersection(one.needs)]
     return f"strategies for numbers: {', '.join(suited)}"
-
-
-def _config(items: Items, checked: Checked, plan: Plan, truth: Truth) -> dict[str, Any]:
-    """Everything that the results follow from."""
-    pool = items.pool
-    return {
-        "format": FORMAT,
-        "version": __version__,
-        "pool": items.about() | {"fingerprint": pool.fingerprint(), "labels": truth.digest(pool)},
-        "strategies": list(plan.strategies),
-        "parameters": {name: dict(texts) for name, texts in checked.texts.items()},
-        "head": checked.recipe.as_json(),
-        "batch": plan.batch,
-        "rounds": plan.rounds,
-        "initial": plan.initial,
-        "stratified": plan.stratified,
-        "seeds": plan.n_seeds,
-        "test": "split" if len(truth.test) else plan.test_fraction,
-    }
-
-
-def _from_outside(checked: Checked, plan: Plan) -> dict[str, Any]:
-    """The part of the configuration about code that is not part of alcli; empty without such code.
-
-    origins: the provenance of strategies. metrics: the provenance of the metric, by the name of its column.
-    """
-    origins = {key: dict(origin) for one in checked.contenders.values() for key, origin in one.origins.items()}
-    found: dict[str, Any] = {"origins": origins} if origins else {}
-    if checked.metric is not None and plan.metric is not None:
-        found["metrics"] = {checked.metric.name: dict(plan.origins[plan.metric])}
-    return found
-
-
-def _priced(column: str | None, costs_N: Float64 | None, truth: Truth) -> dict[str, Any]:
-    """The part of the configuration about costs; empty without costs.
-
-    The digest is over the costs of the items used, in the order of their ids.
-    """
-    if column is None or costs_N is None:
-        return {}
-    items = truth.used if truth.grouping is None else truth.grouping.of_rows(truth.used)
-    return {"cost": {"column": column, "digest": hashlib.sha256(costs_N[items].tobytes()).hexdigest()}}
-
-
-def _named(names: ClassNames | None, truth: Truth) -> dict[str, Any]:
-    """The part of the configuration about names of classes; empty without names."""
-    if names is None or truth.classes is None:
-        return {}
-    digest = hashlib.sha256(np.ascontiguousarray(names.rows(truth.classes)).tobytes()).hexdigest()
-    return {"class_names": {"named": sum(name in names.names for name in truth.classes), "digest": digest}}
 
 
 def _report(

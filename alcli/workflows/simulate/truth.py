@@ -35,6 +35,15 @@ class Truth:
     def n_classes(self) -> int | None:
         return None if self.classes is None else len(self.classes)
 
+    def measured_counts(self) -> Int64 | None:
+        """Return the number of rows of each class among those that strategies are measured on; None in a regression.
+
+        Where the pool has no test rows some are held out, with the shares of the classes; then all rows count.
+        """
+        if self.classes is None:
+            return None
+        return np.bincount(self.y_N[self.test if len(self.test) else self.used], minlength=len(self.classes))
+
     def askable(self, test_fraction: float) -> int:
         """Return the number of items that can be asked for once the test items are set aside."""
         n = self.n_items(self.used)

@@ -13,7 +13,8 @@ from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError, suggestion
 from alcli.heads._contract import family_of
 from alcli.remarks import NoProgress, Note, Progress, silence
-from alcli.report.update_picture import draw
+from alcli.report.pictures import Appearance
+from alcli.report.update_picture import draw, title_of
 from alcli.report.update_study import Rows, Table, best_steps, growing_rows, means, recovered, tables
 from alcli.simulation.plan import Cell
 from alcli.simulation.update_methods import AUTO, BASE, METHODS, POLISHED, SWEEPS
@@ -39,6 +40,7 @@ class Study:
     test_fraction: float | None = None
     recipe: Recipe = field(default_factory=Recipe)
     options: Mapping[str, str] = field(default_factory=dict)
+    look: Appearance = field(default_factory=Appearance)
 
     def checked(self) -> UpdateStudy:
         """Check everything that can be checked before data is read. Raises UsageError."""
@@ -114,11 +116,11 @@ def study(items: Items, ask: Study, out: Path, *, progress: Progress = NoProgres
     folder = SimulationFolder(out)
     folder.create()
     with lock(folder.runs):
-        folder.claim(_config(pool, ask, asked, truth))
+        config = folder.claim(_config(pool, ask, asked, truth))
         resumed = _run(pool, asked, truth, folder, progress)
         rows, _ = folder.load(Cell(NAME, seed) for seed in range(asked.n_seeds))
         found = means(rows)
-        folder.write_study(NAME, rows, found, draw(rows, _title(pool, asked)))
+        folder.write_study(NAME, rows, found, draw(rows, title_of(config), ask.look))
     if not has_torch():
         note("the paper's retraining by RAdam is left out: torch is not installed")
     if resumed:
@@ -143,7 +145,8 @@ def _run(pool: Pool, asked: UpdateStudy, truth: Truth, folder: SimulationFolder,
         progress.start(len(missing), "studying updates")
     test = truth.test if len(truth.test) else None
     for cell in missing:
-        folder.save(cell, run_seed(asked, pool, truth.y_N, truth.used, test, cell.seed), [])
+        folder.record()
+        folder.save_rows(cell, run_seed(asked, pool, truth.y_N, truth.used, test, cell.seed))
         progress.advance(1)
     return asked.n_seeds - len(missing)
 
@@ -189,11 +192,6 @@ def _config(pool: Pool, ask: Study, asked: UpdateStudy, truth: Truth) -> dict[st
         "seeds": asked.n_seeds,
         "test": "split" if len(truth.test) else asked.test_fraction,
     }
-
-
-def _title(pool: Pool, asked: UpdateStudy) -> str:
-    seeds = f"{asked.n_seeds} seed{'s' if asked.n_seeds > 1 else ''}"
-    return f"{Path(pool.name).name}: updates against retraining, mean of {seeds}"
 
 
 def _verdict(growing: Rows, share: Mapping[str, float]) -> str:

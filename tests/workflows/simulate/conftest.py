@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from alcli.workflows.simulate import outputs as simulation_outputs
+from alcli.workflows.simulate import pictures
 from tests.workflows.simulate.runs import write_pool
 
 
@@ -14,5 +14,5 @@ def pool(tmp_path):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Drawing takes most of the time of a small simulation."""
-    for where in (simulation_outputs, simulation_outputs.wins):
+    for where in (pictures.curves, pictures.wins, pictures.by_class):
         monkeypatch.setattr(where, "draw", lambda *_, **__: {"png": b"", "svg": b""})

@@ -24,7 +24,7 @@ def test_a_finished_simulation_is_shown_by_another_metric_without_running_again(
     assert (done.report["metric"], done.report["resumed"]) == ("nll", 7)
     assert {row["metric"] for row in summary(tmp_path / "out")} == {"nll"}
     assert without_seconds(tmp_path / "out") == without_seconds(tmp_path / "fresh")
-    assert b"<!-- test negative log-likelihood -->" in (tmp_path / "out" / "curves.svg").read_bytes()
+    assert b">test negative log-likelihood</text>" in (tmp_path / "out" / "curves.svg").read_bytes()
     changed = {path.name for path, data in before.items() if path.read_bytes() != data}
     assert changed == {"summary.csv", "curves.png", "curves.svg", "wins.csv", "wins.png", "wins.svg"}
     run(pool, tmp_path / "out", full_data=True)
@@ -95,4 +95,5 @@ def test_the_metric_is_no_part_of_the_configuration(pool, tmp_path, no_pictures)
     run(pool, tmp_path / "two")
     one, two = ((tmp_path / name / "config.json").read_bytes() for name in ("one", "two"))
     assert one == two
-    assert "metric" not in json.dumps(json.loads(one))
+    assert json.loads(one)["default_metric"] == "accuracy"
+    assert "ece" not in one.decode()

@@ -111,8 +111,8 @@ def test_a_file_chooses_what_the_same_strategy_of_alcli_would(here, tmp_path, no
 def test_pictures_show_short_names_where_they_differ(here, tmp_path):
     run(here, tmp_path / "out", strategies=["below/mine.py:sure", "./mine.py:drawn"], rounds=1)
     svg = (tmp_path / "out" / "curves.svg").read_text()
-    assert "<!-- mine.py:sure -->" in svg
-    assert "<!-- mine.py:drawn -->" in svg
+    assert ">mine.py:sure</text>" in svg
+    assert ">mine.py:drawn</text>" in svg
     assert {row["strategy"] for row in summary(tmp_path / "out")} == {"random", "below/mine.py:sure", "./mine.py:drawn"}
     both = ["a/b/mine.py", "c/mine.py", "x=a/mine.py:f+update", "a/one.py:0.5,feature/kcenter:0.5"]
     assert list(short_names(both).values()) == [
@@ -138,6 +138,8 @@ def test_a_simulation_without_such_a_file_says_nothing_of_it(here, tmp_path, no_
         "stratified",
         "seeds",
         "test",
+        "train_weights",
+        "default_metric",
     }
 
 
@@ -195,7 +197,7 @@ def test_a_metric_of_a_file_is_recorded_and_compares(here, tmp_path):
     assert all(row["accuracy"] <= row["top2"] <= 1 for row in rows)
     assert (done.report["metric"], done.lines[0].metric.name) == ("top2", "top2")
     assert config(tmp_path / "out")["metrics"] == {"top2": {"file": "measures.py", "sha256": digest("measures.py")}}
-    assert b"<!-- test top-2 accuracy (%) -->" in (tmp_path / "out" / "curves.svg").read_bytes()
+    assert b">test top-2 accuracy (%)</text>" in (tmp_path / "out" / "curves.svg").read_bytes()
     run(here, tmp_path / "two", metric="measures.py:top2", full_data=True, jobs=2)
     assert without_seconds(tmp_path / "out") == without_seconds(tmp_path / "two")
 
@@ -204,7 +206,7 @@ def test_runs_that_lack_the_metric_run_again_and_end_as_the_others(here, tmp_pat
     run(here, tmp_path / "fresh", metric="measures.py:top2")
     plain = run(here, tmp_path / "out")
     done = run(here, tmp_path / "out", metric="measures.py:top2")
-    assert "6 runs had not been measured by 'top2' and ran again" in done.notes
+    assert "6 runs had not been measured by 'top2', so their heads were fitted again" in done.notes
     assert done.report["resumed"] == 0
     assert without_seconds(tmp_path / "out") == without_seconds(tmp_path / "fresh")
     monkeypatch.setattr(module, "run_cells", lambda *_: pytest.fail("nothing is missing"))
@@ -230,7 +232,7 @@ def test_runs_of_which_some_lack_the_metric_are_null_there(here, tmp_path, no_pi
     assert curves["top2"].null_count == len(curves) - 4
     monkeypatch.setattr(module, "run_cells", original)
     assert (
-        "5 runs had not been measured by 'top2' and ran again"
+        "5 runs had not been measured by 'top2', so their heads were fitted again"
         in run(here, tmp_path / "out", metric="measures.py:top2").notes
     )
     assert pq.read_table(tmp_path / "out" / "curves.parquet")["top2"].null_count == 0

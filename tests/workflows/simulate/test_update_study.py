@@ -13,9 +13,11 @@ import pytest
 
 from alcli.data.pool import open_pool
 from alcli.errors import CannotCreateError, DataError, UsageError
+from alcli.report.pictures import Appearance
 from alcli.workflows.items import Items
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate import update_study as module
+from alcli.workflows.simulate.pictures import redraw
 from alcli.workflows.simulate.update_study import Study, study
 
 SMALL = {"initial": "20", "new": "5,10", "stages": "15", "mc-samples": "10"}
@@ -94,6 +96,21 @@ def test_another_configuration_is_refused_with_what_differs(pool, tmp_path):
     run(pool, tmp_path / "out", n_seeds=1)
     with pytest.raises(CannotCreateError, match=r"another configuration: initial 20, now 21"):
         run(pool, tmp_path / "out", n_seeds=1, options=SMALL | {"initial": "21"})
+
+
+def test_seeds_are_added_and_pictures_made_anew(pool, tmp_path):
+    run(pool, tmp_path / "out", n_seeds=1)
+    assert "1 of 2 seeds were there already" in run(pool, tmp_path / "out", n_seeds=2).notes
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in ("updates.png", "updates.svg")}
+    for name in before:
+        (tmp_path / "out" / name).unlink()
+    assert redraw(tmp_path / "out", None, Appearance()) == list(before)
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in before} == before
+    assert redraw(tmp_path / "out", None, Appearance(("png",), 3.4)) == ["updates.png"]
+    with pytest.raises(UsageError, match="--metric does not go with a study of updates"):
+        redraw(tmp_path / "out", "nll", Appearance())
+    with pytest.raises(CannotCreateError, match="another configuration: seeds 2, now 1"):
+        run(pool, tmp_path / "out", n_seeds=1)
 
 
 def test_a_pool_too_small_is_refused_before_anything_is_written(pool, tmp_path):
