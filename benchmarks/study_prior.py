@@ -1,11 +1,11 @@
 """How the automatic prior precision of the softmax head compares with every fixed one.
 
 Usage: python -m benchmarks.study_prior [--data FOLDER] [--seeds N]. Draws labels at random from each data set: 1 to 50
-a class, with all classes as frequent as they are in the data, or with frequencies that follow Zipf's law. Fits the head
-with the automatic precision and with each precision of a grid around its default, and prints the accuracy on the test
-rows of the classes that the labels show. A fixed precision is a multiple of the default of alcli/heads/_prior.py, which
-follows the scale of the features. N draws of labels are made of each setting, 2 N of those of at most 200 labels. About
-10 minutes on one core with 5 seeds. Stopped, it goes on when --out is the same.
+a class and 500 at most, with all classes as frequent as they are in the data, or with frequencies that follow Zipf's
+law. Fits the head with the automatic precision and with each precision of a grid around its default, and prints the
+accuracy on the test rows of the classes that the labels show. A fixed precision is a multiple of the default of
+alcli/heads/_prior.py, which follows the scale of the features. N draws of labels are made of each setting, 2 N of those
+of at most 200 labels. About 10 minutes on one core with 5 seeds. Stopped, it goes on when --out is the same.
 
 The first table has a line for each data set, the second the settings in which auto is furthest below the default. Half
 of a 95% interval is over the draws, and is that of one setting alone: the worst of some 170 settings is worse by chance
@@ -40,7 +40,7 @@ DEFAULT = 1 + STEPS.index(0)  # its place behind auto
 LOOSE = 1e-6  # tolerance of the fits
 FEW, SHOWN = 200, 8
 PER_CLASS = (1, 2, 3, 5, 10, 20, 50)
-MOST_LABELS, FEWEST_LABELS, MOST_TEST = 1000, 4, 1500
+MOST_LABELS, FEWEST_LABELS, MOST_TEST = 500, 4, 1500
 Rows = tuple[Float64, Array]
 
 
