@@ -80,3 +80,12 @@ def test_query_does_not_load_torch() -> None:
     loaded = modules_after(code)
     assert "numpy" in loaded
     assert all(name not in loaded for name in ("torch", "pandas", "matplotlib", "sklearn", "rich"))
+
+
+def test_predict_does_not_load_what_only_a_fit_needs(tmp_path) -> None:
+    pool, head = "sample_data/digits-features.parquet", str(tmp_path / "head.safetensors")
+    fit = ["fit-head", pool, "-l", "sample_data/digits-labels.csv", "-o", head]
+    modules_after(f"from alcli.cli.shell import run\nassert 0 == run({fit!r})")
+    ask = ["predict", pool, "-H", head, "-o", str(tmp_path / "predictions.csv")]
+    done = f"from alcli.cli.shell import run\nassert 0 == run({ask!r})"
+    modules_after(f"{done}\nassert 'scipy.optimize' not in sys.modules")

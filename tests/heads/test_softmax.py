@@ -45,7 +45,7 @@ def test_features_times_thirty_take_a_prior_times_nine_hundred():
 
 def test_labels_that_features_do_not_explain_get_a_strong_prior():
     rng = np.random.default_rng(0)
-    data = Training(rng.normal(size=(200, 20)), rng.integers(2, size=200), np.ones(200), 2)
+    data = Training(rng.normal(size=(200, 40)), rng.integers(2, size=200), np.ones(200), 2)
     assert softmax(data).prior_precision > 30 * _prior.default_prior(data.X_LD, data.weights_L)
 
 

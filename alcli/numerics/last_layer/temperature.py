@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from alcli.arrays import Array, Float64
 from alcli.numerics.logistic import cross_entropy
@@ -37,6 +36,9 @@ def best_temperature(loss: Callable[[float], float]) -> float:
 
 
 def _least(loss: Callable[[float], float], lower: float, upper: float) -> float:
+    # scipy.optimize takes a third of a second to load, and only a fit needs it.
+    from scipy.optimize import minimize_scalar
+
     found = minimize_scalar(
         lambda log_t: loss(float(np.exp(log_t))),
         bounds=(np.log(lower), np.log(upper)),

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from alcli.arrays import Array, Float64, Floats
 from alcli.numerics.logistic import log_softmax
@@ -57,6 +56,9 @@ def calibrated(cosines_HP: Float64, y_H: Array, expected: float, certainty: floa
     """
     if not len(y_H):
         return expected
+    # Loaded late, as in numerics/last_layer/temperature.py.
+    from scipy.optimize import minimize_scalar
+
     rows = np.arange(len(y_H))
 
     def loss(step: float) -> float:
