@@ -1,5 +1,5 @@
 """The study of noise stability in docs/strategies.md: selectors, samples, sizes of the noise, ablations, one row at a
-time, and labels that are numbers.
+time, comparators, and labels that are numbers.
 
 Usage: python -m benchmarks.study_noise_stability [--data FOLDER] [--out DIR] [--jobs J] [--only PART]. Prints the
 tables of `alcli simulate` on the digits (with a linear head, an MLP head, and one row at a time), and on banking77 and
@@ -9,6 +9,7 @@ the house prices of ames (skipped where they are not at hand). Stopped, it goes 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks.studies import BANKING77, DIGITS, JOBS, begin, compare, is_there
 
@@ -16,7 +17,7 @@ NS = "noise-stability"
 HOUSES = Path("ames") / "features.parquet"
 OTHERS = ["entropy", "bald", "coreset", "badge", NS]
 # The comparators of the paper that frozen features allow, and what is like them.
-MORE = ["core-gcn", "vaal", "sraal", "discriminative", "kdpp", "feature-margin"]
+COMPARATORS = ["core-gcn", "vaal", "sraal", "discriminative", "kdpp", "feature-margin"]
 SELECTORS = {f"{name}={NS}": [f"{name}.selector={name}"] for name in ("kmeanspp", "direction", "topnorm")}
 SAMPLES = {f"K{k}={NS}": [f"K{k}.estimator=sampled", f"K{k}.samples={k}"] for k in (1, 3, 10, 30)}
 SIZES = {
@@ -27,7 +28,7 @@ KDPP = {f"dpp={NS}": ["dpp.selector=kdpp"]}
 ONE_BY_ONE = ["entropy", "bald", "mean-std", "variation-ratio", "badge", NS]
 DRAWS = [f"{name}.samples=50" for name in ("bald", "mean-std", "variation-ratio")]
 HIDDEN = {f"hidden={NS}": ["hidden.output=hidden"]}
-PARTS = ("digits", "digits-mlp", "digits-one", "ames", "banking77")
+PARTS = ("digits", "digits-mlp", "digits-one", "comparators", "ames", "banking77")
 
 
 def main(data: Path, out: Path, jobs: int, only: str | None) -> None:
@@ -41,8 +42,11 @@ def play(name: str, pool: Path, out: Path, jobs: int) -> None:
     """One table."""
     print(f"\n{name}", flush=True)
     if name == "digits":
-        who, variants = OTHERS + MORE, SELECTORS | KDPP | SAMPLES | SIZES
-        compare(pool, out, who, variants, jobs=jobs, n=20, rounds=10, initial=20, seeds=10, metric="accuracy")
+        sizes: dict[str, Any] = {"n": 20, "rounds": 10, "initial": 20, "seeds": 10}
+        compare(pool, out, OTHERS, SELECTORS | KDPP | SAMPLES | SIZES, jobs=jobs, metric="accuracy", **sizes)
+    elif name == "comparators":
+        sizes = {"n": 20, "rounds": 6, "initial": 20, "seeds": 5}
+        compare(pool, out, [*COMPARATORS, "coreset", "badge", NS], {}, jobs=jobs, metric="accuracy", **sizes)
     elif name == "digits-mlp":
         sizes = {"n": 20, "rounds": 6, "initial": 20, "seeds": 5, "head": "mlp"}
         compare(pool, out, OTHERS, SELECTORS | HIDDEN, jobs=jobs, metric="accuracy", **sizes)
@@ -53,8 +57,8 @@ def play(name: str, pool: Path, out: Path, jobs: int) -> None:
         sizes = {"n": 50, "rounds": 5, "initial": 50, "seeds": 4, "head": "mlp"}
         compare(pool, out, ["coreset", "badge", NS], HIDDEN, jobs=jobs, metric="mae", **sizes)
     else:
-        who = OTHERS + MORE
-        compare(pool, out, who, SELECTORS, jobs=jobs, n=77, rounds=6, initial=77, seeds=5, metric="accuracy")
+        sizes = {"n": 77, "rounds": 6, "initial": 77, "seeds": 5}
+        compare(pool, out, OTHERS, SELECTORS, jobs=jobs, metric="accuracy", **sizes)
 
 
 if __name__ == "__main__":

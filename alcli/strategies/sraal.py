@@ -1,4 +1,4 @@
-"""Rows that look least labelled, where rows that the head is sure of count as labelled.
+"""Rows that look unlabelled and uncertain to a discriminator.
 
 As in `vaal`, an autoencoder learns to deceive a discriminator that looks at its codes. Two things differ. The
 codes predict the labels of the labelled rows, too. And the discriminator does not learn that an unlabelled
