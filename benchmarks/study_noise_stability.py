@@ -25,8 +25,8 @@ SIZES = {
     for z, size in (("-6", "1e-6"), ("-2", "1e-2"), ("0", "1"), ("1", "10"))
 }
 KDPP = {f"dpp={NS}": ["dpp.selector=kdpp"]}
-ONE_BY_ONE = ["entropy", "bald", "mean-std", "variation-ratio", "badge", NS]
-DRAWS = [f"{name}.samples=50" for name in ("bald", "mean-std", "variation-ratio")]
+ONE_BY_ONE = ["entropy", "bald", "mean-std", "badge", NS]
+DRAWS = [f"{name}.samples=50" for name in ("bald", "mean-std")]
 HIDDEN = {f"hidden={NS}": ["hidden.output=hidden"]}
 PARTS = ("digits", "digits-mlp", "digits-one", "comparators", "ames", "banking77")
 
@@ -51,7 +51,7 @@ def play(name: str, pool: Path, out: Path, jobs: int) -> None:
         sizes = {"n": 20, "rounds": 6, "initial": 20, "seeds": 5, "head": "mlp"}
         compare(pool, out, OTHERS, SELECTORS | HIDDEN, jobs=jobs, metric="accuracy", **sizes)
     elif name == "digits-one":
-        sizes = {"n": 1, "rounds": 60, "initial": 20, "seeds": 6}
+        sizes = {"n": 1, "rounds": 30, "initial": 20, "seeds": 5}
         compare(pool, out, ONE_BY_ONE, {}, more=DRAWS, jobs=jobs, metric="accuracy", **sizes)
     elif name == "ames":
         sizes = {"n": 50, "rounds": 5, "initial": 50, "seeds": 4, "head": "mlp"}
