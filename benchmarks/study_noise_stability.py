@@ -54,7 +54,7 @@ def play(name: str, pool: Path, out: Path, jobs: int) -> None:
         sizes = {"n": 1, "rounds": 30, "initial": 20, "seeds": 5}
         compare(pool, out, ONE_BY_ONE, {}, more=DRAWS, jobs=jobs, metric="accuracy", **sizes)
     elif name == "ames":
-        sizes = {"n": 50, "rounds": 5, "initial": 50, "seeds": 4, "head": "mlp"}
+        sizes = {"n": 50, "rounds": 3, "initial": 50, "seeds": 4, "head": "mlp"}
         compare(pool, out, ["coreset", "badge", NS], HIDDEN, jobs=jobs, metric="mae", **sizes)
     else:
         sizes = {"n": 77, "rounds": 6, "initial": 77, "seeds": 5}
