@@ -14,7 +14,7 @@ Source: Zhang, Li, Yang, Wang, Zha & Huang 2020, "State-relabeling adversarial a
 for vectors. Ours: one code rebuilds features and predicts labels; the head is the target learner that says
 how uncertain a row is, so u stays as it is in training; the state is the target of a cross-entropy. The
 first labels are chosen by other strategies (maxherding).
-Cost: that of `vaal`, and 12 B Z C flops a step for C classes; then 2 (D H + H Z) flops a row. Memory: the rows,
+Cost: that of `vaal`, and 6 B Z C flops a step for C classes; then 2 (D H + H Z) flops a row. Memory: the rows,
 and the weights four times.
 Passes: 2.
 
