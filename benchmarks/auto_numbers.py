@@ -56,7 +56,7 @@ def numbers(data: Path, out: Path, seeds: int) -> None:
 def played(pool: OpenPool, out: Path, seeds: int) -> Mapping[str, Array]:
     """Per strategy, the mean rmse over the curve, by seed."""
     curves = alcli.simulate(
-        pool, NAMES, BATCH, ROUNDS, initial=INITIAL, seeds=seeds, out=out, note=lambda text: None
+        pool, NAMES, BATCH, ROUNDS, initial=INITIAL, seeds=seeds, metric="rmse", out=out, note=lambda text: None
     ).curves
     rows = [dict(zip(curves, values)) for values in zip(*curves.values())]
     rmse = curves_of(rows, METRICS["rmse"])

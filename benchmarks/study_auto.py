@@ -230,7 +230,7 @@ def defaults(name: str, path: Path, out: Path) -> None:
     variants = BAIT | (FULL if name == "digits" else {}) | UHERDING
     for budget, sizes in (("low", LOW[name]), ("high", HIGH[name])):
         print(f"\n{name}: {sizes['initial']} labels, {sizes['n']} a round, {sizes['rounds']} rounds, {SEEDS} seeds")
-        compare(path, out / f"{name}-{budget}", ["bait", "uherding"], variants, seeds=SEEDS, **sizes)
+        compare(path, out / f"{name}-{budget}", ["bait", "uherding"], variants, seeds=SEEDS, metric="accuracy", **sizes)
 
 
 def main(data: Path, out: Path, only: str | None) -> None:

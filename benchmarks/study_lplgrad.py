@@ -83,6 +83,7 @@ def played(pool: Path, out: Path, head: str, **sizes: int) -> Run:
         str(pool),
         out,
         [*OTHERS, "learning-loss"] if head == "branch" else OTHERS,
+        metric="accuracy",
         quiet=True,
         json=False,
         **HEADS[head],

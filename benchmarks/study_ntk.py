@@ -1,15 +1,18 @@
 """The study of look-ahead with tangent kernels in docs/strategies.md: acquisitions, sequential against batch,
 comparators, agreement with refits of a softmax head, regression.
 
-Usage: python -m benchmarks.study_ntk [--data FOLDER] [--out DIR] [--jobs J]. Prints the tables of `alcli simulate` on
-the digits (ridge, MLP and softmax head), and on banking77 and the house prices of ames (skipped where they are not at
-hand). Stopped, it goes on when --out is the same.
+Usage: python -m benchmarks.study_ntk [--data FOLDER] [--out DIR] [--jobs J] [--only TABLE]. Prints the tables of
+`alcli simulate` on the digits (ridge, MLP and softmax head), and on banking77 and the house prices of ames (skipped
+where they are not at hand); then how the scores agree with refits, and with retraining by the width of a hidden layer
+(ntk_width.py). Stopped, it goes on when --out is the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -25,6 +28,7 @@ from alcli.selection.source import ArraySource
 from alcli.selection.strategy import strategy_of
 from alcli.selection.view import View
 from alcli.strategies import emoc, ntk
+from benchmarks.ntk_width import widths
 from benchmarks.studies import BANKING77, DIGITS, JOBS, begin, compare, is_there
 from benchmarks.timing import table
 
@@ -52,81 +56,75 @@ DIVERSE = {"diverse=ntk": ["diverse.diversify=kmeanspp"]}
 SMALL = ["candidates=1000"]
 
 
-def main(data: Path, out: Path, jobs: int) -> None:
-    compare(
-        DIGITS,
-        out / "digits",
+class Table(NamedTuple):
+    """One run of `alcli simulate`. more: parameters of all strategies."""
+
+    who: Sequence[str]
+    variants: Mapping[str, Sequence[str]]
+    more: Sequence[str]
+    sizes: Mapping[str, Any]
+
+
+ROUNDS_OF_20 = {"n": 20, "initial": 40, "metric": "accuracy"}
+TABLES = {
+    "digits": Table(
         OTHERS,
         TOP | ACQUISITIONS | COMPARATORS | DIVERSE,
-        more=SMALL,
-        jobs=jobs,
-        n=20,
-        rounds=8,
-        initial=40,
-        seeds=10,
-        head="ridge",
-    )
-    compare(
-        DIGITS,
-        out / "digits-mlp",
+        SMALL,
+        ROUNDS_OF_20 | {"rounds": 8, "seeds": 10, "head": "ridge"},
+    ),
+    "digits-mlp": Table(
         ["margin", "badge", "ntk"],
         TOP | COMPARATORS | OF_HIDDEN_LAYERS,
-        more=SMALL,
-        jobs=jobs,
-        n=20,
-        rounds=4,
-        initial=40,
-        seeds=4,
-        head="mlp",
-    )
-    compare(
-        DIGITS,
-        out / "digits-softmax",
+        SMALL,
+        ROUNDS_OF_20 | {"rounds": 4, "seeds": 4, "head": "mlp"},
+    ),
+    "digits-softmax": Table(
         ["margin", "emoc", "ntk"],
         TOP | REFITS,
-        more=["candidates=300"],
-        jobs=jobs,
-        n=20,
-        rounds=4,
-        initial=40,
-        seeds=5,
-    )
-    agreement()
-    if is_there(data / HOUSES):
-        compare(
-            data / HOUSES,
-            out / "ames",
-            FOR_NUMBERS,
-            TOP,
-            more=[*SMALL, "update-every=5"],
-            jobs=jobs,
-            n=20,
-            rounds=8,
-            initial=40,
-            seeds=10,
-        )
-    if is_there(data / BANKING77):
-        compare(
-            data / BANKING77,
-            out / "banking77",
-            OTHERS[:-1],
-            TOP | ACQUISITIONS | DIVERSE,
-            more=SMALL,
-            jobs=jobs,
-            n=20,
-            rounds=5,
-            initial=100,
-            seeds=4,
-            head="ridge",
-        )
+        ["candidates=300"],
+        ROUNDS_OF_20 | {"rounds": 4, "seeds": 5},
+    ),
+    "ames": Table(
+        FOR_NUMBERS,
+        TOP,
+        [*SMALL, "update-every=5"],
+        ROUNDS_OF_20 | {"rounds": 8, "seeds": 10, "metric": "rmse"},
+    ),
+    "banking77": Table(
+        OTHERS[:-1],
+        TOP | ACQUISITIONS | DIVERSE,
+        SMALL,
+        ROUNDS_OF_20 | {"initial": 100, "rounds": 5, "seeds": 4, "head": "ridge"},
+    ),
+}
 
 
-def agreement(labels: tuple[int, ...] = (20, 60, 180), candidates: int = 300, seeds: int = 3) -> None:
+def main(data: Path, out: Path, jobs: int, only: str | None) -> None:
+    for name in (*TABLES, *MEASURES) if only is None else (only,):
+        if name in MEASURES:
+            print(f"\n{name}", flush=True)
+            MEASURES[name](*digits())
+            continue
+        found = TABLES[name]
+        pool = {"ames": data / HOUSES, "banking77": data / BANKING77}.get(name, DIGITS)
+        if is_there(pool):
+            print(f"\n{name}", flush=True)
+            compare(pool, out / name, found.who, found.variants, more=found.more, jobs=jobs, **found.sizes)
+
+
+def digits() -> tuple[Floats, Int64]:
+    """(features, labels) of the digits."""
+    rows = pq.read_table(DIGITS)
+    return np.stack(rows["features"].to_numpy()).astype(np.float32), rows["label"].to_numpy().astype(np.int64)
+
+
+def agreement(
+    X: Floats, y: Int64, labels: tuple[int, ...] = (20, 60, 180), candidates: int = 300, seeds: int = 3
+) -> None:
     """Print how the scores of candidates agree with those of refits of the softmax head: the rank correlation of each
     with mlmoc by refits, the mean over seeds.
     """
-    rows = pq.read_table(DIGITS)
-    X, y = np.stack(rows["features"].to_numpy()).astype(np.float32), rows["label"].to_numpy().astype(np.int64)
     printed = []
     for n in labels:
         found: dict[str, list[float]] = {}
@@ -159,5 +157,8 @@ def correlations(X_ND: Floats, y_N: Int64, n: int, seed: int) -> dict[str, float
     return {name: float(spearmanr(refits, found).statistic) for name, found in others.items()}
 
 
+MEASURES: Mapping[str, Callable[[Floats, Int64], None]] = {"agreement": agreement, "widths": widths}
+
+
 if __name__ == "__main__":
-    begin(main, __doc__, jobs=JOBS)
+    begin(main, __doc__, jobs=JOBS, only={"choices": (*TABLES, *MEASURES), "help": "one table"})

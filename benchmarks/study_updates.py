@@ -44,7 +44,7 @@ def compare(pool: Path, out: Path, more: Sequence[str] = (), **sizes: Any) -> No
 
     for metric in ("nll", "accuracy"):
         simulate(str(pool), out / "pairs", PAIRS, metric=metric, param=[*more], **sizes)
-    simulate(str(pool), out / "polish", POLISH, param=["polished.polish=true"], **sizes)
+    simulate(str(pool), out / "polish", POLISH, metric="accuracy", param=["polished.polish=true"], **sizes)
 
 
 def scaled(source: Path, target: Path, factor: float) -> None:

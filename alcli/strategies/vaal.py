@@ -62,7 +62,7 @@ def vaal(
     units: Count = 64,
     code: Count = 16,
     batch_size: Count = 64,
-    learning_rate: Annotated[float, _positive] = 0.001,
+    learning_rate: Annotated[float, positive_rate] = 0.001,
     divergence: Weight = 1.0,
     adversary: Weight = 1.0,
 ) -> Selection:
@@ -75,16 +75,16 @@ def vaal(
     X_ND, X_LD, threads = view.matrix("features"), view.labelled(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        standard, trained = Standard(X_ND), Adversary(torch, view.dim, how, rng)
-        trained.train(X_ND, X_LD, standard)
-        scores_N = finite32(-trained.labelled_logits(X_ND, standard))
+        sides, trained = Sides(X_ND, X_LD, np.zeros(len(X_ND), np.float32)), Adversary(torch, view.dim, how, rng)
+        trained.train(sides)
+        scores_N = finite32(-trained.labelled_logits(X_ND, sides.standard))
     finally:
         torch.set_num_threads(threads)
     picks_K = np.argsort(-scores_N, kind="stable")[:k]
     return Selection(view.rows[picks_K], scores_K=scores_N[picks_K], notes=() if view.n_labelled else (NOTHING,))
 
 
-def _positive(*, learning_rate: float) -> None:
+def positive_rate(*, learning_rate: float) -> None:
     """Raise UsageError for a learning rate that is not above 0."""
     if not learning_rate > 0.0:
         raise UsageError(f"parameter 'learning-rate' must be above 0, got {learning_rate}")
@@ -116,6 +116,28 @@ class Standard:
         return ((X_BD - self.mean_D) / self._divisor).astype(np.float32)
 
 
+class Sides:
+    """The unlabelled and the labelled rows that mini-batches are drawn from.
+
+    state_N: the state that the discriminator learns for each unlabelled row, float32 in [0, 1]; the state of a
+    labelled row is 1.
+    """
+
+    def __init__(self, X_ND: Floats, X_LD: Floats, state_N: Float32) -> None:
+        self.standard = Standard(X_ND)
+        sides = ((X_ND, state_N), (X_LD, np.ones(len(X_LD), np.float32)))
+        self._sides = [side for side in sides if len(side[0])]
+
+    def drawn(self, rng: np.random.Generator, size: int) -> tuple[Float32, Float32, Int64]:
+        """Draw `size` rows of each side that has rows.
+
+        Returns (standardised features, states, places of the rows on their side); unlabelled rows come first.
+        """
+        places = [rng.integers(len(X), size=size) for X, _ in self._sides]
+        x = self.standard(np.concatenate([X[at] for (X, _), at in zip(self._sides, places)]))
+        return x, np.concatenate([state[at] for (_, state), at in zip(self._sides, places)]), np.concatenate(places)
+
+
 class Adversary:
     """The autoencoder and the discriminator in training.
 
@@ -133,16 +155,17 @@ class Adversary:
             for layers in ([*self._encoder, *self._decoder], self._judge)
         )
 
-    def train(self, X_ND: Floats, X_LD: Floats, standard: Standard) -> None:
+    def train(self, sides: Sides) -> None:
         """Make all steps. Without labelled rows the unlabelled side alone takes part."""
-        sides = [X for X in (X_ND, X_LD) if len(X)]
-        side = self._torch.repeat_interleave(
-            self._torch.arange(len(sides), dtype=self._torch.float32), self._how.batch_size
-        )
         for _ in range(self._how.steps):
-            x = self._torch.from_numpy(standard(np.concatenate([X[self._drawn(len(X))] for X in sides])))
-            self._step(self._by_autoencoder, self._autoencoder_loss(x))
-            self._step(self._by_judge, self._taken_for(self._encoded(x)[0].detach(), side))
+            drawn, state, places = sides.drawn(self._rng, self._how.batch_size)
+            x = self._torch.from_numpy(drawn)
+            self._step(self._by_autoencoder, self._generator_loss(x, places))
+            self._step(self._by_judge, self._taken_for(self._encoded(x)[0].detach(), self._torch.from_numpy(state)))
+
+    def _generator_loss(self, x: Any, places: Int64) -> Any:
+        """The loss of all but the discriminator. places: of the rows x on their sides."""
+        return self._autoencoder_loss(x)[0]
 
     def labelled_logits(self, X_ND: Floats, standard: Standard) -> Float64:
         """The discriminator's log odds that a row is labelled, by the mean of the row's code, [N]."""
@@ -153,19 +176,21 @@ class Adversary:
                 out_N[i : i + BLOCK_ROWS] = self._through(self._judge, mean)[:, 0].numpy()
         return out_N
 
-    def _autoencoder_loss(self, x: Any) -> Any:
+    def _autoencoder_loss(self, x: Any) -> tuple[Any, Any]:
+        """Return (loss, codes with noise)."""
         mean, log_variance = self._encoded(x)
         noise = self._torch.from_numpy(self._rng.standard_normal(tuple(mean.shape), np.float32))
-        rebuilt = self._through(self._decoder, mean + noise * self._torch.exp(0.5 * log_variance))
-        return (
-            ((rebuilt - x) ** 2).mean()
+        code = mean + noise * self._torch.exp(0.5 * log_variance)
+        loss = (
+            ((self._through(self._decoder, code) - x) ** 2).mean()
             + self._how.divergence * divergence(mean, log_variance)
             + self._how.adversary * self._taken_for(mean, self._torch.ones(len(x)))
         )
+        return loss, code
 
-    def _taken_for(self, code: Any, side: Any) -> Any:
-        """The mean cross-entropy of the discriminator for rows on the given sides: 1 labelled, 0 not."""
-        return self._torch.nn.functional.binary_cross_entropy_with_logits(self._through(self._judge, code)[:, 0], side)
+    def _taken_for(self, code: Any, state: Any) -> Any:
+        """The mean cross-entropy of the discriminator for rows of the given states: 1 labelled, 0 not."""
+        return self._torch.nn.functional.binary_cross_entropy_with_logits(self._through(self._judge, code)[:, 0], state)
 
     def _encoded(self, x: Any) -> tuple[Any, Any]:
         """Return (means, log variances) of the codes."""
@@ -185,9 +210,6 @@ class Adversary:
         return [
             (self._torch.tensor(W, requires_grad=True), self._torch.tensor(b, requires_grad=True)) for W, b in drawn
         ]
-
-    def _drawn(self, n: int) -> Int64:
-        return self._rng.integers(n, size=self._how.batch_size)
 
     def _step(self, optimiser: Any, loss: Any) -> None:
         optimiser.zero_grad(set_to_none=True)

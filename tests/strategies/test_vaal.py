@@ -10,7 +10,7 @@ from alcli.errors import UnavailableError, UsageError
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import vaal
-from alcli.strategies.vaal import Adversary, Standard, VaalSettings, divergence
+from alcli.strategies.vaal import Adversary, Sides, Standard, VaalSettings, divergence
 from tests.helpers import view_of
 
 torch = pytest.importorskip("torch")
@@ -56,11 +56,11 @@ def test_the_divergence_is_that_of_torch():
 def test_the_autoencoder_learns_to_rebuild_and_the_two_pull_at_the_codes_against_each_other():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6))  # two numbers say all
-    standard, x = Standard(X), torch.from_numpy(Standard(X)(X))
+    x = torch.from_numpy(Standard(X)(X))
 
     def error(steps, adversary):
         one = Adversary(torch, 6, VaalSettings(steps, 32, 4, 64, 3e-3, 0.01, adversary), np.random.default_rng(1))
-        one.train(X[:100], X[100:], standard)
+        one.train(Sides(X[:100], X[100:], np.zeros(100, np.float32)))
         return float(((one._through(one._decoder, one._encoded(x)[0]) - x) ** 2).mean().detach())
 
     assert error(200, 0.0) < 0.2 * error(1, 0.0)
@@ -79,7 +79,7 @@ def test_the_autoencoder_makes_all_codes_look_labelled():
     )
     before = one.labelled_logits(X, standard).mean()
     for _ in range(20):
-        one._step(one._by_autoencoder, one._autoencoder_loss(x))
+        one._step(one._by_autoencoder, one._autoencoder_loss(x)[0])
     assert one.labelled_logits(X, standard).mean() > before + 0.1
 
 
@@ -100,7 +100,7 @@ def test_threads_of_torch_are_left_as_they_are_and_bad_options_refused():
     chosen(np.eye(4), 1, {"steps": 1})
     assert torch.get_num_threads() == before
     with pytest.raises(UsageError, match="'learning-rate' must be above 0"):
-        vaal._positive(learning_rate=0.0)
+        vaal.positive_rate(learning_rate=0.0)
 
 
 def test_without_the_library_its_package_is_named(monkeypatch):
