@@ -84,9 +84,7 @@ def query(
       its probability. nearest_labelled and nearest_distance: the labelled item whose features lie nearest.
       stands_for: the number of candidates, the item among them, to which no other chosen and no labelled item lies
       nearer. why: a sentence. The probabilities are averaged over the posterior, so that the uncertainty of the head is
-      in them; they have no interval of their own.
-
-      The first choices of margin, and why:
+      in them; they have no interval of their own. The first choices of margin, and why:
         alcli query sample_data/digits-features.parquet \
           -l sample_data/digits-labels.csv -s margin -n 3 --explain --format csv
 
