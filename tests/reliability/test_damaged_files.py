@@ -65,6 +65,7 @@ def test_no_pool_anywhere(tiny):
         ("predict", "bad.parquet", "-H", "head.safetensors", "-o", "out.csv"),
         ("simulate", "bad.parquet", "-s", "margin", "-n", 3, "--rounds", 1, "-o", "sim"),
         ("embed", "bad.parquet", "-m", "identity", "-o", "out.parquet"),
+        ("inspect", "bad.parquet"),
     ]
     for command in commands:
         with untouched(tiny):
