@@ -22,7 +22,7 @@ from alcli.selection.strategy import Selection, Strategy
 from alcli.selection.view import View
 
 # What a view gives as a whole, and not an item at a time.
-OF_VIEW = {"labelled", "labelled_targets", "targets", "network"}
+OF_VIEW = {"labelled", "labelled_targets", "targets", "network", "posterior"}
 NEEDS = FEATURE_NEEDS | OF_IDS | {"labelled", "targets"}
 
 

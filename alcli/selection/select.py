@@ -7,11 +7,13 @@ strategy gets a view that refuses to read a need that the strategy does not decl
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from alcli.selection.conditions import idle_remarks
 from alcli.selection.needs import FEATURE_NEEDS
 from alcli.selection.options import GROUP_OPTIONS
 from alcli.selection.order import TopK, finite32, tie_keys
@@ -32,7 +34,16 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
         return NOTHING
     if strategy.compound is not None:
         return strategy.compound(view, k, seed, options)
-    options, strategy = dict(options), strategy.suited(view.regression)
+    remarks = idle_remarks(strategy, view, k, options)
+    suited = strategy.suited(view.regression).under(options)
+    # A strategy for numbers can lack options of the strategy for classes.
+    lacking = strategy.options - suited.options
+    own = {name: value for name, value in options.items() if name not in lacking}
+    chosen = _chosen(suited, view, k, seed, own)
+    return replace(chosen, notes=(*remarks, *chosen.notes)) if remarks else chosen
+
+
+def _chosen(strategy: Strategy, view: View, k: int, seed: int, options: dict[str, Any]) -> Selection:
     if strategy.samples:
         view = view.sampling(options.pop("samples", strategy.samples), seed)
     if combination := {name: options.pop(name) for name in GROUP_OPTIONS & options.keys()}:

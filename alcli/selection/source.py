@@ -66,6 +66,10 @@ class Predictor(Protocol):
     def predicted_loss(self, X_BD: Floats) -> Floats: ...
     def label_variance(self, X_BD: Floats) -> Floats: ...
     @property
+    def posterior(self) -> Any:
+        """The posterior of the last layer; None for a point estimate."""
+
+    @property
     def head(self) -> Any:
         """The head itself, a `Head` of heads/_contract.py: its last layer W_CD1, its hidden layers and more."""
 

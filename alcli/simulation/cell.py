@@ -232,9 +232,10 @@ def _selecting(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: P
     tells calibrated probabilities apart gets a temperature. The weights are those of the round's head.
     """
     model, spec = pair.selects, bench.plan.spec
-    calibrates = who.base.needs_calibration and bench.n_classes is not None
-    updates = who.updates or who.imputes(bench.plan.options.get(cell.strategy, {}))
-    if not (calibrates or updates or who.base.needs_posterior):
+    options = bench.plan.options.get(cell.strategy, {})
+    base, _ = who.under(options)
+    calibrates = base.needs_calibration and bench.n_classes is not None
+    if not (calibrates or who.updates or who.imputes(options) or base.needs_posterior):
         return model
     calibrate: Calibration = "temperature" if calibrates else spec.calibrate
     spec = replace(spec, seed=cell.seed, prior_precision=model.head.prior_precision, calibrate=calibrate)

@@ -33,6 +33,7 @@ from alcli.arrays import Float32, Float64, Int64
 from alcli.numerics.blocks import workers
 from alcli.numerics.gradients.gradient_rows import GradientRows
 from alcli.numerics.gradients.sparse.approximation import largest
+from alcli.selection.conditions import given
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
@@ -43,7 +44,9 @@ STEPS_PER_PICK = 5
 
 
 @batch(needs=["sample_log_probs"], samples=100)
-def acs_fw(view: View, k: int, *, centre: bool = True, gamma_e: Annotated[float, not_negative] = 0.0) -> Selection:
+def acs_fw(
+    view: View, k: int, *, centre: bool = True, gamma_e: Annotated[float, not_negative, given(centre=False)] = 0.0
+) -> Selection:
     """Pick a coreset of k rows.
 
     Scores: the alignment of a row with L - L_w when the row was picked. Weights: the weights of the coreset,
@@ -51,8 +54,6 @@ def acs_fw(view: View, k: int, *, centre: bool = True, gamma_e: Annotated[float,
     """
     rows = GradientRows(likelihoods(view, centre=centre, gamma_e=gamma_e))
     picks_K, scores_K, weights_K, notes, record = coreset(rows, k)
-    if centre and gamma_e:
-        notes += ("gamma-e has no effect on centred log-likelihoods: use it with centre=false",)
     return Selection(view.rows[picks_K], finite32(scores_K), weights_K, notes=notes, record=record)
 
 

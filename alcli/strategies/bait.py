@@ -45,6 +45,7 @@ from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.gradients.design import choose
 from alcli.numerics.gradients.fisher import information, softmax_root, with_prior
 from alcli.numerics.last_layer.prior import prior_diagonal
+from alcli.selection.conditions import given
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
@@ -63,8 +64,8 @@ def bait(
     k: int,
     *,
     likelihood: Literal["binary", "full"] = "binary",
-    weight: Literal["binary", "trace", "top"] = "top",
-    top: Count = 5,
+    weight: Annotated[Literal["binary", "trace", "top"], given(likelihood="binary")] = "top",
+    top: Annotated[Count, given(likelihood="binary", weight="top")] = 5,
     prior: AutoOrPositive = "auto",
     forward: Annotated[float, partial(at_least, 1)] = 2.0,
 ) -> Selection:

@@ -49,6 +49,7 @@ from alcli.numerics.diversity.kmeans import k_means, nearest_rows
 from alcli.numerics.information.committee import TINY, information
 from alcli.numerics.information.pairs import Targets
 from alcli.numerics.lazy_best import ROUND, best_rows
+from alcli.selection.conditions import SEVERAL
 from alcli.selection.options import Count, at_least
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
@@ -64,8 +65,8 @@ def bemps(
     rng: np.random.Generator,
     score: Literal["mse", "log"] = "mse",
     evaluation: Count = 500,
-    keep: Annotated[float, _share] = 0.5,
-    candidates: Count = 10_000,
+    keep: Annotated[float, _share, SEVERAL] = 0.5,
+    candidates: Annotated[Count, SEVERAL] = 10_000,
 ) -> Selection:
     """Pick k rows of large score from k clusters, in descending order of the score. Scores: CoreMSE or CoreLog."""
     at_least(1, evaluation=evaluation, candidates=candidates)

@@ -77,6 +77,7 @@ from alcli.numerics.logistic import log_softmax
 from alcli.numerics.network import SLOPES, Network, by_blocks
 from alcli.numerics.rows import Factor, Rows
 from alcli.posteriors._contract import sample_noise
+from alcli.selection.conditions import given, where
 from alcli.selection.options import Count
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
@@ -87,7 +88,18 @@ from alcli.selection.view import View
 _MOST = 4096
 Estimator = Literal["auto", "kernel", "sampled"]
 Selector = Literal["kcenter", "kmeanspp", "kdpp", "topnorm", "direction"]
+# Options of the noise that the closed form, the limit of many small perturbations, does not draw.
+DRAWN = given(estimator="sampled") | where(
+    "with estimator=auto where the head has hidden layers, or selector=kdpp too many candidates to draw from exactly",
+    lambda now: now.options["estimator"] == "auto" and _draws(now.view, now.options["selector"]),
+    "estimator",
+    "selector",
+)
 BLIND = "the outputs of a linear head move with the features alone: its predictions play no part"
+TOO_MANY = (
+    f"selector=kdpp draws exactly from at most {MOST:,} rows of the closed form, and there are {{:,}}: "
+    f"estimator=auto drew noise (--candidates {MOST} chooses among fewer)"
+)
 
 
 @batch(needs=["features", "network"])
@@ -99,8 +111,8 @@ def noise_stability(
     output: Output = "softmax",
     selector: Selector = "kcenter",
     estimator: Estimator = "auto",
-    samples: Count = 30,
-    zeta: Annotated[float, _between] = 1e-3,
+    samples: Annotated[Count, DRAWN] = 30,
+    zeta: Annotated[float, _between, DRAWN] = 1e-3,
     scaling: Scaling = "global",
     perturb_bias: bool = False,
     norm_output: bool = False,
@@ -112,16 +124,21 @@ def noise_stability(
     cover.
     """
     output = _output(view, output)
-    if estimator == "auto" and selector == "kdpp" and view.n > MOST:
-        # An exact draw by determinant needs fewer rows, or short vectors.
+    notes: tuple[str, ...] = () if view.network().layers or output == "softmax" else (BLIND,)
+    if estimator == "auto" and _draws(view, selector):
         estimator = "sampled"
+        if not view.network().layers:
+            notes += (TOO_MANY.format(view.n),)
     rows = stability_rows(view, rng, output, Noise(estimator, samples, zeta, scaling, perturb_bias))
     if norm_output:
         rows = ScaledRows(rows, inverse(_norms(view, output)))
     picks_K, scores_K = _SELECT[selector](rows, k, rng)
-    return Selection(
-        view.rows[picks_K], finite32(scores_K), notes=() if view.network().layers or output == "softmax" else (BLIND,)
-    )
+    return Selection(view.rows[picks_K], finite32(scores_K), notes=notes)
+
+
+def _draws(view: View, selector: Selector) -> bool:
+    """True where estimator=auto draws noise. An exact draw by determinant needs fewer rows, or short vectors."""
+    return bool(view.network().layers) or (selector == "kdpp" and view.n > MOST)
 
 
 def _between(*, zeta: float) -> None:

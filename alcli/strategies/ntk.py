@@ -47,7 +47,7 @@ Options:
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -61,6 +61,7 @@ from alcli.numerics.tangent.acquisitions import eer, emoc, flip, mlmoc, mlmoc_sq
 from alcli.numerics.tangent.kernel_ridge import MOST_PRIMAL
 from alcli.numerics.tangent.regression import Anchor, Kernel, LookAhead, TangentRegression, look_at, posed, rows_of
 from alcli.numerics.tangent.softmax_refit import SoftmaxRefit
+from alcli.selection.conditions import HIDDEN_LAYERS, SEVERAL, given
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
@@ -74,6 +75,9 @@ PROXY = (
     "the changes are those of a ridge regression on the labels, which stands for the softmax head "
     "(-p look-ahead=softmax refits the head)"
 )
+# The conditions of the options
+REGRESSED = given(look_ahead=("ntk", "one-step", "refit"))
+SEVERAL_KERNELS = given(kernel="gp") | HIDDEN_LAYERS
 EER_ROWS = 1000  # rows at which eer expects the entropy
 
 
@@ -84,12 +88,12 @@ def ntk(
     *,
     rng: np.random.Generator,
     acquisition: Acquisition = "mlmoc",
-    kernel: Kernel = "class-average",
+    kernel: Annotated[Kernel, REGRESSED & SEVERAL_KERNELS] = "class-average",
     look_ahead: Literal["ntk", "one-step", "refit", "softmax"] = "ntk",
-    anchor: Anchor = "auto",
-    ridge: AutoOrPositive = "auto",
+    anchor: Annotated[Anchor, REGRESSED] = "auto",
+    ridge: Annotated[AutoOrPositive, REGRESSED] = "auto",
     candidates: Count = FEW,
-    batch: Literal["auto", "top", "impute"] = "auto",
+    batch: Annotated[Literal["auto", "top", "impute"], SEVERAL] = "auto",
     diversify: Literal["none", "kmeanspp"] = "none",
 ) -> Selection:
     """Pick k rows by look-ahead.
@@ -123,16 +127,14 @@ def ntk(
             if diversify == "kmeanspp":
                 picks_K, scores_K = _spread_out(look, R_NK, k, int(picks_K[0]), rng)
     record = {"ridge": problem.fitted.prior, "left-out-error": problem.noise}
-    notes += _remarks(view, problem, kernel, ridge)
+    notes += _remarks(view, problem, ridge)
     return Selection(view.rows[places_N[picks_K]], scores_K, notes=notes, record=record)
 
 
-def _remarks(view: View, problem: TangentRegression, kernel: Kernel, ridge: str) -> tuple[str, ...]:
-    """Return notes on the regression in place of the head, and on options that do not act as given."""
+def _remarks(view: View, problem: TangentRegression, ridge: str) -> tuple[str, ...]:
+    """Return notes on the regression in place of the head, and on a ridge that was raised."""
     head, prior = view.network(), problem.fitted.prior
     notes: tuple[str, ...] = (PROXY,) if head.link == "softmax" else ()
-    if kernel not in ("class-average", "gp") and not head.layers:
-        notes += (f"kernel={kernel} makes no difference: a head without hidden layers has one kernel (-p kernel)",)
     if ridge != "auto" and prior > float(ridge):
         notes += (f"the ridge was raised from {float(ridge):g} to {prior:.3g}, the least one (-p ridge)",)
     return notes

@@ -4,7 +4,8 @@ The weighted gradients of the batch sum to nearly the mean gradient of the pool.
 expected gradient of the last layer, kept as factors; the Bayesian form takes losses under S draws of the
 posterior. The vector of a group is the sum of the vectors of its rows. In the general form the expected
 labels follow `label-dist`. With label-dist=temp they are the calibrated probabilities, against gradients of
-the uncalibrated model: with gradients of the calibrated model, nothing would be left to approximate.
+the uncalibrated model: with gradients of the calibrated model, nothing would be left to approximate. A head
+without a posterior serves the general form, except for label-dist=laplace.
 
 Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", Algorithm 1,
 in its general and its Bayesian form. The factors, the label distributions other than temp, and the fall-back
@@ -22,8 +23,9 @@ Options:
     form: the vectors that are matched; gradient the expected gradients of the last layer, bayesian the
         expected losses under draws of the posterior.
     label-dist: distribution of the expected labels with form=gradient; temp the calibrated probabilities
-        (laplace where the temperature of the head is near 1), laplace the probabilities averaged over the
-        posterior, pseudo the predicted class, mix calibrated and uniform probabilities.
+        (where the temperature of the head is near 1, laplace, or mix without a posterior), laplace the
+        probabilities averaged over the posterior, pseudo the predicted class, mix calibrated and uniform
+        probabilities.
     eps: share of the uniform probabilities with label-dist=mix.
     alpha: weight of the variance of the gradients; none follows from alpha-rel.
     beta: weight of the pull of the batch's weights to 1; none follows from beta-rel.
@@ -45,6 +47,7 @@ from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.gradients.gradient_rows import GradientRows, expected_distance
 from alcli.numerics.gradients.sparse.approximation import Batch, greedy, largest
 from alcli.numerics.gradients.sparse.problem import SparseProblem, pose
+from alcli.selection.conditions import given, where
 from alcli.selection.options import at_least, positive, share
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
@@ -58,26 +61,41 @@ LabelDist: TypeAlias = Literal["temp", "laplace", "pseudo", "mix"]
 LEAST_WEIGHT = 0.01
 # Temperatures that differ by less from 1 count as 1.
 _UNCALIBRATED = 0.02
-_FALLEN = (
-    f"the head's temperature is within {_UNCALIBRATED} of 1, so label-dist temp would expect next to no gradient; "
-    "took laplace, the probabilities averaged over the posterior"
+_NEAR_ONE = (
+    f"the head's temperature is within {_UNCALIBRATED} of 1, so label-dist temp would expect next to no gradient"
 )
+_TOOK_LAPLACE = f"{_NEAR_ONE}; took laplace, the probabilities averaged over the posterior"
+_TOOK_MIX = f"{_NEAR_ONE}; took mix, calibrated and uniform probabilities, as the head has no posterior"
+
+# The conditions of the options
+GRADIENT = given(form="gradient")
+MIXED = GRADIENT & (
+    given(label_dist="mix")
+    | where(
+        "with label-dist=temp of a head that is neither calibrated nor has a posterior",
+        lambda now: now.options["label_dist"] == "temp" and not now.view.has_posterior,
+        "label_dist",
+    )
+)
+VARIED = given(form="bayesian") | given(label_dist=("temp", "laplace", "mix"))
 
 
 @batch(
-    needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100
+    needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive"],
+    needs_with={"form=bayesian": ["sample_log_probs"], "label-dist=laplace": ["posterior"]},
+    samples=100,
 )
 def sparse_greedy(
     view: View,
     k: int,
     *,
     form: Kind = "gradient",
-    label_dist: LabelDist = "temp",
-    eps: Annotated[float, share] = 0.1,
-    alpha: Annotated[float | None, not_negative] = None,
+    label_dist: Annotated[LabelDist, GRADIENT] = "temp",
+    eps: Annotated[float, share, MIXED] = 0.1,
+    alpha: Annotated[float | None, not_negative, VARIED] = None,
     beta: Annotated[float | None, not_negative] = None,
-    alpha_rel: Annotated[float, not_negative] = 1.0,
-    beta_rel: Annotated[float, not_negative] = 0.01,
+    alpha_rel: Annotated[float, not_negative, given(alpha=None) & VARIED] = 1.0,
+    beta_rel: Annotated[float, not_negative, given(beta=None)] = 0.01,
     tau: Annotated[float | None, not_negative] = None,
 ) -> Selection:
     """Pick k rows one by one.
@@ -142,11 +160,18 @@ def _label_log_probs(view: View, trained_NC: Array, label_dist: LabelDist, eps: 
         return view.matrix("predictive"), ()
     calibrated_NC = view.matrix("log_probs")
     if label_dist == "mix":
-        mixed_NC = np.logaddexp(np.log1p(-eps) + calibrated_NC, np.log(eps / calibrated_NC.shape[1]))
-        return mixed_NC.astype(calibrated_NC.dtype), ()
+        return _mixed(calibrated_NC, eps), ()
     if abs(temperature(trained_NC, calibrated_NC) - 1.0) >= _UNCALIBRATED:
         return calibrated_NC, ()
-    return view.matrix("predictive"), (_FALLEN,)
+    if view.has_posterior:
+        return view.matrix("predictive"), (_TOOK_LAPLACE,)
+    return _mixed(calibrated_NC, eps), (_TOOK_MIX,)
+
+
+def _mixed(log_probs_NC: Array, eps: float) -> Array:
+    """Logs of probabilities that are mixed with the uniform ones, which have the share eps."""
+    mixed_NC = np.logaddexp(np.log1p(-eps) + log_probs_NC, np.log(eps / log_probs_NC.shape[1]))
+    return mixed_NC.astype(log_probs_NC.dtype)
 
 
 def temperature(trained_NC: Array, calibrated_NC: Array) -> float:

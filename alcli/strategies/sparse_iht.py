@@ -16,8 +16,9 @@ Options:
     form: the vectors that are matched; gradient the expected gradients of the last layer, bayesian the
         expected losses under draws of the posterior.
     label-dist: distribution of the expected labels with form=gradient; temp the calibrated probabilities
-        (laplace where the temperature of the head is near 1), laplace the probabilities averaged over the
-        posterior, pseudo the predicted class, mix calibrated and uniform probabilities.
+        (where the temperature of the head is near 1, laplace, or mix without a posterior), laplace the
+        probabilities averaged over the posterior, pseudo the predicted class, mix calibrated and uniform
+        probabilities.
     eps: share of the uniform probabilities with label-dist=mix.
     alpha: weight of the variance of the gradients; none follows from alpha-rel.
     beta: weight of the pull of the batch's weights to 1; none follows from beta-rel.
@@ -34,29 +35,49 @@ from typing import Annotated
 
 from alcli.numerics.gradients.sparse.approximation import iht
 from alcli.numerics.gradients.sparse.problem import pose
+from alcli.selection.conditions import given, where
 from alcli.selection.options import Count, share
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
-from alcli.strategies.sparse_greedy import Kind, LabelDist, expected_rows, most_spread, not_negative, selected
+from alcli.strategies.sparse_greedy import (
+    GRADIENT,
+    MIXED,
+    VARIED,
+    Kind,
+    LabelDist,
+    expected_rows,
+    most_spread,
+    not_negative,
+    selected,
+)
+
+_SCALED = where(
+    "with alpha above 0, or none and alpha-rel above 0",
+    lambda now: bool(now.options["alpha_rel"] if now.options["alpha"] is None else now.options["alpha"]),
+    "alpha",
+    "alpha_rel",
+)
 
 
 @batch(
-    needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100
+    needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive"],
+    needs_with={"form=bayesian": ["sample_log_probs"], "label-dist=laplace": ["posterior"]},
+    samples=100,
 )
 def sparse_iht(
     view: View,
     k: int,
     *,
     form: Kind = "gradient",
-    label_dist: LabelDist = "temp",
-    eps: Annotated[float, share] = 0.1,
-    alpha: Annotated[float | None, not_negative] = None,
+    label_dist: Annotated[LabelDist, GRADIENT] = "temp",
+    eps: Annotated[float, share, MIXED] = 0.1,
+    alpha: Annotated[float | None, not_negative, VARIED] = None,
     beta: Annotated[float | None, not_negative] = None,
-    alpha_rel: Annotated[float, not_negative] = 1.0,
-    beta_rel: Annotated[float, not_negative] = 0.01,
+    alpha_rel: Annotated[float, not_negative, given(alpha=None) & VARIED] = 1.0,
+    beta_rel: Annotated[float, not_negative, given(beta=None)] = 0.01,
     iterations: Count = 100,
     tol: Annotated[float, not_negative] = 1e-5,
-    prox_scaled: bool = False,
+    prox_scaled: Annotated[bool, _SCALED & VARIED] = False,
 ) -> Selection:
     """Pick k rows together.
 

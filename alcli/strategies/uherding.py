@@ -33,6 +33,7 @@ import numpy as np
 from alcli.arrays import Float64, Int64
 from alcli.numerics.diversity.herding import max_herding, smallest_distance
 from alcli.numerics.rows import unit_rows
+from alcli.selection.conditions import given, where
 from alcli.selection.options import AutoOrCount, count_or, kernel_radius
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
@@ -42,6 +43,10 @@ from alcli.selection.view import View
 from alcli.strategies.margin import margin
 
 Radius = Literal["fixed", "published"]
+_FALLS_BACK = given(radius="fixed") | where(
+    "while no two labelled rows differ",
+    lambda now: not np.isfinite(smallest_distance(unit_rows(now.view.labelled()))),
+)
 
 
 @batch(needs=["features", "labelled", "logit_variance"])
@@ -51,7 +56,7 @@ def for_numbers(
     *,
     rng: np.random.Generator,
     radius: Radius = "fixed",
-    h: Annotated[float, kernel_radius] = 1.0,
+    h: Annotated[float, kernel_radius, _FALLS_BACK] = 1.0,
     evaluation: AutoOrCount = "auto",
 ) -> Selection:
     """Pick k rows greedily, of numbers."""
@@ -70,7 +75,7 @@ def uherding(
     *,
     rng: np.random.Generator,
     radius: Radius = "fixed",
-    h: Annotated[float, kernel_radius] = 1.0,
+    h: Annotated[float, kernel_radius, _FALLS_BACK] = 1.0,
     evaluation: AutoOrCount = "auto",
 ) -> Selection:
     """Pick k rows greedily. Scores: the gain in weighted coverage, between 0 and 1.

@@ -74,6 +74,8 @@ class Session:
             options=options,
             labels=now.labels,
         )
+        for text in self._live.remarks():
+            note(text)
         self._labels: dict[int, float | Label | None] = dict.fromkeys(now.labelled.tolist())
         if now.head is not None:
             self._absorbed = dict(zip(now.head.absorbed.id_L.tolist(), now.head.absorbed.label_L.tolist()))

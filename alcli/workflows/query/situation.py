@@ -190,9 +190,11 @@ def _check_suits(ask: Query, head: HeadFile, strategy: Strategy) -> None:
         who, hint = _who_asks(ask, lambda one: one.needs_classes)
         raise UsageError(f"{who} needs class probabilities, the head {ask.shown_head} is a regression", hint=hint)
     if strategy.needs_posterior and head.model.posterior is None:
+        value, hint = strategy.posterior_asked_by, "fit it with --posterior laplace"
         raise UsageError(
-            f"strategy '{ask.strategy}' looks at the posterior, the head {ask.shown_head} has none",
-            hint="fit it with --posterior laplace",
+            f"strategy '{ask.strategy}'{value and f' with {value}'} looks at the posterior, the head {ask.shown_head} "
+            "has none",
+            hint=f"{hint}, or leave out {value}" if value else hint,
         )
     if "predicted_loss" in strategy.needs and head.model.head.branch is None:
         raise UsageError(
