@@ -30,7 +30,7 @@ from alcli.heads._fitting import fit
 from alcli.heads._model import Model
 from alcli.report.summary import paired_interval
 from alcli.selection.source import ArraySource
-from alcli.simulation.cell import Bench
+from alcli.simulation.bench import Bench
 from alcli.simulation.contenders import Contender, contender
 from alcli.simulation.metrics import evaluate
 from alcli.simulation.oracle import Oracle

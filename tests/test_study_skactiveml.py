@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("skactiveml", reason="scikit-activeml is not installed")
 
 from alcli.selection.source import ArraySource
-from alcli.simulation.cell import Bench, run_cell
+from alcli.simulation.bench import Bench
+from alcli.simulation.cell import run_cell
 from alcli.simulation.plan import Cell, Plan
 from alcli.workflows.recipe import Recipe
 from benchmarks import study_skactiveml as study

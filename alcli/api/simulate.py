@@ -49,6 +49,7 @@ def simulate(
     *,
     initial: int | None = None,
     stratified: bool = False,
+    candidates: int | None = None,
     seeds: int = 3,
     full_data: bool = False,
     metric: str | None = None,
@@ -74,6 +75,7 @@ def simulate(
     strategies: names as on the command line, with aliases, modifiers and mixes.
     n: items to label per round; with the option cost-col the budget of a round.
     initial: random items to start with; None takes n. stratified: take the classes in turn for them.
+    candidates: random items that each round chooses among, drawn anew; None takes all.
     seeds: repetitions, each with its own split and initial labels.
     full_data: also fit the head to every label, and measure the labels that strategies save against random.
     metric: the metric that compares the strategies, a name or FILE.py; None takes accuracy, or rmse for numbers.
@@ -114,6 +116,7 @@ def simulate(
         full_data,
         metric=metric,
         class_names=names,
+        candidates=None if candidates is None else whole(candidates, "candidates", 1),
     )
     ask.checked()
     folder = path(out)

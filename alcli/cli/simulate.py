@@ -39,6 +39,7 @@ def simulate(
     mix: choosing.Mixes = None,
     initial: choosing.Initial = None,
     stratified: choosing.Stratified = False,
+    candidates: choosing.RoundCandidates = None,
     test_fraction: choosing.TestFraction = None,
     full_data: choosing.FullData = False,
     metric: choosing.Metric = None,
@@ -112,6 +113,7 @@ def simulate(
                 "-n": n,
                 "--rounds": rounds,
                 "--initial": initial,
+                "--candidates": candidates,
             }
             flags = {"--stratified": stratified, "--full-data": full_data, "--jobs": jobs > 1}
             others = {"--metric": metric, "--aux-loss": model.aux_loss, "--class-names": model.class_names}
@@ -136,6 +138,7 @@ def simulate(
                 full_data,
                 metric,
                 model.class_names,
+                candidates,
             )
         ask.checked()
         for text in remarks:

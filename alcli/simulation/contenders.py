@@ -213,7 +213,7 @@ def _ask_at_once(
     name: str, base: Strategy, options: Mapping[str, Any], state: RoundState, k: int, seed: int
 ) -> Selection:
     """Choose the whole batch before the first of its labels is seen, and ask the oracle for it."""
-    left = len(state.oracle.candidates)
+    left = len(state.candidates)
     if state.costs_N is not None:
         chosen = state.buy(name, base, k, seed, options)
     elif "truth" in base.needs:

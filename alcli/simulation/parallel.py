@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits
 
 from alcli.errors import AlcliError, MemoryLimitError
 from alcli.numerics.blocks import thread_limit
-from alcli.simulation.cell import Bench, run_cell
+from alcli.simulation.bench import Bench
+from alcli.simulation.cell import run_cell
 from alcli.simulation.plan import Cell
 from alcli.simulation.results import CellResult
 from alcli.simulation.shared import Shared

@@ -10,7 +10,7 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.selection.group_source import Grouping
 from alcli.selection.source import ArraySource
-from alcli.simulation.cell import Bench
+from alcli.simulation.bench import Bench
 from alcli.simulation.plan import Plan
 
 

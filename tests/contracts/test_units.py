@@ -17,7 +17,8 @@ from alcli.selection.select import select
 from alcli.selection.source import ArraySource
 from alcli.selection.strategy import strategy_of
 from alcli.selection.view import View
-from alcli.simulation.cell import Bench, run_cell
+from alcli.simulation.bench import Bench
+from alcli.simulation.cell import run_cell
 from alcli.simulation.plan import Cell, Plan
 from alcli.workflows.recipe import Recipe
 from tests.helpers import names_for_linear_heads

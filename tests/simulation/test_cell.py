@@ -18,7 +18,8 @@ from alcli.selection.strategy import strategy_of
 from alcli.selection.view import View
 from alcli.simulation import cell as rounds
 from alcli.simulation import round as round_module
-from alcli.simulation.cell import Bench, run_cell
+from alcli.simulation.bench import Bench
+from alcli.simulation.cell import run_cell
 from alcli.simulation.plan import FULL_DATA, Cell, Plan, initial_rng, selection_seed
 from alcli.strategies import margin as margin_module
 from alcli.workflows.recipe import Recipe

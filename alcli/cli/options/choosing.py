@@ -163,6 +163,16 @@ Batch = Annotated[
         "-n N", COMMON, "Items to label in a round. With -p cost-col=C, what a round may cost.", parse=whole_number()
     ),
 ]
+RoundCandidates = Annotated[
+    int | None,
+    option(
+        "--candidates M",
+        COMPARING,
+        "Each round chooses among M random items, drawn anew.",
+        default="all",
+        parse=whole_number(),
+    ),
+]
 Rounds = Annotated[
     int | None, option("--rounds R", COMMON, "How many rounds of choosing N items.", parse=whole_number())
 ]

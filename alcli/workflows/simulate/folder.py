@@ -31,7 +31,7 @@ _DIGITS = 12
 Json = dict[str, Any]
 _NOT_COMPARED = frozenset({"pool.name"})
 # The meaning of a configuration that lacks a key, since keys were added over time.
-_DEFAULTS: Json = {"head": Recipe().as_json(), "stratified": False}
+_DEFAULTS: Json = {"head": Recipe().as_json(), "stratified": False, "candidates": None}
 _KINDS = {
     "strategy": pa.string(),
     "seed": pa.int64(),

@@ -67,6 +67,8 @@ def _write_pictures(
     name, unit = (_without_formulas(text) for text in (Path(pool.name).name, printable(cost_column or "")))
     more = f"then a budget of {plan.batch} a round ({unit})" if cost_column else f"{plan.batch} more a round"
     title = f"{name}: {plan.initial} labels to start with, {more}"
+    if plan.candidates is not None:
+        title += f", among {plan.candidates} random candidates"
     short = short_names(curves.values_SP)
     curves = replace(curves, values_SP={short[strategy]: v_SP for strategy, v_SP in curves.values_SP.items()})
     folder.write_pictures("curves", draw(curves, BASELINE, title, unit=unit, full_data=full_data))

@@ -51,6 +51,7 @@ class Simulation:
     full_data: also fit the head to every label, and report when strategies reach shares of the value that this gives.
     metric: the name of the metric that compares strategies; None takes accuracy, or rmse in a regression.
     class_names: the pool of the names of classes, for a recipe with the prior of the pool.
+    candidates: the number of random items that each round chooses among, drawn anew; None takes all.
     """
 
     strategies: Sequence[str]
@@ -65,6 +66,7 @@ class Simulation:
     full_data: bool = False
     metric: str | None = None
     class_names: str | None = None
+    candidates: int | None = None
 
     @property
     def cost_column(self) -> str | None:
@@ -111,6 +113,7 @@ class Simulation:
                 measured,
                 origins,
                 recipe.learns_from_pool(regression=regression),
+                self.candidates,
             )
 
         plan(regression=False)
@@ -130,6 +133,9 @@ class Simulation:
         if self.initial is None:
             what = f"with -p {COST} -n is a budget, not a number of items"
             raise UsageError(what, hint="say with --initial how many items to start with")
+        if self.candidates is not None:
+            what = f"with -p {COST} a round spends a budget on all items, --candidates offers some of them"
+            raise UsageError(what, hint="leave one of them out")
         for name, one in contenders.items():
             one.check_budget(options[name])
 

@@ -169,6 +169,8 @@ def _check_data(items: Items, ask: Simulation, plan: Plan, truth: Truth, checked
     left_out, usable = pool.n - len(truth.used), "without a label or a usable vector"
     if left_out:
         note(f"{counted(left_out, f'row {usable} was', f'rows {usable} were')} left out")
+    if plan.candidates is not None:
+        note(f"each round chooses among {counted(plan.candidates, f'random {what[:-1]}')}, drawn anew")
     if ask.cost_column is None and plan.initial + plan.rounds * plan.batch > askable:
         rounds = -(-(askable - plan.initial) // plan.batch)
         used_up, none_left = f"used up after round {rounds} of {plan.rounds}", "labelled to start with, so none is left"
@@ -206,6 +208,7 @@ def _config(items: Items, checked: Checked, plan: Plan, truth: Truth) -> dict[st
         "rounds": plan.rounds,
         "initial": plan.initial,
         "stratified": plan.stratified,
+        "candidates": plan.candidates,
         "seeds": plan.n_seeds,
         "test": "split" if len(truth.test) else plan.test_fraction,
     }
@@ -250,6 +253,7 @@ def _report(
         "pool": items.about(),
         "metric": lines[0].metric.name,
         "runs": len(cells),
+        "candidates": plan.candidates,
         "resumed": resumed,
         "test_rows" if truth.grouping is None else "test_groups": n_test,
         "summary": [line.row() for line in lines],
