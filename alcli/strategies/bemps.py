@@ -26,8 +26,9 @@ be among the best. Then k-means over at most `candidates` vectors. Memory S^2 E 
 Passes: 3, and the rows that are kept.
 
 Options:
-    score: measure of the change; mse is the squared distance by which predictions move, log the mutual
-        information of labels.
+    score: measure of the change.
+        mse: the squared distance by which predictions move.
+        log: the mutual information of labels.
     evaluation: number of random candidates at which the changes are looked at.
     keep: share of the candidates, by score, that is clustered.
     candidates: the most rows that are clustered, at least the batch size.

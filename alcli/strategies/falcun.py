@@ -13,8 +13,9 @@ Passes: 1.
 
 Options:
     gamma: exponent of the relevance; a larger number prefers relevant rows more strongly.
-    form: the relevance; paper is the uncertainty plus the scaled distance, official the distance alone,
-        unscaled.
+    form: the relevance of a row.
+        paper: the uncertainty plus the scaled distance.
+        official: the distance alone, unscaled.
 """
 
 from __future__ import annotations

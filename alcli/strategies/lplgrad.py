@@ -11,11 +11,16 @@ Cost: that of ent-gradnorm.
 Passes: one over the ids, one over the rows.
 
 Options:
-    norm: the norm over all layers; fro is the norm of all parameters together, sum adds the norms of each
-        weight matrix and each bias, weights leaves the biases out.
-    feature-norm: length of the features; none takes them as they are, l2 as if every row had length 1.
-    fallback: remedy where more than half of the rows are predicted nearly uniformly; none keeps the order and
-        says so, entropy takes the rows of highest entropy instead.
+    norm: the norm over all layers.
+        fro: the norm of all parameters together.
+        sum: the sum of the norms of each weight matrix and each bias.
+        weights: the norm of all weights, without the biases.
+    feature-norm: length of the features.
+        none: as they are.
+        l2: as if every row had length 1.
+    fallback: remedy where more than half of the rows are predicted nearly uniformly.
+        none: keep the order, and say so.
+        entropy: take the rows of highest entropy instead.
     candidates: number of random rows that are looked at, at least the batch size.
 """
 

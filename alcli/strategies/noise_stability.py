@@ -15,11 +15,9 @@ over layers of products of factors, never written out:
   (x_i.x_j + o), w_m a column of W;
 - the hidden features themselves: (d_i.d_j) (x_i.x_j + o).
 
-The deviation of a group is the sum of the deviations of its rows.
-
 Here A is the softmax Jacobian, or the identity where the output is the logits; x are the features, h the M
 inputs of the last layer, W its weights, d the slopes of the hidden layer's activation; o is 1 where biases
-are perturbed, else 0.
+are perturbed, else 0. The deviation of a group is the sum of the deviations of its rows.
 
 Source: Li, Yang, Gu, Zhan, Wang, Xu & Xu 2024, "Deep active learning with noise stability", eq. 1-2 and 6;
 the limit of many perturbations and its closed forms are ours. As in the published code, biases are perturbed
@@ -32,18 +30,25 @@ samples, and N S C numbers.
 Passes: 1.
 
 Options:
-    output: the output whose deviations are looked at; softmax the probabilities (in a regression the
-        outputs), logits the numbers before the softmax, hidden the inputs of the last layer of a head with
-        hidden layers.
-    selector: choice among the deviations; kcenter is greedy k-centre from 0, kmeanspp draws by squared
-        distance, kdpp draws by determinant, topnorm takes the longest, direction is k-centre on deviations of
-        length 1.
-    estimator: source of the deviations; kernel is the closed form (linear heads, or one hidden layer),
-        sampled draws noise, auto takes the closed form for linear heads, else noise.
-    samples: number of draws of noise with estimator=sampled.
-    zeta: length of the noise relative to the length of the weights, with estimator=sampled.
-    scaling: directions of the noise; global draws one direction over all weights, layer one direction for
-        each layer.
+    output: the output whose deviations are looked at.
+        softmax: the probabilities (in a regression the outputs).
+        hidden: the inputs of the last layer of a head with hidden layers.
+        logits: the numbers before the softmax.
+    selector: choice among the deviations.
+        kcenter: greedy k-centre from 0.
+        kmeanspp: draws by squared distance.
+        kdpp: draws by determinant.
+        topnorm: the longest.
+        direction: k-centre on deviations of length 1.
+    estimator: source of the deviations.
+        auto: the closed form for linear heads, else noise.
+        kernel: the closed form, for linear heads or one hidden layer.
+        sampled: draws of noise.
+    samples: number of draws of noise.
+    zeta: length of the noise relative to the length of the weights.
+    scaling: directions of the noise.
+        global: one direction over all weights.
+        layer: one direction for each layer.
     perturb-bias: perturb the biases too, if true.
     norm-output: divide each row's deviations by the norm of its output, if true; a group's by the norm of the
         outputs of its rows side by side.

@@ -21,28 +21,41 @@ look-ahead=softmax: a few Newton steps for each candidate (emoc: K times as many
 Passes: one over the ids, one reading of N rows.
 
 Options:
-    acquisition: score of a candidate; mlmoc sums the lengths of the changes, mlmoc-sq takes the root of the
-        summed squares, emoc expects mlmoc over the labels, eer is minus the expected entropy afterwards, flip
-        counts rows whose class changes.
-    kernel: kernel of the regression; class-average takes the mean over the outputs, sum-of-logits and
-        first-logit one direction of the outputs, empirical all outputs together, infinite the mean kernel of
-        wide random heads with hidden layers like the head's, nngp the same with only the last layer trained (a
-        Gaussian process), gp a squared exponential (three to compare with).
-    look-ahead: estimate of the changes; ntk is the closed form, one-step a gradient step on the new label,
-        refit a regression from scratch for every row, equal to ntk (both to compare with), softmax refits the
-        last layer of a softmax head for every row, and measures changes of class probabilities.
-    anchor: outputs that the ridge pulls to; zero pulls to 0 and numbers to their mean, current to the outputs
-        of a head of squared loss, auto takes current for such a head, else zero.
+    acquisition: score of a candidate.
+        mlmoc: the sum of the lengths of the changes.
+        mlmoc-sq: the root of the sum of their squares.
+        emoc: mlmoc, expected over the labels.
+        eer: minus the expected entropy afterwards.
+        flip: the number of rows whose class changes.
+    kernel: kernel of the regression.
+        class-average: the mean over the outputs.
+        sum-of-logits: one direction of the outputs, their sum.
+        first-logit: one direction of the outputs, the first.
+        empirical: all outputs together.
+        infinite: the mean kernel of wide random heads with hidden layers like the head's.
+        nngp: the same with only the last layer trained (a Gaussian process).
+        gp: a squared exponential (to compare with, like the two before).
+    look-ahead: estimate of the changes.
+        ntk: the closed form.
+        one-step: a gradient step on the new label (to compare with).
+        refit: a regression from scratch for every row, equal to ntk (to compare with).
+        softmax: refits of the last layer of a softmax head for every row, and changes of class probabilities.
+    anchor: outputs that the ridge pulls to.
+        auto: current for a head of squared loss, else zero.
+        zero: 0, and the mean of numbers.
+        current: the outputs of a head of squared loss.
     ridge: ridge of the regression, at least a millionth of the mean kernel of a row with itself; auto chooses
         it by leave-one-out.
     candidates: number of random rows that are looked at, and at which changes are measured, at least the
         batch size.
-    batch: choice of several rows; top takes the best scores, impute one row after another under the label
-        that the regression predicts, auto takes impute where a row costs one pass over a covariance in memory
-        (mlmoc, mlmoc-sq and emoc of up to 4,000 candidates, in closed form by a scalar kernel, without
-        diversify), else top.
-    diversify: remedy for near-copies in a batch; none does nothing, kmeanspp draws rows by the squared
-        distance of their changes.
+    batch: choice of several rows.
+        auto: impute where a row costs one pass over a covariance in memory (mlmoc, mlmoc-sq and emoc of up to
+            4,000 candidates, in closed form by a scalar kernel, without diversify), else top.
+        top: the best scores.
+        impute: one row after another under the label that the regression predicts.
+    diversify: remedy for near-copies in a batch.
+        none: no remedy.
+        kmeanspp: draws by the squared distance of the changes.
 """
 
 from __future__ import annotations
@@ -75,7 +88,6 @@ PROXY = (
     "the changes are those of a ridge regression on the labels, which stands for the softmax head "
     "(-p look-ahead=softmax refits the head)"
 )
-# The conditions of the options
 REGRESSED = given(look_ahead=("ntk", "one-step", "refit"))
 SEVERAL_KERNELS = given(kernel="gp") | HIDDEN_LAYERS
 EER_ROWS = 1000  # rows at which eer expects the entropy
@@ -125,7 +137,8 @@ def ntk(
             picks_K = np.argsort(-scores_N, kind="stable")[:k]
             scores_K = scores_N[picks_K]
             if diversify == "kmeanspp":
-                picks_K, scores_K = _spread_out(look, R_NK, k, int(picks_K[0]), rng)
+                picks_K, distances_K = k_means_pp(rows_of(look, R_NK), k, int(picks_K[0]), rng)
+                scores_K = finite32(distances_K)
     record = {"ridge": problem.fitted.prior, "left-out-error": problem.noise}
     notes += _remarks(view, problem, ridge)
     return Selection(view.rows[places_N[picks_K]], scores_K, notes=notes, record=record)
@@ -133,8 +146,8 @@ def ntk(
 
 def _remarks(view: View, problem: TangentRegression, ridge: str) -> tuple[str, ...]:
     """Return notes on the regression in place of the head, and on a ridge that was raised."""
-    head, prior = view.network(), problem.fitted.prior
-    notes: tuple[str, ...] = (PROXY,) if head.link == "softmax" else ()
+    prior = problem.fitted.prior
+    notes: tuple[str, ...] = (PROXY,) if view.network().link == "softmax" else ()
     if ridge != "auto" and prior > float(ridge):
         notes += (f"the ridge was raised from {float(ridge):g} to {prior:.3g}, the least one (-p ridge)",)
     return notes
@@ -253,12 +266,6 @@ def _in_turn(problem: TangentRegression, k: int, acquisition: Acquisition, first
         picks.append(j)
         scores.append(scores_N[j])
     return np.array(picks, np.int64), np.array(scores, np.float32)
-
-
-def _spread_out(look: ahead.Look, R_NK: Float64, k: int, first: int, rng: np.random.Generator) -> tuple[Int64, Floats]:
-    """Pick k rows by k-means++ on the changes, from row `first`."""
-    picks_K, distances_K = k_means_pp(rows_of(look, R_NK), k, first, rng)
-    return picks_K, finite32(distances_K)
 
 
 def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -> tuple[Int64, Rows, tuple[str, ...]]:

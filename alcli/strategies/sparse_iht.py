@@ -13,13 +13,16 @@ Memory: N (D + C); Bayesian 2 N S.
 Passes: 2 per iteration; the Bayesian form 1.
 
 Options:
-    form: the vectors that are matched; gradient the expected gradients of the last layer, bayesian the
-        expected losses under draws of the posterior.
-    label-dist: distribution of the expected labels with form=gradient; temp the calibrated probabilities
-        (where the temperature of the head is near 1, laplace, or mix without a posterior), laplace the
-        probabilities averaged over the posterior, pseudo the predicted class, mix calibrated and uniform
-        probabilities.
-    eps: share of the uniform probabilities with label-dist=mix.
+    form: the vectors that are matched.
+        gradient: the expected gradients of the last layer.
+        bayesian: the expected losses under draws of the posterior.
+    label-dist: distribution of the expected labels.
+        temp: the calibrated probabilities; where the temperature of the head is near 1, laplace, or mix
+            without a posterior.
+        laplace: the probabilities averaged over the posterior.
+        pseudo: the predicted class.
+        mix: calibrated and uniform probabilities.
+    eps: share of the uniform probabilities in mixed labels.
     alpha: weight of the variance of the gradients; none follows from alpha-rel.
     beta: weight of the pull of the batch's weights to 1; none follows from beta-rel.
     alpha-rel: relative alpha, in units of |v|^2 / sum of the K largest sigma^2.

@@ -15,8 +15,9 @@ Cost: that of `maxherding`, and the head's predictions for M rows; radius=publis
 Passes: 1.
 
 Options:
-    radius: rule for the radius of the kernel; fixed takes `h`, published the smallest distance between two
-        labelled rows.
+    radius: rule for the radius of the kernel.
+        fixed: the radius `h`.
+        published: the smallest distance between two labelled rows.
     h: radius of the kernel; with radius=published it serves while no two labelled rows differ.
     evaluation: number of random candidates that coverage is measured on; auto takes all of up to 20,000 candidates,
         or all of up to 50,000 with 300 labelled rows or more; of more candidates it takes as many as cost the same, at

@@ -16,9 +16,8 @@ from alcli.simulation.plan import candidates_seed
 from tests.workflows.simulate.runs import run, without_seconds, write_pool
 
 M = 9
-EVERY_KIND = [
-    "margin", "coreset", "margin+update", "badge+update", "margin:0.5,coreset:0.5", "imputed=margin", "optimal-look-ahead"
-]  # fmt: skip
+EVERY_KIND = ["margin", "coreset", "margin+update", "badge+update", "margin:0.5,coreset:0.5"]
+EVERY_KIND += ["imputed=margin", "optimal-look-ahead"]
 
 
 @pytest.fixture
@@ -75,10 +74,9 @@ def test_neither_processes_nor_the_order_of_the_rows_change_results(pool, tmp_pa
 
 
 def test_groups_are_drawn_whole(tmp_path, no_pictures):
-    table = pq.read_table(write_pool(tmp_path / "rows.parquet", split=False))
-    pq.write_table(
-        table.append_column("group", pa.array([f"g{i // 2:02d}" for i in range(90)])), tmp_path / "p.parquet"
-    )
+    groups = pa.array([f"g{i // 2:02d}" for i in range(90)])
+    table = pq.read_table(write_pool(tmp_path / "rows.parquet", split=False)).append_column("group", groups)
+    pq.write_table(table, tmp_path / "p.parquet")
     done = run(tmp_path / "p.parquet", tmp_path / "out", candidates=M, strategies=["coreset"])
     assert f"each round chooses among {M} random groups, drawn anew" in done.notes
     assert all(len(ids) == 5 for rounds in picks(tmp_path / "out").values() for ids in rounds.values())
