@@ -44,6 +44,7 @@ NEEDS: Mapping[str, tuple[Kind, str]] = {
     "label_variance": ("head", "the variance of each label, from a head for numbers"),
     "predicted_loss": ("head", "the losses that the head predicts (fit-head --head mlp --aux-loss)"),
     "logit_variance": ("posterior", "the variance of the head's outputs under its posterior"),
+    "output_root": ("posterior", "the covariances of the predicted numbers under the posterior of the head"),
     "posterior": ("posterior", "the posterior of the head"),
     "sample_log_probs": ("posterior", "class probabilities under draws of the head's posterior"),
 }

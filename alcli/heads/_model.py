@@ -94,6 +94,13 @@ class Model:
         noise_B = np.full(len(X_BD), self.head.noise_variance)
         return noise_B if self.posterior is None else noise_B + self.logit_variance(X_BD)[:, 0]
 
+    def output_root(self, X_BD: Floats) -> Float64:
+        """Rows whose inner products are the covariances of the output in a regression, float64 [B, R].
+
+        Raises DataError without a posterior.
+        """
+        return require_posterior(self).root(self.head.W_CD1, self.head.last_layer(X_BD))
+
     def draw(self, n_samples: int, *, seed: int) -> Float64:
         """Draw last layers from the posterior, float64 [S, C, D1].
 

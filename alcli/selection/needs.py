@@ -34,6 +34,8 @@ Needs that the posterior of the head computes:
 - `logit_variance` [B, C], or [B, 1] where all classes share it: the posterior variance of `logits`, float64.
 - `posterior`: the posterior itself, of which nothing is read by this name. A strategy that makes no sense without a
   posterior needs it, where its other needs have a value without one.
+- `output_root` [B, R]: rows whose inner products are the posterior covariances of the predicted numbers in a
+  regression, float64. R follows from the posterior, and is at most M + 1 for a posterior of one output.
 - `sample_log_probs` [B, S, C]: log class probabilities under S draws of the last layer, float64. The draws are the same
   for every row. A posterior with fewer than S distinct draws gives each of them once.
 
@@ -69,10 +71,10 @@ from alcli.selection.source import Predictor, Source
 
 OF_IDS = frozenset({"row_key"})
 OF_FEATURES = frozenset({"features", "sq_norm", "labelled_distance"})
-POSTERIOR_NEEDS = frozenset({"posterior", "sample_log_probs", "logit_variance"})
+POSTERIOR_NEEDS = frozenset({"posterior", "sample_log_probs", "logit_variance", "output_root"})
 # Every need of classification is a log of class probabilities; groups of rows average them as probabilities.
 CLASSIFICATION_NEEDS = frozenset({"log_probs", "trained_log_probs", "predictive", "sample_log_probs"})
-NUMBER_NEEDS = frozenset({"label_variance"})
+NUMBER_NEEDS = frozenset({"label_variance", "output_root"})
 HEAD_NEEDS = (
     NUMBER_NEEDS
     | POSTERIOR_NEEDS

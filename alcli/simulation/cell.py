@@ -138,7 +138,7 @@ def _selecting(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: P
     """
     model, spec = pair.selects, bench.plan.spec
     options = bench.plan.options.get(cell.strategy, {})
-    base, _ = who.under(options)
+    base = who.under(options)[0].suited(bench.n_classes is None)
     calibrates = base.needs_calibration and bench.n_classes is not None
     if not (calibrates or who.updates or who.imputes(options) or base.needs_posterior):
         return model

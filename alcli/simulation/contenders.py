@@ -74,9 +74,9 @@ class Contender:
         """Parse its options by the annotations of their functions. Raises UsageError for a value of the wrong type."""
         return parsing.parse_options(self._functions, texts, f"strategy '{self.name}'")
 
-    def check(self, spec: FitSpec, options: Mapping[str, Any]) -> None:
+    def check(self, spec: FitSpec, options: Mapping[str, Any], regression: bool) -> None:
         """Raise UsageError when the head of the simulation cannot serve the contender under its options."""
-        base, _ = self.under(options)
+        base = self.under(options)[0].suited(regression)
         if self.is_oracle and spec.posterior is not LaplaceShared:
             what = f"'{self.name}' needs one covariance for all classes"
             raise UsageError(what, hint="use --posterior laplace --covariance shared")

@@ -7,6 +7,9 @@ labels follow `label-dist`. With label-dist=temp they are the calibrated probabi
 the uncalibrated model: with gradients of the calibrated model, nothing would be left to approximate. A head
 without a posterior serves the general form, except for label-dist=laplace.
 
+In a regression the expected gradient is 0, so the vector of a row is its gradient at a label one standard
+deviation above the mean, in units of the noise. The losses of the Bayesian form are known in closed form.
+
 Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", Algorithm 1,
 in its general and its Bayesian form. The factors, the label distributions other than temp, and the fall-back
 are ours.
@@ -47,7 +50,9 @@ import numpy as np
 
 from alcli.arrays import Array, Float32, Float64
 from alcli.numerics.blocks import BLOCK_ROWS
+from alcli.numerics.gradients.expected_losses import expected_and_spread
 from alcli.numerics.gradients.gradient_rows import GradientRows, expected_distance
+from alcli.numerics.gradients.number_rows import loss_rows, loss_spread, step_rows, step_spread
 from alcli.numerics.gradients.sparse.approximation import Batch, greedy, largest
 from alcli.numerics.gradients.sparse.problem import SparseProblem, pose
 from alcli.selection.conditions import given, where
@@ -83,10 +88,31 @@ MIXED = GRADIENT & (
 VARIED = given(form="bayesian") | given(label_dist=("temp", "laplace", "mix"))
 
 
+@batch(needs=["hidden", "hidden_sq_norm", "label_variance", "network"], needs_with={"form=bayesian": ["output_root"]})
+def of_numbers(
+    view: View,
+    k: int,
+    *,
+    form: Kind = "gradient",
+    alpha: Annotated[float | None, not_negative] = None,
+    beta: Annotated[float | None, not_negative] = None,
+    alpha_rel: Annotated[float, not_negative, given(alpha=None)] = 1.0,
+    beta_rel: Annotated[float, not_negative, given(beta=None)] = 0.01,
+    tau: Annotated[float | None, not_negative] = None,
+) -> Selection:
+    """Pick k rows one by one, of numbers."""
+    found = expected_rows_of_numbers(view, form)
+    problem = pose(found.rows, found.sigma_N, k, alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel)
+    if problem is None:
+        return most_spread(view, k, found)
+    return selected(view, found, problem, greedy(problem, k, tau=tau))
+
+
 @batch(
     needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive"],
     needs_with={"form=bayesian": ["sample_log_probs"], "label-dist=laplace": ["posterior"]},
     samples=100,
+    numbers=of_numbers,
 )
 def sparse_greedy(
     view: View,
@@ -148,6 +174,18 @@ def expected_rows(view: View, kind: Kind, label_dist: LabelDist, eps: float) -> 
     return Expected(rows, spread(parts, distances_R), notes)
 
 
+def expected_rows_of_numbers(view: View, kind: Kind) -> Expected:
+    """The rows of a form where labels are numbers, in closed form."""
+    parts, noise = Parts.of(view), float(view.network().noise_variance)
+    if kind == "bayesian":
+        root_RQ = parts.view.matrix("output_root")
+        return Expected(parts.summed_gradients(loss_rows(root_RQ, noise)), spread(parts, loss_spread(root_RQ, noise)))
+    variance_R = parts.view.matrix("label_variance")
+    distances_R = step_spread(variance_R, parts.view.matrix("hidden_sq_norm"), noise)
+    rows = step_rows(variance_R, parts.view.matrix("hidden"), noise)
+    return Expected(parts.summed_gradients(rows), spread(parts, distances_R))
+
+
 def spread(parts: Parts, distances_R: Float64) -> Float64:
     """sigma_N from E|g - E[g]| of each row: the labels of rows are independent, so their squares add up."""
     return np.sqrt(parts.sums(distances_R**2)) / len(parts.starts_N)
@@ -193,32 +231,6 @@ def _likelihood_rows(view: View) -> Expected:
     found_R = parts.view.reduced(expected_and_spread, "sample_log_probs")
     rows = GradientRows(parts.sums(np.ascontiguousarray(found_R[:, 1:])))
     return Expected(rows, spread(parts, found_R[:, 0].astype(np.float64)))
-
-
-def expected_and_spread(log_probs_BSC: Float64) -> Float32:
-    """Return sigma N of each row, then its expected losses, [B, 1 + S].
-
-    The expected loss under each draw is centred over the draws and divided by sqrt(S).
-    """
-    return moments(-log_probs_BSC, mean_probs(log_probs_BSC)).astype(np.float32)
-
-
-def mean_probs(log_probs_BSC: Float64) -> Float64:
-    """The probabilities averaged over the draws, [B, C]."""
-    return np.exp(log_probs_BSC).mean(axis=1)
-
-
-def moments(losses_BSC: Float64, P_BC: Float64) -> Float64:
-    """Return sum_y P_y |g(y) - E[g]| and then E[g] = sum_y P_y g(y) of each row, [B, 1 + S].
-
-    g(y)_s is the loss of label y under draw s, minus its mean over the draws, divided by sqrt(S).
-    """
-    g_BSC = losses_BSC - losses_BSC.mean(axis=1, keepdims=True)
-    g_BSC /= np.sqrt(g_BSC.shape[1])
-    expected_BS = np.einsum("bsc,bc->bs", g_BSC, P_BC)
-    g_BSC -= expected_BS[:, :, None]
-    spread_B = np.einsum("bc,bc->b", P_BC, np.sqrt(np.einsum("bsc,bsc->bc", g_BSC, g_BSC)))
-    return np.column_stack([spread_B, expected_BS])
 
 
 def selected(view: View, found: Expected, problem: SparseProblem, batch: Batch) -> Selection:

@@ -49,6 +49,7 @@ from alcli.strategies.sparse_greedy import (
     Kind,
     LabelDist,
     expected_rows,
+    expected_rows_of_numbers,
     most_spread,
     not_negative,
     selected,
@@ -62,10 +63,33 @@ _SCALED = where(
 )
 
 
+@batch(needs=["hidden", "hidden_sq_norm", "label_variance", "network"], needs_with={"form=bayesian": ["output_root"]})
+def of_numbers(
+    view: View,
+    k: int,
+    *,
+    form: Kind = "gradient",
+    alpha: Annotated[float | None, not_negative] = None,
+    beta: Annotated[float | None, not_negative] = None,
+    alpha_rel: Annotated[float, not_negative, given(alpha=None)] = 1.0,
+    beta_rel: Annotated[float, not_negative, given(beta=None)] = 0.01,
+    iterations: Count = 100,
+    tol: Annotated[float, not_negative] = 1e-5,
+    prox_scaled: Annotated[bool, _SCALED] = False,
+) -> Selection:
+    """Pick k rows together, of numbers."""
+    found = expected_rows_of_numbers(view, form)
+    problem = pose(found.rows, found.sigma_N, k, alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel)
+    if problem is None:
+        return most_spread(view, k, found)
+    return selected(view, found, problem, iht(problem, k, iterations=iterations, tol=tol, prox_scaled=prox_scaled))
+
+
 @batch(
     needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive"],
     needs_with={"form=bayesian": ["sample_log_probs"], "label-dist=laplace": ["posterior"]},
     samples=100,
+    numbers=of_numbers,
 )
 def sparse_iht(
     view: View,

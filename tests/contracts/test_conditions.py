@@ -89,7 +89,9 @@ def values(strategy, option):
         return [False, True]
     if base is int:
         return [default, 1, 3]
-    return [default, 0.25, 0.5] if base is float or default is None else [default, "0.3", "2"]
+    if default is None:
+        return [None, 0.0, 0.5]
+    return [default, 0.25, 0.5] if base is float else [default, "0.3", "2"]
 
 
 def settings(strategy, option, only):

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from alcli.errors import UsageError
 from alcli.numerics.blocks import workers
+from alcli.numerics.gradients.expected_losses import expected_and_spread, moments
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import egl
 from alcli.strategies import sparse_greedy as _gradients
-from alcli.strategies.sparse_greedy import expected_and_spread, expected_rows, importance, moments, temperature
+from alcli.strategies.sparse_greedy import expected_rows, importance, temperature
 from tests.dense_sparse import written_out
 from tests.helpers import random_head, view_of
 

@@ -98,7 +98,7 @@ class Simulation:
         def plan(regression: bool) -> Plan:
             spec = recipe.spec(regression=regression)
             for name, one in found.items():
-                one.check(spec, parsed[name])
+                one.check(spec, parsed[name], regression)
                 one.check_impute(parsed[name], spec, regression)
             return Plan(
                 names,

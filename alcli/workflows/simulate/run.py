@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from alcli import __version__, plugins
+from alcli import __version__
 from alcli.arrays import Float64
 from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.class_names import ClassNames, read_class_names
@@ -21,7 +21,6 @@ from alcli.errors import CannotCreateError, DataError, UsageError, counted, prin
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.summary import Line
 from alcli.report.verdict import agreement, verdicts
-from alcli.selection.needs import CLASSIFICATION_NEEDS
 from alcli.simulation.contenders import Contender
 from alcli.simulation.metrics import check_task, default_metric
 from alcli.simulation.parallel import run_cells
@@ -34,6 +33,7 @@ from alcli.workflows.simulate.outputs import write_outputs
 from alcli.workflows.simulate.request import Checked, Simulation
 from alcli.workflows.simulate.tables import FORMAT
 from alcli.workflows.simulate.truth import Truth, truth_of
+from alcli.workflows.suited import strategies_for_numbers
 from alcli.workflows.unlabelled import NO_CLASSES, remark_on_missing
 
 
@@ -180,18 +180,12 @@ def _check_data(items: Items, ask: Simulation, plan: Plan, truth: Truth, checked
 def _needs_classes(name: str, contender: Contender, plan: Plan, pool: Pool) -> UsageError:
     """The refusal of a strategy that needs classes where labels are numbers: by itself, or by an option that it has."""
     if contender.base.needs_classes:
-        who, hint = f"strategy '{name}'", _for_regression()
+        who, hint = f"strategy '{name}'", strategies_for_numbers()
     else:
         given = [f"-p {key}" for key in OF_PREDICTIONS if key in plan.options[name]]
         who = f"'{name}' with {' and '.join(given)}"
         hint = f"leave {'it' if len(given) == 1 else 'them'} out"
     return UsageError(f"{who} needs class probabilities, the labels of {pool.name} are numbers", hint=hint)
-
-
-def _for_regression() -> str:
-    summaries = [plugins.summary("strategies", name) for name in plugins.names("strategies")]
-    suited = [one.name for one in summaries if one.numbers or not CLASSIFICATION_NEEDS.intersection(one.needs)]
-    return f"strategies for numbers: {', '.join(suited)}"
 
 
 def _config(items: Items, checked: Checked, plan: Plan, truth: Truth) -> dict[str, Any]:
