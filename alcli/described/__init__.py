@@ -218,7 +218,11 @@ def _value(default: Any) -> str:
 
 def _kind(hint: Any) -> tuple[str, tuple[str, ...]]:
     """(the type of an annotation in words, its choices)."""
+    from alcli.selection.presets import Presets
+
     checks = getattr(hint, "__metadata__", ())
+    if names := next((one.names for one in checks if isinstance(one, Presets)), None):
+        return "word", names
     base = typing.get_args(hint)[0] if checks else hint
     if typing.get_origin(base) is Literal:
         return "word", tuple(map(parsing.typed, typing.get_args(base)))

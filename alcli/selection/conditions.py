@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alcli import parsing
+from alcli.selection.presets import expanded
 
 if TYPE_CHECKING:
     from alcli.selection.strategy import Strategy
@@ -113,7 +114,8 @@ def idle_remarks(strategy: Strategy, view: View, k: int, options: Mapping[str, A
 
 
 def _idle(strategy: Strategy, view: View, k: int, options: Mapping[str, Any]) -> Iterator[str]:
-    now = Setting(strategy.defaults | dict(options), view, k, strategy.under(options).needs)
+    options = expanded(strategy, options)
+    now = Setting(strategy.defaults | options, view, k, strategy.under(options).needs)
     # A strategy for numbers can lack options of the strategy for classes.
     stated = {name: CLASSES for name in options if name not in strategy.options} | conditions(strategy)
     for name, only in stated.items():

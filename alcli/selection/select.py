@@ -17,6 +17,7 @@ from alcli.selection.conditions import idle_remarks
 from alcli.selection.needs import FEATURE_NEEDS
 from alcli.selection.options import GROUP_OPTIONS
 from alcli.selection.order import TopK, finite32, tie_keys
+from alcli.selection.presets import expanded
 from alcli.selection.strategy import NOTHING, Selection, Strategy
 from alcli.selection.view import View
 
@@ -38,7 +39,7 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
     suited = strategy.suited(view.regression).under(options)
     # A strategy for numbers can lack options of the strategy for classes.
     lacking = strategy.options - suited.options
-    own = {name: value for name, value in options.items() if name not in lacking}
+    own = expanded(suited, {name: value for name, value in options.items() if name not in lacking})
     chosen = _chosen(suited, view, k, seed, own)
     return replace(chosen, notes=(*remarks, *chosen.notes)) if remarks else chosen
 

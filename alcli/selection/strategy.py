@@ -23,6 +23,7 @@ from alcli import parsing
 from alcli.arrays import Array, Float32, Float64, Floats, Int64
 from alcli.selection.needs import CLASSIFICATION_NEEDS, HEAD_NEEDS, OF_IDS, POSTERIOR_NEEDS
 from alcli.selection.options import aggregating, averaging, embedding, modifying, sampling
+from alcli.selection.presets import expanded
 from alcli.selection.view import View
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -94,7 +95,7 @@ class Strategy:
             parts = tuple(part.under(options) for part in self.parts)
             asked = [pair for part in parts for pair in part.asked_by]
             return self._asking(asked, parts=parts, numbers=numbers)
-        values = self.defaults | {name: value for name, value in options.items() if name in self.options}
+        values = self.defaults | {name: v for name, v in expanded(self, options).items() if name in self.options}
         typed = {f"{name.replace('_', '-')}={parsing.typed(value)}" for name, value in values.items()}
         asked = [(need, value) for value, needs in self.needs_with if value in typed for need in needs]
         return self._asking(asked, needs_with=(), numbers=numbers)

@@ -38,11 +38,12 @@ from alcli.numerics.gradients.gradient_rows import GradientRows
 from alcli.numerics.gradients.number_rows import fisher_rows
 from alcli.numerics.gradients.sparse.approximation import largest
 from alcli.selection.conditions import given
+from alcli.selection.options import not_negative
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
-from alcli.strategies.sparse_greedy import importance, not_negative
+from alcli.strategies.sparse_greedy import importance
 
 STEPS_PER_PICK = 5
 

@@ -56,6 +56,10 @@ Options:
     diversify: remedy for near-copies in a batch.
         none: no remedy.
         kmeanspp: draws by the squared distance of the changes.
+    preset: published settings, with batch=top and 4,000 candidates.
+        none: the defaults.
+        paper: acquisition=mlmoc and kernel=first-logit.
+        code: acquisition=flip and kernel=sum-of-logits.
 """
 
 from __future__ import annotations
@@ -70,19 +74,26 @@ from alcli.numerics.blocks import workers
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.rows import Rows
 from alcli.numerics.tangent import look_ahead as ahead
-from alcli.numerics.tangent.acquisitions import eer, emoc, flip, mlmoc, mlmoc_sq, project
+from alcli.numerics.tangent.acquisitions import Acquisition, scores
 from alcli.numerics.tangent.kernel_ridge import MOST_PRIMAL
 from alcli.numerics.tangent.regression import Anchor, Kernel, LookAhead, TangentRegression, look_at, posed, rows_of
 from alcli.numerics.tangent.softmax_refit import SoftmaxRefit
 from alcli.selection.conditions import HIDDEN_LAYERS, SEVERAL, given
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
+from alcli.selection.presets import Presets
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.subsets import by_hash, left_out
 from alcli.selection.view import View
 
-Acquisition = Literal["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"]
 FEW = 4000  # candidates, as published
+_TOP = {"batch": "top", "candidates": FEW}
+PRESETS = Presets(
+    {
+        "paper": {"acquisition": "mlmoc", "kernel": "first-logit", **_TOP},
+        "code": {"acquisition": "flip", "kernel": "sum-of-logits", **_TOP},
+    }
+)
 IN_TURN = "each row was picked as if the rows before it had the labels that the regression predicts (-p batch)"
 PROXY = (
     "the changes are those of a ridge regression on the labels, which stands for the softmax head "
@@ -107,6 +118,7 @@ def ntk(
     candidates: Count = FEW,
     batch: Annotated[Literal["auto", "top", "impute"], SEVERAL] = "auto",
     diversify: Literal["none", "kmeanspp"] = "none",
+    preset: Annotated[str, PRESETS] = "none",
 ) -> Selection:
     """Pick k rows by look-ahead.
 
@@ -122,7 +134,7 @@ def ntk(
         if look_ahead == "softmax":
             _check_softmax(view, batch, diversify)
             refit = _refitted(view, places_N)
-            scores_N = finite32(_scores(acquisition, refit, refit.f_NK, _likeliest(refit.f_NK), first_E))
+            scores_N = finite32(scores(acquisition, refit, refit.f_NK, _likeliest(refit.f_NK), first_E))
             picks_K = np.argsort(-scores_N, kind="stable")[:k]
             return Selection(view.rows[places_N[picks_K]], scores_N[picks_K], notes=notes)
         problem = _posed(view, places_N, kernel, anchor, None if ridge == "auto" else float(ridge))
@@ -133,7 +145,7 @@ def ntk(
             notes += (IN_TURN,)
         else:
             look, R_NK = look_at(problem, look_ahead), problem.supposed(problem.f_NK)
-            scores_N = finite32(_scores(acquisition, look, problem.f_NK, R_NK, first_E))
+            scores_N = finite32(scores(acquisition, look, problem.f_NK, R_NK, first_E))
             picks_K = np.argsort(-scores_N, kind="stable")[:k]
             scores_K = scores_N[picks_K]
             if diversify == "kmeanspp":
@@ -237,19 +249,6 @@ def _is_cheap_in_turn(
     return closed and acquisition in ("mlmoc", "mlmoc-sq", "emoc") and diversify == "none"
 
 
-def _scores(acquisition: Acquisition, look: ahead.Look, f_NK: Float64, R_NK: Float64, first_E: Int64) -> Float64:
-    """The acquisition of every candidate, [N]. R_NK: residuals of the supposed labels. first_E: the rows for eer."""
-    if acquisition == "mlmoc" or (acquisition == "emoc" and f_NK.shape[1] == 1):
-        return mlmoc(look, R_NK)
-    if acquisition == "mlmoc-sq":
-        return mlmoc_sq(look, R_NK)
-    if acquisition == "emoc":
-        return emoc(look, f_NK, project(f_NK))
-    if acquisition == "flip":
-        return flip(look, f_NK, R_NK)
-    return eer(look, f_NK, project(f_NK), first_E)
-
-
 def _in_turn(problem: TangentRegression, k: int, acquisition: Acquisition, first_E: Int64) -> tuple[Int64, Floats]:
     """Pick the best row, suppose its predicted label, and pick again."""
     fitted = problem.fitted
@@ -258,7 +257,7 @@ def _in_turn(problem: TangentRegression, k: int, acquisition: Acquisition, first
     picks, scores = [], []
     for _ in range(k):
         R_NK = problem.supposed(regression.f_NK, regression.covariance)
-        scores_N = finite32(_scores(acquisition, regression.look, regression.f_NK, R_NK, first_E))
+        scores_N = finite32(scores(acquisition, regression.look, regression.f_NK, R_NK, first_E))
         j = int(np.argmax(np.where(open_N, scores_N, -np.inf)))
         f_K = regression.f_NK[j]
         regression.tell(j, np.eye(len(f_K))[f_K.argmax()] if problem.classes else f_K)

@@ -39,6 +39,14 @@ Options:
     beta-rel: relative beta, in units of |v|^2 / K.
     tau: weight of the gradient in the paper's rule for choosing a row; none chooses by the true decrease of
         the objective.
+    preset: settings of the paper, for its alpha, beta and draws (Tables 4 and 5).
+        none: the defaults.
+        general-mnist: form=gradient as on MNIST.
+        general-svhn: form=gradient as on SVHN.
+        general-cifar-10: form=gradient as on CIFAR-10.
+        bayesian-fmnist: form=bayesian as on Fashion-MNIST.
+        bayesian-cifar-10: form=bayesian as on CIFAR-10.
+        bayesian-cifar-100: form=bayesian as on CIFAR-100.
 """
 
 from __future__ import annotations
@@ -55,10 +63,12 @@ from alcli.numerics.gradients.gradient_rows import GradientRows, expected_distan
 from alcli.numerics.gradients.number_rows import loss_rows, loss_spread, step_rows, step_spread
 from alcli.numerics.gradients.sparse.approximation import Batch, greedy, largest
 from alcli.numerics.gradients.sparse.problem import SparseProblem, pose
+from alcli.numerics.last_layer.temperature import temperature_between
 from alcli.selection.conditions import given, where
-from alcli.selection.options import at_least, positive, share
+from alcli.selection.options import not_negative, share
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
+from alcli.selection.presets import Presets
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
@@ -74,6 +84,18 @@ _NEAR_ONE = (
 )
 _TOOK_LAPLACE = f"{_NEAR_ONE}; took laplace, the probabilities averaged over the posterior"
 _TOOK_MIX = f"{_NEAR_ONE}; took mix, calibrated and uniform probabilities, as the head has no posterior"
+
+# Tables 4 and 5 of the paper. Squares of its losses under S draws are S times those here, and so is its beta.
+PRESETS = Presets(
+    {
+        "general-mnist": {"form": "gradient", "label_dist": "temp", "alpha": 1e-8, "beta": 0.1},
+        "general-svhn": {"form": "gradient", "label_dist": "temp", "alpha": 0.1, "beta": 0.1},
+        "general-cifar-10": {"form": "gradient", "label_dist": "temp", "alpha": 0.01, "beta": 0.1},
+        "bayesian-fmnist": {"form": "bayesian", "samples": 100, "alpha": 2.0, "beta": 0.5 / 100},
+        "bayesian-cifar-10": {"form": "bayesian", "samples": 2000, "alpha": 2.0, "beta": 1.0 / 2000},
+        "bayesian-cifar-100": {"form": "bayesian", "samples": 2000, "alpha": 1.0, "beta": 0.5 / 2000},
+    }
+)
 
 # The conditions of the options
 GRADIENT = given(form="gradient")
@@ -126,6 +148,7 @@ def sparse_greedy(
     alpha_rel: Annotated[float, not_negative, given(alpha=None) & VARIED] = 1.0,
     beta_rel: Annotated[float, not_negative, given(beta=None)] = 0.01,
     tau: Annotated[float | None, not_negative] = None,
+    preset: Annotated[str, PRESETS] = "none",
 ) -> Selection:
     """Pick k rows one by one.
 
@@ -202,7 +225,7 @@ def _label_log_probs(view: View, trained_NC: Array, label_dist: LabelDist, eps: 
     calibrated_NC = view.matrix("log_probs")
     if label_dist == "mix":
         return _mixed(calibrated_NC, eps), ()
-    if abs(temperature(trained_NC, calibrated_NC) - 1.0) >= _UNCALIBRATED:
+    if abs(temperature_between(trained_NC, calibrated_NC) - 1.0) >= _UNCALIBRATED:
         return calibrated_NC, ()
     if view.has_posterior:
         return view.matrix("predictive"), (_TOOK_LAPLACE,)
@@ -213,16 +236,6 @@ def _mixed(log_probs_NC: Array, eps: float) -> Array:
     """Logs of probabilities that are mixed with the uniform ones, which have the share eps."""
     mixed_NC = np.logaddexp(np.log1p(-eps) + log_probs_NC, np.log(eps / log_probs_NC.shape[1]))
     return mixed_NC.astype(log_probs_NC.dtype)
-
-
-def temperature(trained_NC: Array, calibrated_NC: Array) -> float:
-    """The divisor of the logits that turns `trained_NC` into `calibrated_NC`: the ratio of the two spreads of logs."""
-    squares = np.zeros(2)
-    for i in range(0, len(trained_NC), BLOCK_ROWS):
-        for which, log_probs_NC in enumerate((trained_NC, calibrated_NC)):
-            block = log_probs_NC[i : i + BLOCK_ROWS].astype(np.float64)
-            squares[which] += np.square(block - block.mean(axis=1, keepdims=True)).sum()
-    return float(np.sqrt(squares[0] / squares[1])) if squares[1] > 0.0 else 1.0
 
 
 def _likelihood_rows(view: View) -> Expected:
@@ -271,10 +284,3 @@ def importance(weights_K: Float64) -> Float32:
         return np.ones(len(weights_K), np.float32)
     relative_K = np.maximum(weights_K / mean, LEAST_WEIGHT)
     return (relative_K / relative_K.mean()).astype(np.float32)
-
-
-def not_negative(**options: float | None) -> None:
-    """Raise UsageError for an option that is given and below 0, or infinite."""
-    given = {name: value for name, value in options.items() if value is not None}
-    at_least(0, **given)
-    positive(**{name: value for name, value in given.items() if value == np.inf})

@@ -30,6 +30,14 @@ Options:
     iterations: the most iterations.
     tol: change of the objective below which the iterations stop.
     prox-scaled: multiply alpha by the length of the gradient step, if true, so that units do not matter.
+    preset: settings of the paper, for its alpha, beta and draws (Tables 4 and 5).
+        none: the defaults.
+        general-mnist: form=gradient as on MNIST.
+        general-svhn: form=gradient as on SVHN.
+        general-cifar-10: form=gradient as on CIFAR-10.
+        bayesian-fmnist: form=bayesian as on Fashion-MNIST.
+        bayesian-cifar-10: form=bayesian as on CIFAR-10.
+        bayesian-cifar-100: form=bayesian as on CIFAR-100.
 """
 
 from __future__ import annotations
@@ -39,7 +47,8 @@ from typing import Annotated
 from alcli.numerics.gradients.sparse.approximation import iht
 from alcli.numerics.gradients.sparse.problem import pose
 from alcli.selection.conditions import given, where
-from alcli.selection.options import Count, share
+from alcli.selection.options import Count, not_negative, share
+from alcli.selection.presets import Presets
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 from alcli.strategies.sparse_greedy import (
@@ -51,10 +60,20 @@ from alcli.strategies.sparse_greedy import (
     expected_rows,
     expected_rows_of_numbers,
     most_spread,
-    not_negative,
     selected,
 )
 
+# Tables 4 and 5 of the paper. Squares of its losses under S draws are S times those here, and so is its beta.
+PRESETS = Presets(
+    {
+        "general-mnist": {"form": "gradient", "label_dist": "temp", "alpha": 1e-8, "beta": 1e-4},
+        "general-svhn": {"form": "gradient", "label_dist": "temp", "alpha": 1e-8, "beta": 1e-4},
+        "general-cifar-10": {"form": "gradient", "label_dist": "temp", "alpha": 1e-8, "beta": 1e-6},
+        "bayesian-fmnist": {"form": "bayesian", "samples": 100, "alpha": 1.0, "beta": 1e-3 / 100},
+        "bayesian-cifar-10": {"form": "bayesian", "samples": 2000, "alpha": 1.0, "beta": 1e-6 / 2000},
+        "bayesian-cifar-100": {"form": "bayesian", "samples": 2000, "alpha": 1.0, "beta": 1e-6 / 2000},
+    }
+)
 _SCALED = where(
     "with alpha above 0, or none and alpha-rel above 0",
     lambda now: bool(now.options["alpha_rel"] if now.options["alpha"] is None else now.options["alpha"]),
@@ -105,6 +124,7 @@ def sparse_iht(
     iterations: Count = 100,
     tol: Annotated[float, not_negative] = 1e-5,
     prox_scaled: Annotated[bool, _SCALED & VARIED] = False,
+    preset: Annotated[str, PRESETS] = "none",
 ) -> Selection:
     """Pick k rows together.
 

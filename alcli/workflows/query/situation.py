@@ -229,10 +229,7 @@ def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
     if not labelled.regression and len(labelled.labels.classes()) < 2:
         n = len(labelled.labels)
         labels = "the label shows" if n == 1 else f"the {n} labels show"
-        raise DataError(
-            f"{who} needs a head, and a head needs 2 classes; {labels} one",
-            hint=hint,
-        )
+        raise DataError(f"{who} needs a head, and a head needs 2 classes; {labels} one", hint=hint)
 
 
 def _needs_head_now(strategy: Strategy) -> bool:
