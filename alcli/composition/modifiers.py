@@ -112,6 +112,7 @@ def _around(strategy: Strategy, compound: Callable[..., Selection]) -> Strategy:
         compound=compound,
         parts=(strategy,),
         cold=False,
+        of_means=False,
     )
 
 

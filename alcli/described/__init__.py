@@ -74,6 +74,7 @@ MEANINGS: Mapping[str, OptionText] = {
 
 OVERVIEW = "EMBEDDING/SELECTOR"
 PAIR = "One embedding of the rows, and one way to choose among rows."
+OF_MEANS = "Where rows make groups, the strategy looks at the mean row of each group."
 MIX = "Several strategies, one after another; each chooses its share of the batch."
 
 
@@ -133,7 +134,8 @@ def described(name: str) -> StrategyDescription:
         return _described_pair(name, strategy, needs)
     doc = read(inspect.getdoc(inspect.getmodule(strategy.run)) or inspect.getdoc(strategy.run) or "")
     options = _options(strategy, doc.options)
-    return StrategyDescription(name, doc.summary, doc.paragraphs, needs, doc.sections, options, kind_of(strategy.needs))
+    paragraphs = (*doc.paragraphs, OF_MEANS) if strategy.of_means else doc.paragraphs
+    return StrategyDescription(name, doc.summary, paragraphs, needs, doc.sections, options, kind_of(strategy.needs))
 
 
 def _in_words(need: str) -> str:

@@ -120,5 +120,5 @@ def _idle(strategy: Strategy, view: View, k: int, options: Mapping[str, Any]) ->
     stated = {name: CLASSES for name in options if name not in strategy.options} | conditions(strategy)
     for name, only in stated.items():
         if name in options and (unmet := only.unmet(now)):
-            who, value = kebab(strategy.run.__module__.rpartition(".")[2]), parsing.typed(options[name])
-            yield f"-p {kebab(name)}={value} does nothing in {who}: the option counts only {unmet}"
+            given_as = f"-p {kebab(name)}={parsing.typed(options[name])}"
+            yield f"{given_as} does nothing in {strategy.name}: the option counts only {unmet}"

@@ -35,13 +35,20 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
         return NOTHING
     if strategy.compound is not None:
         return strategy.compound(view, k, seed, options)
-    remarks = idle_remarks(strategy, view, k, options)
     suited = strategy.suited(view.regression).under(options)
+    remarks = idle_remarks(strategy, view, k, options) + _of_means(suited, view)
     # A strategy for numbers can lack options of the strategy for classes.
     lacking = strategy.options - suited.options
     own = expanded(suited, {name: value for name, value in options.items() if name not in lacking})
     chosen = _chosen(suited, view, k, seed, own)
     return replace(chosen, notes=(*remarks, *chosen.notes)) if remarks else chosen
+
+
+def _of_means(strategy: Strategy, view: View) -> tuple[str, ...]:
+    """The remark on a strategy that looks at mean rows, where there are groups of several rows."""
+    if not strategy.of_means or view.parts()[0].n == view.n:
+        return ()
+    return (f"{strategy.name} looks at the mean row of each group: its mean features and mean probabilities",)
 
 
 def _chosen(strategy: Strategy, view: View, k: int, seed: int, options: dict[str, Any]) -> Selection:

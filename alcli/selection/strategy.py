@@ -67,6 +67,7 @@ class Strategy:
     (`order.py`).
     modulus: a bound on how far the score of a row moves with the class probabilities; see `pointwise`.
     again: the strategy asks about labelled rows again: a query gives it labelled rows as candidates.
+    of_means: where rows make groups, the strategy looks at the mean row of each group, and users are told.
     needs_with: pairs of a value of an option, as "form=bayesian", and the needs that the strategy has under it beside
     `needs`. asked_by: pairs of such a need and the value of the option that asks for it, once `under` has applied them.
     """
@@ -85,6 +86,7 @@ class Strategy:
     ties_drawn: bool = False
     modulus: Callable[..., Float64] | None = None
     again: bool = False
+    of_means: bool = False
     needs_with: tuple[tuple[str, tuple[str, ...]], ...] = ()
     asked_by: tuple[tuple[str, str], ...] = ()
 
@@ -107,6 +109,11 @@ class Strategy:
     def suited(self, regression: bool) -> Strategy:
         """The strategy for class labels, or for labels that are numbers."""
         return self.numbers if regression and self.numbers is not None else self
+
+    @property
+    def name(self) -> str:
+        """The name of the module that declares the strategy, as it is typed."""
+        return str(self.run.__module__).rpartition(".")[2].replace("_", "-")
 
     @property
     def needs_head(self) -> bool:
@@ -208,6 +215,7 @@ def batch(
     numbers: Callable[..., Any] | None = None,
     cold: bool = False,
     again: bool = False,
+    of_means: bool = False,
     needs_with: Mapping[str, Sequence[str]] | None = None,
 ) -> Callable[[F], F]:
     """Declare a function (view, k, *, [rng,] options) -> Selection; rng is a numpy Generator.
@@ -216,7 +224,7 @@ def batch(
     row is the batch of one; a loop over single labels then scores rows as they pass instead of preparing for a batch.
     numbers: a function declared for labels that are numbers, with some of the options.
     needs_with: further needs under values of options, as {"form=bayesian": ["sample_log_probs"]}.
-    samples, posterior, cold, again: see `Strategy`.
+    samples, posterior, cold, of_means, again: see `Strategy`.
     """
     return _declare(
         needs,
@@ -228,6 +236,7 @@ def batch(
         numbers=_declared_of(numbers),
         cold=cold,
         again=again,
+        of_means=of_means,
         needs_with=tuple((value, tuple(more)) for value, more in (needs_with or {}).items()),
     )
 

@@ -70,7 +70,7 @@ def of_numbers(view: View, k: int) -> Selection:
     return Selection(view.rows[picks_K], gains_K, record={"exact-picks": k})
 
 
-@batch(needs=["features", "sample_log_probs"], random=True, samples=50, numbers=of_numbers)
+@batch(needs=["features", "sample_log_probs"], random=True, samples=50, numbers=of_numbers, of_means=True)
 def batchbald(
     view: View, k: int, *, rng: np.random.Generator, configurations: Count = 10_000, candidates: Count = 2_000
 ) -> Selection:

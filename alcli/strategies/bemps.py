@@ -58,7 +58,7 @@ from alcli.selection.view import View
 Vectors = Callable[[Floats], Float64]
 
 
-@batch(needs=["features", "sample_log_probs"], random=True, samples=25)
+@batch(needs=["features", "sample_log_probs"], random=True, samples=25, of_means=True)
 def bemps(
     view: View,
     k: int,

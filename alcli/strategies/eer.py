@@ -42,7 +42,9 @@ from alcli.selection.subsets import Best, Part
 from alcli.selection.view import View
 
 
-@batch(needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True)
+@batch(
+    needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True, of_means=True
+)
 def eer(
     view: View,
     k: int,

@@ -38,7 +38,9 @@ from alcli.selection.view import View
 from alcli.strategies.eer import best_ahead
 
 
-@batch(needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True)
+@batch(
+    needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True, of_means=True
+)
 def emoc(
     view: View,
     k: int,

@@ -36,7 +36,7 @@ from alcli.strategies.margin import margin
 Form = Literal["paper", "official"]
 
 
-@batch(needs=["log_probs"], random=True)
+@batch(needs=["log_probs"], random=True, of_means=True)
 def falcun(
     view: View, k: int, *, rng: np.random.Generator, gamma: Annotated[float, positive] = 10.0, form: Form = "paper"
 ) -> Selection:

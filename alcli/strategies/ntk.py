@@ -104,7 +104,7 @@ SEVERAL_KERNELS = given(kernel="gp") | HIDDEN_LAYERS
 EER_ROWS = 1000  # rows at which eer expects the entropy
 
 
-@batch(needs=["features", "labelled", "labelled_targets", "network", "row_key"], random=True)
+@batch(needs=["features", "labelled", "labelled_targets", "network", "row_key"], random=True, of_means=True)
 def ntk(
     view: View,
     k: int,
@@ -254,7 +254,7 @@ def _in_turn(problem: TangentRegression, k: int, acquisition: Acquisition, first
     fitted = problem.fitted
     regression = ahead.Sequential(fitted.covariance(problem.rows), fitted.prior, problem.f_NK)
     open_N = np.ones(problem.rows.n, bool)
-    picks, scores = [], []
+    picks, best = [], []
     for _ in range(k):
         R_NK = problem.supposed(regression.f_NK, regression.covariance)
         scores_N = finite32(scores(acquisition, regression.look, regression.f_NK, R_NK, first_E))
@@ -263,8 +263,8 @@ def _in_turn(problem: TangentRegression, k: int, acquisition: Acquisition, first
         regression.tell(j, np.eye(len(f_K))[f_K.argmax()] if problem.classes else f_K)
         open_N[j] = False
         picks.append(j)
-        scores.append(scores_N[j])
-    return np.array(picks, np.int64), np.array(scores, np.float32)
+        best.append(scores_N[j])
+    return np.array(picks, np.int64), np.array(best, np.float32)
 
 
 def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -> tuple[Int64, Rows, tuple[str, ...]]:

@@ -73,7 +73,7 @@ _FILTERS = {
 _MOST = 10_000  # candidates between rounds
 
 
-@batch(needs=["features", "labelled", "hidden", "log_probs", "row_key"], random=True)
+@batch(needs=["features", "labelled", "hidden", "log_probs", "row_key"], random=True, of_means=True)
 def refine(
     view: View,
     k: int,

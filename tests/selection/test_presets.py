@@ -94,9 +94,7 @@ def test_a_preset_for_classes_does_nothing_for_numbers_and_that_is_said():
 
 def test_an_unknown_preset_is_refused_with_the_nearest_name():
     strategy, (_, view) = plugins.strategy("ntk"), fitted(n=60)
-    with pytest.raises(
-        UsageError, match=r"one of none, paper, code, got 'papers'.*did you mean 'paper'"
-    ):
+    with pytest.raises(UsageError, match=r"one of none, paper, code, got 'papers'.*did you mean 'paper'"):
         parsing.parse_options(strategy.declared, {PRESET: "papers"}, "ntk")
     with pytest.raises(UsageError, match="must be one of none, paper, code"):
         select(strategy, view, 5, seed=0, options={PRESET: "papers"})
