@@ -1,4 +1,4 @@
-"""Groups of rows: one that looks at predictions reads at the rows of each group, or says that it does not."""
+"""Groups of rows: a strategy that looks at predictions reads the rows of each group, or says that it does not."""
 
 from __future__ import annotations
 
