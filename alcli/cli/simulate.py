@@ -39,7 +39,7 @@ def simulate(
     mix: choosing.Mixes = None,
     initial: choosing.Initial = None,
     stratified: choosing.Stratified = False,
-    candidates: choosing.RoundCandidates = None,
+    candidates: choosing.Candidates = None,
     test_fraction: choosing.TestFraction = None,
     full_data: choosing.FullData = False,
     metric: choosing.Metric = None,

@@ -87,7 +87,13 @@ Mix = Annotated[
 ]
 Candidates = Annotated[
     int | None,
-    option("--candidates M", CHOOSING, "Choose among M random candidates.", default="all", parse=whole_number()),
+    option(
+        "--candidates M",
+        CHOOSING,
+        "Choose among M random candidates; in a simulation, drawn anew in each round.",
+        default="all",
+        parse=whole_number(),
+    ),
 ]
 Exclude = Annotated[
     list[str] | None,
@@ -161,16 +167,6 @@ Batch = Annotated[
     int | None,
     option(
         "-n N", COMMON, "Items to label in a round. With -p cost-col=C, what a round may cost.", parse=whole_number()
-    ),
-]
-RoundCandidates = Annotated[
-    int | None,
-    option(
-        "--candidates M",
-        COMPARING,
-        "Each round chooses among M random items, drawn anew.",
-        default="all",
-        parse=whole_number(),
     ),
 ]
 Rounds = Annotated[
