@@ -81,7 +81,7 @@ def test_update_absorbs_each_label_before_the_next_pick(name, every):
 def test_update_goes_with_all_that_a_head_or_its_posterior_says(name):
     now, later = round_state(), round_state()
     later.absorb(np.arange(9))  # once more: the head has moved, the open rows are the same
-    first, second = (s.pick(contender(f"{name}+update").base, 5, 0, {}, False) for s in (now, later))
+    first, second = (s.pick(contender(f"{name}+update").base, 5, 0, {}) for s in (now, later))
     assert not np.array_equal(first.scores_K, second.scores_K)
 
 
@@ -107,22 +107,22 @@ def test_a_polished_head_is_the_fit_of_all_labels_so_far():
 
 def test_update_every_a_whole_batch_is_the_strategy_alone():
     for name in ("margin", "badge", "coreset"):
-        alone = contender(name).choose(round_state(), 6, 3, {}, False)
+        alone = contender(name).choose(round_state(), 6, 3, {})
         whole = contender(f"{name}+update").choose(round_state(), 6, 3, {"update_every": 6})
         assert np.array_equal(alone.rows_K, whole.rows_K)
         assert np.array_equal(alone.scores_K, whole.scores_K)
 
 
 def test_update_makes_a_difference_and_uses_only_labels_it_asked_for():
-    picks = contender("margin+update").choose(round_state(), 8, 0, {}, False).rows_K
-    assert picks.tolist() != contender("margin").choose(round_state(), 8, 0, {}, False).rows_K.tolist()
+    picks = contender("margin+update").choose(round_state(), 8, 0, {}).rows_K
+    assert picks.tolist() != contender("margin").choose(round_state(), 8, 0, {}).rows_K.tolist()
     _, y = problem()
     other = y.copy()
     rest = np.setdiff1d(np.arange(9, N), picks)
     other[rest] = (other[rest] + 1) % C
-    assert np.array_equal(contender("margin+update").choose(round_state(other), 8, 0, {}, False).rows_K, picks)
+    assert np.array_equal(contender("margin+update").choose(round_state(other), 8, 0, {}).rows_K, picks)
     other[picks[0]] = (other[picks[0]] + 1) % C
-    assert not np.array_equal(contender("margin+update").choose(round_state(other), 8, 0, {}, False).rows_K, picks)
+    assert not np.array_equal(contender("margin+update").choose(round_state(other), 8, 0, {}).rows_K, picks)
 
 
 @pytest.mark.parametrize("name", ["margin+update", "badge+update", "coreset+update"])
@@ -130,7 +130,7 @@ def test_what_is_left_is_taken_when_a_batch_is_larger(name):
     s = round_state()
     assert sorted(contender(name).choose(s, 99, 0, {"update_every": 3}).rows_K) == list(range(9, N))
     assert len(s.oracle.candidates) == 0
-    assert len(contender(name).choose(s, 4, 0, {}, False).rows_K) == 0
+    assert len(contender(name).choose(s, 4, 0, {}).rows_K) == 0
 
 
 @pytest.mark.parametrize(
