@@ -5,8 +5,8 @@ from __future__ import annotations
 from alcli import plugins
 from alcli.selection.needs import CLASSIFICATION_NEEDS
 
-# It reads no class probabilities, but boundaries between classes.
-_FOR_CLASSES = {"feature-margin"}
+# They read no class probabilities, but boundaries between classes, or labels that are classes.
+_FOR_CLASSES = {"feature-margin", "suspect"}
 
 
 def strategies_for_numbers() -> str:
