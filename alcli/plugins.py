@@ -41,7 +41,6 @@ class Summary:
     line: str
     sections: Mapping[str, str]
     needs: tuple[str, ...]
-    options: Mapping[str, str]
     numbers: bool = False
 
 
@@ -158,20 +157,9 @@ def summary(family: Family, name: str) -> Summary:
     decorated = [n for n in functions if n.decorator_list]
     function = next((n for n in functions if n.name == stem), decorated[0] if len(decorated) == 1 else None)
     doc = ast.get_docstring(tree) or (ast.get_docstring(function) if function else None) or ""
-    options = (
-        {}
-        if function is None
-        else {
-            a.arg.replace("_", "-"): ast.unparse(d) if d else "required"
-            for a, d in zip(function.args.kwonlyargs, function.args.kw_defaults)
-            if a.arg not in ("rng", "seed")
-        }
-    )
     declared = _declared(function)
-    options |= {"samples": str(declared["samples"])} if "samples" in declared else {}
-    return Summary(
-        name, doc.split("\n", 1)[0], _sections(doc), tuple(declared.get("needs", ())), options, "numbers" in declared
-    )
+    needs = tuple(declared.get("needs", ()))
+    return Summary(name, doc.split("\n", 1)[0], _sections(doc), needs, "numbers" in declared)
 
 
 def _sections(doc: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from alcli.selection.needs import CLASSIFICATION_NEEDS
 ROOT = Path(__file__).parents[1]
 STRATEGIES = "<!-- strategies: the site shows a table here, made from the code -->"
 # feature-margin reads no class probabilities, but boundaries between classes.
-FOR_CLASSES = {"feature-margin"}
+FOR_CLASSES = {"feature-margin", "suspect"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -24,6 +24,10 @@ class TableHead:
     def n_classes(self):
         return len(self.W_CD)
 
+    @property
+    def posterior(self):
+        return self if self.spread is not None else None
+
     link, layers, activation = "softmax", (), "identity"
 
     def __init__(self, W_CD, b_C=0.0, *, spread=0.5, temperature=1.0, prior_precision=1.0):

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import pytest
 
 from alcli import described, parsing, plugins
-from alcli.described import NEEDS, kind_of, read
+from alcli.described import NEEDS, kind_of
+from alcli.described.docstrings import OptionText, read
 from alcli.live.impute import HOW
 from alcli.selection import needs
 from alcli.selection.options import (
@@ -45,6 +46,9 @@ Options:
     one: the first, with a colon: here,
         on two lines.
     two-words: the second.
+        first-word: its meaning: here,
+            on two lines.
+        word: another.
 
     three: after an empty line.
 """
@@ -66,9 +70,9 @@ def test_a_docstring_in_its_parts():
         "Passes": "1.",
     }
     assert doc.options == {
-        "one": "the first, with a colon: here, on two lines.",
-        "two-words": "the second.",
-        "three": "after an empty line.",
+        "one": OptionText("the first, with a colon: here, on two lines."),
+        "two-words": OptionText("the second.", {"first-word": "its meaning: here, on two lines.", "word": "another."}),
+        "three": OptionText("after an empty line."),
     }
 
 
@@ -133,6 +137,11 @@ def test_every_option_is_there_once_with_its_default(name):
     for option in found:
         assert option.kind
         assert option.meaning
+        if option.kind == "word":
+            assert set(option.meanings) == set(option.choices), option.name
+            assert all(option.meanings.values())
+        else:
+            assert option.meanings == {}, option.name
         if option.choices and option.default:
             assert option.default in option.choices
 

@@ -304,7 +304,9 @@ def test_an_installed_package_offers_strategies(tiny, alcli, site):
     package(site, "clue_of_mine", CLUE, **{"clue-of-mine": "clue", "sure-of-mine": "sure"})
     assert plugins.known_strategies().count("clue-of-mine") == 1
     assert "clue-of-mine" in plugins.strategy_names("clu")
-    assert plugins.summary("strategies", "clue-of-mine").options == {"power": "1.0"}
+    listed = json.loads(alcli("query", "--list", "--json").done().out)
+    mine = next(row for row in listed if row["name"] == "clue-of-mine")
+    assert (mine["options"][0]["name"], mine["options"][0]["default"]) == ("power", "1")
     ask = ("query", "pool.parquet", "-l", "labels.csv", "-n", 2, "-s", "clue-of-mine")
     alcli(*ask, "--selections", "ledger.parquet").done()
     assert pq.read_table("ledger.parquet")["strategy"].to_pylist() == ["clue-of-mine@alcli-mine-1.2"] * 2

@@ -49,6 +49,7 @@ def simulate(
     *,
     initial: int | None = None,
     stratified: bool = False,
+    candidates: int | None = None,
     seeds: int = 10,
     full_data: bool = False,
     metric: str | None = None,
@@ -75,6 +76,7 @@ def simulate(
     strategies: names as on the command line, with aliases, modifiers and mixes.
     n: items to label per round; with the option cost-col the budget of a round.
     initial: random items to start with; None takes n. stratified: take the classes in turn for them.
+    candidates: random items that each round chooses among, drawn anew; None takes all.
     seeds: repetitions, each with its own split and initial labels.
     full_data: also fit the head to every label, and measure the labels that strategies save against random.
     metric: the metric that compares the strategies, a name or FILE.py; None takes accuracy, balanced accuracy where
@@ -118,6 +120,7 @@ def simulate(
         metric=metric,
         class_names=names,
         train_weights=train_weights,
+        candidates=None if candidates is None else whole(candidates, "candidates", 1),
     )
     ask.checked()
     folder = path(out)

@@ -13,7 +13,7 @@ from alcli.cli.console import Console
 from alcli.cli.helptext import HelpEntry, panel_lines, wrapped
 from alcli.composition import pairs
 from alcli.described import OVERVIEW, PAIR, Kind, StrategyDescription, StrategyOption, described, kind_of
-from alcli.errors import DataError
+from alcli.errors import AlcliError, DataError
 
 DEFAULT = "auto"
 GROUPS: tuple[tuple[Kind, str], ...] = (
@@ -52,7 +52,7 @@ def _summary(name: str) -> plugins.Summary:
     try:
         return plugins.summary("strategies", name)
     except DataError as error:
-        return plugins.Summary(name, error.message, {}, (), {})
+        return plugins.Summary(name, error.message, {}, ())
 
 
 def explain(console: Console, name: str) -> None:
@@ -85,7 +85,9 @@ def _explained(found: StrategyDescription) -> Iterator[str]:
 def _entry(option: StrategyOption) -> HelpEntry:
     takes = " | ".join(option.choices) or option.kind
     default = f", default {option.default}" if option.default else ""
-    return HelpEntry(option.name, "", f"{takes}{default}\n{option.meaning}")
+    counts = f" Counts only {option.counts}." if option.counts else ""
+    words = "".join(f"\n{word}: {meaning}" for word, meaning in option.meanings.items())
+    return HelpEntry(option.name, "", f"{takes}{default}\n{option.meaning}{counts}{words}")
 
 
 def _ending() -> Iterator[str]:
@@ -123,7 +125,12 @@ def _line(name: str, summary: str) -> str:
 
 
 def _row(found: plugins.Summary) -> dict[str, Any]:
-    row = {"name": found.name, "summary": found.line, "needs": list(found.needs), "options": dict(found.options)}
+    """A strategy as an object, with its options. A package that cannot be read spoils its own options alone."""
+    try:
+        options = [dataclasses.asdict(option) for option in described(found.name).options]
+    except AlcliError:
+        options = []
+    row = {"name": found.name, "summary": found.line, "needs": list(found.needs), "options": options}
     return row | {title.lower(): text for title, text in found.sections.items()}
 
 

@@ -39,6 +39,7 @@ def simulate(
     mix: choosing.Mixes = None,
     initial: choosing.Initial = None,
     stratified: choosing.Stratified = False,
+    candidates: choosing.Candidates = None,
     test_fraction: choosing.TestFraction = None,
     full_data: choosing.FullData = False,
     metric: choosing.Metric = None,
@@ -139,6 +140,7 @@ def simulate(
                 "-n": n,
                 "--rounds": rounds,
                 "--initial": initial,
+                "--candidates": candidates,
             }
             flags = {"--stratified": stratified, "--full-data": full_data, "--jobs": jobs > 1}
             others = {
@@ -170,6 +172,7 @@ def simulate(
                 model.class_names,
                 train_weights,
                 look,
+                candidates,
             )
         ask.checked()
         for text in remarks:

@@ -42,9 +42,9 @@ _NEEDS = ("log_probs",)
 def modified(strategy: Strategy, options: Mapping[str, Any]) -> tuple[Strategy, dict[str, Any]]:
     """Apply the options `prefilter` and `balance` to a strategy.
 
-    Return the modified strategy, and the other options, which belong to the given strategy.
+    Return the modified strategy, with the needs that it has under the options, and the other options.
     """
-    own = dict(options)
+    strategy, own = strategy.under(options), dict(options)
     share, balance = own.pop("prefilter", 1.0), own.pop("balance", "none")
     if balance == "predicted":
         strategy = _around(strategy, partial(_balanced, strategy))
@@ -112,6 +112,7 @@ def _around(strategy: Strategy, compound: Callable[..., Selection]) -> Strategy:
         compound=compound,
         parts=(strategy,),
         cold=False,
+        of_means=False,
     )
 
 

@@ -91,8 +91,12 @@ class Model:
 
     def label_variance(self, X_BD: Floats) -> Float64:
         """Variance of the label in a regression, float64 [B]: the noise, plus any posterior variance of the mean."""
-        noise_B = np.full(len(X_BD), self.head.noise_variance)
-        return noise_B if self.posterior is None else noise_B + self.logit_variance(X_BD)[:, 0]
+        posterior_B = 0.0 if self.posterior is None else self.logit_variance(X_BD)[:, 0]
+        return np.full(len(X_BD), self.head.noise_variance) + posterior_B
+
+    def output_root(self, X_BD: Floats) -> Float64:
+        """Rows whose inner products are covariances of a regression's output, [B, R]. DataError without a posterior."""
+        return require_posterior(self).root(self.head.W_CD1, self.head.last_layer(X_BD))
 
     def draw(self, n_samples: int, *, seed: int) -> Float64:
         """Draw last layers from the posterior, float64 [S, C, D1].
@@ -147,10 +151,8 @@ class Model:
         """
         head = self.head
         if head.branch is None:
-            raise UsageError(
-                "the head has no loss-prediction branch",
-                hint="fit one with `alcli fit-head --head mlp -p aux-loss=true`",
-            )
+            hint = "fit one with `alcli fit-head --head mlp -p aux-loss=true`"
+            raise UsageError("the head has no loss-prediction branch", hint=hint)
         network = Network(head.layers, head.activation, head.W_CD1)
         starts = range(0, len(X_BD), CACHED_ROWS)
         return np.concatenate(

@@ -24,6 +24,7 @@ def impute_batch(live: Live, k: int, *, how: str, seed: int) -> tuple[Selection,
     """
     picks: list[tuple[int, float]] = []
     classes: list[int] = []
+    remarks = live.remarks()
     while len(picks) < k and (pick := live.next()) is not None:
         probs_C = np.exp(live.predictive(pick[0]))
         draw = float(uniforms(live.row_keys(np.array([pick[0]])), seed, _STREAM)[0])
@@ -34,4 +35,4 @@ def impute_batch(live: Live, k: int, *, how: str, seed: int) -> tuple[Selection,
         if len(picks) < k:
             live.tell(pick[0], c)
     rows, scores = zip(*picks) if picks else ((), ())
-    return Selection(np.array(rows, np.int64), np.array(scores, np.float32)), classes
+    return Selection(np.array(rows, np.int64), np.array(scores, np.float32), notes=remarks), classes

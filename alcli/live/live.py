@@ -28,6 +28,7 @@ from alcli.live.held import FOLLOWED, HeldRows, HeldView, last_hidden
 from alcli.live.ranking import Moment, Ranking, can_rank
 from alcli.numerics.blocks import workers
 from alcli.numerics.last_layer.pool_logits import PoolLogits
+from alcli.selection.conditions import idle_remarks
 from alcli.selection.select import select
 from alcli.selection.source import Source
 from alcli.selection.strategy import NOTHING, Selection, Strategy
@@ -55,8 +56,9 @@ class Live:
         labels: Array | None = None,
     ) -> None:
         self.model = model
-        strategy = strategy.suited(model is not None and model.n_classes is None)
         self._strategy, self._seed, self._options = strategy, seed, dict(options or {})
+        strategy = strategy.suited(model is not None and model.n_classes is None)
+        self._is_pointwise = strategy.pointwise
         known = np.asarray(labelled, np.int64)
         self._held = HeldRows(
             source, np.concatenate([candidates, known]) if "labelled" in strategy.needs else candidates
@@ -91,16 +93,21 @@ class Live:
         k = min(k, self.n)
         if k == 0:
             return NOTHING
-        labelled = np.array(self._labelled, np.int64)
-        if self._ranking is not None and (k == 1 or self._strategy.pointwise):
+        if self._ranking is not None and (k == 1 or self._is_pointwise):
+            labelled = np.array(self._labelled, np.int64)
             return self._ranking.best(k, Moment(self._open_M, labelled, self.model))
         if self._logits is not None and not self._logits.current:
             with workers() as spread:
                 self._logits.visit(lambda a, b: None, spread)
-        view = HeldView(
-            self._held, np.flatnonzero(self._open_M), labelled, self.model, self._logits, self._labels_now()
-        )
-        return select(self._strategy, view, k, seed=self._seed, options=self._options)
+        return select(self._strategy, self._view(), k, seed=self._seed, options=self._options)
+
+    def remarks(self) -> tuple[str, ...]:
+        """A sentence on each option that does nothing where one row is chosen at a time."""
+        return idle_remarks(self._strategy, self._view(), 1, self._options)
+
+    def _view(self) -> HeldView:
+        labelled, open_rows = np.array(self._labelled, np.int64), np.flatnonzero(self._open_M)
+        return HeldView(self._held, open_rows, labelled, self.model, self._logits, self._labels_now())
 
     def predictive(self, row: int) -> Float64:
         """Log class probabilities of a row, averaged over the posterior of the present model, float64 [C]."""

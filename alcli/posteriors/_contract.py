@@ -111,6 +111,12 @@ class Posterior(Protocol):
         is the variance of the difference of the logits.
         """
 
+    def root(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute rows whose inner products are the covariances of the first output under draws, [B, R].
+
+        For a regression, which has one output.
+        """
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw last layers around W_CD1, shape [S, C, D1]. Sample i depends on (seed, first + i) alone."""
 

@@ -82,6 +82,10 @@ class Single(Laplace):
         C = len(W_CD1)
         return self.variance(W_CD1, phi_BD1) * (C / max(C - 1, 1))
 
+    def root(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute sqrt(noise_variance) L^-1 phi, [B, D1]."""
+        return self.noise_variance**0.5 * self.state.root(phi_BD1)
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W + sqrt(noise_variance) E L^-1 with E standard normal.
 

@@ -73,6 +73,10 @@ class Dropout(Sampled):
         """Compute the variance at the weights of a class minus the mean of the others, shape [B, C]."""
         return self.variance(contrasts(W_CD1), phi_BD1)
 
+    def root(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute sqrt(rate / (1 - rate)) W_1d h_d, [B, D]."""
+        return (self.rate / (1.0 - self.rate)) ** 0.5 * W_CD1[0, :-1] * phi_BD1[:, :-1]
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W with some features dropped and the other features scaled by 1 / (1 - rate)."""
         scales_SD1 = np.ones((n_samples, W_CD1.shape[1]))

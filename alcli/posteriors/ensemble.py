@@ -114,6 +114,11 @@ class Ensemble(Sampled):
         contrasts_MCD1 = np.stack([contrasts(member_CD1) for member_CD1 in self.deviations_MCD1])
         return replace(self, deviations_MCD1=contrasts_MCD1).variance(W_CD1, phi_BD1)
 
+    def root(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute the deviation of each member from the mean of all, over sqrt(members), [B, members]."""
+        first_MD1 = self.deviations_MCD1[:, 0] - self.deviations_MCD1[:, 0].mean(axis=0)
+        return phi_BD1 @ first_MD1.T / self.distinct**0.5
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Return member i mod `distinct` as sample i, whatever the seed."""
         return W_CD1 + self.deviations_MCD1[np.arange(first, first + n_samples) % self.distinct]

@@ -62,6 +62,10 @@ class LaplaceBlock(Laplace):
         """Compute it from the variances of the logits, which are independent, shape [B, C]."""
         return independent_contrasts(self.variance(W_CD1, phi_BD1))
 
+    def root(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute sqrt(noise_variance) L_1^-1 phi, [B, D1]."""
+        return self.noise_variance**0.5 * self.states[0].root(phi_BD1)
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W_k + sqrt(noise_variance) E_k L_k^-1 for every class k, with E standard normal."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)

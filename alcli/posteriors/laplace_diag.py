@@ -60,6 +60,10 @@ class LaplaceDiag(Laplace):
         """Compute it from the variances of the logits, which are independent, shape [B, C]."""
         return independent_contrasts(self.variance(W_CD1, phi_BD1))
 
+    def root(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute sqrt(noise_variance / P_1) phi, [B, D1]."""
+        return phi_BD1 * np.sqrt(self.noise_variance / self.precision_CD1[0])
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W + sqrt(noise_variance / P) E with E standard normal."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)

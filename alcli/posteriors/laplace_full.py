@@ -93,6 +93,12 @@ class LaplaceFull(Laplace):
         out_CB = [np.einsum("bd,bd->b", phi_BD1 @ block_DD, phi_BD1) for block_DD in blocks]
         return self.noise_variance * np.maximum(np.stack(out_CB, axis=1), 0.0)
 
+    def root(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute sqrt(noise_variance) L^-1 (e_1 (x) phi), [B, C D1]."""
+        wide = np.zeros((len(phi_BD1), W_CD1.size))
+        wide[:, : phi_BD1.shape[1]] = phi_BD1
+        return self.noise_variance**0.5 * self.state.root(wide)
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W + sqrt(noise_variance) L^-T E with E standard normal."""
         E_SCD = sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)

@@ -113,6 +113,12 @@ class LaplaceKron(Laplace):
         _, V_DD, S_CD1 = self.eigen
         return self.noise_variance * ((phi_BD1 @ V_DD) ** 2 @ (1.0 / S_CD1).T @ (U_CC**2).T)
 
+    def root(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute sqrt(noise_variance) (U_1 (x) V^T phi) / sqrt S, [B, C R]."""
+        U_CC, V_DD, S_CD1 = self.eigen
+        wide_BCR = (phi_BD1 @ V_DD)[:, None] * (U_CC[0][:, None] / np.sqrt(S_CD1))
+        return self.noise_variance**0.5 * wide_BCR.reshape(len(phi_BD1), -1)
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W + sqrt(noise_variance) U (E / sqrt S) V^T with E standard normal."""
         U_CC, V_DD, S_CD1 = self.eigen

@@ -116,6 +116,10 @@ class Variational(Sampled):
         """Compute it from the variances of the logits, which are independent, shape [B, C]."""
         return independent_contrasts(self.variance(W_CD1, phi_BD1))
 
+    def root(self, W_CD1: Float64, phi_BD1: Float64) -> Float64:
+        """Compute sqrt(variance_1d) phi_d, [B, D1]."""
+        return phi_BD1 * np.sqrt(self.variance_CD1[0])
+
     def sample(self, W_CD1: Float64, n_samples: int, *, seed: int, first: int = 0) -> Float64:
         """Draw W + E sqrt(variance) with E standard normal."""
         return W_CD1 + np.sqrt(self.variance_CD1) * sample_noise(W_CD1.shape, n_samples, seed=seed, first=first)

@@ -4,6 +4,7 @@
 - `View`: the candidates, the labelled rows and the predictions, as a batch strategy sees them.
 - `Parts`: the rows that the candidates are made of, where rows make groups.
 - `Selection`: the batch that it returns. `finite32`: scores as they are compared.
+- `given`, `where`: the condition under which an option counts (conditions.py).
 - `Count`, `AutoOrPositive`, `AllOrCount`, `AutoOrCount`: types of options that are checked before any data is read.
 - `TopK`, `tie_keys`: the k best rows of a stream, in the one order of scored rows.
 - `select`: run a strategy on a view, as every command does. `declared_by`: the `Strategy` of a decorated function.
@@ -14,6 +15,7 @@
 
 from __future__ import annotations
 
+from alcli.selection.conditions import given, where
 from alcli.selection.options import AllOrCount, AutoOrCount, AutoOrPositive, Count
 from alcli.selection.order import TopK, finite32, tie_keys
 from alcli.selection.parts import Parts
@@ -38,7 +40,9 @@ __all__ = [
     "batch",
     "declared_by",
     "finite32",
+    "given",
     "pointwise",
     "select",
     "tie_keys",
+    "where",
 ]

@@ -32,6 +32,10 @@ Needs that the posterior of the head computes:
 
 - `predictive` [B, C]: log class probabilities averaged over the posterior, float64; without a posterior, `log_probs`.
 - `logit_variance` [B, C], or [B, 1] where all classes share it: the posterior variance of `logits`, float64.
+- `posterior`: the posterior itself, of which nothing is read by this name. A strategy that makes no sense without a
+  posterior needs it, where its other needs have a value without one.
+- `output_root` [B, R]: rows whose inner products are the posterior covariances of the predicted numbers in a
+  regression, float64. R follows from the posterior, and is at most M + 1 for a posterior of one output.
 - `sample_log_probs` [B, S, C]: log class probabilities under S draws of the last layer, float64. The draws are the same
   for every row. A posterior with fewer than S distinct draws gives each of them once.
 
@@ -58,17 +62,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from alcli.arrays import Float64, Floats, Int64, Keys
+import numpy as np
+
+from alcli.arrays import Array, Float64, Floats, Int64, Keys
 from alcli.numerics.diversity.kcenter import centre_distances
 from alcli.numerics.rows import sq_norms
 from alcli.selection.source import Predictor, Source
 
 OF_IDS = frozenset({"row_key"})
 OF_FEATURES = frozenset({"features", "sq_norm", "labelled_distance"})
-POSTERIOR_NEEDS = frozenset({"sample_log_probs", "logit_variance"})
+POSTERIOR_NEEDS = frozenset({"posterior", "sample_log_probs", "logit_variance", "output_root"})
 # Every need of classification is a log of class probabilities; groups of rows average them as probabilities.
 CLASSIFICATION_NEEDS = frozenset({"log_probs", "trained_log_probs", "predictive", "sample_log_probs"})
-NUMBER_NEEDS = frozenset({"label_variance"})
+NUMBER_NEEDS = frozenset({"label_variance", "output_root"})
 HEAD_NEEDS = (
     NUMBER_NEEDS
     | POSTERIOR_NEEDS
@@ -118,6 +124,15 @@ class Answers:
         if need == "hidden_sq_norm":
             return sq_norms(self.head.hidden(X_BD))
         return getattr(self.head, need)(X_BD)
+
+    def whole(self, need: str, rows_N: Int64, X_ND: Floats) -> Array:
+        """The array of one need for all N rows, 8192 rows at a time; float32 for several numbers a row."""
+        first = np.asarray(self.of(need, rows_N[:1], X_ND[:1]))
+        dtype = np.float32 if first.ndim > 1 and need != "hidden" else first.dtype
+        out: Array = np.empty((len(rows_N), *first.shape[1:]), dtype)
+        for i in range(0, len(rows_N), 8192):
+            out[i : i + 8192] = self.of(need, rows_N[i : i + 8192], X_ND[i : i + 8192])
+        return out
 
     def model(self) -> Predictor:
         """The head. Raises LookupError without one."""

@@ -42,6 +42,13 @@ def positive_where_given(**options: float | None) -> None:
     positive(**{name: value for name, value in options.items() if value is not None})
 
 
+def not_negative(**options: float | None) -> None:
+    """Raise UsageError for an option that is given and below 0, or infinite."""
+    given = {name: value for name, value in options.items() if value is not None}
+    at_least(0, **given)
+    positive(**{name: value for name, value in given.items() if value == float("inf")})
+
+
 def kernel_radius(**options: float) -> None:
     """Raise UsageError for a kernel radius outside [1e-6, 1e6].
 

@@ -22,7 +22,7 @@ from alcli.selection.strategy import Selection, Strategy
 from alcli.selection.view import View
 
 # What a view gives as a whole, and not an item at a time.
-OF_VIEW = {"labelled", "labelled_targets", "targets", "network"}
+OF_VIEW = {"labelled", "labelled_targets", "targets", "network", "posterior"}
 NEEDS = FEATURE_NEEDS | OF_IDS | {"labelled", "targets"}
 
 
@@ -49,14 +49,15 @@ def checked(strategy: Strategy, owner: str) -> Strategy:
 
 def _check_needs(strategy: Strategy, owner: str) -> None:
     """Raise DataError for needs that do not exist, or that a strategy of its kind cannot have."""
-    for need in strategy.needs:
+    everything = [*strategy.needs, *(need for _, several in strategy.needs_with for need in several)]
+    for need in everything:
         if need not in NEEDS:
             raise DataError(f"{owner} needs '{need}', which is not offered", hint=suggestion(need, sorted(NEEDS)))
         if strategy.pointwise and need in OF_VIEW:
             raise DataError(f"{owner} scores items and needs '{need}'", hint="a strategy with @batch may need it")
     if strategy.pointwise and not strategy.needs:
         raise DataError(f"{owner} scores items and needs nothing of them", hint='name a need, as needs=["row_key"]')
-    if "sample_log_probs" in strategy.needs and strategy.samples < 1:
+    if "sample_log_probs" in everything and strategy.samples < 1:
         what = f"{owner} needs 'sample_log_probs' and does not say how many draws"
         raise DataError(what, hint="add samples=20 to its decorator")
 

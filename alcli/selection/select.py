@@ -7,14 +7,17 @@ strategy gets a view that refuses to read a need that the strategy does not decl
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from alcli.selection.conditions import idle_remarks
 from alcli.selection.needs import FEATURE_NEEDS
 from alcli.selection.options import GROUP_OPTIONS
 from alcli.selection.order import TopK, finite32, tie_keys
+from alcli.selection.presets import expanded
 from alcli.selection.strategy import NOTHING, Selection, Strategy
 from alcli.selection.view import View
 
@@ -32,7 +35,23 @@ def select(strategy: Strategy, view: View, k: int, *, seed: int, options: Mappin
         return NOTHING
     if strategy.compound is not None:
         return strategy.compound(view, k, seed, options)
-    options, strategy = dict(options), strategy.suited(view.regression)
+    suited = strategy.suited(view.regression).under(options)
+    remarks = idle_remarks(strategy, view, k, options) + _of_means(suited, view)
+    # A strategy for numbers can lack options of the strategy for classes.
+    lacking = strategy.options - suited.options
+    own = expanded(suited, {name: value for name, value in options.items() if name not in lacking})
+    chosen = _chosen(suited, view, k, seed, own)
+    return replace(chosen, notes=(*remarks, *chosen.notes)) if remarks else chosen
+
+
+def _of_means(strategy: Strategy, view: View) -> tuple[str, ...]:
+    """The remark on a strategy that looks at mean rows, where there are groups of several rows."""
+    if not strategy.of_means or view.parts()[0].n == view.n:
+        return ()
+    return (f"{strategy.name} looks at the mean row of each group: its mean features and mean probabilities",)
+
+
+def _chosen(strategy: Strategy, view: View, k: int, seed: int, options: dict[str, Any]) -> Selection:
     if strategy.samples:
         view = view.sampling(options.pop("samples", strategy.samples), seed)
     if combination := {name: options.pop(name) for name in GROUP_OPTIONS & options.keys()}:

@@ -19,9 +19,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from alcli import parsing
 from alcli.arrays import Array, Float32, Float64, Floats, Int64
 from alcli.selection.needs import CLASSIFICATION_NEEDS, HEAD_NEEDS, OF_IDS, POSTERIOR_NEEDS
 from alcli.selection.options import aggregating, averaging, embedding, modifying, sampling
+from alcli.selection.presets import expanded
 from alcli.selection.view import View
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,7 +57,7 @@ class Strategy:
     """A strategy function and what it declares.
 
     single: a pointwise strategy that picks the row that a batch of one would hold.
-    numbers: the strategy that takes the place of this one where labels are numbers; it has the same options.
+    numbers: the strategy that takes the place of this one where labels are numbers; it has no other options.
     samples: the number of posterior draws that the strategy reads unless the user gives another.
     posterior: of a head fitted for the strategy.
     compound: a function (view, k, seed, options) -> Selection that runs in place of `run`, of a strategy made of others
@@ -65,6 +67,9 @@ class Strategy:
     (`order.py`).
     modulus: a bound on how far the score of a row moves with the class probabilities; see `pointwise`.
     again: the strategy asks about labelled rows again: a query gives it labelled rows as candidates.
+    of_means: where rows make groups, the strategy looks at the mean row of each group, and users are told.
+    needs_with: pairs of a value of an option, as "form=bayesian", and the needs that the strategy has under it beside
+    `needs`. asked_by: pairs of such a need and the value of the option that asks for it, once `under` has applied them.
     """
 
     run: Callable[..., Any]
@@ -81,10 +86,34 @@ class Strategy:
     ties_drawn: bool = False
     modulus: Callable[..., Float64] | None = None
     again: bool = False
+    of_means: bool = False
+    needs_with: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    asked_by: tuple[tuple[str, str], ...] = ()
+
+    def under(self, options: Mapping[str, Any]) -> Strategy:
+        """The strategy with the needs that it has under the given options, by argument name."""
+        numbers = None if self.numbers is None else self.numbers.under(options)
+        if self.compound is not None:
+            parts = tuple(part.under(options) for part in self.parts)
+            asked = [pair for part in parts for pair in part.asked_by]
+            return self._asking(asked, parts=parts, numbers=numbers)
+        values = self.defaults | {name: v for name, v in expanded(self, options).items() if name in self.options}
+        typed = {f"{name.replace('_', '-')}={parsing.typed(value)}" for name, value in values.items()}
+        asked = [(need, value) for value, needs in self.needs_with if value in typed for need in needs]
+        return self._asking(asked, needs_with=(), numbers=numbers)
+
+    def _asking(self, asked: Sequence[tuple[str, str]], **rest: Any) -> Strategy:
+        needs = tuple(dict.fromkeys([*self.needs, *(need for need, _ in asked)]))
+        return replace(self, needs=needs, asked_by=(*self.asked_by, *asked), **rest)
 
     def suited(self, regression: bool) -> Strategy:
         """The strategy for class labels, or for labels that are numbers."""
         return self.numbers if regression and self.numbers is not None else self
+
+    @property
+    def name(self) -> str:
+        """The name of the module that declares the strategy, as it is typed."""
+        return str(self.run.__module__).rpartition(".")[2].replace("_", "-")
 
     @property
     def needs_head(self) -> bool:
@@ -97,6 +126,13 @@ class Strategy:
     @property
     def needs_posterior(self) -> bool:
         return bool(POSTERIOR_NEEDS.intersection(self.needs))
+
+    @property
+    def posterior_asked_by(self) -> str:
+        """The value of the option that needs the posterior, as "form=bayesian"; "" where the strategy itself does."""
+        by_option = dict(self.asked_by)
+        asking = [by_option.get(need, "") for need in self.needs if need in POSTERIOR_NEEDS]
+        return asking[0] if asking and all(asking) else ""
 
     @property
     def needs_calibration(self) -> bool:
@@ -120,6 +156,12 @@ class Strategy:
         """The names of the strategy's options, as arguments."""
         found = (p for function in self.declared for p in inspect.signature(function).parameters.values())
         return frozenset(p.name for p in found if p.kind is p.KEYWORD_ONLY and p.name not in ("rng", "seed"))
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The default of every option of a strategy that is not made of others, by argument name."""
+        found = {p.name: p.default for one in self.declared for p in parsing.options_of(one).values()}
+        return found | ({"samples": self.samples} if self.samples else {})
 
     @property
     def _grouping(self) -> tuple[Callable[..., Any], ...]:
@@ -173,13 +215,16 @@ def batch(
     numbers: Callable[..., Any] | None = None,
     cold: bool = False,
     again: bool = False,
+    of_means: bool = False,
+    needs_with: Mapping[str, Sequence[str]] | None = None,
 ) -> Callable[[F], F]:
     """Declare a function (view, k, *, [rng,] options) -> Selection; rng is a numpy Generator.
 
     random: the function draws by default. single: a function declared `pointwise`, with the same options, whose best
     row is the batch of one; a loop over single labels then scores rows as they pass instead of preparing for a batch.
-    numbers: a function declared for labels that are numbers, with the same options.
-    samples, posterior, cold, again: see `Strategy`.
+    numbers: a function declared for labels that are numbers, with some of the options.
+    needs_with: further needs under values of options, as {"form=bayesian": ["sample_log_probs"]}.
+    samples, posterior, cold, of_means, again: see `Strategy`.
     """
     return _declare(
         needs,
@@ -191,6 +236,8 @@ def batch(
         numbers=_declared_of(numbers),
         cold=cold,
         again=again,
+        of_means=of_means,
+        needs_with=tuple((value, tuple(more)) for value, more in (needs_with or {}).items()),
     )
 
 

@@ -3,6 +3,7 @@
 - `by_hash` and `some_places`: candidates drawn at random by a hash of their ids. The drawn ids do not depend on the
   places of the rows in the pool. `Part` and `Best` are for strategies that score every row by itself but need more than
   a score: a random part of the pool as its blocks pass, and the best rows of the part.
+- `some_items`: the candidates of `--candidates M`, before there is a view.
 - `Shortlist`: the candidates of highest BALD, for methods whose score of a row is at most its BALD.
 - `evaluation_places`, `kernels_in_reach` and `at_places`: the rows on which strategies measure how well picks cover the
   pool.
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alcli.arrays import Float32, Float64, Floats, Int64
+from alcli.arrays import Float32, Float64, Floats, Int64, Keys
 from alcli.numerics.diversity.coverage import KEPT
 from alcli.numerics.hashing import uniforms
 from alcli.numerics.information.committee import information
@@ -25,6 +26,7 @@ from alcli.selection.order import TopK, finite32
 from alcli.selection.strategy import Selection
 from alcli.selection.view import View
 
+_CANDIDATE_STREAM = 1  # number of the random stream that draws the candidates of --candidates
 # By default, coverage is measured on at least this many rows, where there are as many.
 FEWEST = 5000
 # By default, coverage is measured on all candidates up to this number of pairs of candidates: 20,000 rows.
@@ -37,6 +39,13 @@ def by_hash(view: View, rng: np.random.Generator) -> Int64:
     """The places of all candidates in a random order, int64 [n]. The order depends on the ids and one draw of rng."""
     draws_N = uniforms(view.reduced(lambda key_B: key_B, "row_key"), int(rng.integers(1 << 62)))
     return np.argsort(draws_N, kind="stable")
+
+
+def some_items(items: Int64, keys: Keys, most: int, seed: int) -> Int64:
+    """Draw at most `most` of the items, by a hash of the seed and the keys of their ids; ascending."""
+    if most >= len(items):
+        return items
+    return np.sort(items[np.argsort(uniforms(keys, seed, _CANDIDATE_STREAM), kind="stable")[:most]])
 
 
 def some_places(view: View, most: int, rng: np.random.Generator) -> tuple[Int64, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 A `View` joins a source of rows (a Parquet pool, or plain arrays) with a head. A batch strategy reads from it:
 
-- `n`, `dim`, `n_labelled`, `has_head`, `regression`: facts that every strategy may read.
+- `n`, `dim`, `n_labelled`, `has_head`, `has_posterior`, `regression`: facts that every strategy may read.
 - `rows`: the row numbers of the candidates, in the order of their ids. A strategy returns row numbers from here.
 - `matrix(need)`: an array over all candidates, in the order of `rows`.
 - `blocks(*needs)` and `reduced(function, *needs)`: one pass over the candidates in constant memory.
@@ -249,6 +249,11 @@ class View:
         return self._answers.head is not None
 
     @property
+    def has_posterior(self) -> bool:
+        """True where there is a head with a posterior."""
+        return self.has_head and self._answers.model().posterior is not None
+
+    @property
     def rows(self) -> Int64:
         """The row numbers of the candidates, int64 [n], by ascending id. Entry i belongs to row i of every `matrix`."""
         if "rows" not in self._cache:
@@ -268,7 +273,7 @@ class View:
         return self._source.describe(row)
 
     def _whole(self, need: str) -> Array:
-        """Compute the array of a need for all candidates, 8192 rows at a time."""
+        """Compute the array of a need for all candidates."""
         if need == "features":
             return self._source.take(self.rows)
         X_ND = self._cache.get("features")
@@ -276,12 +281,7 @@ class View:
             X_ND = self._cache["features"] = self._source.take(self.rows)
         if need == "hidden" and not self._answers.model().head.layers:
             return X_ND
-        first = np.asarray(self._answers.of(need, self.rows[:1], X_ND[:1]))
-        dtype = np.float32 if first.ndim > 1 and need != "hidden" else first.dtype
-        out: Array = np.empty((self.n, *first.shape[1:]), dtype)
-        for i in range(0, self.n, 8192):
-            out[i : i + 8192] = self._answers.of(need, self.rows[i : i + 8192], X_ND[i : i + 8192])
-        return out
+        return self._answers.whole(need, self.rows, X_ND)
 
     def _check_allowed(self, need: str) -> None:
         if self._allowed is not None and need not in self._allowed:

@@ -12,8 +12,9 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.metrics import Metric, of_task, task_of
 from alcli.selection.group_source import Grouping, GroupSource
 from alcli.selection.source import Source
+from alcli.selection.subsets import some_items
 from alcli.simulation.metrics import metric_named
-from alcli.simulation.plan import MAX_JUDGES, Cell, Plan, initial_rng, judges_rng, split_rng
+from alcli.simulation.plan import MAX_JUDGES, Cell, Plan, candidates_seed, initial_rng, judges_rng, split_rng
 from alcli.simulation.results import CellResult
 from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_two_classes
 
@@ -87,6 +88,13 @@ class Bench:
         y, m = self._classes_of_items[0], self.plan.initial
         drawn = initial_rows(y, askable, m, initial_rng(seed), classes=False, stratified=False)
         return not np.array_equal(drawn, self.initial(seed, askable))
+
+    def offered(self, items: Int64, seed: int, number: int) -> Int64 | None:
+        """Return the items of round `number` to choose among, drawn anew in each round; None offers all `items`."""
+        if self.plan.candidates is None:
+            return None
+        source = self.source if self.groups is None else self.groups
+        return some_items(items, source.row_keys(items), self.plan.candidates, candidates_seed(seed, number))
 
     def rows_of(self, items: Int64) -> Int64:
         """Return the rows of items; the rows of a group come in the order of their ids."""

@@ -206,9 +206,10 @@ def _selecting(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: P
     tells calibrated probabilities apart gets a temperature. The weights are those of the round's head.
     """
     model, spec = pair.selects, bench.plan.spec
-    calibrates = who.base.needs_calibration and bench.n_classes is not None
-    updates = who.updates or who.imputes(bench.plan.options.get(cell.strategy, {}))
-    if not (calibrates or updates or who.base.needs_posterior):
+    options = bench.plan.options.get(cell.strategy, {})
+    base = who.under(options)[0].suited(bench.n_classes is None)
+    calibrates = base.needs_calibration and bench.n_classes is not None
+    if not (calibrates or who.updates or who.imputes(options) or base.needs_posterior):
         return model
     calibrate: Calibration = "temperature" if calibrates else spec.calibrate
     spec = replace(spec, seed=cell.seed, prior_precision=model.head.prior_precision, calibrate=calibrate)
@@ -230,7 +231,8 @@ def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: Pair
     judges = bench.judges(cell.seed, bench.split(cell.seed)[1]) if who.is_oracle else np.empty(0, np.int64)
     model = _selecting(bench, cell, who, oracle, pair)
     spec = replace(bench.plan.spec, seed=cell.seed)
-    state = RoundState(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N, spec)
+    offered = bench.offered(oracle.candidates, cell.seed, number)
+    state = RoundState(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N, spec, offered)
     seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})
     with _telling(cell, number + 1):
         return who.choose(state, bench.plan.batch, seed, options)

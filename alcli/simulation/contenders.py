@@ -74,14 +74,16 @@ class Contender:
         """Parse its options by the annotations of their functions. Raises UsageError for a value of the wrong type."""
         return parsing.parse_options(self._functions, texts, f"strategy '{self.name}'")
 
-    def check(self, spec: FitSpec) -> None:
-        """Raise UsageError when the head of the simulation cannot serve the contender."""
+    def check(self, spec: FitSpec, options: Mapping[str, Any], regression: bool) -> None:
+        """Raise UsageError when the head of the simulation cannot serve the contender under its options."""
+        base = self.under(options)[0].suited(regression)
         if self.is_oracle and spec.posterior is not LaplaceShared:
             what = f"'{self.name}' needs one covariance for all classes"
             raise UsageError(what, hint="use --posterior laplace --covariance shared")
-        if self.base.needs_posterior and spec.posterior is None:
-            what = f"'{self.name}' looks at the posterior, which --posterior none rules out"
-            raise UsageError(what, hint="use --posterior laplace")
+        if base.needs_posterior and spec.posterior is None:
+            value, hint = base.posterior_asked_by, "use --posterior laplace"
+            what = f"'{self.name}'{value and f' with {value}'} looks at the posterior, which --posterior none rules out"
+            raise UsageError(what, hint=f"{hint}, or leave out {value}" if value else hint)
         if "predicted_loss" in self.base.needs and not spec.predicts_losses:
             what = f"'{self.name}' looks at the loss-prediction branch, and the heads of this simulation have none"
             raise UsageError(what, hint="use --head mlp --aux-loss")
@@ -211,7 +213,7 @@ def _ask_at_once(
     name: str, base: Strategy, options: Mapping[str, Any], state: RoundState, k: int, seed: int
 ) -> Selection:
     """Choose the whole batch before the first of its labels is seen, and ask the oracle for it."""
-    left = len(state.oracle.candidates)
+    left = len(state.candidates)
     if state.costs_N is not None:
         chosen = state.buy(name, base, k, seed, options)
     elif "truth" in base.needs:

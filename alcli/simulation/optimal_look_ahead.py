@@ -53,7 +53,7 @@ def optimal_look_ahead(
     rows, those candidates are chosen first, then judging rows, which are in random order.
     """
     at_least(1, batches=batches)
-    candidates = state.oracle.candidates
+    candidates = state.candidates
     open_N = state.source.sorted_by_id(candidates[~np.isin(candidates, state.judges)])
     if len(open_N) <= k or len(state.judges) == 0:
         rows = np.concatenate([open_N, state.judges[np.isin(state.judges, candidates)]])[:k]

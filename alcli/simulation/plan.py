@@ -22,7 +22,7 @@ from alcli.numerics.hashing import hash_text
 BASELINE = "random"
 # In the place of a strategy: nothing is selected, and every label of the pool is given.
 FULL_DATA = "full-data"
-_SPLIT, _INITIAL, _SELECT, _JUDGES = 0, 1, 2, 3
+_SPLIT, _INITIAL, _SELECT, _JUDGES, _CANDIDATES = 0, 1, 2, 3, 4
 MAX_JUDGES = 2000
 
 
@@ -41,6 +41,7 @@ class Plan:
     Where items have costs, `batch` is the budget of a round instead of a number of items.
     strategies: names, the baseline first. options: the parsed parameters of each strategy. test_fraction: the share of
     items held out where the pool has no test rows. stratified: the initial labels take the classes in turn.
+    candidates: the number of random items that a round chooses among; None takes all that can be asked for.
     pool_prior: the head learns from the unlabelled rows too (heads/_pair.py). train_weights: heads are trained with the
     weights that strategies give their choices.
     metric: the name of a metric that is measured beside those of the table: of one class, or from outside alcli.
@@ -63,6 +64,7 @@ class Plan:
     pool_prior: bool = False
     train_weights: bool = False
     positive: int | None = None
+    candidates: int | None = None
 
     def __post_init__(self) -> None:
         sizes = (("-n", self.batch, 1), ("--rounds", self.rounds, 1), ("--seeds", self.n_seeds, 1))
@@ -70,6 +72,10 @@ class Plan:
             if value < least:
                 hint = "it is -n where it is not given" if name == "--initial" else ""
                 raise UsageError(f"{name} must be at least {least}, got {value}", hint=hint)
+        if self.candidates is not None and self.candidates < self.batch:
+            raise UsageError(
+                f"--candidates must be at least -n, the {self.batch} items of a round, got {self.candidates}"
+            )
         if not 0 < self.test_fraction < 1:
             raise UsageError(f"--test-fraction must be between 0 and 1, got {self.test_fraction:g}")
 
@@ -106,10 +112,18 @@ def judges_rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_JUDGES,)))
 
 
+def candidates_seed(seed: int, round_number: int) -> int:
+    """The seed, of 63 bits, that draws the candidates of one round; the same for every strategy."""
+    return _state(seed, (_CANDIDATES, round_number))
+
+
 def selection_seed(cell: Cell, round_number: int) -> int:
     """The seed, of 63 bits, that a strategy gets in one round. An alias has no effect on it.
 
     So variants of a strategy under several aliases draw the same numbers, and differ by their options alone.
     """
-    key = (_SELECT, hash_text(_ALIAS.sub("", cell.strategy)), round_number)
-    return int(np.random.SeedSequence(cell.seed, spawn_key=key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return _state(cell.seed, (_SELECT, hash_text(_ALIAS.sub("", cell.strategy)), round_number))
+
+
+def _state(seed: int, key: tuple[int, ...]) -> int:
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0] >> np.uint64(1))

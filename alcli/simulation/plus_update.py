@@ -45,7 +45,7 @@ def update(
     at_least(1, update_every=update_every)
     parts = [inner(state, min(update_every, k), seed)]
     for first in range(update_every, k, update_every):
-        if len(state.oracle.candidates) == 0:
+        if len(state.candidates) == 0:
             break
         state.absorb(parts[-1].rows_K)
         if polish:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from alcli.arrays import Float64, Int64
 from alcli.composition.budget import select_within
 from alcli.errors import UsageError
@@ -29,7 +31,7 @@ class RoundState:
     model: the head, which changes as labels are absorbed. n_classes: None in a regression.
     judges: rows by which oracles judge batches; never test rows. groups: the groups of rows; None where every row is an
     item. costs_N: the costs of items, by item number, where a batch is chosen within a budget. spec: what the head was
-    fitted by, for `polish`.
+    fitted by, for `polish`. offered: the items that the round may choose; None offers all that can be asked for.
     """
 
     def __init__(
@@ -42,18 +44,25 @@ class RoundState:
         groups: GroupSource | None = None,
         costs_N: Float64 | None = None,
         spec: FitSpec | None = None,
+        offered: Int64 | None = None,
     ) -> None:
         self.source, self.oracle, self.model, self.n_classes, self.judges = source, oracle, model, n_classes, judges
-        self.groups, self.costs_N, self._spec = groups, costs_N, spec
+        self.groups, self.costs_N, self._spec, self._offered = groups, costs_N, spec, offered
         self._has_absorbed = False
         self._live: Live | None = None
+
+    @property
+    def candidates(self) -> Int64:
+        """The items that can still be chosen in the round, ascending."""
+        left = self.oracle.candidates
+        return left if self._offered is None else left[np.isin(left, self._offered)]
 
     def pick(self, strategy: Strategy, k: int, seed: int, options: Mapping[str, Any]) -> Selection:
         """Select k items as `alcli query` does; once rows were absorbed, as `alcli query --stream` does."""
         if self.groups is not None or not self._has_absorbed:
             return select(strategy, self._view(), k, seed=seed, options=options)
         if self._live is None:
-            open_rows, labelled, labels = self.oracle.candidates, self.oracle.labelled, self.oracle.labels()
+            open_rows, labelled, labels = self.candidates, self.oracle.labelled, self.oracle.labels()
             self._live = Live(
                 self.source, open_rows, labelled, self.model, strategy, seed=seed, options=options, labels=labels
             )
@@ -66,7 +75,7 @@ class RoundState:
         """
         if self.groups is not None:
             raise UsageError("-p impute chooses rows one at a time, and the rows of the pool make groups")
-        open_rows, labelled, labels = self.oracle.candidates, self.oracle.labelled, self.oracle.labels()
+        open_rows, labelled, labels = self.candidates, self.oracle.labelled, self.oracle.labels()
         live = Live(self.source, open_rows, labelled, self.model, strategy, seed=seed, options=options, labels=labels)
         return impute_batch(live, k, how=how, seed=seed)[0]
 
@@ -76,7 +85,7 @@ class RoundState:
         return select_within(strategy, name, self._view(), budget, self.costs_N, seed=seed, options=options)
 
     def _view(self) -> View:
-        open_items, labelled, labels = self.oracle.candidates, self.oracle.labelled, self.oracle.labels()
+        open_items, labelled, labels = self.candidates, self.oracle.labelled, self.oracle.labels()
         if self.groups is not None:
             return GroupedView(self.groups, open_items, labelled, self.model, labels=labels)
         return View(self.source, open_items, labelled, self.model, labels=labels)

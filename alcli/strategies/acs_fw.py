@@ -8,7 +8,9 @@ one at the origin, where it starts.
 
 Source: Pinsler et al. 2019, "Bayesian batch active learning as sparse subset approximation", Algorithm 1,
 projected on draws of the posterior (section 4). Labels are expected under the probabilities averaged over the
-draws. Frank-Wolfe steps as in Campbell & Broderick 2019, "Automated scalable Bayesian inference via Hilbert
+draws. Where labels are numbers, the vectors are the gradients of the expected log-likelihoods by the weights,
+whose mean inner products over the posterior are known (the paper's Fisher inner product of a linear
+regression). Frank-Wolfe steps as in Campbell & Broderick 2019, "Automated scalable Bayesian inference via Hilbert
 coresets", Algorithm 2.
 Deviations: log-likelihoods are centred over the draws, because their mean would dominate them. Steps go on, 5
 K at most, until K rows have weight; rows of the best scores then fill the batch.
@@ -31,19 +33,34 @@ import numpy as np
 
 from alcli.arrays import Float32, Float64, Int64
 from alcli.numerics.blocks import workers
+from alcli.numerics.gradients.expected_losses import mean_probs
 from alcli.numerics.gradients.gradient_rows import GradientRows
+from alcli.numerics.gradients.number_rows import fisher_rows
 from alcli.numerics.gradients.sparse.approximation import largest
+from alcli.selection.conditions import given
+from alcli.selection.options import not_negative
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
-from alcli.strategies.sparse_greedy import importance, mean_probs, not_negative
+from alcli.strategies.sparse_greedy import importance
 
 STEPS_PER_PICK = 5
 
 
-@batch(needs=["sample_log_probs"], samples=100)
-def acs_fw(view: View, k: int, *, centre: bool = True, gamma_e: Annotated[float, not_negative] = 0.0) -> Selection:
+@batch(needs=["hidden", "network", "output_root"])
+def of_numbers(view: View, k: int) -> Selection:
+    """Pick a coreset of k rows, of numbers, by gradients of the log-likelihoods."""
+    parts, noise = Parts.of(view), float(view.network().noise_variance)
+    rows = parts.summed_gradients(fisher_rows(parts.view.matrix("output_root"), parts.view.matrix("hidden"), noise))
+    picks_K, scores_K, weights_K, notes, record = coreset(rows, k)
+    return Selection(view.rows[picks_K], finite32(scores_K), weights_K, notes=notes, record=record)
+
+
+@batch(needs=["sample_log_probs"], samples=100, numbers=of_numbers)
+def acs_fw(
+    view: View, k: int, *, centre: bool = True, gamma_e: Annotated[float, not_negative, given(centre=False)] = 0.0
+) -> Selection:
     """Pick a coreset of k rows.
 
     Scores: the alignment of a row with L - L_w when the row was picked. Weights: the weights of the coreset,
@@ -51,8 +68,6 @@ def acs_fw(view: View, k: int, *, centre: bool = True, gamma_e: Annotated[float,
     """
     rows = GradientRows(likelihoods(view, centre=centre, gamma_e=gamma_e))
     picks_K, scores_K, weights_K, notes, record = coreset(rows, k)
-    if centre and gamma_e:
-        notes += ("gamma-e has no effect on centred log-likelihoods: use it with centre=false",)
     return Selection(view.rows[picks_K], finite32(scores_K), weights_K, notes=notes, record=record)
 
 

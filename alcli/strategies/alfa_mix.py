@@ -34,7 +34,11 @@ from alcli.selection.view import View
 from alcli.strategies.dropquery import central
 
 
-@batch(needs=["features", "hidden", "trained_log_probs", "labelled", "labelled_targets", "network"], random=True)
+@batch(
+    needs=["features", "hidden", "trained_log_probs", "labelled", "labelled_targets", "network"],
+    random=True,
+    of_means=True,
+)
 def alfa_mix(view: View, k: int, *, rng: np.random.Generator, step: Annotated[float, _step] = 0.03125) -> Selection:
     """Pick one row of each of k clusters of the rows that change their class when mixed.
 

@@ -23,11 +23,14 @@ judged by so many of its rows, those of most information.
 Passes: 1.
 
 Options:
-    likelihood: the Fisher information; binary keeps one matrix for all classes, full one matrix for all
-        weights of the head, at most 4096.
-    weight: weight of a row in the binary form; binary is p (1 - p) of the likeliest class, trace is 1 - sum
-        p^2, top is the mean of |p - e_y|^2 over the likeliest labels.
-    top: number of likeliest labels that weight=top averages over.
+    likelihood: the Fisher information.
+        binary: one matrix for all classes.
+        full: one matrix for all weights of the head, at most 4096.
+    weight: weight of a row in the binary form.
+        binary: p (1 - p) of the likeliest class.
+        trace: 1 - sum p^2.
+        top: the mean of |p - e_y|^2 over the likeliest labels.
+    top: number of likeliest labels that the mean is over.
     prior: prior precision of the weights; auto takes the one that the head was fitted with.
     forward: picks before pruning, as a multiple of the batch size; 1 prunes none.
 """
@@ -45,6 +48,7 @@ from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.gradients.design import choose
 from alcli.numerics.gradients.fisher import information, softmax_root, with_prior
 from alcli.numerics.last_layer.prior import prior_diagonal
+from alcli.selection.conditions import given
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
@@ -63,8 +67,8 @@ def bait(
     k: int,
     *,
     likelihood: Literal["binary", "full"] = "binary",
-    weight: Literal["binary", "trace", "top"] = "top",
-    top: Count = 5,
+    weight: Annotated[Literal["binary", "trace", "top"], given(likelihood="binary")] = "top",
+    top: Annotated[Count, given(likelihood="binary", weight="top")] = 5,
     prior: AutoOrPositive = "auto",
     forward: Annotated[float, partial(at_least, 1)] = 2.0,
 ) -> Selection:

@@ -26,8 +26,9 @@ be among the best. Then k-means over at most `candidates` vectors. Memory S^2 E 
 Passes: 3, and the rows that are kept.
 
 Options:
-    score: measure of the change; mse is the squared distance by which predictions move, log the mutual
-        information of labels.
+    score: measure of the change.
+        mse: the squared distance by which predictions move.
+        log: the mutual information of labels.
     evaluation: number of random candidates at which the changes are looked at.
     keep: share of the candidates, by score, that is clustered.
     candidates: the most rows that are clustered, at least the batch size.
@@ -49,6 +50,7 @@ from alcli.numerics.diversity.kmeans import k_means, nearest_rows
 from alcli.numerics.information.committee import TINY, information
 from alcli.numerics.information.pairs import Targets
 from alcli.numerics.lazy_best import ROUND, best_rows
+from alcli.selection.conditions import SEVERAL
 from alcli.selection.options import Count, at_least
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
@@ -56,7 +58,7 @@ from alcli.selection.view import View
 Vectors = Callable[[Floats], Float64]
 
 
-@batch(needs=["features", "sample_log_probs"], random=True, samples=25)
+@batch(needs=["features", "sample_log_probs"], random=True, samples=25, of_means=True)
 def bemps(
     view: View,
     k: int,
@@ -64,8 +66,8 @@ def bemps(
     rng: np.random.Generator,
     score: Literal["mse", "log"] = "mse",
     evaluation: Count = 500,
-    keep: Annotated[float, _share] = 0.5,
-    candidates: Count = 10_000,
+    keep: Annotated[float, _share, SEVERAL] = 0.5,
+    candidates: Annotated[Count, SEVERAL] = 10_000,
 ) -> Selection:
     """Pick k rows of large score from k clusters, in descending order of the score. Scores: CoreMSE or CoreLog."""
     at_least(1, evaluation=evaluation, candidates=candidates)

@@ -29,7 +29,7 @@ from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
 
-@batch(needs=["features", "log_probs", "labelled", "labelled_targets"], random=True)
+@batch(needs=["features", "log_probs", "labelled", "labelled_targets"], random=True, of_means=True)
 def direct(view: View, k: int, *, rng: np.random.Generator, per_class: Count = 5) -> Selection:
     """Pick k rows: half from the open stretches of the rarest classes, half nearest to the thresholds of all classes.
 

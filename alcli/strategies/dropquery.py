@@ -40,7 +40,7 @@ _LEVELS = 1 << 16
 _ENOUGH = 25  # candidates for each row asked for
 
 
-@batch(needs=["features", "log_probs", "row_key"], random=True)
+@batch(needs=["features", "log_probs", "row_key"], random=True, of_means=True)
 def dropquery(
     view: View, k: int, *, rng: np.random.Generator, masks: Count = 3, rate: Annotated[float, _rate] = 0.75
 ) -> Selection:

@@ -15,8 +15,9 @@ that of a block, and E (C + D1) numbers.
 Passes: 1.
 
 Options:
-    loss: the loss that should fall; entropy is the mean entropy of the predictions in nats, error the mean of
-        1 - the largest probability.
+    loss: the loss that should fall.
+        entropy: the mean entropy of the predictions in nats.
+        error: the mean of 1 - the largest probability.
     candidates: number of random candidates that are looked at, at least the batch size; all looks at every
         candidate.
     evaluation: the most evaluation rows, drawn from the rows of -p targets=FILE if given, else from the
@@ -41,7 +42,9 @@ from alcli.selection.subsets import Best, Part
 from alcli.selection.view import View
 
 
-@batch(needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True)
+@batch(
+    needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True, of_means=True
+)
 def eer(
     view: View,
     k: int,

@@ -15,8 +15,9 @@ E T C exponentials more; memory that of a block, and E (C + D1) numbers.
 Passes: 1.
 
 Options:
-    output: the outputs whose change is measured; probs are the class probabilities, logits the numbers before
-        the softmax, which cost no exponentials.
+    output: the outputs whose change is measured.
+        probs: the class probabilities.
+        logits: the numbers before the softmax, which cost no exponentials.
     candidates: number of random candidates that are looked at, at least the batch size; all looks at every
         candidate.
     evaluation: the most evaluation rows, drawn from the rows of -p targets=FILE if given, else from the
@@ -37,7 +38,9 @@ from alcli.selection.view import View
 from alcli.strategies.eer import best_ahead
 
 
-@batch(needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True)
+@batch(
+    needs=["features", "hidden", "log_probs", "labelled", "network", "row_key", "targets"], random=True, of_means=True
+)
 def emoc(
     view: View,
     k: int,

@@ -17,7 +17,7 @@ x / |x|. Predictions, signals and hidden layers stay as the head has them. The r
 unit of the features. To divide the features by their lengths before the head sees them would be something
 else: the head was not fitted on such rows, and is unsure of all of them if its own rows were long. The
 outputs of hidden layers keep their lengths; training scales the features, so their unit does not reach the
-hidden layers.
+hidden layers. The score of a group is the mean of the scores of its rows.
 
 Source: Gul, Elmahallawy, Madria & Tripathy 2024, "LPLgrad", eq. 8 (`fro`), without its branch; norm=sum is
 the number that its published code adds up. The closed forms and l2 are ours. Wang et al. 2022 ("expected
@@ -28,17 +28,23 @@ Passes: one over the ids, one over the rows; memory one number a row and, for ea
 and signals.
 
 Options:
-    norm: the norm over all layers; fro is the norm of all parameters together, sum adds the norms of each
-        weight matrix and each bias, weights leaves the biases out.
-    feature-norm: length of the features; none takes them as they are, l2 as if every row had length 1.
-    fallback: remedy where more than half of the rows are predicted nearly uniformly; none keeps the order and
-        says so, entropy takes the rows of highest entropy instead.
+    norm: the norm over all layers.
+        fro: the norm of all parameters together.
+        sum: the sum of the norms of each weight matrix and each bias.
+        weights: the norm of all weights, without the biases.
+    feature-norm: length of the features.
+        none: as they are.
+        l2: as if every row had length 1.
+    fallback: remedy where more than half of the rows are predicted nearly uniformly.
+        none: keep the order, and say so.
+        entropy: take the rows of highest entropy instead.
     candidates: number of random rows that are looked at, at least the batch size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -47,8 +53,10 @@ from alcli.arrays import Float64, Floats
 from alcli.numerics.blocks import workers
 from alcli.numerics.network import ACTIVATIONS, SLOPES, Network
 from alcli.selection.options import Count, at_least
+from alcli.selection.order import finite32
+from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
-from alcli.selection.subsets import Best, Part
+from alcli.selection.subsets import Best, Part, some_places
 from alcli.selection.view import View
 from alcli.strategies.entropy import entropy
 
@@ -107,12 +115,21 @@ def longest_gradients(
     at_least(1, candidates=candidates)
     head = view.network()
     network = Network(head.layers, head.activation, head.W_CD1)
+
+    def measure(X_BD: Floats) -> Float64:
+        return np.column_stack(norms(network, X_BD, norm, head.temperature, feature_norm))
+
+    nearly_uniform = NEARLY_UNIFORM * float(np.log(len(head.W_CD1)))
+    if not Parts.of(view).single:
+        places_M, left_out = some_places(view, max(candidates, k), rng)
+        chosen = _of_groups(view.among(view.rows[places_M]), k, measure, nearly_uniform, fallback)
+        return replace(chosen, notes=(*left_out, *notes, *chosen.notes))
     part, best, vague = Part(view, max(candidates, k), rng), Best(k, view), 0
     for rows_B, X_BD in view.blocks("features"):
         places = part(rows_B)
         seen_BD = X_BD if len(places) == len(rows_B) else X_BD[places]
-        norms_B, entropy_B = norms(network, seen_BD, norm, head.temperature, feature_norm)
-        vague += int((entropy_B > NEARLY_UNIFORM * np.log(len(head.W_CD1))).sum())
+        norms_B, entropy_B = measure(seen_BD).T
+        vague += int((entropy_B > nearly_uniform).sum())
         best.take(rows_B[places], norms_B)
     notes = (*part.notes, *notes)
     if 2 * vague <= part.n:
@@ -120,6 +137,18 @@ def longest_gradients(
     if fallback == "none":
         return best.selection(*notes, VAGUE + SURER_FIRST)
     return _most_uncertain(view, k, part).selection(*notes, VAGUE + FALLEN)
+
+
+def _of_groups(
+    among: View, k: int, measure: Callable[[Floats], Float64], nearly_uniform: float, fallback: Fallback
+) -> Selection:
+    """Pick the k groups of largest mean norm over their rows. Memory: two numbers a row."""
+    norms_N, entropies_N = Parts.of(among).means(measure, "features").T
+    is_vague = 2 * int((entropies_N > nearly_uniform).sum()) > among.n
+    scores_N = finite32(entropies_N if is_vague and fallback == "entropy" else norms_N)
+    picks_K = np.argsort(-scores_N, kind="stable")[:k]
+    said = (VAGUE + (SURER_FIRST if fallback == "none" else FALLEN),) if is_vague else ()
+    return Selection(among.rows[picks_K], scores_N[picks_K], notes=said)
 
 
 def _most_uncertain(view: View, k: int, part: Part) -> Best:

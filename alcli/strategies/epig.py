@@ -31,7 +31,7 @@ from alcli.selection.subsets import Shortlist
 from alcli.selection.view import View
 
 
-@batch(needs=["features", "sample_log_probs", "targets"], random=True, samples=100)
+@batch(needs=["features", "sample_log_probs", "targets"], random=True, samples=100, of_means=True)
 def epig(
     view: View, k: int, *, rng: np.random.Generator, n_targets: Count = 100, candidates: Count = 10_000
 ) -> Selection:

@@ -13,8 +13,9 @@ Passes: 1.
 
 Options:
     gamma: exponent of the relevance; a larger number prefers relevant rows more strongly.
-    form: the relevance; paper is the uncertainty plus the scaled distance, official the distance alone,
-        unscaled.
+    form: the relevance of a row.
+        paper: the uncertainty plus the scaled distance.
+        official: the distance alone, unscaled.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from alcli.strategies.margin import margin
 Form = Literal["paper", "official"]
 
 
-@batch(needs=["log_probs"], random=True)
+@batch(needs=["log_probs"], random=True, of_means=True)
 def falcun(
     view: View, k: int, *, rng: np.random.Generator, gamma: Annotated[float, positive] = 10.0, form: Form = "paper"
 ) -> Selection:

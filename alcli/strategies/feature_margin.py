@@ -21,7 +21,7 @@ from alcli.selection.subsets import Best
 from alcli.selection.view import View
 
 
-@batch(needs=["features", "network"])
+@batch(needs=["features", "network"], of_means=True)
 def feature_margin(view: View, k: int) -> Selection:
     """Pick the k rows nearest to a boundary. Scores: minus the distance, 0 on a boundary.
 

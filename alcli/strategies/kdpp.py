@@ -12,7 +12,9 @@ column asked for, in practice a fraction of K (`numerics/diversity/columns.py`);
 Passes: 1.
 
 Options:
-    selection: choice of the batch; sample draws it, map searches greedily for the likeliest batch.
+    selection: choice of the batch.
+        sample: draw it.
+        map: search greedily for the likeliest batch.
 """
 
 from __future__ import annotations

@@ -15,11 +15,9 @@ over layers of products of factors, never written out:
   (x_i.x_j + o), w_m a column of W;
 - the hidden features themselves: (d_i.d_j) (x_i.x_j + o).
 
-The deviation of a group is the sum of the deviations of its rows.
-
 Here A is the softmax Jacobian, or the identity where the output is the logits; x are the features, h the M
 inputs of the last layer, W its weights, d the slopes of the hidden layer's activation; o is 1 where biases
-are perturbed, else 0.
+are perturbed, else 0. The deviation of a group is the sum of the deviations of its rows.
 
 Source: Li, Yang, Gu, Zhan, Wang, Xu & Xu 2024, "Deep active learning with noise stability", eq. 1-2 and 6;
 the limit of many perturbations and its closed forms are ours. As in the published code, biases are perturbed
@@ -32,38 +30,49 @@ samples, and N S C numbers.
 Passes: 1.
 
 Options:
-    output: the output whose deviations are looked at; softmax the probabilities (in a regression the
-        outputs), logits the numbers before the softmax, hidden the inputs of the last layer of a head with
-        hidden layers.
-    selector: choice among the deviations; kcenter is greedy k-centre from 0, kmeanspp draws by squared
-        distance, kdpp draws by determinant, topnorm takes the longest, direction is k-centre on deviations of
-        length 1.
-    estimator: source of the deviations; kernel is the closed form (linear heads, or one hidden layer),
-        sampled draws noise, auto takes the closed form for linear heads, else noise.
-    samples: number of draws of noise with estimator=sampled.
-    zeta: length of the noise relative to the length of the weights, with estimator=sampled.
-    scaling: directions of the noise; global draws one direction over all weights, layer one direction for
-        each layer.
+    output: the output whose deviations are looked at.
+        softmax: the probabilities (in a regression the outputs).
+        hidden: the inputs of the last layer of a head with hidden layers.
+        logits: the numbers before the softmax.
+    selector: choice among the deviations.
+        kcenter: greedy k-centre from 0.
+        kmeanspp: draws by squared distance.
+        kdpp: draws by determinant.
+        topnorm: the longest.
+        direction: k-centre on deviations of length 1.
+    estimator: source of the deviations.
+        auto: the closed form for linear heads, else noise.
+        kernel: the closed form, for linear heads or one hidden layer.
+        sampled: draws of noise.
+    samples: number of draws of noise.
+    zeta: length of the noise relative to the length of the weights.
+    scaling: directions of the noise.
+        global: one direction over all weights.
+        layer: one direction for each layer.
     perturb-bias: perturb the biases too, if true.
     norm-output: divide each row's deviations by the norm of its output, if true; a group's by the norm of the
         outputs of its rows side by side.
+    preset: published settings.
+        none: the defaults.
+        paper: 30 draws of noise of length 1e-3 (estimator=sampled).
+        code: the same with scaling=layer and norm-output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.arrays import Float64, Int64
 from alcli.errors import UsageError
 from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.kdpp import MOST
 from alcli.numerics.diversity.selectors import SELECTORS
 from alcli.numerics.diversity.selectors import Selector as RowSelector
-from alcli.numerics.gradients.combined_rows import ScaledRows, SumRows, inverse, unit_rows
+from alcli.numerics.gradients.combined_rows import ScaledRows, inverse, unit_rows
 from alcli.numerics.gradients.deviations import (
     Output,
     Scaling,
@@ -72,22 +81,34 @@ from alcli.numerics.gradients.deviations import (
     perturbed_layers,
     scaled_deviations,
 )
-from alcli.numerics.gradients.softmax_jacobian import SoftmaxJacobian, about_top
-from alcli.numerics.logistic import log_softmax
-from alcli.numerics.network import SLOPES, Network, by_blocks
+from alcli.numerics.gradients.jacobian_rows import jacobian_rows
+from alcli.numerics.network import Network
 from alcli.numerics.rows import Factor, Rows
 from alcli.posteriors._contract import sample_noise
+from alcli.selection.conditions import given, where
 from alcli.selection.options import Count
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
+from alcli.selection.presets import Presets
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
-# The most numbers a row of the hidden layer's part, which is written out.
-_MOST = 4096
+_SAMPLED = {"estimator": "sampled", "samples": 30, "zeta": 1e-3, "output": "softmax", "selector": "kcenter"}
+PRESETS = Presets({"paper": _SAMPLED, "code": {**_SAMPLED, "scaling": "layer", "norm_output": True}})
 Estimator = Literal["auto", "kernel", "sampled"]
 Selector = Literal["kcenter", "kmeanspp", "kdpp", "topnorm", "direction"]
+# Options of the noise that the closed form, the limit of many small perturbations, does not draw.
+DRAWN = given(estimator="sampled") | where(
+    "with estimator=auto where the head has hidden layers, or selector=kdpp too many candidates to draw from exactly",
+    lambda now: now.options["estimator"] == "auto" and _draws(now.view, now.options["selector"]),
+    "estimator",
+    "selector",
+)
 BLIND = "the outputs of a linear head move with the features alone: its predictions play no part"
+TOO_MANY = (
+    f"selector=kdpp draws exactly from at most {MOST:,} rows of the closed form, and there are {{:,}}: "
+    f"estimator=auto drew noise (--candidates {MOST} chooses among fewer)"
+)
 
 
 @batch(needs=["features", "network"])
@@ -99,11 +120,12 @@ def noise_stability(
     output: Output = "softmax",
     selector: Selector = "kcenter",
     estimator: Estimator = "auto",
-    samples: Count = 30,
-    zeta: Annotated[float, _between] = 1e-3,
+    samples: Annotated[Count, DRAWN] = 30,
+    zeta: Annotated[float, _between, DRAWN] = 1e-3,
     scaling: Scaling = "global",
     perturb_bias: bool = False,
     norm_output: bool = False,
+    preset: Annotated[str, PRESETS] = "none",
 ) -> Selection:
     """Pick k rows of large and different deviations.
 
@@ -112,16 +134,21 @@ def noise_stability(
     cover.
     """
     output = _output(view, output)
-    if estimator == "auto" and selector == "kdpp" and view.n > MOST:
-        # An exact draw by determinant needs fewer rows, or short vectors.
+    notes: tuple[str, ...] = () if view.network().layers or output == "softmax" else (BLIND,)
+    if estimator == "auto" and _draws(view, selector):
         estimator = "sampled"
+        if not view.network().layers:
+            notes += (TOO_MANY.format(view.n),)
     rows = stability_rows(view, rng, output, Noise(estimator, samples, zeta, scaling, perturb_bias))
     if norm_output:
         rows = ScaledRows(rows, inverse(_norms(view, output)))
     picks_K, scores_K = _SELECT[selector](rows, k, rng)
-    return Selection(
-        view.rows[picks_K], finite32(scores_K), notes=() if view.network().layers or output == "softmax" else (BLIND,)
-    )
+    return Selection(view.rows[picks_K], finite32(scores_K), notes=notes)
+
+
+def _draws(view: View, selector: Selector) -> bool:
+    """True where estimator=auto draws noise. An exact draw by determinant needs fewer rows, or short vectors."""
+    return bool(view.network().layers) or (selector == "kdpp" and view.n > MOST)
 
 
 def _between(*, zeta: float) -> None:
@@ -195,71 +222,3 @@ _SELECT: Mapping[str, RowSelector] = {
     "kcenter": lambda rows, k, rng: k_center(rows, k, start_N=rows.sq_norms),
     "direction": _directions,
 }
-
-
-def jacobian_rows(
-    network: Network, X_ND: Floats, output: Output, scaling: Scaling = "global", *, bias: bool = False
-) -> Rows:
-    """The rows whose inner products are those of the Jacobians, the part of each layer times the layer's weight.
-
-    The weight of a layer follows from the scaling (`perturbations`). Raises UsageError for more than one
-    hidden layer, or for a hidden layer that is too wide for the number of classes.
-    """
-    C, M = network.W_CD1.shape[0], network.W_CD1.shape[1] - 1
-    if len(network.layers) > 1 or (network.layers and output == "softmax" and C * M > _MOST):
-        raise UsageError(
-            f"estimator=kernel takes one hidden layer of at most {_MOST // C} units where there are {C} classes",
-            hint="use -p estimator=sampled",
-        )
-    weights = [1.0] * (len(network.layers) + (output != "hidden"))
-    if output == "logits":
-        weights[-1] = float(C)
-    if scaling == "layer":
-        weights = [
-            w * float(np.square(W).mean()) for w, W in zip(weights, perturbed_layers(network, output, bias=bias))
-        ]
-    terms = _terms(network, X_ND, output, float(bias))
-    return terms[0] if weights == [1.0] else SumRows(terms, weights)
-
-
-def _terms(network: Network, X_ND: Floats, output: Output, offset: float) -> list[Rows]:
-    """The rows of each layer's part, the hidden layer first. offset: o of the module."""
-    copies, terms = Rows(Factor(X_ND)), []
-
-    def signals(function: Callable[[Floats], Float64]) -> Array:
-        return copies.same_for_copies(by_blocks(function, X_ND))
-
-    if network.layers:
-        terms.append(Rows(Factor(signals(lambda X_BD: _hidden_signals(network, X_BD, output))), Factor(X_ND, offset)))
-    if output != "hidden":
-        last = Factor(signals(lambda X_BD: network.forward(X_BD)[0][-1]) if network.layers else X_ND, offset)
-        jacobian = (
-            [SoftmaxJacobian(signals(lambda X_BD: _log_probs(network, X_BD)), X_ND.dtype)]
-            if output == "softmax"
-            else []
-        )
-        terms.append(Rows(last, *jacobian))
-    return terms
-
-
-def _hidden_signals(network: Network, X_BD: Floats, output: Output) -> Float64:
-    """The factor of the hidden layer's part beside X: the slopes d (for logits times |w_m|), [B, M]; or B, [B, C M]."""
-    inputs, before = network.forward(X_BD)
-    slopes_BM, W_CM = SLOPES[network.activation](before[-1]), network.W_CD1[:, :-1]
-    if output == "hidden":
-        return slopes_BM
-    if output == "logits":
-        slopes_BM *= np.linalg.norm(W_CM, axis=0)
-        return slopes_BM
-    s_BC, top_B = about_top(log_softmax(network.outputs(inputs[-1])))
-    W_top_BM = np.concatenate([W_CM, np.zeros((1, W_CM.shape[1]))])[top_B]
-    p_BC = s_BC + (top_B[:, None] == np.arange(len(W_CM)))
-    # A W = p (W - p W). Of a sure row's top class, W - p W is computed as -s W, not as a difference of equal
-    # numbers.
-    B_BCM: Float64 = p_BC[:, :, None] * (W_CM - W_top_BM[:, None] - (s_BC @ W_CM)[:, None])
-    B_BCM *= slopes_BM[:, None]
-    return B_BCM.reshape(len(X_BD), -1)
-
-
-def _log_probs(network: Network, X_BD: Floats) -> Float64:
-    return log_softmax(network.outputs(network.forward(X_BD)[0][-1]))

@@ -21,33 +21,50 @@ look-ahead=softmax: a few Newton steps for each candidate (emoc: K times as many
 Passes: one over the ids, one reading of N rows.
 
 Options:
-    acquisition: score of a candidate; mlmoc sums the lengths of the changes, mlmoc-sq takes the root of the
-        summed squares, emoc expects mlmoc over the labels, eer is minus the expected entropy afterwards, flip
-        counts rows whose class changes.
-    kernel: kernel of the regression; class-average takes the mean over the outputs, sum-of-logits and
-        first-logit one direction of the outputs, empirical all outputs together, infinite the mean kernel of
-        wide random heads with hidden layers like the head's, nngp the same with only the last layer trained (a
-        Gaussian process), gp a squared exponential (three to compare with).
-    look-ahead: estimate of the changes; ntk is the closed form, one-step a gradient step on the new label,
-        refit a regression from scratch for every row, equal to ntk (both to compare with), softmax refits the
-        last layer of a softmax head for every row, and measures changes of class probabilities.
-    anchor: outputs that the ridge pulls to; zero pulls to 0 and numbers to their mean, current to the outputs
-        of a head of squared loss, auto takes current for such a head, else zero.
+    acquisition: score of a candidate.
+        mlmoc: the sum of the lengths of the changes.
+        mlmoc-sq: the root of the sum of their squares.
+        emoc: mlmoc, expected over the labels.
+        eer: minus the expected entropy afterwards.
+        flip: the number of rows whose class changes.
+    kernel: kernel of the regression.
+        class-average: the mean over the outputs.
+        sum-of-logits: one direction of the outputs, their sum.
+        first-logit: one direction of the outputs, the first.
+        empirical: all outputs together.
+        infinite: the mean kernel of wide random heads with hidden layers like the head's.
+        nngp: the same with only the last layer trained (a Gaussian process).
+        gp: a squared exponential (to compare with, like the two before).
+    look-ahead: estimate of the changes.
+        ntk: the closed form.
+        one-step: a gradient step on the new label (to compare with).
+        refit: a regression from scratch for every row, equal to ntk (to compare with).
+        softmax: refits of the last layer of a softmax head for every row, and changes of class probabilities.
+    anchor: outputs that the ridge pulls to.
+        auto: current for a head of squared loss, else zero.
+        zero: 0, and the mean of numbers.
+        current: the outputs of a head of squared loss.
     ridge: ridge of the regression, at least a millionth of the mean kernel of a row with itself; auto chooses
         it by leave-one-out.
     candidates: number of random rows that are looked at, and at which changes are measured, at least the
         batch size.
-    batch: choice of several rows; top takes the best scores, impute one row after another under the label
-        that the regression predicts, auto takes impute where a row costs one pass over a covariance in memory
-        (mlmoc, mlmoc-sq and emoc of up to 4,000 candidates, in closed form by a scalar kernel, without
-        diversify), else top.
-    diversify: remedy for near-copies in a batch; none does nothing, kmeanspp draws rows by the squared
-        distance of their changes.
+    batch: choice of several rows.
+        auto: impute where a row costs one pass over a covariance in memory (mlmoc, mlmoc-sq and emoc of up to
+            4,000 candidates, in closed form by a scalar kernel, without diversify), else top.
+        top: the best scores.
+        impute: one row after another under the label that the regression predicts.
+    diversify: remedy for near-copies in a batch.
+        none: no remedy.
+        kmeanspp: draws by the squared distance of the changes.
+    preset: published settings, with batch=top and 4,000 candidates.
+        none: the defaults.
+        paper: acquisition=mlmoc and kernel=first-logit.
+        code: acquisition=flip and kernel=sum-of-logits.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -57,40 +74,51 @@ from alcli.numerics.blocks import workers
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.rows import Rows
 from alcli.numerics.tangent import look_ahead as ahead
-from alcli.numerics.tangent.acquisitions import eer, emoc, flip, mlmoc, mlmoc_sq, project
+from alcli.numerics.tangent.acquisitions import Acquisition, scores
 from alcli.numerics.tangent.kernel_ridge import MOST_PRIMAL
 from alcli.numerics.tangent.regression import Anchor, Kernel, LookAhead, TangentRegression, look_at, posed, rows_of
 from alcli.numerics.tangent.softmax_refit import SoftmaxRefit
+from alcli.selection.conditions import HIDDEN_LAYERS, SEVERAL, given
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
+from alcli.selection.presets import Presets
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.subsets import by_hash, left_out
 from alcli.selection.view import View
 
-Acquisition = Literal["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"]
 FEW = 4000  # candidates, as published
+_TOP = {"batch": "top", "candidates": FEW}
+PRESETS = Presets(
+    {
+        "paper": {"acquisition": "mlmoc", "kernel": "first-logit", **_TOP},
+        "code": {"acquisition": "flip", "kernel": "sum-of-logits", **_TOP},
+    }
+)
 IN_TURN = "each row was picked as if the rows before it had the labels that the regression predicts (-p batch)"
 PROXY = (
     "the changes are those of a ridge regression on the labels, which stands for the softmax head "
     "(-p look-ahead=softmax refits the head)"
 )
+REGRESSED = given(look_ahead=("ntk", "one-step", "refit"))
+SEVERAL_KERNELS = given(kernel="gp") | HIDDEN_LAYERS
 EER_ROWS = 1000  # rows at which eer expects the entropy
 
 
-@batch(needs=["features", "labelled", "labelled_targets", "network", "row_key"], random=True)
+@batch(needs=["features", "labelled", "labelled_targets", "network", "row_key"], random=True, of_means=True)
 def ntk(
     view: View,
     k: int,
     *,
     rng: np.random.Generator,
     acquisition: Acquisition = "mlmoc",
-    kernel: Kernel = "class-average",
+    kernel: Annotated[Kernel, REGRESSED & SEVERAL_KERNELS] = "class-average",
     look_ahead: Literal["ntk", "one-step", "refit", "softmax"] = "ntk",
-    anchor: Anchor = "auto",
-    ridge: AutoOrPositive = "auto",
+    anchor: Annotated[Anchor, REGRESSED] = "auto",
+    ridge: Annotated[AutoOrPositive, REGRESSED] = "auto",
     candidates: Count = FEW,
-    batch: Literal["auto", "top", "impute"] = "auto",
+    batch: Annotated[Literal["auto", "top", "impute"], SEVERAL] = "auto",
     diversify: Literal["none", "kmeanspp"] = "none",
+    preset: Annotated[str, PRESETS] = "none",
 ) -> Selection:
     """Pick k rows by look-ahead.
 
@@ -106,7 +134,7 @@ def ntk(
         if look_ahead == "softmax":
             _check_softmax(view, batch, diversify)
             refit = _refitted(view, places_N)
-            scores_N = finite32(_scores(acquisition, refit, refit.f_NK, _likeliest(refit.f_NK), first_E))
+            scores_N = finite32(scores(acquisition, refit, refit.f_NK, _likeliest(refit.f_NK), first_E))
             picks_K = np.argsort(-scores_N, kind="stable")[:k]
             return Selection(view.rows[places_N[picks_K]], scores_N[picks_K], notes=notes)
         problem = _posed(view, places_N, kernel, anchor, None if ridge == "auto" else float(ridge))
@@ -117,22 +145,21 @@ def ntk(
             notes += (IN_TURN,)
         else:
             look, R_NK = look_at(problem, look_ahead), problem.supposed(problem.f_NK)
-            scores_N = finite32(_scores(acquisition, look, problem.f_NK, R_NK, first_E))
+            scores_N = finite32(scores(acquisition, look, problem.f_NK, R_NK, first_E))
             picks_K = np.argsort(-scores_N, kind="stable")[:k]
             scores_K = scores_N[picks_K]
             if diversify == "kmeanspp":
-                picks_K, scores_K = _spread_out(look, R_NK, k, int(picks_K[0]), rng)
+                picks_K, distances_K = k_means_pp(rows_of(look, R_NK), k, int(picks_K[0]), rng)
+                scores_K = finite32(distances_K)
     record = {"ridge": problem.fitted.prior, "left-out-error": problem.noise}
-    notes += _remarks(view, problem, kernel, ridge)
+    notes += _remarks(view, problem, ridge)
     return Selection(view.rows[places_N[picks_K]], scores_K, notes=notes, record=record)
 
 
-def _remarks(view: View, problem: TangentRegression, kernel: Kernel, ridge: str) -> tuple[str, ...]:
-    """Return notes on the regression in place of the head, and on options that do not act as given."""
-    head, prior = view.network(), problem.fitted.prior
-    notes: tuple[str, ...] = (PROXY,) if head.link == "softmax" else ()
-    if kernel not in ("class-average", "gp") and not head.layers:
-        notes += (f"kernel={kernel} makes no difference: a head without hidden layers has one kernel (-p kernel)",)
+def _remarks(view: View, problem: TangentRegression, ridge: str) -> tuple[str, ...]:
+    """Return notes on the regression in place of the head, and on a ridge that was raised."""
+    prior = problem.fitted.prior
+    notes: tuple[str, ...] = (PROXY,) if view.network().link == "softmax" else ()
     if ridge != "auto" and prior > float(ridge):
         notes += (f"the ridge was raised from {float(ridge):g} to {prior:.3g}, the least one (-p ridge)",)
     return notes
@@ -222,41 +249,22 @@ def _is_cheap_in_turn(
     return closed and acquisition in ("mlmoc", "mlmoc-sq", "emoc") and diversify == "none"
 
 
-def _scores(acquisition: Acquisition, look: ahead.Look, f_NK: Float64, R_NK: Float64, first_E: Int64) -> Float64:
-    """The acquisition of every candidate, [N]. R_NK: residuals of the supposed labels. first_E: the rows for eer."""
-    if acquisition == "mlmoc" or (acquisition == "emoc" and f_NK.shape[1] == 1):
-        return mlmoc(look, R_NK)
-    if acquisition == "mlmoc-sq":
-        return mlmoc_sq(look, R_NK)
-    if acquisition == "emoc":
-        return emoc(look, f_NK, project(f_NK))
-    if acquisition == "flip":
-        return flip(look, f_NK, R_NK)
-    return eer(look, f_NK, project(f_NK), first_E)
-
-
 def _in_turn(problem: TangentRegression, k: int, acquisition: Acquisition, first_E: Int64) -> tuple[Int64, Floats]:
     """Pick the best row, suppose its predicted label, and pick again."""
     fitted = problem.fitted
     regression = ahead.Sequential(fitted.covariance(problem.rows), fitted.prior, problem.f_NK)
     open_N = np.ones(problem.rows.n, bool)
-    picks, scores = [], []
+    picks, best = [], []
     for _ in range(k):
         R_NK = problem.supposed(regression.f_NK, regression.covariance)
-        scores_N = finite32(_scores(acquisition, regression.look, regression.f_NK, R_NK, first_E))
+        scores_N = finite32(scores(acquisition, regression.look, regression.f_NK, R_NK, first_E))
         j = int(np.argmax(np.where(open_N, scores_N, -np.inf)))
         f_K = regression.f_NK[j]
         regression.tell(j, np.eye(len(f_K))[f_K.argmax()] if problem.classes else f_K)
         open_N[j] = False
         picks.append(j)
-        scores.append(scores_N[j])
-    return np.array(picks, np.int64), np.array(scores, np.float32)
-
-
-def _spread_out(look: ahead.Look, R_NK: Float64, k: int, first: int, rng: np.random.Generator) -> tuple[Int64, Floats]:
-    """Pick k rows by k-means++ on the changes, from row `first`."""
-    picks_K, distances_K = k_means_pp(rows_of(look, R_NK), k, first, rng)
-    return picks_K, finite32(distances_K)
+        best.append(scores_N[j])
+    return np.array(picks, np.int64), np.array(best, np.float32)
 
 
 def change_rows(view: View, k: int, candidates: str, rng: np.random.Generator) -> tuple[Int64, Rows, tuple[str, ...]]:

@@ -41,6 +41,7 @@ from alcli.numerics.diversity.kcenter import nearest_centre
 from alcli.numerics.diversity.kmeans import k_means
 from alcli.numerics.diversity.near_pairs import CHUNK, Nearness, PairLists
 from alcli.numerics.rows import feature_rows, sq_norms, unit_rows
+from alcli.selection.conditions import given
 from alcli.selection.options import AutoOrCount, at_least, count_or, positive_where_given, share
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
@@ -63,8 +64,8 @@ def probcover(
     *,
     rng: np.random.Generator,
     delta: Annotated[float | None, positive_where_given] = None,
-    purity: Annotated[float, share] = 0.95,
-    classes: Annotated[int, partial(at_least, 0)] = 0,
+    purity: Annotated[float, share, given(delta=None)] = 0.95,
+    classes: Annotated[int, partial(at_least, 0), given(delta=None)] = 0,
     evaluation: AutoOrCount = "auto",
 ) -> Selection:
     """Pick k rows by greedy cover.

@@ -12,8 +12,9 @@ Cost: 2 N D S C flops for S members and one pass over N S C numbers (kl: three);
 Passes: 1.
 
 Options:
-    method: measure of the disagreement; vote-entropy is the entropy of the shares of the votes, kl the mean
-        divergence KL(P_m || mean) of the members m from their mean.
+    method: measure of the disagreement.
+        vote-entropy: the entropy of the shares of the votes.
+        kl: the mean divergence KL(P_m || mean) of the members m from their mean.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ import numpy as np
 
 from alcli.arrays import Int64
 from alcli.errors import UsageError
+from alcli.selection.conditions import where
 from alcli.selection.options import Count, at_least, share
 from alcli.selection.select import select
 from alcli.selection.strategy import Selection, batch, strategy_of
@@ -72,7 +73,7 @@ _FILTERS = {
 _MOST = 10_000  # candidates between rounds
 
 
-@batch(needs=["features", "labelled", "hidden", "log_probs", "row_key"], random=True)
+@batch(needs=["features", "labelled", "hidden", "log_probs", "row_key"], random=True, of_means=True)
 def refine(
     view: View,
     k: int,
@@ -81,7 +82,7 @@ def refine(
     filters: Annotated[str, _known] = "margin+badge+typiclust+dropquery",
     rounds: Count = 5,
     batches: Count = 3,
-    alpha: Annotated[float, share] = 0.4,
+    alpha: Annotated[float, share, where("with rounds above 1", lambda now: now.options["rounds"] > 1, "rounds")] = 0.4,
     candidates: Count = 5000,
 ) -> Selection:
     """Pick k of the rows that remain after filtering. Scores: as in `uherding`."""

@@ -33,7 +33,7 @@ from alcli.selection.subsets import Best
 from alcli.selection.view import View
 
 
-@batch(needs=["log_probs", "labelled"])
+@batch(needs=["log_probs", "labelled"], of_means=True)
 def relevance(
     view: View, k: int, *, aim: Annotated[float, share] = 0.75, unsure: Annotated[float, fraction] = 0.5
 ) -> Selection:

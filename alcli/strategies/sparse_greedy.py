@@ -4,7 +4,11 @@ The weighted gradients of the batch sum to nearly the mean gradient of the pool.
 expected gradient of the last layer, kept as factors; the Bayesian form takes losses under S draws of the
 posterior. The vector of a group is the sum of the vectors of its rows. In the general form the expected
 labels follow `label-dist`. With label-dist=temp they are the calibrated probabilities, against gradients of
-the uncalibrated model: with gradients of the calibrated model, nothing would be left to approximate.
+the uncalibrated model: with gradients of the calibrated model, nothing would be left to approximate. A head
+without a posterior serves the general form, except for label-dist=laplace.
+
+In a regression the expected gradient is 0, so the vector of a row is its gradient at a label one standard
+deviation above the mean, in units of the noise. The losses of the Bayesian form are known in closed form.
 
 Source: Shen et al. 2022, "Batch active learning from the perspective of sparse approximation", Algorithm 1,
 in its general and its Bayesian form. The factors, the label distributions other than temp, and the fall-back
@@ -19,18 +23,30 @@ Memory: N (D + C), and 4 N K bytes up to 512 MiB; Bayesian 2 N S.
 Passes: K; the Bayesian form 1.
 
 Options:
-    form: the vectors that are matched; gradient the expected gradients of the last layer, bayesian the
-        expected losses under draws of the posterior.
-    label-dist: distribution of the expected labels with form=gradient; temp the calibrated probabilities
-        (laplace where the temperature of the head is near 1), laplace the probabilities averaged over the
-        posterior, pseudo the predicted class, mix calibrated and uniform probabilities.
-    eps: share of the uniform probabilities with label-dist=mix.
+    form: the vectors that are matched.
+        gradient: the expected gradients of the last layer.
+        bayesian: the expected losses under draws of the posterior.
+    label-dist: distribution of the expected labels.
+        temp: the calibrated probabilities; where the temperature of the head is near 1, laplace, or mix
+            without a posterior.
+        laplace: the probabilities averaged over the posterior.
+        pseudo: the predicted class.
+        mix: calibrated and uniform probabilities.
+    eps: share of the uniform probabilities in mixed labels.
     alpha: weight of the variance of the gradients; none follows from alpha-rel.
     beta: weight of the pull of the batch's weights to 1; none follows from beta-rel.
     alpha-rel: relative alpha, in units of |v|^2 / sum of the K largest sigma^2.
     beta-rel: relative beta, in units of |v|^2 / K.
     tau: weight of the gradient in the paper's rule for choosing a row; none chooses by the true decrease of
         the objective.
+    preset: settings of the paper, for its alpha, beta and draws (Tables 4 and 5).
+        none: the defaults.
+        general-mnist: form=gradient as on MNIST.
+        general-svhn: form=gradient as on SVHN.
+        general-cifar-10: form=gradient as on CIFAR-10.
+        bayesian-fmnist: form=bayesian as on Fashion-MNIST.
+        bayesian-cifar-10: form=bayesian as on CIFAR-10.
+        bayesian-cifar-100: form=bayesian as on CIFAR-100.
 """
 
 from __future__ import annotations
@@ -42,12 +58,17 @@ import numpy as np
 
 from alcli.arrays import Array, Float32, Float64
 from alcli.numerics.blocks import BLOCK_ROWS
+from alcli.numerics.gradients.expected_losses import expected_and_spread
 from alcli.numerics.gradients.gradient_rows import GradientRows, expected_distance
+from alcli.numerics.gradients.number_rows import loss_rows, loss_spread, step_rows, step_spread
 from alcli.numerics.gradients.sparse.approximation import Batch, greedy, largest
 from alcli.numerics.gradients.sparse.problem import SparseProblem, pose
-from alcli.selection.options import at_least, positive, share
+from alcli.numerics.last_layer.temperature import temperature_between
+from alcli.selection.conditions import given, where
+from alcli.selection.options import not_negative, share
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
+from alcli.selection.presets import Presets
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
@@ -58,27 +79,76 @@ LabelDist: TypeAlias = Literal["temp", "laplace", "pseudo", "mix"]
 LEAST_WEIGHT = 0.01
 # Temperatures that differ by less from 1 count as 1.
 _UNCALIBRATED = 0.02
-_FALLEN = (
-    f"the head's temperature is within {_UNCALIBRATED} of 1, so label-dist temp would expect next to no gradient; "
-    "took laplace, the probabilities averaged over the posterior"
+_NEAR_ONE = (
+    f"the head's temperature is within {_UNCALIBRATED} of 1, so label-dist temp would expect next to no gradient"
 )
+_TOOK_LAPLACE = f"{_NEAR_ONE}; took laplace, the probabilities averaged over the posterior"
+_TOOK_MIX = f"{_NEAR_ONE}; took mix, calibrated and uniform probabilities, as the head has no posterior"
+
+# Tables 4 and 5 of the paper. Squares of its losses under S draws are S times those here, and so is its beta.
+PRESETS = Presets(
+    {
+        "general-mnist": {"form": "gradient", "label_dist": "temp", "alpha": 1e-8, "beta": 0.1},
+        "general-svhn": {"form": "gradient", "label_dist": "temp", "alpha": 0.1, "beta": 0.1},
+        "general-cifar-10": {"form": "gradient", "label_dist": "temp", "alpha": 0.01, "beta": 0.1},
+        "bayesian-fmnist": {"form": "bayesian", "samples": 100, "alpha": 2.0, "beta": 0.5 / 100},
+        "bayesian-cifar-10": {"form": "bayesian", "samples": 2000, "alpha": 2.0, "beta": 1.0 / 2000},
+        "bayesian-cifar-100": {"form": "bayesian", "samples": 2000, "alpha": 1.0, "beta": 0.5 / 2000},
+    }
+)
+
+# The conditions of the options
+GRADIENT = given(form="gradient")
+MIXED = GRADIENT & (
+    given(label_dist="mix")
+    | where(
+        "with label-dist=temp of a head that is neither calibrated nor has a posterior",
+        lambda now: now.options["label_dist"] == "temp" and not now.view.has_posterior,
+        "label_dist",
+    )
+)
+VARIED = given(form="bayesian") | given(label_dist=("temp", "laplace", "mix"))
+
+
+@batch(needs=["hidden", "hidden_sq_norm", "label_variance", "network"], needs_with={"form=bayesian": ["output_root"]})
+def of_numbers(
+    view: View,
+    k: int,
+    *,
+    form: Kind = "gradient",
+    alpha: Annotated[float | None, not_negative] = None,
+    beta: Annotated[float | None, not_negative] = None,
+    alpha_rel: Annotated[float, not_negative, given(alpha=None)] = 1.0,
+    beta_rel: Annotated[float, not_negative, given(beta=None)] = 0.01,
+    tau: Annotated[float | None, not_negative] = None,
+) -> Selection:
+    """Pick k rows one by one, of numbers."""
+    found = expected_rows_of_numbers(view, form)
+    problem = pose(found.rows, found.sigma_N, k, alpha=alpha, beta=beta, alpha_rel=alpha_rel, beta_rel=beta_rel)
+    if problem is None:
+        return most_spread(view, k, found)
+    return selected(view, found, problem, greedy(problem, k, tau=tau))
 
 
 @batch(
-    needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive", "sample_log_probs"], samples=100
+    needs=["hidden", "hidden_sq_norm", "trained_log_probs", "log_probs", "predictive"],
+    needs_with={"form=bayesian": ["sample_log_probs"], "label-dist=laplace": ["posterior"]},
+    samples=100,
+    numbers=of_numbers,
 )
 def sparse_greedy(
     view: View,
     k: int,
     *,
     form: Kind = "gradient",
-    label_dist: LabelDist = "temp",
-    eps: Annotated[float, share] = 0.1,
-    alpha: Annotated[float | None, not_negative] = None,
+    label_dist: Annotated[LabelDist, GRADIENT] = "temp",
+    eps: Annotated[float, share, MIXED] = 0.1,
+    alpha: Annotated[float | None, not_negative, VARIED] = None,
     beta: Annotated[float | None, not_negative] = None,
-    alpha_rel: Annotated[float, not_negative] = 1.0,
-    beta_rel: Annotated[float, not_negative] = 0.01,
+    alpha_rel: Annotated[float, not_negative, given(alpha=None) & VARIED] = 1.0,
+    beta_rel: Annotated[float, not_negative, given(beta=None)] = 0.01,
     tau: Annotated[float | None, not_negative] = None,
+    preset: Annotated[str, PRESETS] = "none",
 ) -> Selection:
     """Pick k rows one by one.
 
@@ -127,6 +197,18 @@ def expected_rows(view: View, kind: Kind, label_dist: LabelDist, eps: float) -> 
     return Expected(rows, spread(parts, distances_R), notes)
 
 
+def expected_rows_of_numbers(view: View, kind: Kind) -> Expected:
+    """The rows of a form where labels are numbers, in closed form."""
+    parts, noise = Parts.of(view), float(view.network().noise_variance)
+    if kind == "bayesian":
+        root_RQ = parts.view.matrix("output_root")
+        return Expected(parts.summed_gradients(loss_rows(root_RQ, noise)), spread(parts, loss_spread(root_RQ, noise)))
+    variance_R = parts.view.matrix("label_variance")
+    distances_R = step_spread(variance_R, parts.view.matrix("hidden_sq_norm"), noise)
+    rows = step_rows(variance_R, parts.view.matrix("hidden"), noise)
+    return Expected(parts.summed_gradients(rows), spread(parts, distances_R))
+
+
 def spread(parts: Parts, distances_R: Float64) -> Float64:
     """sigma_N from E|g - E[g]| of each row: the labels of rows are independent, so their squares add up."""
     return np.sqrt(parts.sums(distances_R**2)) / len(parts.starts_N)
@@ -142,21 +224,18 @@ def _label_log_probs(view: View, trained_NC: Array, label_dist: LabelDist, eps: 
         return view.matrix("predictive"), ()
     calibrated_NC = view.matrix("log_probs")
     if label_dist == "mix":
-        mixed_NC = np.logaddexp(np.log1p(-eps) + calibrated_NC, np.log(eps / calibrated_NC.shape[1]))
-        return mixed_NC.astype(calibrated_NC.dtype), ()
-    if abs(temperature(trained_NC, calibrated_NC) - 1.0) >= _UNCALIBRATED:
+        return _mixed(calibrated_NC, eps), ()
+    if abs(temperature_between(trained_NC, calibrated_NC) - 1.0) >= _UNCALIBRATED:
         return calibrated_NC, ()
-    return view.matrix("predictive"), (_FALLEN,)
+    if view.has_posterior:
+        return view.matrix("predictive"), (_TOOK_LAPLACE,)
+    return _mixed(calibrated_NC, eps), (_TOOK_MIX,)
 
 
-def temperature(trained_NC: Array, calibrated_NC: Array) -> float:
-    """The divisor of the logits that turns `trained_NC` into `calibrated_NC`: the ratio of the two spreads of logs."""
-    squares = np.zeros(2)
-    for i in range(0, len(trained_NC), BLOCK_ROWS):
-        for which, log_probs_NC in enumerate((trained_NC, calibrated_NC)):
-            block = log_probs_NC[i : i + BLOCK_ROWS].astype(np.float64)
-            squares[which] += np.square(block - block.mean(axis=1, keepdims=True)).sum()
-    return float(np.sqrt(squares[0] / squares[1])) if squares[1] > 0.0 else 1.0
+def _mixed(log_probs_NC: Array, eps: float) -> Array:
+    """Logs of probabilities that are mixed with the uniform ones, which have the share eps."""
+    mixed_NC = np.logaddexp(np.log1p(-eps) + log_probs_NC, np.log(eps / log_probs_NC.shape[1]))
+    return mixed_NC.astype(log_probs_NC.dtype)
 
 
 def _likelihood_rows(view: View) -> Expected:
@@ -165,32 +244,6 @@ def _likelihood_rows(view: View) -> Expected:
     found_R = parts.view.reduced(expected_and_spread, "sample_log_probs")
     rows = GradientRows(parts.sums(np.ascontiguousarray(found_R[:, 1:])))
     return Expected(rows, spread(parts, found_R[:, 0].astype(np.float64)))
-
-
-def expected_and_spread(log_probs_BSC: Float64) -> Float32:
-    """Return sigma N of each row, then its expected losses, [B, 1 + S].
-
-    The expected loss under each draw is centred over the draws and divided by sqrt(S).
-    """
-    return moments(-log_probs_BSC, mean_probs(log_probs_BSC)).astype(np.float32)
-
-
-def mean_probs(log_probs_BSC: Float64) -> Float64:
-    """The probabilities averaged over the draws, [B, C]."""
-    return np.exp(log_probs_BSC).mean(axis=1)
-
-
-def moments(losses_BSC: Float64, P_BC: Float64) -> Float64:
-    """Return sum_y P_y |g(y) - E[g]| and then E[g] = sum_y P_y g(y) of each row, [B, 1 + S].
-
-    g(y)_s is the loss of label y under draw s, minus its mean over the draws, divided by sqrt(S).
-    """
-    g_BSC = losses_BSC - losses_BSC.mean(axis=1, keepdims=True)
-    g_BSC /= np.sqrt(g_BSC.shape[1])
-    expected_BS = np.einsum("bsc,bc->bs", g_BSC, P_BC)
-    g_BSC -= expected_BS[:, :, None]
-    spread_B = np.einsum("bc,bc->b", P_BC, np.sqrt(np.einsum("bsc,bsc->bc", g_BSC, g_BSC)))
-    return np.column_stack([spread_B, expected_BS])
 
 
 def selected(view: View, found: Expected, problem: SparseProblem, batch: Batch) -> Selection:
@@ -231,10 +284,3 @@ def importance(weights_K: Float64) -> Float32:
         return np.ones(len(weights_K), np.float32)
     relative_K = np.maximum(weights_K / mean, LEAST_WEIGHT)
     return (relative_K / relative_K.mean()).astype(np.float32)
-
-
-def not_negative(**options: float | None) -> None:
-    """Raise UsageError for an option that is given and below 0, or infinite."""
-    given = {name: value for name, value in options.items() if value is not None}
-    at_least(0, **given)
-    positive(**{name: value for name, value in given.items() if value == np.inf})

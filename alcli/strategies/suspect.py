@@ -43,7 +43,9 @@ _TILE_NUMBERS = 1 << 22
 _JITTER = 1e-14
 
 
-@batch(needs=["features", "labelled", "labelled_targets", "network", "hidden"], posterior="none", again=True)
+@batch(
+    needs=["features", "labelled", "labelled_targets", "network", "hidden"], posterior="none", again=True, of_means=True
+)
 def suspect(view: View, k: int) -> Selection:
     """Pick the k labels that are contradicted most, those of near-duplicates first.
 

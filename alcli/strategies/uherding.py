@@ -15,8 +15,9 @@ Cost: that of `maxherding`, and the head's predictions for M rows; radius=publis
 Passes: 1.
 
 Options:
-    radius: rule for the radius of the kernel; fixed takes `h`, published the smallest distance between two
-        labelled rows.
+    radius: rule for the radius of the kernel.
+        fixed: the radius `h`.
+        published: the smallest distance between two labelled rows.
     h: radius of the kernel; with radius=published it serves while no two labelled rows differ.
     evaluation: number of random candidates that coverage is measured on; auto takes all of up to 20,000 candidates,
         or all of up to 50,000 with 300 labelled rows or more; of more candidates it takes as many as cost the same, at
@@ -33,6 +34,7 @@ import numpy as np
 from alcli.arrays import Float64, Int64
 from alcli.numerics.diversity.herding import max_herding, smallest_distance
 from alcli.numerics.rows import unit_rows
+from alcli.selection.conditions import given, where
 from alcli.selection.options import AutoOrCount, count_or, kernel_radius
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
@@ -42,6 +44,10 @@ from alcli.selection.view import View
 from alcli.strategies.margin import margin
 
 Radius = Literal["fixed", "published"]
+_FALLS_BACK = given(radius="fixed") | where(
+    "while no two labelled rows differ",
+    lambda now: not np.isfinite(smallest_distance(unit_rows(now.view.labelled()))),
+)
 
 
 @batch(needs=["features", "labelled", "logit_variance"])
@@ -51,7 +57,7 @@ def for_numbers(
     *,
     rng: np.random.Generator,
     radius: Radius = "fixed",
-    h: Annotated[float, kernel_radius] = 1.0,
+    h: Annotated[float, kernel_radius, _FALLS_BACK] = 1.0,
     evaluation: AutoOrCount = "auto",
 ) -> Selection:
     """Pick k rows greedily, of numbers."""
@@ -70,7 +76,7 @@ def uherding(
     *,
     rng: np.random.Generator,
     radius: Radius = "fixed",
-    h: Annotated[float, kernel_radius] = 1.0,
+    h: Annotated[float, kernel_radius, _FALLS_BACK] = 1.0,
     evaluation: AutoOrCount = "auto",
 ) -> Selection:
     """Pick k rows greedily. Scores: the gain in weighted coverage, between 0 and 1.

@@ -59,6 +59,12 @@ def test_json_has_an_object_for_every_strategy_and_one_for_pairs(alcli):
         assert row["summary"]
         assert row["source"]
         assert row["needs"]
+        for option in row["options"]:
+            assert option["meaning"], (row["name"], option["name"])
+            words = set() if option["kind"] == "true or false" else set(option["choices"])
+            assert set(option["meanings"]) == words, (row["name"], option["name"])
+            # No default is the name of a constant.
+            assert option["default"] == option["default"].lower()
     assert both["name"] == "EMBEDDING/SELECTOR"
     assert {f"{e}/{s}" for e in both["embeddings"] for s in both["selectors"]} - set(both["refused"]) == set(
         pairs.names()
@@ -80,13 +86,14 @@ def test_the_options_of_a_strategy_have_values_defaults_and_meanings(alcli):
     text = "\n".join(alcli("query", "--list", "bait").done().lines)
     options = " ".join(text[text.index("Options,") :].split())
     for words in (
-        "likelihood binary | full, default binary",
-        "top whole number from 1, default 5",
+        "likelihood binary | full, default binary the Fisher information. binary: one matrix for all classes. full:",
+        "top whole number from 1, default 5 number of likeliest labels that the mean is over. Counts only with "
+        "likelihood=binary and weight=top.",
         "prior auto or a positive number, default auto",
         "forward number from 1, default 2",
         "prefilter number above 0, at most 1, default 1 share of the candidates",
         "balance none | predicted, default none",
-        "embed mean | concat, default mean",
+        "embed mean | concat, default mean features of a group of rows. mean: the mean of its rows. concat: its rows",
         "impute argmax | sample choose one item after another",
         "cost-col column",
     ):
@@ -133,6 +140,7 @@ def test_an_explanation_as_json(alcli):
     assert {"Source", "Cost", "Passes"} <= set(found["sections"])
     top = next(option for option in found["options"] if option["name"] == "top")
     assert (top["kind"], top["default"], top["choices"]) == ("whole number from 1", "5", [])
+    assert top["counts"] == "with likelihood=binary and weight=top"
 
 
 def test_a_misspelling_gets_the_nearest_name(alcli):

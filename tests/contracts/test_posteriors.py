@@ -21,6 +21,7 @@ from alcli.numerics.logistic import one_hot, softmax
 from alcli.posteriors._contract import Evidence, posterior_of
 
 SOFTMAX = family_of(plugins.load("heads", "softmax"))
+RIDGE = family_of(plugins.load("heads", "ridge"))
 
 
 def rows(n=30, D=5, C=3, seed=0):
@@ -70,6 +71,19 @@ def test_variances_are_positive_finite_and_fit_the_logits(model):
     assert variance.shape in ((30, 1), (30, 3))
     assert np.isfinite(variance).all()
     assert (variance > 0).all()
+
+
+def test_the_root_gives_the_covariances_of_a_single_output(name):
+    y = rows().X_LD @ np.arange(5.0)
+    data = Training(rows().X_LD, y, np.ones(30), None)
+    model = fit(data, FitSpec(RIDGE, posterior_of(plugins.load("posteriors", name))))
+    W, phi = model.head.W_CD1, model.head.last_layer(rows(seed=1).X_LD[:6])
+    root = model.posterior.root(W, phi)
+    np.testing.assert_allclose((root**2).sum(axis=1), model.posterior.variance(W, phi)[:, 0], rtol=1e-9)
+    n_draws = model.posterior.distinct or 40_000
+    outputs = phi @ model.posterior.sample(W, n_draws, seed=0)[:, 0].T
+    covariances = root @ root.T
+    np.testing.assert_allclose(covariances, np.cov(outputs, bias=True), atol=0.05 * covariances.max())
 
 
 def test_the_predictive_is_a_distribution(model):

@@ -4,8 +4,9 @@ import pytest
 from alcli.errors import DataError, UsageError
 from alcli.selection.options import at_least
 from alcli.selection.order import finite32
+from alcli.selection.outside import checked
 from alcli.selection.select import select
-from alcli.selection.strategy import Selection, batch, pointwise
+from alcli.selection.strategy import Selection, batch, declared_by, pointwise
 from tests.helpers import view_of
 
 X = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -60,3 +61,28 @@ def test_finite32_caps_what_float32_cannot_hold():
 def test_at_least_names_the_option(value):
     with pytest.raises(UsageError, match="min-size"):
         at_least(1, min_size=value)
+
+
+def test_needs_under_an_option_are_checked_in_code_from_outside():
+    def by_draws(view, k, *, form: str = "plain"):
+        """Never run."""
+
+    declared = declared_by(batch(needs=["row_key"], needs_with={"form=draws": ["sample_log_prbs"]})(by_draws))
+    with pytest.raises(DataError, match="needs 'sample_log_prbs', which is not offered"):
+        checked(declared, "mine")
+    declared = declared_by(batch(needs=["row_key"], needs_with={"form=draws": ["sample_log_probs"]})(by_draws))
+    with pytest.raises(DataError, match="does not say how many draws"):
+        checked(declared, "mine")
+
+
+def test_an_option_brings_its_needs():
+    @batch(needs=["row_key"], needs_with={"form=draws": ["sample_log_probs"]}, samples=7)
+    def by_draws(view, k, *, form: str = "plain"):
+        """Never run."""
+
+    declared = declared_by(by_draws)
+    plain, drawn = declared.under({}), declared.under({"form": "draws"})
+    assert (plain.needs, plain.needs_posterior) == (("row_key",), False)
+    assert (drawn.needs, drawn.needs_posterior) == (("row_key", "sample_log_probs"), True)
+    assert (plain.posterior_asked_by, drawn.posterior_asked_by) == ("", "form=draws")
+    assert drawn.under({}).needs == drawn.needs

@@ -173,21 +173,21 @@ def test_options_belong_to_both_parts():
 
 def test_what_the_head_cannot_serve_is_refused():
     with pytest.raises(UsageError, match=r"'margin\+update' absorbs labels"):
-        contender("margin+update").check(FitSpec(softmax.head, None))
+        contender("margin+update").check(FitSpec(softmax.head, None), {}, False)
     with pytest.raises(
         UsageError, match=r"'margin\+update' absorbs labels in closed form, which --posterior ensemble rules out"
     ):
-        contender("margin+update").check(FitSpec(softmax.head, Ensemble))
+        contender("margin+update").check(FitSpec(softmax.head, Ensemble), {}, False)
     with pytest.raises(UsageError, match="'optimal-look-ahead' needs one covariance"):
-        contender("optimal-look-ahead").check(FitSpec(softmax.head, None))
+        contender("optimal-look-ahead").check(FitSpec(softmax.head, None), {}, False)
     with pytest.raises(UsageError, match="'optimal-look-ahead' needs one covariance"):
-        contender("optimal-look-ahead").check(FitSpec(softmax.head, Ensemble))
+        contender("optimal-look-ahead").check(FitSpec(softmax.head, Ensemble), {}, False)
     for spec in (FitSpec(softmax.head, None), FitSpec(softmax.head, None, options={"aux_loss": False})):
         with pytest.raises(UsageError, match="'learning-loss' looks at the loss-prediction branch"):
-            contender("learning-loss").check(spec)
-    contender("learning-loss").check(FitSpec(softmax.head, None, options={"aux_loss": True}))
-    contender("margin").check(FitSpec(softmax.head, Ensemble))
-    contender("margin").check(FitSpec(softmax.head, None))
+            contender("learning-loss").check(spec, {}, False)
+    contender("learning-loss").check(FitSpec(softmax.head, None, options={"aux_loss": True}), {}, False)
+    contender("margin").check(FitSpec(softmax.head, Ensemble), {}, False)
+    contender("margin").check(FitSpec(softmax.head, None), {}, False)
 
 
 def test_oracles_are_offered_to_simulations_only():

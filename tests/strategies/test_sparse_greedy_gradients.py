@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from alcli.errors import UsageError
 from alcli.numerics.blocks import workers
+from alcli.numerics.gradients.expected_losses import expected_and_spread, moments
+from alcli.numerics.last_layer.temperature import temperature_between
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import egl
 from alcli.strategies import sparse_greedy as _gradients
-from alcli.strategies.sparse_greedy import expected_and_spread, expected_rows, importance, moments, temperature
+from alcli.strategies.sparse_greedy import expected_rows, importance
 from tests.dense_sparse import written_out
 from tests.helpers import random_head, view_of
 
@@ -78,12 +80,12 @@ def test_temp_without_a_temperature_falls_back_to_laplace_and_says_so(T, fallen)
 def test_the_temperature_is_found_from_the_probabilities(T, seed):
     rng = np.random.default_rng(seed)
     X, head = rng.standard_normal((30, D)), random_head(D, C, seed, temperature=T)
-    assert np.isclose(temperature(head.trained_log_probs(X), head.log_probs(X)), T, rtol=1e-9)
+    assert np.isclose(temperature_between(head.trained_log_probs(X), head.log_probs(X)), T, rtol=1e-9)
 
 
-def test_a_head_that_knows_nothing_has_no_temperature():
+def test_a_head_that_knows_nothing_has_no_temperature_between():
     flat = np.full((5, 3), np.log(1 / 3))
-    assert temperature(flat, flat) == 1
+    assert temperature_between(flat, flat) == 1
 
 
 def test_likelihoods_and_their_spread_by_their_definition():

@@ -87,7 +87,13 @@ Mix = Annotated[
 ]
 Candidates = Annotated[
     int | None,
-    option("--candidates M", CHOOSING, "Choose among M random candidates.", default="all", parse=whole_number()),
+    option(
+        "--candidates M",
+        CHOOSING,
+        "Choose among M random candidates; in a simulation, drawn anew in each round.",
+        default="all",
+        parse=whole_number(),
+    ),
 ]
 Exclude = Annotated[
     list[str] | None,
@@ -121,9 +127,9 @@ Stream = Annotated[
 Keep = Annotated[
     list[str] | None,
     option(
-        "--keep C,...",
+        "--keep C",
         OUTPUT,
-        "Columns of the pool that travel with the batch, for instance the text. Can be repeated.",
+        "A column of the pool that travels with the batch, such as the text. Commas part several. Can be repeated.",
     ),
 ]
 ItemsFile = Annotated[

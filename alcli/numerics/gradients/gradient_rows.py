@@ -57,6 +57,8 @@ class Terms:
 class GradientRows(Rows):
     """N rows a_j (x) [h_j; 1] of residuals_NK and features_ND (None: rows a_j), float32 or float64.
 
+    bias: False makes the rows a_j (x) [h_j; 0].
+
     Everything is in units of `scale`, a power of 2 that keeps squares from overflowing. D1: columns of a point.
     rounding: `correlate` differs from the exact product by less than rounding lengths[j] |point|. This bound is a large
     multiple of the error of a sum whose terms round independently.
@@ -64,12 +66,12 @@ class GradientRows(Rows):
 
     _at_once = BLOCK_ROWS  # rows that are widened to float64 together
 
-    def __init__(self, residuals_NK: Floats, features_ND: Floats | None = None) -> None:
+    def __init__(self, residuals_NK: Floats, features_ND: Floats | None = None, *, bias: bool = True) -> None:
         features_ND = np.empty((len(residuals_NK), 0), residuals_NK.dtype) if features_ND is None else features_ND
-        self._a, self._h = Factor(residuals_NK), Factor(features_ND, offset=1.0)
+        self._a, self._h = Factor(residuals_NK), Factor(features_ND, offset=float(bias))
         super().__init__(self._a, self._h)
         self._plain_h = Factor(self._h.F_ND, exponent=0)
-        self._one = math.ldexp(1.0, -self._h.exponent)
+        self._one = math.ldexp(float(bias), -self._h.exponent)
         self.K, self.D1 = residuals_NK.shape[1], features_ND.shape[1] + 1
         self.dtype = np.result_type(residuals_NK, features_ND)
         self.rounding = 4.0 * math.sqrt(self.K + self.D1) * float(np.finfo(np.result_type(np.float32, self.dtype)).eps)

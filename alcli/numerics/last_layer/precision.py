@@ -104,6 +104,10 @@ class Precision:
         root_DM = cholesky.solve_factor(self.factor, X_MD.T)
         return np.einsum("dm,dm->m", root_DM, root_DM)
 
+    def root(self, X_MD: Float64) -> Float64:
+        """Compute rows L^-1 x, [M, D]: their inner products are x^T covariance x'."""
+        return np.ascontiguousarray(cholesky.solve_factor(self.factor, X_MD.T).T)
+
     def spread(self, noise_SD: Float64) -> Float64:
         """Turn S rows of standard normal noise into rows that have the covariance: noise L^-1, [S, D]."""
         return scipy.linalg.solve_triangular(self.factor, noise_SD.T, lower=True, trans="T", check_finite=False).T

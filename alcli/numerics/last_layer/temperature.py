@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from alcli.arrays import Array, Float64
+from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.logistic import cross_entropy
 
 # The range that is searched.
@@ -33,6 +34,16 @@ def best_temperature(loss: Callable[[float], float]) -> float:
     scanned = np.geomspace(*BOUNDS, _SCANNED)
     best = int(np.argmin([loss(float(t)) for t in scanned]))
     return _least(loss, scanned[max(best - 1, 0)], scanned[min(best + 1, _SCANNED - 1)])
+
+
+def temperature_between(trained_NC: Array, calibrated_NC: Array) -> float:
+    """The divisor of the logits that turns `trained_NC` into `calibrated_NC`: the ratio of the two spreads of logs."""
+    squares = np.zeros(2)
+    for i in range(0, len(trained_NC), BLOCK_ROWS):
+        for which, log_probs_NC in enumerate((trained_NC, calibrated_NC)):
+            block = log_probs_NC[i : i + BLOCK_ROWS].astype(np.float64)
+            squares[which] += np.square(block - block.mean(axis=1, keepdims=True)).sum()
+    return float(np.sqrt(squares[0] / squares[1])) if squares[1] > 0.0 else 1.0
 
 
 def _least(loss: Callable[[float], float], lower: float, upper: float) -> float:

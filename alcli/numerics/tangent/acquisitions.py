@@ -9,11 +9,28 @@ Memory: pieces of the changes; never N x E x K numbers.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from alcli.arrays import Float64, Floats, Int64
 from alcli.numerics.information.committee import entropy
 from alcli.numerics.tangent.look_ahead import Look, in_pieces
+
+Acquisition = Literal["mlmoc", "mlmoc-sq", "emoc", "eer", "flip"]
+
+
+def scores(acquisition: Acquisition, look: Look, f_NK: Float64, R_NK: Float64, first_E: Int64) -> Float64:
+    """The acquisition of every candidate, [N]. R_NK: residuals of the supposed labels. first_E: the rows for eer."""
+    if acquisition == "mlmoc" or (acquisition == "emoc" and f_NK.shape[1] == 1):
+        return mlmoc(look, R_NK)
+    if acquisition == "mlmoc-sq":
+        return mlmoc_sq(look, R_NK)
+    if acquisition == "emoc":
+        return emoc(look, f_NK, project(f_NK))
+    if acquisition == "flip":
+        return flip(look, f_NK, R_NK)
+    return eer(look, f_NK, project(f_NK), first_E)
 
 
 def mlmoc(look: Look, R_NK: Float64) -> Float64:

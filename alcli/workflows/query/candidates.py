@@ -13,12 +13,10 @@ from alcli.data.tables import read_ids
 from alcli.data.text.dialect import DELIMITERS
 from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, counted, printable
-from alcli.numerics.hashing import uniforms
 from alcli.remarks import Note
+from alcli.selection.subsets import some_items
 from alcli.workflows.items import Items
 from alcli.workflows.query.request import Query
-
-_CANDIDATE_STREAM = 1
 
 
 def excluded(items: Items, ask: Query, in_ledger: Sequence[Any], note: Note) -> Int64:
@@ -59,6 +57,5 @@ def reduced(items: Items, candidates: Int64, ask: Query, seed: int, note: Note) 
     """Draw at most --candidates items by a hash of seed and id, so that the order of rows and files does not matter."""
     if ask.candidates is None or ask.candidates >= len(candidates):
         return candidates
-    draws = uniforms(items.source.row_keys(candidates), seed, _CANDIDATE_STREAM)
     note(f"chose among {counted(ask.candidates, 'random candidate')} of {len(candidates)}")
-    return np.sort(candidates[np.argsort(draws, kind="stable")[: ask.candidates]])
+    return some_items(candidates, items.source.row_keys(candidates), ask.candidates, seed)

@@ -23,7 +23,7 @@ def fitted_now(
     """Fit a head on the labels; return it, and the labels in its numbering where the strategy reads them."""
     calibrate = "temperature" if strategy.needs_calibration and not labelled.regression else "none"
     posterior = "laplace" if ask.absorbs else strategy.posterior
-    if pool.dim > _LARGEST_POSTERIOR and not strategy.needs_posterior:
+    if pool.dim > _LARGEST_POSTERIOR and not strategy.suited(labelled.regression).needs_posterior:
         note(f"D={pool.dim} is too large for a covariance of D x D, so the confidence is that of the weights alone")
         posterior = "none"
     # A label is contradicted best by a head that also knows the rows without a label.

@@ -74,11 +74,11 @@ class Session:
             options=options,
             labels=now.labels,
         )
+        for text in self._live.remarks():
+            note(text)
         self._labels: dict[int, float | Label | None] = dict.fromkeys(now.labelled.tolist())
-        if now.head is not None:
-            self._absorbed = dict(zip(now.head.absorbed.id_L.tolist(), now.head.absorbed.label_L.tolist()))
-        else:
-            self._absorbed = {}
+        absorbed = None if now.head is None else now.head.absorbed
+        self._absorbed = {} if absorbed is None else dict(zip(absorbed.id_L.tolist(), absorbed.label_L.tolist()))
         is_polished = now.head is not None and ask.polish == AUTO
         self._polisher = Polisher(pool, now.head, note) if now.head is not None and is_polished else None
         # The model that predicts, where it is not the model that strategies look at.

@@ -30,6 +30,7 @@ from alcli.workflows.query.alike import without_alike
 from alcli.workflows.query.candidates import drawn_seed, excluded, reduced
 from alcli.workflows.query.fitting import fitted_now, remark_on_models
 from alcli.workflows.query.request import Query
+from alcli.workflows.suited import strategies_for_numbers
 
 Predicts = Literal["classes", "numbers"]
 
@@ -187,12 +188,15 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
 def _check_suits(ask: Query, head: HeadFile, strategy: Strategy) -> None:
     """Raise UsageError where the strategy needs something that the head does not have."""
     if strategy.needs_classes and head.classes is None:
-        who, hint = _who_asks(ask, lambda one: one.needs_classes)
+        who, hint = _who_needs_classes(ask)
         raise UsageError(f"{who} needs class probabilities, the head {ask.shown_head} is a regression", hint=hint)
-    if strategy.needs_posterior and head.model.posterior is None:
+    suited = strategy.suited(head.classes is None)
+    if suited.needs_posterior and head.model.posterior is None:
+        value, hint = suited.posterior_asked_by, "fit it with --posterior laplace"
         raise UsageError(
-            f"strategy '{ask.strategy}' looks at the posterior, the head {ask.shown_head} has none",
-            hint="fit it with --posterior laplace",
+            f"strategy '{ask.strategy}'{value and f' with {value}'} looks at the posterior, the head {ask.shown_head} "
+            "has none",
+            hint=f"{hint}, or leave out {value}" if value else hint,
         )
     if "predicted_loss" in strategy.needs and head.model.head.branch is None:
         raise UsageError(
@@ -220,20 +224,23 @@ def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
         auto = "" if any(key in ask.options for key in OF_PREDICTIONS) else "; -s auto begins without labels"
         raise DataError(f"{who} needs a head or labels, there are none", hint=f"give -H or -l{auto}{what}")
     if labelled.regression and strategy.needs_classes:
-        who, hint = _who_asks(ask, lambda one: one.needs_classes)
+        who, hint = _who_needs_classes(ask)
         raise UsageError(f"{who} needs class probabilities, the labels are numbers", hint=hint)
     if not labelled.regression and len(labelled.labels.classes()) < 2:
         n = len(labelled.labels)
         labels = "the label shows" if n == 1 else f"the {n} labels show"
-        raise DataError(
-            f"{who} needs a head, and a head needs 2 classes; {labels} one",
-            hint=hint,
-        )
+        raise DataError(f"{who} needs a head, and a head needs 2 classes; {labels} one", hint=hint)
 
 
 def _needs_head_now(strategy: Strategy) -> bool:
     """True for a strategy that cannot choose without a head."""
     return strategy.needs_head and not strategy.cold
+
+
+def _who_needs_classes(ask: Query) -> tuple[str, str]:
+    """Say in words which part of a query needs classes, and what a regression can use; return both."""
+    who, hint = _who_asks(ask, lambda one: one.needs_classes)
+    return who, strategies_for_numbers() if ask.found.needs_classes else hint
 
 
 def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:

@@ -17,7 +17,7 @@ _DIGITS = 12
 Json = dict[str, Any]
 _NOT_COMPARED = frozenset({"pool.name", "default_metric"})
 # The meaning of a configuration that lacks a key, since keys were added over time.
-_DEFAULTS: Json = {"head": Recipe().as_json(), "stratified": False, "train_weights": False}
+_DEFAULTS: Json = {"head": Recipe().as_json(), "stratified": False, "candidates": None, "train_weights": False}
 _SIZES = ("seeds", "rounds")
 
 

@@ -45,6 +45,7 @@ def _config(items: Items, checked: Checked, plan: Plan, truth: Truth) -> dict[st
         "rounds": plan.rounds,
         "initial": plan.initial,
         "stratified": plan.stratified,
+        "candidates": plan.candidates,
         "seeds": plan.n_seeds,
         "test": "split" if len(truth.test) else plan.test_fraction,
         "train_weights": plan.train_weights,

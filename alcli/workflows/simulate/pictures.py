@@ -37,6 +37,8 @@ def write_pictures(
     pool, unit = printable(config["pool"]["name"]), printable(config.get("cost", {}).get("column", ""))
     more = f"then a budget of {config['batch']} a round ({unit})" if unit else f"{config['batch']} more a round"
     title = f"{pool}: {config['initial']} labels to start with, {more}"
+    if config.get("candidates") is not None:
+        title += f", among {config['candidates']} random candidates"
     short = short_names(found.values_SP)
     found = replace(found, values_SP={short[strategy]: v_SP for strategy, v_SP in found.values_SP.items()})
     drawn = curves.Drawn(found, BASELINE, title, unit, full_data)

@@ -52,6 +52,7 @@ class Simulation:
     full_data: also fit the head to every label, and report when strategies reach shares of the value that this gives.
     metric: the name of the metric that compares strategies; None takes accuracy, balanced accuracy where classes are
     uneven, or rmse in a regression. train_weights: train heads with the weights that strategies give their choices.
+    candidates: the number of random items that each round chooses among, drawn anew; None takes all.
     class_names: the pool of the names of classes, for a recipe with the prior of the pool. look: of the pictures.
     """
 
@@ -69,6 +70,7 @@ class Simulation:
     class_names: str | None = None
     train_weights: bool = False
     look: Appearance = field(default_factory=Appearance)
+    candidates: int | None = None
 
     @property
     def cost_column(self) -> str | None:
@@ -100,7 +102,7 @@ class Simulation:
         def plan(regression: bool) -> Plan:
             spec = recipe.spec(regression=regression)
             for name, one in found.items():
-                one.check(spec)
+                one.check(spec, parsed[name], regression)
                 one.check_impute(parsed[name], spec, regression)
             return Plan(
                 names,
@@ -116,6 +118,7 @@ class Simulation:
                 origins,
                 recipe.learns_from_pool(regression=regression),
                 self.train_weights,
+                candidates=self.candidates,
             )
 
         plan(regression=False)
@@ -135,6 +138,9 @@ class Simulation:
         if self.initial is None:
             what = f"with -p {COST} -n is a budget, not a number of items"
             raise UsageError(what, hint="say with --initial how many items to start with")
+        if self.candidates is not None:
+            what = f"with -p {COST} a round spends a budget on all items, --candidates offers some of them"
+            raise UsageError(what, hint="leave one of them out")
         for name, one in contenders.items():
             one.check_budget(options[name])
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from alcli import plugins
 from alcli.arrays import Float64
 from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.class_names import ClassNames, read_class_names
@@ -21,7 +20,6 @@ from alcli.numerics.metrics import METRICS, Metric
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.summary import Line
 from alcli.report.verdict import conclusions
-from alcli.selection.needs import CLASSIFICATION_NEEDS
 from alcli.simulation.contenders import Contender
 from alcli.simulation.metrics import class_of, default_metric
 from alcli.simulation.parallel import run_cells
@@ -34,6 +32,7 @@ from alcli.workflows.simulate.folder import SimulationFolder
 from alcli.workflows.simulate.outputs import write_outputs
 from alcli.workflows.simulate.request import Checked, Simulation
 from alcli.workflows.simulate.truth import Truth, truth_of
+from alcli.workflows.suited import strategies_for_numbers
 from alcli.workflows.unlabelled import NO_CLASSES, remark_on_missing
 
 
@@ -193,6 +192,8 @@ def _check_data(items: Items, ask: Simulation, plan: Plan, truth: Truth, checked
     left_out, usable = pool.n - len(truth.used), "without a label or a usable vector"
     if left_out:
         note(f"{counted(left_out, f'row {usable} was', f'rows {usable} were')} left out")
+    if plan.candidates is not None:
+        note(f"each round chooses among {counted(plan.candidates, f'random {what[:-1]}')}, drawn anew")
     if ask.cost_column is None and plan.initial + plan.rounds * plan.batch > askable:
         rounds = -(-(askable - plan.initial) // plan.batch)
         used_up, none_left = f"used up after round {rounds} of {plan.rounds}", "labelled to start with, so none is left"
@@ -202,18 +203,12 @@ def _check_data(items: Items, ask: Simulation, plan: Plan, truth: Truth, checked
 def _needs_classes(name: str, contender: Contender, plan: Plan, pool: Pool) -> UsageError:
     """The refusal of a strategy that needs classes where labels are numbers: by itself, or by an option that it has."""
     if contender.base.needs_classes:
-        who, hint = f"strategy '{name}'", _for_regression()
+        who, hint = f"strategy '{name}'", strategies_for_numbers()
     else:
         given = [f"-p {key}" for key in OF_PREDICTIONS if key in plan.options[name]]
         who = f"'{name}' with {' and '.join(given)}"
         hint = f"leave {'it' if len(given) == 1 else 'them'} out"
     return UsageError(f"{who} needs class probabilities, the labels of {pool.name} are numbers", hint=hint)
-
-
-def _for_regression() -> str:
-    summaries = [plugins.summary("strategies", name) for name in plugins.names("strategies")]
-    suited = [one.name for one in summaries if one.numbers or not CLASSIFICATION_NEEDS.intersection(one.needs)]
-    return f"strategies for numbers: {', '.join(suited)}"
 
 
 def _report(
@@ -224,6 +219,7 @@ def _report(
         "pool": items.about(),
         "metric": lines[0].metric.name,
         "runs": len(cells),
+        "candidates": plan.candidates,
         "resumed": resumed,
         "test_rows" if truth.grouping is None else "test_groups": n_test,
         "summary": [line.row() for line in lines],

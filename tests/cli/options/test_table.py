@@ -36,6 +36,7 @@ OF_A_COMMAND = {
     "--id-col",
     "--label-col",
     "--format",
+    "--keep",
 }
 
 

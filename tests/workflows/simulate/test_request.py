@@ -4,6 +4,7 @@ import pytest
 
 from alcli.errors import UsageError
 from alcli.workflows.simulate.request import assigned
+from tests.workflows.simulate.runs import ask
 
 STRATEGIES = {"first": {"metric", "size"}, "second": {"metric"}, "random": set()}
 
@@ -35,3 +36,11 @@ def test_an_owner_restricts_it():
 def test_a_key_that_nobody_knows_is_refused(key, words):
     with pytest.raises(UsageError, match=words):
         assigned({key: "1"}, STRATEGIES, None)
+
+
+def test_candidates_are_at_least_a_batch_and_no_company_of_costs():
+    assert ask(candidates=5).checked().plan(False).candidates == 5
+    with pytest.raises(UsageError, match="--candidates must be at least -n, the 5 items of a round, got 4"):
+        ask(candidates=4).checked()
+    with pytest.raises(UsageError, match="--candidates offers some of them"):
+        ask(candidates=20, options={"cost-col": "price"}).checked()

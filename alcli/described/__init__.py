@@ -1,9 +1,7 @@
 """Describe a strategy in words: its method, its needs, its source and cost, and its options.
 
-The words come from the source of the strategy, so that a strategy is described where it is written. Its module
-docstring opens with the summary, and holds paragraphs on the method, the sections `Source:`, `Deviations:`, `Cost:`,
-`Passes:` and `Memory:`, and a section `Options:` with one entry an option, `    name: meaning`, whose further lines are
-indented by eight. A module is imported only to describe its own strategy, for the types of the options.
+The words come from the source of the strategy, so that a strategy is described where it is written (docstrings.py). A
+module is imported only to describe its own strategy, for the types of the options.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from alcli import parsing, plugins
 from alcli.composition import pairs
+from alcli.described.docstrings import ModuleDocstring, OptionText, read
 
 if TYPE_CHECKING:
     from alcli.selection.strategy import Strategy
@@ -45,26 +44,38 @@ NEEDS: Mapping[str, tuple[Kind, str]] = {
     "label_variance": ("head", "the variance of each label, from a head for numbers"),
     "predicted_loss": ("head", "the losses that the head predicts (fit-head --head mlp --aux-loss)"),
     "logit_variance": ("posterior", "the variance of the head's outputs under its posterior"),
+    "output_root": ("posterior", "the covariances of the predicted numbers under the posterior of the head"),
+    "posterior": ("posterior", "the posterior of the head"),
     "sample_log_probs": ("posterior", "class probabilities under draws of the head's posterior"),
 }
 
 # Options that strategies have by what they look at. Their meaning is the same for every strategy.
-MEANINGS: Mapping[str, str] = {
-    "samples": "number of draws of the posterior.",
-    "targets": "file of the rows whose predictions matter, read as a pool.",
-    "aggregate": "score of a group of rows, from the scores of its rows.",
-    "embed": "features of a group of rows: the mean of its rows, or its rows side by side.",
-    "prefilter": "share of the candidates to choose among; the candidates of smallest margin stay.",
-    "balance": "with predicted, choose as many items of each predicted class.",
-    "impute": "choose one item after another; the model learns each under its likeliest label, or under a drawn one.",
-    "cost-col": "column of what items cost; -n is then what the batch may cost.",
+MEANINGS: Mapping[str, OptionText] = {
+    "samples": OptionText("number of draws of the posterior."),
+    "targets": OptionText("file of the rows whose predictions matter, read as a pool."),
+    "aggregate": OptionText(
+        "score of a group of rows.",
+        {"mean": "the mean of its rows' scores.", "max": "the largest of them.", "sum": "their sum."},
+    ),
+    "embed": OptionText(
+        "features of a group of rows.", {"mean": "the mean of its rows.", "concat": "its rows side by side."}
+    ),
+    "prefilter": OptionText("share of the candidates to choose among; the candidates of smallest margin stay."),
+    "balance": OptionText(
+        "balance between the predicted classes.",
+        {"none": "no balance.", "predicted": "as many items of each predicted class."},
+    ),
+    "impute": OptionText(
+        "choose one item after another; the model learns each under a label that it makes up.",
+        {"argmax": "its likeliest label.", "sample": "a drawn label."},
+    ),
+    "cost-col": OptionText("column of what items cost; -n is then what the batch may cost."),
 }
 
 OVERVIEW = "EMBEDDING/SELECTOR"
 PAIR = "One embedding of the rows, and one way to choose among rows."
+OF_MEANS = "Where rows make groups, the strategy looks at the mean row of each group."
 MIX = "Several strategies, one after another; each chooses its share of the batch."
-
-_SECTIONS = ("Source", "Deviations", "Deviation", "Cost", "Passes", "Memory", "Options")
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,8 @@ class StrategyOption:
     """An option of a strategy.
 
     kind: its type in words. default: the value as it is typed, "" for an option that has none.
-    choices: the values that it takes, where they are words.
+    choices: the values that it takes, where they are words. meanings: of the choices. counts: ends the sentence "the
+    option counts only ..."; "" for an option that always counts.
     """
 
     name: str
@@ -80,6 +92,8 @@ class StrategyOption:
     default: str
     choices: tuple[str, ...]
     meaning: str
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    counts: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,16 +114,6 @@ class StrategyDescription:
     kind: Kind
 
 
-@dataclass(frozen=True)
-class ModuleDocstring:
-    """A module docstring in its parts. options: the meaning of each option of the section `Options:`, by name."""
-
-    summary: str
-    paragraphs: tuple[str, ...]
-    sections: Mapping[str, str]
-    options: Mapping[str, str] = field(default_factory=dict)
-
-
 def kind_of(needs: Iterable[str]) -> Kind:
     """The kind of a strategy with the given needs: it needs rows alone, a head, or a head with a posterior."""
     kinds = {NEEDS[need][0] for need in needs if need in NEEDS}
@@ -122,14 +126,20 @@ def described(name: str) -> StrategyDescription:
     Raises UsageError with the nearest names for a name that is none, and whatever `extensions.load` raises.
     """
     strategy = plugins.strategy(name)
-    needs = tuple(NEEDS[need][1] if need in NEEDS else need for need in strategy.needs)
+    needs = tuple(map(_in_words, strategy.needs))
+    needs += tuple(f"with {value}, {_in_words(need)}" for value, several in strategy.needs_with for need in several)
     if strategy.compound is not None:
         return _described_mix(name, strategy, needs)
     if name in pairs.names():
         return _described_pair(name, strategy, needs)
     doc = read(inspect.getdoc(inspect.getmodule(strategy.run)) or inspect.getdoc(strategy.run) or "")
     options = _options(strategy, doc.options)
-    return StrategyDescription(name, doc.summary, doc.paragraphs, needs, doc.sections, options, kind_of(strategy.needs))
+    paragraphs = (*doc.paragraphs, OF_MEANS) if strategy.of_means else doc.paragraphs
+    return StrategyDescription(name, doc.summary, paragraphs, needs, doc.sections, options, kind_of(strategy.needs))
+
+
+def _in_words(need: str) -> str:
+    return NEEDS[need][1] if need in NEEDS else need
 
 
 def _described_pair(name: str, strategy: Strategy, needs: tuple[str, ...]) -> StrategyDescription:
@@ -148,13 +158,18 @@ def _described_mix(name: str, strategy: Strategy, needs: tuple[str, ...]) -> Str
         f"{float(share):.0%} by {part.name}: {part.summary}" for part, (_, _, share) in zip(parts, shares)
     )
     meanings: dict[str, dict[str, list[str]]] = {}
+    choices: dict[str, dict[str, str]] = {}
     for part in parts:
         for option in part.options:
             meanings.setdefault(option.name, {}).setdefault(option.meaning, []).append(part.name)
+            choices[option.name] = {**option.meanings, **choices.get(option.name, {})}
     joined = {
-        key: next(iter(found))
-        if len(found) == 1
-        else " ".join(f"Of {', '.join(who)}: {text}" for text, who in found.items())
+        key: OptionText(
+            next(iter(found))
+            if len(found) == 1
+            else " ".join(f"Of {', '.join(who)}: {text}" for text, who in found.items()),
+            choices[key],
+        )
         for key, found in meanings.items()
     }
     options = _options(strategy, joined)
@@ -163,64 +178,19 @@ def _described_mix(name: str, strategy: Strategy, needs: tuple[str, ...]) -> Str
 
 def _of_source(name: str) -> ModuleDocstring:
     """The docstring of a strategy of alcli, read without importing it."""
-    path = Path(__file__).parent / "strategies" / f"{name.replace('-', '_')}.py"
+    path = Path(__file__).parents[1] / "strategies" / f"{name.replace('-', '_')}.py"
     return read(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
-
-
-# -- docstrings ------------------------------------------------------------------------------------
-
-
-def read(doc: str) -> ModuleDocstring:
-    """Take a module docstring apart."""
-    summary, _, rest = doc.partition("\n")
-    paragraphs: list[str] = []
-    sections: dict[str, list[str]] = {}
-    section = ""
-    begins = True
-    for line in rest.splitlines():
-        title, colon, text = line.partition(":")
-        if colon and title in _SECTIONS:
-            section = title
-            sections[section] = [text.strip()]
-        elif section and line.strip():
-            sections[section].append(line)
-        elif not line.strip():
-            begins, section = True, section if section == "Options" else ""
-        else:
-            _add(paragraphs, line, begins)
-            begins = False
-    options = _entries(sections.pop("Options", []))
-    joined = {title: " ".join(part.strip() for part in lines).strip() for title, lines in sections.items()}
-    return ModuleDocstring(summary, tuple(paragraphs), joined, options)
-
-
-def _add(paragraphs: list[str], line: str, begins: bool) -> None:
-    """Add a line to the last paragraph, or begin one: after an empty line, at a list item, or at lines to keep."""
-    kept, after_kept = line.startswith("    "), bool(paragraphs) and paragraphs[-1].startswith("    ")
-    if begins or line.startswith("- ") or kept != after_kept:
-        paragraphs.append(line)
-    else:
-        paragraphs[-1] += f"\n{line}" if kept else f" {line.strip()}"
-
-
-def _entries(lines: Iterable[str]) -> dict[str, str]:
-    """`    name: meaning` entries, whose further lines are indented by eight."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in lines:
-        if line.startswith("        ") and name:
-            found[name] += f" {line.strip()}"
-        elif line.startswith("    "):
-            name, _, meaning = (part.strip() for part in line.partition(":"))
-            found[name] = meaning
-    return found
 
 
 # -- options ---------------------------------------------------------------------------------------
 
 
-def _options(strategy: Strategy, meanings: Mapping[str, str]) -> tuple[StrategyOption, ...]:
+def _options(strategy: Strategy, texts: Mapping[str, OptionText]) -> tuple[StrategyOption, ...]:
     """The options of a strategy: its own first, then by what it looks at, then the options of every query."""
+    from alcli.selection.conditions import conditions
+
+    stated = {} if strategy.compound else conditions(strategy)
+    counts = {name.replace("_", "-"): only.text for name, only in stated.items()}
     own: dict[str, StrategyOption] = {}
     shared: dict[str, StrategyOption] = {}
     for function in strategy.declared:
@@ -229,14 +199,17 @@ def _options(strategy: Strategy, meanings: Mapping[str, str]) -> tuple[StrategyO
         for key, parameter in parsing.options_of(function).items():
             kind, choices = _kind(hints[parameter.name])
             default = strategy.samples if key == "samples" and is_shared else parameter.default
-            meaning = MEANINGS[key] if is_shared else meanings.get(key, "")
-            (shared if is_shared else own)[key] = StrategyOption(key, kind, _value(default), choices, meaning)
+            text = MEANINGS[key] if is_shared else texts.get(key, OptionText())
+            (shared if is_shared else own)[key] = StrategyOption(
+                key, kind, _value(default), choices, text.meaning, dict(text.choices), counts.get(key, "")
+            )
     # Where both have a name, -p gives it to the shared option.
     ordered = [*(option for key, option in own.items() if key not in shared), *shared.values()]
     if "targets" in strategy.needs:
-        ordered.append(StrategyOption("targets", "file", "", (), MEANINGS["targets"]))
-    ordered.append(StrategyOption("impute", "word", "", ("argmax", "sample"), MEANINGS["impute"]))
-    ordered.append(StrategyOption("cost-col", "column", "", (), MEANINGS["cost-col"]))
+        ordered.append(StrategyOption("targets", "file", "", (), MEANINGS["targets"].meaning))
+    impute = MEANINGS["impute"]
+    ordered.append(StrategyOption("impute", "word", "", tuple(impute.choices), impute.meaning, dict(impute.choices)))
+    ordered.append(StrategyOption("cost-col", "column", "", (), MEANINGS["cost-col"].meaning))
     return tuple(ordered)
 
 
@@ -247,7 +220,11 @@ def _value(default: Any) -> str:
 
 def _kind(hint: Any) -> tuple[str, tuple[str, ...]]:
     """(the type of an annotation in words, its choices)."""
+    from alcli.selection.presets import Presets
+
     checks = getattr(hint, "__metadata__", ())
+    if names := next((one.names for one in checks if isinstance(one, Presets)), None):
+        return "word", names
     base = typing.get_args(hint)[0] if checks else hint
     if typing.get_origin(base) is Literal:
         return "word", tuple(map(parsing.typed, typing.get_args(base)))
