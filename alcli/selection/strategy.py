@@ -65,6 +65,7 @@ class Strategy:
     (`order.py`).
     modulus: a bound on how far the score of a row moves with the class probabilities; see `pointwise`.
     again: the strategy asks about labelled rows again: a query gives it labelled rows as candidates.
+    audits: the strategy draws a sample of all items, labelled ones too, to measure a head by; no head learns from it.
     """
 
     run: Callable[..., Any]
@@ -81,6 +82,7 @@ class Strategy:
     ties_drawn: bool = False
     modulus: Callable[..., Float64] | None = None
     again: bool = False
+    audits: bool = False
 
     def suited(self, regression: bool) -> Strategy:
         """The strategy for class labels, or for labels that are numbers."""
@@ -173,13 +175,14 @@ def batch(
     numbers: Callable[..., Any] | None = None,
     cold: bool = False,
     again: bool = False,
+    audits: bool = False,
 ) -> Callable[[F], F]:
     """Declare a function (view, k, *, [rng,] options) -> Selection; rng is a numpy Generator.
 
     random: the function draws by default. single: a function declared `pointwise`, with the same options, whose best
     row is the batch of one; a loop over single labels then scores rows as they pass instead of preparing for a batch.
     numbers: a function declared for labels that are numbers, with the same options.
-    samples, posterior, cold, again: see `Strategy`.
+    samples, posterior, cold, again, audits: see `Strategy`.
     """
     return _declare(
         needs,
@@ -191,6 +194,7 @@ def batch(
         numbers=_declared_of(numbers),
         cold=cold,
         again=again,
+        audits=audits,
     )
 
 
