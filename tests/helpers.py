@@ -71,13 +71,15 @@ class TableHead:
 
 
 def names_for_linear_heads():
-    """Strategies that choose items to label and that a head without hidden layers can serve: a loss-prediction branch
-    has nothing to read there.
+    """Strategies to learn by that a head without hidden layers can serve: a loss-prediction branch has nothing to read
+    there. A draw of an audit is not for learning.
     """
     return [
         name
         for name in plugins.names("strategies")
-        if "predicted_loss" not in plugins.summary("strategies", name).needs and not plugins.strategy(name).again
+        if "predicted_loss" not in plugins.summary("strategies", name).needs
+        and not plugins.strategy(name).again
+        and not plugins.strategy(name).audits
     ]
 
 
