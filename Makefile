@@ -42,7 +42,7 @@ dist: man
 bench: $(READY)
 	$(BIN)/python -m benchmarks --data $(DATA)
 
-# learning curves on banking77, heads that learn from the pool, heads kept up by updates, wrong labels, junk
+# learning curves on banking77, heads that learn from the pool, heads kept up by updates, wrong labels, junk, audits
 study: $(READY)
 	$(BIN)/python -m benchmarks.study_banking77 --data $(DATA)
 	$(BIN)/python -m benchmarks.study_pool_head --data $(DATA) --only acceptance
@@ -50,6 +50,7 @@ study: $(READY)
 	$(BIN)/python -m benchmarks.study_maintenance --data $(DATA)
 	$(BIN)/python -m benchmarks.study_suspect --data $(DATA)
 	$(BIN)/python -m benchmarks.study_none_label --data $(DATA)
+	$(BIN)/python -m benchmarks.study_audit --data $(DATA)
 
 # damaged files with a free seed for ten minutes, then a fault at every single step; MINUTES=60 goes on for longer
 fuzz: $(READY)

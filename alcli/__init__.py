@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alcli import errors as errors
     from alcli import selection as selection
-    from alcli.api.head import FittedHead as FittedHead
+    from alcli.api.fitted import FittedHead as FittedHead
     from alcli.api.head import fit_head as fit_head
     from alcli.api.head import update as update
     from alcli.api.inspect import inspect as inspect
@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "AlcliWarning": "alcli.errors",
     "Comparison": "alcli.api.simulate",
-    "FittedHead": "alcli.api.head",
+    "FittedHead": "alcli.api.fitted",
     "OpenPool": "alcli.api.pool",
     "Predictions": "alcli.api.predict",
     "SelectedItems": "alcli.api.select",

@@ -71,13 +71,14 @@ class TableHead:
 
 
 def names_for_linear_heads():
-    """Strategies that choose items to label and that a head without hidden layers can serve: a loss-prediction branch
-    has nothing to read there.
+    """Strategies that choose items to learn from and that a head without hidden layers can serve: a loss-prediction
+    branch has nothing to read there.
     """
     return [
         name
         for name in plugins.names("strategies")
-        if "predicted_loss" not in plugins.summary("strategies", name).needs and not plugins.strategy(name).again
+        if "predicted_loss" not in plugins.summary("strategies", name).needs
+        and not (plugins.strategy(name).again or plugins.strategy(name).audits)
     ]
 
 

@@ -93,7 +93,7 @@ alcli.select(items, "two")
 alcli.fit(items)
 """
 REVEALED = (
-    "alcli.api.head.FittedHead",
+    "alcli.api.fitted.FittedHead",
     "ndarray[",
     "list[float]",
     "Mapping[str, Any]",

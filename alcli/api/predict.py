@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from alcli.api.head import HeadLike, given_head
+from alcli.api.fitted import HeadLike, given_head
 from alcli.api.inputs import PathLike, path
 from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from alcli.api.head import HeadLike, given_head
+from alcli.api.fitted import HeadLike, given_head
 from alcli.api.inputs import IdsLike, LabelsLike, Options, PathLike, id_rows, label_rows, path, texts, whole
 from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
@@ -76,6 +76,7 @@ def select(
     corrections: bool = False,
     none_label: str | None = None,
     explain: bool = False,
+    test_labels: LabelsLike | None = None,
     out: PathLike | None = None,
     lock_timeout: float = 0.0,
     note: Note | None = None,
@@ -102,6 +103,7 @@ def select(
     corrections: the last label of an id in a file counts; without it, two different labels are an error.
     none_label: the label of items that belong to no class; None takes that of the head.
     explain: add columns with the reasons for each choice, as --explain does.
+    test_labels: labels of rows that become test rows, as for `fit_head`.
     out: also write the selection to this file, in the format of its extension.
     note: is told each remark; None makes warnings.
 
@@ -137,6 +139,7 @@ def select(
         class_names=names,
         explain=explain,
         none_label=none_label,
+        test_labels=label_rows(test_labels),
     )
     target = path(out)
     # What goes to no file is encoded as JSON Lines, which take every id.

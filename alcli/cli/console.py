@@ -187,7 +187,8 @@ def _shown(value: Any) -> str:
         return _range(value)
     if isinstance(value, list):
         more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
-        return (", ".join(printable(one) for one in value[:_LISTED]) or "none") + more
+        shown = [f"{one:.4g}" if isinstance(one, float) else printable(one) for one in value[:_LISTED]]
+        return (", ".join(shown) or "none") + more
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alcli.cli.options import general, models, pools
+from alcli.cli.options import general, measuring, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
 from alcli.cli.reading import opened
@@ -21,7 +21,9 @@ def fit_head(
     ignore_unknown: pools.IgnoreUnknown = False,
     corrections: pools.Corrections = False,
     force: general.Force = False,
+    after: measuring.After = None,
     *,
+    measure: measuring.MeasuringOptions,
     model: models.FitOptions,
     reading: pools.LabelledPoolOptions,
     columns: pools.LabelFileOptions,
@@ -52,6 +54,16 @@ def fit_head(
       With --none-label none, an item labelled none belongs to no class. It is counted and not learned from, the head
       remembers it, and query leaves out candidates that look like it.
 
+    An audit:
+      Labels that were chosen to learn from cannot tell how good the head is. An audit can: a random sample of the pool,
+      whose labels the head does not learn from. Fit a head first, and draw an audit by it, as below. Label the rows of
+      audit.csv, in a column label or in a file of its own. Then fit the head again with --audit audit.csv --stop-at
+      0.95. The audit serves later heads too: give them --after HEAD.
+        alcli fit-head sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -o head.safetensors
+        alcli query sample_data/digits-features.parquet \
+          -s audit -n 100 -H head.safetensors -o audit.csv
+
     Groups:
       Where the pool has a column group, an id in a label file may be the id of a group. Its label then holds for each
       row of the group.
@@ -64,6 +76,7 @@ def fit_head(
 
         recipe = model.recipe(seed=seed, options=key_values(pairs), preset=model.preset).checked()
         check_names(recipe, model.class_names)
+        audit = measure.request(columns, after).checked()
         kind: Any = model.task
         from alcli.workflows.fit_head import fit_head as fit
 
@@ -79,6 +92,15 @@ def fit_head(
             ignore_unknown=ignore_unknown,
             corrections=corrections,
             none_label=none_label,
+            audit=audit,
+            test_labels=columns.named(measure.test_labels),
             note=console.remark,
         )
-        console.report(fitted.report)
+        if console.as_json:
+            return console.summary(fitted.report)
+        console.report({_shown(name): value for name, value in fitted.report.items()})
+
+
+def _shown(name: str) -> str:
+    """The name of a figure for people: of the training rows, it says that they were chosen."""
+    return f"{name} (chosen rows)" if name.startswith("train_") else name

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alcli.cli.console import Console
-from alcli.cli.options import choosing, general, models, pools
+from alcli.cli.options import choosing, general, measuring, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
 from alcli.cli.reading import opened
@@ -50,6 +50,7 @@ def query(
     corrections: pools.Corrections = False,
     allow_empty: pools.AllowEmpty = False,
     lock_timeout: general.LockTimeout = 0.0,
+    test_labels: measuring.TestLabels = None,
     *,
     reading: pools.LabelledPoolOptions,
     columns: pools.LabelFileOptions,
@@ -108,6 +109,12 @@ def query(
         alcli query sample_data/digits-features.parquet \
           -l sample_data/digits-labels.csv -n 3 --keep split --format label-studio
 
+    An audit:
+      -s audit draws a weighted random sample of all items, labelled or not, to measure a head by. Its labels go to
+      --audit of fit-head and update, which never learn from them.
+        alcli query sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -s audit -n 100 -o audit.csv
+
     Budget:
       With -p cost-col=C an item costs what column C of the pool says. N is what the batch may cost, and scores count
       per unit of cost. A strategy that chooses a whole batch, as every strategy does under prefilter and balance,
@@ -158,6 +165,7 @@ def query(
             keep=[column for one in keep or () for column in one.split(",") if column],
             items=items_file,
             none_label=none_label,
+            test_labels=columns.named(test_labels),
         )
         ask.checked()
         shape = "jsonl" if stream else format_of(out, format)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alcli.cli.options import general, models, pools
+from alcli.cli.options import general, measuring, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.reading import opened
 from alcli.errors import counted
@@ -30,6 +30,7 @@ def update(
     lock_timeout: general.LockTimeout = 0.0,
     force: general.Force = False,
     *,
+    measure: measuring.MeasuringOptions,
     reading: pools.PoolOptions,
     columns: pools.LabelFileOptions,
     talk: general.TalkOptions,
@@ -46,6 +47,10 @@ def update(
           -l sample_data/digits-labels.csv -o head.safetensors
         alcli update head.safetensors -P sample_data/digits-features.parquet \
           -l sample_data/new-labels.csv
+
+    An audit:
+      --audit measures the head after the update, and -l may be left out then. The head remembers the audit: it learns
+      from none of its rows, and counts the looks for --stop-at.
     """
     from alcli.workflows.update.request import UpdateRequest
     from alcli.workflows.update.run import update as absorb
@@ -64,6 +69,8 @@ def update(
             polish,
             corrections,
             none_label,
+            measure.request(columns),
+            columns.named(measure.test_labels),
         ).checked()
         source = opened(console, pool, reading)
         done = absorb(head, source.pool, columns.named(labels), ask, out=out, force=force, note=console.remark).report
@@ -71,6 +78,8 @@ def update(
         if "effective_samples" in done:
             console.say(f"effective samples: {done['effective_samples']:.1f} of {done['hypotheses']} hypotheses")
         console.summary(done)
+        if not console.as_json:
+            console.report({name: value for name, value in done.items() if name.startswith("audit_")})
 
 
 def _told(done: dict[str, Any]) -> str:
@@ -88,7 +97,9 @@ def _told(done: dict[str, Any]) -> str:
         parts.append("the head was fitted anew to all labels")
     if "n_test" in done:
         accuracy, nll = ("accuracy", "nll") if "test_accuracy" in done else ("rmse", "nlpd")
-        before, now = (f"test_{accuracy}_before", f"test_{nll}_before"), (f"test_{accuracy}", f"test_{nll}")
-        changes = [f"{b:.4g} -> {n:.4g}" for b, n in ((done[k], done[m]) for k, m in zip(before, now))]
-        parts.append(f"test {accuracy} {changes[0]}, {nll} {changes[1]}")
+        known = [name for name in (accuracy, nll) if f"test_{name}" in done]
+        changes = [f"{name} {done[f'test_{name}_before']:.4g} -> {done[f'test_{name}']:.4g}" for name in known]
+        parts.append(f"test {', '.join(changes)}")
+    if "test_unknown_share" in done:
+        parts.append(f"{done['test_unknown_share']:.1%} of the test rows are of classes that the head does not know")
     return "; ".join(parts)

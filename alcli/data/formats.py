@@ -188,9 +188,10 @@ def _parquet(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
 
     facts = {key: value for key, value in about.items() if key != "id_type"}
     ids = pa.string() if about["id_type"] == "string" else pa.int64()
-    kinds = {"id": ids, "rank": pa.int32(), "strategy": pa.string()}
+    kinds = {"id": ids, "rank": pa.int32(), "strategy": pa.string(), "purpose": pa.string()}
     numbers = ("score", "weight", "confidence", "sd", "second_confidence", "nearest_distance", "label_confidence")
-    kinds |= dict.fromkeys(numbers, pa.float32()) | {"nearest_labelled": ids, "stands_for": pa.int64()}
+    kinds |= dict.fromkeys(numbers, pa.float32()) | dict.fromkeys(("stands_for", "population"), pa.int64())
+    kinds |= {"nearest_labelled": ids}
     kinds |= {"predicted": pa.float32()} if "sd" in table else {}
     columns = {
         name: pa.array(values, kinds.get(name) or (None if values else pa.string())) for name, values in table.items()

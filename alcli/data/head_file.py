@@ -18,7 +18,7 @@ import numpy as np
 
 from alcli import __version__, plugins, stored
 from alcli.arrays import Array, Floats, Keys
-from alcli.data.absorbed import Absorbed, NoClass
+from alcli.data.absorbed import Absorbed, Audited, NoClass
 from alcli.data.class_names import ClassNames
 from alcli.data.reading.head_header import HEAD_FORMAT, contents_of, header_of
 from alcli.data.writing.atomic import replacing
@@ -32,6 +32,8 @@ _MODELS = ("model", _PREDICTOR)
 _NAMES = "class_names.features"
 # Only where the posterior does not hold all labels.
 _HELD = "absorbed.held"
+# Only where an audit has measured the head.
+_AUDITED = "audited.id"
 _OURS = ("absorbed.id", "absorbed.label", "absorbed.weight", "anchor.id", "anchor.features")
 
 
@@ -47,6 +49,7 @@ class HeadFile:
     class_names: what the names of classes were when the head was fitted; None without names.
     fitted_on: the number of labels that prior precision, curvature, noise and temperature were chosen from; 0 where
     the file does not say. no_class: the items that belong to no class, which are not learned from and not asked for.
+    audited: the audit that measured the head and its predecessors.
     """
 
     model: Model
@@ -62,6 +65,7 @@ class HeadFile:
     class_names: ClassNames | None = None
     fitted_on: int = 0
     no_class: NoClass = field(default_factory=NoClass)
+    audited: Audited = field(default_factory=Audited)
 
     @property
     def predicts(self) -> Model:
@@ -99,7 +103,9 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
         "versions": {"alcli": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
     }
     if head.no_class.label is not None:
-        about["no_class"] = {"label": head.no_class.label, "ids": [f"{id:016x}" for id in head.no_class.ids]}
+        about["no_class"] = head.no_class.as_json()
+    if len(head.audited):
+        tensors[_AUDITED], about["audits"] = head.audited.id_M, head.audited.as_json()
     if head.class_names is not None:
         tensors[_NAMES] = np.ascontiguousarray(head.class_names.features_KD)
         about["class_names"] = {"names": head.class_names.names, "class_type": head.class_names.class_type}
@@ -171,7 +177,8 @@ def _restored(tensors: dict[str, Array], about: dict[str, Any]) -> HeadFile:
         predictor=models.get("predictor"),
         class_names=_restore_names(tensors, about["class_names"]) if "class_names" in about else None,
         fitted_on=stored.whole(about, "fitted_on") if "fitted_on" in about else 0,
-        no_class=_restore_no_class(about["no_class"]) if "no_class" in about else NoClass(),
+        no_class=NoClass.from_json(about["no_class"]) if "no_class" in about else NoClass(),
+        audited=Audited.from_json(tensors[_AUDITED], about["audits"]) if _AUDITED in tensors else Audited(),
     )
 
 
@@ -185,11 +192,6 @@ def _restore_names(tensors: dict[str, Array], settings: dict[str, Any]) -> Class
     if features_KD.ndim != 2 or len(features_KD) != len(names) or not is_float or not np.isfinite(features_KD).all():
         raise DataError(f"tensor '{_NAMES}' does not hold a finite vector for each of {len(names)} names")
     return ClassNames(names, features_KD, str(settings["class_type"]))
-
-
-def _restore_no_class(settings: dict[str, Any]) -> NoClass:
-    """The items of no class that the header lists. Raises ValueError and the like for another form."""
-    return NoClass(str(settings["label"]), tuple(sorted(int(id, 16) & ((1 << 64) - 1) for id in settings["ids"])))
 
 
 def _restore_model(name: str, tensors: dict[str, Array], settings: dict[str, Any]) -> Model:
@@ -240,6 +242,8 @@ def _check_consistent(head: HeadFile, tensors: dict[str, Array], shown: str) -> 
     }
     if _HELD in tensors:
         expected[_HELD] = (n,), "bool"
+    if _AUDITED in tensors:
+        expected[_AUDITED] = (len(head.audited),), "uint64"
     for name, (shape, kind) in expected.items():
         if tensors[name].shape != shape or tensors[name].dtype != kind:
             got = f"{tensors[name].dtype} {tensors[name].shape}"
@@ -250,7 +254,7 @@ def _check_consistent(head: HeadFile, tensors: dict[str, Array], shown: str) -> 
     if head.predictor is not None:
         _check_classes(head, head.predictor, f"{shown}: {_PREDICTOR}")
     _check_dims(head, shown)
-    known = (*_OURS, _HELD, *([_NAMES] if head.class_names else []))
+    known = (*_OURS, _HELD, _AUDITED, *([_NAMES] if head.class_names else []))
     models = tuple(f"{name}." for name in (_MODELS if head.predictor else _MODELS[:1]))
     extra = [name for name in tensors if name not in known and not name.startswith(models)]
     if extra:

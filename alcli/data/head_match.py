@@ -80,3 +80,9 @@ def rows_of_hashes(wanted: Keys, pool_hashes: Keys) -> Int64:
         found = np.flatnonzero(wanted[order][at] == pool_hashes)
         rows[order[at[found]]] = found
     return rows
+
+
+def audited_rows(pool: Pool, head: HeadFile) -> Int64:
+    """Return the row numbers of the items that the head was measured by, as far as the pool has them."""
+    rows = rows_of_hashes(head.audited.id_M, pool.ids.hashes())
+    return rows[rows >= 0]

@@ -22,6 +22,8 @@ from alcli.errors import OutputError, UsageError, printable
 
 Entry: TypeAlias = dict[str, Any]
 _COLUMNS = ("id", "rank", "score", "strategy")
+# What an item was given out for. A ledger of a version without this column gave items out to be learned from.
+LEARNING, AUDIT = "label", "audit"
 # The key of the ledger's metadata under which its last batch stands.
 _BATCH = "batch"
 
@@ -33,30 +35,47 @@ def check_ledger(path: Path) -> None:
 
 
 def read_ledger(path: Path) -> list[Entry]:
-    """Read the rows of the ledger (`id`, `rank`, `score`, `strategy`); none where there is no file yet.
+    """Read the rows of the ledger (`id`, `rank`, `score`, `strategy`, `purpose`); none where there is no file yet.
 
     Raises DataError, InputError.
     """
     if not os.path.lexists(path):
         return []
-    return [row.values for row in read_rows(str(path), ["id"], optional=["rank", "score", "strategy"])]
+    optional = ["rank", "score", "strategy", "purpose"]
+    rows = [row.values for row in read_rows(str(path), ["id"], optional=optional)]
+    return [row | {"purpose": row.get("purpose") or LEARNING} for row in rows]
 
 
 def append_to_ledger(
-    path: Path, before: Sequence[Entry], table: Table, *, text_ids: bool, batch: Mapping[str, Any] | None = None
+    path: Path,
+    before: Sequence[Entry],
+    table: Table,
+    *,
+    text_ids: bool,
+    purpose: str = LEARNING,
+    batch: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the ledger anew with the selection at its end. The caller holds its lock.
 
-    batch: the facts by which `deliver` finds the file of the selection. Raises what `replacing` does.
+    purpose: of the selection, LEARNING or AUDIT. batch: the facts by which `deliver` finds the file of the selection.
+    Raises what `replacing` does.
     """
     grown = {name: [row.get(name) for row in before] + list(table[name]) for name in _COLUMNS}
+    grown["purpose"] = [row["purpose"] for row in before] + [purpose] * len(table["id"])
     about = {"format": 1, "kind": "ledger"} | ({} if batch is None else {_BATCH: dict(batch)})
     with replacing(path) as file:
         file.write(encode(grown, "parquet", about, text_ids=text_ids))
 
 
 def give_out(
-    data: bytes, out: Path | None, ledger: Path, before: Sequence[Entry], table: Table, *, text_ids: bool
+    data: bytes,
+    out: Path | None,
+    ledger: Path,
+    before: Sequence[Entry],
+    table: Table,
+    *,
+    text_ids: bool,
+    purpose: str = LEARNING,
 ) -> None:
     """Enter a batch into the ledger and write it to `out`; with None the caller shows it afterwards.
 
@@ -66,7 +85,7 @@ def give_out(
     it lost can only be looked up in the ledger. Raises what `replacing` does.
     """
     if out is None or is_device(out):
-        append_to_ledger(ledger, before, table, text_ids=text_ids)
+        append_to_ledger(ledger, before, table, text_ids=text_ids, purpose=purpose)
         with replacing(out) if out is not None else nullcontext() as file:
             if file is not None:
                 file.write(data)
@@ -78,7 +97,7 @@ def give_out(
         batch = {"out": name, "sha256": hashlib.sha256(data).hexdigest(), "rows": len(table["id"])}
         draft.kept = True
         try:
-            append_to_ledger(ledger, before, table, text_ids=text_ids, batch=batch)
+            append_to_ledger(ledger, before, table, text_ids=text_ids, purpose=purpose, batch=batch)
         except BaseException:
             # After a signal, or when the folder cannot be synced, the batch may be in the ledger all the same.
             draft.kept = _last_batch(ledger) == batch

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,7 @@ from alcli.data.reading.parquet import plain_type
 from alcli.data.reading.pool_files import PoolFile, ReadOptions, check_id_types
 from alcli.data.schema import Columns, near_columns
 from alcli.data.spellings.splits import is_test_row, near_test
+from alcli.data.text.rows import RowSource
 from alcli.errors import printable
 
 
@@ -35,6 +38,8 @@ class PoolColumns:
         self._columns = columns
         self._options = options
         self.n = sum(f.n for f in files)
+        # Files of the labels of more test rows, see `with_test`.
+        self.test_sources: tuple[RowSource, ...] = ()
 
     @property
     def paths(self) -> list[str]:
@@ -130,6 +135,14 @@ class PoolColumns:
     def is_test(self) -> Array:
         """A mask [N] of the rows whose `split` is test, in any spelling of `is_test_row`."""
         return self._split[0]
+
+    def with_test(self, rows: Int64, sources: Sequence[RowSource]) -> Self:
+        """Return the pool with more test rows. sources: files that hold their labels, as `test_sources`."""
+        found = copy(self)
+        found.test_sources = tuple(sources)
+        found.is_test = self.is_test.copy()
+        found.is_test[rows] = True
+        return found
 
     @property
     def near_test(self) -> list[str]:

@@ -22,6 +22,22 @@ def accuracy(y_B: Array, predicted_B: Array) -> float:
     return float((y_B == predicted_B).mean())
 
 
+def accuracy_of_all(of_known: float, n_known: int, n_unknown: int) -> float:
+    """Return the accuracy over all test rows: a row of a class that the head does not know is predicted wrongly.
+
+    of_known: the accuracy over the n_known rows of known classes. It is the one definition of a test accuracy: fit-head
+    and update use it; the heads of a simulation know every class, so that `accuracy` is the same there.
+    """
+    return of_known * n_known / (n_known + n_unknown)
+
+
+def accuracy_interval(accuracy: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95% interval of an accuracy over n rows that stand for more (Wilson 1927)."""
+    z2 = 1.959963984540054**2
+    middle, spread = accuracy + z2 / (2 * n), (z2 * (accuracy * (1 - accuracy) / n + z2 / (4 * n**2))) ** 0.5
+    return (middle - spread) / (1 + z2 / n), (middle + spread) / (1 + z2 / n)
+
+
 def balanced_accuracy(y_B: Array, predicted_B: Array) -> float:
     """Compute the recall of each class that occurs in y, and return the mean over the classes."""
     return float(np.mean([(predicted_B[y_B == c] == c).mean() for c in np.unique(y_B)]))

@@ -70,6 +70,7 @@ class Strategy:
     of_means: where rows make groups, the strategy looks at the mean row of each group, and users are told.
     needs_with: pairs of a value of an option, as "form=bayesian", and the needs that the strategy has under it beside
     `needs`. asked_by: pairs of such a need and the value of the option that asks for it, once `under` has applied them.
+    audits: the strategy draws a sample of all items, labelled ones too, to measure a head by; no head learns from it.
     """
 
     run: Callable[..., Any]
@@ -86,6 +87,7 @@ class Strategy:
     ties_drawn: bool = False
     modulus: Callable[..., Float64] | None = None
     again: bool = False
+    audits: bool = False
     of_means: bool = False
     needs_with: tuple[tuple[str, tuple[str, ...]], ...] = ()
     asked_by: tuple[tuple[str, str], ...] = ()
@@ -217,6 +219,7 @@ def batch(
     again: bool = False,
     of_means: bool = False,
     needs_with: Mapping[str, Sequence[str]] | None = None,
+    audits: bool = False,
 ) -> Callable[[F], F]:
     """Declare a function (view, k, *, [rng,] options) -> Selection; rng is a numpy Generator.
 
@@ -224,7 +227,7 @@ def batch(
     row is the batch of one; a loop over single labels then scores rows as they pass instead of preparing for a batch.
     numbers: a function declared for labels that are numbers, with some of the options.
     needs_with: further needs under values of options, as {"form=bayesian": ["sample_log_probs"]}.
-    samples, posterior, cold, of_means, again: see `Strategy`.
+    samples, posterior, cold, of_means, again, audits: see `Strategy`.
     """
     return _declare(
         needs,
@@ -238,6 +241,7 @@ def batch(
         again=again,
         of_means=of_means,
         needs_with=tuple((value, tuple(more)) for value, more in (needs_with or {}).items()),
+        audits=audits,
     )
 
 

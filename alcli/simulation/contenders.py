@@ -76,6 +76,9 @@ class Contender:
 
     def check(self, spec: FitSpec, options: Mapping[str, Any], regression: bool) -> None:
         """Raise UsageError when the head of the simulation cannot serve the contender under its options."""
+        if any(part.audits for part in (self.base, *self.base.parts)):
+            what = f"'{self.name}' draws rows to measure a head by, and a head never learns from them"
+            raise UsageError(what, hint="random is a sample of equal chances to learn from")
         base = self.under(options)[0].suited(regression)
         if self.is_oracle and spec.posterior is not LaplaceShared:
             what = f"'{self.name}' needs one covariance for all classes"

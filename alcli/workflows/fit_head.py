@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from alcli.arrays import Array, Floats, Int64
 from alcli.data.absorbed import NoClass
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, save_head
-from alcli.data.head_match import choose_anchors
+from alcli.data.head_match import choose_anchors, rows_of_hashes
 from alcli.data.labels import is_of_type, sorted_classes
 from alcli.data.pool import Pool
 from alcli.data.text.rows import RowSource, paths_of
@@ -23,9 +23,21 @@ from alcli.heads._contract import Training
 from alcli.heads._model import Model
 from alcli.heads._pair import Pair, fit_pair
 from alcli.heads._pool_prior import PoolPrior
-from alcli.numerics.metrics import of_task, task_of
+from alcli.numerics.metrics import accuracy_interval, accuracy_of_all, of_task, task_of
 from alcli.remarks import Note, silence
-from alcli.workflows.labelled import LabelledRows, Task, absorbed, gather, require_labels, test_rows, training
+from alcli.workflows.audit.figures import measured
+from alcli.workflows.audit.reading import read_audit, without_audit
+from alcli.workflows.audit.request import NO_AUDIT, AuditRequest
+from alcli.workflows.labelled import (
+    LabelledRows,
+    Task,
+    absorbed,
+    gather,
+    require_labels,
+    test_rows,
+    training,
+    with_test_labels,
+)
 from alcli.workflows.recipe import PLAIN, POOL, Recipe, check_names
 from alcli.workflows.unlabelled import NO_CLASSES, remark_on_names, remark_on_pool, unlabelled
 
@@ -53,20 +65,25 @@ def fit_head(
     ignore_unknown: bool = False,
     corrections: bool = False,
     none_label: str | None = None,
+    audit: AuditRequest = NO_AUDIT,
+    test_labels: Sequence[RowSource] = (),
     note: Note = silence,
 ) -> Fitted:
     """Fit a head to the labelled rows of a pool and write it to `out`, which is whole or untouched.
 
     labels: label files or tables; without any, the label column of the pool is used. corrections: the last label of an
     id in a file counts. none_label: says that an item belongs to no class. class_names: the pool of the names
-    of classes, for `recipe.prior` pool; no label is needed with it. out: None writes no file. Raises every AlcliError.
+    of classes, for `recipe.prior` pool; no label is needed with it. audit: measures the head, and is kept out of the
+    fit. test_labels: of rows that become test rows. out: None writes no file. Raises every AlcliError.
     """
     recipe.checked()
     check_names(recipe, class_names)
+    audit.checked()
     if out is not None:
-        named = [] if class_names is None else [class_names]
-        check_creatable(out, overwrite=force, inputs=[*pool.paths, *paths_of(labels), *named])
+        named = [*audit.paths, *([] if class_names is None else [class_names])]
+        check_creatable(out, overwrite=force, inputs=[*pool.paths, *paths_of([*labels, *test_labels]), *named])
     pool.require_rows()
+    pool = with_test_labels(pool, test_labels, ignore_unknown=ignore_unknown)
     names = None if class_names is None else read_class_names(class_names, pool, note)
     labelled = gather(
         pool,
@@ -78,10 +95,19 @@ def fit_head(
         none_label=none_label,
         note=note,
     )
+    known = audit.before()
+    audit.check_predicts(regression=labelled.regression)
+    answers = read_audit(pool, audit.files, regression=labelled.regression, note=note) if audit.files else None
+    drawn = rows_of_hashes(known.id_M, pool.ids.hashes())
+    labelled = without_audit(pool, labelled, drawn if answers is None else np.union1d(drawn, answers.drawn), note)
     if names is None or labelled.regression:
         require_labels(labelled, pool, labels)
     pool.watch_scales()
     fitted = fit_labelled(pool, labelled, recipe, note, names=names)
+    fitted.head = replace(fitted.head, audited=known)
+    if answers is not None:
+        found = measured(pool, fitted.head, answers, audit.stop_at, note)
+        fitted = Fitted(found.head, fitted.report | found.report)
     if out is not None:
         save_head(out, fitted.head, overwrite=force)
     return fitted
@@ -203,8 +229,20 @@ def _on_test_rows(pool: Pool, model: Model, head: HeadFile, note: Note) -> dict[
         there = f"{counted(unknown, one, several)} that the head does not know"
         it, is_left = ("it", "it is left") if unknown == 1 else ("them", "they are left")
         note(f"{there}; the test accuracy counts {it} as wrong, and {is_left} out of the other test figures")
-        found["accuracy"] *= len(rows) / n
-    return {"n_test": n} | {f"test_{k}": v for k, v in found.items()}
+    if head.classes is not None:
+        found["accuracy"] = accuracy_of_all(found["accuracy"], len(rows), unknown)
+    return {"n_test": n} | _with_interval({f"test_{k}": v for k, v in found.items()}, n, unknown)
+
+
+def _with_interval(figures: Mapping[str, float], n: int, unknown: int) -> dict[str, Any]:
+    """Put the interval of the test accuracy, and the share of rows of unknown classes, beside the accuracy."""
+    found: dict[str, Any] = {}
+    for name, value in figures.items():
+        found[name] = value
+        if name == "test_accuracy":
+            found["test_accuracy_interval"] = list(accuracy_interval(value, n))
+            found |= {"test_unknown_share": unknown / n} if unknown else {}
+    return found
 
 
 def _of_prior(pair: Pair, prior: PoolPrior, classes: Sequence[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ pool, and answers every question whose answer differs between rows and groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.data.groups import NO_GROUPS, Groups
 from alcli.data.ids import Ids
 from alcli.data.pool import Pool
+from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.heads._model import Model
 from alcli.numerics.segments import segment_mixtures
@@ -28,6 +29,7 @@ from alcli.selection.group_view import GroupedView
 from alcli.selection.options import GROUP_OPTIONS
 from alcli.selection.source import Source
 from alcli.selection.view import View
+from alcli.workflows.labelled import with_test_labels
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ class Items:
     def of_rows(self, rows: Int64) -> Int64:
         """The item number of each of `rows`, also of rows whose vector is unusable."""
         return rows if self.groups is None else self.groups.of_N[rows]
+
+    def tested(self, sources: Sequence[RowSource], *, ignore_unknown: bool) -> Items:
+        """Return the items after those that files label have become test rows; see `with_test_labels`."""
+        return Items(with_test_labels(self.pool, sources, ignore_unknown=ignore_unknown)) if sources else self
 
     def about(self) -> dict[str, Any]:
         """The name and the sizes of the pool, as reports give them."""

@@ -133,10 +133,42 @@ def own_labels(pool: Pool, rows: Int64, *, regression: bool | None = None) -> La
 
     regression: None follows the type of the column.
     """
-    column = pool.labels()
+    column = pool.labels() if _is_learnable(pool) else None
     if column is None:
-        return Labels()
-    return labels_of_column(column, pool.ids, rows, pool.label_place, regression=regression)
+        found = Labels()
+    else:
+        found = labels_of_column(column, pool.ids, rows, pool.label_place, regression=regression)
+    return _with_test_labels(pool, rows, found, bool(regression)) if pool.test_sources else found
+
+
+def with_test_labels(pool: Pool, sources: Sequence[RowSource], *, ignore_unknown: bool) -> Pool:
+    """Return the pool with more test rows: those that files label. `own_labels` then gives the labels too.
+
+    ignore_unknown: leave out ids that the pool does not have. Raises what `read_labels` does, and UsageError for
+    standard input, which can be read once.
+    """
+    if not sources:
+        return pool
+    if "-" in map(str, sources):
+        raise UsageError("--test-labels reads its file twice, standard input can be read once", hint="name a file")
+    given, groups = pool.ids, pool.groups
+    try:
+        labels = read_labels(sources, given, regression=False, ignore_unknown=ignore_unknown, groups=groups)
+    except DataError as error:
+        # The labels may be numbers, which the caller does not know yet.
+        try:
+            labels = read_labels(sources, given, regression=True, ignore_unknown=ignore_unknown, groups=groups)
+        except DataError:
+            raise error from None
+    return pool.with_test(pool.ids.rows_of(list(labels.by_id)), sources)
+
+
+def _with_test_labels(pool: Pool, rows: Int64, labels: Labels, regression: bool) -> Labels:
+    """Return the labels with those that files give to test rows among `rows`, which come before the pool's own."""
+    given = read_labels(pool.test_sources, pool.ids, regression=regression, ignore_unknown=True, groups=pool.groups)
+    wanted = set(pool.ids.arrow(rows).to_pylist())
+    kept = {id: said for id, said in given.by_id.items() if id in wanted}
+    return replace(labels, by_id=labels.by_id | kept, class_type=labels.class_type if len(labels) else given.class_type)
 
 
 def _check_learnable(pool: Pool) -> None:
@@ -196,7 +228,7 @@ def test_rows(pool: Pool, classes: Sequence[str] | None, none_label: str | None)
 
     Rows of a class that the head does not know are left out. A label column that cannot be learned labels no row.
     """
-    if not _is_learnable(pool):
+    if not _is_learnable(pool) and not pool.test_sources:
         return np.empty(0, np.int64), np.empty(0), 0
     labels = own_labels(pool, np.flatnonzero(pool.is_test & ~pool.is_bad), regression=classes is None)
     labels = set_apart(labels, none_label)

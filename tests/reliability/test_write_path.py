@@ -149,7 +149,7 @@ def test_the_ledger_never_gives_an_id_twice(tiny, alcli):
     assert sorted(chain(*outputs)) == names(60)
     ledger = pq.read_table("ledger.parquet")
     assert sorted(ledger["id"].to_pylist()) == names(60)
-    assert ledger.schema.names == ["id", "rank", "score", "strategy"]
+    assert ledger.schema.names == ["id", "rank", "score", "strategy", "purpose"]
 
 
 def test_a_busy_ledger(tiny, alcli):

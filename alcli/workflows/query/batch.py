@@ -13,7 +13,7 @@ import numpy as np
 
 from alcli.composition.budget import select_within
 from alcli.data.formats import Table, encode
-from alcli.data.ledger import Late, deliver, give_out, read_ledger
+from alcli.data.ledger import AUDIT, LEARNING, Entry, Late, deliver, give_out, read_ledger
 from alcli.data.writing.atomic import replacing
 from alcli.data.writing.creatable import check_creatable
 from alcli.data.writing.locks import lock
@@ -25,6 +25,7 @@ from alcli.selection.select import select
 from alcli.selection.strategy import NOTHING, Selection, Strategy
 from alcli.selection.view import View
 from alcli.workflows.items import Items
+from alcli.workflows.query.auditing import draw_audit
 from alcli.workflows.query.columns import choices, named, predictions
 from alcli.workflows.query.explain import explanations
 from alcli.workflows.query.keeping import kept
@@ -51,6 +52,7 @@ def query(
     file. note: takes remarks for the user. Raises every AlcliError.
     """
     strategy, options = ask.checked()
+    items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown)
     read: list[str | Path] = [*items.pool.paths, *ask.files, *filter(None, [ask.head_file])]
     if out is not None:
         check_creatable(out, inputs=[*read, *filter(None, [ask.ledger])])
@@ -62,7 +64,7 @@ def query(
         late = deliver(ask.ledger, before) if ask.ledger is not None else None
         if late is not None and out is not None and os.path.realpath(out) == os.path.realpath(late.out):
             return _written_late(items, late, note)
-        answer = _answer(items, ask, strategy, options, [row["id"] for row in before], note)
+        answer = _answer(items, ask, strategy, options, before, note)
         if late is not None:
             note(late.note)
         about = {
@@ -78,7 +80,8 @@ def query(
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
         if ask.ledger is not None and answer.table["id"]:
-            give_out(data, out, ask.ledger, before, answer.table, text_ids=text_ids)
+            purpose = AUDIT if strategy.audits else LEARNING
+            give_out(data, out, ask.ledger, before, answer.table, text_ids=text_ids, purpose=purpose)
         elif out is not None:
             with replacing(out) as file:
                 file.write(data)
@@ -95,11 +98,14 @@ def _written_late(items: Items, late: Late, note: Note) -> Answer:
 
 
 def _answer(
-    items: Items, ask: Query, strategy: Strategy, options: dict[str, Any], in_ledger: Sequence[Any], note: Note
+    items: Items, ask: Query, strategy: Strategy, options: dict[str, Any], before: Sequence[Entry], note: Note
 ) -> Answer:
+    in_ledger = [] if strategy.audits else [row["id"] for row in before]
     now, pool = situation(items, ask, strategy, in_ledger, note), items.pool
     labelled_rows, candidates = now.labelled, now.candidates
-    if ask.impute is None:
+    if strategy.audits:
+        selection, imputed = draw_audit(now, ask, strategy, before, note), None
+    elif ask.impute is None:
         view = items.view(
             candidates,
             labelled_rows,
@@ -130,6 +136,8 @@ def _answer(
         "selected": len(selection.rows_K),
     } | dict(selection.record)
     table = choices(ask.label, selection, now)
+    if strategy.audits:
+        table["population"] = [len(candidates)] * len(selection.rows_K)
     predicted, log_probs_KC = (suspicions(selection, now), None) if strategy.again else predictions(selection, now)
     table |= predicted
     if strategy.again:

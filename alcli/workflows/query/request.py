@@ -21,6 +21,8 @@ IMPUTE = "impute"
 AUTO = "auto"
 TARGETS = "targets"
 COST = "cost-col"
+# Options that choose among items, which an audit must not: it is drawn from all of them.
+_CHOICES = ("prefilter", "balance", IMPUTE, COST)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Query:
     last label of an id in a file counts. polish: of a stream, auto or none.
     keep: columns of the pool, or of the file `items`, that travel with the batch.
     explain: the batch gets columns with the reasons for each choice. none_label: the label of items that belong to no
-    class; None takes the head's own.
+    class; None takes the head's own. test_labels: labels of items that are test rows.
     """
 
     strategy: str
@@ -59,6 +61,7 @@ class Query:
     keep: Sequence[str] = ()
     items: str | None = None
     none_label: str | None = None
+    test_labels: Sequence[RowSource] = ()
 
     @property
     def found(self) -> Strategy:
@@ -82,7 +85,8 @@ class Query:
     @property
     def files(self) -> list[str | Path]:
         """The files of labels, ids, names and targets that the query reads."""
-        return [*paths_of([*self.labels, *self.exclude]), *filter(None, [self.class_names, self.targets, self.items])]
+        tables = [*self.labels, *self.exclude, *self.test_labels]
+        return [*paths_of(tables), *filter(None, [self.class_names, self.targets, self.items])]
 
     @property
     def head_file(self) -> Path | None:
@@ -153,7 +157,20 @@ class Query:
             raise UsageError("--expect-sha256 is about the head of -H, none is given")
         if self.ledger is not None:
             check_ledger(self.ledger)
+        if any(part.audits for part in (strategy, *strategy.parts)):
+            self._check_audit(strategy)
         return modified(strategy, options)
+
+    def _check_audit(self, strategy: Strategy) -> None:
+        """Raise UsageError for an option that would keep an audit from being a sample of all items."""
+        given = [f"-p {key}" for key in _CHOICES if key in self.options]
+        given += ["--exclude"] if self.exclude else []
+        given += ["--candidates"] if self.candidates is not None else []
+        given += ["--stream"] if self.stream else []
+        given += ["a mix"] if strategy.parts else []
+        if given:
+            what = f"an audit is drawn from all items that can be asked for, and {given[0]} chooses among them"
+            raise UsageError(what, hint="leave one of them out")
 
     def _check_prior(self) -> None:
         """Raise UsageError for a prior or names of classes beside a head that is fitted already, or without a use."""

@@ -53,6 +53,7 @@ class Session:
         saves: bool = False,
     ) -> None:
         strategy, options = ask.checked()
+        items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown)
         in_ledger = [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else []
         now, pool = situation(items, ask, strategy, in_ledger, note, keeps_head=saves), items.pool
         self._pool, self._ask, self._emit, self._note, self._allow_new_classes = (

@@ -17,7 +17,7 @@ from alcli.arrays import Array, Floats, Int64
 from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, load_head
-from alcli.data.head_match import check_pool, rows_of_hashes
+from alcli.data.head_match import audited_rows, check_pool, rows_of_hashes
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
 from alcli.errors import DataError, UsageError, counted
@@ -59,7 +59,8 @@ class _Known:
     """The facts before a head is fitted.
 
     labelled: row numbers. fit_on: the rows to fit a head on; None where a head is given or none is needed. names: of
-    classes, for that head. none: rows that belong to no class.
+    classes, for that head. none: rows that belong to no class. audited: row numbers of the audit that the head was
+    measured by.
     """
 
     labelled: Int64
@@ -68,6 +69,7 @@ class _Known:
     fit_on: LabelledRows | None = None
     names: ClassNames | None = None
     none: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    audited: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def predicts(self) -> Predicts | None:
@@ -82,7 +84,8 @@ def situation(
 ) -> Situation:
     """Gather the head, the labelled rows and the candidates. Raises the errors of reading and of fitting.
 
-    in_ledger: ids that were given out before. keeps_head: a head is fitted even where no candidate is left.
+    in_ledger: ids that were given out before. keeps_head: a head is fitted even where no candidate is left. For an
+    audit, the candidates are all items but test rows, labelled or not.
     """
     pool = items.pool
     if not ask.allow_empty:
@@ -97,17 +100,25 @@ def situation(
         pool.watch_scales()
     if strategy.again:
         items.refuse_groups(f"-s {ask.strategy} judges the labels of rows one by one")
-    closed_N = ~np.isin(np.arange(pool.n), known.labelled) if strategy.again else pool.is_test.copy()
-    closed_N[known.labelled] = not strategy.again
-    closed_N[known.none] = True
-    left = items.candidates(closed_N, excluded(items, ask, in_ledger, note))
-    left = left if strategy.again else without_alike(items, left, known.labelled, known.none, ask.n, note)
+    left = items.candidates(_closed(pool, known, strategy), excluded(items, ask, in_ledger, note))
+    if not (strategy.again or strategy.audits):
+        left = without_alike(items, left, known.labelled, known.none, ask.n, note)
     seed = drawn_seed(ask.seed, len(in_ledger))
     candidates = reduced(items, left, ask, seed, note)
     head, labels = known.head, known.labels
     if known.fit_on is not None and (len(candidates) or keeps_head):
         head, labels = fitted_now(pool, ask, strategy, known.fit_on, known.names, note)
     return Situation(items, head, known.predicts, known.labelled, labels, candidates, seed)
+
+
+def _closed(pool: Pool, known: _Known, strategy: Strategy) -> Array:
+    """A mask [N] of the rows that the strategy may not choose. An audit is drawn from all rows but test rows."""
+    if strategy.audits:
+        return pool.is_test
+    closed_N: Array = ~np.isin(np.arange(pool.n), known.labelled) if strategy.again else pool.is_test.copy()
+    closed_N[known.labelled] = not strategy.again
+    closed_N[known.none] = closed_N[known.audited] = True
+    return closed_N
 
 
 def targets_of(pool: Pool, ask: Query) -> Floats | None:
@@ -181,8 +192,8 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
         check_pool(head, ask.shown_head, pool, note)
     if strategy.needs_head and not strategy.again:
         remark_on_models(head, note)
-    labels_L = labels if "labelled_targets" in strategy.needs else None
-    return _Known(known, head, labels_L, none=np.setdiff1d(none[none >= 0], known))
+    labels_L, audited = labels if "labelled_targets" in strategy.needs else None, audited_rows(pool, head)
+    return _Known(known, head, labels_L, none=np.setdiff1d(none[none >= 0], known), audited=audited)
 
 
 def _check_suits(ask: Query, head: HeadFile, strategy: Strategy) -> None:

@@ -10,6 +10,7 @@ from alcli.arrays import Array, Float64, Floats
 from alcli.data.head_file import HeadFile
 from alcli.data.pool import Pool
 from alcli.heads._model import Model
+from alcli.numerics.metrics import accuracy_of_all
 from alcli.remarks import Note
 from alcli.workflows.labelled import test_rows
 
@@ -41,15 +42,18 @@ def on_test_rows(pool: Pool, before: HeadFile, after: HeadFile, note: Note) -> d
         return {}
     rows, y_T, unknown = test_rows(pool, after.classes, after.no_class.label)
     if not len(rows):
-        return {}
-    X_TD, known_share = pool.take(rows), len(rows) / (len(rows) + unknown)
+        return {"n_test": unknown, "test_accuracy_before": 0.0, "test_accuracy": 0.0} if unknown else {}
+    X_TD = pool.take(rows)
     then, now = (_judged(head.predicts, X_TD, y_T) for head in (before, after))
     name, nll = ("rmse", "nlpd") if after.classes is None else ("accuracy", "nll")
     figures: dict[str, float] = {"n_test": len(rows) + unknown}
     for key, judged in (("_before", then), ("", now)):
         error = float(judged.error_T.mean())
-        figures[f"test_{name}{key}"] = error**0.5 if after.classes is None else known_share * (1.0 - error)
+        is_number = after.classes is None
+        figures[f"test_{name}{key}"] = error**0.5 if is_number else accuracy_of_all(1.0 - error, len(rows), unknown)
         figures[f"test_{nll}{key}"] = float(judged.nll_T[np.isfinite(judged.nll_T)].mean())
+    if unknown:
+        figures["test_unknown_share"] = unknown / figures["n_test"]
     for what, then_T, now_T in ((name, then.error_T, now.error_T), (nll, then.nll_T, now.nll_T)):
         if _is_worse(then_T, now_T):
             was, is_now = figures[f"test_{what}_before"], figures[f"test_{what}"]

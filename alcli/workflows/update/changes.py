@@ -17,6 +17,7 @@ from alcli.data.tables import read_ids
 from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, printable
 from alcli.remarks import Note
+from alcli.workflows.audit.reading import without_audit
 from alcli.workflows.labelled import LabelledRows, usable
 from alcli.workflows.update.request import UpdateRequest
 
@@ -48,14 +49,17 @@ class Changes:
 
 
 def find_changes(
-    pool: Pool, head: HeadFile, labels: Sequence[RowSource], ask: UpdateRequest, note: Note
+    pool: Pool, head: HeadFile, labels: Sequence[RowSource], ask: UpdateRequest, audit: Int64, note: Note
 ) -> tuple[HeadFile, Changes]:
-    """Return the head with the classes of the labels, and the changes. Raises DataError, UsageError, InputError."""
+    """Return the head with the classes of the labels, and the changes.
+
+    audit: rows whose labels are for an audit, and are left out. Raises DataError, UsageError, InputError.
+    """
     place = {int(key): i for i, key in enumerate(head.absorbed.id_L)}
     removed = _to_remove(pool, head, ask)
     for row in removed:
         del place[int(pool.ids.hashes(np.array([row]))[0])]
-    given = _given(pool, labels, head, ask, note)
+    given = without_audit(pool, _given(pool, labels, head, ask, note), audit, note)
     head, no_longer = _with_no_class(pool, head, given, place, ask)
     removed |= no_longer
     if ask.allow_new_classes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from alcli.data.text.rows import RowSource
+from alcli.data.text.rows import RowSource, paths_of
 from alcli.errors import UsageError, suggestion
 from alcli.heads._model import Model
+from alcli.workflows.audit.request import NO_AUDIT, AuditRequest
 from alcli.workflows.recipe import PAPER, PRESETS
 
 SECOND_ORDER, FIRST_ORDER, MC, REFIT = METHODS = ("second-order", "first-order", "mc", "refit")
@@ -26,7 +28,8 @@ class UpdateRequest:
     preset: "paper" updates by the published rule, whatever head it meets: a posterior of prior precision 1 and
     curvature 1, and gamma 10. polish: "auto" polishes the head and renews it where labels have doubled; "none" does
     neither. corrections: a label or weight that differs from the one absorbed replaces it, and in a file the last
-    label of an id counts. none_label: says that an item belongs to no class; None takes the head's own.
+    label of an id counts. none_label: says that an item belongs to no class; None takes the head's own. audit:
+    measures the head after the update, and is kept out of it. test_labels: of rows that become test rows.
     """
 
     method: str = SECOND_ORDER
@@ -41,6 +44,8 @@ class UpdateRequest:
     polish: str = AUTO
     corrections: bool = False
     none_label: str | None = None
+    audit: AuditRequest = NO_AUDIT
+    test_labels: Sequence[RowSource] = ()
 
     def checked(self) -> UpdateRequest:
         """Return this request after its names and numbers are checked. Raises UsageError."""
@@ -52,12 +57,18 @@ class UpdateRequest:
         ):
             if value not in known:
                 raise UsageError(f"no {what} '{value}'", hint=suggestion(value, known))
+        self.audit.checked()
         if self.gamma is not None and not 0 < self.gamma < float("inf"):
             raise UsageError(f"--gamma must be a positive number or auto, got {self.gamma}")
         if self.preset == PAPER and self.method != SECOND_ORDER:
             what = f"--preset paper is the published second-order rule, not for --method {self.method}"
             raise UsageError(what, hint="leave one of them out")
         return self
+
+    @property
+    def paths(self) -> list[str | Path]:
+        """The files that are read besides the head, the pool and the labels."""
+        return [*paths_of([*self.remove, *self.test_labels]), *self.audit.paths]
 
     @property
     def takes_changes(self) -> bool:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from alcli.data.head_file import HeadFile, load_head, save_head
-from alcli.data.head_match import check_pool
+from alcli.data.head_match import audited_rows, check_pool
 from alcli.data.pool import Pool
 from alcli.data.reading.data_file import check_readable
 from alcli.data.text.rows import RowSource, paths_of
@@ -16,6 +18,9 @@ from alcli.data.writing.creatable import check_creatable
 from alcli.data.writing.locks import lock
 from alcli.errors import UsageError, printable
 from alcli.remarks import Note, silence
+from alcli.workflows.audit.figures import measured
+from alcli.workflows.audit.reading import read_audit
+from alcli.workflows.labelled import with_test_labels
 from alcli.workflows.update.before_and_after import on_test_rows
 from alcli.workflows.update.changes import find_changes
 from alcli.workflows.update.learning import learn
@@ -49,7 +54,7 @@ def update(
     target = path if out is None else out
     in_place = out is None or out.resolve() == path.resolve()
     check_readable(str(path))
-    check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *paths_of([*labels, *ask.remove])])
+    check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *paths_of(labels), *ask.paths])
     pool.require_rows()
     with lock(target, ask.lock_timeout):
         head = load_head(path, expect_sha256=ask.expect_sha256)
@@ -64,16 +69,26 @@ def updated(
 ) -> Updated:
     """Return the head without the labels of `ask.remove`, and with the labels that it had not absorbed; write no file.
 
+    The labels of an audit are not absorbed: of `ask.audit`, and of the audit that the head was measured by before.
+
     shown: the name of the head in messages. Raises DataError, UsageError, InputError.
     """
     _check(labels, ask)
     pool.require_rows()
+    pool = with_test_labels(pool, ask.test_labels, ignore_unknown=ask.ignore_unknown)
     check_pool(head, shown, pool, note)
-    before, figures = head, dict[str, Any]()
-    head, changes = find_changes(pool, head, labels, ask, note)
+    before, figures, regression = head, dict[str, Any](), head.classes is None
+    ask.audit.check_predicts(regression=regression)
+    answers = read_audit(pool, ask.audit.files, regression=regression, note=note) if ask.audit.files else None
+    drawn = audited_rows(pool, head)
+    drawn = drawn if answers is None else np.union1d(drawn, answers.drawn)
+    head, changes = find_changes(pool, head, labels, ask, drawn, note)
     if changes.any or ask.method == REFIT:
         head, figures = learn(pool, head, changes, ask, shown, note)
         figures |= on_test_rows(pool, before, head, note)
+    if answers is not None:
+        found = measured(pool, head, answers, ask.audit.stop_at, note)
+        head, figures = found.head, figures | found.report
     counts = {
         "new_labels": len(changes.new.labels),
         "corrected": changes.n_corrected,
@@ -88,6 +103,6 @@ def updated(
 
 def _check(labels: Sequence[RowSource], ask: UpdateRequest) -> None:
     ask.checked()
-    if not labels and not ask.remove and ask.method != REFIT:
+    if not labels and not ask.remove and not ask.audit.files and ask.method != REFIT:
         hint = "-l FILE, or --remove FILE, or --method refit to fit the head again to the labels it has"
         raise UsageError("update needs labels to absorb or to give back", hint=hint)
