@@ -1,4 +1,4 @@
-"""Weighted random sample to measure a head by, not to learn from.
+"""Weighted random sample to measure a head by, not to learn by.
 
 Half of the chance q of an item is the same for all. The other half follows sqrt(c (1 - c)), c the calibrated
 confidence of the head, or the variance of the label where labels are numbers: an error there moves the estimate most.
