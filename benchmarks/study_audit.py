@@ -26,8 +26,8 @@ from alcli.numerics.audit.mean_square import MeanSquare
 from alcli.numerics.audit.sample import AuditSample, sampled
 from alcli.numerics.audit.share import OF_CORRECTNESS, Share
 from alcli.remarks import silence
+from alcli.workflows.audit.draw import calibrated
 from alcli.workflows.audit.figures import predicted
-from alcli.workflows.query.auditing import calibrated
 from benchmarks.studies import BANKING77, DIGITS, begin, is_there
 from benchmarks.timing import table
 

@@ -24,8 +24,8 @@ from alcli.remarks import Note, silence
 from alcli.selection.select import select
 from alcli.selection.strategy import NOTHING, Selection, Strategy
 from alcli.selection.view import View
+from alcli.workflows.audit.draw import draw_audit
 from alcli.workflows.items import Items
-from alcli.workflows.query.auditing import draw_audit
 from alcli.workflows.query.columns import choices, named, predictions
 from alcli.workflows.query.explain import explanations
 from alcli.workflows.query.keeping import kept
