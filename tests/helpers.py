@@ -71,15 +71,14 @@ class TableHead:
 
 
 def names_for_linear_heads():
-    """Strategies to learn by that a head without hidden layers can serve: a loss-prediction branch has nothing to read
-    there. A draw of an audit is not for learning.
+    """Strategies that choose items to learn from and that a head without hidden layers can serve: a loss-prediction
+    branch has nothing to read there.
     """
     return [
         name
         for name in plugins.names("strategies")
         if "predicted_loss" not in plugins.summary("strategies", name).needs
-        and not plugins.strategy(name).again
-        and not plugins.strategy(name).audits
+        and not (plugins.strategy(name).again or plugins.strategy(name).audits)
     ]
 
 

@@ -87,6 +87,7 @@ class Strategy:
     ties_drawn: bool = False
     modulus: Callable[..., Float64] | None = None
     again: bool = False
+    audits: bool = False
     of_means: bool = False
     needs_with: tuple[tuple[str, tuple[str, ...]], ...] = ()
     asked_by: tuple[tuple[str, str], ...] = ()
