@@ -91,7 +91,6 @@ class Strategy:
     of_means: bool = False
     needs_with: tuple[tuple[str, tuple[str, ...]], ...] = ()
     asked_by: tuple[tuple[str, str], ...] = ()
-    audits: bool = False
 
     def under(self, options: Mapping[str, Any]) -> Strategy:
         """The strategy with the needs that it has under the given options, by argument name."""
