@@ -23,8 +23,8 @@ def inspect(
           sample_data/digits-labels.csv
 
     Facts:
-      Of a head: the model, the classes with the labels that it has absorbed, the prior, the temperature, the features
-      that it was fitted on, versions, and the SHA-256 of the file for --expect-sha256.
+      Of a head: the model, the classes with the labels that it has absorbed, the prior, the temperature, what each
+      audit found, the features that it was fitted on, versions, and the SHA-256 of the file for --expect-sha256.
 
       Of a pool: rows, columns, classes, norms; vectors that are null, not finite, zero or there twice, and the same
       vector under different labels. Vectors are compared by hashes of 64 bits. Memory: about 60 bytes a row with an

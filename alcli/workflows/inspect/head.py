@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def about_head(path: Path) -> dict[str, Any]:
         **_of_labels(head.absorbed, head.fitted_on),
         **({} if head.no_class.label is None else {"items_of_no_class": len(head.no_class.ids)}),
         **_of_pool_prior(head),
+        **_of_audits(head),
         "features": dict(head.provenance),
         "written_by": dict(head.written_by),
         "sha256": hashlib.sha256(contents_of(path)).hexdigest(),
@@ -60,6 +62,13 @@ def _of_labels(absorbed: Absorbed, fitted_on: int) -> dict[str, Any]:
     not_held = int((~absorbed.is_held_L).sum())
     found |= {"labels_with_a_weight": weighted} if weighted else {}
     return found | ({"labels_outside_the_posterior": not_held} if not_held else {})
+
+
+def _of_audits(head: HeadFile) -> dict[str, Any]:
+    """The number of audited rows, and the accuracy that each look at them found, with its 95% interval."""
+    if not len(head.audited):
+        return {}
+    return {"audited_rows": len(head.audited), "audits": [asdict(one) for one in head.audited.rounds]}
 
 
 def _of_pool_prior(head: HeadFile) -> dict[str, Any]:

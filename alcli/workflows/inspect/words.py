@@ -36,9 +36,11 @@ def lines_of(found: Inspected) -> list[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield a value as one line, but a list of sentences as a line each."""
+    """Yield a value as one line, but a list of sentences, or of mappings, as a line each."""
     if isinstance(value, list) and any(isinstance(one, str) and ": " in one for one in value):
         yield from map(printable, value)
+    elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+        yield from map(_mapping, value)
     else:
         yield _text(value)
 

@@ -58,6 +58,8 @@ def simulate(
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
     truth = truth_of(pool, ask.recipe.head)
+    if (remark := truth.unlearnable()) is not None:
+        note(remark)
     plan = checked.plan(truth.classes is None)
     if checked.metric is not None:
         plan = replace(plan, positive=class_of(checked.metric, truth.classes, pool.name))

@@ -9,7 +9,7 @@ import numpy as np
 
 from alcli.arrays import Array, Int64
 from alcli.data.pool import Pool
-from alcli.errors import DataError, printable
+from alcli.errors import DataError, counted, printable
 from alcli.selection.group_source import Grouping
 from alcli.workflows.labelled import is_regression, own_labels
 
@@ -43,6 +43,20 @@ class Truth:
         if self.classes is None:
             return None
         return np.bincount(self.y_N[self.test if len(self.test) else self.used], minlength=len(self.classes))
+
+    def unlearnable(self) -> str | None:
+        """Return a remark on test rows of classes that no other row has; None without a test split or such rows."""
+        if self.classes is None or not len(self.test):
+            return None
+        y_T = self.y_N[self.test]
+        learned = np.unique(self.y_N[np.setdiff1d(self.used, self.test)])
+        lost_T = ~np.isin(y_T, learned)
+        if not lost_T.any():
+            return None
+        names = ", ".join(f"'{printable(self.classes[c])}'" for c in np.unique(y_T[lost_T])[:5])
+        n = int(lost_T.sum())
+        rows = f"{counted(n, 'test row')} of {len(y_T):,} ({n / len(y_T):.0%})"
+        return f"{rows} of classes that only test rows have, such as {names}: every head predicts them wrongly"
 
     def askable(self, test_fraction: float) -> int:
         """Return the number of items that can be asked for once the test items are set aside."""

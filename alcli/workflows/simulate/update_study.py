@@ -112,6 +112,8 @@ def study(items: Items, ask: Study, out: Path, *, progress: Progress = NoProgres
     asked, pool = ask.checked(), items.pool
     items.refuse_groups("the study of updates takes rows one by one")
     truth = truth_of(pool, ask.recipe.head)
+    if (remark := truth.unlearnable()) is not None:
+        note(remark)
     _check_data(pool, ask, asked, truth)
     folder = SimulationFolder(out)
     folder.create()

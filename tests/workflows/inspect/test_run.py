@@ -213,3 +213,21 @@ def test_words(written, alcli):
     assert "\n\nlabels.csv: labels\n" in said
     assert "labels absorbed" in said
     assert "cat: 7" in said
+
+
+def test_a_head_that_an_audit_has_measured(written, alcli):
+    assert "audits" not in facts(alcli, "head.safetensors")
+    alcli("query", "pool.parquet", "-s", "audit", "-n", 20, "-H", "head.safetensors", "-o", "audit.csv").done()
+    rows = pq.read_table("pool.parquet", columns=["id"])["id"].to_pylist()
+    lines = Path("audit.csv").read_text().splitlines()
+    header, ids = lines[0], [line.split(",")[0] for line in lines[1:]]
+    label = dict(zip(rows, (CLASSES[y] for y in Y_N)))
+    answers = [f"{line},{label[id]}" for line, id in zip(lines[1:], ids)]
+    Path("answers.csv").write_text("\n".join([f"{header},label", *answers]) + "\n")
+    done = alcli(*FIT[:-1], "audited.safetensors", "--audit", "answers.csv", "--json").done()
+    (found,) = facts(alcli, "audited.safetensors")["audits"]
+    said = json.loads(done.out)
+    assert found["audit"] == 20
+    assert found["accuracy"] == pytest.approx(said["audit_accuracy"])
+    assert 0 <= found["low"] <= found["accuracy"] <= found["high"] <= 1
+    assert "audits" in alcli("inspect", "audited.safetensors").done().out.decode()

@@ -9,9 +9,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from alcli.data.pool import open_pool
 from alcli.errors import UsageError
 from alcli.simulation import cell as cell_module
 from alcli.workflows.recipe import Recipe
+from alcli.workflows.simulate.truth import truth_of
+from tests import pools
 from tests.workflows.simulate.runs import run, summary, write_pool
 from tests.workflows.simulate.test_run import change_config
 
@@ -185,3 +188,18 @@ def test_weights_that_no_strategy_gives_are_remarked_on(pool, tmp_path, no_pictu
     done = run(pool, tmp_path / "out", train_weights=True, strategies=["margin"], rounds=1)
     assert "--train-weights changes nothing: none of these strategies gives weights" in done.notes
     assert "weight" not in pq.read_table(tmp_path / "out" / "selections.parquet").column_names
+
+
+def test_test_rows_of_classes_that_no_other_row_has_are_said(tmp_path):
+    X_ND = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    split = ["test" if i >= 30 else "train" for i in range(40)]
+    labels = [("c" if i >= 36 else "ab"[i % 2]) for i in range(40)]
+    path = str(tmp_path / "pool.parquet")
+    pools.write_pool(path, X_ND, label=labels, split=split)
+    said = truth_of(open_pool(path), None).unlearnable()
+    assert said is not None
+    assert said.startswith("4 test rows of 10 (40%) of classes that only test rows have, such as 'c': every head")
+    pools.write_pool(path, X_ND, label=["ab"[i % 2] for i in range(40)], split=split)
+    assert truth_of(open_pool(path), None).unlearnable() is None
+    pools.write_pool(path, X_ND, label=labels)
+    assert truth_of(open_pool(path), None).unlearnable() is None
