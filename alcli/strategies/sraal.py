@@ -47,7 +47,7 @@ from alcli.selection.view import View
 from alcli.strategies.vaal import NOTHING, Adversary, Sides, VaalSettings, Weight, positive_rate
 
 
-@batch(needs=["features", "labelled", "labelled_targets", "log_probs"], random=True)
+@batch(needs=["features", "labelled", "labelled_targets", "log_probs"], random=True, of_means=True)
 def sraal(
     view: View,
     k: int,

@@ -61,7 +61,7 @@ def test_json_is_one_object_on_stdout(tmp_path):
     found = json.loads(out)
     assert [line["strategy"] for line in found["summary"]] == ["random", "margin"]
     assert (found["runs"], found["resumed"], found["test_rows"]) == (4, 0, 500)
-    assert len(found["verdicts"]) == 1
+    assert [line.split(":")[0][:12] for line in found["verdicts"]] == ["margin", "with 2 seeds"]
 
 
 @pytest.mark.parametrize(

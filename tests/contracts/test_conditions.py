@@ -23,6 +23,7 @@ from alcli.heads.softmax import softmax
 from alcli.posteriors._contract import Evidence
 from alcli.posteriors.laplace_shared import LaplaceShared
 from alcli.selection.conditions import CLASSES, Setting, conditions, given, kebab, where
+from alcli.selection.presets import PRESET
 from alcli.selection.select import select
 from tests.helpers import view_of
 from tests.pools import tiny_features
@@ -40,7 +41,9 @@ def strategies():
 def conditional(strategy, regression=False):
     """The conditions of a strategy's options; of numbers also the options that the strategy for numbers lacks."""
     suited = strategy.suited(regression)
-    return {name: CLASSES for name in sorted(strategy.options - suited.options)} | conditions(suited)
+    # A preset stands for values of other options, and each of these is remarked on by itself.
+    lacking = sorted(strategy.options - suited.options - {PRESET})
+    return {name: CLASSES for name in lacking} | conditions(suited)
 
 
 CASES = [(name, option) for name, one in strategies().items() for option in conditional(one)]

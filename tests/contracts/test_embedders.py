@@ -58,7 +58,7 @@ def test_loading_every_embedder_imports_no_model_library():
     [
         ("torch:model.pt2", "torch", "torch>=2.6,<3", "array"),
         ("onnx:model.onnx", "onnxruntime", "onnxruntime>=1.20", "array"),
-        ("sentence-transformers:any", "sentence_transformers", "sentence-transformers>=3.3", "text"),
+        ("sentence-transformers:any", "sentence_transformers", "sentence-transformers>=6.2", "text"),
         ("transformers:any", "transformers", "transformers>=4.46", "text"),
         ("timm:resnet18", "timm", "timm>=1.0", "image"),
     ],

@@ -17,7 +17,8 @@ NAMES = plugins.names("strategies")
 LOOKING = [
     name
     for name in NAMES
-    if plugins.strategy(name).needs_head and not plugins.strategy(name).pointwise and name not in ("auto", "probcover")
+    if plugins.strategy(name).needs_head and not plugins.strategy(name).pointwise and not plugins.strategy(name).audits
+    if name not in ("auto", "probcover")
 ]
 # Otherwise it picks by features alone, while there are few labels.
 OPTIONS = {"tcm": {"rounds": 0}}

@@ -84,8 +84,8 @@ def test_help_shows_an_example(alcli, command):
 def test_a_bug_is_one_line_unless_debugging(tiny, alcli, monkeypatch):
     import alcli.workflows.query.situation as workflow
 
-    monkeypatch.setattr(workflow, "gather", lambda *a, **k: 1 / 0)
-    alcli(*QUERY).refused(70, "ZeroDivisionError", "ALCLI_DEBUG")
+    monkeypatch.setattr(workflow, "gather", lambda *a, **k: {}["key"])
+    alcli(*QUERY).refused(70, "KeyError", "ALCLI_DEBUG")
     monkeypatch.setenv("ALCLI_DEBUG", "1")
     debugged = alcli(*QUERY)
     assert debugged.code == 70
