@@ -136,6 +136,7 @@ def test_a_simulation_without_such_a_file_says_nothing_of_it(here, tmp_path, no_
         "rounds",
         "initial",
         "stratified",
+        "candidates",
         "seeds",
         "test",
         "train_weights",
