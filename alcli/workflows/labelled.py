@@ -133,7 +133,8 @@ def own_labels(pool: Pool, rows: Int64, *, regression: bool | None = None) -> La
 
     regression: None follows the type of the column.
     """
-    column = pool.labels() if _is_learnable(pool) else None
+    # With test labels in files, a column that cannot be learned is nobody's concern.
+    column = None if pool.test_sources and not _is_learnable(pool) else pool.labels()
     if column is None:
         found = Labels()
     else:

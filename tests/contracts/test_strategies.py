@@ -251,7 +251,8 @@ def test_a_test_file_of_the_same_name_exists(strategy):
 
 def test_options_have_defaults_and_types_that_the_command_line_can_read(strategy):
     name = strategy.run.__name__
-    assert ("sample_log_probs" in strategy.needs) == (strategy.samples > 0)
+    needs = {*strategy.needs, *(need for _, more in strategy.needs_with for need in more)}
+    assert ("sample_log_probs" in needs) == (strategy.samples > 0)
     for key, parameter in parsing.options_of(strategy.run).items():
         assert parameter.default is not inspect.Parameter.empty, f"{name}: {key} has no default"
         text = (
