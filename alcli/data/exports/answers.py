@@ -58,7 +58,9 @@ class ExportReader:
         for one in found:
             if one.tool is not None:
                 self._check_number(one.id, one.tool, one.names, where)
-            yield Row(where, {"id": one.id, "label": one.label, "annotator": one.annotator}, False)
+            # Some tools turn every id into text, which then stands for an integer of the pool.
+            is_text = isinstance(one.id, str)
+            yield Row(where, {"id": one.id, "label": one.label, "annotator": one.annotator}, is_text)
 
     def _check_number(self, id: Any, tool: str, names: Sequence[str], where: str) -> None:
         """Raise DataError for an integer, unless the user named the column of the ids."""

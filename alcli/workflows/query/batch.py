@@ -145,7 +145,7 @@ def _answer(
     elif ask.explain:
         table |= explanations(ask.strategy, selection, now, log_probs_KC)
     table |= {} if imputed is None else {"imputed": imputed}
-    table |= kept(items, selection.rows_K, ask.keep, ask.items, note)
+    table |= kept(items, selection.rows_K, ask.keep, ask.items, table, note)
     return Answer(table, report)
 
 

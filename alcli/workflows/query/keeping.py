@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from alcli.errors import DataError, UsageError, counted, printable
 from alcli.remarks import Note
 from alcli.workflows.items import Items
 
-# Columns that a batch can have of its own.
-OWN = ("id", "rank", "score", "strategy", "weight", "predicted", "confidence", "sd", "imputed")
+# Columns that every batch has, or has with a head.
+_OWN = ("id", "rank", "score", "strategy", "weight", "predicted", "confidence", "sd", "imputed")
 
 
 def check_kept(columns: Sequence[str], file: str | None, shape: str, *, stream: bool) -> None:
@@ -27,18 +27,26 @@ def check_kept(columns: Sequence[str], file: str | None, shape: str, *, stream: 
     if columns and shape == "ids":
         hint = "add --format csv, jsonl, parquet or the name of a tool, or -o with such an extension"
         raise UsageError("--keep adds columns, and ids have none", hint=hint)
+    for column in columns:
+        _check_free(column, _OWN)
 
 
-def kept(items: Items, chosen: Int64, columns: Sequence[str], file: str | None, note: Note) -> Table:
+def _check_free(column: str, taken: Container[str]) -> None:
+    """Raise UsageError for a name that the batch has itself."""
+    if column in taken:
+        hint = "rename the column of the pool, or of the file"
+        raise UsageError(f"--keep {column}: the batch has a column '{column}' of its own", hint=hint)
+
+
+def kept(items: Items, chosen: Int64, columns: Sequence[str], file: str | None, batch: Table, note: Note) -> Table:
     """The columns of the chosen items, from `file` with its column `id`, or without one from the pool.
 
-    Of a group it is what its first row has. Raises DataError for a column that is not there, UsageError for one that
-    the batch has itself. Memory: one block of the file, and the values of the chosen items.
+    Of a group it is what its first row has. batch: the columns that the batch has already. Raises DataError for a
+    column that is not there, UsageError for one that the batch has itself. Memory: one block of the file, and the
+    values of the chosen items.
     """
     for column in columns:
-        if column in OWN:
-            hint = "rename the column of the pool, or of the file"
-            raise UsageError(f"--keep {column}: the batch has a column '{column}' of its own", hint=hint)
+        _check_free(column, batch)
     if not columns:
         return {}
     found = _of_pool(items, chosen, columns) if file is None else _of_file(items, chosen, columns, file, note)

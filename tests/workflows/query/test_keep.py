@@ -61,6 +61,10 @@ def test_columns_across_files_row_groups_and_groups(texts, alcli):
 def test_what_cannot_be_kept(texts, alcli):
     alcli(*ASK, "--format", "csv", "--keep", "texts").refused(65, "no column 'texts'")
     alcli(*ASK, "--format", "csv", "--keep", "score").refused(2, "has a column 'score' of its own")
+    write_pool("explained.parquet", X_ND, why=TEXTS)
+    explained = ("query", "explained.parquet", *ASK[2:], "--format", "csv", "--keep", "why")
+    alcli(*explained, "--explain").refused(2, "has a column 'why' of its own")
+    alcli(*explained).done()
     alcli(*ASK, "--keep", "text").refused(2, "ids have none", "--format csv")
     alcli(*ASK, "--format", "csv", "--items", "items.csv").refused(2, "--items needs --keep")
     write = Path("items.csv").write_text
@@ -117,3 +121,29 @@ def test_a_tool_needs_something_to_show(tool, texts, alcli):
     alcli(*ASK, "--format", tool).refused(2, f"--format {tool} needs the column that {tool} shows")
     first = json.loads(alcli(*ASK, "--format", tool, "--keep", "file").done().out.splitlines()[0])
     assert first["text"].endswith(".png")
+
+
+@pytest.mark.parametrize("tool", ["label-studio", "argilla", "prodigy", "doccano"])
+def test_ids_that_are_numbers_come_back_as_numbers(tool, tmp_path, monkeypatch, alcli):
+    monkeypatch.chdir(tmp_path)
+    write_pool("pool.parquet", X_ND, list(range(100, 160)), text=TEXTS)
+    ask = ("query", "pool.parquet", "-s", "random", "-n", 4, "--keep", "text")
+    ids = [json.loads(line)["id"] for line in alcli(*ask, "--format", "jsonl").done().out.splitlines()]
+    written = alcli(*ask, "--format", tool).done().out.decode()
+    if tool in ("label-studio", "argilla"):
+        items = json.loads(written)
+        for item in items:
+            result = [{"from_name": "q", "type": "choices", "value": {"choices": ["a"]}}]
+            item |= (
+                {"annotations": [{"result": result}]}
+                if tool == "label-studio"
+                else {"responses": {"q": [{"value": "a"}]}}
+            )
+        content, name = json.dumps(items), "a.json"
+    else:
+        items = [json.loads(line) for line in written.splitlines()]
+        more = {"accept": ["a"], "answer": "accept"} if tool == "prodigy" else {"id": 7, "label": ["a"], "Comments": []}
+        content, name = "".join(json.dumps(item | more) + "\n" for item in items), "a.jsonl"
+    Path(name).write_text(content)
+    found = read_labels([name], Ids(pa.array(range(100, 160), pa.int64())), regression=False)
+    assert sorted(found.by_id) == sorted(ids)
