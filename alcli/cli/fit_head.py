@@ -60,9 +60,9 @@ def fit_head(
       audit.csv, in a column label or in a file of its own. Then fit the head again with --audit audit.csv --stop-at
       0.95. The audit serves later heads too: give them --after HEAD.
         alcli fit-head sample_data/digits-features.parquet \
-          -l sample_data/digits-labels.csv -o head.safetensors
+          -l sample_data/digits-labels.csv -o first.safetensors
         alcli query sample_data/digits-features.parquet \
-          -s audit -n 100 -H head.safetensors -o audit.csv
+          -s audit -n 100 -H first.safetensors -o audit.csv
 
     Groups:
       Where the pool has a column group, an id in a label file may be the id of a group. Its label then holds for each

@@ -235,7 +235,7 @@ def test_updates_within_a_round_and_the_oracle(tmp_path):
         "margin+update",
         "optimal-look-ahead",
     ]
-    assert ["an oracle: it is told true labels" in text for text in found["verdicts"]] == [False, False, True, False]
+    assert sum("an oracle: it is told true labels" in text for text in found["verdicts"]) == 1
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["parameters"] == {"margin+update": {"update-every": "2"}, "optimal-look-ahead": {"batches": "50"}}
 
