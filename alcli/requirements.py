@@ -7,6 +7,7 @@ REQUIREMENTS = {
     "PIL": "pillow>=11",
     "fsspec": "fsspec[http]>=2024.10",
     "gcsfs": "gcsfs>=2024.10",
+    "h5py": "h5py>=3.11",
     "onnx": "onnx>=1.17",
     "onnxruntime": "onnxruntime>=1.20",
     "openpyxl": "openpyxl>=3.1",

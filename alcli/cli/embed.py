@@ -13,7 +13,9 @@ def embed(
     model: upstream.ModelName,
     out: upstream.NewPool,
     input_col: pools.InputCol = None,
+    features_cols: pools.FeaturesCols = None,
     id_col: pools.SourceIdCol = None,
+    ids: pools.IdsFile = None,
     label_col: pools.SourceLabelCol = None,
     keep: pools.Keep = None,
     hive: pools.Hive = False,
@@ -49,6 +51,11 @@ def embed(
         alcli embed sample_data/digits-features.parquet -m identity \
           --standardize-like standard.parquet -o later.parquet
 
+    Vectors that you have:
+      From .npy, .npz, Arrow, HDF5, wide tables and databases, with their ids:
+        alcli embed vectors.npy --ids items.csv:item -m identity -o pool.parquet
+        alcli embed table.csv --features-cols 'emb_*' -m identity -o pool.parquet
+
     Models:
         hashing:DIM                  words and parts of words of texts; no weights
         sentence-transformers:NAME   sentence encoders, by name or folder
@@ -70,7 +77,7 @@ def embed(
             source=source,
             model=model,
             output=out,
-            columns=Asked(input_col, id_col, label_col, tuple(keep or ()), hive),
+            columns=Asked(input_col, id_col, label_col, tuple(keep or ()), hive, ids, tuple(features_cols or ())),
             layer=layer,
             batch_size=batch_size,
             dtype=dtype,

@@ -14,6 +14,7 @@ import pyarrow.types as pt
 
 from alcli.arrays import Array, Int64, Keys
 from alcli.data.fingerprint import id_keys
+from alcli.data.reading.uuids import hex_text
 from alcli.data.spellings.numbers import whole
 from alcli.errors import DataError, printable
 
@@ -125,9 +126,11 @@ def _type_name(value: object) -> str:
 def id_type(kind: pa.DataType) -> str | None:
     """The type of ids in words, "string" or "integer", for a column of a plain type; None where it holds no ids.
 
-    Bytes are read as text in UTF-8, and decimals without places as integers: some writers make no others.
+    Bytes are read as text in UTF-8, and decimals without places as integers: some writers make no others. Bytes of a
+    fixed size, such as digests, are read as their hexadecimal digits.
     """
-    if any(is_a(kind) for is_a in (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary)):
+    texts = (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary, pt.is_fixed_size_binary)
+    if any(is_a(kind) for is_a in texts):
         return "string"
     return "integer" if pt.is_integer(kind) or (pt.is_decimal(kind) and kind.scale <= 0) else None
 
@@ -147,6 +150,7 @@ def to_ids(column: pa.Array, where: Callable[[int], str], what: str = "id") -> p
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise DataError(f"{where(row)}: the {what} is null")
     try:
+        column = hex_text(column) if pt.is_fixed_size_binary(column.type) else column
         column = column.cast(pa.large_string() if text else pa.int64())
     except pa.ArrowInvalid as error:
         hint = "bytes that are no text in UTF-8 need a cast to text, such as hexadecimal" if text else ""

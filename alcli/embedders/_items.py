@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Array
+from alcli.embedders._vectors import vector_of
 from alcli.errors import DataError, InputError, UsageError, printable
 
 
@@ -71,10 +72,10 @@ def as_rows(output: Array, n: int, pool: str, owner: str) -> Array:
 
 
 def read_array(item: Any) -> Array:
-    """Prepare an item of a model that takes arrays: return the array. Raises DataError for null."""
+    """Prepare an item of a model that takes arrays: return the array. Raises DataError for null, and as `vector_of`."""
     if item is None:
         raise DataError("the array is null")
-    return np.asarray(item)
+    return vector_of(item)
 
 
 def check_shapes(items: list[Any], hint: str = "") -> None:

@@ -36,7 +36,11 @@ Inspected = Annotated[
     argument("FILE...", "Files, folders, globs or URIs: of a pool, or any other file that alcli reads or writes."),
 ]
 SourcePath = Annotated[
-    Path, argument("SOURCE", "CSV, TSV, JSON Lines, Parquet or .npy, or a folder of images or of text files.")
+    Path,
+    argument(
+        "SOURCE",
+        "CSV, TSV, JSON Lines, Parquet, Arrow, .npy, .npz or HDF5, or a folder of these, of images or of text files.",
+    ),
 ]
 Labels = Annotated[
     list[str] | None,
@@ -50,7 +54,30 @@ Labels = Annotated[
 
 # -- Source ----------------------------------------------------------------------------------------
 
-InputCol = Annotated[str | None, option("--input-col C", SOURCE, "Column of the inputs.", default="found by its name")]
+InputCol = Annotated[
+    str | None,
+    option(
+        "--input-col C", SOURCE, "Column of the inputs, or array of a .npz or HDF5 file.", default="found by its name"
+    ),
+]
+FeaturesCols = Annotated[
+    list[str] | None,
+    option(
+        "--features-cols GLOB",
+        SOURCE,
+        "Columns of numbers that together are the vector, such as 'emb_*', in the order of the numbers in their names. "
+        "Can be repeated.",
+    ),
+]
+IdsFile = Annotated[
+    str | None,
+    option(
+        "--ids FILE[:COL]",
+        SOURCE,
+        "Ids for rows that have none, in the same order: a text file with one id a line, or a column of a table, whose "
+        "label, split and group are taken along.",
+    ),
+]
 SourceIdCol = Annotated[
     str | None, option("--id-col C", SOURCE, "Column of the ids.", default="id if there is one, else row numbers")
 ]

@@ -31,6 +31,19 @@ def uuid_columns(parquet: pq.ParquetFile) -> set[str]:
     }
 
 
+def hex_text(column: pa.Array) -> pa.Array:
+    """Return bytes of a fixed size as hexadecimal digits in small letters, as large_string.
+
+    Digests and keys are stored so; a UUID without its type is 32 digits without hyphens.
+    """
+    size = column.type.byte_width
+    octets = np.frombuffer(column.buffers()[1] or b"", np.uint8, size * len(column), size * column.offset)
+    ends = pa.py_buffer(np.arange(0, 2 * size * len(column) + 1, 2 * size, dtype=np.int64))
+    text = pa.py_buffer(np.ascontiguousarray(_DIGITS[octets]))
+    texts = pa.Array.from_buffers(pa.large_string(), len(column), [None, ends, text])
+    return pc.if_else(column.is_valid(), texts, None) if column.null_count else texts
+
+
 def uuid_text(column: pa.Array) -> pa.Array:
     """Return UUIDs as texts in small letters, such as `00000000-0000-0000-0000-00000000002a`.
 

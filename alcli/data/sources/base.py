@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from alcli.data.ids import id_type
 from alcli.data.reading.parquet import plain
+from alcli.data.reading.uuids import hex_text
 from alcli.data.text.contents import HEAD_BYTES
 from alcli.embedders._contract import Kind
 from alcli.errors import DataError, InputError, printable
@@ -29,7 +30,9 @@ _PIECES = 64
 class Asked:
     """Columns that the user named; None where the source is to find the column itself.
 
-    hive: `key=value` folders are columns.
+    hive: `key=value` folders are columns. ids: a file of ids, as FILE or FILE:COLUMN, for a source that has none.
+    features_cols: patterns of columns of numbers, which together are the input. vectors: the model takes vectors and
+    nothing else.
     """
 
     input: str | None = None
@@ -37,6 +40,9 @@ class Asked:
     label: str | None = None
     keep: tuple[str, ...] = ()
     hive: bool = False
+    ids: str | None = None
+    features_cols: tuple[str, ...] = ()
+    vectors: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,7 @@ def as_ids(column: pa.Array, first: int, place: Any) -> pa.Array:
         hint = "choose another column by --id-col"
         raise DataError(f"{place(first)}: ids must be integers or strings, got {column.type}", hint=hint)
     try:
+        column = hex_text(column) if pa.types.is_fixed_size_binary(column.type) else column
         column = column.cast(pa.int64() if kind == "integer" else pa.string())
     except pa.ArrowInvalid as error:
         fault = "is out of the range of int64" if kind == "integer" else "is not text in UTF-8"

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from alcli.data.reading.vectors import storage_type
+from alcli.data.schema import FEATURE_NAMES
 from alcli.data.sources.base import Asked, is_text
+from alcli.embedders._vectors import SPARK
 from alcli.errors import DataError, UsageError, printable, suggestion
 from alcli.parsing import repeated
 
@@ -41,6 +44,15 @@ IMAGE_NAMES = (
 # Columns that every pool has if the source has them.
 TRAVELLERS = ("label", "split", "group")
 _OWN = ("id", "features", *TRAVELLERS)
+_TYPES = pa.types
+_LISTS = (
+    _TYPES.is_list,
+    _TYPES.is_large_list,
+    _TYPES.is_fixed_size_list,
+    _TYPES.is_list_view,
+    _TYPES.is_large_list_view,
+)
+_NUMBERS = (_TYPES.is_integer, _TYPES.is_floating, _TYPES.is_boolean, _TYPES.is_decimal)
 
 
 @dataclass(frozen=True)
@@ -90,16 +102,20 @@ def choose(schema: pa.Schema, asked: Asked, name: str) -> Choice:
             )
         others += [(kept, kept)] if (kept, kept) not in others else []
     taken = {id_col, *(n for n, _ in others if n not in asked.keep)}
-    return Choice(asked.input or _obvious_input(schema, taken, name), id_col, tuple(others))
+    return Choice(asked.input or _obvious_input(schema, taken, name, asked.vectors), id_col, tuple(others))
 
 
-def _obvious_input(schema: pa.Schema, taken: set[str | None], name: str) -> str:
+def _obvious_input(schema: pa.Schema, taken: set[str | None], name: str, vectors: bool) -> str:
     """The one column whose name says that it is the input, or the one free column whose type could be an input.
 
-    Where no column is free, a column of file names may be both ids and inputs.
+    Where no column is free, a column of file names may be both ids and inputs. vectors: the model takes vectors alone,
+    so a column of vectors counts before any other.
     """
     left = [f.name for f in schema if f.name not in taken]
     named: list[str] = [n for n in left if n.lower() in (*TEXT_NAMES, *IMAGE_NAMES)]
+    if vectors:
+        are = [n for n in left if is_vector(schema.field(n).type)]
+        named = [n for n in left if n in FEATURE_NAMES][:1] or are or named
     fitting = [n for n in left if could_be_input(schema.field(n).type)]
     possible = named or fitting or [n for n in schema.names if n in taken and n in IMAGE_NAMES]
     if len(possible) == 1:
@@ -124,9 +140,14 @@ def is_image_struct(kind: pa.DataType) -> bool:
 
 
 def is_vector(kind: pa.DataType) -> bool:
-    """Return True for a list of integers or floats."""
-    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return bool(lists and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)))
+    """Return True for numbers in lists, also in lists of lists, in a struct of one such list, and a vector of Spark."""
+    kind = storage_type(kind)
+    if pa.types.is_struct(kind):
+        names = {f.name for f in kind}
+        return names == SPARK or (len(names) == 1 and is_vector(kind.field(0).type))
+    if not any(is_a(kind) for is_a in _LISTS):
+        return False
+    return any(is_a(kind.value_type) for is_a in _NUMBERS) or is_vector(kind.value_type)
 
 
 def listing(schema: pa.Schema) -> str:

@@ -13,6 +13,7 @@ from alcli.data.reading.pages import check_pages
 from alcli.data.reading.parquet import count_rows, open_parquet, reading
 from alcli.data.reading.uuids import is_uuid, uuid_columns, uuid_text
 from alcli.data.sources.columns import TRAVELLERS
+from alcli.data.sources.windows import in_windows, place_in
 from alcli.errors import DataError, printable
 from alcli.remarks import Note, silence
 
@@ -20,7 +21,7 @@ from alcli.remarks import Note, silence
 class ParquetReader:
     """Files of one schema. Opening reads the footers. Memory: one window, and one page of a column.
 
-    use_hive: the `key=value` folders above the files make columns of strings.
+    rows: of each file. use_hive: the `key=value` folders above the files make columns of strings.
     """
 
     def __init__(self, files: list[Path], use_hive: bool = False, note: Note = silence) -> None:
@@ -29,16 +30,16 @@ class ParquetReader:
         self._hive = [hive.values(file) if use_hive else {} for file in self._files]
         if not use_hive:
             hive.remark_on_folders(self._files, ("id", *TRAVELLERS), note)
-        self._rows: list[int] = []
+        self.rows: list[int] = []
         self._uuids: set[str] = set()
         self.schema = pa.schema([])
         for file in self._files:
             with reading(file), open_parquet(file) as parquet:
                 schema = parquet.schema_arrow
-                if self._rows and not schema.equals(self.schema):
+                if self.rows and not schema.equals(self.schema):
                     raise DataError(f"{file.name}: its columns differ from those of {printable(files[0])}")
                 self.schema = schema
-                self._rows.append(count_rows(parquet, file))
+                self.rows.append(count_rows(parquet, file))
                 self._uuids |= uuid_columns(parquet)
         for i, field in enumerate(self.schema):
             if field.name in self._uuids or is_uuid(field.type):
@@ -49,30 +50,15 @@ class ParquetReader:
                 what = f"'{printable(key)}' is both a column and a partition folder, expected one of them"
                 raise DataError(f"{printable(files[0])}: {what}")
             self.schema = self.schema.append(pa.field(key, pa.string()))
-        self.n = sum(self._rows)
+        self.n = sum(self.rows)
 
     def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
         """Yield tables of `rows` rows with the columns `names`, from window number `start` on."""
-        waiting: list[pa.Table] = []
-        have = 0
-        for table in self._tables(names, rows, rows * start):
-            waiting.append(table)
-            have += len(table)
-            while have >= rows:
-                joined = pa.concat_tables(waiting)
-                yield joined.slice(0, rows)
-                have -= rows
-                waiting = [joined.slice(rows)]
-        if have:
-            yield pa.concat_tables(waiting)
+        return in_windows(self._tables(names, rows, rows * start), rows)
 
     def place(self, row: int) -> str:
         """Name the file and the row in it, for messages."""
-        for path, rows in zip(self.files, self._rows):
-            if row < rows:
-                return f"{printable(path)}: row {row}"
-            row -= rows
-        return f"{printable(self.files[-1])}: row {row}"
+        return place_in(zip(map(printable, self.files), self.rows), row)
 
     def _tables(self, names: list[str], rows: int, skip: int) -> Iterator[pa.Table]:
         """Yield tables of at most `rows` rows, without the first `skip` rows; whole row groups are skipped unread."""

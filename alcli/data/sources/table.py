@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from alcli.data.reading.parquet import plain
 from alcli.data.schema import near_columns, pool_metadata, remark_on_near_columns
-from alcli.data.sources.base import IMAGE_SUFFIXES, Asked, Window, as_ids, digest_of_files, is_text, stamp_of_files
-from alcli.data.sources.columns import IMAGE_NAMES, choose, could_be_input, is_bytes, is_image_struct
+from alcli.data.sources.base import Asked, Window, as_ids, digest_of_files, is_text, stamp_of_files
+from alcli.data.sources.columns import choose, could_be_input
+from alcli.data.sources.hugging_face import class_names, named
+from alcli.data.sources.inputs import items_of, kind_of
+from alcli.data.sources.windows import Reader
 from alcli.embedders._contract import Kind
 from alcli.errors import DataError, printable
 from alcli.remarks import Note, silence
 
 # Rows of ids that are read at once.
 _ROWS_OF_IDS = 65536
-
-
-class Reader(Protocol):
-    """One table from one or several files. Columns whose values are of mixed kinds have the type null in `schema`."""
-
-    files: list[Path]
-    schema: pa.Schema
-    n: int
-
-    def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
-        """Yield tables with the columns `names`, from window number `start` on.
-
-        Each has `rows` rows; the last may be shorter.
-        """
-
-    def place(self, row: int) -> str:
-        """Name the file and the row in it, for messages."""
 
 
 class TableSource:
@@ -49,14 +35,15 @@ class TableSource:
         self._choice = choose(reader.schema, asked, printable(path))
         remark_on_near_columns(printable(path), self._near(asked), note)
         kind = reader.schema.field(self._choice.input).type
-        if not could_be_input(kind):
+        bytes_too = asked.vectors and pa.types.is_fixed_size_binary(kind)
+        if not could_be_input(kind) and not bytes_too:
             what = "mixes kinds of values or is empty" if pa.types.is_null(kind) else f"holds {kind}"
             hint = "the input must be text, image paths or bytes, or a list of numbers; choose another by --input-col"
             raise DataError(f"{printable(path)}: column '{printable(self._choice.input)}' {what}", hint=hint)
-        self.kind: Kind = self._kind(kind)
+        self.kind: Kind = self._kind(kind, asked.vectors)
         self.columns = self._schema()
         if not self._choice.id:
-            note("there is no id column, so ids are row numbers; --id-col names one")
+            note("there is no id column, so ids are row numbers; --id-col or --ids names them")
 
     def ids(self) -> Iterator[pa.Array]:
         """Yield the ids in order, in pieces; nothing where ids are row numbers. Raises DataError."""
@@ -69,7 +56,8 @@ class TableSource:
         """Yield windows of `rows` rows, from window number `start` on."""
         first = rows * start
         for table in self._reader.windows(self._choice.names, rows, start):
-            yield Window(first, self._columns(table, first), self._items(table[self._choice.input].combine_chunks()))
+            items = items_of(table[self._choice.input].combine_chunks(), self.kind, self._base)
+            yield Window(first, self._columns(table, first), items)
             first += len(table)
 
     def about(self) -> dict[str, Any]:
@@ -96,6 +84,8 @@ class TableSource:
         empty = pa.schema([("id", as_ids(pa.array([], id_type), 0, self.place).type)])
         for column, name in self._choice.others:
             empty = empty.append(pa.field(name, _plain(self._reader.schema.field(column).type)))
+            if name == "label" and class_names(self._reader.schema, column) is not None:
+                empty = empty.set(len(empty) - 1, pa.field(name, pa.string()))
             if name == "label":
                 self._check_label(empty.field(name).type, column)
         return empty
@@ -119,46 +109,19 @@ class TableSource:
             ids = as_ids(table[self._choice.id].combine_chunks(), first, self.place)
         columns = [ids]
         for column, name in self._choice.others:
-            values = table[column].cast(self.columns.field(name).type).combine_chunks()
+            names = class_names(self._reader.schema, column) if name == "label" else None
+            values = plain(table[column].combine_chunks())
+            if names is not None:
+                values = named(values, names, f"{self.place(first)} and after, column '{printable(column)}'")
+            values = values.cast(self.columns.field(name).type)
             columns.append(_blank_is_null(values) if name in ("label", "split", "group") else values)
         return pa.Table.from_arrays(columns, schema=self.columns)
 
-    def _kind(self, kind: pa.DataType) -> Kind:
-        """The kind of the inputs, by the type of their column.
-
-        Texts are paths of images when the first text looks like one.
-        """
-        if is_bytes(kind) or is_image_struct(kind):
-            return "image"
-        if not is_text(kind):
-            return "array"
-        for table in self._reader.windows([self._choice.input], 1024, 0):
-            for text in table[0].to_pylist():
-                if text:
-                    return "image" if _looks_like_an_image_path(text, self._choice.input) else "text"
-        return "text"
-
-    def _items(self, column: pa.Array) -> list[Any]:
-        """The inputs of a window, as `Window.items` holds them."""
-        if self.kind == "array":
-            return [None if v is None else np.asarray(v) for v in column.to_pylist()]
-        values = column.to_pylist()
-        if self.kind == "text":
-            return values
-        return [self._image(v) for v in values]
-
-    def _image(self, value: Any) -> bytes | Path | None:
-        """One image: its bytes, or its path; None for a null."""
-        if isinstance(value, dict):
-            value = value["bytes"] if value["bytes"] is not None else value["path"]
-        return self._base / value if isinstance(value, str) else value
-
-
-def _looks_like_an_image_path(text: str, column: str) -> bool:
-    """Return True for a line that ends like an image; if it has a space, the name of its column must say so too."""
-    if "\n" in text or PurePosixPath(text).suffix.lower() not in IMAGE_SUFFIXES:
-        return False
-    return column.lower() in IMAGE_NAMES or " " not in text
+    def _kind(self, kind: pa.DataType, vectors: bool) -> Kind:
+        """The kind of the inputs, see `kind_of`."""
+        tables = self._reader.windows([self._choice.input], 1024, 0) if is_text(kind) else iter(())
+        texts = (text for table in tables for text in table[0].to_pylist())
+        return kind_of(kind, self._choice.input, texts, vectors)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

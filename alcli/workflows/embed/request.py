@@ -109,6 +109,8 @@ def plan_of(options: EmbedOptions, source: InputSource, encoder: Encoder, by: St
         "--label-col": options.columns.label,
         "--keep": list(options.columns.keep),
         "--hive": options.columns.hive or None,
+        "--ids": options.columns.ids,
+        "--features-cols": list(options.columns.features_cols) or None,
         "--batch-size": options.batch_size,
         "--dtype": options.dtype,
         "--normalize": options.normalize,

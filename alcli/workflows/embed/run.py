@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from alcli import parsing, plugins
 from alcli.data.sources.base import InputSource
-from alcli.data.sources.opening import check_ids, open_source
+from alcli.data.sources.opening import check_ids, open_source, split_name
 from alcli.data.writing.locks import lock
 from alcli.data.writing.pool_output import PoolOutput
 from alcli.data.writing.shards import WorkFolder
@@ -51,7 +51,9 @@ def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note =
     is assembled. Memory: the model, one window of 1,024 rows (or one batch, if larger) and 16 bytes a row. Raises every
     AlcliError.
     """
+    path, columns = split_name(options.source, options.columns)
     name, argument, embedder, parameters = _checked(options)
+    options = replace(options, source=path, columns=replace(columns, vectors=embedder.takes == {"array"}))
     output = PoolOutput(options.output, rows_per_file=options.rows_per_file, force=options.force)
     output.check(options.source)
     with lock(options.output, options.lock_timeout):
