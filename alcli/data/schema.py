@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
+from alcli.data.advice.embedding import makes_a_pool, wide_columns
 from alcli.data.reading.vectors import is_vector, storage_type
 from alcli.errors import DataError, NewerFormatError, printable
 from alcli.numerics.standardization import Standardization
@@ -54,19 +55,23 @@ def features_column(schema: pa.Schema, file: str, wanted: str | None) -> str:
         wanted = next((name for name in FEATURE_NAMES if name in schema.names), None)
     vectors = [f.name for f in schema if _is_float_vector(f.type)]
     if wanted is None:
-        hint = f"name it with --features-col {printable(vectors[0])}" if vectors else "make one with 'alcli embed'"
+        wide = wide_columns(schema.names)
+        hint = makes_a_pool(file, f'--features-cols "{printable(wide)}"') if wide else "make one with 'alcli embed'"
+        hint = f"name it with --features-col {printable(vectors[0])}" if vectors else hint
         raise DataError(f"{file}: no column 'features' among {_listed(schema)}", hint=hint)
     kind = storage_type(require(schema, file, wanted).type)
     what = f"{file}: column '{printable(wanted)}'"
+    embed = makes_a_pool(file, *([] if wanted in FEATURE_NAMES else [f"--input-col {printable(wanted)}"]))
     if pt.is_struct(kind):
-        hint = "nested columns are not read; flatten it first"
-        raise DataError(f"{what} is a struct, expected a list of floats", hint=hint)
+        raise DataError(f"{what} is a struct, expected a list of floats", hint=f"{embed} if it holds a vector")
     if not is_vector(kind):
-        hint = f"--features-col {printable(vectors[0])} names another column" if vectors else ""
+        hint = (
+            f"--features-col {printable(vectors[0])} names another column" if vectors else f"{embed} if it is a vector"
+        )
         raise DataError(f"{what} is of type {kind}, expected a list of floats", hint=hint)
     if not pt.is_floating(kind.value_type):
         what = f"{what} holds vectors of {kind.value_type}, expected float16, float32 or float64"
-        raise DataError(what, hint="cast it to float32 first")
+        raise DataError(what, hint=embed)
     return wanted
 
 

@@ -154,7 +154,10 @@ REFUSED = {
         ["2 columns are named 'features'"],
     ),
     "not vectors": (lambda: {"id": IDS, "features": IDS}, ["pool.parquet", "'features'", "string", "list of floats"]),
-    "struct": (lambda: {"id": IDS, "features": pa.array([{"v": [1.0]}] * 60)}, ["'features'", "struct", "flatten"]),
+    "struct": (
+        lambda: {"id": IDS, "features": pa.array([{"v": [1.0]}] * 60)},
+        ["'features'", "struct", "alcli embed pool.parquet -m identity -o embedded.parquet"],
+    ),
     "ragged": (
         lambda: {"id": IDS, "features": pa.array([r[: 4 if i == 9 else 5] for i, r in enumerate(X_ND.tolist())])},
         ["row 9", "'r009'", "4 values", "expected 5"],

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import NoReturn
 
+from alcli.data.advice.embedding import other_folder
 from alcli.data.reading.data_file import EXPECTED, SUFFIXES, DataFile, check_readable, refusal
 from alcli.errors import InputError, printable
 from alcli.remarks import Note, silence
@@ -23,7 +24,9 @@ def find_local(spec: str, note: Note = silence) -> list[DataFile]:
     if os.path.isdir(spec):
         files = [DataFile(p) for p in _walk(spec)]
         if not files:
-            raise InputError(f"{printable(spec)}: no Parquet file in this directory", hint=EXPECTED)
+            other = other_folder(spec)
+            what = f"{printable(spec)}: no Parquet file in this directory"
+            raise InputError(f"{what}, but {other[0]}" if other else what, hint=other[1] if other else EXPECTED)
     elif glob.has_magic(spec) and not os.path.lexists(spec):
         files = _matching(spec)
         if not files:

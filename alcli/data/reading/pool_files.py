@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from alcli.arrays import Int64
+from alcli.data.advice.embedding import other_kind
 from alcli.data.fingerprint import add, as_text
 from alcli.data.ids import id_type
 from alcli.data.reading import hive
@@ -82,7 +83,9 @@ class PoolFile:
             return require(self.schema, self.name, column).type
         except DataError as error:
             in_path = column in hive.keys(self.file.path)
-            hint = f"--hive makes a column of the folders {printable(column)}=..." if in_path else error.hint
+            missing = column == "id" and not error.hint
+            hint = "--id-col names the column of the ids" if missing else error.hint
+            hint = f"--hive makes a column of the folders {printable(column)}=..." if in_path else hint
             raise DataError(error.message, hint=hint) from None
 
     def values(self, column: str) -> Iterator[tuple[int, pa.Array]]:
@@ -140,8 +143,11 @@ def open_files(spec: str, columns: Columns, options: ReadOptions, note: Note = s
     first = 0
     for file in files:
         stamp = file.stamp()
-        with reading(file), open_parquet(file) as parquet:
-            schema, n = parquet.schema_arrow, count_rows(parquet, file)
+        try:
+            with reading(file), open_parquet(file) as parquet:
+                schema, n = parquet.schema_arrow, count_rows(parquet, file)
+        except DataError as error:
+            raise _of_other_kind(file) or error from error
         if n == 0 and len(files) > 1 and not _has_types(schema, columns):
             continue
         features = features_column(schema, file.name, columns.features)
@@ -152,6 +158,14 @@ def open_files(spec: str, columns: Columns, options: ReadOptions, note: Note = s
     if not opened:
         raise DataError(f"{shown(spec)}: no file has rows or types", hint="make one with 'alcli embed'")
     return opened
+
+
+def _of_other_kind(file: DataFile) -> DataError | None:
+    """The error for a local file of another kind, with the command that makes a pool of it."""
+    other = other_kind(file.path) if file.filesystem is None else None
+    if other is None:
+        return None
+    return DataError(f"{file.name}: not readable as Parquet: it is {other[0]}", hint=other[1])
 
 
 def _has_types(schema: pa.Schema, columns: Columns) -> bool:
