@@ -16,6 +16,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from alcli.cli.options import settings
 from alcli.cli.options.declare import COMMON, GENERAL, PANELS
 
 EXAMPLE = "Example"
@@ -89,7 +90,10 @@ class HelpPage:
 
 
 class PanelCommand(TyperCommand):
-    """A command whose help is grouped in panels."""
+    """A command whose help is grouped in panels, and which takes settings from a file beside its pool."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return settings.parsed(self, ctx, args, super().parse_args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return _usage(self, ctx)

@@ -56,7 +56,7 @@ def predict(
         if out is None and talk.json:
             raise UsageError("--json writes a summary to stdout, where the predictions go", hint="name a file with -o")
         ask = PredictRequest(head, probs, variance, labelled, allow_empty, expect_sha256)
-        items = opened(console, pool, reading)
+        items = opened(console, pool, reading, head)
         # Find out whether anything can be written, before the work.
         if console.as_json or out is None:
             console.emit(b"")

@@ -180,7 +180,7 @@ def query(
             )
         elif polish != "auto":
             raise UsageError("--polish is for heads that absorb labels, a batch absorbs none", hint="add --stream")
-        items = opened(console, pool, reading)
+        items = opened(console, pool, reading, head)
         if stream:
             return _stream(console, items, ask, out, allow_new_classes)
         _batch(console, items, ask, out, shape)

@@ -72,7 +72,7 @@ def update(
             measure.request(columns),
             columns.named(measure.test_labels),
         ).checked()
-        source = opened(console, pool, reading)
+        source = opened(console, pool, reading, head)
         done = absorb(head, source.pool, columns.named(labels), ask, out=out, force=force, note=console.remark).report
         console.say(_told(done))
         if "effective_samples" in done:

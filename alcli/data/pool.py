@@ -7,7 +7,7 @@ verified where a file has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,9 @@ import pyarrow as pa
 from alcli.arrays import Array, Floats, Int64, Keys
 from alcli.data.fingerprint import add, as_text, fingerprint
 from alcli.data.pool_columns import PoolColumns
+from alcli.data.reading.find import find_files
 from alcli.data.reading.isolate import check_unchanged, decode_alone
+from alcli.data.reading.parquet import open_parquet, reading
 from alcli.data.reading.pool_files import PoolFile, ReadOptions, common_dim, common_metadata, open_files
 from alcli.data.reading.scratch import ahead, allocate
 from alcli.data.reading.vectors import bad_rows, faults, to_matrix
@@ -38,6 +40,7 @@ def open_pool(
     max_memory: int | None = None,
     hive: bool = False,
     isolate: bool = False,
+    remembered: Mapping[str, str] | None = None,
     note: Note = silence,
 ) -> Pool:
     """Find the files of a pool and check their schemas; no row is read yet.
@@ -45,15 +48,24 @@ def open_pool(
     bad_rows: "error", or "skip" to leave out rows without a usable vector. max_memory: bytes beyond which features
     that are needed in any order are kept in a memory-mapped temporary file, and which no page may exceed. hive:
     `key=value` folders are columns. isolate: a child process decodes everything first (see `isolate.decode_alone`).
-    note: told of oddities in the pool, now and when rows are read. Raises InputError, DataError, BusyError,
-    MemoryLimitError, NewerFormatError, UnavailableError.
+    remembered: names of columns for those that `columns` does not name, by the usual name; they count as far as the
+    first file has such columns. note: told of oddities in the pool, now and when rows are read. Raises
+    InputError, DataError, BusyError, MemoryLimitError, NewerFormatError, UnavailableError.
     """
-    return _open(spec, columns, ReadOptions(bad_rows == "skip", max_memory, hive, isolate), note)
+    return _open(spec, columns, ReadOptions(bad_rows == "skip", max_memory, hive, isolate), note, remembered or {})
 
 
-def _open(spec: str, columns: Columns, options: ReadOptions, note: Note) -> Pool:
-    vectors = [columns.features] if columns.features else FEATURE_NAMES
-    seen = decode_alone(spec, vectors, columns.single, options.max_memory) if options.isolate else {}
+def _open(
+    spec: str, columns: Columns, options: ReadOptions, note: Note, remembered: Mapping[str, str] | None = None
+) -> Pool:
+    known = dict(remembered or {})
+    vectors = [columns.features] if columns.features else [*FEATURE_NAMES, known.get("features", FEATURE_NAMES[0])]
+    single = [*columns.single, *(name for usual, name in known.items() if usual != "features")]
+    seen = decode_alone(spec, vectors, single, options.max_memory) if options.isolate else {}
+    if known:
+        file = find_files(spec)[0]
+        with reading(file), open_parquet(file) as parquet:
+            columns = columns.filled(known, parquet.schema_arrow.names)
     files = open_files(spec, columns, options, note)
     if options.isolate:
         check_unchanged(files, seen)

@@ -48,6 +48,11 @@ class PoolColumns:
         return [*(f.file.path for f in self._files if f.file.filesystem is None), *folder]
 
     @property
+    def columns(self) -> Columns:
+        """The names of the columns, as the user or a head gave them."""
+        return self._columns
+
+    @property
     def n_files(self) -> int:
         """The number of files."""
         return len(self._files)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from alcli.data.advice.embedding import makes_a_pool, wide_columns
+from alcli.data.groups import NO_GROUPS
 from alcli.data.reading.vectors import is_vector, storage_type
 from alcli.errors import DataError, NewerFormatError, printable
 from alcli.numerics.standardization import Standardization
@@ -33,6 +34,17 @@ class Columns:
     label: str | None = None
     split: str = "split"
     group: str | None = None
+
+    def named(self) -> dict[str, str]:
+        """The columns that have a name of their own, by their usual name."""
+        found = {"features": self.features, "id": self.id, "label": self.label, "group": self.group}
+        return {usual: name for usual, name in found.items() if name is not None and name not in (usual, NO_GROUPS)}
+
+    def filled(self, remembered: Mapping[str, str], there: Collection[str]) -> Columns:
+        """Return these columns, with the remembered name of each that has none, as far as it is `there`."""
+        known = {field: getattr(self, field) for field in ("features", "id", "label", "group")}
+        new = {k: remembered[k] for k, name in known.items() if name is None and remembered.get(k) in there}
+        return replace(self, **new)
 
     @property
     def single(self) -> list[str]:

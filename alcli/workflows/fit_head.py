@@ -185,10 +185,10 @@ def fitted_pair(
 
 
 def provenance(pool: Pool) -> dict[str, Any]:
-    """Return the origin of the features of a head, as far as the pool records it."""
-    return {"pool": Path(pool.name).name, "rows": pool.n} | {
-        k: pool.metadata[k] for k in _PROVENANCE if k in pool.metadata
-    }
+    """Return the origin of the features of a head, as far as the pool records it, and unusual names of columns."""
+    named = pool.columns.named()
+    about = {"pool": Path(pool.name).name, "rows": pool.n} | ({"columns": named} if named else {})
+    return about | {k: pool.metadata[k] for k in _PROVENANCE if k in pool.metadata}
 
 
 def describe(pool: Pool, pair: Pair, data: Training, head: HeadFile, note: Note) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any, TypeVar, get_type_hints
 
 import typer
 
+from alcli.cli.options.settings import SETTINGS
+from alcli.cli.options.settings import variable as variable_of
 from alcli.cli.options.values import one_of
 
 T = TypeVar("T")
@@ -44,6 +46,7 @@ def option(
     parse: Callable[[str, str], Any] | None = None,
     complete: Callable[[str], list[str]] | None = None,
     on_sight: Callable[[bool], None] | None = None,
+    variable: str | None = None,
 ) -> Any:
     """Declare an option.
 
@@ -52,6 +55,7 @@ def option(
     choices: the texts that the option takes. They stand for the value in help, complete it, and are checked.
     parse: turns the text (first argument) into the value; the second argument is the option's name, for its UsageError.
     complete: returns the values that begin as given. on_sight: called when the flag is read, before other options.
+    variable: of the environment, which is read where the command line does not have the option.
     """
     typed, value = _split(names)
     if choices:
@@ -67,8 +71,17 @@ def option(
         autocompletion=complete,
         callback=on_sight,
         is_eager=on_sight is not None,
+        envvar=variable,
         rich_help_panel=panel,
     )
+
+
+def setting(names: str, panel: str, help: str, **more: Any) -> Any:
+    """Declare an option that a file of settings or the environment can set, see `settings.py`. more: as of `option`."""
+    key = next(name for name in _split(names)[0] if name.startswith("--")).removeprefix("--")
+    if key not in SETTINGS:
+        raise ValueError(f"{key} is not in the table SETTINGS")
+    return option(names, panel, help, variable=variable_of(key), **more)
 
 
 def argument(name: str, help: str, *, complete: Callable[..., list[str]] | None = None) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from alcli import __version__
 from alcli.cli.console import Console, console
 from alcli.cli.options.declare import GENERAL, OUTPUT, SAFETY, option
+from alcli.cli.options.settings import Taken, taken
 from alcli.cli.options.values import MOST_SEED, number, whole_number
 
 
@@ -47,6 +49,13 @@ class TalkOptions:
     verbose: Verbose = False
     json: Json = False
 
-    def console(self) -> AbstractContextManager[Console]:
-        """Open the console of the command."""
-        return console(quiet=self.quiet, verbose=self.verbose, as_json=self.json)
+    @contextmanager
+    def console(self) -> Iterator[Console]:
+        """Open the console of the command; with -v, say which options were set by a file or the environment."""
+        with console(quiet=self.quiet, verbose=self.verbose, as_json=self.json) as opened:
+            found = taken.get(Taken())
+            for text in found.told:
+                opened.detail(text)
+            for text in found.remarks:
+                opened.remark(text)
+            yield opened

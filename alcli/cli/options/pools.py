@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alcli import plugins
-from alcli.cli.options.declare import COMMON, POOL, SAFETY, SOURCE, argument, option
+from alcli.cli.options.declare import COMMON, POOL, SAFETY, SOURCE, argument, option, setting
+from alcli.cli.options.settings import CONFIG_VARIABLE
 from alcli.cli.options.values import size_in_bytes
 
 if TYPE_CHECKING:
@@ -97,12 +98,12 @@ SkipBad = Annotated[bool, option("--skip-bad", SOURCE, "Leave out items that can
 
 FeaturesCol = Annotated[
     str | None,
-    option("--features-col C", POOL, "Column of the feature vectors.", default="features, embedding or embeddings"),
+    setting("--features-col C", POOL, "Column of the feature vectors.", default="features, embedding or embeddings"),
 ]
-IdCol = Annotated[str, option("--id-col C", POOL, "Column of the ids.")]
+IdCol = Annotated[str | None, setting("--id-col C", POOL, "Column of the ids.", default="id")]
 GroupCol = Annotated[
     str | None,
-    option(
+    setting(
         "--group-col C|none",
         POOL,
         "Column of groups. The rows of a group are one item, and files may name the group in place of its rows. "
@@ -110,14 +111,14 @@ GroupCol = Annotated[
         default="group if there is one",
     ),
 ]
-LabelCol = Annotated[str | None, option("--label-col C", POOL, "Column of the labels.", default="label")]
+LabelCol = Annotated[str | None, setting("--label-col C", POOL, "Column of the labels.", default="label")]
 LabelsIdCol = Annotated[
     str | None,
-    option("--labels-id-col C", POOL, "Column of the ids in files of labels.", default="id, or a field alcli_id"),
+    setting("--labels-id-col C", POOL, "Column of the ids in files of labels.", default="id, or a field alcli_id"),
 ]
 LabelsLabelCol = Annotated[
     str | None,
-    option(
+    setting(
         "--labels-label-col C",
         POOL,
         "Column of the labels in files of labels. In an export of a tool it is the question that the labels answer.",
@@ -125,7 +126,7 @@ LabelsLabelCol = Annotated[
     ),
 ]
 BadRows = Annotated[
-    str, option("--bad-rows", POOL, "What to do with vectors that are null or not finite.", choices=("error", "skip"))
+    str, setting("--bad-rows", POOL, "What to do with vectors that are null or not finite.", choices=("error", "skip"))
 ]
 MaxMemory = Annotated[
     int | None,
@@ -137,7 +138,18 @@ MaxMemory = Annotated[
         parse=size_in_bytes,
     ),
 ]
-Hive = Annotated[bool, option("--hive", POOL, "Folders named key=value are columns of text, for instance split=test.")]
+Hive = Annotated[bool, setting("--hive", POOL, "Folders named key=value are columns of text, for instance split=test.")]
+Config = Annotated[
+    str | None,
+    option(
+        "--config FILE|none",
+        POOL,
+        "TOML file with names of columns: id-col, features-col, label-col, group-col, labels-id-col, labels-label-col, "
+        "and hive and bad-rows.",
+        default="alcli.toml beside the pool, if there is one",
+        variable=CONFIG_VARIABLE,
+    ),
+]
 Isolate = Annotated[
     bool,
     option(
@@ -176,11 +188,12 @@ class PoolOptions:
     """The options that open a pool."""
 
     features_col: FeaturesCol = None
-    id_col: IdCol = "id"
+    id_col: IdCol = None
     group_col: GroupCol = None
     max_memory: MaxMemory = None
     hive: Hive = False
     isolate: Isolate = False
+    config: Config = None
 
 
 @dataclass(frozen=True)

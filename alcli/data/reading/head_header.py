@@ -10,13 +10,15 @@ from typing import Any
 from alcli import __version__
 from alcli.data.reading.data_file import check_readable
 from alcli.data.reading.os_errors import reason
-from alcli.errors import DataError, InputError, NewerFormatError, printable
+from alcli.errors import AlcliError, DataError, InputError, NewerFormatError, printable
 from alcli.parsing import repeated
 
 # 2: a head can have a second model that predicts, a prior mean, and names of classes.
 HEAD_FORMAT = 2
 # Bytes of the JSON header; a longer one is not read.
 MAX_HEADER = 64 << 20
+# Columns whose names a head remembers where they are not the usual ones.
+COLUMNS = ("features", "id", "label", "group")
 
 
 def contents_of(path: Path) -> bytes:
@@ -57,6 +59,23 @@ def header_of(data: bytes, shown: str) -> dict[str, Any]:
         reads = f"this is alcli {__version__} and reads up to {HEAD_FORMAT}"
         raise NewerFormatError(f"{what}, {reads}", hint="upgrade alcli")
     return about
+
+
+def remembered_columns(path: Path) -> dict[str, str]:
+    """Return the names of columns of the pool that a head was fitted on, by the usual name.
+
+    Empty where the head does not say, and where it cannot be read: reading it as a whole says why. Cost: the header.
+    """
+    try:
+        check_readable(str(path))
+        with open(path, "rb") as file:
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else MAX_HEADER + 1
+            about = header_of(start + file.read(length), printable(path)) if length <= MAX_HEADER else {}
+        found = about["provenance"]["columns"]
+        return {name: found[name] for name in COLUMNS if isinstance(found.get(name), str) and found[name]}
+    except (OSError, AlcliError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 class _DuplicateKeyError(ValueError):
