@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from alcli.api.inputs import Options, PathLike, path, real, texts, whole
+from alcli.api.inputs import LabelsLike, Options, PathLike, label_rows, path, real, texts, whole
 from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
 from alcli.errors import UsageError, printable
@@ -19,6 +19,7 @@ from alcli.remarks import Note
 from alcli.workflows.recipe import Recipe, prior_of
 from alcli.workflows.simulate.request import Simulation
 from alcli.workflows.simulate.run import simulate as simulate_workflow
+from alcli.workflows.simulate.truth import LabelFiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,8 @@ def simulate(
     n: int,
     rounds: int,
     *,
+    labels: LabelsLike | None = None,
+    ignore_unknown: bool = False,
     initial: int | None = None,
     stratified: bool = False,
     candidates: int | None = None,
@@ -75,6 +78,8 @@ def simulate(
     pool: a path, an array, a table or the result of `alcli.pool`.
     strategies: names as on the command line, with aliases, modifiers and mixes.
     n: items to label per round; with the option cost-col the budget of a round.
+    labels: a file, several files, a mapping from id to label, or a table; None takes those of the pool.
+    ignore_unknown: leave out labels whose ids are not in the pool.
     initial: random items to start with; None takes n. stratified: take the classes in turn for them.
     candidates: random items that each round chooses among, drawn anew; None takes all.
     seeds: repetitions, each with its own split and initial labels.
@@ -121,6 +126,7 @@ def simulate(
         class_names=names,
         train_weights=train_weights,
         candidates=None if candidates is None else whole(candidates, "candidates", 1),
+        labels=LabelFiles(label_rows(labels), ignore_unknown),
     )
     ask.checked()
     folder = path(out)

@@ -30,6 +30,7 @@ SEEDS = 10
 def simulate(
     pool: pools.OptionalPool = None,
     out: choosing.SimulationFolder = None,
+    labels: pools.Labels = None,
     strategy: choosing.Contenders = None,
     n: choosing.Batch = None,
     rounds: choosing.Rounds = None,
@@ -49,15 +50,19 @@ def simulate(
     redraw: drawing.Redraw = None,
     format: drawing.PictureFormats = None,
     width: drawing.PictureWidth = None,
+    ignore_unknown: pools.IgnoreUnknown = False,
+    corrections: pools.Corrections = False,
     *,
     model: models.HeadOptions,
     reading: pools.LabelledPoolOptions,
+    columns: pools.LabelFileOptions,
     talk: general.TalkOptions,
 ) -> None:
     r"""Compare strategies, or ways to absorb labels, on a pool whose labels are known.
 
     Every strategy starts from the same random labels. In each of R rounds a head is fitted, measured on test rows, and
-    given the labels of the N items that the strategy chooses. DIR gets tables and pictures.
+    given the labels of the N items that the strategy chooses. DIR gets tables and pictures. The labels are those of
+    the pool, or with -l those of files; rows without a label are left out.
 
     Example:
         alcli simulate sample_data/digits-features.parquet \
@@ -127,10 +132,13 @@ def simulate(
     with talk.console() as console:
         look = _look(format, width)
         if redraw is not None:
-            unused = [pool, out, strategy, n, rounds, seeds, param, preset, mix, initial, test_fraction, study]
+            unused = [pool, out, labels, strategy, n, rounds, seeds, param, preset, mix, initial, test_fraction, study]
             return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights, jobs > 1])
         pool, out = _given(pool, "POOL"), _given(out, "-o")
         param, remarks = model.with_branch(param, "head.aux-loss")
+        from alcli.workflows.simulate.truth import LabelFiles
+
+        given_labels = LabelFiles(columns.named(labels), ignore_unknown, corrections)
         ask: Simulation | Study
         if study is not None:
             given = {
@@ -152,7 +160,8 @@ def simulate(
             _refuse_with_study(given | flags | others | {"--prior pool": model.prior == "pool"})
             from alcli.workflows.simulate.update_study import Study
 
-            ask = Study(SEEDS if seeds is None else seeds, test_fraction, model.recipe(), key_values(param), look)
+            n_seeds, recipe = SEEDS if seeds is None else seeds, model.recipe()
+            ask = Study(n_seeds, test_fraction, recipe, key_values(param), look, given_labels)
         else:
             from alcli.workflows.simulate.request import Simulation
 
@@ -173,6 +182,7 @@ def simulate(
                 train_weights,
                 look,
                 candidates,
+                given_labels,
             )
         ask.checked()
         for text in remarks:

@@ -16,6 +16,7 @@ from alcli.simulation.metrics import metric_named, origin_of
 from alcli.simulation.plan import Plan, with_baseline
 from alcli.workflows.query.request import COST
 from alcli.workflows.recipe import POSTERIOR, Recipe, check_names
+from alcli.workflows.simulate.truth import LabelFiles
 
 HEAD = "head"
 Texts = dict[str, str]
@@ -54,6 +55,7 @@ class Simulation:
     uneven, or rmse in a regression. train_weights: train heads with the weights that strategies give their choices.
     candidates: the number of random items that each round chooses among, drawn anew; None takes all.
     class_names: the pool of the names of classes, for a recipe with the prior of the pool. look: of the pictures.
+    labels: files of labels in the place of the column of the pool.
     """
 
     strategies: Sequence[str]
@@ -71,6 +73,7 @@ class Simulation:
     train_weights: bool = False
     look: Appearance = field(default_factory=Appearance)
     candidates: int | None = None
+    labels: LabelFiles = field(default_factory=LabelFiles)
 
     @property
     def cost_column(self) -> str | None:
@@ -79,6 +82,7 @@ class Simulation:
 
     def checked(self) -> Checked:
         """Check everything that can be checked before data is read. Raises UsageError."""
+        self.labels.checked()
         names = with_baseline(self.strategies)
         found = {name: contender(name) for name in names}
         self._check_names(names)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from alcli.arrays import Array, Int64
+from alcli.data.labels import Labels, read_labels
 from alcli.data.pool import Pool
-from alcli.errors import DataError, counted, printable
+from alcli.data.spellings.numbers import number_of
+from alcli.data.text.rows import RowSource
+from alcli.errors import DataError, UsageError, counted, printable
+from alcli.remarks import Note, silence
 from alcli.selection.group_source import Grouping
 from alcli.workflows.labelled import is_regression, own_labels
 
@@ -76,24 +82,77 @@ class Truth:
         return sha.hexdigest()
 
 
-def truth_of(pool: Pool, head: str | None) -> Truth:
-    """Read the labels of a pool. Raises DataError when there are none, or when all labels are of one class."""
-    regression = is_regression(pool, "auto", head)
-    labels = own_labels(pool, np.flatnonzero(~pool.is_bad), regression=regression)
+@dataclass(frozen=True)
+class LabelFiles:
+    """Files of labels in the place of the column of the pool; none by default.
+
+    ignore_unknown: leave out labels of ids that the pool does not have. corrections: the last label of an id counts.
+    """
+
+    files: Sequence[RowSource] = ()
+    ignore_unknown: bool = False
+    corrections: bool = False
+
+    def checked(self) -> None:
+        """Raise UsageError for options about files without a file."""
+        if not self.files and (self.ignore_unknown or self.corrections):
+            given = "--ignore-unknown" if self.ignore_unknown else "--corrections"
+            raise UsageError(f"{given} is about files of labels", hint="name them with -l")
+
+
+def truth_of(pool: Pool, head: str | None, given: LabelFiles = LabelFiles(), note: Note = silence) -> Truth:
+    """Read the labels of a pool, or of files in their place.
+
+    head: the kind of head that the user named; `ridge` makes numbers of labels in files. note: told what is odd in the
+    files. Raises DataError when there are no labels, or when all labels are of one class, and what `read_labels` does.
+    """
+    regression = is_regression(pool, "auto", head, from_files=bool(given.files))
+    if given.files:
+        regression = regression or head == "ridge"
+        labels = _from_files(pool, given, regression, note)
+    else:
+        labels = own_labels(pool, np.flatnonzero(~pool.is_bad), regression=regression)
+    where = _where(pool, given)
     if not len(labels):
-        raise DataError(
-            f"{pool.name}: no labels in column '{pool.label_column}', a simulation needs them to play the annotator",
-            hint="add a column of labels, or name it with --label-col",
-        )
+        need = "a simulation needs them to play the annotator"
+        if given.files:
+            raise DataError(f"{where}: no labels of rows with a usable vector, {need}")
+        hint = "give labels with -l FILE, add a column of labels, or name it with --label-col"
+        raise DataError(f"{pool.name}: no labels in column '{pool.label_column}', {need}", hint=hint)
     classes = None if regression else labels.classes()
     if classes is not None and len(classes) < 2:
-        raise DataError(f"{pool.name}: every label is '{classes[0]}', expected 2 classes or more")
+        raise DataError(f"{where}: every label is '{classes[0]}', expected 2 classes or more")
     y_L, _ = labels.arrays(classes)
     rows = pool.ids.rows_of(list(labels.by_id))
     y_N = np.zeros(pool.n, y_L.dtype)
     y_N[rows] = y_L
     used = pool.sorted_by_id(rows)
     return Truth(y_N, used, used[pool.is_test[used]], classes, _grouping(pool, used))
+
+
+def _where(pool: Pool, given: LabelFiles) -> str:
+    """The place of the labels, for messages."""
+    return ", ".join(printable(str(file)) for file in given.files) or pool.name
+
+
+def _from_files(pool: Pool, given: LabelFiles, regression: bool, note: Note) -> Labels:
+    """Read files of labels; rows without a usable vector are left out."""
+    labels = read_labels(
+        given.files,
+        pool.ids,
+        regression=regression,
+        ignore_unknown=given.ignore_unknown,
+        groups=pool.groups,
+        corrections=given.corrections,
+        note=note,
+    )
+    bad = pool.is_bad[pool.ids.rows_of(list(labels.by_id))]
+    labels.by_id = {id: said for (id, said), is_bad in zip(labels.by_id.items(), bad) if not is_bad}
+    classes = () if regression else labels.classes()
+    numbers = [number_of(name) for name in classes]
+    if numbers and not any(map(math.isnan, numbers)) and not all(number.is_integer() for number in numbers):
+        note(f"the labels look like numbers and are taken for {len(classes)} classes: --head ridge predicts numbers")
+    return labels
 
 
 def _grouping(pool: Pool, used: Int64) -> Grouping | None:

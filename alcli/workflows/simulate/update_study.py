@@ -24,7 +24,7 @@ from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate.folder import SimulationFolder
 from alcli.workflows.simulate.request import DEFAULT_TEST_FRACTION
 from alcli.workflows.simulate.tables import FORMAT
-from alcli.workflows.simulate.truth import Truth, truth_of
+from alcli.workflows.simulate.truth import LabelFiles, Truth, truth_of
 
 NAME = "updates"
 
@@ -41,9 +41,11 @@ class Study:
     recipe: Recipe = field(default_factory=Recipe)
     options: Mapping[str, str] = field(default_factory=dict)
     look: Appearance = field(default_factory=Appearance)
+    labels: LabelFiles = field(default_factory=LabelFiles)
 
     def checked(self) -> UpdateStudy:
         """Check everything that can be checked before data is read. Raises UsageError."""
+        self.labels.checked()
         if self.n_seeds < 1:
             raise UsageError(f"--seeds must be at least 1, got {self.n_seeds}")
         if self.test_fraction is not None and not 0 < self.test_fraction < 1:
@@ -111,7 +113,7 @@ def study(items: Items, ask: Study, out: Path, *, progress: Progress = NoProgres
     """
     asked, pool = ask.checked(), items.pool
     items.refuse_groups("the study of updates takes rows one by one")
-    truth = truth_of(pool, ask.recipe.head)
+    truth = truth_of(pool, ask.recipe.head, ask.labels, note)
     if (remark := truth.unlearnable()) is not None:
         note(remark)
     _check_data(pool, ask, asked, truth)
