@@ -38,11 +38,11 @@ def alcli(*arguments: str, **options) -> tuple[int, str, str]:
 
 def test_the_example_of_the_help_runs(tmp_path):
     _, text, _ = alcli("simulate", "--help")
-    example = re.search(r"^ +alcli (simulate (?:.*\\\n)*.*)$", text, re.MULTILINE)
-    arguments = [
-        str(ROOT / a) if a.startswith("sample_data") else a for a in shlex.split(example[1].replace("\\\n", ""))
-    ]
-    code, out, err = alcli(*arguments, cwd=tmp_path)
+    example, *others = (
+        [str(ROOT / a) if a.startswith("sample_data") else a for a in shlex.split(line.replace("\\\n", ""))]
+        for line in re.findall(r"^ +alcli (simulate (?:.*\\\n)*.*)$", text, re.MULTILINE)
+    )
+    code, out, err = alcli(*example, cwd=tmp_path)
     assert (code, out) == (0, ""), err
     table = err.splitlines()
     assert table.pop(0).startswith("strategies are compared by accuracy, since the 10 classes are fairly even")
@@ -53,6 +53,10 @@ def test_the_example_of_the_help_runs(tmp_path):
         for name, line in zip(("margin", "badge", "typiclust"), table[5:8])
     )
     assert (tmp_path / "simulation" / "curves.png").exists()
+    assert others
+    for other in others:
+        assert alcli(*other, cwd=tmp_path)[0] == 0
+    assert (tmp_path / "simulation" / "curves.pdf").exists()
 
 
 def test_json_is_one_object_on_stdout(tmp_path):
