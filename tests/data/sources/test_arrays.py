@@ -174,6 +174,11 @@ def hdf5(tmp_path):
         file["label"] = np.array([b"a", b"b"] * 5 + [b"c"])
         file["elsewhere"] = h5py.ExternalLink("secret.h5", "/x")
         file["soft"] = h5py.SoftLink("/emb/train")
+        (tmp_path / "secret.bin").write_bytes(bytes(88))
+        file.create_dataset("raw", (11, 2), "f4", external=[(str(tmp_path / "secret.bin"), 0, 88)])
+        layout = h5py.VirtualLayout((11, 2), "f4")
+        layout[:] = h5py.VirtualSource("secret.h5", "x", (11, 2))
+        file.create_virtual_dataset("virtual", layout)
     return path
 
 
@@ -184,6 +189,8 @@ def test_hdf5_gives_datasets_by_their_path(hdf5, tmp_path):
     assert np.array_equal(items, X)
     assert np.array_equal(read(hdf5, input="/emb/train", start=2)[1], X[8:])
     refused(hdf5, "no array 'soft'", input="soft")
+    refused(hdf5, "no array 'raw'", input="raw")
+    refused(hdf5, "no array 'virtual'", input="virtual")
     refused(hdf5, "'id' has 11 rows, 'emb/other' has 4", input="emb/other", id="id")
     (tmp_path / "b.h5").write_bytes(hdf5.read_bytes()[:700])
     refused(tmp_path / "b.h5", "cannot be read as HDF5")
