@@ -27,10 +27,8 @@ class LinesReader:
         self.files = [path]
         self._shown = printable(path)
         self._encoding = encoding_of(head_of(path), self._shown)
-        self.n = self._blank = 0
-        for number, line in enumerate(self._lines(), 1):
-            self.n = number if line else self.n
-            self._blank = number
+        # Blank lines at the end are no ids.
+        self.n = max((number for number, line in enumerate(self._lines(), 1) if line), default=0)
 
     def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:
         """Yield tables of `rows` rows with the columns `names`, from window number `start` on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
@@ -37,6 +38,8 @@ class WideReader:
                 raise DataError(f"{where}: {what}", hint="narrow --features-cols")
         first, last = printable(self._columns[0]), printable(self._columns[-1])
         note(f"{where}: the features are {counted(len(self._columns), 'column')}, from '{first}' to '{last}'")
+        if missing := _missing(self._columns):
+            note(f"{where}: of the numbers in the names of these columns, some are missing, such as {missing}")
         taken = set(self._columns)
         vector = pa.field(self.name, pa.list_(pa.float64(), len(self._columns)))
         self.schema = pa.schema([*(f for f in reader.schema if f.name not in taken), vector], reader.schema.metadata)
@@ -83,6 +86,18 @@ def _matching(pattern: str, schema: pa.Schema, where: str) -> list[str]:
         what = f"no column matches --features-cols {printable(pattern)}, there are {listing(schema)}"
         raise DataError(f"{where}: {what}", hint="* stands for any characters, as in 'emb_*'")
     return found
+
+
+def _missing(names: Sequence[str]) -> int | None:
+    """The first number that is missing between those at the end of the names; None where there is none.
+
+    Of names with something else at their end, nothing is missing.
+    """
+    ends = [re.search(r"[0-9]{1,9}$", name) for name in names]
+    numbers = sorted({int(end[0]) for end in ends if end})
+    if len(numbers) < len(names):
+        return None
+    return next((a + 1 for a, b in zip(numbers, numbers[1:]) if b > a + 1), None)
 
 
 def _is_number(kind: pa.DataType) -> bool:

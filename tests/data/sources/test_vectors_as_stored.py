@@ -144,6 +144,9 @@ def test_wide_columns_stand_in_the_order_of_their_numbers(kind, embed, alcli, tm
     embed(path, "--features-cols", "em_*")[0].refused(65, "no column matches --features-cols em_*", "'emb_10'")
     loud = alcli("embed", path, "-m", "identity", "--features-cols", "emb_*", "-o", tmp_path / "p.parquet").done()
     assert "the features are 3 columns, from 'emb_1' to 'emb_10'" in loud.err
+    assert "some are missing, such as 3" in loud.err
+    whole = alcli("embed", path, "-m", "identity", "--features-cols", "emb_?", "-o", tmp_path / "q.parquet").done()
+    assert "missing" not in whole.err
 
 
 def test_a_cell_that_is_no_number_is_named(embed, tmp_path):
