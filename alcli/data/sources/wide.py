@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -97,7 +98,7 @@ def _missing(names: Sequence[str]) -> int | None:
     numbers = sorted({int(end[0]) for end in ends if end})
     if len(numbers) < len(names):
         return None
-    return next((a + 1 for a, b in zip(numbers, numbers[1:]) if b > a + 1), None)
+    return next((a + 1 for a, b in pairwise(numbers) if b > a + 1), None)
 
 
 def _is_number(kind: pa.DataType) -> bool:
