@@ -71,7 +71,7 @@ class ArrowReader:
 
 def _schema(path: Path) -> pa.Schema:
     """The schema of a file, with decoded dictionaries. Raises what pyarrow does."""
-    with pa.memory_map(str(path)) as source:
+    with _mapped(path) as source:
         schema = (ipc.open_file if _is_file(path) else ipc.open_stream)(source).schema
     for i, field in enumerate(schema):
         if pa.types.is_dictionary(field.type):
@@ -79,9 +79,18 @@ def _schema(path: Path) -> pa.Schema:
     return schema
 
 
+def _mapped(path: Path) -> pa.NativeFile:
+    """Open a file for reading, memory-mapped where its path is UTF-8, since pyarrow takes no other."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return pa.PythonFile(open(path, "rb"), mode="r")
+    return pa.memory_map(str(path))
+
+
 def _batches(path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
     """Yield the record batches of a file, with the columns `names` alone."""
-    with pa.memory_map(str(path)) as source:
+    with _mapped(path) as source:
         schema = _schema(path)
         options = ipc.IpcReadOptions(included_fields=sorted(schema.get_field_index(name) for name in names))
         if _is_file(path):

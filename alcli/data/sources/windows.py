@@ -29,13 +29,14 @@ class Reader(Protocol):
 class Beside:
     """The columns of two readers of equal `n`, side by side; rows belong together by their number.
 
-    left: names the rows in messages, and gives the metadata of the schema.
+    left: names the rows in messages, and its metadata count where both have a key.
     """
 
     def __init__(self, left: Reader, right: Reader) -> None:
         self._left, self._right = left, right
         self.files = [*left.files, *right.files]
-        self.schema = pa.schema([*left.schema, *right.schema], metadata=left.schema.metadata)
+        about = {**(right.schema.metadata or {}), **(left.schema.metadata or {})}
+        self.schema = pa.schema([*left.schema, *right.schema], metadata=about)
         self.n = left.n
         self.place = left.place
 

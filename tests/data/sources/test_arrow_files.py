@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -92,6 +93,19 @@ def test_dictionaries_that_change_and_tensors(tmp_path):
     columns, items = read(tmp_path / "a.arrows", rows=3)
     assert columns == {"id": [0, 1, 2, 3], "label": ["a", "b", "c", None]}
     assert np.array_equal(items, [[[0, 1]], [[2, 1]]] * 2)
+
+
+def test_a_path_that_is_not_utf8(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.arrow")
+    stream(tmp_path / "a.arrow", table())
+    os.rename(tmp_path / "a.arrow", path)
+    is_whole(read(path))
+
+
+def test_names_of_classes_in_a_file_of_ids(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[2.0 * i, 1.0] for i in range(10)]))
+    pq.write_table(table().drop_columns(["features"]), tmp_path / "meta.parquet")
+    is_whole(read(tmp_path / "x.npy", ids=str(tmp_path / "meta.parquet")))
 
 
 def test_save_to_disk(tmp_path):
