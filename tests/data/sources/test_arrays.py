@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 import zipfile
 
 import h5py
@@ -238,3 +239,26 @@ def test_a_folder_of_arrays_alone_takes_a_file_of_ids(tmp_path):
     assert np.array_equal(items, X)
     np.save(folder / "c.npy", X[:, :1])
     refused(folder, "c.npy: holds float32 of shape (11, 1)", "a.npy")
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "h5"])
+def test_memory_is_that_of_a_window(kind, tmp_path):
+    """20 MB of features, of which 1 MB are in a window."""
+    path, features = tmp_path / f"a.{kind}", np.ones((20_000, 256), np.float32)
+    match kind:
+        case "npy":
+            np.save(path, features)
+        case "npz":
+            np.savez_compressed(path, x=features)
+        case "h5":
+            with h5py.File(path, "w") as file:
+                file.create_dataset("x", data=features, chunks=(1000, 256), compression="lzf")
+    del features
+    tracemalloc.start()
+    try:
+        rows = sum(len(window.items) for window in open_source(path, Asked()).windows(1000))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows == 20_000
+    assert peak < 6 << 20
