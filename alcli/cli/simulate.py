@@ -61,13 +61,16 @@ def simulate(
     r"""Compare strategies, or ways to absorb labels, on a pool whose labels are known.
 
     Every strategy starts from the same random labels. In each of R rounds a head is fitted, measured on test rows, and
-    given the labels of the N items that the strategy chooses. DIR gets tables and pictures. The labels are those of
-    the pool, or with -l those of files; rows without a label are left out.
+    given the labels of the N items that the strategy chooses. DIR gets tables and pictures.
 
     Example:
         alcli simulate sample_data/digits-features.parquet \
           -s margin,badge,typiclust -n 10 --rounds 5 --seeds 5 -o simulation
         alcli simulate --redraw simulation --format pdf --width 3.4
+
+    Labels:
+      The labels are those of the pool, or with -l those of files. Rows without a label are left out. Numbers in files are
+      classes, unless --head ridge predicts them as numbers.
 
     Strategies:
       random always takes part, as the baseline. With an alias a strategy takes part again under other options:
