@@ -139,7 +139,7 @@ def own_labels(pool: Pool, rows: Int64, *, regression: bool | None = None) -> La
         found = Labels()
     else:
         found = labels_of_column(column, pool.ids, rows, pool.label_place, regression=regression)
-    return _with_test_labels(pool, rows, found, bool(regression)) if pool.test_sources else found
+    return and_test_labels(pool, rows, found, bool(regression))
 
 
 def with_test_labels(pool: Pool, sources: Sequence[RowSource], *, ignore_unknown: bool) -> Pool:
@@ -164,8 +164,10 @@ def with_test_labels(pool: Pool, sources: Sequence[RowSource], *, ignore_unknown
     return pool.with_test(pool.ids.rows_of(list(labels.by_id)), sources)
 
 
-def _with_test_labels(pool: Pool, rows: Int64, labels: Labels, regression: bool) -> Labels:
-    """Return the labels with those that files give to test rows among `rows`, which come before the pool's own."""
+def and_test_labels(pool: Pool, rows: Int64, labels: Labels, regression: bool) -> Labels:
+    """Return the labels with those that the files of test rows give to `rows`, which come before the others."""
+    if not pool.test_sources:
+        return labels
     given = read_labels(pool.test_sources, pool.ids, regression=regression, ignore_unknown=True, groups=pool.groups)
     wanted = set(pool.ids.arrow(rows).to_pylist())
     kept = {id: said for id, said in given.by_id.items() if id in wanted}

@@ -10,22 +10,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from alcli.arrays import Array, Int64
-from alcli.data.labels import Labels, read_labels
+from alcli.data.ids import Id
+from alcli.data.labels import Labels, Said, read_labels, set_apart
 from alcli.data.pool import Pool
 from alcli.data.spellings.numbers import number_of
 from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.remarks import Note, silence
 from alcli.selection.group_source import Grouping
-from alcli.workflows.labelled import is_regression, own_labels
+from alcli.simulation.oracle import NO_CLASS, no_class_N
+from alcli.workflows.labelled import and_test_labels, is_regression, own_labels
 
 
 @dataclass(frozen=True)
 class Truth:
     """The labels of the rows that take part.
 
-    y_N: int64 class numbers or float64 targets; only the entries of `used` rows have a meaning.
-    used: the numbers of the rows with a label and a usable vector, in the order of their ids.
+    y_N: int64 class numbers, NO_CLASS for a row of no class, or float64 targets; only the entries of `used` rows have a
+    meaning.
+    used: the numbers of the rows with a label and a usable vector, in the order of their ids; without test rows of no
+    class.
     test: the used rows of the test split, in the same order; empty where the pool has no test split.
     classes: the names of the classes; None in a regression. grouping: the groups of the used rows; None where every
     row is an item.
@@ -48,7 +52,13 @@ class Truth:
         """
         if self.classes is None:
             return None
-        return np.bincount(self.y_N[self.test if len(self.test) else self.used], minlength=len(self.classes))
+        rows = self.test if len(self.test) else self._of_class
+        return np.bincount(self.y_N[rows], minlength=len(self.classes))
+
+    @property
+    def _of_class(self) -> Int64:
+        """The used rows that belong to a class; all of them in a regression."""
+        return self.used[~no_class_N(self.y_N[self.used])]
 
     def unlearnable(self) -> str | None:
         """Return a remark on test rows of classes that no other row has; None without a test split or such rows."""
@@ -66,8 +76,9 @@ class Truth:
 
     def askable(self, test_fraction: float) -> int:
         """Return the number of items that can be asked for once the test items are set aside."""
-        n = self.n_items(self.used)
-        return n - (self.n_items(self.test) or min(max(1, round(test_fraction * n)), n - 1))
+        of_class = self.n_items(self._of_class)
+        held_out = min(max(1, round(test_fraction * of_class)), of_class - 1)
+        return self.n_items(self.used) - (self.n_items(self.test) or held_out)
 
     def n_items(self, rows: Int64) -> int:
         """Return the number of items that the rows make."""
@@ -93,25 +104,35 @@ class LabelFiles:
     ignore_unknown: bool = False
     corrections: bool = False
 
-    def checked(self) -> None:
-        """Raise UsageError for options about files without a file."""
-        if not self.files and (self.ignore_unknown or self.corrections):
+    def checked(self, others: Sequence[RowSource] = ()) -> None:
+        """Raise UsageError for options about files without a file. others: files of labels beside these."""
+        if not self.files and not others and (self.ignore_unknown or self.corrections):
             given = "--ignore-unknown" if self.ignore_unknown else "--corrections"
             raise UsageError(f"{given} is about files of labels", hint="name them with -l")
 
 
-def truth_of(pool: Pool, head: str | None, given: LabelFiles = LabelFiles(), note: Note = silence) -> Truth:
+def truth_of(
+    pool: Pool,
+    head: str | None,
+    given: LabelFiles = LabelFiles(),
+    none_label: str | None = None,
+    note: Note = silence,
+) -> Truth:
     """Read the labels of a pool, or of files in their place.
 
-    head: the kind of head that the user named; `ridge` makes numbers of labels in files. note: told what is odd in the
-    files. Raises DataError when there are no labels, or when all labels are of one class, and what `read_labels` does.
+    head: the kind of head that the user named; `ridge` makes numbers of labels in files. none_label: says that a row
+    belongs to no class. Test rows of no class are left out, as in `fit_head`. note: told what is odd in the labels.
+    Raises DataError when there are no labels, or when all labels are of one class, and what `read_labels` does;
+    UsageError for a label of no class where labels are numbers or rows make groups.
     """
     regression = is_regression(pool, "auto", head, from_files=bool(given.files))
+    regression = regression or (bool(given.files) and head == "ridge")
+    _check_none_label(pool, none_label, regression)
     if given.files:
-        regression = regression or head == "ridge"
-        labels = _from_files(pool, given, regression, note)
+        labels = _from_files(pool, given, regression, none_label, note)
     else:
         labels = own_labels(pool, np.flatnonzero(~pool.is_bad), regression=regression)
+        labels = set_apart(labels, none_label, note)
     where = _where(pool, given)
     if not len(labels):
         need = "a simulation needs them to play the annotator"
@@ -126,7 +147,10 @@ def truth_of(pool: Pool, head: str | None, given: LabelFiles = LabelFiles(), not
     rows = pool.ids.rows_of(list(labels.by_id))
     y_N = np.zeros(pool.n, y_L.dtype)
     y_N[rows] = y_L
-    used = pool.sorted_by_id(rows)
+    none = pool.ids.rows_of(list(labels.of_no_class))
+    none = none[~pool.is_test[none]]
+    y_N[none] = NO_CLASS
+    used = pool.sorted_by_id(np.concatenate([rows, none]))
     return Truth(y_N, used, used[pool.is_test[used]], classes, _grouping(pool, used))
 
 
@@ -135,8 +159,8 @@ def _where(pool: Pool, given: LabelFiles) -> str:
     return ", ".join(printable(str(file)) for file in given.files) or pool.name
 
 
-def _from_files(pool: Pool, given: LabelFiles, regression: bool, note: Note) -> Labels:
-    """Read files of labels; rows without a usable vector are left out."""
+def _from_files(pool: Pool, given: LabelFiles, regression: bool, none_label: str | None, note: Note) -> Labels:
+    """Read files of labels, and of those of test rows; rows without a usable vector are left out."""
     labels = read_labels(
         given.files,
         pool.ids,
@@ -144,15 +168,30 @@ def _from_files(pool: Pool, given: LabelFiles, regression: bool, note: Note) -> 
         ignore_unknown=given.ignore_unknown,
         groups=pool.groups,
         corrections=given.corrections,
+        none_label=none_label,
         note=note,
     )
-    bad = pool.is_bad[pool.ids.rows_of(list(labels.by_id))]
-    labels.by_id = {id: said for (id, said), is_bad in zip(labels.by_id.items(), bad) if not is_bad}
+    labels = set_apart(and_test_labels(pool, np.arange(pool.n), labels, regression), none_label, note)
+    labels.by_id = _usable(pool, labels.by_id)
+    labels.of_no_class = _usable(pool, labels.of_no_class)
     classes = () if regression else labels.classes()
     numbers = [number_of(name) for name in classes]
     if numbers and not any(map(math.isnan, numbers)) and not all(number.is_integer() for number in numbers):
         note(f"the labels look like numbers and are taken for {len(classes)} classes: --head ridge predicts numbers")
     return labels
+
+
+def _usable(pool: Pool, labels: dict[Id, Said]) -> dict[Id, Said]:
+    """The labels of rows with a usable vector."""
+    bad = pool.is_bad[pool.ids.rows_of(list(labels))]
+    return {id: said for (id, said), is_bad in zip(labels.items(), bad) if not is_bad}
+
+
+def _check_none_label(pool: Pool, none_label: str | None, regression: bool) -> None:
+    """Raise UsageError for a label of no class where a simulation cannot have any."""
+    if none_label is not None and (regression or pool.groups is not None):
+        why = f"the labels of {pool.name} are numbers" if regression else f"the rows of {pool.name} make groups"
+        raise UsageError(f"--none-label sets rows of no class apart, {why}", hint="leave --none-label out")
 
 
 def _grouping(pool: Pool, used: Int64) -> Grouping | None:

@@ -113,7 +113,7 @@ def study(items: Items, ask: Study, out: Path, *, progress: Progress = NoProgres
     """
     asked, pool = ask.checked(), items.pool
     items.refuse_groups("the study of updates takes rows one by one")
-    truth = truth_of(pool, ask.recipe.head, ask.labels, note)
+    truth = truth_of(pool, ask.recipe.head, ask.labels, note=note)
     if (remark := truth.unlearnable()) is not None:
         note(remark)
     _check_data(pool, ask, asked, truth)

@@ -73,6 +73,25 @@ def test_numbers_in_files_are_classes_unless_a_head_of_numbers_is_named(parts, n
     assert rows_of(parts / "n/summary.csv")[0]["metric"] == "rmse"
 
 
+def test_beside_test_labels_and_labels_of_no_class(parts, no_pictures):
+    """Every fifth row of the first 40 belongs to no class; the last 20 rows are test rows, by a file of their own."""
+    rows = rows_of(parts / "labels.csv")[::-1]
+    text = "".join(f"{r['id']},{'none' if i % 5 == 0 and i < 40 else r['label']}\n" for i, r in enumerate(rows))
+    (parts / "some.csv").write_text("id,label\n" + text)
+    (parts / "test.csv").write_text("id,label\n" + "".join(f"{r['id']},{r['label']}\n" for r in rows[70:]))
+    table = pq.read_table(parts / "bare.parquet")
+    pq.write_table(table.drop_columns(["split"]), parts / "plain.parquet")
+    more = {"none_label": "none", "test_labels": [str(parts / "test.csv")]}
+    done = run(parts / "plain.parquet", parts / "a", rounds=1, labels=files(parts / "some.csv"), **more)
+    assert done.report["test_rows"] == 20
+    assert any("8 items belong to no class" in note for note in done.notes)
+    own = table.drop_columns(["split"]).append_column("label", [[line.split(",")[1] for line in text.splitlines()]])
+    pq.write_table(own, parts / "own.parquet")
+    run(parts / "own.parquet", parts / "b", rounds=1, **more)
+    ours, theirs = (without_seconds(parts / name) for name in "ab")
+    assert ours["curves"] == theirs["curves"]
+
+
 def test_wrong_files_are_refused_in_a_sentence(parts, no_pictures):
     (parts / "one.csv").write_text("id,label\nitem-001,a\nitem-002,a\n")
     (parts / "none.csv").write_text("id,label\nitem-001,\n")
