@@ -154,8 +154,7 @@ SimulationFolder = Annotated[
     option(
         "-o, --out DIR",
         COMMON,
-        "Folder for tables and pictures. A stopped simulation goes on there, and a finished one takes more strategies, "
-        "seeds and rounds.",
+        "Folder for tables and pictures. A simulation in it goes on, see More.",
     ),
 ]
 Contenders = Annotated[
@@ -182,7 +181,7 @@ Seeds = Annotated[
     option(
         "--seeds S",
         COMMON,
-        "Repetitions. Each has its own test items and first labels, the same for all strategies.",
+        "Repetitions, each with test items and first labels of its own.",
         default="10",
         parse=whole_number(),
     ),

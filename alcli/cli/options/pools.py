@@ -48,8 +48,8 @@ Labels = Annotated[
     option(
         "-l, --labels FILE",
         COMMON,
-        "Labels: CSV, JSON Lines or Parquet with the columns id, label and, if wanted, weight and annotator; or an "
-        "export of Label Studio, Argilla, doccano or Prodigy. Can be repeated; - is standard input.",
+        "A table with the columns id, label and, if wanted, weight and annotator, or the export of a labelling tool. "
+        "Can be repeated; - is standard input.",
     ),
 ]
 
