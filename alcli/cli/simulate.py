@@ -88,9 +88,9 @@ def simulate(
       updates DIR gets summary.csv, study.csv, study.parquet, and updates as .png and .svg.
 
     More:
-      A stopped simulation goes on with the same command. Run a finished one again with more strategies, seeds or rounds,
-      and only these are simulated. The results are those of a simulation that had them from the beginning. Nothing else
-      may change in the same DIR.
+      A stopped simulation goes on with the same command. Run a finished one again with more strategies, seeds or
+      rounds, and only these are simulated. The results are those of a simulation that had them from the beginning.
+      Nothing else may change in the same DIR.
 
     Pictures:
       --redraw DIR makes the pictures of a finished simulation anew from its runs: by another --metric, as --format
