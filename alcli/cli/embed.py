@@ -52,9 +52,11 @@ def embed(
           --standardize-like standard.parquet -o later.parquet
 
     Vectors that you have:
-      From .npy, .npz, Arrow, HDF5, wide tables and databases, with their ids:
-        alcli embed vectors.npy --ids items.csv:item -m identity -o pool.parquet
-        alcli embed table.csv --features-cols 'emb_*' -m identity -o pool.parquet
+      -m identity takes vectors in .npy, .npz, HDF5, Arrow and Feather files, folders of datasets by Hugging Face and of
+      clip-retrieval, wide columns (--features-cols 'emb_*'), and text such as [0.1, 0.2]. --ids FILE:COLUMN gives ids
+      to rows that have none. FILE.npz:NAME names an array. -p unpack=true makes a value of each bit of a byte.
+        alcli embed sample_data/digits-features.parquet -m identity \
+          --dtype float16 -o half.parquet
 
     Models:
         hashing:DIM                  words and parts of words of texts; no weights
