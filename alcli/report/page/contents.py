@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 # The symbols of classes, in the order in which classes get them; the last one is for all other classes.
 SHAPES = ("circle", "square", "up", "diamond", "down", "plus", "cross", "dot")
@@ -49,7 +48,8 @@ class Card:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point of the map that can be asked about. shape: of `SHAPES`, or "pick". said: lines of text.
+    """A point of the map that can be asked about. shape: of `SHAPES`, "pick", or "small" for a pick
+    among many. said: lines of text.
 
     number: of the card, for a pick; else 0.
     """
@@ -93,11 +93,6 @@ class Map:
     legend: Sequence[Legend]
     words: str
     notes: Sequence[str] = ()
-
-    @property
-    def data(self) -> list[list[Any]]:
-        """The points as the script takes them: x, y, number of the card, id, lines."""
-        return [[m.x, m.y, m.number, m.id, list(m.said)] for m in (*self.picks, *self.labelled, *self.hidden)]
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,15 @@ def html_of(page: Page) -> bytes:
     )
     style, script = (Markup((_HERE / name).read_text("utf-8")) for name in ("page.css", "page.js"))
     text = environment.get_template("page.html").render(
-        page=page, style=style, script=script, policy=policy(style, script), version=__version__
+        page=page, points=_points(page), style=style, script=script, policy=policy(style, script), version=__version__
     )
-    return text.encode()
+    return f"{text.strip()}\n".encode()
+
+
+def _points(page: Page) -> list[list[Any]]:
+    """The points of the map as the script takes them: x, y, number of the card, id, lines."""
+    marks = () if page.map is None else (*page.map.picks, *page.map.labelled, *page.map.hidden)
+    return [[m.x, m.y, m.number, visible(m.id), [visible(line) for line in m.said]] for m in marks]
 
 
 def policy(style: str, script: str) -> str:

@@ -112,9 +112,12 @@ def told(items: Items, head: HeadFile, batch: ShownBatch, labelled: Int64, close
     predicts: Predicts = "numbers" if head.classes is None else "classes"
     now = Situation(items, head, predicts, others, None, np.flatnonzero(is_open), 0)
     table, log_probs_KC = predictions(selection, now)
-    names = [str(row.get("strategy") or "unknown strategy") for row in batch.rows]
+    names = [str(row.get("strategy") or "") for row in batch.rows]
     found = explanations(names, selection, now, log_probs_KC)
-    found["why"] = [str(row.get("why") or why.replace(", score nan", "")) for row, why in zip(batch.rows, found["why"])]
+    found["why"] = [
+        str(row.get("why") or why.replace(", score nan", "").removeprefix("; "))
+        for row, why in zip(batch.rows, found["why"])
+    ]
     return table | found
 
 

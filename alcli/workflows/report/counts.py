@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from alcli.arrays import Int64
 from alcli.data.head_file import HeadFile
 from alcli.errors import counted
-from alcli.remarks import Note
 from alcli.report.page.contents import Grid, Part
 from alcli.workflows.items import Items
 from alcli.workflows.query.batch import query
 from alcli.workflows.query.request import Query
-from alcli.workflows.report.request import ReportRequest
 from alcli.workflows.report.survey import Survey
 
 # Suspect labels that a page lists.
-SUSPECTS = 20
+MOST_SUSPECTS = 20
 
 
 def class_counts(head: HeadFile, labels: Sequence[str], picks: Sequence[int], seen: Survey) -> Part:
@@ -65,35 +66,60 @@ def _numbers(labels: Sequence[str], picks: Sequence[int], seen: Survey) -> Grid:
     return Grid("Labels and predictions", ("of", "items", "least", "median", "most"), rows, frozenset({1, 2, 3, 4}))
 
 
-def suspects(items: Items, head: HeadFile, ask: ReportRequest, note: Note) -> tuple[Part, int | None]:
-    """The section on labels that are likely to be wrong, and how many are contradicted; None where none was judged.
+@dataclass(frozen=True)
+class Suspects:
+    """The labels that are likely to be wrong. rows: of `query -s suspect`, by column. told: sentences on them.
 
-    The labels that the head has absorbed are judged by `query -s suspect`. Raises what `query` does.
+    contradicted: how many labels are; None where none was judged. chosen: the numbers of the items in `rows`.
     """
+
+    told: Sequence[str]
+    rows: Sequence[dict[str, Any]] = ()
+    contradicted: int | None = None
+    chosen: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+def suspects(items: Items, head: HeadFile) -> Suspects:
+    """Judge the labels that the head has absorbed, by `query -s suspect`. Raises what `query` does."""
     why = _not_judged(items, head)
     if why:
-        return Part("suspect", "Suspect labels", [why]), None
-    answer = query(items, Query("suspect", SUSPECTS, head=head), out=None, format="jsonl", emit=lambda data: None)
+        return Suspects([why])
+    answer = query(items, Query("suspect", MOST_SUSPECTS, head=head), out=None, format="jsonl", emit=lambda data: None)
     n, contradicted, twins = (int(answer.report.get(k, 0)) for k in ("candidates", "contradicted", "near-duplicates"))
-    table = answer.table
-    rows = [
-        (str(id), str(label), f"{label_p:.2f}", str(predicted), f"{p:.2f}", why)
-        for id, score, label, label_p, predicted, p, why in zip(
-            *(table[c] for c in ("id", "score", "label", "label_confidence", "predicted", "confidence", "why"))
-        )
-        if score > 0 or why.startswith("near-duplicate")
-    ]
-    told = (
+    found = [dict(zip(answer.table, values)) for values in zip(*answer.table.values())]
+    rows = [row for row in found if row["score"] > 0 or str(row["why"]).startswith("near-duplicate")]
+    told = [
         f"Of {counted(n, 'label')} of the head, {contradicted} {'is' if contradicted == 1 else 'are'} contradicted by "
         f"the head that it would be without the label, and {counted(twins, 'label is', 'labels are')} in doubt by a "
         "near-duplicate with another label."
-    )
-    header = ("item", "label", "its probability", "predicted", "probability", "why")
-    grid = Grid(f"The labels to look at first, at most {SUSPECTS}", header, rows, frozenset({2, 4}))
-    check = "To correct them: query -s suspect writes a file in which you put the right classes."
-    return Part(
-        "suspect", "Suspect labels", [told, check] if rows else [told], grids=[grid] if rows else []
-    ), contradicted
+    ]
+    told += ["To correct them: query -s suspect writes a file in which you put the right classes."] if rows else []
+    return Suspects(told, rows, contradicted, items.ids.rows_of([row["id"] for row in rows]))
+
+
+def suspect_labels(found: Suspects, text_of: Callable[[int], str]) -> Part:
+    """The section on suspect labels. text_of: what a person reads of an item; empty where there is nothing."""
+    texts = [text_of(int(item)) for item in found.chosen]
+    rows = [
+        (
+            str(row["id"]),
+            _text(row["label"]),
+            f"{row['label_confidence']:.2f}",
+            _text(row["predicted"]),
+            f"{row['confidence']:.2f}",
+            str(row["why"]),
+            *([text] if any(texts) else []),
+        )
+        for row, text in zip(found.rows, texts)
+    ]
+    more = ("text",) if any(texts) else ()
+    header = ("item", "label", "its probability", "predicted", "probability", "why", *more)
+    grid = Grid(f"The labels to look at first, at most {MOST_SUSPECTS}", header, rows, frozenset({2, 4}))
+    return Part("suspect", "Suspect labels", found.told, grids=[grid] if rows else [])
+
+
+def _text(label: object) -> str:
+    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _not_judged(items: Items, head: HeadFile) -> str:

@@ -18,6 +18,8 @@ from alcli.report.page.density import HEIGHT, WIDTH, framed, levels
 
 # Labelled items that are drawn, and items without a label that the pointer finds.
 LABELLED, FOUND = 2000, 1500
+# Of more picks, smaller symbols hide less of the map.
+CLEAR = 150
 _OTHER = SHAPES[-1]
 
 
@@ -50,8 +52,9 @@ def map_of(
     shapes = _shapes(points.labels)
     drawn = [(item, label) for item, label in points.labels.items() if item not in set(points.picks)][:LABELLED]
     labelled = [mark(item, shapes[label]) for item, label in drawn]
-    picks = [mark(item, "pick", number) for number, item in enumerate(points.picks, 1)]
-    legend = [Legend("pick", f"an item of the batch ({len(picks):,})")] if picks else []
+    pick = "pick" if len(points.picks) <= CLEAR else "small"
+    picks = [mark(item, pick, number) for number, item in enumerate(points.picks, 1)]
+    legend = [Legend(pick, f"an item of the batch ({len(picks):,})")] if picks else []
     counts = Counter(shapes[label] for _, label in drawn)
     legend += [
         Legend(shape, f"labelled {label} ({counts[shape]:,})")

@@ -27,14 +27,14 @@ from alcli.report.page.contents import Card, Fact, Map, Page
 from alcli.report.page.render import html_of
 from alcli.workflows.items import Items
 from alcli.workflows.report.batch import NO_BATCH, ShownBatch, batch_of_file, entries_of, last_batch, told
-from alcli.workflows.report.counts import class_counts, suspects
+from alcli.workflows.report.counts import Suspects, class_counts, suspect_labels, suspects
 from alcli.workflows.report.known import KnownLabels, known_labels
 from alcli.workflows.report.mapping import FOUND, LABELLED, Points, map_of
 from alcli.workflows.report.meanings import meanings
 from alcli.workflows.report.over_time import over_time
 from alcli.workflows.report.placing import check_projection, lowest_hashes, principal_axes, umap_places
 from alcli.workflows.report.request import ReportRequest
-from alcli.workflows.report.showing import ON_CARD, ON_MAP, Shown, pictures, shown
+from alcli.workflows.report.showing import ON_CARD, ON_MAP, Shown, pictures, shortened, shown
 from alcli.workflows.report.simulated import simulated
 from alcli.workflows.report.survey import Survey, survey
 
@@ -73,7 +73,8 @@ def _page(
     labelled = np.array(list(known.labels), np.int64)
     drawn = lowest_hashes(items, np.intersect1d(labelled, usable), LABELLED)
     others = lowest_hashes(items, np.setdiff1d(usable, np.concatenate([labelled, batch.chosen])), FOUND)
-    look = shown(items, ask, batch.chosen, np.concatenate([drawn, others]), note)
+    doubts = suspects(items, head)
+    look = shown(items, ask, batch.chosen, np.concatenate([drawn, others, doubts.chosen]), note)
 
     axes = principal_axes(items, usable, progress) if ask.projection == "pca" else None
     seen = survey(items, head, usable, axes, progress)
@@ -84,10 +85,10 @@ def _page(
     else:
         placed, xy_M2 = umap_places(items, usable, np.union1d(drawn, batch.chosen), ask.seed, note)
         others = np.intersect1d(others, placed)
-        words = f"Map of {len(placed):,} of {len(usable):,} items by UMAP, seed {ask.seed}"
+        some = f"{len(placed):,} of " if len(placed) < len(usable) else ""
+        words = f"Map of {some}{len(usable):,} items by UMAP, seed {ask.seed}"
     map = _map(placed, xy_M2, words, items, head, batch, known, drawn, others, seen, look)
 
-    doubts, contradicted = suspects(items, head, ask, note)
     numbers = head.classes is None
     of_time = over_time(items, head, entries, set(known.labels))
     classes = class_counts(head, list(known.labels.values()), batch.chosen.tolist(), seen)
@@ -95,17 +96,18 @@ def _page(
     about = items.about()
     page = Page(
         f"Report on {printable(about['name'])}",
-        _overview(about, head, batch, known, seen, contradicted),
+        _overview(about, head, batch, known, seen, doubts),
         _about_batch(ask, batch),
         cards,
         map,
-        [of_time, *parts, classes, doubts],
+        [of_time, *parts, classes, suspect_labels(doubts, lambda item: look.first(item, ON_MAP))],
         meanings(numbers=numbers, simulation=bool(parts)),
         _origin(about, ask),
     )
     pictured = sum(bool(card.image) for card in cards)
     figures = {"pool": about, "items": len(usable), "labelled": len(known.labels), "batch": len(cards)}
-    return page, figures | {"pictures": pictured, "contradicted": contradicted}
+    figures |= {"pictures": pictured}
+    return page, figures | ({} if doubts.contradicted is None else {"contradicted": doubts.contradicted})
 
 
 def _map(
@@ -124,8 +126,8 @@ def _map(
     def said(item: int) -> tuple[str, tuple[str, ...]]:
         lines = [_predicted(head, seen, item)]
         lines += [f"label {known.labels[item]}"] if item in known.labels else []
-        lines += [text for _, text in look.lines(item, ON_MAP)[:1]]
-        return str(items.ids[item]), tuple(lines)
+        lines += filter(None, [look.first(item, ON_MAP)])
+        return shortened(str(items.ids[item]), ON_MAP), tuple(shortened(line, ON_MAP) for line in lines)
 
     # A number is no class with a symbol of its own.
     labels = {item: "with a number" if head.classes is None else known.labels[item] for item in drawn.tolist()}
@@ -154,12 +156,12 @@ def _cards(
         if table.get("second"):
             facts.append(Fact("next", f"{_name(table['second'][k])} ({table['second_confidence'][k]:.2f})"))
         if item in known.labels:
-            facts.append(Fact("label", known.labels[item]))
+            facts.append(Fact("label", _name(known.labels[item])))
         facts += [Fact(name, _name(row[name])) for name in ("strategy", "score") if row.get(name) not in (None, "")]
         facts.append(Fact("stands for", f"{table['stands_for'][k]:,}"))
         texts = tuple(Fact(name, text) for name, text in look.lines(item, ON_CARD))
-        id = str(items.ids[item])
-        cards.append(Card(k + 1, id, image, missing, texts, tuple(facts), table["why"][k]))
+        id = shortened(str(items.ids[item]), ON_MAP)
+        cards.append(Card(k + 1, id, image, missing, texts, tuple(facts), shortened(table["why"][k], ON_CARD)))
     return cards
 
 
@@ -167,7 +169,7 @@ def _name(value: Any) -> str:
     """A class, a number or a text, as files of labels write it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else shortened(str(value), ON_MAP)
 
 
 def _about_batch(ask: ReportRequest, batch: ShownBatch) -> list[str]:
@@ -183,7 +185,7 @@ def _about_batch(ask: ReportRequest, batch: ShownBatch) -> list[str]:
 
 
 def _overview(
-    about: dict[str, Any], head: HeadFile, batch: ShownBatch, known: KnownLabels, seen: Survey, contradicted: int | None
+    about: dict[str, Any], head: HeadFile, batch: ShownBatch, known: KnownLabels, seen: Survey, doubts: Suspects
 ) -> list[Fact]:
     """The figures at the top of the page."""
     size = f"{len(seen.chosen):,}"
@@ -197,8 +199,8 @@ def _overview(
         facts.append(Fact("accuracy by an audit", "not measured"))
     if head.classes is not None and len(seen.chosen):
         facts.append(Fact("mean confidence over the pool", f"{float(seen.sure_N[seen.chosen].mean()):.2f}"))
-    if contradicted is not None:
-        facts.append(Fact("labels that are contradicted", f"{contradicted:,}"))
+    if doubts.contradicted is not None:
+        facts.append(Fact("labels that are contradicted", f"{doubts.contradicted:,}"))
     return facts
 
 

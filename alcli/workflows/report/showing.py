@@ -42,6 +42,10 @@ class Shown:
         k = self.of[item]
         return [(name, shortened(values[k], most)) for name, values in self.texts.items() if values[k]]
 
+    def first(self, item: int, most: int) -> str:
+        """The first text of an item; empty without one."""
+        return next((text for _, text in self.lines(item, most)), "")
+
     def image(self, item: int) -> Any:
         """The image of an item; None without one."""
         return self.images[self.of[item]]
@@ -52,7 +56,7 @@ def shown(items: Items, ask: ReportRequest, batch: Int64, others: Int64, note: N
 
     Raises UsageError for --items without a column to show, DataError for columns that are not there.
     """
-    wanted = np.concatenate([batch, others[~np.isin(others, batch)]]).astype(np.int64)
+    wanted = np.concatenate([batch, np.setdiff1d(others, batch)]).astype(np.int64)
     columns = _columns(items, ask)
     found: Table = looked_up(items, wanted, columns, ask.items, silence) if columns else {}
     of = {int(item): k for k, item in enumerate(wanted)}
