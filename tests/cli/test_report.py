@@ -99,7 +99,7 @@ def test_a_ledger_without_a_batch_and_ids_of_another_type(ledger, alcli):
     write_labels("numbered.csv", {k: CLASSES[k % 3] for k in range(20)})
     alcli("fit-head", "numbered.parquet", "-l", "numbered.csv", "-o", "numbered.safetensors").done()
     ask = ("report", "numbered.parquet", "-H", "numbered.safetensors", "-o", "a.html")
-    alcli(*ask, "--selections", "ledger.parquet").refused(65, "ledger.parquet: row 0", "expected integer")
+    alcli(*ask, "--selections", "ledger.parquet").refused(65, "ledger.parquet: row 0", "the pool's ids are integers")
     Path("none.csv").write_text("id\n")
     alcli(*ask, "--batch", "none.csv").done()
     assert "The batch is empty." in parsed(Path("a.html").read_bytes()).one("section", id="batch").words

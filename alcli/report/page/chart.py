@@ -20,7 +20,7 @@ _TICKS = 6
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """A point of a curve: x, y, and the ends of its interval where it has one."""
 
     x: float
@@ -29,7 +29,7 @@ class Point:
     high: float | None = None
 
 
-def chart(curves: Mapping[str, Sequence[Point]], *, x_label: str, y_label: str, words: str, share: bool) -> Chart:
+def chart(curves: Mapping[str, Sequence[CurvePoint]], *, x_label: str, y_label: str, words: str, share: bool) -> Chart:
     """Return the chart of up to `MOST` curves by name, none of them empty. share: y is a share, shown in hundredths.
 
     words: what the chart shows, in a sentence.
@@ -52,7 +52,7 @@ def chart(curves: Mapping[str, Sequence[Point]], *, x_label: str, y_label: str, 
     def shown(value: float) -> str:
         return f"{100 * value:.1f}%" if share else f"{value:.4g}"
 
-    def dot(point: Point) -> Dot:
+    def dot(point: CurvePoint) -> Dot:
         has = point.low is not None and point.high is not None
         interval = f" (95% interval {shown(point.low or 0.0)} to {shown(point.high or 0.0)})" if has else ""
         ends = (y_of(point.low or 0.0), y_of(point.high or 0.0)) if has else (None, None)

@@ -142,7 +142,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Part:
+class PageSection:
     """A section of the page: sentences, then a chart, then tables."""
 
     anchor: str
@@ -161,6 +161,6 @@ class Page:
     batch: Sequence[str]
     cards: Sequence[Card]
     map: Map | None
-    parts: Sequence[Part]
+    parts: Sequence[PageSection]
     meanings: Sequence[Fact]
     about: Sequence[Fact]

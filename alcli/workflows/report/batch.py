@@ -98,7 +98,7 @@ def _shown(
 
 
 def told(items: Items, head: HeadFile, batch: ShownBatch, labelled: Int64, closed: Int64) -> Table:
-    """What the head says of the items of a batch now, and why they were chosen, as columns.
+    """Return the predictions for the items of a batch, and the reasons why they were chosen, as columns.
 
     labelled: rows with a label; those of the batch do not count. closed: items that cannot be chosen. A reason in the
     file of the batch comes before the one that is found now. See `predictions` and `explanations` for the columns.

@@ -12,7 +12,7 @@ import numpy as np
 from alcli.arrays import Int64
 from alcli.data.head_file import HeadFile
 from alcli.errors import counted
-from alcli.report.page.contents import Grid, Part
+from alcli.report.page.contents import Grid, PageSection
 from alcli.workflows.items import Items
 from alcli.workflows.query.batch import query
 from alcli.workflows.query.request import Query
@@ -22,13 +22,13 @@ from alcli.workflows.report.survey import Survey
 MOST_SUSPECTS = 20
 
 
-def class_counts(head: HeadFile, labels: Sequence[str], picks: Sequence[int], seen: Survey) -> Part:
+def class_counts(head: HeadFile, labels: Sequence[str], picks: Sequence[int], seen: Survey) -> PageSection:
     """The section on classes: labels, predictions for the pool, and the batch. labels: of all labelled items.
 
     picks: the numbers of the items of the batch.
     """
     if head.classes is None:
-        return Part("classes", "Labels and predictions", grids=[_numbers(labels, picks, seen)])
+        return PageSection("classes", "Labels and predictions", grids=[_numbers(labels, picks, seen)])
     C, chosen = len(head.classes), seen.chosen
     counts = Counter(labels)
     pool_C = np.bincount(seen.predicted_N[chosen], minlength=C)
@@ -46,7 +46,7 @@ def class_counts(head: HeadFile, labels: Sequence[str], picks: Sequence[int], se
     grid = Grid("Labels and predictions of each class", header, rows, frozenset({1, 2, 3, 4}), bars)
     never = [name for name in head.classes if not counts[name]]
     told = [f"{counted(len(never), 'class has', 'classes have')} no label yet."] if never else []
-    return Part("classes", "Classes", told, grids=[grid])
+    return PageSection("classes", "Classes", told, grids=[grid])
 
 
 def _numbers(labels: Sequence[str], picks: Sequence[int], seen: Survey) -> Grid:
@@ -97,7 +97,7 @@ def suspects(items: Items, head: HeadFile) -> Suspects:
     return Suspects(told, rows, contradicted, items.ids.rows_of([row["id"] for row in rows]))
 
 
-def suspect_labels(found: Suspects, text_of: Callable[[int], str]) -> Part:
+def suspect_labels(found: Suspects, text_of: Callable[[int], str]) -> PageSection:
     """The section on suspect labels. text_of: what a person reads of an item; empty where there is nothing."""
     texts = [text_of(int(item)) for item in found.chosen]
     rows = [
@@ -115,7 +115,7 @@ def suspect_labels(found: Suspects, text_of: Callable[[int], str]) -> Part:
     more = ("text",) if any(texts) else ()
     header = ("item", "label", "its probability", "predicted", "probability", "why", *more)
     grid = Grid(f"The labels to look at first, at most {MOST_SUSPECTS}", header, rows, frozenset({2, 4}))
-    return Part("suspect", "Suspect labels", found.told, grids=[grid] if rows else [])
+    return PageSection("suspect", "Suspect labels", found.told, grids=[grid] if rows else [])
 
 
 def _text(label: object) -> str:
@@ -123,7 +123,7 @@ def _text(label: object) -> str:
 
 
 def _not_judged(items: Items, head: HeadFile) -> str:
-    """Why no label can be judged; empty where labels can."""
+    """Say why no label can be judged; empty where labels can be."""
     if head.classes is None:
         return "Labels that are numbers are not judged: a head for numbers has no class that contradicts a label."
     if items.groups is not None:

@@ -25,7 +25,7 @@ _OTHER = SHAPES[-1]
 
 @dataclass(frozen=True)
 class Points:
-    """What is on a map, by item number. picks: in the order of their cards. labels: of the labelled items, as text.
+    """The items on a map, by number. picks: in the order of their cards. labels: of the labelled items, as text.
 
     others: the items that the pointer finds beside these.
     """

@@ -1,4 +1,4 @@
-"""What the head and the ledger remember: the accuracy that audits found, and the batches that were given out."""
+"""The memory of the head and the ledger: the accuracy that audits found, and the batches that were given out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from alcli.data.head_file import HeadFile
 from alcli.data.ledger import Entry
 from alcli.errors import counted
-from alcli.report.page.chart import Point, chart
-from alcli.report.page.contents import Grid, Part
+from alcli.report.page.chart import CurvePoint, chart
+from alcli.report.page.contents import Grid, PageSection
 from alcli.workflows.items import Items
 from alcli.workflows.report.batch import batches_of
 
@@ -19,7 +19,7 @@ _NO_AUDIT = (
 )
 
 
-def over_time(items: Items, head: HeadFile, entries: Sequence[Entry], labelled: set[int]) -> Part:
+def over_time(items: Items, head: HeadFile, entries: Sequence[Entry], labelled: set[int]) -> PageSection:
     """The section on accuracy over time. entries: of the ledger. labelled: item numbers."""
     rounds, grids = head.audited.rounds, []
     sentences, drawn = [_NO_AUDIT], None
@@ -29,7 +29,7 @@ def over_time(items: Items, head: HeadFile, entries: Sequence[Entry], labelled: 
             f"The last of {counted(len(rounds), 'look')} at the audit found an accuracy of {last.accuracy:.1%} over "
             f"the items that the head has not learned from, with a 95% interval of {last.low:.1%} to {last.high:.1%}."
         ]
-        points = [Point(one.labels, one.accuracy, one.low, one.high) for one in rounds]
+        points = [CurvePoint(one.labels, one.accuracy, one.low, one.high) for one in rounds]
         # A curve has one value at a number of labels: the last look, which has the most audit labels.
         curve = list({point.x: point for point in points}.values())
         words = "Accuracy by number of labels, with the 95% intervals of the audit"
@@ -45,7 +45,7 @@ def over_time(items: Items, head: HeadFile, entries: Sequence[Entry], labelled: 
         sentences = [f"The head remembers {n}. The file of a head that predicts numbers keeps no figures of audits."]
     if entries:
         grids.append(_batches(items, entries, labelled))
-    return Part("accuracy", "Accuracy over time", sentences, drawn, grids)
+    return PageSection("accuracy", "Accuracy over time", sentences, drawn, grids)
 
 
 def _batches(items: Items, entries: Sequence[Entry], labelled: set[int]) -> Grid:

@@ -1,4 +1,4 @@
-"""What a person sees of an item: its texts and its picture, from the pool or from a file of the items.
+"""The view that a person gets of an item: its texts and its picture, from the pool or from a file of the items.
 
 Cost: one pass over the columns. Memory: the values of the items that are shown.
 """

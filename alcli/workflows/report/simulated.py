@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from alcli.report.page.chart import MOST, Point, chart
-from alcli.report.page.contents import Grid, Part
+from alcli.report.page.chart import MOST, CurvePoint, chart
+from alcli.report.page.contents import Grid, PageSection
 from alcli.report.summary import Curves, Line, curves_of, summarise
 from alcli.report.verdict import number
 from alcli.simulation.plan import BASELINE, Cell
@@ -18,14 +18,16 @@ from alcli.workflows.simulate.folder import SimulationFolder
 _TITLE = "Strategies in simulation"
 
 
-def simulated(path: Path) -> Part:
+def simulated(path: Path) -> PageSection:
     """The section on a simulation. Raises DataError for damaged files, InputError, and NewerFormatError."""
     facts = about_simulation(path)
     if "study" in facts:
-        return Part("simulation", _TITLE, ["The folder holds a study of updates, which has no strategies to show."])
+        return PageSection(
+            "simulation", _TITLE, ["The folder holds a study of updates, which has no strategies to show."]
+        )
     if not facts["finished"]:
         done = f"{facts['runs_done']} of {facts['runs']} runs are done"
-        return Part(
+        return PageSection(
             "simulation", _TITLE, [f"The simulation is not finished, {done}. There are no verdicts {UNFINISHED}."]
         )
     folder = SimulationFolder(path)
@@ -34,7 +36,7 @@ def simulated(path: Path) -> Part:
     curves = curves_of(rows, metric_of(path, rows))
     lines = summarise(curves, BASELINE)
     about = f"{len(lines)} strategies, {facts['seeds']} seeds, {facts['rounds_done']} rounds on {facts['pool']['name']}"
-    return Part(
+    return PageSection(
         "simulation",
         _TITLE,
         [f"{about}.", *(f"{verdict}." for verdict in facts["verdicts"])],
@@ -50,7 +52,7 @@ def _chart(curves: Curves) -> Any:
     sign = -1 if metric.larger_is_better else 1
     ranked = sorted((name for name in means if name != BASELINE), key=lambda name: sign * float(np.mean(means[name])))
     drawn = {
-        name: [Point(float(x), float(y)) for x, y in zip(curves.x_P, means[name])]
+        name: [CurvePoint(float(x), float(y)) for x, y in zip(curves.x_P, means[name])]
         for name in [BASELINE, *ranked[: MOST - 1]]
     }
     more = f" of random choice and the {MOST - 1} best of {len(ranked)} strategies" if len(ranked) >= MOST else ""

@@ -21,7 +21,7 @@ from alcli.workflows.report.placing import PART, Axes, item_blocks
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of N items by number. xy_N2: float32, without meaning for items that are not placed.
+    """The places and predictions of N items by number. xy_N2: float32, without meaning for items that are not placed.
 
     predicted_N: class numbers (int32), or numbers (float32). sure_N: the probability of the class, or the standard
     deviation of the number, float32. chosen: the items that were looked at.

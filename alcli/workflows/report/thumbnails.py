@@ -106,5 +106,5 @@ def _on_white(picture: Any, pil: Any) -> Any:
 
 
 def failure(error: AlcliError) -> str:
-    """Why a card has no picture, in words."""
+    """Say why a card has no picture."""
     return f"no picture: {error.message}"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from alcli.report.page.chart import MOST, Point, chart
+from alcli.report.page.chart import MOST, CurvePoint, chart
 
 
 def drawn(curves, *, share=True):
@@ -14,7 +14,7 @@ def drawn(curves, *, share=True):
 
 
 def test_points_stand_between_the_ticks_as_their_numbers_do():
-    found = drawn({"audit": [Point(40, 0.8, 0.7, 0.9), Point(80, 0.9, 0.85, 0.95)]})
+    found = drawn({"audit": [CurvePoint(40, 0.8, 0.7, 0.9), CurvePoint(80, 0.9, 0.85, 0.95)]})
     first, second = found.drawings[0].dots
     at = {float(tick.text.rstrip("%")): tick.at for tick in found.up}
     (a, y_a), (b, y_b) = sorted(at.items())[0], sorted(at.items())[-1]
@@ -32,11 +32,13 @@ def test_points_stand_between_the_ticks_as_their_numbers_do():
 
 
 def test_curves_differ_by_shape_and_dashes_as_well():
-    found = drawn({str(k): [Point(0, 0.1 * k), Point(1, 0.5)] for k in range(MOST)})
+    found = drawn({str(k): [CurvePoint(0, 0.1 * k), CurvePoint(1, 0.5)] for k in range(MOST)})
     assert len({curve.shape for curve in found.drawings}) == len({curve.dash for curve in found.drawings}) == MOST
 
 
-@pytest.mark.parametrize("points", [[Point(20, 0.5)], [Point(20, 1.0), Point(40, 1.0)], [Point(0, 0.0)]])
+@pytest.mark.parametrize(
+    "points", [[CurvePoint(20, 0.5)], [CurvePoint(20, 1.0), CurvePoint(40, 1.0)], [CurvePoint(0, 0.0)]]
+)
 def test_a_single_value_has_room(points):
     found = drawn({"audit": points})
     left, top, width, height = found.box
@@ -48,11 +50,11 @@ def test_a_single_value_has_room(points):
 
 
 def test_shares_have_no_tick_beyond_one():
-    found = drawn({"audit": [Point(1, 0.97, 0.9, 1.0), Point(2, 0.999, 0.99, 1.0)]})
+    found = drawn({"audit": [CurvePoint(1, 0.97, 0.9, 1.0), CurvePoint(2, 0.999, 0.99, 1.0)]})
     assert all(0 <= float(tick.text.rstrip("%")) <= 100 for tick in found.up)
 
 
 def test_numbers_that_are_no_shares():
-    found = drawn({"rmse": [Point(1, 30000.0), Point(2, 20000.0)]}, share=False)
+    found = drawn({"rmse": [CurvePoint(1, 30000.0), CurvePoint(2, 20000.0)]}, share=False)
     assert "%" not in "".join(tick.text for tick in found.up)
     assert found.drawings[0].dots[0].words == "1: 3e+04"
