@@ -41,7 +41,8 @@ def report(
         alcli query sample_data/digits-features.parquet -H head.safetensors \
           -s badge -n 8 --selections ledger.parquet
         alcli report sample_data/digits-features.parquet -H head.safetensors \
-          --selections ledger.parquet --items sample_data/digits.parquet -o report.html
+          --selections ledger.parquet --items sample_data/digits.parquet \
+          -o report.html
 
     Page:
       Batch: a card for each of up to 1,000 items, with its text or picture, the prediction, and why it was chosen. A
