@@ -2,8 +2,8 @@
 
 Cost: a pass over the features for the axes of the map, one for predictions and places, one for the reasons of the
 batch, and what `query -s suspect` takes.
-Memory: the ids; about 100 bytes an item, whatever D is; two matrices of D x D; the features of the batch and of labelled
-items; a few blocks; and the page with its pictures.
+Memory: the ids; about 100 bytes an item, whatever D is; two matrices of D x D; the features of the batch and of
+labelled items; a few blocks; and the page with its pictures.
 """
 
 from __future__ import annotations
