@@ -27,12 +27,13 @@ _OTHER = SHAPES[-1]
 class Points:
     """The items on a map, by number. picks: in the order of their cards. labels: of the labelled items, as text.
 
-    others: the items that the pointer finds beside these.
+    others: the items that the pointer finds beside these. labelled: the number of all labelled items that have a place.
     """
 
     picks: Sequence[int]
     labels: dict[int, str]
     others: Sequence[int]
+    labelled: int
 
 
 def map_of(
@@ -50,7 +51,8 @@ def map_of(
         return Mark(x, y, shape, *said(item), number)
 
     shapes = _shapes(points.labels)
-    drawn = [(item, label) for item, label in points.labels.items() if item not in set(points.picks)][:LABELLED]
+    as_picks = points.labels.keys() & set(points.picks)
+    drawn = [(item, label) for item, label in points.labels.items() if item not in as_picks]
     labelled = [mark(item, shapes[label]) for item, label in drawn]
     pick = "pick" if len(points.picks) <= CLEAR else "small"
     picks = [mark(item, pick, number) for number, item in enumerate(points.picks, 1)]
@@ -67,8 +69,8 @@ def map_of(
             Legend(_OTHER, f"labelled with one of {counted(n, 'other class', 'other classes')} ({counts[_OTHER]:,})")
         )
     notes = [f"{counted(beyond, 'item lies', 'items lie')} beyond the frame and stand at its edge."] if beyond else []
-    if len(points.labels) > len(drawn) + len(points.picks):
-        notes.append(f"Of {len(points.labels):,} labelled items {len(drawn):,} are drawn.")
+    if points.labelled > len(points.labels):
+        notes.append(f"Of {points.labelled:,} labelled items, {len(points.labels):,} are drawn.")
     hidden = [mark(item, _OTHER) for item in points.others]
     return Map(WIDTH, HEIGHT, levels(in_pixels), labelled, picks, hidden, legend, words, notes)
 

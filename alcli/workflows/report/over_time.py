@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from alcli.data.head_file import HeadFile
 from alcli.data.ledger import Entry
-from alcli.errors import counted
+from alcli.errors import counted, printable
 from alcli.report.page.chart import CurvePoint, chart
 from alcli.report.page.contents import Grid, PageSection
 from alcli.workflows.items import Items
@@ -19,7 +20,9 @@ _NO_AUDIT = (
 )
 
 
-def over_time(items: Items, head: HeadFile, entries: Sequence[Entry], labelled: set[int]) -> PageSection:
+def over_time(
+    items: Items, head: HeadFile, ledger: Path | None, entries: Sequence[Entry], labelled: set[int]
+) -> PageSection:
     """The section on accuracy over time. entries: of the ledger. labelled: item numbers."""
     rounds, grids = head.audited.rounds, []
     sentences, drawn = [_NO_AUDIT], None
@@ -44,16 +47,17 @@ def over_time(items: Items, head: HeadFile, entries: Sequence[Entry], labelled: 
         n = counted(len(head.audited), "audited item")
         sentences = [f"The head remembers {n}. The file of a head that predicts numbers keeps no figures of audits."]
     if entries:
-        grids.append(_batches(items, entries, labelled))
+        grids.append(_batches(items, printable(ledger), entries, labelled))
     return PageSection("accuracy", "Accuracy over time", sentences, drawn, grids)
 
 
-def _batches(items: Items, entries: Sequence[Entry], labelled: set[int]) -> Grid:
+def _batches(items: Items, ledger: str, entries: Sequence[Entry], labelled: set[int]) -> Grid:
     """The batches of a ledger. Items of an audit are not learned from, so that their labels are not counted."""
-    rows = []
+    places = (f"{ledger}: row {number}" for number in range(len(entries)))
+    ids = [items.ids.parse(entry["id"], where, from_text=False) for entry, where in zip(entries, places)]
+    item_of, rows = iter(items.ids.rows_of(ids).tolist()), []
     for number, batch in enumerate(batches_of(entries), 1):
-        rows_K = items.ids.rows_of([items.ids.parse(e["id"], "the ledger", from_text=False) for e in batch])
-        known = sum(int(row) in labelled for row in rows_K)
+        known = sum(next(item_of) in labelled for _ in batch)
         strategies = ", ".join(sorted({str(entry.get("strategy") or "") for entry in batch}))
         is_audit = batch[0]["purpose"] == "audit"
         purpose = "to measure" if is_audit else "to learn from"

@@ -71,7 +71,8 @@ def _page(
     known = known_labels(items, head, ask, note)
     usable = items.candidates(np.zeros(items.pool.n, bool), np.empty(0, np.int64))
     labelled = np.array(list(known.labels), np.int64)
-    drawn = lowest_hashes(items, np.intersect1d(labelled, usable), LABELLED)
+    placeable = np.intersect1d(labelled, usable)
+    drawn = lowest_hashes(items, placeable, LABELLED)
     others = lowest_hashes(items, np.setdiff1d(usable, np.concatenate([labelled, batch.chosen])), FOUND)
     doubts = suspects(items, head)
     look = shown(items, ask, batch.chosen, np.concatenate([drawn, others, doubts.chosen]), note)
@@ -87,10 +88,10 @@ def _page(
         others = np.intersect1d(others, placed)
         some = f"{len(placed):,} of " if len(placed) < len(usable) else ""
         words = f"Map of {some}{len(usable):,} items by UMAP, seed {ask.seed}"
-    map = _map(placed, xy_M2, words, items, head, batch, known, drawn, others, seen, look)
+    map = _map(placed, xy_M2, words, items, head, batch, known, (drawn, len(placeable)), others, seen, look)
 
     numbers = head.classes is None
-    of_time = over_time(items, head, entries, set(known.labels))
+    of_time = over_time(items, head, ask.ledger, entries, set(known.labels))
     classes = class_counts(head, list(known.labels.values()), batch.chosen.tolist(), seen)
     cards = _cards(items, head, ask, batch, known, look, note)
     about = items.about()
@@ -118,7 +119,7 @@ def _map(
     head: HeadFile,
     batch: ShownBatch,
     known: KnownLabels,
-    drawn: Int64,
+    drawn_of: tuple[Int64, int],
     others: Int64,
     seen: Survey,
     look: Shown,
@@ -129,9 +130,10 @@ def _map(
         lines += filter(None, [look.first(item, ON_MAP)])
         return shortened(str(items.ids[item]), ON_MAP), tuple(shortened(line, ON_MAP) for line in lines)
 
+    drawn, n_labelled = drawn_of
     # A number is no class with a symbol of its own.
     labels = {item: "with a number" if head.classes is None else known.labels[item] for item in drawn.tolist()}
-    return map_of(placed, xy_M2, Points(batch.chosen.tolist(), labels, others.tolist()), words, said)
+    return map_of(placed, xy_M2, Points(batch.chosen.tolist(), labels, others.tolist(), n_labelled), words, said)
 
 
 def _predicted(head: HeadFile, seen: Survey, item: int) -> str:

@@ -25,7 +25,8 @@ from alcli.workflows.report.thumbnails import failure, thumbnailer
 # Letters of a text on a card, and of one that the pointer finds on the map.
 ON_CARD, ON_MAP = 500, 90
 _NAMES = (*TEXT_NAMES, *IMAGE_NAMES, "title", "url", "link")
-# A struct of bytes is how Hugging Face keeps images, which tables of small values do not read.
+# Columns of a pool that hold no single values; but images as Hugging Face keeps them do.
+_IMAGE = "struct<bytes: "
 _NESTED = ("struct", "list", "large_list", "fixed_size_list", "map")
 
 
@@ -58,7 +59,8 @@ def shown(items: Items, ask: ReportRequest, batch: Int64, others: Int64, note: N
     """
     wanted = np.concatenate([batch, np.setdiff1d(others, batch)]).astype(np.int64)
     columns = _columns(items, ask)
-    found: Table = looked_up(items, wanted, columns, ask.items, silence) if columns else {}
+    looked: Table = looked_up(items, wanted, columns, ask.items, silence) if columns else {}
+    found = {name: [_content(value) for value in values] for name, values in looked.items()}
     of = {int(item): k for k, item in enumerate(wanted)}
     if ask.items is not None:
         empty = sum(all(found[name][k] is None for name in columns) for k in range(len(batch)))
@@ -79,12 +81,23 @@ def shown(items: Items, ask: ReportRequest, batch: Int64, others: Int64, note: N
     return Shown(of, texts, images)
 
 
+def _content(value: Any) -> Any:
+    """The value, or of an image as Hugging Face keeps it, {bytes, path}, the bytes or else the path."""
+    if isinstance(value, dict) and value.keys() == {"bytes", "path"}:
+        return value["bytes"] if value["bytes"] is not None else value["path"]
+    return value
+
+
 def _columns(items: Items, ask: ReportRequest) -> list[str]:
     """The columns that the user named, else those whose names say that people read them."""
     if ask.keep:
         return list(dict.fromkeys(ask.keep))
+    if ask.items == "-":
+        what = "--items looks at the columns of its file first, and standard input can be read once"
+        raise UsageError(what, hint="name the columns to show, as --keep text")
     if ask.items is None:
-        there = [n for n, kind in items.pool.column_types().items() if not kind.startswith(_NESTED)]
+        kinds = items.pool.column_types()
+        there = [n for n, kind in kinds.items() if not kind.startswith(_NESTED) or kind.startswith(_IMAGE)]
     else:
         there = columns_of(ask.items)
     found = [name for name in there if name.lower() in _NAMES]

@@ -88,6 +88,10 @@ def test_pictures_in_a_table_become_small(head, page):
     assert cards[1].one("p", class_="missing").words.startswith("no picture: the image cannot be decoded")
     assert not cards[2].all("img")
     assert "1 image of 2 could not be shown" in remarks
+    structs = pa.StructArray.from_arrays([items["image"].combine_chunks(), pa.array(["x.png"] * 60)], ["bytes", "path"])
+    pq.write_table(pa.table({"id": names(60), "image": structs}), "items.parquet")
+    cards, _ = page("--items", "items.parquet")
+    assert [len(card.all("img")) for card in cards] == [1, 0, 0]
 
 
 def test_paths_lead_into_the_folder_that_was_named_and_nowhere_else(folder, alcli, page):
