@@ -107,6 +107,10 @@ def check_readable(page: Node) -> None:
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in pairwise(levels))
     assert all(section.attrs["aria-labelledby"] for section in page.all("section"))
+    titles = [title.words for title in page.all("h2")] + [
+        n.attrs["aria-label"] for n in page.walk() if "aria-label" in n.attrs
+    ]
+    assert len(titles) == len(set(titles)), "a name of a landmark stands twice"
     assert all(image.attrs["alt"] for image in page.all("img"))
     for drawing in page.all("svg"):
         hidden = drawing.attrs.get("aria-hidden") == "true"

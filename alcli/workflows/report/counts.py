@@ -63,7 +63,9 @@ def _numbers(labels: Sequence[str], picks: Sequence[int], seen: Survey) -> Grid:
         row("predicted in the batch", seen.predicted_N[np.array(picks, np.int64)].tolist()),
         row("predicted in the pool", seen.predicted_N[seen.chosen].tolist()),
     ]
-    return Grid("Labels and predictions", ("of", "items", "least", "median", "most"), rows, frozenset({1, 2, 3, 4}))
+    return Grid(
+        "Ranges of labels and predictions", ("of", "items", "least", "median", "most"), rows, frozenset({1, 2, 3, 4})
+    )
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,12 @@ from alcli.workflows.report.meanings import meanings
 from alcli.workflows.report.over_time import over_time
 from alcli.workflows.report.placing import check_projection, lowest_hashes, principal_axes, umap_places
 from alcli.workflows.report.request import ReportRequest
-from alcli.workflows.report.showing import ON_CARD, ON_MAP, Shown, pictures, shortened, shown
+from alcli.workflows.report.showing import ON_MAP, Shown, letters_on_card, pictures, shortened, shown
 from alcli.workflows.report.simulated import simulated
 from alcli.workflows.report.survey import Survey, survey
+
+# Letters of a reason that always have room.
+_REASON = 350
 
 
 def report(
@@ -151,7 +154,7 @@ def _cards(
     closed = items.of_rows(np.union1d(known.rows, np.flatnonzero(items.pool.is_test | items.pool.is_bad)))
     table = told(items, head, batch, known.rows, closed)
     images = pictures(look, batch.chosen, ask, note)
-    cards = []
+    cards, most = [], letters_on_card(len(batch.chosen))
     for k, (item, row, (image, missing)) in enumerate(zip(batch.chosen.tolist(), batch.rows, images)):
         sure = f" (sd {table['sd'][k]:.3g})" if "sd" in table else f" ({table['confidence'][k]:.2f})"
         facts = [Fact("predicted", f"{_name(table['predicted'][k])}{sure}")]
@@ -161,9 +164,11 @@ def _cards(
             facts.append(Fact("label", _name(known.labels[item])))
         facts += [Fact(name, _name(row[name])) for name in ("strategy", "score") if row.get(name) not in (None, "")]
         facts.append(Fact("stands for", f"{table['stands_for'][k]:,}"))
-        texts = tuple(Fact(name, text) for name, text in look.lines(item, ON_CARD))
+        texts = tuple(Fact(name, text) for name, text in look.lines(item, most))
         id = shortened(str(items.ids[item]), ON_MAP)
-        cards.append(Card(k + 1, id, image, missing, texts, tuple(facts), shortened(table["why"][k], ON_CARD)))
+        cards.append(
+            Card(k + 1, id, image, missing, texts, tuple(facts), shortened(table["why"][k], max(most, _REASON)))
+        )
     return cards
 
 

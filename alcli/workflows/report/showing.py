@@ -22,8 +22,9 @@ from alcli.workflows.query.keeping import looked_up
 from alcli.workflows.report.request import ReportRequest
 from alcli.workflows.report.thumbnails import failure, thumbnailer
 
-# Letters of a text on a card, and of one that the pointer finds on the map.
-ON_CARD, ON_MAP = 500, 90
+# Letters of a text on a card, and of all cards together; of a text that the pointer finds on the map.
+_ON_CARD, _ON_CARDS = 500, 250_000
+ON_MAP = 90
 _NAMES = (*TEXT_NAMES, *IMAGE_NAMES, "title", "url", "link")
 # Columns of a pool that hold no single values; but images as Hugging Face keeps them do.
 _IMAGE = "struct<bytes: "
@@ -141,6 +142,11 @@ def _tried(picture: Callable[[Any], str], value: Any) -> tuple[str, str]:
         return picture(value), ""
     except AlcliError as error:
         return "", failure(error)
+
+
+def letters_on_card(n: int) -> int:
+    """The most letters of a text on each of n cards."""
+    return min(_ON_CARD, _ON_CARDS // max(n, 1))
 
 
 def shortened(text: str, most: int) -> str:

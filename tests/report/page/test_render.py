@@ -31,7 +31,13 @@ def page_of(text: str) -> Page:
     marks = [Mark(1.0, 2.0, "pick", text, (text,), 1)]
     legend = [Legend("pick", text), Legend("dot", text), *(Legend(shape, text) for shape in SHAPES[:-1])]
     map = Map(960, 600, [Level("M0 0h8v8h-8z", text)], [], marks, marks, legend, text, [text])
-    part = PageSection("classes", text, [text], None, [Grid(text, (text, text), [(text, text)], frozenset({1}), [0.5])])
+    part = PageSection(
+        "classes",
+        f"part {text}",
+        [text],
+        None,
+        [Grid(f"table {text}", (text, text), [(text, text)], frozenset({1}), [0.5])],
+    )
     return Page(text, [fact], [text], [card], map, [part], [fact], [fact])
 
 
