@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from alcli.errors import counted
 from alcli.report.page.chart import MOST, CurvePoint, chart
 from alcli.report.page.contents import Grid, PageSection
 from alcli.report.summary import Curves, Line, curves_of, summarise
@@ -35,7 +36,10 @@ def simulated(path: Path) -> PageSection:
     rows, _ = folder.load(cells)
     curves = curves_of(rows, metric_of(path, rows))
     lines = summarise(curves, BASELINE)
-    about = f"{len(lines)} strategies, {facts['seeds']} seeds, {facts['rounds_done']} rounds on {facts['pool']['name']}"
+    pool = facts.get("pool")
+    where = f" on {pool['name']}" if isinstance(pool, dict) and "name" in pool else ""
+    sizes = counted(int(facts["seeds"]), "seed"), counted(int(facts["rounds_done"]), "round")
+    about = f"{len(lines)} strategies, {' and '.join(sizes)}{where}"
     return PageSection(
         "simulation",
         _TITLE,

@@ -214,7 +214,22 @@ def test_audits_are_drawn_and_listed(head, page):
 def test_a_simulation_is_shown_with_its_verdicts(head, alcli, page):
     labels = [CLASSES[y] for y in tiny_features()[1]]
     write_pool("known.parquet", tiny_features()[0], label=labels)
-    ask = ("simulate", "known.parquet", "-s", "margin", "-n", "4", "--rounds", "2", "--seeds", "2", "-o", "simulation")
+    ask = (
+        "simulate",
+        "known.parquet",
+        "-s",
+        "margin",
+        "-n",
+        "4",
+        "--rounds",
+        "2",
+        "--seeds",
+        "2",
+        "--format",
+        "svg",
+        "-o",
+        "simulation",
+    )
     alcli(*ask).done()
     told = json.loads(alcli("inspect", "simulation", "--json").done().out)["files"][0]
     part = page("--simulation", "simulation").one("section", id="simulation")
