@@ -143,7 +143,7 @@ def _answer(
     if strategy.again:
         remark_on_suspects(selection, now, note)
     elif ask.explain:
-        table |= explanations([ask.strategy] * len(selection.rows_K), selection, now, log_probs_KC)
+        table |= explanations(table["strategy"], selection, now, log_probs_KC)
     table |= {} if imputed is None else {"imputed": imputed}
     table |= kept(items, selection.rows_K, ask.keep, ask.items, table, note)
     return Answer(table, report)
