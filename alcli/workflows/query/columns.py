@@ -31,7 +31,7 @@ def choices(label: str, selection: Selection, now: Situation) -> Table:
 
 
 def picked_by(taken: str, label: str) -> str:
-    """The name of the strategy that picked an item, as files record it. taken: "" where the choice was not left to it."""
+    """The strategy that picked an item, as files record it. taken: "" where the choice was not left to others."""
     return plugins.label(taken) if taken else label
 
 
