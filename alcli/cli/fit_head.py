@@ -81,21 +81,22 @@ def fit_head(
         from alcli.workflows.fit_head import fit_head as fit
 
         source = opened(console, pool, reading)
-        fitted = fit(
-            source.pool,
-            columns.named(labels),
-            out,
-            recipe,
-            task=kind,
-            class_names=model.class_names,
-            force=force,
-            ignore_unknown=ignore_unknown,
-            corrections=corrections,
-            none_label=none_label,
-            audit=audit,
-            test_labels=columns.named(measure.test_labels),
-            note=console.remark,
-        )
+        with console.working():
+            fitted = fit(
+                source.pool,
+                columns.named(labels),
+                out,
+                recipe,
+                task=kind,
+                class_names=model.class_names,
+                force=force,
+                ignore_unknown=ignore_unknown,
+                corrections=corrections,
+                none_label=none_label,
+                audit=audit,
+                test_labels=columns.named(measure.test_labels),
+                note=console.remark,
+            )
         if console.as_json:
             return console.summary(fitted.report)
         console.report({_shown(name): value for name, value in fitted.report.items()})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from alcli.cli.console import Console
 from alcli.cli.options.pools import LabelledPoolOptions, LenientPoolOptions, PoolOptions
+from alcli.remarks import working
 
 if TYPE_CHECKING:
     from alcli.workflows.items import Items
@@ -22,15 +24,16 @@ def opened(console: Console, pool: str, options: PoolOptions) -> Items:
 
     label = options.label_col if isinstance(options, LabelledPoolOptions) else None
     bad_rows = options.bad_rows if isinstance(options, LenientPoolOptions) else "error"
-    found = open_pool(
-        pool,
-        Columns(options.features_col, options.id_col, label, group=options.group_col),
-        bad_rows=bad_rows,
-        max_memory=options.max_memory,
-        hive=options.hive,
-        isolate=options.isolate,
-        note=console.remark,
-    )
+    with nullcontext() if options.isolate else console.working(), working("reading ids"):
+        found = open_pool(
+            pool,
+            Columns(options.features_col, options.id_col, label, group=options.group_col),
+            bad_rows=bad_rows,
+            max_memory=options.max_memory,
+            hive=options.hive,
+            isolate=options.isolate,
+            note=console.remark,
+        )
     if console.verbose and (bare := found.without_checksums()):
         more = f" and {len(bare) - _NAMED} more files" if len(bare) > _NAMED else ""
         names = ", ".join(bare[:_NAMED])

@@ -73,7 +73,9 @@ def update(
             columns.named(measure.test_labels),
         ).checked()
         source = opened(console, pool, reading)
-        done = absorb(head, source.pool, columns.named(labels), ask, out=out, force=force, note=console.remark).report
+        given = columns.named(labels)
+        with console.working():
+            done = absorb(head, source.pool, given, ask, out=out, force=force, note=console.remark).report
         console.say(_told(done))
         if "effective_samples" in done:
             console.say(f"effective samples: {done['effective_samples']:.1f} of {done['hypotheses']} hypotheses")

@@ -43,13 +43,21 @@ class Answer:
 
 
 def query(
-    items: Items, ask: Query, *, out: Path | None, format: str, emit: Callable[[bytes], None], note: Note = silence
+    items: Items,
+    ask: Query,
+    *,
+    out: Path | None,
+    format: str,
+    emit: Callable[[bytes], None],
+    note: Note = silence,
+    announce: Note | None = None,
 ) -> Answer:
     """Select items, write them to `out` (or hand the bytes to `emit`), and append them to the ledger under its lock.
 
     An id stands in the ledger before anybody can read it. A batch in the ledger reaches `out` even when this process
     dies in between: the next query with the same ledger writes it, and answers with it if its own `out` is the same
-    file. note: takes remarks for the user. Raises every AlcliError.
+    file. note: takes remarks for the user. announce: takes what a strategy says before its work; None takes `note`.
+    Raises every AlcliError.
     """
     strategy, options = ask.checked()
     items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown)
@@ -64,7 +72,7 @@ def query(
         late = deliver(ask.ledger, before) if ask.ledger is not None else None
         if late is not None and out is not None and os.path.realpath(out) == os.path.realpath(late.out):
             return _written_late(items, late, note)
-        answer = _answer(items, ask, strategy, options, before, note)
+        answer = _answer(items, ask, strategy, options, before, note, announce or note)
         if late is not None:
             note(late.note)
         about = {
@@ -98,17 +106,23 @@ def _written_late(items: Items, late: Late, note: Note) -> Answer:
 
 
 def _answer(
-    items: Items, ask: Query, strategy: Strategy, options: dict[str, Any], before: Sequence[Entry], note: Note
+    items: Items,
+    ask: Query,
+    strategy: Strategy,
+    options: dict[str, Any],
+    before: Sequence[Entry],
+    note: Note,
+    announce: Note,
 ) -> Answer:
     in_ledger = [] if strategy.audits else [row["id"] for row in before]
     now, pool = situation(items, ask, strategy, in_ledger, note), items.pool
     labelled_rows, candidates = now.labelled, now.candidates
-    heard: list[str] = []
+    announced: list[str] = []
 
     def hear(text: str) -> None:
-        if text not in heard:
-            heard.append(text)
-            note(text)
+        if text not in announced:
+            announced.append(text)
+            announce(text)
 
     if strategy.audits:
         selection, imputed = draw_audit(now, ask, strategy, before, note), None
@@ -129,7 +143,8 @@ def _answer(
             f"(impute={ask.impute}); nobody gave them"
         )
     for text in selection.notes:
-        hear(text)
+        if text not in announced:
+            note(text)
     if ask.cost_column is None:
         remark_on_shortage(len(selection.rows_K), ask, note)
     if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
