@@ -106,14 +106,17 @@ class Console:
             from rich.console import Console as Rich
             from rich.table import Table
 
-            # Titles are broken between words; cells are never cut.
+            # Where the terminal is too narrow, titles are broken between words; cells are never cut.
+            stderr, texts = Rich(stderr=True), [[row[i] for row in rows] for i in range(len(header))]
+            whole = [max(map(len, [title, *cells])) for title, cells in zip(header, texts)]
+            least = [max(map(len, [*title.split(), *cells])) for title, cells in zip(header, texts)]
+            widths = whole if sum(whole) + len(whole) <= stderr.width else least
             table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-            for i, title in enumerate(header):
-                least = max(len(text) for text in (*title.split(), *(row[i] for row in rows), ""))
-                table.add_column(title, min_width=least, vertical="bottom")
+            for title, width in zip(header, widths):
+                table.add_column(title, width=width, vertical="bottom")
             for row in rows:
                 table.add_row(*row)
-            return Rich(stderr=True).print(table, crop=False)
+            return stderr.print(table, crop=False)
         widths = [max(len(str(row[i])) for row in (header, *rows)) for i in range(len(header))]
         for row in (header, *rows):
             self.say("  ".join(f"{cell:{w}}" for cell, w in zip(row, widths)).rstrip())

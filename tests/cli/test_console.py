@@ -177,7 +177,7 @@ def test_a_table_of_nine_columns_is_whole_at_80(capfd, monkeypatch):
     with console() as talk:
         talk.table(header.split(","), rows)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", capfd.readouterr().err).splitlines()
-    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert max(len(line.rstrip()) for line in lines) <= 80, lines
     assert "…" not in "".join(lines)
     assert "  ".join(rows[0]).split() == lines[-1].split()
 
