@@ -44,6 +44,7 @@ def query(
     keep: choosing.Keep = None,
     items_file: choosing.ItemsFile = None,
     explain: choosing.Explain = False,
+    conflicts: pools.Conflicts = None,
     seed: general.Seed = 0,
     expect_sha256: models.ExpectSha256 = None,
     ignore_unknown: pools.IgnoreUnknown = False,
@@ -166,6 +167,8 @@ def query(
             items=items_file,
             none_label=none_label,
             test_labels=columns.named(test_labels),
+            normalize=columns.normalize_labels,
+            conflicts=conflicts,
         )
         ask.checked()
         shape = "jsonl" if stream else format_of(out, format)

@@ -46,6 +46,7 @@ def simulate(
     train_weights: choosing.TrainWeights = False,
     study: choosing.Study = None,
     jobs: choosing.Jobs = 1,
+    normalize_labels: pools.NormalizeLabels = False,
     redraw: drawing.Redraw = None,
     format: drawing.PictureFormats = None,
     width: drawing.PictureWidth = None,
@@ -128,7 +129,13 @@ def simulate(
         look = _look(format, width)
         if redraw is not None:
             unused = [pool, out, strategy, n, rounds, seeds, param, preset, mix, initial, test_fraction, study]
-            return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights, jobs > 1])
+            return _redraw(
+                console,
+                redraw,
+                metric,
+                look,
+                [*unused, stratified, full_data, train_weights, jobs > 1, normalize_labels],
+            )
         pool, out = _given(pool, "POOL"), _given(out, "-o")
         param, remarks = model.with_branch(param, "head.aux-loss")
         ask: Simulation | Study
@@ -152,7 +159,14 @@ def simulate(
             _refuse_with_study(given | flags | others | {"--prior pool": model.prior == "pool"})
             from alcli.workflows.simulate.update_study import Study
 
-            ask = Study(SEEDS if seeds is None else seeds, test_fraction, model.recipe(), key_values(param), look)
+            ask = Study(
+                SEEDS if seeds is None else seeds,
+                test_fraction,
+                model.recipe(),
+                key_values(param),
+                look,
+                normalize_labels,
+            )
         else:
             from alcli.workflows.simulate.request import Simulation
 
@@ -173,6 +187,7 @@ def simulate(
                 train_weights,
                 look,
                 candidates,
+                normalize_labels,
             )
         ask.checked()
         for text in remarks:

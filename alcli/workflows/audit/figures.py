@@ -18,7 +18,9 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.data.absorbed import AuditRound
 from alcli.data.head_file import HeadFile
 from alcli.data.head_match import rows_of_hashes
+from alcli.data.labels import respelled
 from alcli.data.pool import Pool
+from alcli.data.spellings.classes import Spelling
 from alcli.errors import DataError, counted
 from alcli.heads._model import Model
 from alcli.numerics.audit.agreement import References, references
@@ -48,6 +50,7 @@ def measured(pool: Pool, head: HeadFile, audit: AuditLabels, stop_at: float | No
 
     Raises DataError where the head has learned from nearly all rows of the audit.
     """
+    audit = replace(audit, labels=respelled(audit.labels, Spelling(head.normalizes, head.classes or ()), note))
     is_open_N = ~(pool.is_test | pool.is_bad)
     learned = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     is_open_N[learned[learned >= 0]] = False

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from alcli.composition.budget import select_within
+from alcli.data.annotations.conflicts import Conflict, check_conflicts_file, write_conflicts
 from alcli.data.formats import Table, encode
 from alcli.data.ledger import AUDIT, LEARNING, Entry, Late, deliver, give_out, read_ledger
 from alcli.data.writing.atomic import replacing
@@ -36,10 +37,11 @@ from alcli.workflows.query.suspects import remark_on_suspects, suspicions
 
 @dataclass
 class Answer:
-    """The selection as a table, and the figures of the query."""
+    """The selection as a table, the figures of the query, and the items that label files give several labels."""
 
     table: Table
     report: dict[str, Any]
+    conflicts: tuple[Conflict, ...] = ()
 
 
 def query(
@@ -52,10 +54,12 @@ def query(
     file. note: takes remarks for the user. Raises every AlcliError.
     """
     strategy, options = ask.checked()
-    items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown)
+    items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown, normalize=ask.normalize)
     read: list[str | Path] = [*items.pool.paths, *ask.files, *filter(None, [ask.head_file])]
     if out is not None:
         check_creatable(out, inputs=[*read, *filter(None, [ask.ledger])])
+    others = [*read, *filter(None, [ask.ledger, out])]
+    check_conflicts_file(ask.conflicts, overwrite=False, inputs=others)
     with ExitStack() as held:
         if ask.ledger is not None:
             check_creatable(ask.ledger, inputs=read)
@@ -79,6 +83,7 @@ def query(
         about |= {"origins": origins} if (origins := ask.origins) else {}
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
+        write_conflicts(ask.conflicts, answer.conflicts, text_ids=text_ids, overwrite=False)
         if ask.ledger is not None and answer.table["id"]:
             purpose = AUDIT if strategy.audits else LEARNING
             give_out(data, out, ask.ledger, before, answer.table, text_ids=text_ids, purpose=purpose)
@@ -146,7 +151,7 @@ def _answer(
         table |= explanations(ask.strategy, selection, now, log_probs_KC)
     table |= {} if imputed is None else {"imputed": imputed}
     table |= kept(items, selection.rows_K, ask.keep, ask.items, table, note)
-    return Answer(table, report)
+    return Answer(table, report, now.conflicts)
 
 
 def _selected(now: Situation, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:

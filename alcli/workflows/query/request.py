@@ -34,7 +34,8 @@ class Query:
     last label of an id in a file counts. polish: of a stream, auto or none.
     keep: columns of the pool, or of the file `items`, that travel with the batch.
     explain: the batch gets columns with the reasons for each choice. none_label: the label of items that belong to no
-    class; None takes the head's own. test_labels: labels of items that are test rows.
+    class; None takes the head's own. test_labels: labels of items that are test rows. normalize: classes that look
+    alike are one. conflicts: the file for a table of items with several labels.
     """
 
     strategy: str
@@ -62,6 +63,8 @@ class Query:
     items: str | None = None
     none_label: str | None = None
     test_labels: Sequence[RowSource] = ()
+    normalize: bool = False
+    conflicts: Path | None = None
 
     @property
     def found(self) -> Strategy:

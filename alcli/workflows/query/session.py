@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from alcli.arrays import Array
+from alcli.data.annotations.said import Label
 from alcli.data.formats import Table
 from alcli.data.head_file import save_head
-from alcli.data.labels import Label
 from alcli.data.ledger import append_to_ledger, deliver, read_ledger
 from alcli.data.spellings.labels import to_class, to_target, to_weight
 from alcli.data.writing.locks import lock
@@ -53,7 +53,7 @@ class Session:
         saves: bool = False,
     ) -> None:
         strategy, options = ask.checked()
-        items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown)
+        items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown, normalize=ask.normalize)
         in_ledger = [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else []
         now, pool = situation(items, ask, strategy, in_ledger, note, keeps_head=saves), items.pool
         self._pool, self._ask, self._emit, self._note, self._allow_new_classes = (
@@ -234,7 +234,7 @@ class Session:
             return to_class(said.label, said.where, set()) if not isinstance(said.label, float) else said.label
         if self.classes is None:
             return to_target(said.label, said.where)
-        name = class_of(said, self.classes, self.head.class_type, allow_new=self._allow_new_classes)
+        name = class_of(said, self.classes, self.head, allow_new=self._allow_new_classes)
         return self.classes.index(name) if name in self.classes else len(self.classes)
 
     def _is_known(self, row: int, label: float | Label, said: Reply, id: object) -> bool:

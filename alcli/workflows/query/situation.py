@@ -6,7 +6,7 @@ A head that is not given is fitted last, once there is a candidate to ask it abo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +15,13 @@ import numpy as np
 from alcli import plugins
 from alcli.arrays import Array, Floats, Int64
 from alcli.composition.modifiers import OF_PREDICTIONS
+from alcli.data.annotations.conflicts import Conflict
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, load_head
 from alcli.data.head_match import audited_rows, check_pool, rows_of_hashes
 from alcli.data.labels import read_labels
 from alcli.data.pool import Pool
+from alcli.data.spellings.classes import Spelling
 from alcli.errors import DataError, UsageError, counted
 from alcli.remarks import Note
 from alcli.selection.needs import FEATURE_NEEDS, HEAD_NEEDS
@@ -43,6 +45,7 @@ class Situation:
     labels that the head predicts, or would predict if it had been fitted; None where no head is given or needed.
     labelled: row numbers. labels: of the labelled rows, class numbers of the head or targets; None where the strategy
     does not read labels. candidates: item numbers. seed: of the draws of this query, see `drawn_seed`.
+    conflicts: of items that label files give several labels.
     """
 
     items: Items
@@ -52,6 +55,7 @@ class Situation:
     labels: Array | None
     candidates: Int64
     seed: int
+    conflicts: tuple[Conflict, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class _Known:
     names: ClassNames | None = None
     none: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     audited: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    conflicts: tuple[Conflict, ...] = ()
 
     @property
     def predicts(self) -> Predicts | None:
@@ -108,7 +113,7 @@ def situation(
     head, labels = known.head, known.labels
     if known.fit_on is not None and (len(candidates) or keeps_head):
         head, labels = fitted_now(pool, ask, strategy, known.fit_on, known.names, note)
-    return Situation(items, head, known.predicts, known.labelled, labels, candidates, seed)
+    return Situation(items, head, known.predicts, known.labelled, labels, candidates, seed, known.conflicts)
 
 
 def _closed(pool: Pool, known: _Known, strategy: Strategy) -> Array:
@@ -143,21 +148,23 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
 
     Raises DataError or UsageError where no head can be fitted.
     """
+    names = None if ask.class_names is None else read_class_names(ask.class_names, pool, note)
     labelled = gather(
         pool,
         ask.labels,
         ignore_unknown=ask.ignore_unknown,
         corrections=ask.corrections,
         none_label=ask.none_label,
+        spelling=Spelling(ask.normalize, () if names is None else names.names),
         note=note,
     )
-    names = None if ask.class_names is None else read_class_names(ask.class_names, pool, note)
+    conflicts = labelled.labels.conflicts
     named = names is not None and not labelled.regression and len({*names.names, *labelled.labels.classes()}) > 1
     if not strategy.needs_head or (strategy.cold and _too_few(labelled) and not named):
-        return _Known(labelled.rows_L, none=labelled.none_rows)
+        return _Known(labelled.rows_L, none=labelled.none_rows, conflicts=conflicts)
     if not named:
         _check_fit(ask, strategy, labelled)
-    return _Known(labelled.rows_L, fit_on=labelled, names=names, none=labelled.none_rows)
+    return _Known(labelled.rows_L, fit_on=labelled, names=names, none=labelled.none_rows, conflicts=conflicts)
 
 
 def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, note: Note) -> _Known:
@@ -166,11 +173,13 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
     Raises UsageError or DataError for a head that does not suit the strategy or the pool.
     """
     head = given if isinstance(given, HeadFile) else load_head(given, expect_sha256=ask.expect_sha256)
+    head = replace(head, normalizes=head.normalizes or (ask.normalize and head.classes is not None))
     _check_suits(ask, head, strategy)
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
     none = rows_of_hashes(head.no_class.keys(), pool.ids.hashes())
+    conflicts: tuple[Conflict, ...] = ()
     if ask.labels:
         said = read_labels(
             ask.labels,
@@ -180,8 +189,10 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
             groups=pool.groups,
             corrections=ask.corrections,
             none_label=head.no_class.label if ask.none_label is None else ask.none_label,
+            spelling=Spelling(head.normalizes, head.classes or ()),
             note=note,
         )
+        conflicts = said.conflicts
         none = np.concatenate([none, pool.ids.rows_of(list(said.of_no_class))])
         said_rows = pool.ids.rows_of(list(said.by_id))
         before = ~np.isin(known, said_rows)
@@ -193,7 +204,8 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
     if strategy.needs_head and not strategy.again:
         remark_on_models(head, note)
     labels_L, audited = labels if "labelled_targets" in strategy.needs else None, audited_rows(pool, head)
-    return _Known(known, head, labels_L, none=np.setdiff1d(none[none >= 0], known), audited=audited)
+    none = np.setdiff1d(none[none >= 0], known)
+    return _Known(known, head, labels_L, none=none, audited=audited, conflicts=conflicts)
 
 
 def _check_suits(ask: Query, head: HeadFile, strategy: Strategy) -> None:

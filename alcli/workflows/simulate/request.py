@@ -54,6 +54,7 @@ class Simulation:
     uneven, or rmse in a regression. train_weights: train heads with the weights that strategies give their choices.
     candidates: the number of random items that each round chooses among, drawn anew; None takes all.
     class_names: the pool of the names of classes, for a recipe with the prior of the pool. look: of the pictures.
+    normalize: classes of the pool that look alike are one.
     """
 
     strategies: Sequence[str]
@@ -71,6 +72,7 @@ class Simulation:
     train_weights: bool = False
     look: Appearance = field(default_factory=Appearance)
     candidates: int | None = None
+    normalize: bool = False
 
     @property
     def cost_column(self) -> str | None:

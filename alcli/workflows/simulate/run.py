@@ -57,7 +57,7 @@ def simulate(
     checked, pool = ask.checked(), items.pool
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
-    truth = truth_of(pool, ask.recipe.head)
+    truth = truth_of(pool, ask.recipe.head, normalize=ask.normalize, note=note)
     if (remark := truth.unlearnable()) is not None:
         note(remark)
     plan = checked.plan(truth.classes is None)

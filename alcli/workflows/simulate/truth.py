@@ -9,7 +9,9 @@ import numpy as np
 
 from alcli.arrays import Array, Int64
 from alcli.data.pool import Pool
+from alcli.data.spellings.classes import Spelling, remark_on_look_alikes
 from alcli.errors import DataError, counted, printable
+from alcli.remarks import Note, silence
 from alcli.selection.group_source import Grouping
 from alcli.workflows.labelled import is_regression, own_labels
 
@@ -76,16 +78,21 @@ class Truth:
         return sha.hexdigest()
 
 
-def truth_of(pool: Pool, head: str | None) -> Truth:
-    """Read the labels of a pool. Raises DataError when there are none, or when all labels are of one class."""
+def truth_of(pool: Pool, head: str | None, *, normalize: bool = False, note: Note = silence) -> Truth:
+    """Read the labels of a pool. Raises DataError when there are none, or when all labels are of one class.
+
+    normalize: classes that look alike become one. note: told of classes that look alike.
+    """
     regression = is_regression(pool, "auto", head)
-    labels = own_labels(pool, np.flatnonzero(~pool.is_bad), regression=regression)
+    rows = np.flatnonzero(~pool.is_bad)
+    labels = own_labels(pool, rows, regression=regression, spelling=Spelling(normalize), note=note)
     if not len(labels):
         raise DataError(
             f"{pool.name}: no labels in column '{pool.label_column}', a simulation needs them to play the annotator",
             hint="add a column of labels, or name it with --label-col",
         )
     classes = None if regression else labels.classes()
+    remark_on_look_alikes(classes or (), note)
     if classes is not None and len(classes) < 2:
         raise DataError(f"{pool.name}: every label is '{classes[0]}', expected 2 classes or more")
     y_L, _ = labels.arrays(classes)

@@ -13,9 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from alcli.data.annotations.said import Said
 from alcli.data.exports.votes import majority, settled
 from alcli.data.ids import Ids
-from alcli.data.labels import Said, read_labels
+from alcli.data.labels import read_labels
 from alcli.data.text.rows import NamedColumns
 from alcli.errors import DataError
 
