@@ -60,7 +60,8 @@ def fit_head(
       counts. --conflicts writes the items on which they, or several files, disagree. With the right class in its
       column taken, that table is a label file for --labels-label-col taken.
         alcli fit-head sample_data/digits-features.parquet \
-          -l sample_data/digits-labels.csv -o agreed.safetensors --conflicts conflicts.csv
+          -l sample_data/digits-labels.csv -o agreed.safetensors \
+          --conflicts conflicts.csv
 
     An audit:
       Labels that were chosen to learn from cannot tell how good the head is. An audit can: a random sample of the pool,

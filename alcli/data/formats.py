@@ -234,5 +234,5 @@ FORMATS: dict[str, OutputFormat] = {
     "prodigy": OutputFormat((), imports.prodigy),
     "doccano": OutputFormat((), imports.doccano),
 }
-# The values of --format, for help.
-METAVAR = "|".join([*FORMATS, "FILE.py"])
+# The values of --format, for help; a word in place of all names, which are wider than a terminal.
+METAVAR = "NAME|FILE.py"

@@ -141,7 +141,7 @@ Format = Annotated[
     option(
         f"--format {METAVAR}",
         OUTPUT,
-        "Format of the choice: a name, or FILE.py for a format of your own.",
+        f"Format of the choice: {', '.join(FORMATS)}, or FILE.py for a format of your own.",
         default="by the extension, else ids",
         complete=complete_format,
     ),

@@ -22,6 +22,12 @@ _TOOLS = (label_studio, argilla, prodigy, doccano)
 _INTEGER = re.compile(r"\s*[+-]?\d+(\.0*)?\s*")
 
 
+def is_export(names: Sequence[str], first: Mapping[str, Any] | None) -> bool:
+    """True for the columns of a table that a tool exports, and for the first object of such a file in JSON."""
+    is_table = label_studio.is_table(names) or doccano.is_table(names)
+    return is_table or (first is not None and any(tool.is_item(first) for tool in _TOOLS))
+
+
 @dataclass(frozen=True)
 class ExportReader:
     """The reader of answers, for `read_rows`. asked: the columns that the user named."""
