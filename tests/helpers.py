@@ -82,6 +82,25 @@ def names_for_linear_heads():
     ]
 
 
+# Options that make strategies with a training of their own short, for laws that hold after any training.
+BRIEF = {
+    "core-gcn": {"steps": 10},
+    "refine": {"rounds": 1, "batches": 1},
+    "sraal": {"steps": 5},
+    "vaal": {"steps": 5},
+}
+
+
+def brief(strategy):
+    """Options of a strategy for a short run, by argument name."""
+    return BRIEF.get(strategy, {})
+
+
+def brief_options(strategy):
+    """The same on a command line."""
+    return tuple(part for name, value in brief(strategy).items() for part in ("-p", f"{name}={value}"))
+
+
 def random_head(D, C, seed=0, scale=1.0, **rest):
     return TableHead(np.random.default_rng(seed).standard_normal((C, D)) * scale, **rest)
 

@@ -7,6 +7,7 @@ import csv
 import doctest
 import importlib
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -106,9 +107,15 @@ WRONG = {14: "call-arg", 15: "arg-type", 16: "attr-defined"}
 
 def test_mypy_sees_the_signatures(folder):
     (folder / "program.py").write_text(SNIPPET)
-    (folder / "mypy.ini").write_text(f"[mypy]\nstrict = true\nmypy_path = {ROOT}\ncache_dir = {folder}\n")
+    # What `make lint` has learned about the package is at hand.
+    settings = ("--config-file", f"{ROOT}/pyproject.toml", "--cache-dir", f"{ROOT}/.mypy_cache")
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "program.py"], cwd=folder, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "mypy", *settings, "program.py"],
+        cwd=folder,
+        env=os.environ | {"MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("program.py")]
     revealed = [line for line in lines if "Revealed type" in line]

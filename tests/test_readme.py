@@ -85,12 +85,13 @@ def examples() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("script", examples().values(), ids=examples().keys())
-def test_examples_in_help_run(script: str, tmp_path: Path) -> None:
+# That of simulate is run by a test of the command, which looks at what it prints.
+@pytest.mark.parametrize("command", sorted(examples().keys() - {"simulate"}))
+def test_examples_in_help_run(command: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        f"set -e\n{script}",
+        f"set -e\n{examples()[command]}",
         shell=True,
         cwd=tmp_path,
         env=environment,

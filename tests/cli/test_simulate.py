@@ -38,11 +38,11 @@ def alcli(*arguments: str, **options) -> tuple[int, str, str]:
 
 def test_the_example_of_the_help_runs(tmp_path):
     _, text, _ = alcli("simulate", "--help")
-    example = re.search(r"^ +alcli (simulate (?:.*\\\n)*.*)$", text, re.MULTILINE)
-    arguments = [
-        str(ROOT / a) if a.startswith("sample_data") else a for a in shlex.split(example[1].replace("\\\n", ""))
-    ]
-    code, out, err = alcli(*arguments, cwd=tmp_path)
+    example, *others = (
+        [str(ROOT / a) if a.startswith("sample_data") else a for a in shlex.split(line.replace("\\\n", ""))]
+        for line in re.findall(r"^ +alcli (simulate (?:.*\\\n)*.*)$", text, re.MULTILINE)
+    )
+    code, out, err = alcli(*example, cwd=tmp_path)
     assert (code, out) == (0, ""), err
     table = err.splitlines()
     assert table.pop(0).startswith("strategies are compared by accuracy, since the 10 classes are fairly even")
@@ -53,6 +53,10 @@ def test_the_example_of_the_help_runs(tmp_path):
         for name, line in zip(("margin", "badge", "typiclust"), table[5:8])
     )
     assert (tmp_path / "simulation" / "curves.png").exists()
+    assert others
+    for other in others:
+        assert alcli(*other, cwd=tmp_path)[0] == 0
+    assert (tmp_path / "simulation" / "curves.pdf").exists()
 
 
 def test_json_is_one_object_on_stdout(tmp_path):
@@ -126,11 +130,11 @@ def test_json_is_one_object_on_stdout(tmp_path):
         (["--study", "updates", "-p", "nw=3"], "has no parameter 'nw'; did you mean 'new'?"),
     ],
 )
-def test_a_wrong_command_line_is_refused_before_any_data_is_read(tmp_path, arguments, words):
-    code, out, err = alcli("simulate", str(tmp_path / "no-such-pool.parquet"), *arguments, "-o", str(tmp_path / "out"))
-    assert (code, out) == (2, "")
-    assert words in err
-    assert "Traceback" not in err
+def test_a_wrong_command_line_is_refused_before_any_data_is_read(tmp_path, alcli, arguments, words):
+    done = alcli("simulate", tmp_path / "no-such-pool.parquet", *arguments, "-o", tmp_path / "out")
+    assert (done.code, done.out) == (2, b"")
+    assert words in done.err
+    assert "Traceback" not in done.err
     assert not (tmp_path / "out").exists()
 
 
@@ -265,7 +269,7 @@ def test_another_configuration_exits_73_with_what_differs(tmp_path):
 )
 def test_a_stopped_simulation_leaves_no_process_and_goes_on(tmp_path, number, expected):
     """Stopped after its first run is kept, no child survives, and the same command ends as an undisturbed one."""
-    long = ["simulate", str(POOL), "-s", "margin,badge", "-n", "5", "--rounds", "8", "--seeds", "3", "--jobs", "2"]
+    long = ["simulate", str(POOL), "-s", "margin,badge", "-n", "5", "--rounds", "4", "--seeds", "3", "--jobs", "2"]
     out = tmp_path / "out"
     with start(*long, "-o", str(out), start_new_session=True) as process:
         deadline = time.monotonic() + 120

@@ -13,7 +13,7 @@ from alcli import parsing, plugins
 from alcli.numerics.blocks import thread_limit
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
-from tests.helpers import TableHead, random_head, view_of
+from tests.helpers import TableHead, brief, random_head, view_of
 
 NAMES = plugins.names("strategies")
 HEAD_SAYS = {
@@ -63,7 +63,7 @@ def labels_of(X_ND, labelled=()):
 def picked(strategy, X_ND, k=K, seed=7, options=None, **view_options):
     labels = labels_of(X_ND, view_options.get("labelled", ()))
     view = view_of(X_ND, head=head_for(strategy, X_ND.shape[1]), labels=labels, **view_options)
-    return select(strategy, view, k, seed=seed, options=options or {})
+    return select(strategy, view, k, seed=seed, options=brief(strategy.name) | (options or {}))
 
 
 def same(one, other):
@@ -165,7 +165,7 @@ def test_extreme_norms_give_finite_scores(strategy, scale, dtype):
             view_of(X_ND, labelled=LABELLED, labels=labels_of(X_ND, LABELLED), head=_tamed(strategy, scale)),
             K,
             seed=0,
-            options={},
+            options=brief(strategy.name),
         )
     assert np.isfinite(chosen.scores_K).all()
     assert len(set(chosen.rows_K.tolist())) == K

@@ -18,7 +18,7 @@ from alcli.selection.select import select
 from alcli.selection.source import ArraySource
 from alcli.selection.strategy import pointwise, strategy_of
 from alcli.selection.view import View
-from tests.helpers import names_for_linear_heads
+from tests.helpers import brief, names_for_linear_heads
 
 N, D, C, L, SEED = 300, 6, 4, 20, 3
 RNG = np.random.default_rng(0)
@@ -63,6 +63,7 @@ def live(name, model, dtype=np.float64, **more):
         chosen,
         seed=SEED,
         labels=Y[:L],
+        options=brief(chosen.name),
         **more,
     )
 
@@ -74,7 +75,7 @@ def test_each_choice_is_that_of_a_selection_from_scratch(name, dtype, model):
     for step in range(15):
         row, score = pool.next()
         view = View(source(dtype), np.setdiff1d(np.arange(N), closed), np.array(told), pool.model, labels=Y[told])
-        expected = select(strategy(name), view, 1, seed=SEED, options={})
+        expected = select(strategy(name), view, 1, seed=SEED, options=brief(name))
         assert row == expected.rows_K[0]
         assert score == pytest.approx(float(expected.scores_K[0]), rel=1e-5)
         closed.append(row)
@@ -119,12 +120,13 @@ def test_choices_among_copies_and_ties_are_those_from_scratch(name, dtype, known
     rng = np.random.default_rng(4)
     grid = np.repeat(rng.integers(-2, 3, (100, D)), 3, axis=0)[rng.permutation(N)].astype(dtype)
     pool_source, chosen = ArraySource(grid, IDS), strategy(name)
-    pool = Live(pool_source, np.arange(100, N), np.arange(known), model if chosen.needs_head else None, chosen)
+    seen = model if chosen.needs_head else None
+    pool = Live(pool_source, np.arange(100, N), np.arange(known), seen, chosen, options=brief(name))
     told, closed = list(range(known)), list(range(100))
     for step in range(30):
         row, score = pool.next()
         view = View(pool_source, np.setdiff1d(np.arange(N), closed), np.array(told, np.int64), pool.model)
-        expected = select(chosen, view, 1, seed=0, options={})
+        expected = select(chosen, view, 1, seed=0, options=brief(name))
         assert row == expected.rows_K[0]
         assert score == pytest.approx(float(expected.scores_K[0]), rel=1e-5)
         closed.append(row)
@@ -164,7 +166,7 @@ def test_several_are_chosen_as_from_scratch(name, model):
         pool.model,
         labels=Y[[*range(L), first]],
     )
-    expected = select(strategy(name), view, 7, seed=SEED, options={})
+    expected = select(strategy(name), view, 7, seed=SEED, options=brief(name))
     assert pool.choose(7).rows_K.tolist() == expected.rows_K.tolist()
 
 

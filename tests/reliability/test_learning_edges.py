@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from alcli.data.head_file import load_head
-from tests.helpers import names_for_linear_heads
+from tests.helpers import brief_options, names_for_linear_heads
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 from tests.shell import process, untouched
 
@@ -99,7 +99,7 @@ def test_everything_labelled(tiny, alcli, form):
 @pytest.mark.parametrize("strategy", names_for_linear_heads())
 def test_the_same_bytes_whatever_the_layout(tiny, alcli, strategy):
     """Another order of rows and files, another row-group size, and twice: the same selection."""
-    ask = ("-l", "labels.csv", "-s", strategy, "-n", 7, "--seed", 3, "--format", "csv")
+    ask = ("-l", "labels.csv", "-s", strategy, *brief_options(strategy), "-n", 7, "--seed", 3, "--format", "csv")
     expected = alcli("query", "pool.parquet", *ask).done().out
     assert alcli("query", "pool.parquet", *ask).done().out == expected
     order = np.random.default_rng(1).permutation(60)

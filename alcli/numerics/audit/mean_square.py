@@ -3,11 +3,13 @@
 The head's own variance of the label says where errors are large. A power of it, fitted to the audit, gives an expected
 squared error e for every row. The estimate is the mean of e over the pool, times the factor by which the squared errors
 of the audit exceed e. The interval is symmetric on the scale of logarithms. Squared errors have long tails, and an
-audit that missed the worst rows looks exact. So the variance counts one row more, which nobody saw: twice as bad,
-against what is expected of it, as the worst row of the audit.
+audit that missed the worst rows looks exact. So the variance counts one row more, which nobody saw. It is as bad,
+against what is expected of it, as rows beyond the worst row of the audit are on average, by a Pareto tail: x / (1 - t)
+for the worst row x and the index t of the tail.
 
-Source: Sarndal, Swensson & Wretman 1992, "Model assisted survey sampling", section 7.3 (ratio estimation).
-Cost: O(N + M).
+Source: Sarndal, Swensson & Wretman 1992, "Model assisted survey sampling", section 7.3 (ratio estimation); Hill 1975,
+"A simple general approach to inference about the tail of a distribution" (the index). The row more is ours.
+Cost: O(N + M log M).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from alcli.numerics.audit.share import Z95
 
 # Prior standard deviation of the power, around 1, where the logarithm of a squared normal error scatters by _LOG_ERROR.
 _POWER, _LOG_ERROR = 0.5, 2.2
+# The tail are the worst fifth of the rows, and 5 rows at least. Its index is at most this: beyond 1 it has no mean.
+_TAIL, _LEAST_TAIL, _LARGEST_INDEX = 0.2, 5, 2 / 3
 _TINY = 1e-300
 
 
@@ -38,8 +42,8 @@ class MeanSquare:
         residuals_M = errors_M - self._factor * e_M
         spread = sample.variance(residuals_M**2) * len(sample) / max(len(sample) - 1, 1)
         mean = float(sample.shares_M @ errors_M)
-        worst = 2.0 * float((errors_M / e_M).max()) * level / len(sample) if sample.left_M.any() else 0.0
-        self._relative = (spread + worst**2) ** 0.5 / mean if mean > 0.0 else 0.0
+        unseen = _beyond(errors_M / e_M) * level / len(sample) if sample.left_M.any() else 0.0
+        self._relative = (spread + unseen**2) ** 0.5 / mean if mean > 0.0 else 0.0
 
     @property
     def root(self) -> float:
@@ -50,6 +54,16 @@ class MeanSquare:
         """The lowest and the highest root within z standard errors."""
         factor = float(np.exp(0.5 * z * self._relative))
         return self.root / factor, self.root * factor
+
+
+def _beyond(ratios_M: Float64) -> float:
+    """The mean of what exceeds the largest ratio, by the Pareto tail of the largest ones."""
+    falling_M = np.maximum(np.sort(ratios_M)[::-1], _TINY)
+    k = max(_LEAST_TAIL, int(_TAIL * len(falling_M)))
+    if k >= len(falling_M):
+        return float(falling_M[0]) / (1.0 - _LARGEST_INDEX)
+    index = min(float(np.log(falling_M[:k] / falling_M[k]).mean()), _LARGEST_INDEX)
+    return float(falling_M[0]) / (1.0 - index)
 
 
 def _fitted_power(errors_M: Float64, expected_M: Float64, sample: AuditSample) -> float:

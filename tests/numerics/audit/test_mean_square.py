@@ -44,3 +44,27 @@ def test_a_thousand_audits():
     assert abs(value.mean() - truth) < 0.02 * truth
     assert value.std() < 0.8 * np.std(random)
     assert 0.93 <= ((low <= truth) & (truth <= high)).mean() <= 0.995
+
+
+def test_the_row_that_nobody_saw_by_hand():
+    """Of 6 rows the worst 5 are the tail: its index is the mean of log 2, 4 log 1."""
+    errors_M = np.array([2.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    worst = 2.0 / (1.0 - np.log(2.0) / 5.0)
+    spread = ((errors_M - errors_M.mean()) ** 2).sum() / 36 * 6 / 5
+    relative = (spread + (worst / 6) ** 2) ** 0.5 / errors_M.mean()
+    found = MeanSquare(errors_M, np.ones(6), sampled(np.ones(6), 10**9), np.ones(10))
+    assert np.log(found.interval()[1] / found.root) == pytest.approx(0.5 * 1.959964 * relative, rel=1e-5)
+
+
+@pytest.mark.parametrize("tail", ["light", "heavy"])
+def test_intervals_hold_whatever_the_tail(tail):
+    """With the tail of Student's t errors they are wider, and hold as often."""
+    rng, n, m = np.random.default_rng(2), 3000, 100
+    errors_N = (rng.normal(size=n) if tail == "light" else rng.standard_t(2.5, size=n)) ** 2
+    truth, found = errors_N.mean() ** 0.5, []
+    for _ in range(400):
+        rows = rng.choice(n, m, replace=False)
+        found.append(MeanSquare(errors_N[rows], np.ones(m), sampled(np.ones(m), n), np.ones(n)).interval())
+    low, high = np.array(found).T
+    assert ((low <= truth) & (truth <= high)).mean() >= 0.92
+    assert np.median(np.log(high / low)) < 0.6 or tail == "heavy"

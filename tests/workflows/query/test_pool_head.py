@@ -11,7 +11,7 @@ import pytest
 import alcli as package
 from alcli.data.head_file import load_head
 from alcli.heads._contract import Training
-from tests.helpers import names_for_linear_heads
+from tests.helpers import brief_options, names_for_linear_heads
 from tests.pools import GATHERED, gathered, write_labels, write_pool
 
 X_ND, Y_N, NAMES_CD = gathered()
@@ -82,7 +82,7 @@ def test_with_names_one_model_does_both(fit, query):
 
 @pytest.mark.parametrize("strategy", [name for name in names_for_linear_heads() if name != "qbc"])
 def test_names_are_enough_for_every_strategy(query, strategy):
-    found, _ = query(*NONE, *NAMED, strategy=strategy, n=3)
+    found, _ = query(*NONE, *NAMED, *brief_options(strategy), strategy=strategy, n=3)
     assert len({row["id"] for row in found}) == 3
     assert all(int(row["id"][1:]) < 180 for row in found)
 

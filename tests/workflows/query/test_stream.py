@@ -22,7 +22,7 @@ from alcli.workflows.query.stream import stream
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.update.request import UpdateRequest
 from alcli.workflows.update.run import update
-from tests.helpers import names_for_linear_heads
+from tests.helpers import brief, names_for_linear_heads
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 
 HEAD, NEW = Path("head.safetensors"), Path("new.safetensors")
@@ -118,13 +118,14 @@ def test_each_item_is_what_a_query_with_the_updated_head_would_give(head, alcli)
 
 @pytest.mark.parametrize("strategy", names_for_linear_heads())
 def test_every_strategy_streams(head, strategy):
-    talk = run(strategy=strategy, n=8, out=NEW)
+    options = {name: str(value) for name, value in brief(strategy).items()}
+    talk = run(strategy=strategy, n=8, out=NEW, options=options)
     given = [item["id"] for item in talk.items]
     assert len(set(given)) == 8
     assert not set(given) & set(names(20))
     assert [item["rank"] for item in talk.items] == list(range(8))
     assert len(load_head(NEW).absorbed.id_L) == 28
-    assert talk.items == run(strategy=strategy, n=8).items
+    assert talk.items == run(strategy=strategy, n=8, options=options).items
 
 
 def test_without_a_head_one_is_fitted_on_the_labels_and_can_be_saved(tiny):

@@ -12,7 +12,7 @@ from alcli.data.pool import open_pool
 from alcli.workflows.fit_head import fit_head
 from alcli.workflows.query.polishing import POLISH_EVERY, Polisher
 from alcli.workflows.recipe import Recipe
-from tests.helpers import names_for_linear_heads
+from tests.helpers import brief, names_for_linear_heads
 from tests.pools import names, tiny_features, write_labels, write_pool
 from tests.workflows.query.test_stream import HEAD, NEW, run, true
 
@@ -54,12 +54,13 @@ def test_a_head_whose_labels_have_doubled_is_fitted_anew(tiny, alcli):
 @pytest.mark.parametrize("strategy", names_for_linear_heads())
 def test_the_item_after_a_polish_is_that_of_a_query_with_the_polished_head(head, alcli, strategy):
     """The 12th item is chosen by a model that was polished after 10 labels and then absorbed one."""
-    talk = run(strategy=strategy, n=12, out=NEW, polish="auto")
-    first = run(strategy=strategy, n=10, out=Path("ten.safetensors"), polish="auto")
+    ask = {"strategy": strategy, "options": {name: str(value) for name, value in brief(strategy).items()}}
+    talk = run(**ask, n=12, out=NEW, polish="auto")
+    first = run(**ask, n=10, out=Path("ten.safetensors"), polish="auto")
     assert [item["id"] for item in first.items] == [item["id"] for item in talk.items[:10]]
     write_labels("one.csv", {talk.items[10]["id"]: true(talk.items[10])["label"]})
     alcli("update", "ten.safetensors", "-P", "pool.parquet", "-l", "one.csv", "--polish", "none").done()
-    other = run(strategy=strategy, n=1, head=Path("ten.safetensors"), polish="none")
+    other = run(**ask, n=1, head=Path("ten.safetensors"), polish="none")
     assert talk.items[11]["id"] == other.items[0]["id"]
     assert talk.items[11]["confidence"] == pytest.approx(other.items[0]["confidence"], rel=1e-5)
 
