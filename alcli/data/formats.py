@@ -234,5 +234,7 @@ FORMATS: dict[str, OutputFormat] = {
     "prodigy": OutputFormat((), imports.prodigy),
     "doccano": OutputFormat((), imports.doccano),
 }
+# The formats of tools that take a prediction as a suggestion.
+SUGGESTING = ("label-studio", "argilla", "prodigy", "doccano")
 # The values of --format, for help; a word in place of all names, which are wider than a terminal.
 METAVAR = "NAME|FILE.py"

@@ -132,6 +132,14 @@ Keep = Annotated[
         "A column of the pool that travels with the batch, such as the text. Commas part several. Can be repeated.",
     ),
 ]
+PreAnnotate = Annotated[
+    bool,
+    option(
+        "--pre-annotate",
+        OUTPUT,
+        "Give the labelling tool the prediction of the head as a suggestion, see Items below.",
+    ),
+]
 ItemsFile = Annotated[
     str | None,
     option("--items FILE", OUTPUT, "Take the columns of --keep from this file, which has a column id."),

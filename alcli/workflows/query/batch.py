@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +29,25 @@ from alcli.workflows.audit.draw import draw_audit
 from alcli.workflows.items import Items
 from alcli.workflows.query.columns import choices, named, predictions
 from alcli.workflows.query.explain import explanations
-from alcli.workflows.query.keeping import kept
 from alcli.workflows.query.request import IMPUTE, Query
+from alcli.workflows.query.shown.keeping import kept
+from alcli.workflows.query.shown.suggesting import suggestion_of
 from alcli.workflows.query.situation import Situation, situation, targets_of
 from alcli.workflows.query.suspects import remark_on_suspects, suspicions
 
 
 @dataclass
 class Answer:
-    """The selection as a table, the figures of the query, and the items that label files give several labels."""
+    """The selection as a table, and the figures of the query.
+
+    conflicts: items that label files give several labels. suggestion: facts about the predictions that a labelling tool
+    gets, empty where it gets none.
+    """
 
     table: Table
     report: dict[str, Any]
     conflicts: tuple[Conflict, ...] = ()
+    suggestion: dict[str, Any] = field(default_factory=dict)
 
 
 def query(
@@ -80,6 +86,9 @@ def query(
             "pool": answer.report["pool"],
         }
         about |= {"kept": list(ask.keep)} if ask.keep else {}
+        about |= {"suggestion": answer.suggestion} if answer.suggestion else {}
+        if answer.suggestion and format == "doccano":
+            note("doccano exports a suggestion that nobody looked at as a label: export approved documents alone")
         about |= {"origins": origins} if (origins := ask.origins) else {}
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
@@ -151,7 +160,8 @@ def _answer(
         table |= explanations(ask.strategy, selection, now, log_probs_KC)
     table |= {} if imputed is None else {"imputed": imputed}
     table |= kept(items, selection.rows_K, ask.keep, ask.items, table, note)
-    return Answer(table, report, now.conflicts)
+    suggested = {} if ask.question is None else suggestion_of(ask, now, table)
+    return Answer(table, report, now.conflicts, suggested)
 
 
 def _selected(now: Situation, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:

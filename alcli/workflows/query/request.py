@@ -21,6 +21,8 @@ IMPUTE = "impute"
 AUTO = "auto"
 TARGETS = "targets"
 COST = "cost-col"
+# The question of a labelling tool that suggestions answer, unless the user names another.
+QUESTION = "label"
 # Options that choose among items, which an audit must not: it is drawn from all of them.
 _CHOICES = ("prefilter", "balance", IMPUTE, COST)
 
@@ -36,6 +38,7 @@ class Query:
     explain: the batch gets columns with the reasons for each choice. none_label: the label of items that belong to no
     class; None takes the head's own. test_labels: labels of items that are test rows. normalize: classes that look
     alike are one. conflicts: the file for a table of items with several labels.
+    question: of the labelling tool, which gets the prediction as a suggestion; None suggests nothing.
     """
 
     strategy: str
@@ -65,6 +68,7 @@ class Query:
     test_labels: Sequence[RowSource] = ()
     normalize: bool = False
     conflicts: Path | None = None
+    question: str | None = None
 
     @property
     def found(self) -> Strategy:
