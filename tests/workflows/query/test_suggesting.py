@@ -103,7 +103,7 @@ def test_a_suggestion_needs_a_head_that_predicts_classes(texts, alcli):
     asked = (*ASK, "--format", "argilla", "--selections", "ledger.parquet")
     with untouched(Path(".")):
         alcli(*asked, "-l", "labels.csv", "-s", "coreset").refused(2, "strategy 'coreset' was given none and fits none")
-        write_pool("numbers.parquet", X_ND, text=["t"] * 60, label=X_ND[:, 0].astype(float))
+    write_pool("numbers.parquet", X_ND, text=["t"] * 60, label=X_ND[:, 0].astype(float))
     alcli("fit-head", "numbers.parquet", "-o", "numbers.safetensors").done()
     asked = ("query", "numbers.parquet", *asked[2:], "-H", "numbers.safetensors", "-s", "random")
     alcli(*asked).refused(2, "--pre-annotate suggests classes, and the head predicts numbers")
@@ -115,10 +115,8 @@ def test_a_suggestion_needs_a_head_that_predicts_classes(texts, alcli):
 def test_label_studio_needs_something_to_show(texts, alcli):
     asked = ("query", "pool.parquet", "-l", "labels.csv", "-s", "margin", "-n", 2, "--pre-annotate")
     alcli(*asked, "--format", "label-studio").refused(2, "needs the column that label-studio shows")
-    assert (
-        json.loads(label_studio({"id": [], "predicted": [], "confidence": []}, {"kept": ["text"], "suggestion": {}}))
-        == []
-    )
+    empty = {"id": [], "text": [], "predicted": [], "confidence": []}
+    assert json.loads(label_studio(empty, {"kept": ["text"], "suggestion": {}})) == []
 
 
 def test_answers_come_back_where_the_suggestion_is_wrong(texts, alcli):
