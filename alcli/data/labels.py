@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.types as pt
 
 from alcli.arrays import Array, Float64, Int64
 from alcli.data.annotations.conflicts import Conflict, find_conflicts
+from alcli.data.annotations.counting import better_column, check_counting
 from alcli.data.annotations.reading import LabelReader, respell, settle
 from alcli.data.annotations.said import Key, LabelFile, Said
 from alcli.data.groups import Groups, by_row
@@ -112,6 +113,7 @@ def read_labels(
     corrections: bool = False,
     none_label: str | None = None,
     spelling: Spelling = AS_WRITTEN,
+    given_out: Collection[Id] | None = None,
     note: Note = silence,
 ) -> Labels:
     """Read label files with columns `id`, `label`, optional `weight` and `annotator`, or exports of labelling tools.
@@ -120,7 +122,8 @@ def read_labels(
     counts. ids: of the pool, whose type the ids
     get. groups: of the pool; the label of a group is the label of its rows (see data/groups.py). ignore_unknown:
     leave out labels of ids that the pool does not have. none_label: says that an item belongs to no class. spelling:
-    whether classes that look alike become one. note: told of labels left out, repeated, merged or in conflict. Raises
+    whether classes that look alike become one. given_out: the ids of a ledger; ids that only count the rows of a file
+    must be among them. note: told of labels left out, repeated, merged or in conflict. Raises
     DataError naming file, line and id; UsageError, InputError.
     """
     types: set[str] = set()
@@ -133,7 +136,8 @@ def read_labels(
     for file in files:
         settle(file, corrections=corrections, note=note)
         in_file, unknown = _of_pool(file, ids, groups)
-        _check_known(unknown, ignore_unknown, note)
+        check_counting(file, unknown, ids, given_out)
+        _check_known(file.source, unknown, ids, ignore_unknown, note)
         not_there |= unknown.keys()
         for id in in_file:
             labels.by_id.pop(id, None)
@@ -157,13 +161,20 @@ def _of_pool(file: LabelFile, ids: Ids, groups: Groups | None) -> tuple[dict[Id,
     return found, {id: found.pop(id) for id in [wanted[i] for i in np.flatnonzero(ids.rows_of(wanted) < 0)]}
 
 
-def _check_known(unknown: dict[Any, Said], ignore: bool, note: Note) -> None:
+def _check_known(source: RowSource, unknown: dict[Any, Said], ids: Ids, ignore: bool, note: Note) -> None:
     """Tell of ids that the pool does not have, or raise DataError for them."""
     if unknown and not ignore:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         id, said = next(iter(unknown.items()))
         what = f"{said.where}: the id '{printable(str(id))}' is not in the pool{more}"
-        raise DataError(what, hint="leave such ids out with --ignore-unknown")
+        column = better_column(source, ids)
+        hint = "leave such ids out with --ignore-unknown"
+        hint = (
+            hint
+            if column is None
+            else f"the column '{printable(column)}' has ids of the pool: name it by --labels-id-col"
+        )
+        raise DataError(what, hint=hint)
     if unknown:
         one, several = "label of an id that is not in the pool was", "labels of ids that are not in the pool were"
         note(f"{counted(len(unknown), one, several)} ignored")

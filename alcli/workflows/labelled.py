@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -11,6 +11,7 @@ import numpy as np
 
 from alcli.arrays import Array, Int64
 from alcli.data.absorbed import Absorbed
+from alcli.data.ids import Id
 from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels, respelled, set_apart
 from alcli.data.pool import Pool
 from alcli.data.spellings.classes import AS_WRITTEN, Spelling, remark_on_look_alikes
@@ -54,6 +55,7 @@ def gather(
     corrections: bool = False,
     none_label: str | None = None,
     spelling: Spelling = AS_WRITTEN,
+    given_out: Collection[Id] | None = None,
     note: Note = silence,
 ) -> LabelledRows:
     """Return the rows labelled by the label files or, without any file, by the pool's own label column.
@@ -73,6 +75,7 @@ def gather(
             corrections=corrections,
             none_label=none_label,
             spelling=spelling,
+            given_out=given_out,
             note=note,
         )
     else:

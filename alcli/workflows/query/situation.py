@@ -19,7 +19,7 @@ from alcli.data.annotations.conflicts import Conflict
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, load_head
 from alcli.data.head_match import audited_rows, check_pool, rows_of_hashes
-from alcli.data.labels import read_labels
+from alcli.data.labels import Labels, read_labels
 from alcli.data.pool import Pool
 from alcli.data.spellings.classes import Spelling
 from alcli.errors import DataError, UsageError, counted
@@ -44,8 +44,7 @@ class Situation:
     head: None where no head is given or needed, or where no candidate is left to ask it about. predicts: the kind of
     labels that the head predicts, or would predict if it had been fitted; None where no head is given or needed.
     labelled: row numbers. labels: of the labelled rows, class numbers of the head or targets; None where the strategy
-    does not read labels. candidates: item numbers. seed: of the draws of this query, see `drawn_seed`.
-    conflicts: of items that label files give several labels.
+    does not read labels. candidates: item numbers. seed: see `drawn_seed`. conflicts: items of several labels.
     """
 
     items: Items
@@ -96,7 +95,11 @@ def situation(
     if not ask.allow_empty:
         pool.require_rows("--allow-empty accepts a pool without rows")
     items.check_options(ask.options)
-    known = _gathered(pool, ask, strategy, note) if ask.head is None else _given(pool, ask, ask.head, strategy, note)
+    out = frozenset(in_ledger)
+    if ask.head is None:
+        known = _gathered(pool, ask, strategy, out, note)
+    else:
+        known = _given(pool, ask, ask.head, strategy, out, note)
     if pool.is_bad.any():
         one, several = "row without a usable vector was", "rows without a usable vector were"
         note(f"{counted(int(pool.is_bad.sum()), one, several)} left out")
@@ -143,7 +146,7 @@ def targets_of(pool: Pool, ask: Query) -> Floats | None:
     return named.take(np.flatnonzero(~named.is_bad))
 
 
-def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
+def _gathered(pool: Pool, ask: Query, strategy: Strategy, out: frozenset[Any], note: Note) -> _Known:
     """The rows that the user or the pool labels, and the rows to fit a head on.
 
     Raises DataError or UsageError where no head can be fitted.
@@ -156,6 +159,7 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
         corrections=ask.corrections,
         none_label=ask.none_label,
         spelling=Spelling(ask.normalize, () if names is None else names.names),
+        given_out=out,
         note=note,
     )
     conflicts = labelled.labels.conflicts
@@ -167,7 +171,9 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
     return _Known(labelled.rows_L, fit_on=labelled, names=names, none=labelled.none_rows, conflicts=conflicts)
 
 
-def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, note: Note) -> _Known:
+def _given(
+    pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, out: frozenset[Any], note: Note
+) -> _Known:
     """The given head, and the rows that the head or a label file labels, with labels where the strategy reads them.
 
     Raises UsageError or DataError for a head that does not suit the strategy or the pool.
@@ -179,7 +185,7 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
     none = rows_of_hashes(head.no_class.keys(), pool.ids.hashes())
-    conflicts: tuple[Conflict, ...] = ()
+    said = Labels()
     if ask.labels:
         said = read_labels(
             ask.labels,
@@ -190,9 +196,9 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
             corrections=ask.corrections,
             none_label=head.no_class.label if ask.none_label is None else ask.none_label,
             spelling=Spelling(head.normalizes, head.classes or ()),
+            given_out=out,
             note=note,
         )
-        conflicts = said.conflicts
         none = np.concatenate([none, pool.ids.rows_of(list(said.of_no_class))])
         said_rows = pool.ids.rows_of(list(said.by_id))
         before = ~np.isin(known, said_rows)
@@ -205,7 +211,7 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
         remark_on_models(head, note)
     labels_L, audited = labels if "labelled_targets" in strategy.needs else None, audited_rows(pool, head)
     none = np.setdiff1d(none[none >= 0], known)
-    return _Known(known, head, labels_L, none=none, audited=audited, conflicts=conflicts)
+    return _Known(known, head, labels_L, none=none, audited=audited, conflicts=said.conflicts)
 
 
 def _check_suits(ask: Query, head: HeadFile, strategy: Strategy) -> None:
