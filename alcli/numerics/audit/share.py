@@ -61,24 +61,38 @@ class Binned:
     shares_B: Float64
 
     @classmethod
-    def of(cls, x_N: Float64) -> Binned:
-        """Sort the values into bins."""
+    def of(cls, x_N: Float64, weights_N: Float64 | None = None) -> Binned:
+        """Sort the values into bins. weights_N: positive; how much each row counts."""
         edges = np.linspace(0, len(x_N), min(_BINS, len(x_N)) + 1).astype(np.int64)
-        sums_B, sizes_B = np.add.reduceat(np.sort(x_N), edges[:-1]), np.diff(edges)
-        return cls(sums_B / sizes_B, sizes_B / len(x_N))
+        if weights_N is None:
+            sums_B, sizes_B = np.add.reduceat(np.sort(x_N), edges[:-1]), np.diff(edges)
+            return cls(sums_B / sizes_B, sizes_B / len(x_N))
+        order = np.argsort(x_N, kind="stable")
+        sizes_B = np.add.reduceat(weights_N[order], edges[:-1])
+        sums_B = np.add.reduceat((x_N * weights_N)[order], edges[:-1])
+        return cls(sums_B / sizes_B, sizes_B / sizes_B.sum())
 
 
 class Share:
     """The estimate of a share.
 
     has_M: 1 where an audited row has the property, else 0. x_MF: the predictors of the audited rows. x_NF: the
-    predictors over the pool. slopes: of the curve, before there are labels.
+    predictors over the pool. slopes: of the curve, before there are labels. weights_N: the chance of each row of the
+    pool to be one that the share is about, where the audited rows were picked out; None where it is about all rows.
     """
 
-    def __init__(self, has_M: Array, x_MF: Float64, sample: AuditSample, x_NF: Float64, slopes: Slopes) -> None:
+    def __init__(
+        self,
+        has_M: Array,
+        x_MF: Float64,
+        sample: AuditSample,
+        x_NF: Float64,
+        slopes: Slopes,
+        weights_N: Float64 | None = None,
+    ) -> None:
         self._has_M, self._sample = np.asarray(has_M, np.float64), sample
         b_F = _fitted_slopes(self._has_M, x_MF, sample.shares_M * len(sample), slopes)
-        self._x_M, self._pool = x_MF @ b_F, Binned.of(x_NF @ b_F)
+        self._b_F, self._x_M, self._pool = b_F, x_MF @ b_F, Binned.of(x_NF @ b_F, weights_N)
         # The curve lies nearer to the rows that it was fitted to than to others (Akaike's final prediction error).
         m, fitted = len(sample), len(b_F) + 1
         self._inflation = (m + fitted) / max(m - fitted, 1)
@@ -89,6 +103,10 @@ class Share:
         if self._has_M.min() == self._has_M.max():
             return float(self._has_M[0])
         return self._mean_at(self._root(0.0))
+
+    def chances(self, x_NF: Float64) -> Float64:
+        """The chance of each row to have the property, float64 [N], by the curve."""
+        return np.asarray(expit(x_NF @ self._b_F + self._root(0.0)))
 
     @property
     def error(self) -> float:

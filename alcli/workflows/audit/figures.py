@@ -34,7 +34,8 @@ from alcli.workflows.audit.reading import AuditLabels
 from alcli.workflows.audit.stopping import told_of_target
 
 _BLOCK = 2048
-_UNKNOWN = -1
+_UNKNOWN, _NONE = -1, -2
+_NO_WEIGHT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,11 @@ def measured(pool: Pool, head: HeadFile, audit: AuditLabels, stop_at: float | No
     report: dict[str, Any] = {"audit_labels": int(kept_M.sum())}
     if head.classes is None:
         return Measured(head, report | _of_numbers(pool, head, audit, kept_M, sample, is_open_N))
-    right_M, y_M, share, more = _of_classes(pool, head, audit, kept_M, sample, is_open_N)
-    report |= more | _balanced(right_M, y_M, sample, len(head.classes), note)
+    right_M, y_M, of_classes, share, more = _of_classes(pool, head, audit, kept_M, sample, is_open_N)
+    report |= more | _balanced(right_M, y_M, of_classes, len(head.classes), note)
     report["audit_labels_to_halve_interval"] = labels_to_halve(len(sample))
     low, high = share.interval()
-    found = AuditRound(len(head.absorbed), len(sample), share.value, share.error, low, high)
+    found = AuditRound(len(head.absorbed), len(of_classes), share.value, share.error, low, high)
     head = replace(head, audited=head.audited.looked(found))
     if stop_at is not None:
         report |= told_of_target(share, head.audited.rounds, stop_at, int(is_open_N.sum()) - len(sample))
@@ -79,23 +80,40 @@ def measured(pool: Pool, head: HeadFile, audit: AuditLabels, stop_at: float | No
 
 def _of_classes(
     pool: Pool, head: HeadFile, audit: AuditLabels, kept_M: Array, sample: AuditSample, is_open_N: Array
-) -> tuple[Array, Array, Share, dict[str, Any]]:
-    """(right or wrong, class numbers, accuracy, figures) of the audited rows; the number of an unknown class is -1."""
+) -> tuple[Array, Array, AuditSample, Share, dict[str, Any]]:
+    """(right or wrong, class numbers, sample, accuracy, figures) of the audited rows that have a class.
+
+    The number of an unknown class is -1. Where audited rows belong to no class, another row of the pool counts by its
+    chance to have one. Raises DataError where fewer than two audited rows have a class.
+    """
     assert head.classes is not None
     best_N, x_N2 = predicted(pool, head.predicts, is_open_N)
     rows_M, x_2 = audit.rows_M[kept_M], x_N2[is_open_N]
     number = {name: i for i, name in enumerate(head.classes)}
+    if head.no_class.label is not None:
+        number[head.no_class.label] = _NONE
     y_M = np.array([number.get(str(said.label), _UNKNOWN) for said in audit.labels.by_id.values()])[kept_M]
+    has_class_M = y_M != _NONE
+    if has_class_M.sum() < 2:
+        raise DataError("the audit measures nothing: its rows belong to no class", hint="draw and label more rows")
+    none = Share(~has_class_M, x_N2[rows_M], sample, x_2, OF_ANYTHING)
+    weights_2 = None
+    if not has_class_M.all():
+        weights_N = 1.0 - none.chances(x_N2)
+        weights_N[rows_M] = np.where(has_class_M, 1.0, _NO_WEIGHT)
+        weights_2 = weights_N[is_open_N]
+    rows_M, y_M, sample = rows_M[has_class_M], y_M[has_class_M], sample.only(has_class_M)
     right_M = best_N[rows_M] == y_M
-    accuracy = Share(right_M, x_N2[rows_M], sample, x_2, OF_CORRECTNESS)
-    unknown = Share(y_M == _UNKNOWN, x_N2[rows_M], sample, x_2, OF_ANYTHING)
-    figures = {
-        "audit_accuracy": accuracy.value,
-        "audit_accuracy_interval": list(accuracy.interval()),
-        "audit_unknown_share": unknown.value,
-        "audit_unknown_share_interval": list(unknown.interval()),
-    }
-    return right_M, y_M, accuracy, figures
+    accuracy = Share(right_M, x_N2[rows_M], sample, x_2, OF_CORRECTNESS, weights_2)
+    unknown = Share(y_M == _UNKNOWN, x_N2[rows_M], sample, x_2, OF_ANYTHING, weights_2)
+    figures = _with_interval("accuracy", accuracy) | _with_interval("unknown_share", unknown)
+    if head.no_class.label is not None:
+        figures |= _with_interval("none_share", none)
+    return right_M, y_M, sample, accuracy, figures
+
+
+def _with_interval(name: str, share: Share) -> dict[str, Any]:
+    return {f"audit_{name}": share.value, f"audit_{name}_interval": list(share.interval())}
 
 
 def predicted(pool: Pool, model: Model, is_open_N: Array) -> tuple[Int64, Float64]:

@@ -173,6 +173,35 @@ def test_rows_of_unknown_classes_are_wrong_and_counted(audit, alcli):
     assert found["audit_accuracy"] < 1 - found["audit_unknown_share"] + 0.02
 
 
+def test_rows_of_no_class_are_a_share_of_their_own(pool, alcli):
+    """Of every row: the accuracy is that of the rows that have a class, whatever the head says of the others."""
+    alcli(*AUDIT, "-n", N, "-o", "audit.csv").done()
+    junk = {i for i in range(20, N) if i % 7 == 0}
+    answered("audit.csv", "answers.csv", labels={f"r{i:03d}": "none" for i in junk})
+    fit = (*FIT, "new.safetensors", "--none-label", "none")
+    write_labels("labels.csv", {f"r{i:03d}": CLASSES[Y_N[i]] for i in range(20)} | {"r021": "none"})
+    alcli(*fit).done()
+    found = report(alcli("update", "new.safetensors", "-P", "pool.parquet", *GIVEN, "--json"))
+    best = load_head(Path("new.safetensors")).model.predictive(X_ND).argmax(axis=1)
+    rest = [i for i in range(20, N) if i not in junk]
+    assert found["audit_accuracy"] == pytest.approx((best == Y_N)[rest].mean(), abs=1e-3)
+    assert found["audit_none_share"] == pytest.approx(len(junk) / (N - 20), abs=1e-3)
+    assert found["audit_unknown_share"] == 0.0
+    write_labels("answers.csv", {f"r{i:03d}": "none" for i in range(20, N)})
+    alcli("update", "new.safetensors", "-P", "pool.parquet", *GIVEN).refused(65, "its rows belong to no class")
+
+
+def test_some_rows_of_no_class_leave_the_interval_right(audit, alcli):
+    ids = answered("audit.csv", "answers.csv")
+    write_labels("answers.csv", {id: CLASSES[Y_N[int(id[1:])]] for id in ids} | {id: "junk" for id in ids[:9]})
+    found = report(alcli(*FIT, "new.safetensors", *GIVEN, "--none-label", "junk", "--json"))
+    without = [id for id in ids if id not in ids[:9]]
+    write_labels("answers.csv", {id: CLASSES[Y_N[int(id[1:])]] for id in without})
+    other = report(alcli(*FIT, "new.safetensors", *GIVEN, "--json"))
+    assert found["audit_accuracy"] == pytest.approx(other["audit_accuracy"], abs=0.02)
+    assert found["audit_none_share_interval"][0] < 9 / 60 < found["audit_none_share_interval"][1]
+
+
 def test_a_class_that_is_hit_too_seldom_gives_no_balanced_accuracy(audit, alcli):
     ids = answered("audit.csv", "answers.csv")
     cats = [id for id in ids if int(id[1:]) % 3 == 0][3:]
