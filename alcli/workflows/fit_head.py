@@ -230,7 +230,7 @@ def describe(pool: Pool, pair: Pair, data: Training, head: HeadFile, note: Note)
 
 def _on_test_rows(pool: Pool, model: Model, head: HeadFile, note: Note) -> dict[str, Any]:
     """Return the number of labelled test rows and the metrics on them; nothing without such rows."""
-    rows, y, unknown = test_rows(pool, head.classes, head.no_class.label, normalize=head.normalizes)
+    rows, y, unknown = test_rows(pool, head.classes, head.no_class.label, normalize=head.normalizes, note=note)
     n = len(rows) + unknown
     if not n:
         return {}

@@ -14,7 +14,7 @@ from alcli.data.absorbed import Absorbed
 from alcli.data.ids import Id
 from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels, respelled, set_apart
 from alcli.data.pool import Pool
-from alcli.data.spellings.classes import AS_WRITTEN, Spelling, remark_on_look_alikes
+from alcli.data.spellings.classes import AS_WRITTEN, Spelling, remark_on_look_alikes, remark_on_strangers
 from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.heads._contract import Training
@@ -223,12 +223,12 @@ def absorbed(pool: Pool, labelled: LabelledRows, data: Training) -> Absorbed:
 
 
 def test_rows(
-    pool: Pool, classes: Sequence[str] | None, none_label: str | None, *, normalize: bool
+    pool: Pool, classes: Sequence[str] | None, none_label: str | None, *, normalize: bool, note: Note
 ) -> tuple[Int64, Array, int]:
     """Return (rows, labels, number of rows left out) of the labelled test split, without rows of no class.
 
     Rows of a class that the head does not know are left out. A label column that cannot be learned labels no row.
-    normalize: a class that looks like one of the head is it.
+    normalize: a class that looks like one of the head is it. note: told of such classes where they are not.
     """
     if not _is_learnable(pool) and not pool.test_sources:
         return np.empty(0, np.int64), np.empty(0), 0
@@ -238,6 +238,7 @@ def test_rows(
     before = len(labels)
     if classes is not None:
         known = set(classes)
+        remark_on_strangers([str(said.label) for said in labels.by_id.values()], known, "the test rows", note)
         labels.by_id = {id: said for id, said in labels.by_id.items() if said.label in known}
     y, _ = labels.arrays(classes)
     return pool.ids.rows_of(list(labels.by_id)), y, before - len(labels)

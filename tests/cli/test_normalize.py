@@ -53,7 +53,9 @@ def test_test_rows_are_spelt_as_the_head_spells(alcli):
     write_labels("known.csv", {id: CLASSES[y] for id, y in zip(NAMES[20:50], Y[20:50])})
     write_labels("test.csv", {id: SPELT[id] for id in NAMES[:20]})
     plain = ["fit-head", "pool.parquet", "-l", "known.csv", "--test-labels", "test.csv", "--json", "-o"]
-    assert json.loads(alcli(*plain, "a.safetensors").done().out)["test_unknown_share"] == pytest.approx(0.2)
+    done = alcli(*plain, "a.safetensors").done()
+    assert "the test rows have classes that look like those of the head: 'CAT ' like 'cat'" in done.err
+    assert json.loads(done.out)["test_unknown_share"] == pytest.approx(0.2)
     again = json.loads(alcli(*plain, "b.safetensors", "--normalize-labels").done().out)
     assert again["test_accuracy"] == report["test_accuracy"]
 
@@ -144,3 +146,18 @@ def test_conflicts_are_written_by_every_command(alcli):
     with open("q.csv") as file:
         assert list(csv.DictReader(file)) == rows
     assert len(pq.read_table("u.parquet")) == 2
+
+
+def test_an_audit_is_spelt_as_the_head_spells(alcli):
+    write_labels("known.csv", {id: CLASSES[y] for id, y in zip(NAMES[:20], Y[:20])})
+    rows = [["id", "label", "weight"], *([id, SPELT[id], "1"] for id in NAMES[20:50])]
+    with open("audit.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    plain = ["fit-head", "pool.parquet", "-l", "known.csv", "--audit", "audit.csv", "--json", "-o"]
+    done = alcli(*plain, "a.safetensors").done()
+    assert "the rows of the audit have classes that look like those of the head: 'CAT ' like 'cat'" in done.err
+    again = alcli(*plain, "b.safetensors", "--normalize-labels").done()
+    assert "6 labels are taken as a class that looks alike" in again.err
+    plain, merged = json.loads(done.out), json.loads(again.out)
+    assert plain["audit_unknown_share"] > merged["audit_unknown_share"] == 0
+    assert merged["audit_accuracy"] > plain["audit_accuracy"] > 0

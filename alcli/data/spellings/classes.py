@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from alcli.errors import counted, printable
@@ -65,6 +65,16 @@ def remark_on_look_alikes(names: Iterable[str], note: Note) -> None:
     for difference, found in pairs.items():
         more = f" (and {len(found) - _EXAMPLES} more such pairs)" if len(found) > _EXAMPLES else ""
         note(f"the classes {', '.join(found[:_EXAMPLES])}{more} {difference}")
+
+
+def remark_on_strangers(names: Iterable[str], known: Collection[str], whose: str, note: Note) -> None:
+    """Tell of names that a head does not know and that look like a class of it. whose: the rows that have them."""
+    found = {name: look_alike(name, known) for name in sorted({*names} - {*known})}
+    pairs = [f"'{printable(one)}' like '{printable(other)}'" for one, other in found.items() if other is not None]
+    if pairs:
+        more = f" (and {len(pairs) - _EXAMPLES} more)" if len(pairs) > _EXAMPLES else ""
+        what = f"{whose} have classes that look like those of the head: {', '.join(pairs[:_EXAMPLES])}{more}"
+        note(f"{what}; --normalize-labels takes the one for the other")
 
 
 def look_alike(name: str, known: Iterable[str]) -> str | None:
