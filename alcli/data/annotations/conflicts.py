@@ -42,7 +42,8 @@ def find_conflicts(files: Sequence[LabelFile], unknown: Collection[Key], note: N
     files: after `settle`. A vote is the label of one annotator in one file. unknown: items that the pool does not
     have. note: told where a later file says something else than an earlier one.
     """
-    found: dict[Any, dict[Label, list[tuple[str | None, str]]]] = {}
+    first: dict[Any, Label] = {}
+    differ: set[Any] = set()
     taken: dict[Any, Label] = {}
     for file in files:
         name = printable(file.source)
@@ -51,9 +52,14 @@ def find_conflicts(files: Sequence[LabelFile], unknown: Collection[Key], note: N
             what = counted(other, "item has another label", "items have other labels")
             note(f"{name}: {what} than in the files before it; the later file counts")
         for key, votes in file.votes.items():
-            for who, said in votes.items():
-                found.setdefault(key, {}).setdefault(said.label, []).append((who, name))
+            if any(first.setdefault(key, said.label) != said.label for said in votes.values()):
+                differ.add(key)
         taken |= {key: said.label for key, said in file.took.items()}
+    found: dict[Any, dict[Label, list[tuple[str | None, str]]]] = {}
+    for file in files if differ else ():
+        for key, votes in file.votes.items():
+            for who, said in votes.items() if key in differ else ():
+                found.setdefault(key, {}).setdefault(said.label, []).append((who, printable(file.source)))
     return tuple(
         Conflict(
             key,
@@ -64,7 +70,7 @@ def find_conflicts(files: Sequence[LabelFile], unknown: Collection[Key], note: N
             taken.get(key),
         )
         for key, of_key in found.items()
-        if len(of_key) > 1 and key not in unknown
+        if key not in unknown
         for label, votes in sorted(of_key.items(), key=lambda item: (-len(item[1]), str(item[0])))
     )
 
