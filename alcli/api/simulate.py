@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from alcli.api.inputs import Options, PathLike, path, real, texts, whole
+from alcli.api.inputs import LabelsLike, Options, PathLike, label_rows, path, real, texts, whole
 from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
 from alcli.errors import UsageError, printable
@@ -56,6 +56,8 @@ def simulate(
     metric: str | None = None,
     train_weights: bool = False,
     test_fraction: float | None = None,
+    test_labels: LabelsLike | None = None,
+    none_label: str | None = None,
     head: str | None = None,
     posterior: str = "laplace",
     covariance: str = "shared",
@@ -85,6 +87,8 @@ def simulate(
         classes are uneven, or rmse for numbers.
     train_weights: train heads with the weights that strategies give their items.
     test_fraction: share of items to measure on; None takes the test rows of the pool, or 0.2 where it has none.
+    test_labels: labels of rows that become test rows, as for `fit_head`.
+    none_label: the label of items that belong to no class, which cost a label and teach nothing.
     head, posterior, covariance, calibrate: the options of the command line.
     prior, class_names: as for `fit_head`.
     prior_precision: a number; None chooses it from the data.
@@ -123,6 +127,8 @@ def simulate(
         class_names=names,
         train_weights=train_weights,
         candidates=None if candidates is None else whole(candidates, "candidates", 1),
+        none_label=none_label,
+        test_labels=label_rows(test_labels),
         normalize=normalize_labels,
     )
     ask.checked()

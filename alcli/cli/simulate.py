@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from alcli.cli.console import Console
-from alcli.cli.options import choosing, drawing, general, models, pools
+from alcli.cli.options import choosing, drawing, general, measuring, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
 from alcli.cli.options.values import mix as parse_mix
@@ -42,6 +42,8 @@ def simulate(
     candidates: choosing.Candidates = None,
     test_fraction: choosing.TestFraction = None,
     full_data: choosing.FullData = False,
+    none_label: pools.NoneLabel = None,
+    test_labels: measuring.TestLabels = None,
     metric: choosing.Metric = None,
     train_weights: choosing.TrainWeights = False,
     study: choosing.Study = None,
@@ -118,6 +120,11 @@ def simulate(
       a round, and scores count per unit of cost. --initial says how many items to start with. Curves, area and
       cost_to_80 are over the cost of all labels so far.
 
+    Items of no class:
+      With --none-label none, rows that the pool labels none belong to no class. They can be asked for, and cost a label
+      that teaches nothing; as in query, candidates that look like them are then left out. A remark counts them, and so
+      does the column none of curves.parquet.
+
     Groups:
       Where the pool has a column group, items are groups of rows. Groups are chosen, counted and held out whole;
       metrics are over rows.
@@ -129,13 +136,8 @@ def simulate(
         look = _look(format, width)
         if redraw is not None:
             unused = [pool, out, strategy, n, rounds, seeds, param, preset, mix, initial, test_fraction, study]
-            return _redraw(
-                console,
-                redraw,
-                metric,
-                look,
-                [*unused, stratified, full_data, train_weights, jobs > 1, normalize_labels],
-            )
+            unused += [none_label, test_labels, normalize_labels]
+            return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights, jobs > 1])
         pool, out = _given(pool, "POOL"), _given(out, "-o")
         param, remarks = model.with_branch(param, "head.aux-loss")
         ask: Simulation | Study
@@ -155,6 +157,8 @@ def simulate(
                 "--metric": metric,
                 "--aux-loss": model.aux_loss,
                 "--class-names": model.class_names,
+                "--none-label": none_label,
+                "--test-labels": test_labels,
             }
             _refuse_with_study(given | flags | others | {"--prior pool": model.prior == "pool"})
             from alcli.workflows.simulate.update_study import Study
@@ -187,6 +191,8 @@ def simulate(
                 train_weights,
                 look,
                 candidates,
+                none_label,
+                test_labels or (),
                 normalize_labels,
             )
         ask.checked()

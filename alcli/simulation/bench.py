@@ -14,6 +14,7 @@ from alcli.selection.group_source import Grouping, GroupSource
 from alcli.selection.source import Source
 from alcli.selection.subsets import some_items
 from alcli.simulation.metrics import metric_named
+from alcli.simulation.oracle import no_class_N
 from alcli.simulation.plan import MAX_JUDGES, Cell, Plan, candidates_seed, initial_rng, judges_rng, split_rng
 from alcli.simulation.results import CellResult
 from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_two_classes
@@ -23,7 +24,8 @@ from alcli.simulation.splits import held_out, initial_rows, most_frequent, with_
 class Bench:
     """The part of a simulation that all cells share: the rows, their true labels, and the plan.
 
-    y_N: int64 class numbers or float64 targets; the entries of rows that are not usable have no meaning.
+    y_N: int64 class numbers, NO_CLASS for a row of no class, or float64 targets; the entries of rows that are not
+    usable have no meaning.
     usable: the numbers of the rows that take part, in the order of their ids. test: the usable rows to evaluate on,
     in the same order; None holds some out. n_classes: None in a regression.
     grouping: the groups of the usable rows, which are asked for and held out whole; None where every row is an item.
@@ -70,7 +72,8 @@ class Bench:
         if self.test is not None:
             test = self.test if self.grouping is None else self.grouping.of_rows(self.test)
         else:
-            test = held_out(y, items, self.plan.test_fraction, split_rng(seed), classes=self.classes)
+            of_class = items[~no_class_N(y[items])]
+            test = held_out(y, of_class, self.plan.test_fraction, split_rng(seed), classes=self.classes)
         return self.rows_of(test), items[~np.isin(items, test)]
 
     def initial(self, seed: int, askable: Int64) -> Int64:

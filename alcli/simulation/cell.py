@@ -17,7 +17,8 @@ from dataclasses import astuple, replace
 
 import numpy as np
 
-from alcli.arrays import Array, Float64
+from alcli.arrays import Array, Float64, Int64
+from alcli.composition.alike import without_alike
 from alcli.errors import AlcliError, DataError
 from alcli.heads._contract import Training
 from alcli.heads._fitting import Calibration, fit
@@ -74,11 +75,12 @@ def run_cell(bench: Bench, cell: Cell) -> CellResult:
                 metrics = evaluate(y_test, predicted, bench.metric, bench.plan.positive)
         seconds_evaluate = clock.lap()
         n_labels, cost = oracle.queries, bench.cost_of(oracle.answered)
+        none = len(oracle.none) if bench.plan.none_label is not None else None
         over = number == bench.plan.rounds or len(oracle.candidates) == 0
         batch, said = ([], []) if over else _batch(bench, cell, who, oracle, pair, known, number + 1)
         points.append(
             known.point(number, metrics)
-            or Point(number, n_labels, metrics, seconds_fit, clock.lap(), seconds_evaluate, cost)
+            or Point(number, n_labels, metrics, seconds_fit, clock.lap(), seconds_evaluate, cost, none)
         )
         if not batch:
             if number == 0 and not over:
@@ -231,11 +233,22 @@ def _select(bench: Bench, cell: Cell, who: Contender, oracle: Oracle, pair: Pair
     judges = bench.judges(cell.seed, bench.split(cell.seed)[1]) if who.is_oracle else np.empty(0, np.int64)
     model = _selecting(bench, cell, who, oracle, pair)
     spec = replace(bench.plan.spec, seed=cell.seed)
-    offered = bench.offered(oracle.candidates, cell.seed, number)
+    offered = _offered(bench, cell, oracle, number)
     state = RoundState(bench.source, oracle, model, bench.n_classes, judges, bench.groups, bench.costs_N, spec, offered)
     seed, options = selection_seed(cell, number), bench.plan.options.get(cell.strategy, {})
     with _telling(cell, number + 1):
         return who.choose(state, bench.plan.batch, seed, options)
+
+
+def _offered(bench: Bench, cell: Cell, oracle: Oracle, number: int) -> Int64 | None:
+    """The items that the round may choose; None for all. Candidates that look like items of no class are left out."""
+    left = oracle.candidates
+    if not len(oracle.none):
+        return bench.offered(left, cell.seed, number)
+    class_items, none_items = np.sort(oracle.labelled), np.sort(oracle.none)
+    left = without_alike(bench.source, left, class_items, none_items, bench.plan.batch)
+    offered = bench.offered(left, cell.seed, number)
+    return left if offered is None else offered
 
 
 @contextmanager

@@ -8,12 +8,16 @@ import numpy as np
 
 from alcli.arrays import Array, Float32, Float64, Int64
 
+# In the place of a class number: the row belongs to no class.
+NO_CLASS = -1
+
 
 class Oracle:
     """Labels behind a counter.
 
-    y_N: the labels of all rows. askable: the numbers of the items that may be asked for, each once. rows_of(items): the
-    rows of items, whose labels are given together; None where every row is an item.
+    y_N: the labels of all rows; NO_CLASS for a row that belongs to no class. askable: the numbers of the items that may
+    be asked for, each once. rows_of(items): the rows of items, whose labels are given together; None where every row is
+    an item.
     weighted: labels have the weights that `ask` was given with them; otherwise every weight is 1.
     """
 
@@ -31,6 +35,7 @@ class Oracle:
         self._open_N = np.zeros(len(y_N), bool)
         self._open_N[askable] = True
         self._answered: list[Int64] = []
+        self._has_none = no_class_N(y_N)[self.rows_of(np.asarray(askable, np.int64))].any()
 
     @property
     def queries(self) -> int:
@@ -44,8 +49,15 @@ class Oracle:
 
     @property
     def labelled(self) -> Int64:
-        """The rows whose labels have been given, in the order of the answers."""
-        return self.rows_of(self.answered)
+        """The rows whose labels have been given, in the order of the answers; without rows of no class."""
+        rows = self.rows_of(self.answered)
+        return rows[~no_class_N(self._y_N[rows])] if self._has_none else rows
+
+    @property
+    def none(self) -> Int64:
+        """The rows that turned out to belong to no class, in the order of the answers."""
+        rows = self.rows_of(self.answered)
+        return rows[no_class_N(self._y_N[rows])]
 
     @property
     def candidates(self) -> Int64:
@@ -79,6 +91,15 @@ class Oracle:
         """Return the weights of the labels of rows, float64."""
         return np.ones(len(rows)) if self._weights_N is None else self._weights_N[rows]
 
+    def have_class(self, rows: Int64) -> Int64:
+        """Return the rows that belong to a class."""
+        return rows[~no_class_N(self._y_N[rows])]
+
     def truth(self, rows: Int64) -> Array:
         """Return the labels of any rows, for baselines that are told the answers; the labels are not counted."""
         return self._y_N[rows]
+
+
+def no_class_N(y_N: Array) -> Array:
+    """Return a mask of the labels that say that a row belongs to no class. Numbers never do."""
+    return y_N == NO_CLASS if y_N.dtype.kind == "i" else np.zeros(len(y_N), bool)

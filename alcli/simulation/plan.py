@@ -44,6 +44,7 @@ class Plan:
     candidates: the number of random items that a round chooses among; None takes all that can be asked for.
     pool_prior: the head learns from the unlabelled rows too (heads/_pair.py). train_weights: heads are trained with the
     weights that strategies give their choices.
+    none_label: the label of items that belong to no class; None where every label is a class.
     metric: the name of a metric that is measured beside those of the table: of one class, or from outside alcli.
     positive: the number of the class that it is about, if it is about one. origins: the provenance of all code from
     outside that takes part, by the name of the strategy or the metric.
@@ -65,6 +66,7 @@ class Plan:
     train_weights: bool = False
     positive: int | None = None
     candidates: int | None = None
+    none_label: str | None = None
 
     def __post_init__(self) -> None:
         sizes = (("-n", self.batch, 1), ("--rounds", self.rounds, 1), ("--seeds", self.n_seeds, 1))

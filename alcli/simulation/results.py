@@ -13,7 +13,7 @@ N_BINS = 15
 
 PHASES = ("seconds_fit", "seconds_select", "seconds_evaluate")
 # The columns of curves.parquet beside the metrics.
-COLUMNS = ("strategy", "seed", "round", "n_labels", "cost", *PHASES)
+COLUMNS = ("strategy", "seed", "round", "n_labels", "cost", "none", *PHASES)
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Point:
     """One point of a learning curve: round 0 has the initial labels.
 
     metrics: the metrics on the test rows, by name. cost: the cost of all labels up to this round; None where items
-    have no costs.
+    have no costs. none: how many of the items belong to no class; None where every label is a class.
     """
 
     round: int
@@ -31,11 +31,12 @@ class Point:
     seconds_select: float
     seconds_evaluate: float
     cost: float | None = None
+    none: int | None = None
 
     def row(self) -> dict[str, Any]:
         """Return the point as a flat dictionary, the metrics beside the other values."""
         times = {phase: getattr(self, phase) for phase in PHASES}
-        spent = {} if self.cost is None else {"cost": self.cost}
+        spent = {name: value for name, value in (("cost", self.cost), ("none", self.none)) if value is not None}
         return {"round": self.round, "n_labels": self.n_labels, **spent, **self.metrics, **times}
 
 
@@ -111,7 +112,7 @@ class CellResult:
         return cls(cell, tuple(points), tuple(chosen), tuple((int(number), str(text)) for number, text in notes))
 
     def curve_rows(self) -> list[dict[str, Any]]:
-        """Return one row per point: strategy, seed, round, n_labels, cost where items have costs, metrics, seconds."""
+        """Return one row per point: strategy, seed, round, n_labels, cost and none if any, metrics, seconds."""
         return [{**asdict(self.cell), **point.row()} for point in self.points]
 
     def pick_rows(self, ids: Sequence[Any]) -> list[dict[str, Any]]:

@@ -92,12 +92,16 @@ class RoundState:
 
     def absorb(self, items: Int64) -> None:
         """Update the head by the labels of items that were asked for, one row after another, in closed form."""
-        rows = self.oracle.rows_of(items)
+        rows, none = self.oracle.have_class(self.oracle.rows_of(items)), self.oracle.none
         labels, weights = self.oracle.labels_of(rows), self.oracle.weights_of(rows)
         self._has_absorbed = True
+        if self._live is None and not len(rows):
+            return
         if self._live is None:
             self.model = self.model.update(Training(self.source.take(rows), labels, weights, self.n_classes))
             return
+        for row in none[np.isin(none, items)]:
+            self._live.skip(int(row))
         for row, label, weight in zip(rows, labels, weights):
             self._live.tell(int(row), label, float(weight))
         assert self._live.model is not None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from alcli.arrays import Array, Int64
+from alcli.simulation.oracle import no_class_N
 
 
 def held_out(y_N: Array, rows: Int64, fraction: float, rng: np.random.Generator, *, classes: bool) -> Int64:
@@ -36,15 +37,22 @@ def initial_rows(
 ) -> Int64:
     """Draw m of `rows` at random. With classes, at least two classes are among them if `rows` has two and m > 1.
 
-    stratified: take the classes in turn; the order of the turns is random too.
+    stratified: take the classes in turn; the order of the turns is random too, and rows of no class come last.
     """
     order = rng.permutation(rows)
     if classes and stratified:
-        order = order[np.argsort(_turns(y_N[order]), kind="stable")]
+        turns = np.where(no_class_N(y_N[order]), len(order), _turns(y_N[order]))
+        order = order[np.argsort(turns, kind="stable")]
     chosen = order[:m].copy()
-    if classes and m > 1 and (y_N[chosen] == y_N[chosen[0]]).all():
-        others = order[y_N[order] != y_N[chosen[0]]]
-        chosen[-1:] = others[:1] if len(others) else chosen[-1:]
+    if not classes or m < 2:
+        return chosen
+    for _ in range(2):  # two places at most: where all rows drawn belong to no class
+        found, counts = np.unique(y_N[chosen], return_counts=True)
+        spare = found[(counts > 1) | no_class_N(found)]
+        others = order[~np.isin(y_N[order], found) & ~no_class_N(y_N[order])]
+        if (~no_class_N(found)).sum() >= 2 or not len(others):
+            break
+        chosen[np.flatnonzero(np.isin(y_N[chosen], spare))[-1]] = others[0]
     return chosen
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from alcli import plugins
 from alcli.arrays import Array, Floats, Int64
+from alcli.composition.alike import without_alike
 from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.annotations.conflicts import Conflict
 from alcli.data.class_names import ClassNames, read_class_names
@@ -28,7 +29,6 @@ from alcli.selection.needs import FEATURE_NEEDS, HEAD_NEEDS
 from alcli.selection.strategy import Strategy
 from alcli.workflows.items import Items
 from alcli.workflows.labelled import LabelledRows, gather
-from alcli.workflows.query.alike import without_alike
 from alcli.workflows.query.candidates import drawn_seed, excluded, reduced
 from alcli.workflows.query.fitting import fitted_now, remark_on_models
 from alcli.workflows.query.request import Query
@@ -110,13 +110,25 @@ def situation(
         items.refuse_groups(f"-s {ask.strategy} judges the labels of rows one by one")
     left = items.candidates(_closed(pool, known, strategy), excluded(items, ask, in_ledger, note))
     if not (strategy.again or strategy.audits):
-        left = without_alike(items, left, known.labelled, known.none, ask.n, note)
+        left = _without_alike(items, left, known, ask.n, note)
     seed = drawn_seed(ask.seed, len(in_ledger))
     candidates = reduced(items, left, ask, seed, note)
     head, labels = known.head, known.labels
     if known.fit_on is not None and (len(candidates) or keeps_head):
         head, labels = fitted_now(pool, ask, strategy, known.fit_on, known.names, note)
     return Situation(items, head, known.predicts, known.labelled, labels, candidates, seed, known.conflicts)
+
+
+def _without_alike(items: Items, candidates: Int64, known: _Known, n: int, note: Note) -> Int64:
+    """The candidates that do not look like items of no class; a note says how many do. n: this many are kept."""
+    none, labelled = (np.unique(items.of_rows(rows)) for rows in (known.none, known.labelled))
+    kept = without_alike(items.source, candidates, labelled, none, n)
+    if len(none) and len(labelled) and len(candidates):
+        left_out = len(candidates) - len(kept)
+        alike = counted(left_out, "candidate looks", "candidates look")
+        of_none = counted(len(none), "item that belongs", "items that belong")
+        note(f"{alike} like the {of_none} to no class and {'was' if left_out == 1 else 'were'} left out")
+    return kept
 
 
 def _closed(pool: Pool, known: _Known, strategy: Strategy) -> Array:

@@ -29,7 +29,8 @@ def configuration(
 ) -> dict[str, Any]:
     """Return the configuration. costs_N: the costs of the items. names: embeddings of the names of the classes."""
     config = _config(items, checked, plan, truth) | _priced(cost_column, costs_N, truth) | _named(names, truth)
-    return config | _from_outside(checked, plan)
+    none = {} if plan.none_label is None else {"none_label": plan.none_label}
+    return config | none | _from_outside(checked, plan)
 
 
 def _config(items: Items, checked: Checked, plan: Plan, truth: Truth) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _KINDS = {
     "score": pa.float32(),
     "weight": pa.float32(),
     "cost": pa.float64(),
+    "none": pa.int64(),
 }
 
 

@@ -62,7 +62,7 @@ def write_outputs(
     largest = largest_share(details) if details else None
     told = folder.notes(cells)
     of_rounds = folded((one for one in told if one[2] > 0), plan.n_seeds)
-    of_the_plan = [*_first_items(told, plan), *_used_up(rows, plan), *_without_weights(picks, plan)]
+    of_the_plan = [*_first_items(told, plan), *_used_up(rows, plan), *_without_weights(picks, plan), *_of_none(rows)]
     for text in [*of_the_plan, *of_rounds, *doubts(rows, metric, BASELINE, largest)]:
         note(text)
     report: dict[str, Any] = {}
@@ -91,6 +91,18 @@ def _first_items(told: Iterable[tuple[str, int, int, str]], plan: Plan) -> Itera
             seeds.setdefault(text, set()).add(seed)
     for text, of_text in seeds.items():
         yield f"{text} (in {len(of_text)} of {counted(plan.n_seeds, 'seed')})"
+
+
+def _of_none(rows: Sequence[Json]) -> list[str]:
+    """Return a remark on the items of no class that each strategy has asked for, where items can be such."""
+    if "none" not in rows[0]:
+        return []
+    most: dict[str, dict[int, int]] = {}
+    for row in rows:
+        of_seeds = most.setdefault(row["strategy"], {})
+        of_seeds[row["seed"]] = max(row["none"], of_seeds.get(row["seed"], 0))
+    shown = (f"{strategy} {np.mean(list(of_seeds.values())):.1f}" for strategy, of_seeds in most.items())
+    return [f"labels that went to items of no class, mean over the seeds: {', '.join(shown)}"]
 
 
 def _without_weights(picks: Sequence[Json], plan: Plan) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from alcli import parsing, plugins
+from alcli.data.text.rows import RowSource
 from alcli.errors import UsageError, suggestion
 from alcli.heads._contract import family_of
 from alcli.numerics.metrics import METRICS, Metric
@@ -53,6 +54,8 @@ class Simulation:
     metric: the name of the metric that compares strategies; None takes accuracy, balanced accuracy where classes are
     uneven, or rmse in a regression. train_weights: train heads with the weights that strategies give their choices.
     candidates: the number of random items that each round chooses among, drawn anew; None takes all.
+    none_label: the label of items that belong to no class; None takes every label for a class. test_labels: labels of
+    items that are test rows.
     class_names: the pool of the names of classes, for a recipe with the prior of the pool. look: of the pictures.
     normalize: classes of the pool that look alike are one.
     """
@@ -72,6 +75,8 @@ class Simulation:
     train_weights: bool = False
     look: Appearance = field(default_factory=Appearance)
     candidates: int | None = None
+    none_label: str | None = None
+    test_labels: Sequence[RowSource] = ()
     normalize: bool = False
 
     @property
@@ -94,6 +99,7 @@ class Simulation:
         for name, one in found.items():
             one.check_modifiers(parsed[name])
         self._check_budget(found, parsed)
+        self._check_oracles(found)
         check_names(self.recipe, self.class_names)
         recipe = replace(self.recipe, options={**self.recipe.options, **posterior, **by_owner[HEAD]}).checked()
         metric = None if self.metric is None else metric_named(self.metric)
@@ -121,6 +127,7 @@ class Simulation:
                 recipe.learns_from_pool(regression=regression),
                 self.train_weights,
                 candidates=self.candidates,
+                none_label=self.none_label,
             )
 
         plan(regression=False)
@@ -145,6 +152,12 @@ class Simulation:
             raise UsageError(what, hint="leave one of them out")
         for name, one in contenders.items():
             one.check_budget(options[name])
+
+    def _check_oracles(self, contenders: Mapping[str, Contender]) -> None:
+        oracle = next((name for name, one in contenders.items() if one.is_oracle), None)
+        if self.none_label is not None and oracle is not None:
+            what = f"'{oracle}' is told true labels, and with --none-label some items have none"
+            raise UsageError(what, hint="leave one of them out")
 
 
 def _origins(contenders: Mapping[str, Contender], metric: str | None) -> dict[str, Mapping[str, str]]:

@@ -54,10 +54,12 @@ def simulate(
     jobs: the number of processes; the results do not depend on it. The lock of `out` is held from beginning to end.
     Raises every AlcliError.
     """
-    checked, pool = ask.checked(), items.pool
+    checked = ask.checked()
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
-    truth = truth_of(pool, ask.recipe.head, normalize=ask.normalize, note=note)
+    items = items.tested(ask.test_labels, ignore_unknown=False, normalize=ask.normalize)
+    pool = items.pool
+    truth = truth_of(pool, ask.recipe.head, ask.none_label, note, normalize=ask.normalize)
     if (remark := truth.unlearnable()) is not None:
         note(remark)
     plan = checked.plan(truth.classes is None)

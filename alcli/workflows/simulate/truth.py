@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from alcli.arrays import Array, Int64
+from alcli.data.labels import set_apart
 from alcli.data.pool import Pool
 from alcli.data.spellings.classes import Spelling, remark_on_look_alikes
-from alcli.errors import DataError, counted, printable
+from alcli.errors import DataError, UsageError, counted, printable
 from alcli.remarks import Note, silence
 from alcli.selection.group_source import Grouping
+from alcli.simulation.oracle import NO_CLASS, no_class_N
 from alcli.workflows.labelled import is_regression, own_labels
 
 
@@ -20,8 +22,10 @@ from alcli.workflows.labelled import is_regression, own_labels
 class Truth:
     """The labels of the rows that take part.
 
-    y_N: int64 class numbers or float64 targets; only the entries of `used` rows have a meaning.
-    used: the numbers of the rows with a label and a usable vector, in the order of their ids.
+    y_N: int64 class numbers, NO_CLASS for a row of no class, or float64 targets; only the entries of `used` rows have a
+    meaning.
+    used: the numbers of the rows with a label and a usable vector, in the order of their ids; without test rows of no
+    class.
     test: the used rows of the test split, in the same order; empty where the pool has no test split.
     classes: the names of the classes; None in a regression. grouping: the groups of the used rows; None where every
     row is an item.
@@ -44,7 +48,13 @@ class Truth:
         """
         if self.classes is None:
             return None
-        return np.bincount(self.y_N[self.test if len(self.test) else self.used], minlength=len(self.classes))
+        rows = self.test if len(self.test) else self._of_class
+        return np.bincount(self.y_N[rows], minlength=len(self.classes))
+
+    @property
+    def _of_class(self) -> Int64:
+        """The used rows that belong to a class; all of them in a regression."""
+        return self.used[~no_class_N(self.y_N[self.used])]
 
     def unlearnable(self) -> str | None:
         """Return a remark on test rows of classes that no other row has; None without a test split or such rows."""
@@ -62,8 +72,9 @@ class Truth:
 
     def askable(self, test_fraction: float) -> int:
         """Return the number of items that can be asked for once the test items are set aside."""
-        n = self.n_items(self.used)
-        return n - (self.n_items(self.test) or min(max(1, round(test_fraction * n)), n - 1))
+        of_class = self.n_items(self._of_class)
+        held_out = min(max(1, round(test_fraction * of_class)), of_class - 1)
+        return self.n_items(self.used) - (self.n_items(self.test) or held_out)
 
     def n_items(self, rows: Int64) -> int:
         """Return the number of items that the rows make."""
@@ -78,14 +89,20 @@ class Truth:
         return sha.hexdigest()
 
 
-def truth_of(pool: Pool, head: str | None, *, normalize: bool = False, note: Note = silence) -> Truth:
+def truth_of(
+    pool: Pool, head: str | None, none_label: str | None = None, note: Note = silence, *, normalize: bool = False
+) -> Truth:
     """Read the labels of a pool. Raises DataError when there are none, or when all labels are of one class.
 
-    normalize: classes that look alike become one. note: told of classes that look alike.
+    none_label: says that a row belongs to no class. Test rows of no class are left out, as in `fit_head`. normalize:
+    classes that look alike become one. note: told of classes that look alike. Raises UsageError for a label of no class
+    where labels are numbers or rows make groups.
     """
     regression = is_regression(pool, "auto", head)
-    rows = np.flatnonzero(~pool.is_bad)
-    labels = own_labels(pool, rows, regression=regression, spelling=Spelling(normalize), note=note)
+    _check_none_label(pool, none_label, regression)
+    rows, known = np.flatnonzero(~pool.is_bad), () if none_label is None else (none_label,)
+    labels = own_labels(pool, rows, regression=regression, spelling=Spelling(normalize, known), note=note)
+    labels = set_apart(labels, none_label, note)
     if not len(labels):
         raise DataError(
             f"{pool.name}: no labels in column '{pool.label_column}', a simulation needs them to play the annotator",
@@ -99,8 +116,18 @@ def truth_of(pool: Pool, head: str | None, *, normalize: bool = False, note: Not
     rows = pool.ids.rows_of(list(labels.by_id))
     y_N = np.zeros(pool.n, y_L.dtype)
     y_N[rows] = y_L
-    used = pool.sorted_by_id(rows)
+    none = pool.ids.rows_of(list(labels.of_no_class))
+    none = none[~pool.is_test[none]]
+    y_N[none] = NO_CLASS
+    used = pool.sorted_by_id(np.concatenate([rows, none]))
     return Truth(y_N, used, used[pool.is_test[used]], classes, _grouping(pool, used))
+
+
+def _check_none_label(pool: Pool, none_label: str | None, regression: bool) -> None:
+    """Raise UsageError for a label of no class where a simulation cannot have any."""
+    if none_label is not None and (regression or pool.groups is not None):
+        why = f"the labels of {pool.name} are numbers" if regression else f"the rows of {pool.name} make groups"
+        raise UsageError(f"--none-label sets rows of no class apart, {why}", hint="leave --none-label out")
 
 
 def _grouping(pool: Pool, used: Int64) -> Grouping | None:

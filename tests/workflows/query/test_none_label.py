@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from alcli.arrays import with_bias
+from alcli.composition.alike import fitted_apart, leads
 from alcli.data.head_file import load_head
 from alcli.heads._prior import default_prior
 from alcli.numerics.logistic import softmax
 from alcli.selection.source import ArraySource
-from alcli.workflows.query.alike import fitted_apart, leads
 from tests.pools import CLASSES, group_names, names, write_labels, write_pool
 
 RNG = np.random.default_rng(5)

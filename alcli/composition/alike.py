@@ -1,4 +1,4 @@
-"""Candidates that look like items of no class, which a query leaves out.
+"""Candidates that look like items of no class, which a query leaves out, and a round of a simulation.
 
 A logistic regression tells items of no class from labelled items, both with the same total weight. A candidate that it
 holds for an item of no class is left out, but never so many that too few are left for the batch. Every new label of
@@ -13,36 +13,28 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Float64, Int64
-from alcli.errors import counted
 from alcli.heads._contract import LinearHead, Training
 from alcli.heads._prior import default_prior
 from alcli.heads.softmax import at_map
-from alcli.remarks import Note
 from alcli.selection.source import Source
-from alcli.workflows.items import Items
 
 _TOLERANCE = 1e-6
 
 
-def without_alike(items: Items, candidates: Int64, labelled: Int64, none: Int64, n: int, note: Note) -> Int64:
+def without_alike(source: Source, candidates: Int64, class_items: Int64, none_items: Int64, n: int) -> Int64:
     """Leave out candidates that look like items of no class; at least n candidates are left, if there are as many.
 
-    candidates: item numbers. labelled, none: row numbers. note: told how many were left out.
+    candidates, class_items, none_items: item numbers, ascending. Without items of either kind nothing is left out.
     """
-    none_items, class_items = (np.unique(items.of_rows(rows)) for rows in (none, labelled))
     if not len(none_items) or not len(class_items) or not len(candidates):
         return candidates
-    head = fitted_apart(items.source, class_items, none_items)
-    lead_N = leads(items.source, candidates, head)
+    head = fitted_apart(source, class_items, none_items)
+    lead_N = leads(source, candidates, head)
     most = max(len(candidates) - n, 0)
     # Of candidates that look equally alike, the ids decide, so that the order of files has no effect.
-    order = np.lexsort((items.source.sort_keys(candidates), -lead_N))
+    order = np.lexsort((source.sort_keys(candidates), -lead_N))
     left_out = order[: min(most, int((lead_N > 0).sum()))]
-    kept = np.delete(candidates, left_out)
-    of_none = counted(len(none_items), "item that belongs", "items that belong")
-    one, several = "candidate looks", "candidates look"
-    note(f"{counted(len(left_out), one, several)} like the {of_none} to no class and {_was(len(left_out))} left out")
-    return kept
+    return np.delete(candidates, left_out)
 
 
 def fitted_apart(source: Source, class_items: Int64, none_items: Int64) -> LinearHead:
@@ -63,7 +55,3 @@ def leads(source: Source, candidates: Int64, head: LinearHead) -> Float64:
             logits_B2 = head.logits(X_BD[candidates[a:b] - first])
             lead_N[a:b] = logits_B2[:, 1] - logits_B2[:, 0]
     return lead_N
-
-
-def _was(n: int) -> str:
-    return "was" if n == 1 else "were"
