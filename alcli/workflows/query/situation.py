@@ -5,17 +5,15 @@ A head that is not given is fitted last, once there is a candidate to ask it abo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from alcli import plugins
 from alcli.arrays import Array, Floats, Int64
 from alcli.composition.alike import without_alike
-from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.annotations.conflicts import Conflict
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, load_head
@@ -23,16 +21,16 @@ from alcli.data.head_match import audited_rows, check_pool, rows_of_hashes
 from alcli.data.labels import Labels, read_labels
 from alcli.data.pool import Pool
 from alcli.data.spellings.classes import Spelling
-from alcli.errors import DataError, UsageError, counted
+from alcli.errors import DataError, counted
 from alcli.remarks import Note
-from alcli.selection.needs import FEATURE_NEEDS, HEAD_NEEDS
+from alcli.selection.needs import FEATURE_NEEDS
 from alcli.selection.strategy import Strategy
 from alcli.workflows.items import Items
 from alcli.workflows.labelled import LabelledRows, gather
 from alcli.workflows.query.candidates import drawn_seed, excluded, reduced
 from alcli.workflows.query.fitting import fitted_now, remark_on_models
 from alcli.workflows.query.request import Query
-from alcli.workflows.suited import strategies_for_numbers
+from alcli.workflows.query.suitable import check_fit, check_suits, too_few
 
 Predicts = Literal["classes", "numbers"]
 
@@ -176,10 +174,10 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, out: frozenset[Any], n
     )
     conflicts = labelled.labels.conflicts
     named = names is not None and not labelled.regression and len({*names.names, *labelled.labels.classes()}) > 1
-    if not strategy.needs_head or (strategy.cold and _too_few(labelled) and not named):
+    if not strategy.needs_head or (strategy.cold and too_few(labelled) and not named):
         return _Known(labelled.rows_L, none=labelled.none_rows, conflicts=conflicts)
     if not named:
-        _check_fit(ask, strategy, labelled)
+        check_fit(ask, strategy, labelled)
     return _Known(labelled.rows_L, fit_on=labelled, names=names, none=labelled.none_rows, conflicts=conflicts)
 
 
@@ -192,7 +190,7 @@ def _given(
     """
     head = given if isinstance(given, HeadFile) else load_head(given, expect_sha256=ask.expect_sha256)
     head = replace(head, normalizes=head.normalizes or (ask.normalize and head.classes is not None))
-    _check_suits(ask, head, strategy)
+    check_suits(ask, head, strategy)
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
@@ -224,77 +222,3 @@ def _given(
     labels_L, audited = labels if "labelled_targets" in strategy.needs else None, audited_rows(pool, head)
     none = np.setdiff1d(none[none >= 0], known)
     return _Known(known, head, labels_L, none=none, audited=audited, conflicts=said.conflicts)
-
-
-def _check_suits(ask: Query, head: HeadFile, strategy: Strategy) -> None:
-    """Raise UsageError where the strategy needs something that the head does not have."""
-    if strategy.needs_classes and head.classes is None:
-        who, hint = _who_needs_classes(ask)
-        raise UsageError(f"{who} needs class probabilities, the head {ask.shown_head} is a regression", hint=hint)
-    suited = strategy.suited(head.classes is None)
-    if suited.needs_posterior and head.model.posterior is None:
-        value, hint = suited.posterior_asked_by, "fit it with --posterior laplace"
-        raise UsageError(
-            f"strategy '{ask.strategy}'{value and f' with {value}'} looks at the posterior, the head {ask.shown_head} "
-            "has none",
-            hint=f"{hint}, or leave out {value}" if value else hint,
-        )
-    if "predicted_loss" in strategy.needs and head.model.head.branch is None:
-        raise UsageError(
-            f"strategy '{ask.strategy}' looks at the loss-prediction branch, the head {ask.shown_head} has none",
-            hint="fit it with --head mlp --aux-loss",
-        )
-    if ask.absorbs and (head.model.posterior is None or not head.model.posterior.absorbs):
-        raise UsageError(
-            f"the head {ask.shown_head} has no posterior that absorbs labels one at a time",
-            hint="fit it with --posterior laplace",
-        )
-
-
-def _too_few(labelled: LabelledRows) -> bool:
-    """True while there are too few labels to fit a head: no label, or labels of one class."""
-    return len(labelled.labels) == 0 or (not labelled.regression and len(labelled.labels.classes()) < 2)
-
-
-def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
-    """Raise DataError or UsageError where the labels cannot make a head that the strategy needs."""
-    by_itself = _needs_head_now(ask.found)
-    who, hint = _who_asks(ask, _needs_head_now)
-    if not len(labelled.labels):
-        what = f"; {hint}" if by_itself else f", or {hint}"
-        auto = "" if any(key in ask.options for key in OF_PREDICTIONS) else "; -s auto begins without labels"
-        raise DataError(f"{who} needs a head or labels, there are none", hint=f"give -H or -l{auto}{what}")
-    if labelled.regression and strategy.needs_classes:
-        who, hint = _who_needs_classes(ask)
-        raise UsageError(f"{who} needs class probabilities, the labels are numbers", hint=hint)
-    if not labelled.regression and len(labelled.labels.classes()) < 2:
-        n = len(labelled.labels)
-        labels = "the label shows" if n == 1 else f"the {n} labels show"
-        raise DataError(f"{who} needs a head, and a head needs 2 classes; {labels} one", hint=hint)
-
-
-def _needs_head_now(strategy: Strategy) -> bool:
-    """True for a strategy that cannot choose without a head."""
-    return strategy.needs_head and not strategy.cold
-
-
-def _who_needs_classes(ask: Query) -> tuple[str, str]:
-    """Say in words which part of a query needs classes, and what a regression can use; return both."""
-    who, hint = _who_asks(ask, lambda one: one.needs_classes)
-    return who, strategies_for_numbers() if ask.found.needs_classes else hint
-
-
-def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
-    """Say in words which part of a query needs a head, and what the user can do without one; return both.
-
-    The part is the strategy, or else the options that look at predictions.
-    """
-    if asks(ask.found):
-        names = [
-            n
-            for n in plugins.names("strategies")
-            if not HEAD_NEEDS.intersection(plugins.summary("strategies", n).needs)
-        ]
-        return f"strategy '{ask.strategy}'", f"strategies that need no head: {', '.join(names)}"
-    given = [f"-p {key}" for key in OF_PREDICTIONS if key in ask.options]
-    return " with ".join(given), "leave it out" if len(given) == 1 else "leave them out"
