@@ -71,13 +71,18 @@ def format_of(path: Path | None, wanted: str | None) -> str:
 
     An extension that looks like that of another format, as .json and .arrow do, is refused. Code of other people that
     may be needed is loaded here, before the work begins. Raises UsageError for an unknown name, for an extension of
-    another format, and for one that several packages claim; DataError and InputError for code that cannot be loaded.
+    another format, and for one that several packages claim; DataError and InputError for code that cannot be loaded;
+    UnavailableError for a workbook without openpyxl.
     """
+    extension = "" if path is None else path.suffix
+    own = own_format(extension) if wanted is None else None
+    if (wanted or own) == "xlsx":
+        from alcli.data.text.sheet import check_writable  # imported here, since most outputs are no workbooks
+
+        check_writable()
     if wanted is not None:
         find_format(wanted)
         return wanted
-    extension = "" if path is None else path.suffix
-    own = own_format(extension)
     if own is not None or not extension:
         return own or "ids"
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from alcli.data.annotations.said import Key, Label, LabelFile
-from alcli.data.formats import FORMATS, encode, own_format
+from alcli.data.formats import FORMATS, encode, format_of, own_format
 from alcli.data.writing.atomic import replacing
 from alcli.data.writing.creatable import check_creatable
 from alcli.errors import UsageError, counted, printable
@@ -83,6 +83,7 @@ def check_conflicts_file(path: Path | None, *, overwrite: bool, inputs: Collecti
         known = ", ".join(extension for name in _TABLES for extension in FORMATS[name].extensions)
         what = f"--conflicts {printable(path)}: no table has the extension '{printable(path.suffix)}'"
         raise UsageError(what, hint=f"known: {known}")
+    format_of(path, None)
     check_creatable(path, overwrite=overwrite, inputs=inputs)
 
 

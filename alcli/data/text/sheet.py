@@ -7,6 +7,7 @@ Texts are cells of text, whatever they look like: `=1+1`, `-5` and `007` come ba
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import io
 import re
 import zipfile
@@ -26,18 +27,23 @@ _CREATED = datetime.datetime(*_TIME)
 _CLOCK = re.compile(rb"(<dcterms:(created|modified)[^>]*>)[^<]*")
 
 
+def check_writable() -> None:
+    """Raise UnavailableError where openpyxl is not installed."""
+    if importlib.util.find_spec("openpyxl") is None:
+        what = "writing an Excel workbook needs openpyxl"
+        raise UnavailableError(what, hint=f"{install_hint('openpyxl')}, or write CSV")
+
+
 def workbook(table: Mapping[str, list[Any]], title: str) -> bytes:
     """Return a workbook with one sheet: a header, and a row for each item; a null is an empty cell.
 
     Raises DataError for a text that no cell holds and for too many rows, UnavailableError without openpyxl. Memory:
     the cells of the table as text.
     """
-    try:
-        import openpyxl
-        from openpyxl.cell import WriteOnlyCell
-    except ImportError as error:
-        what = "writing an Excel workbook needs openpyxl"
-        raise UnavailableError(what, hint=f"{install_hint('openpyxl')}, or write CSV") from error
+    check_writable()
+    import openpyxl
+    from openpyxl.cell import WriteOnlyCell
+
     n = max((len(column) for column in table.values()), default=0)
     if n >= _MOST_ROWS:
         raise DataError(f"a sheet of Excel holds {_MOST_ROWS - 1} rows below its header, not {n}", hint="write CSV")

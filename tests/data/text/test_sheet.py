@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 import zipfile
 
@@ -14,7 +15,7 @@ from alcli.data.ids import Ids
 from alcli.data.tables import read_rows
 from alcli.errors import DataError
 from tests.pools import names, tiny_features, write_pool
-from tests.shell import Here
+from tests.shell import Here, untouched
 
 openpyxl = pytest.importorskip("openpyxl")
 # Texts that a spreadsheet takes for formulas, numbers, dates or errors.
@@ -119,3 +120,16 @@ def test_query_writes_them_by_extension_and_by_name(tmp_path, capfd, monkeypatch
     alcli("predict", "pool.parquet", "-H", "h", "-o", "p.tsv").refused(
         2, "no format of a table has the extension '.tsv'"
     )
+
+
+def test_without_openpyxl_a_sentence_comes_before_the_work(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_pool("pool.parquet", tiny_features(20)[0])
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    alcli = Here(capfd, monkeypatch)
+    ask = ("query", "pool.parquet", "-n", "3", "--selections", "ledger.parquet")
+    said = ("writing an Excel workbook needs openpyxl", "pip install 'openpyxl>=3.1', or write CSV")
+    with untouched(tmp_path):
+        alcli(*ask, "-o", "b.xlsx").refused(69, *said)
+        alcli(*ask, "--format", "xlsx").refused(69, *said)
+        alcli(*ask, "-o", "b.csv", "--conflicts", "c.xlsx").refused(69, *said)
