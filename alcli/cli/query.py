@@ -136,7 +136,7 @@ def query(
     """
     with talk.console() as console:
         if list_:
-            from alcli.cli import listing
+            from alcli.cli.shown import listing
 
             return listing.list_strategies(console) if pool is None else listing.explain(console, pool)
         if mix is not None and strategy is not None:

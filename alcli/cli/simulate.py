@@ -229,7 +229,7 @@ def _given(value: T | None, name: str) -> T:
 
 
 def _run(console: Console, items: Items, ask: Simulation | Study, out: Path, jobs: int) -> None:
-    from alcli.cli.findings import tell, tell_study
+    from alcli.cli.shown.findings import tell, tell_study
     from alcli.workflows.simulate import run, update_study
 
     with console.progress() as progress:

@@ -81,4 +81,5 @@ def _rarer(log_probs_N2: Floats) -> int:
 
 def _chosen(view: View, k: int, rng: np.random.Generator, name: str, why: str) -> Selection:
     found = select(_NAMED[name], view, k, seed=int(rng.integers(1 << 62)), options={})
-    return replace(found, notes=(f"auto took {name}: {why}", *found.notes), record={"chosen": name, **found.record})
+    said = (f"auto took {name}: {why}", *found.notes)
+    return replace(found, notes=said, record={"chosen": name, **found.record}, taken_K=(name,) * len(found.rows_K))

@@ -157,7 +157,7 @@ def _answer(
     if strategy.again:
         remark_on_suspects(selection, now, note)
     elif ask.explain:
-        table |= explanations(ask.strategy, selection, now, log_probs_KC)
+        table |= explanations(table["strategy"], selection, now, log_probs_KC)
     table |= {} if imputed is None else {"imputed": imputed}
     table |= kept(items, selection.rows_K, ask.keep, ask.items, table, note)
     suggested = {} if ask.question is None else suggestion_of(ask, now, table)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from alcli import plugins
 from alcli.arrays import Array, Float64
 from alcli.data.formats import Table
 from alcli.data.head_file import HeadFile
@@ -14,12 +15,16 @@ from alcli.workflows.query.situation import Situation
 
 
 def choices(label: str, selection: Selection, now: Situation) -> Table:
-    """The ids, ranks, scores and weights of the chosen items. label: the name of the strategy."""
+    """The ids, ranks, scores and weights of the chosen items, and the strategies that picked them.
+
+    label: the name of the strategy that was asked for.
+    """
     table: Table = {
         "id": now.items.ids.arrow(selection.rows_K).to_pylist(),
         "rank": list(range(len(selection.rows_K))),
         "score": [shortest(s) for s in selection.scores_K],
-        "strategy": [label] * len(selection.rows_K),
+        "strategy": [plugins.label(name) if name else label for name in selection.taken_K]
+        or [label] * len(selection.rows_K),
     }
     if selection.weights_K is not None:
         table["weight"] = [shortest(w) for w in selection.weights_K]

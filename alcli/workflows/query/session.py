@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from alcli import plugins
 from alcli.arrays import Array
 from alcli.data.annotations.said import Label
 from alcli.data.formats import Table
@@ -174,7 +175,7 @@ class Session:
                 "id": [ids[row]],
                 "rank": [self.asked],
                 "score": [shortest(np.float32(score))],
-                "strategy": [self._ask.label],
+                "strategy": [plugins.label(taken) if (taken := self._live.taken) else self._ask.label],
             }
             append_to_ledger(path, before, entry, text_ids=ids.is_text)
         return True
