@@ -12,7 +12,6 @@ import numpy as np
 
 from alcli import plugins
 from alcli.arrays import Array
-from alcli.data.annotations.said import Label
 from alcli.data.formats import Table
 from alcli.data.head_file import save_head
 from alcli.data.ledger import append_to_ledger, deliver, read_ledger
@@ -78,7 +77,7 @@ class Session:
         )
         for text in self._live.remarks():
             note(text)
-        self._labels: dict[int, float | Label | None] = dict.fromkeys(now.labelled.tolist())
+        self._labels: dict[int, float | str | None] = dict.fromkeys(now.labelled.tolist())
         absorbed = None if now.head is None else now.head.absorbed
         self._absorbed = {} if absorbed is None else dict(zip(absorbed.id_L.tolist(), absorbed.label_L.tolist()))
         is_polished = now.head is not None and ask.polish == AUTO
@@ -229,7 +228,7 @@ class Session:
         self._none_rows.append(row)
         self.answered += row == self._outstanding
 
-    def _label(self, said: Reply) -> float | Label:
+    def _label(self, said: Reply) -> float | str:
         """A class number (for a new class the number after the last) or a target; without a head the label itself."""
         if self.head is None:
             return to_class(said.label, said.where, set()) if not isinstance(said.label, float) else said.label
@@ -238,7 +237,7 @@ class Session:
         name = class_of(said, self.classes, self.head, allow_new=self._allow_new_classes)
         return self.classes.index(name) if name in self.classes else len(self.classes)
 
-    def _is_known(self, row: int, label: float | Label, said: Reply, id: object) -> bool:
+    def _is_known(self, row: int, label: float | str, said: Reply, id: object) -> bool:
         """True where the row has this label already.
 
         Raises DataError where the row has another label, or may have no label.
@@ -265,7 +264,7 @@ class Session:
             raise DataError(f"{said.where}: the id '{printable(id)}' {what}", hint=hint)
         return True
 
-    def _learn(self, row: int, label: float | Label, weight: float, said: Reply) -> None:
+    def _learn(self, row: int, label: float | str, weight: float, said: Reply) -> None:
         """Absorb the label of a row, which may add a class. Raises DataError for a label too heavy to absorb."""
         if self._live.model is not None:
             one = self._one(row, float(label), weight)
