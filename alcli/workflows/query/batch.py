@@ -117,6 +117,13 @@ def _answer(
     in_ledger = [] if strategy.audits else [row["id"] for row in before]
     now, pool = situation(items, ask, strategy, in_ledger, note), items.pool
     labelled_rows, candidates = now.labelled, now.candidates
+    heard: list[str] = []
+
+    def hear(text: str) -> None:
+        if text not in heard:
+            heard.append(text)
+            note(text)
+
     if strategy.audits:
         selection, imputed = draw_audit(now, ask, strategy, before, note), None
     elif ask.impute is None:
@@ -127,6 +134,7 @@ def _answer(
             targets=targets_of(pool, ask),
             labels=now.labels,
         )
+        view.tell = hear
         selection, imputed = _selected(now, ask, strategy, view, options), None
     else:
         selection, imputed = _imputed(now, strategy, ask, options)
@@ -135,7 +143,7 @@ def _answer(
             f"(impute={ask.impute}); nobody gave them"
         )
     for text in selection.notes:
-        note(text)
+        hear(text)
     if ask.cost_column is None:
         remark_on_shortage(len(selection.rows_K), ask, note)
     if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:

@@ -23,12 +23,16 @@ def choices(label: str, selection: Selection, now: Situation) -> Table:
         "id": now.items.ids.arrow(selection.rows_K).to_pylist(),
         "rank": list(range(len(selection.rows_K))),
         "score": [shortest(s) for s in selection.scores_K],
-        "strategy": [plugins.label(name) if name else label for name in selection.taken_K]
-        or [label] * len(selection.rows_K),
+        "strategy": [picked_by(name, label) for name in selection.taken_K or [""] * len(selection.rows_K)],
     }
     if selection.weights_K is not None:
         table["weight"] = [shortest(w) for w in selection.weights_K]
     return table
+
+
+def picked_by(taken: str, label: str) -> str:
+    """The strategy that picked an item, as files record it. taken: "" where the choice was not left to others."""
+    return plugins.label(taken) if taken else label
 
 
 def predictions(selection: Selection, now: Situation) -> tuple[Table, Float64 | None]:

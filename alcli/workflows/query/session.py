@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from alcli import plugins
 from alcli.arrays import Array
 from alcli.data.formats import Table
 from alcli.data.head_file import save_head
@@ -25,7 +24,7 @@ from alcli.remarks import Note
 from alcli.workflows.items import Items
 from alcli.workflows.query.absorbable import check_absorbable
 from alcli.workflows.query.batch import remark_on_shortage
-from alcli.workflows.query.columns import shortest, typed_class
+from alcli.workflows.query.columns import picked_by, shortest, typed_class
 from alcli.workflows.query.learned import Learned, Told, updated_head
 from alcli.workflows.query.polishing import Polisher
 from alcli.workflows.query.request import AUTO, Query
@@ -174,7 +173,7 @@ class Session:
                 "id": [ids[row]],
                 "rank": [self.asked],
                 "score": [shortest(np.float32(score))],
-                "strategy": [plugins.label(taken) if (taken := self._live.taken) else self._ask.label],
+                "strategy": [picked_by(self._live.taken, self._ask.label)],
             }
             append_to_ledger(path, before, entry, text_ids=ids.is_text)
         return True
