@@ -50,6 +50,7 @@ def simulate(
     initial: int | None = None,
     stratified: bool = False,
     candidates: int | None = None,
+    normalize_labels: bool = False,
     seeds: int = 10,
     full_data: bool = False,
     metric: str | None = None,
@@ -79,6 +80,7 @@ def simulate(
     n: items to label per round; with the option cost-col the budget of a round.
     initial: random items to start with; None takes n. stratified: take the classes in turn for them.
     candidates: random items that each round chooses among, drawn anew; None takes all.
+    normalize_labels: classes whose names look alike are one.
     seeds: repetitions, each with its own split and initial labels.
     full_data: also fit the head to every label, and measure the labels that strategies save against random.
     metric: the metric that compares the strategies, a name or FILE.py; None takes accuracy, balanced accuracy where
@@ -127,6 +129,7 @@ def simulate(
         candidates=None if candidates is None else whole(candidates, "candidates", 1),
         none_label=none_label,
         test_labels=label_rows(test_labels),
+        normalize=normalize_labels,
     )
     ask.checked()
     folder = path(out)

@@ -20,6 +20,7 @@ def fit_head(
     seed: general.Seed = 0,
     ignore_unknown: pools.IgnoreUnknown = False,
     corrections: pools.Corrections = False,
+    conflicts: pools.Conflicts = None,
     force: general.Force = False,
     after: measuring.After = None,
     *,
@@ -53,6 +54,14 @@ def fit_head(
     Items of no class:
       With --none-label none, an item labelled none belongs to no class. It is counted and not learned from, the head
       remembers it, and query leaves out candidates that look like it.
+
+    Annotators:
+      Where a file says who gave a label, in a column annotator or as tools export it, the label of most annotators
+      counts. --conflicts writes the items on which they, or several files, disagree. With the right class in its
+      column taken, that table is a label file for --labels-label-col taken.
+        alcli fit-head sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -o agreed.safetensors \
+          --conflicts conflicts.csv
 
     An audit:
       Labels that were chosen to learn from cannot tell how good the head is. An audit can: a random sample of the pool,
@@ -95,6 +104,8 @@ def fit_head(
                 none_label=none_label,
                 audit=audit,
                 test_labels=columns.named(measure.test_labels),
+                normalize=columns.normalize_labels,
+                conflicts=conflicts,
                 note=console.remark,
             )
         if console.as_json:

@@ -77,6 +77,7 @@ def report(
             ignore_unknown,
             corrections,
             expect_sha256,
+            columns.normalize_labels,
         )
         ask.checked()
         if console.as_json:

@@ -48,6 +48,7 @@ def simulate(
     train_weights: choosing.TrainWeights = False,
     study: choosing.Study = None,
     jobs: choosing.Jobs = 1,
+    normalize_labels: pools.NormalizeLabels = False,
     redraw: drawing.Redraw = None,
     format: drawing.PictureFormats = None,
     width: drawing.PictureWidth = None,
@@ -135,7 +136,7 @@ def simulate(
         look = _look(format, width)
         if redraw is not None:
             unused = [pool, out, strategy, n, rounds, seeds, param, preset, mix, initial, test_fraction, study]
-            unused += [none_label, test_labels]
+            unused += [none_label, test_labels, normalize_labels]
             return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights, jobs > 1])
         pool, out = _given(pool, "POOL"), _given(out, "-o")
         param, remarks = model.with_branch(param, "head.aux-loss")
@@ -162,7 +163,14 @@ def simulate(
             _refuse_with_study(given | flags | others | {"--prior pool": model.prior == "pool"})
             from alcli.workflows.simulate.update_study import Study
 
-            ask = Study(SEEDS if seeds is None else seeds, test_fraction, model.recipe(), key_values(param), look)
+            ask = Study(
+                SEEDS if seeds is None else seeds,
+                test_fraction,
+                model.recipe(),
+                key_values(param),
+                look,
+                normalize_labels,
+            )
         else:
             from alcli.workflows.simulate.request import Simulation
 
@@ -185,6 +193,7 @@ def simulate(
                 candidates,
                 none_label,
                 test_labels or (),
+                normalize_labels,
             )
         ask.checked()
         for text in remarks:

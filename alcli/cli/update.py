@@ -27,6 +27,7 @@ def update(
     expect_sha256: models.ExpectSha256 = None,
     ignore_unknown: pools.IgnoreUnknown = False,
     corrections: pools.Corrections = False,
+    conflicts: pools.Conflicts = None,
     lock_timeout: general.LockTimeout = 0.0,
     force: general.Force = False,
     *,
@@ -71,6 +72,8 @@ def update(
             none_label,
             measure.request(columns),
             columns.named(measure.test_labels),
+            columns.normalize_labels,
+            conflicts,
         ).checked()
         source = opened(console, pool, reading)
         given = columns.named(labels)

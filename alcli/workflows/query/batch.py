@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from alcli.composition.budget import select_within
+from alcli.data.annotations.conflicts import Conflict, check_conflicts_file, write_conflicts
 from alcli.data.formats import Table, encode
 from alcli.data.ledger import AUDIT, LEARNING, Entry, Late, deliver, give_out, read_ledger
 from alcli.data.writing.atomic import replacing
@@ -28,18 +29,25 @@ from alcli.workflows.audit.draw import draw_audit
 from alcli.workflows.items import Items
 from alcli.workflows.query.columns import choices, named, predictions
 from alcli.workflows.query.explain import explanations
-from alcli.workflows.query.keeping import kept
 from alcli.workflows.query.request import IMPUTE, Query
+from alcli.workflows.query.shown.keeping import kept
+from alcli.workflows.query.shown.suggesting import suggestion_of
 from alcli.workflows.query.situation import Situation, situation, targets_of
 from alcli.workflows.query.suspects import remark_on_suspects, suspicions
 
 
 @dataclass
 class Answer:
-    """The selection as a table, and the figures of the query."""
+    """The selection as a table, and the figures of the query.
+
+    conflicts: items that label files give several labels. suggestion: facts about the predictions that a labelling tool
+    gets, empty where it gets none.
+    """
 
     table: Table
     report: dict[str, Any]
+    conflicts: tuple[Conflict, ...] = ()
+    suggestion: dict[str, Any] = field(default_factory=dict)
 
 
 def query(
@@ -60,10 +68,12 @@ def query(
     Raises every AlcliError.
     """
     strategy, options = ask.checked()
-    items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown)
+    items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown, normalize=ask.normalize)
     read: list[str | Path] = [*items.pool.paths, *ask.files, *filter(None, [ask.head_file])]
     if out is not None:
         check_creatable(out, inputs=[*read, *filter(None, [ask.ledger])])
+    others = [*read, *filter(None, [ask.ledger, out])]
+    check_conflicts_file(ask.conflicts, overwrite=False, inputs=others)
     with ExitStack() as held:
         if ask.ledger is not None:
             check_creatable(ask.ledger, inputs=read)
@@ -84,9 +94,13 @@ def query(
             "pool": answer.report["pool"],
         }
         about |= {"kept": list(ask.keep)} if ask.keep else {}
+        about |= {"suggestion": answer.suggestion} if answer.suggestion else {}
+        if answer.suggestion and format == "doccano":
+            note("doccano exports a suggestion that nobody looked at as a label: export approved documents alone")
         about |= {"origins": origins} if (origins := ask.origins) else {}
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
+        write_conflicts(ask.conflicts, answer.conflicts, text_ids=text_ids, overwrite=False)
         if ask.ledger is not None and answer.table["id"]:
             purpose = AUDIT if strategy.audits else LEARNING
             give_out(data, out, ask.ledger, before, answer.table, text_ids=text_ids, purpose=purpose)
@@ -169,7 +183,8 @@ def _answer(
         table |= explanations(table["strategy"], selection, now, log_probs_KC)
     table |= {} if imputed is None else {"imputed": imputed}
     table |= kept(items, selection.rows_K, ask.keep, ask.items, table, note)
-    return Answer(table, report)
+    suggested = {} if ask.question is None else suggestion_of(ask, now, table)
+    return Answer(table, report, now.conflicts, suggested)
 
 
 def _selected(now: Situation, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:

@@ -13,6 +13,7 @@ from alcli.arrays import Int64
 from alcli.data.head_file import HeadFile
 from alcli.data.head_match import rows_of_hashes
 from alcli.data.labels import read_labels
+from alcli.data.spellings.classes import Spelling
 from alcli.errors import counted
 from alcli.remarks import Note
 from alcli.workflows.items import Items
@@ -52,6 +53,7 @@ def known_labels(items: Items, head: HeadFile, ask: ReportRequest, note: Note) -
             groups=pool.groups,
             corrections=ask.corrections,
             none_label=head.no_class.label,
+            spelling=Spelling(ask.normalize or head.normalizes, head.classes or ()),
             note=note,
         )
         said_rows = pool.ids.rows_of(list(said.by_id)).tolist()

@@ -22,7 +22,8 @@ class ReportRequest:
     labels: files of labels beside those that the head has absorbed. ledger, batch: the file of past selections, of
     which the last batch is shown, or the file of a batch in its place. simulation: the folder of one. keep: columns of
     the pool, or of the file `items`, that cards show; none finds them by their names. images: the folder in which the
-    paths of pictures lead. projection: of `PROJECTIONS`. seed: of a projection that draws.
+    paths of pictures lead. projection: of `PROJECTIONS`. seed: of a projection that draws. normalize: a label that
+    looks like a class of the head is it.
     """
 
     head: Path
@@ -38,6 +39,7 @@ class ReportRequest:
     ignore_unknown: bool = False
     corrections: bool = False
     expect_sha256: str | None = None
+    normalize: bool = False
 
     def checked(self) -> ReportRequest:
         """Return this request after its parts are checked against each other. Raises UsageError and InputError."""

@@ -18,7 +18,7 @@ from alcli.data.tables import columns_of
 from alcli.errors import AlcliError, UnavailableError, UsageError, counted, printable
 from alcli.remarks import Note, silence
 from alcli.workflows.items import Items
-from alcli.workflows.query.keeping import looked_up
+from alcli.workflows.query.shown.keeping import looked_up
 from alcli.workflows.report.request import ReportRequest
 from alcli.workflows.report.thumbnails import failure, thumbnailer
 

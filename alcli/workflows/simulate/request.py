@@ -57,6 +57,7 @@ class Simulation:
     none_label: the label of items that belong to no class; None takes every label for a class. test_labels: labels of
     items that are test rows.
     class_names: the pool of the names of classes, for a recipe with the prior of the pool. look: of the pictures.
+    normalize: classes of the pool that look alike are one.
     """
 
     strategies: Sequence[str]
@@ -76,6 +77,7 @@ class Simulation:
     candidates: int | None = None
     none_label: str | None = None
     test_labels: Sequence[RowSource] = ()
+    normalize: bool = False
 
     @property
     def cost_column(self) -> str | None:

@@ -57,9 +57,9 @@ def simulate(
     checked = ask.checked()
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
-    items = items.tested(ask.test_labels, ignore_unknown=False)
+    items = items.tested(ask.test_labels, ignore_unknown=False, normalize=ask.normalize)
     pool = items.pool
-    truth = truth_of(pool, ask.recipe.head, ask.none_label, note)
+    truth = truth_of(pool, ask.recipe.head, ask.none_label, note, normalize=ask.normalize)
     if (remark := truth.unlearnable()) is not None:
         note(remark)
     plan = checked.plan(truth.classes is None)

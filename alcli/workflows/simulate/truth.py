@@ -10,6 +10,7 @@ import numpy as np
 from alcli.arrays import Array, Int64
 from alcli.data.labels import set_apart
 from alcli.data.pool import Pool
+from alcli.data.spellings.classes import Spelling, remark_on_look_alikes
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.remarks import Note, silence
 from alcli.selection.group_source import Grouping
@@ -88,15 +89,19 @@ class Truth:
         return sha.hexdigest()
 
 
-def truth_of(pool: Pool, head: str | None, none_label: str | None = None, note: Note = silence) -> Truth:
+def truth_of(
+    pool: Pool, head: str | None, none_label: str | None = None, note: Note = silence, *, normalize: bool = False
+) -> Truth:
     """Read the labels of a pool. Raises DataError when there are none, or when all labels are of one class.
 
-    none_label: says that a row belongs to no class. Test rows of no class are left out, as in `fit_head`. Raises
-    UsageError for such a label where labels are numbers or rows make groups.
+    none_label: says that a row belongs to no class. Test rows of no class are left out, as in `fit_head`. normalize:
+    classes that look alike become one. note: told of classes that look alike. Raises UsageError for a label of no class
+    where labels are numbers or rows make groups.
     """
     regression = is_regression(pool, "auto", head)
     _check_none_label(pool, none_label, regression)
-    labels = own_labels(pool, np.flatnonzero(~pool.is_bad), regression=regression)
+    rows, known = np.flatnonzero(~pool.is_bad), () if none_label is None else (none_label,)
+    labels = own_labels(pool, rows, regression=regression, spelling=Spelling(normalize, known), note=note)
     labels = set_apart(labels, none_label, note)
     if not len(labels):
         raise DataError(
@@ -104,6 +109,7 @@ def truth_of(pool: Pool, head: str | None, none_label: str | None = None, note: 
             hint="add a column of labels, or name it with --label-col",
         )
     classes = None if regression else labels.classes()
+    remark_on_look_alikes(classes or (), note)
     if classes is not None and len(classes) < 2:
         raise DataError(f"{pool.name}: every label is '{classes[0]}', expected 2 classes or more")
     y_L, _ = labels.arrays(classes)

@@ -92,6 +92,9 @@ def test_labels_that_came_in_are_shown_and_their_items_count_as_chosen(head, alc
     assert rows[-1] == ["yak (new to the head)", "1", "", "", ""]
     assert sum(int(row[1]) for row in rows) == 24
     assert found.one("section", id="accuracy").one("table").rows()[0][-1] == "4"
+    write_labels("answers.csv", dict(zip(ids, ("Cat", "DOG ", "eel", "yak"))))
+    found = page("--selections", "ledger.parquet", "-l", "answers.csv", "--normalize-labels")
+    assert [facts["label"] for _, facts, _ in cards(found)] == ["cat", "dog", "eel", "yak"]
 
 
 def test_a_batch_from_a_file_keeps_its_reasons(head, alcli, page):
