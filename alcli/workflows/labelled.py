@@ -255,8 +255,18 @@ def require_labels(labelled: LabelledRows, pool: Pool, paths: Sequence[RowSource
         there = "the label is" if n == 1 else f"all {n} labels are"
         raise DataError(
             f"a head needs 2 classes, {there} '{printable(labelled.classes[0])}'",
-            hint="label items of another class; query with a strategy that needs no head, such as coreset, finds some",
+            hint=_undecided(labelled.labels)
+            or "label items of another class; query with a strategy that needs no head, such as coreset, finds some",
         )
+
+
+def _undecided(labels: Labels) -> str:
+    """A hint at an item that was left out since its annotators disagree; "" where there is none."""
+    said = [one for one in labels.conflicts if one.taken is None]
+    if not said:
+        return ""
+    places = " and ".join(f"'{printable(str(one.label))}' at {one.where}" for one in said if one.id == said[0].id)
+    return f"items without a majority are left out: '{printable(str(said[0].id))}' is {places}; settle such items"
 
 
 def id_order(pool: Pool, rows: Int64) -> Int64:

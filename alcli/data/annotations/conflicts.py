@@ -26,7 +26,10 @@ _BETWEEN = "; "
 
 @dataclass(frozen=True)
 class Conflict:
-    """One label of an item that has several. taken: the label that counts for the item; None where none does."""
+    """One label of an item that has several. taken: the label that counts for the item; None where none does.
+
+    where: the place of the label, the first one where several annotators gave it.
+    """
 
     id: Any
     label: Label
@@ -34,6 +37,7 @@ class Conflict:
     annotators: tuple[str, ...]
     files: tuple[str, ...]
     taken: Label | None
+    where: str = ""
 
 
 def find_conflicts(files: Sequence[LabelFile], unknown: Collection[Key], note: Note) -> tuple[Conflict, ...]:
@@ -55,19 +59,20 @@ def find_conflicts(files: Sequence[LabelFile], unknown: Collection[Key], note: N
             if any(first.setdefault(key, said.label) != said.label for said in votes.values()):
                 differ.add(key)
         taken |= {key: said.label for key, said in file.took.items()}
-    found: dict[Any, dict[Label, list[tuple[str | None, str]]]] = {}
+    found: dict[Any, dict[Label, list[tuple[str | None, str, str]]]] = {}
     for file in files if differ else ():
         for key, votes in file.votes.items():
             for who, said in votes.items() if key in differ else ():
-                found.setdefault(key, {}).setdefault(said.label, []).append((who, printable(file.source)))
+                found.setdefault(key, {}).setdefault(said.label, []).append((who, printable(file.source), said.where))
     return tuple(
         Conflict(
             key,
             label,
             len(votes),
-            tuple(sorted({who for who, _ in votes if who is not None})),
-            tuple(dict.fromkeys(file for _, file in votes)),
+            tuple(sorted({who for who, _, _ in votes if who is not None})),
+            tuple(dict.fromkeys(file for _, file, _ in votes)),
             taken.get(key),
+            votes[0][2],
         )
         for key, of_key in found.items()
         if key not in unknown
