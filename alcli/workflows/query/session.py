@@ -13,7 +13,7 @@ import numpy as np
 from alcli.arrays import Array
 from alcli.data.formats import Table
 from alcli.data.head_file import save_head
-from alcli.data.ledger import append_to_ledger, deliver, read_ledger
+from alcli.data.ledger import STREAM_WAIT, append_to_ledger, deliver, read_ledger
 from alcli.data.spellings.labels import to_class, to_target, to_weight
 from alcli.data.writing.locks import lock
 from alcli.errors import AlcliError, DataError, printable
@@ -163,7 +163,7 @@ class Session:
         path, ids = self._ask.ledger, self._pool.ids
         if path is None:
             return True
-        with lock(path, self._ask.lock_timeout):
+        with lock(path, max(self._ask.lock_timeout, STREAM_WAIT)):
             before = read_ledger(path)
             if (late := deliver(path, before)) is not None:
                 self._note(late.note)
