@@ -1,12 +1,17 @@
 """Tell the user what goes on: remarks, and progress.
 
-Work takes both as arguments; the command line decides where they appear.
+Work that has parts of its own takes both as arguments; the command line decides where they appear. Loops deep inside,
+which read blocks, pick rows or fit, count their steps by `steps`: under `showing` these appear too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
 
 Note: TypeAlias = Callable[[str], None]  # takes one remark, a sentence without a full stop
 
@@ -33,3 +38,51 @@ class NoProgress:
 
     def advance(self, n: int) -> None:
         return
+
+
+class _Shown:
+    """A progress that shows one loop at a time."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.is_busy = progress, False
+
+
+_shown: ContextVar[_Shown | None] = ContextVar("_shown", default=None)
+
+
+@contextmanager
+def showing(progress: Progress) -> Iterator[None]:
+    """Show the steps of loops inside by a progress."""
+    token = _shown.set(_Shown(progress))
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+
+
+def steps(
+    items: Iterable[T], what: str, total: int | None = None, size: Callable[[T], int] = lambda _: 1
+) -> Iterator[T]:
+    """Yield the items of a loop and count them. A loop inside another one that counts is not shown.
+
+    what: the name of the work. total: the number of steps; None where it is not known. size: the steps that an item is.
+    """
+    shown = _shown.get()
+    if shown is None or shown.is_busy:
+        yield from items
+        return
+    shown.is_busy = True
+    shown.progress.start(total, what)
+    try:
+        for item in items:
+            yield item
+            shown.progress.advance(size(item))
+    finally:
+        shown.is_busy = False
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that work goes on whose steps nobody counts."""
+    for _ in steps((None,), what):
+        yield

@@ -16,6 +16,7 @@ REQUIREMENTS = {
     "timm": "timm>=1.0",
     "torch": "torch>=2.6,<3",
     "transformers": "transformers>=4.46",
+    "umap": "umap-learn>=0.5.7",
 }
 
 

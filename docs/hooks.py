@@ -9,8 +9,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from alcli import plugins
-from alcli.cli.listing import DEFAULT, GROUPS
 from alcli.cli.manual import commands, reference
+from alcli.cli.shown.listing import DEFAULT, GROUPS
 from alcli.described import kind_of
 from alcli.selection.needs import CLASSIFICATION_NEEDS
 

@@ -37,6 +37,7 @@ def modules_after(code: str, **environment: str) -> str:
         ["predict", "--help"],
         ["simulate", "--help"],
         ["inspect", "--help"],
+        ["report", "--help"],
         ["quarry"],
     ],
     ids=" ".join,

@@ -40,6 +40,7 @@ def fit_head(
     ignore_unknown: bool = False,
     corrections: bool = False,
     none_label: str | None = None,
+    normalize_labels: bool = False,
     audit: LabelsLike | None = None,
     stop_at: float | None = None,
     after: HeadLike | None = None,
@@ -64,6 +65,7 @@ def fit_head(
     ignore_unknown: leave out labels of ids that the pool does not have.
     corrections: the last label of an id in a file counts; without it, two different labels are an error.
     none_label: the label of items that belong to no class, which are counted and not learned from.
+    normalize_labels: classes whose names look alike are one, and the most frequent name stays; the head remembers it.
     audit: labels of the rows that `select(strategy="audit")` drew, with their weights: files, or a table with the
         columns `id`, `label` and `weight`. They measure the head and are not learned from.
     stop_at: an accuracy; the report says whether the audit shows it. after: the head before this one, whose audits
@@ -113,6 +115,7 @@ def fit_head(
                 label_rows(audit), real(stop_at, "stop_at"), None if after is None else given_head(after)
             ),
             test_labels=label_rows(test_labels),
+            normalize=normalize_labels,
             note=remark,
         )
     return FittedHead(fitted.head, fitted.report)
@@ -133,6 +136,7 @@ def update(
     ignore_unknown: bool = False,
     corrections: bool = False,
     none_label: str | None = None,
+    normalize_labels: bool = False,
     audit: LabelsLike | None = None,
     stop_at: float | None = None,
     test_labels: LabelsLike | None = None,
@@ -153,6 +157,7 @@ def update(
     corrections: a label that differs replaces the one that the head has absorbed, and in a file the last label
         of an id counts; without it, such a label is an error.
     none_label: the label of items that belong to no class; None takes that of the head.
+    normalize_labels: a label that looks like a class of the head is it, now and later.
     audit, stop_at, test_labels: as for `fit_head`; with an audit alone the head is measured.
     out: also write the new head to this file. The file of `head` may be named, and is replaced under its lock.
         force: replace another file that exists. lock_timeout: seconds to wait for another process.
@@ -181,6 +186,7 @@ def update(
         none_label=none_label,
         audit=AuditRequest(label_rows(audit), real(stop_at, "stop_at")),
         test_labels=label_rows(test_labels),
+        normalize=normalize_labels,
     )
     rows, target = label_rows(labels), path(out)
     with session(note) as remark:

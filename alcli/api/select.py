@@ -75,6 +75,7 @@ def select(
     ignore_unknown: bool = False,
     corrections: bool = False,
     none_label: str | None = None,
+    normalize_labels: bool = False,
     explain: bool = False,
     test_labels: LabelsLike | None = None,
     out: PathLike | None = None,
@@ -102,6 +103,7 @@ def select(
     ignore_unknown: leave out labels of ids that the pool does not have.
     corrections: the last label of an id in a file counts; without it, two different labels are an error.
     none_label: the label of items that belong to no class; None takes that of the head.
+    normalize_labels: classes whose names look alike are one; a head that remembers it needs no word.
     explain: add columns with the reasons for each choice, as --explain does.
     test_labels: labels of rows that become test rows, as for `fit_head`.
     out: also write the selection to this file, in the format of its extension.
@@ -140,6 +142,7 @@ def select(
         explain=explain,
         none_label=none_label,
         test_labels=label_rows(test_labels),
+        normalize=normalize_labels,
     )
     target = path(out)
     # What goes to no file is encoded as JSON Lines, which take every id.

@@ -53,6 +53,7 @@ def simulate(
     initial: int | None = None,
     stratified: bool = False,
     candidates: int | None = None,
+    normalize_labels: bool = False,
     seeds: int = 10,
     full_data: bool = False,
     metric: str | None = None,
@@ -84,6 +85,7 @@ def simulate(
     ignore_unknown: leave out labels whose ids are not in the pool.
     initial: random items to start with; None takes n. stratified: take the classes in turn for them.
     candidates: random items that each round chooses among, drawn anew; None takes all.
+    normalize_labels: classes whose names look alike are one.
     seeds: repetitions, each with its own split and initial labels.
     full_data: also fit the head to every label, and measure the labels that strategies save against random.
     metric: the metric that compares the strategies, a name or FILE.py; None takes accuracy, balanced accuracy where
@@ -133,6 +135,7 @@ def simulate(
         labels=LabelFiles(label_rows(labels), ignore_unknown),
         none_label=none_label,
         test_labels=label_rows(test_labels),
+        normalize=normalize_labels,
     )
     ask.checked()
     folder = path(out)

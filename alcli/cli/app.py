@@ -14,6 +14,7 @@ from alcli.cli.inspect import inspect
 from alcli.cli.options import general
 from alcli.cli.predict import predict
 from alcli.cli.query import query
+from alcli.cli.report import report
 from alcli.cli.simulate import simulate
 from alcli.cli.update import update
 
@@ -58,3 +59,4 @@ app.command("update", cls=PanelCommand)(update)
 app.command("predict", cls=PanelCommand)(predict)
 app.command("simulate", cls=PanelCommand)(simulate)
 app.command("inspect", cls=PanelCommand)(inspect)
+app.command("report", cls=PanelCommand)(report)

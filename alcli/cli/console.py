@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
 from alcli.errors import OutputError, printable
-from alcli.remarks import NoProgress, Progress
+from alcli.remarks import NoProgress, Progress, showing
 
 # Entries of a list that a report shows.
 _LISTED = 5
+# Seconds before a progress bar appears.
+_PATIENCE = 2.0
 
 
 class Console:
@@ -30,6 +35,7 @@ class Console:
         self.verbose = verbose
         self.as_json = as_json
         self._remarks: list[str] = []
+        self._announced: set[str] = set()
 
     def emit(self, data: bytes) -> None:
         """Write all of the data to stdout. b"" writes nothing, and finds out whether stdout can be written.
@@ -51,14 +57,14 @@ class Console:
         """Write a remark to stderr at once, unless quiet."""
         self.tell_remarks()
         if not self.quiet:
-            tell(f"alcli: {printable(text)}")
+            tell(_wrapped(f"alcli: {printable(text)}"))
 
     def remark(self, text: str) -> None:
         """Keep a remark until the command reports something or has succeeded.
 
         A command that refuses thus writes one line alone. A remark that is kept already is kept once.
         """
-        if text not in self._remarks:
+        if text not in self._remarks and text not in self._announced:
             self._remarks.append(text)
 
     def tell_remarks(self) -> None:
@@ -71,7 +77,7 @@ class Console:
         """Write a plain line of a report to stderr, unless quiet."""
         self.tell_remarks()
         if not self.quiet:
-            tell(text)
+            tell(_wrapped(text))
 
     def detail(self, text: str) -> None:
         """Write a remark to stderr if the user asked for details with -v."""
@@ -100,17 +106,38 @@ class Console:
             from rich.console import Console as Rich
             from rich.table import Table
 
-            table = Table(*header)
+            # Where the terminal is too narrow, titles are broken between words; cells are never cut.
+            stderr, texts = Rich(stderr=True), [[row[i] for row in rows] for i in range(len(header))]
+            whole = [max(map(len, [title, *cells])) for title, cells in zip(header, texts)]
+            least = [max(map(len, [*title.split(), *cells])) for title, cells in zip(header, texts)]
+            widths = whole if sum(whole) + len(whole) <= stderr.width else least
+            table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+            for title, width in zip(header, widths):
+                table.add_column(title, width=width, vertical="bottom")
             for row in rows:
                 table.add_row(*row)
-            return Rich(stderr=True).print(table)
+            return stderr.print(table, crop=False)
         widths = [max(len(str(row[i])) for row in (header, *rows)) for i in range(len(header))]
         for row in (header, *rows):
             self.say("  ".join(f"{cell:{w}}" for cell, w in zip(row, widths)).rstrip())
 
+    def announce(self, text: str) -> None:
+        """Say a remark before the work on a terminal, where somebody waits; elsewhere keep it as `remark` does."""
+        if is_fancy():
+            self._announced.add(text)
+            self.note(text)
+        else:
+            self.remark(text)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Show the steps of loops inside by `progress`."""
+        with self.progress() as progress, showing(progress):
+            yield
+
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Show a progress bar with rate and time left on a terminal, and nothing elsewhere."""
+        """Show a progress bar with rate and time left on a terminal once 2 s have gone by, and nothing elsewhere."""
         if self.quiet or not is_fancy():
             yield NoProgress()
             return
@@ -125,14 +152,22 @@ class Console:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
         )
-        with Bar(*columns, console=Rich(stderr=True), transient=True) as bar:
-            yield _Bar(bar)
+        bar = _Bar(Bar(*columns, console=Rich(stderr=True), transient=True))
+        try:
+            yield bar
+        finally:
+            bar.close()
 
 
 class _Bar:
+    """A bar that appears once the work has taken a while. A timer shows it, as a step may take long."""
+
     def __init__(self, bar: Any) -> None:
         self._bar = bar
         self._task = None
+        self._timer = threading.Timer(_PATIENCE, bar.start)
+        self._timer.daemon = True
+        self._timer.start()
 
     def start(self, total: int | None, what: str) -> None:
         if self._task is not None:
@@ -141,13 +176,33 @@ class _Bar:
 
     def advance(self, n: int) -> None:
         self._bar.advance(self._task, n)
-        speed = self._bar.tasks[-1].speed
-        self._bar.update(self._task, rate=f"{speed:,.0f}/s" if speed else "")
+        self._bar.update(self._task, rate=_rate(self._bar.tasks[-1].speed))
+
+    def close(self) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        if self._bar.live.is_started:
+            self._bar.stop()
+
+
+def _rate(speed: float | None) -> str:
+    """Steps a second, or the seconds of a step where it takes longer than one; nothing where it is not known."""
+    if not speed:
+        return ""
+    return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:,.1f} s each"
 
 
 def is_fancy() -> bool:
-    """True where stderr is a terminal that shows bars and colours, and its user wants them."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    """True where stderr is a terminal that shows bars and tables. NO_COLOR takes their colour only, as rich does."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _wrapped(text: str) -> str:
+    """The text in lines that end between words, on a terminal; elsewhere as it is."""
+    if not is_fancy():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or text
 
 
 def tell(text: str) -> None:

@@ -20,6 +20,7 @@ def fit_head(
     seed: general.Seed = 0,
     ignore_unknown: pools.IgnoreUnknown = False,
     corrections: pools.Corrections = False,
+    conflicts: pools.Conflicts = None,
     force: general.Force = False,
     after: measuring.After = None,
     *,
@@ -54,6 +55,14 @@ def fit_head(
       With --none-label none, an item labelled none belongs to no class. It is counted and not learned from, the head
       remembers it, and query leaves out candidates that look like it.
 
+    Annotators:
+      Where a file says who gave a label, in a column annotator or as tools export it, the label of most annotators
+      counts. --conflicts writes the items on which they, or several files, disagree. With the right class in its
+      column taken, that table is a label file for --labels-label-col taken.
+        alcli fit-head sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -o agreed.safetensors \
+          --conflicts conflicts.csv
+
     An audit:
       Labels that were chosen to learn from cannot tell how good the head is. An audit can: a random sample of the pool,
       whose labels the head does not learn from. Fit a head first, and draw an audit by it, as below. Label the rows of
@@ -81,21 +90,24 @@ def fit_head(
         from alcli.workflows.fit_head import fit_head as fit
 
         source = opened(console, pool, reading)
-        fitted = fit(
-            source.pool,
-            columns.named(labels),
-            out,
-            recipe,
-            task=kind,
-            class_names=model.class_names,
-            force=force,
-            ignore_unknown=ignore_unknown,
-            corrections=corrections,
-            none_label=none_label,
-            audit=audit,
-            test_labels=columns.named(measure.test_labels),
-            note=console.remark,
-        )
+        with console.working():
+            fitted = fit(
+                source.pool,
+                columns.named(labels),
+                out,
+                recipe,
+                task=kind,
+                class_names=model.class_names,
+                force=force,
+                ignore_unknown=ignore_unknown,
+                corrections=corrections,
+                none_label=none_label,
+                audit=audit,
+                test_labels=columns.named(measure.test_labels),
+                normalize=columns.normalize_labels,
+                conflicts=conflicts,
+                note=console.remark,
+            )
         if console.as_json:
             return console.summary(fitted.report)
         console.report({_shown(name): value for name, value in fitted.report.items()})

@@ -11,6 +11,7 @@ def inspect(
     files: pools.Inspected,
     *,
     reading: pools.InspectedPoolOptions,
+    columns: pools.LabelFileOptions,
     talk: general.TalkOptions,
 ) -> None:
     r"""Tell what a head, a pool, a ledger, a selection, labels or the folder of a simulation holds.
@@ -32,18 +33,26 @@ def inspect(
 
       Of a ledger, a selection, predictions and labels: rows, ids, and the rows of each strategy or class.
 
+      Of labels that name their annotators, exports of labelling tools among them: the annotators, the items that
+      several of them labelled, and Krippendorff's alpha, which is 1 where they agree on every item and 0 where they
+      agree as often as by chance. --conflicts of fit-head writes the items on which they differ.
+
       Of the folder of a simulation: strategies, seeds, the runs that are done, and the verdicts with their intervals.
     """
     with talk.console() as console:
+        from alcli.data.exports.places import Places
         from alcli.data.schema import Columns
+        from alcli.data.spellings.classes import Spelling
         from alcli.workflows.inspect.run import PoolReading
         from alcli.workflows.inspect.run import inspect as run
         from alcli.workflows.inspect.words import lines_of
 
-        columns = Columns(reading.features_col, reading.id_col, reading.label_col, group=reading.group_col)
-        how = PoolReading(columns, reading.max_memory, reading.hive, reading.isolate)
+        of_pool = Columns(reading.features_col, reading.id_col, reading.label_col, group=reading.group_col)
+        how = PoolReading(of_pool, reading.max_memory, reading.hive, reading.isolate)
         console.emit(b"")
-        found = [run(file, how, console.remark) for file in files]
+        places = Places(columns.labels_id_col, columns.labels_label_col)
+        spelling = Spelling(columns.normalize_labels)
+        found = [run(file, how, console.remark, places=places, spelling=spelling) for file in files]
         console.tell_remarks()
         console.summary({"files": [one.as_json() for one in found]})
         if not console.as_json:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alcli.cli.console import Console
 from alcli.cli.options.pools import LabelledPoolOptions, LenientPoolOptions, PoolOptions
 from alcli.errors import printable
+from alcli.remarks import working
 
 if TYPE_CHECKING:
     from alcli.workflows.items import Items
@@ -30,16 +32,17 @@ def opened(console: Console, pool: str, options: PoolOptions, head: Path | None 
     label = options.label_col if isinstance(options, LabelledPoolOptions) else None
     bad_rows = options.bad_rows if isinstance(options, LenientPoolOptions) else "error"
     columns = Columns(options.features_col, options.id_col, label, group=options.group_col)
-    found = open_pool(
-        pool,
-        columns,
-        bad_rows=bad_rows,
-        max_memory=options.max_memory,
-        hive=options.hive,
-        isolate=options.isolate,
-        remembered=None if head is None else remembered_columns(head),
-        note=console.remark,
-    )
+    with nullcontext() if options.isolate else console.working(), working("reading ids"):
+        found = open_pool(
+            pool,
+            columns,
+            bad_rows=bad_rows,
+            max_memory=options.max_memory,
+            hive=options.hive,
+            isolate=options.isolate,
+            remembered=None if head is None else remembered_columns(head),
+            note=console.remark,
+        )
     for usual, name in found.columns.named().items():
         if usual not in columns.named():
             console.detail(f"{usual}-col '{name}': the head {printable(head)} remembers it")

@@ -144,7 +144,7 @@ def simulate(
         look = _look(format, width)
         if redraw is not None:
             unused = [pool, out, labels, strategy, n, rounds, seeds, param, preset, mix, initial, test_fraction, study]
-            unused += [none_label, test_labels]
+            unused += [none_label, test_labels, columns.normalize_labels]
             return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights, jobs > 1])
         pool, out = _given(pool, "POOL"), _given(out, "-o")
         param, remarks = model.with_branch(param, "head.aux-loss")
@@ -175,7 +175,7 @@ def simulate(
             from alcli.workflows.simulate.update_study import Study
 
             n_seeds, recipe = SEEDS if seeds is None else seeds, model.recipe()
-            ask = Study(n_seeds, test_fraction, recipe, key_values(param), look, given_labels)
+            ask = Study(n_seeds, test_fraction, recipe, key_values(param), look, given_labels, columns.normalize_labels)
         else:
             from alcli.workflows.simulate.request import Simulation
 
@@ -199,6 +199,7 @@ def simulate(
                 given_labels,
                 none_label,
                 columns.named(test_labels),
+                columns.normalize_labels,
             )
         ask.checked()
         for text in remarks:
@@ -234,7 +235,7 @@ def _given(value: T | None, name: str) -> T:
 
 
 def _run(console: Console, items: Items, ask: Simulation | Study, out: Path, jobs: int) -> None:
-    from alcli.cli.findings import tell, tell_study
+    from alcli.cli.shown.findings import tell, tell_study
     from alcli.workflows.simulate import run, update_study
 
     with console.progress() as progress:

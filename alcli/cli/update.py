@@ -27,6 +27,7 @@ def update(
     expect_sha256: models.ExpectSha256 = None,
     ignore_unknown: pools.IgnoreUnknown = False,
     corrections: pools.Corrections = False,
+    conflicts: pools.Conflicts = None,
     lock_timeout: general.LockTimeout = 0.0,
     force: general.Force = False,
     *,
@@ -71,9 +72,13 @@ def update(
             none_label,
             measure.request(columns),
             columns.named(measure.test_labels),
+            columns.normalize_labels,
+            conflicts,
         ).checked()
         source = opened(console, pool, reading, head)
-        done = absorb(head, source.pool, columns.named(labels), ask, out=out, force=force, note=console.remark).report
+        given = columns.named(labels)
+        with console.working():
+            done = absorb(head, source.pool, given, ask, out=out, force=force, note=console.remark).report
         console.say(_told(done))
         if "effective_samples" in done:
             console.say(f"effective samples: {done['effective_samples']:.1f} of {done['hypotheses']} hypotheses")

@@ -70,7 +70,10 @@ def _by_score(
     order_K = np.argsort(-per_cost_K, kind="stable")
     rows_K = ranked.rows_K[order_K]
     taken = affordable(costs_N[rows_K], budget)
-    return Selection(rows_K[taken], per_cost_K[order_K][taken], notes=ranked.notes, record=ranked.record)
+    names_K = tuple(ranked.taken_K[i] for i in order_K[taken]) if ranked.taken_K else ()
+    return Selection(
+        rows_K[taken], per_cost_K[order_K][taken], notes=ranked.notes, record=ranked.record, taken_K=names_K
+    )
 
 
 def _asked(strategy: Strategy, seed: int, options: Mapping[str, Any], view: View, k: int) -> Selection:
@@ -128,7 +131,12 @@ def _fitting(batch: Selection, taken: Int64, budget: float, costs_N: Float64) ->
     is_new_K[is_new_K] = affordable(costs_N[batch.rows_K[is_new_K]], budget)
     weights_K = None if batch.weights_K is None else batch.weights_K[is_new_K]
     return replace(
-        batch, rows_K=batch.rows_K[is_new_K], scores_K=batch.scores_K[is_new_K], weights_K=weights_K, features_KD=None
+        batch,
+        rows_K=batch.rows_K[is_new_K],
+        scores_K=batch.scores_K[is_new_K],
+        weights_K=weights_K,
+        features_KD=None,
+        taken_K=tuple(name for name, is_new in zip(batch.taken_K, is_new_K) if is_new),
     )
 
 

@@ -168,7 +168,9 @@ def _mixed(
         left = left[~np.isin(left, chosen[-1].rows_K)]
         took.append(name)
         said.append(f"{quota} by {name}")
-    return joined(chosen, names=took, note=", ".join(said), within="part")
+    batch = joined(chosen, names=took, note=", ".join(said), within="part")
+    who = [name for part, name in zip(chosen, took) for _ in part.rows_K]
+    return replace(batch, taken_K=tuple(inner or name for inner, name in zip(batch.taken_K or [""] * len(who), who)))
 
 
 def equal_shares(sizes_C: Int64, k: int) -> Int64:
@@ -217,7 +219,10 @@ def in_turn(parts: Mapping[str, Selection], note: str) -> Selection:
     ranks = np.concatenate([np.arange(len(part.rows_K)) for part in parts.values()])
     order = np.argsort(ranks, kind="stable")
     weights_K = None if whole.weights_K is None else whole.weights_K[order]
-    return replace(whole, rows_K=whole.rows_K[order], scores_K=whole.scores_K[order], weights_K=weights_K)
+    taken_K = tuple(whole.taken_K[i] for i in order) if whole.taken_K else ()
+    return replace(
+        whole, rows_K=whole.rows_K[order], scores_K=whole.scores_K[order], weights_K=weights_K, taken_K=taken_K
+    )
 
 
 def joined(parts: Sequence[Selection], *, names: Sequence[str] = (), note: str = "", within: str = "") -> Selection:
@@ -239,4 +244,12 @@ def joined(parts: Sequence[Selection], *, names: Sequence[str] = (), note: str =
     if note:
         said.append(f"{note}; scores {'and weights ' if kept else ''}can be compared only within a {within}")
     record = {f"{name}.{key}": value for name, part in zip(names, parts) for key, value in part.record.items()}
-    return Selection(rows_K, scores_K, np.concatenate(given) if kept else None, notes=tuple(said), record=record)
+    taken_K = tuple(name for part in parts for name in part.taken_K or [""] * len(part.rows_K))
+    return Selection(
+        rows_K,
+        scores_K,
+        np.concatenate(given) if kept else None,
+        notes=tuple(said),
+        record=record,
+        taken_K=taken_K if any(taken_K) else (),
+    )

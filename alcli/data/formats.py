@@ -69,15 +69,20 @@ def output_format(*, extensions: tuple[str, ...]) -> Callable[[F], F]:
 def format_of(path: Path | None, wanted: str | None) -> str:
     """Return the name of the format for an output: the `wanted` one, else the one of its extension, else `ids`.
 
-    An extension that looks like that of another format, as .xlsx and .json do, is refused. Code of other people that
+    An extension that looks like that of another format, as .json and .arrow do, is refused. Code of other people that
     may be needed is loaded here, before the work begins. Raises UsageError for an unknown name, for an extension of
-    another format, and for one that several packages claim; DataError and InputError for code that cannot be loaded.
+    another format, and for one that several packages claim; DataError and InputError for code that cannot be loaded;
+    UnavailableError for a workbook without openpyxl.
     """
+    extension = "" if path is None else path.suffix
+    own = own_format(extension) if wanted is None else None
+    if (wanted or own) == "xlsx":
+        from alcli.data.text.sheet import check_writable  # imported here, since most outputs are no workbooks
+
+        check_writable()
     if wanted is not None:
         find_format(wanted)
         return wanted
-    extension = "" if path is None else path.suffix
-    own = own_format(extension)
     if own is not None or not extension:
         return own or "ids"
     try:
@@ -158,10 +163,22 @@ def _ids(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
 
 def _csv(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
     """Write CSV with a header line and "\\n" at line ends; a null is an empty field."""
+    return _delimited(table, ",")
+
+
+def _tsv(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
+    """Write a table with tabs, else as CSV: a field with a tab, a quote or a line end is quoted."""
+    return _delimited(table, "\t")
+
+
+def _delimited(table: Mapping[str, list[Any]], delimiter: str) -> bytes:
     import csv  # imported here, since help and completion read the table of formats without it
 
     text = io.StringIO(newline="")
-    plain, quoting = (csv.writer(text, lineterminator="\n", quoting=q) for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+    plain, quoting = (
+        csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=q)
+        for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
     plain.writerow(table)
     for row in zip(*table.values()):
         values = ["" if v is None else v for v in row]
@@ -202,16 +219,27 @@ def _parquet(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
     return out.getvalue()
 
 
+def _xlsx(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
+    """Write an Excel workbook; see `workbook`."""
+    from alcli.data.text.sheet import workbook  # imported here, for the same reason
+
+    return workbook(table, "batch")
+
+
 # A new format is a row here.
 FORMATS: dict[str, OutputFormat] = {
     "ids": OutputFormat((), _ids),
     "csv": OutputFormat((".csv",), _csv),
+    "tsv": OutputFormat((".tsv",), _tsv),
     "jsonl": OutputFormat((".jsonl", ".ndjson"), _jsonl),
     "parquet": OutputFormat((".parquet", ".pq"), _parquet),
+    "xlsx": OutputFormat((".xlsx",), _xlsx),
     "label-studio": OutputFormat((), imports.label_studio),
     "argilla": OutputFormat((), imports.argilla),
     "prodigy": OutputFormat((), imports.prodigy),
     "doccano": OutputFormat((), imports.doccano),
 }
-# The values of --format, for help.
-METAVAR = "|".join([*FORMATS, "FILE.py"])
+# The formats of tools that take a prediction as a suggestion.
+SUGGESTING = ("label-studio", "argilla", "prodigy", "doccano")
+# The values of --format, for help; a word in place of all names, which are wider than a terminal.
+METAVAR = "NAME|FILE.py"

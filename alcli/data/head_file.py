@@ -30,10 +30,8 @@ from alcli.posteriors._contract import posterior_of
 _PREDICTOR = "predictor"
 _MODELS = ("model", _PREDICTOR)
 _NAMES = "class_names.features"
-# Only where the posterior does not hold all labels.
-_HELD = "absorbed.held"
-# Only where an audit has measured the head.
-_AUDITED = "audited.id"
+# Only where the posterior does not hold all labels, and where an audit has measured the head.
+_HELD, _AUDITED = "absorbed.held", "audited.id"
 _OURS = ("absorbed.id", "absorbed.label", "absorbed.weight", "anchor.id", "anchor.features")
 
 
@@ -43,13 +41,12 @@ class HeadFile:
 
     classes: None in a regression. class_type: the type of classes in typed files, "string", "integer" or "boolean".
     provenance: the metadata of the pool. anchors: features of A absorbed ids [A, D], whose hashes are `anchor_id`;
-    they show a pool of other features. recipe: the options of the fit, for a refit. written_by: versions of
-    libraries.
+    they show a pool of other features. recipe: the options of the fit, for a refit. written_by: versions of libraries.
     predictor: the model that predicts, where it is not the model that strategies look at (heads/_pair.py).
     class_names: what the names of classes were when the head was fitted; None without names.
     fitted_on: the number of labels that prior precision, curvature, noise and temperature were chosen from; 0 where
     the file does not say. no_class: the items that belong to no class, which are not learned from and not asked for.
-    audited: the audit that measured the head and its predecessors.
+    audited: the audit that measured the head and its predecessors. normalizes: a label that looks like a class is it.
     """
 
     model: Model
@@ -66,6 +63,7 @@ class HeadFile:
     fitted_on: int = 0
     no_class: NoClass = field(default_factory=NoClass)
     audited: Audited = field(default_factory=Audited)
+    normalizes: bool = False
 
     @property
     def predicts(self) -> Model:
@@ -102,8 +100,8 @@ def save_head(path: Path, head: HeadFile, *, overwrite: bool) -> None:
         "fitted_on": head.fitted_on,
         "versions": {"alcli": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
     }
-    if head.no_class.label is not None:
-        about["no_class"] = head.no_class.as_json()
+    about |= {} if head.no_class.label is None else {"no_class": head.no_class.as_json()}
+    about |= {"normalizes": True} if head.normalizes else {}
     if len(head.audited):
         tensors[_AUDITED], about["audits"] = head.audited.id_M, head.audited.as_json()
     if head.class_names is not None:
@@ -179,6 +177,7 @@ def _restored(tensors: dict[str, Array], about: dict[str, Any]) -> HeadFile:
         fitted_on=stored.whole(about, "fitted_on") if "fitted_on" in about else 0,
         no_class=NoClass.from_json(about["no_class"]) if "no_class" in about else NoClass(),
         audited=Audited.from_json(tensors[_AUDITED], about["audits"]) if _AUDITED in tensors else Audited(),
+        normalizes=about.get("normalizes") is True,
     )
 
 

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
 from alcli.arrays import Array, Float64, Int64
-from alcli.data.exports.answers import ExportReader
-from alcli.data.exports.places import Places
-from alcli.data.exports.votes import settled
-from alcli.data.groups import Groups, by_row, name_of
+from alcli.data.annotations.conflicts import Conflict, find_conflicts
+from alcli.data.annotations.counting import better_column, check_counting
+from alcli.data.annotations.reading import LabelReader, respell, settle
+from alcli.data.annotations.said import Key, LabelFile, Said
+from alcli.data.groups import Groups, by_row
 from alcli.data.ids import Id, Ids
-from alcli.data.spellings.classes import look_alike, remark_on_look_alikes
-from alcli.data.spellings.labels import to_class, to_target, to_weight
-from alcli.data.spellings.weights import remark_on_weights
-from alcli.data.tables import read_rows
-from alcli.data.text.rows import NamedColumns, Row, RowSource
+from alcli.data.spellings.classes import AS_WRITTEN, Spelling, look_alike, remark_on_look_alikes
+from alcli.data.spellings.labels import is_blank, to_class, to_target
+from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, counted, printable
 from alcli.remarks import Note, silence
 
-K = TypeVar("K", bound=Hashable)
-Label = str | float
 _TEXT = (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary, pt.is_null)
 _OF_TYPE = {
     "string": re.compile(".*", re.DOTALL),
@@ -35,26 +33,18 @@ _OF_TYPE = {
 }
 
 
-@dataclass(frozen=True)
-class Said:
-    """One label and the place where it was read."""
-
-    label: Label
-    weight: float
-    where: str
-
-
 @dataclass
 class Labels:
     """Labels by id in the order they were read. A class is a string; in a regression a label is a float.
 
     class_type: the type that classes have in a typed file: "string", "integer" or "boolean". of_no_class: the items
-    that belong to no class, as their label says.
+    that belong to no class, as their label says. conflicts: of items that got several labels, see annotations/.
     """
 
     by_id: dict[Id, Said] = field(default_factory=dict)
     class_type: str = "string"
     of_no_class: dict[Id, Said] = field(default_factory=dict)
+    conflicts: tuple[Conflict, ...] = ()
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -72,7 +62,11 @@ class Labels:
             if said.label not in number:
                 other = look_alike(str(said.label), classes)
                 hint = "--allow-new-classes of 'alcli update' adds it; or fit a new head"
-                hint = hint if other is None else f"it has '{printable(other)}', which looks alike; write it so"
+                hint = (
+                    hint
+                    if other is None
+                    else f"it has '{printable(other)}', which looks alike; --normalize-labels takes it so"
+                )
                 raise DataError(f"{said.where}: the head has no class '{printable(said.label)}'", hint=hint)
         return np.array([number[str(s.label)] for s in self.by_id.values()], np.int64), weights_L
 
@@ -118,6 +112,8 @@ def read_labels(
     groups: Groups | None = None,
     corrections: bool = False,
     none_label: str | None = None,
+    spelling: Spelling = AS_WRITTEN,
+    given_out: Collection[Id] | None = None,
     note: Note = silence,
 ) -> Labels:
     """Read label files with columns `id`, `label`, optional `weight` and `annotator`, or exports of labelling tools.
@@ -125,18 +121,28 @@ def read_labels(
     A later file wins; two different labels of an id in one file are an error, but with `corrections` the last one
     counts. ids: of the pool, whose type the ids
     get. groups: of the pool; the label of a group is the label of its rows (see data/groups.py). ignore_unknown:
-    leave out labels of ids that the pool does not have. none_label: says that an item belongs to no class. note: told
-    of labels left out or repeated. Raises DataError
-    naming file, line and id; UsageError, InputError.
+    leave out labels of ids that the pool does not have. none_label: says that an item belongs to no class. spelling:
+    whether classes that look alike become one. given_out: the ids of a ledger; ids that only count the rows of a file
+    must be among them. note: told of labels left out, repeated, merged or in conflict. Raises
+    DataError naming file, line and id; UsageError, InputError.
     """
-    labels = Labels()
     types: set[str] = set()
-    for path in paths:
-        in_file, unknown = _one_file(path, ids, groups, _Reading(regression, corrections, types, note, none_label))
-        _check_known(unknown, ignore_unknown, note)
+    reader = LabelReader(ids, groups, regression, types, none_label)
+    files = [reader.read(path) for path in paths]
+    if not regression:
+        known = spelling.known if none_label is None else (none_label, *spelling.known)
+        respell(files, replace(spelling, known=known), note)
+    labels, not_there = Labels(), set[Key]()
+    for file in files:
+        settle(file, corrections=corrections, note=note)
+        in_file, unknown = _of_pool(file, ids, groups)
+        check_counting(file, unknown, ids, given_out)
+        _check_known(file.source, unknown, ids, ignore_unknown, note)
+        not_there |= unknown.keys()
         for id in in_file:
             labels.by_id.pop(id, None)
         labels.by_id.update(in_file)
+    labels.conflicts = find_conflicts(files, not_there, note)
     if len(types) == 1:
         labels.class_type = types.pop()
     labels = set_apart(labels, none_label, note)
@@ -145,84 +151,42 @@ def read_labels(
     return labels
 
 
-def _check_known(unknown: dict[str, Said], ignore: bool, note: Note) -> None:
+def _of_pool(file: LabelFile, ids: Ids, groups: Groups | None) -> tuple[dict[Id, Said], dict[Any, Said]]:
+    """The labels of a file that are of rows of the pool, and the others by their name in the file."""
+    if groups is not None:
+        of_rows, missing = by_row(file.took, lambda said: said.where, ids, groups)
+        return of_rows, {name: file.took[name] for name in missing}
+    wanted = list(file.took)
+    found = dict(file.took)
+    return found, {id: found.pop(id) for id in [wanted[i] for i in np.flatnonzero(ids.rows_of(wanted) < 0)]}
+
+
+def _check_known(source: RowSource, unknown: dict[Any, Said], ids: Ids, ignore: bool, note: Note) -> None:
     """Tell of ids that the pool does not have, or raise DataError for them."""
     if unknown and not ignore:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         id, said = next(iter(unknown.items()))
-        what = f"{said.where}: the id '{printable(id)}' is not in the pool{more}"
-        raise DataError(what, hint="leave such ids out with --ignore-unknown")
+        what = f"{said.where}: the id '{printable(str(id))}' is not in the pool{more}"
+        column = better_column(source, ids)
+        hint = "leave such ids out with --ignore-unknown"
+        hint = (
+            hint
+            if column is None
+            else f"the column '{printable(column)}' has ids of the pool: name it by --labels-id-col"
+        )
+        raise DataError(what, hint=hint)
     if unknown:
         one, several = "label of an id that is not in the pool was", "labels of ids that are not in the pool were"
         note(f"{counted(len(unknown), one, several)} ignored")
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """The options that labels are read with. types: the types of classes are added to it. See `read_labels`."""
-
-    regression: bool
-    corrections: bool
-    types: set[str]
-    note: Note
-    none_label: str | None
-
-    def label(self, value: Any, where: str) -> Label:
-        """The label that a value stands for. The label of no class has no type. Raises DataError."""
-        if value == self.none_label:
-            return str(value)
-        return to_target(value, where) if self.regression else to_class(value, where, self.types)
-
-
-def _one_file(
-    path: RowSource, ids: Ids, groups: Groups | None, reading: _Reading
-) -> tuple[dict[Id, Said], dict[str, Said]]:
-    """Read the labels of one file: of the rows of the pool, and of ids that the pool does not have."""
-    places = Places(path.id, path.label) if isinstance(path, NamedColumns) else Places()
-    if groups is not None:
-        rows = read_rows(path, ["label"], optional=["id", "group", "weight", "annotator"], export=ExportReader(places))
-        named = _said(path, rows, lambda row: name_of(row, ids, groups), reading)
-        of_rows, missing = by_row(named, lambda said: said.where, ids, groups)
-        return of_rows, {str(name): named[name] for name in missing}
-    rows = read_rows(path, ["id", "label"], optional=["weight", "annotator"], export=ExportReader(places))
-    found = _said(path, rows, lambda row: ids.parse(row.values["id"], row.where, from_text=row.from_text), reading)
-    wanted = list(found)
-    unknown = [wanted[i] for i in np.flatnonzero(ids.rows_of(wanted) < 0)]
-    return found, {str(id): found.pop(id) for id in unknown}
-
-
-def _said(path: RowSource, rows: Iterable[Row], key: Callable[[Row], K], reading: _Reading) -> dict[K, Said]:
-    """Read the labels of one file by the `key` of their row. Where annotators are named, the majority counts."""
-    votes_of: dict[K, dict[str | None, Said]] = {}
-    blank = twice = corrected = 0
-    for row in rows:
-        value = row.values["label"]
-        if value is None or value == "":
-            blank += 1
-            continue
-        id, who = key(row), row.values.get("annotator")
-        votes = votes_of.setdefault(id, {})
-        label = reading.label(value, row.where)
-        said = Said(label, to_weight(row.values.get("weight"), row.where), row.where)
-        before = votes.get(annotator := None if who in (None, "") else str(who))
-        is_other = before is not None and before.label != said.label
-        if before is not None and is_other and not reading.corrections:
-            what = f"the id '{printable(str(id))}' is labelled '{printable(said.label)}'"
-            raise DataError(f"{row.where}: {what}, but '{printable(before.label)}' at {before.where}")
-        corrected += is_other
-        twice += before is not None and not is_other
-        votes[annotator] = said
-    found, remarks = settled(votes_of)
-    remark_on_weights([said.weight for said in found.values()], printable(path), reading.note)
-    for n, one, several in (
-        (blank, "row without a label was skipped", "rows without a label were skipped"),
-        (twice, "row repeats a label of the same file", "rows repeat a label of the same file"),
-        (corrected, "row corrects a label of the same file", "rows correct a label of the same file"),
-    ):
-        remarks += [counted(n, one, several)] if n else []
-    for remark in remarks:
-        reading.note(f"{printable(path)}: {remark}")
-    return found
+def respelled(labels: Labels, spelling: Spelling, note: Note = silence) -> Labels:
+    """Return the labels with one name for classes that look alike, as `spelling` says. note: see `Spelling.names`."""
+    names = spelling.names(Counter(str(said.label) for said in labels.by_id.values()), note)
+    if not names:
+        return labels
+    renamed = {id: replace(said, label=names.get(str(said.label), said.label)) for id, said in labels.by_id.items()}
+    return replace(labels, by_id=renamed)
 
 
 def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, where: str, *, regression: bool | None = None) -> Labels:
@@ -236,7 +200,7 @@ def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, where: str, *, reg
     labels, types = Labels(), set[str]()
     values = column.take(pa.array(rows)).to_pylist()
     for id, row, value in zip(ids.arrow(rows).to_pylist(), rows.tolist(), values):
-        if value is None or value == "":
+        if is_blank(value):
             continue
         at = f"{where}, row {row} (id '{printable(id)}')"
         labels.by_id[id] = Said(to_target(value, at) if regression else to_class(value, at, types), 1.0, at)

@@ -21,6 +21,8 @@ from alcli.data.writing.creatable import is_device
 from alcli.errors import OutputError, UsageError, printable
 
 Entry: TypeAlias = dict[str, Any]
+# Seconds that a stream waits for the ledger at each item: a person is labelling, and other queries hold it briefly.
+STREAM_WAIT = 10.0
 _COLUMNS = ("id", "rank", "score", "strategy")
 # What an item was given out for. A ledger of a version without this column gave items out to be learned from.
 LEARNING, AUDIT = "label", "audit"

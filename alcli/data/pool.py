@@ -25,7 +25,7 @@ from alcli.data.reading.vectors import bad_rows, faults, to_matrix
 from alcli.data.schema import FEATURE_NAMES, Columns
 from alcli.errors import DataError, printable
 from alcli.numerics.column_scales import FEWEST_ROWS, uneven_columns
-from alcli.remarks import Note, silence
+from alcli.remarks import Note, silence, steps
 
 BLOCK_BYTES = 16 << 20
 # The squares of larger float32 numbers are infinite.
@@ -126,7 +126,7 @@ class Pool(PoolColumns):
 
     def blocks(self) -> Iterator[tuple[int, Floats]]:
         """Yield (number of the first row, X_BD) over all rows. A thread reads and checks one block ahead."""
-        return ahead(self._feature_blocks())
+        return steps(ahead(self._feature_blocks()), "reading", self.n, lambda block: len(block[1]))
 
     def take(self, rows: Int64) -> Floats:
         """Return the features of `rows`, in that order.
@@ -138,7 +138,8 @@ class Pool(PoolColumns):
         out = allocate((len(rows), self.dim), self.dtype, self._options.max_memory, self.name)
         order = np.argsort(rows, kind="stable")
         ordered = rows[order]
-        for first, X_BD in ahead(self._feature_blocks(ordered)):
+        total = self.n if len(rows) == self.n else None
+        for first, X_BD in steps(ahead(self._feature_blocks(ordered)), "reading", total, lambda block: len(block[1])):
             a, b = np.searchsorted(ordered, [first, first + len(X_BD)])
             if b > a:
                 out[order[a:b]] = X_BD[ordered[a:b] - first]

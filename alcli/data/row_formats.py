@@ -38,7 +38,7 @@ def row_format_of(path: Path | None, wanted: str | None) -> str:
     """
     extension = "" if path is None else path.suffix
     found = wanted or own_format(extension) or ("csv" if not extension else "")
-    if not found:
+    if wanted is None and found not in ROW_FORMATS:
         known = ", ".join(e for name in ROW_FORMATS for e in FORMATS[name].extensions)
         what = f"{printable(path)}: no format of a table has the extension '{printable(extension)}'"
         raise UsageError(what, hint=f"known: {known}; --format {'|'.join(ROW_FORMATS)} names one")

@@ -20,7 +20,7 @@ from alcli.data.schema import pool_metadata, require
 from alcli.data.text.contents import decoded, unpacked
 from alcli.data.text.dialect import dialect_of, header, near, settled
 from alcli.data.text.rows import Export, GivenRows, Row, RowSource, Wanted, quoted
-from alcli.data.text.workbook import is_workbook, workbook_rows
+from alcli.data.text.workbook import is_workbook, workbook_columns, workbook_rows
 from alcli.errors import DataError, InputError, UsageError, printable
 from alcli.parsing import repeated
 
@@ -55,10 +55,11 @@ def columns_of(path: str) -> list[str]:
     if kind == "parquet":
         with reading(file := DataFile(path)), open_parquet(file) as parquet:
             return list(parquet.schema_arrow.names)
+    if kind == "xlsx":
+        return workbook_columns(data, name)
     text = decoded(data, name)
     if kind == "jsonl":
-        first = next((value for _, value in _json_values(text, name)), None)
-        return list(first) if isinstance(first, dict) else []
+        return list(_first_value(text, name) or {})
     line = io.StringIO(text, newline="").readline()
     dialect = dialect_of(line, ",", lambda names: near(names, "id") is not None)
     rows = dialect.reader(io.StringIO(text, newline=""))
@@ -66,6 +67,17 @@ def columns_of(path: str) -> list[str]:
         return list(next(rows, []))
     except csv.Error:
         return []
+
+
+def first_object(path: str) -> dict[str, Any] | None:
+    """The first object of a file in JSON; None for a file of another kind. Raises what `read_rows` does."""
+    name, data = _contents(path)
+    return None if _kind(path, data) != "jsonl" else _first_value(decoded(data, name), name)
+
+
+def _first_value(text: str, name: str) -> dict[str, Any] | None:
+    first = next((value for _, value in _json_values(text, name)), None)
+    return first if isinstance(first, dict) else None
 
 
 def read_ids(path: RowSource) -> Iterator[Row]:

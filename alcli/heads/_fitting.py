@@ -23,6 +23,7 @@ from alcli.numerics.last_layer.mean_field import mean_field
 from alcli.numerics.last_layer.temperature import best_temperature
 from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Posterior
+from alcli.remarks import working
 
 Calibration = Literal["none", "temperature"]
 N_FOLDS = 5
@@ -62,6 +63,7 @@ class FitSpec:
         return self.head.fit(data, prior_precision=prior_precision, start=start, **seed, **self.options)
 
 
+@working("fitting")
 def fit(data: Training, spec: FitSpec, *, start: Model | None = None, tune_update: bool = True) -> Model:
     """Fit a model to labelled rows.
 

@@ -22,6 +22,7 @@ from alcli.heads._fitting import FitSpec, fit
 from alcli.heads._model import Model
 from alcli.heads._pool_prior import PoolPrior, pool_prior
 from alcli.numerics.mixture.directions import Blocks
+from alcli.remarks import working
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Pair:
         return self.predicts is self.selects
 
 
+@working("fitting")
 def fit_pair(
     data: Training,
     spec: FitSpec,

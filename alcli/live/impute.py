@@ -23,6 +23,7 @@ def impute_batch(live: Live, k: int, *, how: str, seed: int) -> tuple[Selection,
     and id.
     """
     picks: list[tuple[int, float]] = []
+    taken: list[str] = []
     classes: list[int] = []
     remarks = live.remarks()
     while len(picks) < k and (pick := live.next()) is not None:
@@ -31,8 +32,11 @@ def impute_batch(live: Live, k: int, *, how: str, seed: int) -> tuple[Selection,
         drawn = int(np.searchsorted(np.cumsum(probs_C), draw * probs_C.sum(), side="right"))
         c = int(probs_C.argmax()) if how == "argmax" else min(drawn, len(probs_C) - 1)
         picks.append(pick)
+        taken.append(live.taken)
         classes.append(c)
         if len(picks) < k:
             live.tell(pick[0], c)
     rows, scores = zip(*picks) if picks else ((), ())
-    return Selection(np.array(rows, np.int64), np.array(scores, np.float32), notes=remarks), classes
+    taken_K = tuple(taken) if any(taken) else ()
+    chosen = Selection(np.array(rows, np.int64), np.array(scores, np.float32), notes=remarks, taken_K=taken_K)
+    return chosen, classes

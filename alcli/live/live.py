@@ -56,7 +56,7 @@ class Live:
         labels: Array | None = None,
     ) -> None:
         self.model = model
-        self._strategy, self._seed, self._options = strategy, seed, dict(options or {})
+        self._strategy, self._seed, self._options, self._taken = strategy, seed, dict(options or {}), ""
         strategy = strategy.suited(model is not None and model.n_classes is None)
         self._is_pointwise = strategy.pointwise
         known = np.asarray(labelled, np.int64)
@@ -86,7 +86,13 @@ class Live:
         The row is the same at every call until a row is told or skipped.
         """
         chosen = self.choose(1)
+        self._taken = chosen.taken_K[0] if chosen.taken_K else ""
         return (int(chosen.rows_K[0]), float(chosen.scores_K[0])) if len(chosen.rows_K) else None
+
+    @property
+    def taken(self) -> str:
+        """The name of the strategy that picked the row of the last `next`, where the choice was left to it; else ""."""
+        return self._taken
 
     def choose(self, k: int) -> Selection:
         """Choose min(k, n) open rows with the present model. A choice has no effect on later choices."""

@@ -38,6 +38,8 @@ class Selection:
     features_KD: features of the rows, where they are in memory.
     notes: remarks for the user on how the batch came about. record: facts of the run, by kebab-case name.
     details: arrays of K entries that say more of each pick, by name; the strategy says which.
+    taken_K: for each row the name of the strategy that picked it, where the choice was left to others; "" where it was
+    not, and nothing where it never was.
     """
 
     rows_K: Int64
@@ -47,6 +49,7 @@ class Selection:
     notes: tuple[str, ...] = ()
     record: Mapping[str, float | str] = field(default_factory=dict)
     details: Mapping[str, Array] = field(default_factory=dict)
+    taken_K: tuple[str, ...] = ()
 
 
 NOTHING = Selection(np.empty(0, np.int64), np.empty(0, np.float32))

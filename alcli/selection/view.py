@@ -8,9 +8,8 @@ A `View` joins a source of rows (a Parquet pool, or plain arrays) with a head. A
 - `blocks(*needs)` and `reduced(function, *needs)`: one pass over the candidates in constant memory.
 - `features_at(places)` and `at(need, places)`: some candidates, by their places in `rows`.
 - `evaluate(need, X_BD)`: the head's predictions for any features.
-- `labelled()`, `labelled_targets()`, `with_labelled()`: the labelled rows.
+- `labelled()`, `labelled_targets()`, `with_labelled()`: the labelled rows. `parts()`: rows of candidates (parts.py).
 - `targets(n, rng)`: features of rows whose predictions matter. `network()`: the head itself.
-- `parts()`: the rows that each candidate is made of (parts.py).
 - `describe(row)`: a row, for messages. `sort_keys(rows)` and `row_keys(rows)`: the ids, to sort and to draw by.
 
 needs.py lists the needs with their shapes and dtypes. A read raises LookupError where the strategy does not declare the
@@ -32,6 +31,7 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64, Keys
 from alcli.errors import DataError
 from alcli.numerics.logistic import one_hot
+from alcli.remarks import Note, silence
 from alcli.selection.needs import OF_IDS, Answers
 from alcli.selection.source import Predictor, Source
 
@@ -61,9 +61,9 @@ class View:
     ) -> None:
         self._answers = Answers(source, np.asarray(labelled, np.int64), head)
         self._candidates = np.asarray(candidates, np.int64)
-        self._targets = targets
-        self._labels = labels
+        self._targets, self._labels = targets, labels
         self._allowed: frozenset[str] | None = None
+        self.tell: Note = silence  # what a strategy says before its work
         self._cache: dict[str, Array] = {}  # arrays of all candidates by need, in the order of `rows`
 
     @property

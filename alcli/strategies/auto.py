@@ -8,7 +8,7 @@
   `margin`.
 - Labels that are numbers: `maxherding`.
 
-The note of a batch says which strategy was chosen and why; its record (`--json`) holds the name.
+A note says which strategy was chosen and why, before the work begins; its record (`--json`) holds the name.
 
 Source: own rule, from the measurements of benchmarks/study_auto.py (docs/strategies.md), after Bae, Oliveira
 & Sutherland 2025, "Uncertainty herding: one active learning method for all label budgets".
@@ -80,5 +80,8 @@ def _rarer(log_probs_N2: Floats) -> int:
 
 
 def _chosen(view: View, k: int, rng: np.random.Generator, name: str, why: str) -> Selection:
+    said = f"auto takes {name}: {why}"
+    view.tell(said)
     found = select(_NAMED[name], view, k, seed=int(rng.integers(1 << 62)), options={})
-    return replace(found, notes=(f"auto took {name}: {why}", *found.notes), record={"chosen": name, **found.record})
+    record = {"chosen": name, **found.record}
+    return replace(found, notes=(said, *found.notes), record=record, taken_K=(name,) * len(found.rows_K))

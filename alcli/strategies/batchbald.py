@@ -46,6 +46,7 @@ from alcli.arrays import Float32, Float64, Floats, Int64
 from alcli.numerics.blocks import Spread, share, workers
 from alcli.numerics.information.normal_labels import greedy_labels
 from alcli.numerics.lazy_best import best_rows
+from alcli.remarks import steps
 from alcli.selection.options import Count, at_least
 from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
@@ -106,7 +107,7 @@ def greedy(
 
     picks, gains, exact = [int(bald_M.argmax())], [bald_M.max()], 1
     with workers() as spread:
-        for _ in range(k - 1):
+        for _ in steps(range(k - 1), "picking", k - 1):
             known.add(log_probs_MSC[picks[-1]], rng)
             bounds_M[picks[-1]] = -np.inf
             row, value, _ = best_rows(bounds_M, 1, gain)

@@ -78,6 +78,7 @@ from alcli.numerics.tangent.acquisitions import Acquisition, scores
 from alcli.numerics.tangent.kernel_ridge import MOST_PRIMAL
 from alcli.numerics.tangent.regression import Anchor, Kernel, LookAhead, TangentRegression, look_at, posed, rows_of
 from alcli.numerics.tangent.softmax_refit import SoftmaxRefit
+from alcli.remarks import steps
 from alcli.selection.conditions import HIDDEN_LAYERS, SEVERAL, given
 from alcli.selection.options import AutoOrPositive, Count, at_least, auto_or_positive
 from alcli.selection.order import finite32
@@ -255,7 +256,7 @@ def _in_turn(problem: TangentRegression, k: int, acquisition: Acquisition, first
     regression = ahead.Sequential(fitted.covariance(problem.rows), fitted.prior, problem.f_NK)
     open_N = np.ones(problem.rows.n, bool)
     picks, best = [], []
-    for _ in range(k):
+    for _ in steps(range(k), "picking", k):
         R_NK = problem.supposed(regression.f_NK, regression.covariance)
         scores_N = finite32(scores(acquisition, regression.look, regression.f_NK, R_NK, first_E))
         j = int(np.argmax(np.where(open_N, scores_N, -np.inf)))

@@ -11,11 +11,13 @@ import numpy as np
 
 from alcli.arrays import Array, Floats, Int64
 from alcli.data.absorbed import NoClass
+from alcli.data.annotations.conflicts import check_conflicts_file, write_conflicts
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, save_head
 from alcli.data.head_match import choose_anchors, rows_of_hashes
 from alcli.data.labels import is_of_type, sorted_classes
 from alcli.data.pool import Pool
+from alcli.data.spellings.classes import Spelling
 from alcli.data.text.rows import RowSource, paths_of
 from alcli.data.writing.creatable import check_creatable
 from alcli.errors import DataError, counted, printable
@@ -67,6 +69,8 @@ def fit_head(
     none_label: str | None = None,
     audit: AuditRequest = NO_AUDIT,
     test_labels: Sequence[RowSource] = (),
+    normalize: bool = False,
+    conflicts: Path | None = None,
     note: Note = silence,
 ) -> Fitted:
     """Fit a head to the labelled rows of a pool and write it to `out`, which is whole or untouched.
@@ -74,16 +78,20 @@ def fit_head(
     labels: label files or tables; without any, the label column of the pool is used. corrections: the last label of an
     id in a file counts. none_label: says that an item belongs to no class. class_names: the pool of the names
     of classes, for `recipe.prior` pool; no label is needed with it. audit: measures the head, and is kept out of the
-    fit. test_labels: of rows that become test rows. out: None writes no file. Raises every AlcliError.
+    fit. test_labels: of rows that become test rows. normalize: classes that look alike become one, for this head
+    and its updates. conflicts: the file for a table of items with several labels. out: None writes no file. Raises
+    every AlcliError.
     """
     recipe.checked()
     check_names(recipe, class_names)
     audit.checked()
+    named = [*audit.paths, *([] if class_names is None else [class_names])]
+    read = [*pool.paths, *paths_of([*labels, *test_labels]), *named]
     if out is not None:
-        named = [*audit.paths, *([] if class_names is None else [class_names])]
-        check_creatable(out, overwrite=force, inputs=[*pool.paths, *paths_of([*labels, *test_labels]), *named])
+        check_creatable(out, overwrite=force, inputs=read)
+    check_conflicts_file(conflicts, overwrite=force, inputs=[*read, *([] if out is None else [out])])
     pool.require_rows()
-    pool = with_test_labels(pool, test_labels, ignore_unknown=ignore_unknown)
+    pool = with_test_labels(pool, test_labels, ignore_unknown=ignore_unknown, normalize=normalize)
     names = None if class_names is None else read_class_names(class_names, pool, note)
     labelled = gather(
         pool,
@@ -93,6 +101,7 @@ def fit_head(
         ignore_unknown=ignore_unknown,
         corrections=corrections,
         none_label=none_label,
+        spelling=Spelling(normalize, () if names is None else names.names),
         note=note,
     )
     known = audit.before()
@@ -108,6 +117,7 @@ def fit_head(
     if answers is not None:
         found = measured(pool, fitted.head, answers, audit.stop_at, note)
         fitted = Fitted(found.head, fitted.report | found.report)
+    write_conflicts(conflicts, labelled.labels.conflicts, text_ids=pool.ids.is_text, overwrite=force)
     if out is not None:
         save_head(out, fitted.head, overwrite=force)
     return fitted
@@ -143,6 +153,7 @@ def fit_labelled(
         class_names=names,
         fitted_on=data.n,
         no_class=NoClass().with_ids(labelled.none_label, pool.ids.hashes(labelled.none_rows).tolist()),
+        normalizes=labelled.normalizes,
     )
     return Fitted(head, describe(pool, pair, data, head, note))
 
@@ -219,7 +230,7 @@ def describe(pool: Pool, pair: Pair, data: Training, head: HeadFile, note: Note)
 
 def _on_test_rows(pool: Pool, model: Model, head: HeadFile, note: Note) -> dict[str, Any]:
     """Return the number of labelled test rows and the metrics on them; nothing without such rows."""
-    rows, y, unknown = test_rows(pool, head.classes, head.no_class.label)
+    rows, y, unknown = test_rows(pool, head.classes, head.no_class.label, normalize=head.normalizes, note=note)
     n = len(rows) + unknown
     if not n:
         return {}

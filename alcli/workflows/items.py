@@ -61,9 +61,11 @@ class Items:
         """The item number of each of `rows`, also of rows whose vector is unusable."""
         return rows if self.groups is None else self.groups.of_N[rows]
 
-    def tested(self, sources: Sequence[RowSource], *, ignore_unknown: bool) -> Items:
+    def tested(self, sources: Sequence[RowSource], *, ignore_unknown: bool, normalize: bool = False) -> Items:
         """Return the items after those that files label have become test rows; see `with_test_labels`."""
-        return Items(with_test_labels(self.pool, sources, ignore_unknown=ignore_unknown)) if sources else self
+        if not sources:
+            return self
+        return Items(with_test_labels(self.pool, sources, ignore_unknown=ignore_unknown, normalize=normalize))
 
     def about(self) -> dict[str, Any]:
         """The name and the sizes of the pool, as reports give them."""

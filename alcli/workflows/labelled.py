@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from alcli.arrays import Array, Int64
 from alcli.data.absorbed import Absorbed
-from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels, set_apart
+from alcli.data.ids import Id
+from alcli.data.labels import Labels, class_type_of, labels_of_column, read_labels, respelled, set_apart
 from alcli.data.pool import Pool
-from alcli.data.schema import remark_on_near_columns
-from alcli.data.spellings.classes import remark_on_look_alikes
-from alcli.data.spellings.numbers import number_of
+from alcli.data.spellings.classes import AS_WRITTEN, Spelling, remark_on_look_alikes, remark_on_strangers
 from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, UsageError, counted, printable
 from alcli.heads._contract import Training
 from alcli.remarks import Note, silence
+from alcli.workflows.oddities import remark_on_columns, remark_on_task
 
 Task = Literal["auto", "classification", "regression"]
 
@@ -28,7 +28,8 @@ Task = Literal["auto", "classification", "regression"]
 class LabelledRows:
     """Labelled rows of a pool: rows_L their numbers, labels their labels in the same order.
 
-    none_label: the label of items that belong to no class. none_rows: the numbers of their rows.
+    none_label: the label of items that belong to no class. none_rows: the numbers of their rows. normalizes: classes
+    that look alike were taken as one.
     """
 
     rows_L: Int64
@@ -36,6 +37,7 @@ class LabelledRows:
     regression: bool
     none_label: str | None = None
     none_rows: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    normalizes: bool = False
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -52,6 +54,8 @@ def gather(
     ignore_unknown: bool = False,
     corrections: bool = False,
     none_label: str | None = None,
+    spelling: Spelling = AS_WRITTEN,
+    given_out: Collection[Id] | None = None,
     note: Note = silence,
 ) -> LabelledRows:
     """Return the rows labelled by the label files or, without any file, by the pool's own label column.
@@ -60,7 +64,7 @@ def gather(
     InputError.
     """
     regression = is_regression(pool, task, head, from_files=bool(paths))
-    _remark_on_names(pool, note, needs_labels=not paths)
+    remark_on_columns(pool, note, needs_labels=not paths)
     if paths:
         labels = read_labels(
             paths,
@@ -70,46 +74,21 @@ def gather(
             groups=pool.groups,
             corrections=corrections,
             none_label=none_label,
+            spelling=spelling,
+            given_out=given_out,
             note=note,
         )
     else:
-        labels = own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression)
+        known = spelling if none_label is None else replace(spelling, known=(none_label, *spelling.known))
+        labels = own_labels(pool, np.flatnonzero(~pool.is_test), regression=regression, spelling=known, note=note)
         labels = set_apart(labels, none_label, note)
         if not regression:
             remark_on_look_alikes(labels.classes(), note)
     if task == "auto":
-        _remark_on_task(labels, regression, note)
+        remark_on_task(labels, regression, note)
     rows = pool.ids.rows_of(list(labels.of_no_class))
-    return replace(usable(pool, labels, regression, note), none_label=none_label, none_rows=rows)
-
-
-def _remark_on_names(pool: Pool, note: Note, *, needs_labels: bool) -> None:
-    """Tell of columns and of values of `split` that are nearly those which alcli reads."""
-    found = pool.near_names()
-    if not needs_labels:
-        found.pop("label", None)
-    remark_on_near_columns(pool.name, found, note)
-    if pool.near_test:
-        values = ", ".join(f"'{printable(value)}'" for value in pool.near_test)
-        note(f"{pool.name}: the split has {values}: rows are kept out of the fit where their split is 'test'")
-
-
-def _remark_on_task(labels: Labels, regression: bool, note: Note) -> None:
-    """Tell of numbers that are taken for classes and look like measurements, and the other way about."""
-    numbers = [number_of(said.label) for said in labels.by_id.values()]
-    if not numbers or any(map(math.isnan, numbers)):
-        return
-    are_whole = all(number.is_integer() for number in numbers)
-    if not regression and not are_whole:
-        note(
-            f"the labels look like numbers and are taken for {len(labels.classes())} classes: "
-            "'alcli fit-head --task regression' predicts them as numbers"
-        )
-    if regression and are_whole and 2 * len(set(numbers)) <= len(numbers):
-        note(
-            f"the labels are floats and taken for a regression, but are {len(set(numbers))} whole numbers: "
-            "'alcli fit-head --task classification' makes classes of them"
-        )
+    found = usable(pool, labels, regression, note)
+    return replace(found, none_label=none_label, none_rows=rows, normalizes=spelling.merge and not regression)
 
 
 def usable(pool: Pool, labels: Labels, regression: bool, note: Note) -> LabelledRows:
@@ -128,10 +107,17 @@ def usable(pool: Pool, labels: Labels, regression: bool, note: Note) -> Labelled
     return LabelledRows(rows_L, labels, regression)
 
 
-def own_labels(pool: Pool, rows: Int64, *, regression: bool | None = None) -> Labels:
+def own_labels(
+    pool: Pool,
+    rows: Int64,
+    *,
+    regression: bool | None = None,
+    spelling: Spelling = AS_WRITTEN,
+    note: Note = silence,
+) -> Labels:
     """Return the labels that the pool itself carries for `rows`; no labels when it has no label column.
 
-    regression: None follows the type of the column.
+    regression: None follows the type of the column. spelling: of classes; note is told of those that are merged.
     """
     # With test labels in files, a column that cannot be learned is nobody's concern.
     column = None if pool.test_sources and not _is_learnable(pool) else pool.labels()
@@ -139,36 +125,47 @@ def own_labels(pool: Pool, rows: Int64, *, regression: bool | None = None) -> La
         found = Labels()
     else:
         found = labels_of_column(column, pool.ids, rows, pool.label_place, regression=regression)
-    return and_test_labels(pool, rows, found, bool(regression))
+    found = and_test_labels(pool, rows, found, bool(regression), spelling)
+    return found if regression else respelled(found, spelling, note)
 
 
-def with_test_labels(pool: Pool, sources: Sequence[RowSource], *, ignore_unknown: bool) -> Pool:
+def with_test_labels(
+    pool: Pool, sources: Sequence[RowSource], *, ignore_unknown: bool, normalize: bool = False
+) -> Pool:
     """Return the pool with more test rows: those that files label. `own_labels` then gives the labels too.
 
-    ignore_unknown: leave out ids that the pool does not have. Raises what `read_labels` does, and UsageError for
-    standard input, which can be read once.
+    ignore_unknown: leave out ids that the pool does not have. normalize: classes that look alike are one.
+    Raises what `read_labels` does, and UsageError for standard input, which can be read once.
     """
     if not sources:
         return pool
     if "-" in map(str, sources):
         raise UsageError("--test-labels reads its file twice, standard input can be read once", hint="name a file")
-    given, groups = pool.ids, pool.groups
+    given, groups, spelling = pool.ids, pool.groups, Spelling(normalize)
+    read = partial(read_labels, sources, given, ignore_unknown=ignore_unknown, groups=groups, spelling=spelling)
     try:
-        labels = read_labels(sources, given, regression=False, ignore_unknown=ignore_unknown, groups=groups)
+        labels = read(regression=False)
     except DataError as error:
         # The labels may be numbers, which the caller does not know yet.
         try:
-            labels = read_labels(sources, given, regression=True, ignore_unknown=ignore_unknown, groups=groups)
+            labels = read(regression=True)
         except DataError:
             raise error from None
     return pool.with_test(pool.ids.rows_of(list(labels.by_id)), sources)
 
 
-def and_test_labels(pool: Pool, rows: Int64, labels: Labels, regression: bool) -> Labels:
+def and_test_labels(pool: Pool, rows: Int64, labels: Labels, regression: bool, spelling: Spelling) -> Labels:
     """Return the labels with those that the files of test rows give to `rows`, which come before the others."""
     if not pool.test_sources:
         return labels
-    given = read_labels(pool.test_sources, pool.ids, regression=regression, ignore_unknown=True, groups=pool.groups)
+    given = read_labels(
+        pool.test_sources,
+        pool.ids,
+        regression=regression,
+        ignore_unknown=True,
+        groups=pool.groups,
+        spelling=spelling,
+    )
     wanted = set(pool.ids.arrow(rows).to_pylist())
     kept = {id: said for id, said in given.by_id.items() if id in wanted}
     return replace(labels, by_id=labels.by_id | kept, class_type=labels.class_type if len(labels) else given.class_type)
@@ -226,18 +223,23 @@ def absorbed(pool: Pool, labelled: LabelledRows, data: Training) -> Absorbed:
     return Absorbed(pool.ids.hashes(rows_L), data.y_L, data.weights_L)
 
 
-def test_rows(pool: Pool, classes: Sequence[str] | None, none_label: str | None) -> tuple[Int64, Array, int]:
+def test_rows(
+    pool: Pool, classes: Sequence[str] | None, none_label: str | None, *, normalize: bool, note: Note
+) -> tuple[Int64, Array, int]:
     """Return (rows, labels, number of rows left out) of the labelled test split, without rows of no class.
 
     Rows of a class that the head does not know are left out. A label column that cannot be learned labels no row.
+    normalize: a class that looks like one of the head is it. note: told of such classes where they are not.
     """
     if not _is_learnable(pool) and not pool.test_sources:
         return np.empty(0, np.int64), np.empty(0), 0
-    labels = own_labels(pool, np.flatnonzero(pool.is_test & ~pool.is_bad), regression=classes is None)
-    labels = set_apart(labels, none_label)
+    spelling = Spelling(normalize, (*(() if none_label is None else (none_label,)), *(classes or ())))
+    rows = np.flatnonzero(pool.is_test & ~pool.is_bad)
+    labels = set_apart(own_labels(pool, rows, regression=classes is None, spelling=spelling), none_label)
     before = len(labels)
     if classes is not None:
         known = set(classes)
+        remark_on_strangers([str(said.label) for said in labels.by_id.values()], known, "the test rows", note)
         labels.by_id = {id: said for id, said in labels.by_id.items() if said.label in known}
     y, _ = labels.arrays(classes)
     return pool.ids.rows_of(list(labels.by_id)), y, before - len(labels)
@@ -254,8 +256,18 @@ def require_labels(labelled: LabelledRows, pool: Pool, paths: Sequence[RowSource
         there = "the label is" if n == 1 else f"all {n} labels are"
         raise DataError(
             f"a head needs 2 classes, {there} '{printable(labelled.classes[0])}'",
-            hint="label items of another class; query with a strategy that needs no head, such as coreset, finds some",
+            hint=_undecided(labelled.labels)
+            or "label items of another class; query with a strategy that needs no head, such as coreset, finds some",
         )
+
+
+def _undecided(labels: Labels) -> str:
+    """A hint at an item that was left out since its annotators disagree; "" where there is none."""
+    said = [one for one in labels.conflicts if one.taken is None]
+    if not said:
+        return ""
+    places = " and ".join(f"'{printable(str(one.label))}' at {one.where}" for one in said if one.id == said[0].id)
+    return f"items without a majority are left out: '{printable(str(said[0].id))}' is {places}; settle such items"
 
 
 def id_order(pool: Pool, rows: Int64) -> Int64:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import time
 
 import pytest
 
-from alcli.cli.console import console, is_fancy
+from alcli.cli.console import _rate, console, is_fancy
 from alcli.errors import OutputError
+from alcli.remarks import steps
 
 
 def test_streams(capfd):
@@ -92,19 +95,63 @@ def test_stdout_comes_back_after_an_error(capfd):
     ("terminal", "environment", "fancy"),
     [
         (True, {}, True),
-        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": "1"}, True),
         (True, {"NO_COLOR": ""}, True),
         (True, {"TERM": "dumb"}, False),
         (False, {}, False),
     ],
 )
-def test_when_colours_are_shown(monkeypatch, terminal, environment, fancy):
+def test_when_bars_and_tables_are_shown(monkeypatch, terminal, environment, fancy):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     assert is_fancy() == fancy
+
+
+@pytest.mark.parametrize(
+    ("speed", "shown"),
+    [(None, ""), (1234.5, "1,234/s"), (3.2, "3.2/s"), (0.04, "25.0 s each")],
+)
+def test_a_rate_is_never_nothing_a_second(speed, shown):
+    assert _rate(speed) == shown
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_no_color_takes_the_colour_and_leaves_the_bar(capfd, monkeypatch, no_color, coloured):
+    monkeypatch.setattr("alcli.cli.console.is_fancy", lambda: True)
+    monkeypatch.setattr("alcli.cli.console._PATIENCE", 0.0)
+    for name, value in (("NO_COLOR", no_color), ("FORCE_COLOR", "1"), ("TERM", "xterm-256color")):
+        monkeypatch.setenv(name, value)
+    with console() as talk, talk.progress() as progress:
+        progress.start(10, "pondering")
+        for _ in range(10):
+            progress.advance(1)
+            time.sleep(0.03)
+    err = capfd.readouterr().err
+    assert "pondering" in err
+    assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", err)) == coloured
+
+
+def test_a_short_run_shows_no_bar(capfd, monkeypatch):
+    monkeypatch.setattr("alcli.cli.console.is_fancy", lambda: True)
+    with console() as talk, talk.working():
+        assert list(steps(range(3), "picking", 3)) == [0, 1, 2]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_announcement_comes_at_once_on_a_terminal_and_once(capfd, monkeypatch):
+    with console() as talk:
+        talk.announce("first")
+        assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "alcli: first\n"
+    monkeypatch.setattr("alcli.cli.console.is_fancy", lambda: True)
+    with console() as talk:
+        talk.announce("first")
+        assert capfd.readouterr().err == "alcli: first\n"
+        talk.remark("first")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_bar_on_a_terminal(capfd, monkeypatch):
@@ -119,3 +166,31 @@ def test_a_bar_on_a_terminal(capfd, monkeypatch):
     out, err = capfd.readouterr()
     assert out == ""
     assert "row" in err
+
+
+def test_a_table_of_nine_columns_is_whole_at_80(capfd, monkeypatch):
+    monkeypatch.setattr("alcli.cli.console.is_fancy", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    header = "strategy,mean accuracy %,vs random,95% interval,final accuracy %,labels to random's final,mean rank"
+    header += ",s fit,s select"
+    rows = [["typiclust", "90.4", "+8.7", "-80.9 to +98.3", "96.3", "24", "2.5", "0.44", "0.09"]]
+    with console() as talk:
+        talk.table(header.split(","), rows)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capfd.readouterr().err).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80, lines
+    assert "…" not in "".join(lines)
+    assert "  ".join(rows[0]).split() == lines[-1].split()
+
+
+def test_long_lines_end_between_words_on_a_terminal(capfd, monkeypatch):
+    text = "the smallest difference to random that is clear is 89.6 points, by a-long-name; more --seeds lower it"
+    monkeypatch.setenv("COLUMNS", "40")
+    with console() as talk:
+        talk.say(text)
+    assert capfd.readouterr().err == f"{text}\n"
+    monkeypatch.setattr("alcli.cli.console.is_fancy", lambda: True)
+    with console() as talk:
+        talk.say(text)
+    lines = capfd.readouterr().err.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert " ".join(line.strip() for line in lines) == text

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from alcli import plugins
-from alcli.cli.listing import MODIFIERS
+from alcli.cli.shown.listing import MODIFIERS
 from alcli.composition import pairs
 
 

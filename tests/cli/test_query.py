@@ -29,12 +29,11 @@ def test_without_a_head_there_is_no_branch_to_ask_and_it_is_said_which_command_f
 
 def test_without_a_strategy_it_is_auto(tiny, alcli):
     default = alcli("query", "pool.parquet", "-l", "labels.csv", "-n", 3).done()
-    assert "auto took uherding" in default.err
+    assert "auto takes uherding" in default.err
     assert default.out == alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "auto", "-n", 3).done().out
     Path("none.csv").write_text("id,label\n")
-    assert (
-        "auto took maxherding: there is no head" in alcli("query", "pool.parquet", "-l", "none.csv", "-n", 3).done().err
-    )
+    said = alcli("query", "pool.parquet", "-l", "none.csv", "-n", 3).done().err
+    assert "auto takes maxherding: there is no head" in said
     alcli("query", "missing.parquet", "-s", "", "-n", 1).refused(2, "no strategy is named ''")
 
 

@@ -355,7 +355,7 @@ def test_labels_to_shares_of_what_every_label_gives(tmp_path):
 
 
 def test_where_random_is_never_there_a_lower_bound_is_told():
-    from alcli.cli.findings import _reached
+    from alcli.cli.shown.findings import _reached
     from alcli.numerics.metrics import METRICS
     from alcli.report.summary import Line, Reach
 

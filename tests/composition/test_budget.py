@@ -102,7 +102,7 @@ def test_what_is_bought_follows_the_ids_wherever_rows_lie(name, budget):
 def test_a_budget_for_less_than_the_first_pick_still_says_how_the_batch_came_about():
     chosen = within("auto", 1.2)
     assert len(chosen.rows_K) == 1
-    assert chosen.notes[0].startswith("auto took")
+    assert chosen.notes[0].startswith("auto takes")
     assert chosen.record["chosen"] == "uherding"
     assert chosen.notes[-1] == f"spent {COSTS[chosen.rows_K[0]]:g} of 1.2; items bought: 1"
 

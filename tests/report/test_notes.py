@@ -8,7 +8,7 @@ from alcli.report.notes import folded
 
 
 def take(labels, name, least="at most"):
-    return f"auto took {name}: {labels} labels of 10 classes are {least} 10 a class"
+    return f"auto takes {name}: {labels} labels of 10 classes are {least} 10 a class"
 
 
 AUTO = [

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from alcli.selection.select import select
+from alcli.selection.source import ArraySource
 from alcli.selection.strategy import strategy_of
+from alcli.selection.view import View
 from alcli.strategies import auto, margin, maxherding, relevance, uherding
 from tests.helpers import TableHead, random_head, view_of
 
@@ -21,20 +23,20 @@ def both(expected, **view):
 @pytest.mark.parametrize(
     ("expected", "view", "said"),
     [
-        (maxherding, {}, "auto took maxherding: there is no head"),
-        (maxherding, {"labelled": [3, 4]}, "auto took maxherding: 2 labels show one class, and a head needs two"),
+        (maxherding, {}, "auto takes maxherding: there is no head"),
+        (maxherding, {"labelled": [3, 4]}, "auto takes maxherding: 2 labels show one class, and a head needs two"),
         (
             uherding,
             {"labelled": range(20), "head": random_head(5, 2)},
-            "auto took uherding: 20 labels of 2 classes are at most 10 a class",
+            "auto takes uherding: 20 labels of 2 classes are at most 10 a class",
         ),
         (
             uherding,
             {"labelled": range(21), "head": random_head(5, 2)},
-            "auto took uherding: 21 labels of 2 classes are more than 10 a class, and 99 candidates are few enough "
+            "auto takes uherding: 21 labels of 2 classes are more than 10 a class, and 99 candidates are few enough "
             "to be covered",
         ),
-        (uherding, {"head": random_head(5, 4)}, "auto took uherding: 0 labels of 4 classes are at most 10 a class"),
+        (uherding, {"head": random_head(5, 4)}, "auto takes uherding: 0 labels of 4 classes are at most 10 a class"),
     ],
 )
 def test_it_is_the_strategy_that_its_note_names(expected, view, said):
@@ -52,7 +54,7 @@ def test_margin_with_many_labels_in_a_pool_that_takes_minutes_to_cover(monkeypat
     monkeypatch.setattr(auto, "LARGE", 99 * 5 - 1)
     chosen, other = both(margin, labelled=range(21), head=random_head(5, 2))
     assert chosen.notes == (
-        "auto took margin: 21 labels of 2 classes are more than 10 a class, and uherding would take minutes for 99 "
+        "auto takes margin: 21 labels of 2 classes are more than 10 a class, and uherding would take minutes for 99 "
         "candidates",
     )
     assert chosen.rows_K.tolist() == other.rows_K.tolist()
@@ -86,7 +88,7 @@ def test_relevance_where_a_head_of_two_classes_hardly_predicts_one_of_them(n, la
     chosen, other = both(expected, labelled=labelled, head=head)
     assert chosen.record["chosen"] == expected.__name__.rpartition(".")[2]
     assert said is None or chosen.notes == (
-        f"auto took relevance: the head predicts the rarer of two classes for {said}",
+        f"auto takes relevance: the head predicts the rarer of two classes for {said}",
     )
     assert chosen.rows_K.tolist() == other.rows_K.tolist()
     assert chosen.scores_K.tobytes() == other.scores_K.tobytes()
@@ -106,10 +108,29 @@ def test_numbers_are_for_maxherding():
         seed=0,
         options={},
     )
-    assert chosen.notes[0] == "auto took maxherding: the labels are numbers"
+    assert chosen.notes[0] == "auto takes maxherding: the labels are numbers"
     assert chosen.rows_K.tolist() == other.rows_K.tolist()
 
 
 def test_it_does_without_a_head():
     assert STRATEGY.cold
     assert STRATEGY.needs_head
+
+
+def test_the_choice_is_said_before_the_work():
+    """Whoever asks for a batch hears it before the strategy that was taken has read a feature."""
+    heard, read = [], []
+
+    class Watched(ArraySource):
+        def take(self, rows):
+            read.append(len(heard))
+            return super().take(rows)
+
+    X_ND = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
+    view = View(Watched(X_ND, np.arange(50)), np.arange(50), np.empty(0, np.int64))
+    view.tell = heard.append
+    chosen = select(STRATEGY, view, 3, seed=0, options={})
+    assert heard == ["auto takes maxherding: there is no head"]
+    assert chosen.notes[0] == heard[0]
+    assert read
+    assert min(read) == 1

@@ -132,6 +132,14 @@ Keep = Annotated[
         "A column of the pool that travels with the batch, such as the text. Commas part several. Can be repeated.",
     ),
 ]
+PreAnnotate = Annotated[
+    bool,
+    option(
+        "--pre-annotate",
+        OUTPUT,
+        "Give the labelling tool the prediction of the head as a suggestion, see Items below.",
+    ),
+]
 ItemsFile = Annotated[
     str | None,
     option("--items FILE", OUTPUT, "Take the columns of --keep from this file, which has a column id."),
@@ -141,7 +149,7 @@ Format = Annotated[
     option(
         f"--format {METAVAR}",
         OUTPUT,
-        "Format of the choice: a name, or FILE.py for a format of your own.",
+        f"Format of the choice: {', '.join(FORMATS)}, or FILE.py for a format of your own.",
         default="by the extension, else ids",
         complete=complete_format,
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alcli import plugins
-from alcli.cli.options.declare import COMMON, POOL, SAFETY, SOURCE, argument, option, setting
+from alcli.cli.options.declare import COMMON, OUTPUT, POOL, SAFETY, SOURCE, argument, option, setting
 from alcli.cli.options.settings import CONFIG_VARIABLE
 from alcli.cli.options.values import size_in_bytes
 
@@ -125,6 +125,15 @@ LabelsLabelCol = Annotated[
         default="label, or the only question",
     ),
 ]
+NormalizeLabels = Annotated[
+    bool,
+    option(
+        "--normalize-labels",
+        POOL,
+        "Take classes as one whose names differ by capitals, spaces or Unicode forms, or as 1 and 1.0 do. The most "
+        "frequent name stays. A head remembers it.",
+    ),
+]
 BadRows = Annotated[
     str, setting("--bad-rows", POOL, "What to do with vectors that are null or not finite.", choices=("error", "skip"))
 ]
@@ -171,6 +180,15 @@ Corrections = Annotated[
 ]
 
 
+Conflicts = Annotated[
+    Path | None,
+    option(
+        "--conflicts FILE",
+        OUTPUT,
+        "Write a table of the items that got different labels, from annotators or from files: each label with its "
+        "votes, who gave it, and the label taken. CSV, TSV, JSON Lines, Parquet or Excel, by the extension.",
+    ),
+]
 NoneLabel = Annotated[
     str | None,
     option(
@@ -216,6 +234,7 @@ class LabelFileOptions:
 
     labels_id_col: LabelsIdCol = None
     labels_label_col: LabelsLabelCol = None
+    normalize_labels: NormalizeLabels = False
 
     def named(self, files: list[str] | None) -> list[RowSource]:
         """The files with the columns that the user named."""

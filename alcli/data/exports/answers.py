@@ -13,13 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from alcli.data.exports import argilla, doccano, label_studio, prodigy
-from alcli.data.exports.places import Found, Places
+from alcli.data.exports.places import ID_FIELDS, Found, Places
 from alcli.data.text.dialect import near
 from alcli.data.text.rows import Row
 from alcli.errors import DataError, printable
 
 _TOOLS = (label_studio, argilla, prodigy, doccano)
 _INTEGER = re.compile(r"\s*[+-]?\d+(\.0*)?\s*")
+
+
+def is_export(names: Sequence[str], first: Mapping[str, Any] | None) -> bool:
+    """True for the columns of a table that a tool exports, and for the first object of such a file in JSON."""
+    is_table = label_studio.is_table(names) or doccano.is_table(names)
+    return is_table or (first is not None and any(tool.is_item(first) for tool in _TOOLS))
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,11 @@ class ExportReader:
                 listed = ", ".join(f"'{printable(n)}'" for n in names[:10])
                 raise DataError(f"{where}: no column '{printable(wanted)}' among {listed}", hint=f"see {option}")
         found = {"id": self.asked.id, "label": self.asked.label}
-        if label_studio.is_table(names):
-            found["id"] = found["id"] or label_studio.id_column(names)
+        if found["id"] is None and (label_studio.is_table(names) or doccano.is_table(names)):
+            found["id"] = label_studio.id_column(names)
+        elif found["id"] is None and ID_FIELDS[0] in names:
+            # A column that only a batch of alcli has.
+            found["id"] = ID_FIELDS[0]
         found = {what: column or near(names, what) for what, column in found.items()}
         return {what: column for what, column in found.items() if column is not None}
 

@@ -19,33 +19,83 @@ _SHOWN = ("text", "image", "audio", "url")
 
 
 def label_studio(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
-    """Write a JSON list of tasks: the kept columns and `alcli_id`, `rank` and `score` as `data`."""
-    tasks = [{"data": {**kept, ID: row["id"], **_facts(row)}} for row, kept in _rows(table, about)]
+    """Write a JSON list of tasks: the kept columns and `alcli_id`, `rank` and `score` as `data`.
+
+    A suggestion is an entry of `predictions`: the choice of the question for the object that is shown.
+    """
+    shown = _shown(about, "label-studio") if _suggests(about) else ""
+    tasks = []
+    for row, kept in _rows(table, about):
+        task: dict[str, Any] = {"data": {**kept, ID: row["id"], **_facts(row)}}
+        if _suggests(about):
+            choice = {
+                "id": f"alcli-{row['rank']}",
+                "from_name": about["suggestion"]["question"],
+                "to_name": shown,
+                "type": "choices",
+                "value": {"choices": [_name(row["predicted"])]},
+            }
+            model = about["suggestion"]["model"]
+            task["predictions"] = [{"model_version": model, "score": row["confidence"], "result": [choice]}]
+        tasks.append(task)
     return _json(tasks)
 
 
 def argilla(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
-    """Write a JSON list of records: the kept columns as `fields`, the facts of the choice as `metadata`."""
-    return _json(
-        [
-            {"id": str(row["id"]), "fields": {k: _text(v) for k, v in kept.items()}, "metadata": _facts(row)}
-            for row, kept in _rows(table, about)
-        ]
-    )
+    """Write a JSON list of records: the kept columns as `fields`, the facts of the choice as `metadata`.
+
+    A suggestion is an entry of `suggestions` under the name of the question.
+    """
+    records = []
+    for row, kept in _rows(table, about):
+        record: dict[str, Any] = {"id": str(row["id"]), "fields": {k: _text(v) for k, v in kept.items()}}
+        record["metadata"] = _facts(row)
+        if _suggests(about):
+            of_head = {"value": _name(row["predicted"]), "score": row["confidence"]}
+            about_head = about["suggestion"]
+            record["suggestions"] = {about_head["question"]: {**of_head, "agent": about_head["model"]}}
+        records.append(record)
+    return _json(records)
 
 
 def prodigy(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
-    """Write a line of JSON for each task: the kept columns, and the id and the facts of the choice as `meta`."""
+    """Write a line of JSON for each task: the kept columns, and the id and the facts of the choice as `meta`.
+
+    With a suggestion the classes are the `options`, and the predicted one is in `accept`.
+    """
     shown = _shown(about, "prodigy")
-    rows = _rows(table, about)
-    return _lines({**_named(kept, shown), "meta": {"id": row["id"], **_facts(row)}} for row, kept in rows)
+
+    tasks = []
+    for row, kept in _rows(table, about):
+        task = _named(kept, shown)
+        if _suggests(about):
+            task["options"] = [{"id": name, "text": name} for name in about["suggestion"]["classes"]]
+            task["accept"] = [_name(row["predicted"])]
+        tasks.append({**task, "meta": {"id": row["id"], **_facts(row)}})
+    return _lines(tasks)
 
 
 def doccano(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> bytes:
-    """Write a line of JSON for each text: the kept columns and `alcli_id`, which doccano keeps as meta."""
+    """Write a line of JSON for each text: the kept columns and `alcli_id`, which doccano keeps as meta.
+
+    A suggestion is the `label`, which is empty otherwise.
+    """
     shown = _shown(about, "doccano")
-    rows = _rows(table, about)
-    return _lines({**_named(kept, shown), ID: row["id"], **_facts(row), "label": []} for row, kept in rows)
+    lines = []
+    for row, kept in _rows(table, about):
+        labels = [_name(row["predicted"])] if _suggests(about) else []
+        lines.append({**_named(kept, shown), ID: row["id"], **_facts(row), "label": labels})
+    return _lines(lines)
+
+
+def _suggests(about: Mapping[str, Any]) -> bool:
+    """True where the predictions are suggestions."""
+    return "suggestion" in about
+
+
+def _name(predicted: Any) -> str:
+    """The name of a class as tools take it: a text."""
+    return str(predicted).lower() if isinstance(predicted, bool) else str(predicted)
 
 
 def _rows(table: Mapping[str, list[Any]], about: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

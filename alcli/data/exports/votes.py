@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from alcli.errors import counted
+from alcli.errors import counted, printable
 
 
 class Labelled(Protocol):
@@ -15,6 +15,10 @@ class Labelled(Protocol):
     @property
     def label(self) -> object:
         """Return the class name or the number."""
+
+    @property
+    def where(self) -> str:
+        """Return the place in the file."""
 
 
 K = TypeVar("K")
@@ -27,19 +31,22 @@ def settled(votes_of: Mapping[K, Mapping[str | None, L]]) -> tuple[dict[K, L], l
     votes_of: for each item the label of each annotator; the annotator is None where nobody is named.
     """
     found: dict[K, L] = {}
-    disagree = open_ = 0
+    disagree, open_ = 0, []
     for item, votes in votes_of.items():
         chosen = majority(list(votes.values()))
         disagree += len({vote.label for vote in votes.values()}) > 1
-        open_ += chosen is None
-        if chosen is not None:
+        if chosen is None:
+            open_.append(item)
+        else:
             found[item] = chosen
     remarks = []
     if disagree:
         what = counted(disagree, "item has different labels", "items have different labels")
         remarks.append(f"{what} of different annotators; the majority counts")
     if open_:
-        remarks.append(f"{counted(open_, 'item')} without a majority left out")
+        shown = votes_of[open_[0]].values()
+        said = ", ".join(f"'{printable(str(vote.label))}' at {vote.where}" for vote in shown)
+        remarks.append(f"{counted(len(open_), 'item')} without a majority left out, such as the one that is {said}")
     return found, remarks
 
 

@@ -13,6 +13,11 @@ from alcli.errors import DataError, printable
 _LARGEST = 1e150
 
 
+def is_blank(value: Any) -> bool:
+    """True for a gap: nothing, or a text of spaces alone."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def to_class(value: Any, where: str, types: set[str]) -> str:
     """Return the name of a class; its type is added to `types`. where: its place, for messages. Raises DataError.
 

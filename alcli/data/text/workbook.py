@@ -10,6 +10,7 @@ import datetime
 import io
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from alcli.data.text.rows import Row, Wanted
@@ -38,6 +39,20 @@ def workbook_rows(data: bytes, name: str, wanted: Wanted) -> Iterator[Row]:
     name: of the file, for messages. Raises DataError with sheet and row, MemoryLimitError beyond 1 GiB of XML,
     UnavailableError without openpyxl.
     """
+    with _reading(name):
+        sheets, headers = _sheets(data, name)
+        chosen = next((i for i, names in enumerate(headers) if wanted.fit(names)), 0)
+        yield from _rows(sheets[chosen], headers[chosen], f"{name}: sheet '{printable(sheets[chosen].title)}'", wanted)
+
+
+def workbook_columns(data: bytes, name: str) -> list[str]:
+    """The names in the first row of the first sheet. Raises what `workbook_rows` does."""
+    with _reading(name):
+        return [column for column in _sheets(data, name)[1][0] if column]
+
+
+def _sheets(data: bytes, name: str) -> tuple[list[Any], list[list[str]]]:
+    """The sheets of a workbook, and the texts in the first row of each."""
     try:
         import openpyxl
     except ImportError as error:
@@ -46,16 +61,20 @@ def workbook_rows(data: bytes, name: str, wanted: Wanted) -> Iterator[Row]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
             raise MemoryLimitError(f"{name}: unpacks to more than 1 GiB", hint="save the sheet as CSV")
+    sheets = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False).worksheets
+    if not sheets:
+        raise DataError(f"{name}: a workbook without a sheet")
+    return sheets, [_texts(next(sheet.iter_rows(values_only=True), ())) for sheet in sheets]
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turn the failures of the parsers of zip and XML, which have exceptions of their own, into a DataError."""
     try:
-        sheets = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False).worksheets
-        headers = [_texts(next(sheet.iter_rows(values_only=True), ())) for sheet in sheets]
-        if not sheets:
-            raise DataError(f"{name}: a workbook without a sheet")
-        chosen = next((i for i, names in enumerate(headers) if wanted.fit(names)), 0)
-        yield from _rows(sheets[chosen], headers[chosen], f"{name}: sheet '{printable(sheets[chosen].title)}'", wanted)
+        yield
     except AlcliError:
         raise
-    except Exception as error:  # the parsers of zip and XML have exceptions of their own
+    except Exception as error:
         raise DataError(f"{name}: cannot be read as an Excel workbook ({printable(error)})") from error
 
 

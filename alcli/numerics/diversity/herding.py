@@ -30,6 +30,7 @@ from alcli.numerics.blocks import BLOCK_ROWS, workers
 from alcli.numerics.diversity.coverage import Coverage
 from alcli.numerics.lazy_best import ROUND
 from alcli.numerics.rows import Factor, Rows
+from alcli.remarks import steps
 
 
 def max_herding(
@@ -56,7 +57,7 @@ def max_herding(
         bounds_N = coverage.all_gains()
         # Once the first of equal rows is picked, the others gain nothing.
         bounds_N[_copies(X_ND)] = 0.0
-        for t in range(k):
+        for t in steps(range(k), "picking", k):
             if bounds_N.max() <= 0.0:
                 picks[t:] = np.flatnonzero(bounds_N == 0.0)[: k - t]
                 break

@@ -20,6 +20,7 @@ from alcli.arrays import Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
 from alcli.numerics.diversity.columns import WIDTH, GramColumns, largest
 from alcli.numerics.rows import Rows, feature_rows, sq_distances
+from alcli.remarks import steps
 
 # In machine epsilons: an upper bound on the difference between two orders of summing D products.
 _ROUNDINGS = 64
@@ -47,7 +48,7 @@ def k_center(
         else:
             nearest, seen = np.full(rows.n, np.inf), rows.sq_norms
         columns = GramColumns(rows, spread)
-        for t in range(k):
+        for t in steps(range(k), "picking", k):
             i = int(seen.argmax())
             if start_N is not None and seen[i] == 0.0:
                 picks[t:], distances[t:] = free_by_norm(rows, picks[:t])[: k - t], 0.0

@@ -18,6 +18,7 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
 from alcli.numerics.diversity.kmeanspp import greedy_k_means_pp, k_means_pp
 from alcli.numerics.rows import Factor, Rows, feature_rows
+from alcli.remarks import steps
 
 _SUM_ROWS = 4 * BLOCK_ROWS
 _CENTRES = 32
@@ -58,7 +59,7 @@ def k_means(
     picks = _greedy_start(X_ND, k, rng) if greedy else k_means_pp(rows, k, int(rng.integers(rows.n)), rng)[0]
     centres, inertia = F_ND[picks].astype(np.float64), np.inf
     with workers() as spread:
-        for _ in range(iterations):
+        for _ in steps(range(iterations), "clustering", iterations):
             labels, gaps = _assign(rows, centres, spread)
             centres, sizes = _means(F_ND, _without_empty(labels, gaps, k), k)
             spread_within = float(rows.sq_norms.sum() - sizes @ np.square(centres).sum(axis=1))

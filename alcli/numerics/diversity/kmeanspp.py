@@ -12,11 +12,14 @@ Cost: at most 16, usually 1.2, columns of 2 N D flops per pick; O(16 N) memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from alcli.arrays import Float64, Int64
 from alcli.numerics.blocks import workers
 from alcli.numerics.rows import Rows, sq_distances
+from alcli.remarks import steps
 
 _WIDTH = 16
 
@@ -36,7 +39,12 @@ def k_means_pp(
         if from_zero:
             np.minimum(nearest, rows.sq_norms, out=nearest)
         nearest[first] = 0.0
-        while len(picks) < k and nearest.any():
+
+        def rounds() -> Iterator[int]:
+            while len(picks) < k and nearest.any():
+                yield len(picks)
+
+        for _ in steps(rounds(), "picking", k, lambda n: len(picks) - n):
             before = nearest.copy()
             candidates = draw(before, rng.random(min(_WIDTH, k - len(picks))))
             inner_NM = rows.inner_with(rows, candidates, spread)
@@ -62,7 +70,12 @@ def greedy_k_means_pp(rows: Rows, k: int, rng: np.random.Generator) -> Int64:
     with workers() as spread:
         nearest = _distances_to(rows, picks[0], rows.inner(picks[0], spread))
         nearest[picks[0]] = 0.0
-        while len(picks) < k and nearest.any():
+
+        def rounds() -> Iterator[int]:
+            while len(picks) < k and nearest.any():
+                yield len(picks)
+
+        for _ in steps(rounds(), "beginning clusters", k, lambda n: len(picks) - n):
             drawn = draw(nearest, rng.random(n_draws))
             inner_NM = rows.inner_with(rows, drawn, spread)
             left = [np.minimum(nearest, _distances_to(rows, int(i), inner_NM[:, m])) for m, i in enumerate(drawn)]

@@ -17,6 +17,7 @@ from alcli.numerics.blocks import workers
 from alcli.numerics.diversity.columns import WIDTH, GramColumns
 from alcli.numerics.diversity.kcenter import nearest_centre
 from alcli.numerics.rows import Rows, sq_distances
+from alcli.remarks import steps
 
 # The second row of a cluster is guessed to be as likely a pick as the first row of a cluster with 0.95 times its sum.
 # The value was tuned to compute few columns; it does not change the picks.
@@ -37,7 +38,7 @@ def lcmd(rows: Rows, k: int, centres: Rows | None = None) -> tuple[Int64, Float6
         columns = GramColumns(rows, spread)
         if centres is not None and n_centres:
             nearest = nearest_centre(rows, centres, spread, labels)
-        for t in range(k):
+        for t in steps(range(k), "picking", k):
             sums: Float64 = (
                 np.bincount(labels, nearest, n_centres + t).astype(np.float64) if n_centres + t else np.empty(0)
             )

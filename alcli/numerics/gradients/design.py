@@ -20,6 +20,7 @@ from alcli.arrays import Float64, Floats, Int64, with_bias
 from alcli.numerics import cholesky
 from alcli.numerics.blocks import Spread, workers
 from alcli.numerics.rows import Factor, Rows
+from alcli.remarks import steps
 
 # Rows that are widened to float64 together: few enough for a cache.
 _PIECE = 256
@@ -38,7 +39,7 @@ def choose(
         design = Design.begin(H_RD, R_RKQ, M_PP, F_PP, spread, parts)
         picks: list[int] = []
         gains: list[float] = []
-        for _ in range(min(ahead, design.n)):
+        for _ in steps(range(n := min(ahead, design.n)), "picking", n):
             gains_N = design.gains()
             gains_N[picks] = -np.inf
             picks.append(int(gains_N.argmax()))
@@ -46,7 +47,7 @@ def choose(
             design.add(picks[-1])
         design = design.at(np.array(picks, np.int64))
         kept = np.ones(len(picks), bool)
-        for _ in range(len(picks) - k):
+        for _ in steps(range(len(picks) - k), "giving picks back", len(picks) - k):
             losses_M = np.where(kept, design.losses(), np.inf)
             last = len(picks) - 1 - int(losses_M[::-1].argmin())
             design.take_away(last)

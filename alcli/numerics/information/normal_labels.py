@@ -19,6 +19,7 @@ import numpy as np
 from alcli.arrays import Array, Float32, Float64, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, workers
 from alcli.numerics.segments import runs, sizes_of
+from alcli.remarks import steps
 
 
 def greedy_labels(root_RQ: Float64, starts_N: Int64, noise: float, k: int) -> tuple[Int64, Float32]:
@@ -32,7 +33,7 @@ def greedy_labels(root_RQ: Float64, starts_N: Int64, noise: float, k: int) -> tu
     picks: list[int] = []
     gains: list[np.float32] = []
     with workers():
-        for _ in range(k):
+        for _ in steps(range(k), "picking", k):
             gains_N = left.gains().astype(np.float32)
             i = int(np.where(is_open_N, gains_N, -np.inf).argmax())
             picks.append(i)

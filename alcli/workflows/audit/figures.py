@@ -18,7 +18,9 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.data.absorbed import AuditRound
 from alcli.data.head_file import HeadFile
 from alcli.data.head_match import rows_of_hashes
+from alcli.data.labels import respelled
 from alcli.data.pool import Pool
+from alcli.data.spellings.classes import Spelling, remark_on_strangers
 from alcli.errors import DataError, counted
 from alcli.heads._model import Model
 from alcli.numerics.audit.agreement import References, references
@@ -49,6 +51,8 @@ def measured(pool: Pool, head: HeadFile, audit: AuditLabels, stop_at: float | No
 
     Raises DataError where the head has learned from nearly all rows of the audit.
     """
+    known = (*(() if head.no_class.label is None else (head.no_class.label,)), *(head.classes or ()))
+    audit = replace(audit, labels=respelled(audit.labels, Spelling(head.normalizes, known), note))
     is_open_N = ~(pool.is_test | pool.is_bad)
     learned = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     is_open_N[learned[learned >= 0]] = False
@@ -64,6 +68,8 @@ def measured(pool: Pool, head: HeadFile, audit: AuditLabels, stop_at: float | No
     report: dict[str, Any] = {"audit_labels": int(kept_M.sum())}
     if head.classes is None:
         return Measured(head, report | _of_numbers(pool, head, audit, kept_M, sample, is_open_N))
+    strangers = [str(said.label) for said in audit.labels.by_id.values()]
+    remark_on_strangers(strangers, known, "the rows of the audit", note)
     right_M, y_M, of_classes, share, more = _of_classes(pool, head, audit, kept_M, sample, is_open_N)
     report |= more | _balanced(right_M, y_M, of_classes, len(head.classes), note)
     report["audit_labels_to_halve_interval"] = labels_to_halve(len(sample))

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Float64, Int64
+from alcli.data.annotations.reading import places_of
+from alcli.data.annotations.said import Said
 from alcli.data.exports.answers import ExportReader
-from alcli.data.exports.places import Places
 from alcli.data.ids import Id
-from alcli.data.labels import Labels, Said
+from alcli.data.labels import Labels
 from alcli.data.pool import Pool
-from alcli.data.spellings.labels import to_class, to_target, to_weight
+from alcli.data.spellings.labels import is_blank, to_class, to_target, to_weight
 from alcli.data.tables import read_rows
-from alcli.data.text.rows import NamedColumns, Row, RowSource
+from alcli.data.text.rows import Row, RowSource
 from alcli.errors import DataError, counted, printable
 from alcli.numerics.audit.draw import LARGEST_WEIGHT
 from alcli.remarks import Note
@@ -91,12 +92,11 @@ class _Columns:
     def read(self, source: RowSource, pool: Pool, regression: bool) -> None:
         """Add the rows of one file. Raises DataError."""
         in_file: dict[Id, Said] = {}
-        places = Places(source.id, source.label) if isinstance(source, NamedColumns) else Places()
         optional = ["label", "weight", "population"]
-        for row in read_rows(source, ["id"], optional=optional, export=ExportReader(places)):
+        for row in read_rows(source, ["id"], optional=optional, export=ExportReader(places_of(source))):
             id = pool.ids.parse(row.values["id"], row.where, from_text=row.from_text)
             self.where[id] = row.where
-            if (value := row.values.get("label")) not in (None, ""):
+            if not is_blank(value := row.values.get("label")):
                 said = Said(_label(value, row.where, regression), 1.0, row.where)
                 _check_same(in_file.get(id), said, id)
                 in_file[id] = said

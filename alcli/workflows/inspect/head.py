@@ -50,6 +50,7 @@ def _of_task(head: HeadFile) -> dict[str, Any]:
         "classes": len(head.classes),
         "class_type": head.class_type,
         "labels_of_class": dict(zip(head.classes, counts_C.tolist())),
+        **({"twins_of_classes": "are taken as the class"} if head.normalizes else {}),
     }
 
 

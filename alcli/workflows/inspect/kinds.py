@@ -11,12 +11,14 @@ from glob import has_magic
 from pathlib import Path
 from typing import Literal
 
+from alcli.data.exports.answers import is_export
+from alcli.data.exports.places import Places
 from alcli.data.reading.data_file import DataFile, check_readable, refusal, shown
 from alcli.data.reading.head_header import MAX_HEADER
 from alcli.data.reading.parquet import open_parquet, reading
 from alcli.data.reading.vectors import is_vector
 from alcli.data.schema import pool_metadata
-from alcli.data.tables import columns_of
+from alcli.data.tables import columns_of, first_object
 from alcli.data.text.dialect import near
 from alcli.errors import DataError, UsageError, printable
 
@@ -25,8 +27,11 @@ KNOWN = "a pool, a head, a ledger, a selection, predictions, labels, ids, or the
 _SIMULATED = ("curves", "selections", "study")
 
 
-def kind_of(spec: str) -> Kind:
-    """Return the kind of what a path or URI names. Raises InputError, and DataError for content of no known kind."""
+def kind_of(spec: str, asked: Places = Places()) -> Kind:
+    """Return the kind of what a path or URI names. asked: the columns of ids and labels that the user named.
+
+    Raises InputError, and DataError for content of no known kind.
+    """
     if spec == "-":
         raise UsageError("inspect reads files, '-' is standard input", hint="save it to a file first")
     if os.path.isdir(spec):
@@ -41,8 +46,8 @@ def kind_of(spec: str) -> Kind:
     except OSError as error:
         raise refusal(printable(spec), "cannot read", error) from error
     if start[:4] == b"PAR1":
-        return _of_parquet(spec)
-    return "head" if _begins_as_head(start, Path(spec).stat().st_size) else _of_text(spec)
+        return _of_parquet(spec, asked)
+    return "head" if _begins_as_head(start, Path(spec).stat().st_size) else _of_text(spec, asked)
 
 
 def _begins_as_head(start: bytes, size: int) -> bool:
@@ -50,7 +55,7 @@ def _begins_as_head(start: bytes, size: int) -> bool:
     return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] <= min(MAX_HEADER, size)
 
 
-def _of_parquet(spec: str) -> Kind:
+def _of_parquet(spec: str, asked: Places) -> Kind:
     """The kind of a Parquet file: by the metadata that alcli writes, else by the columns."""
     file = DataFile(spec)
     with reading(file), open_parquet(file) as parquet:
@@ -63,21 +68,21 @@ def _of_parquet(spec: str) -> Kind:
         raise DataError(what, hint="inspect the folder that it is in")
     if any(is_vector(field.type) for field in schema):
         return "pool"
-    return _of_columns(list(schema.names), file.name)
+    return _of_columns(list(schema.names), file.name, asked)
 
 
-def _of_text(spec: str) -> Kind:
+def _of_text(spec: str, asked: Places) -> Kind:
     """The kind of a table in text or JSON. Raises DataError where the content is no table."""
     name = shown(spec)
     try:
-        columns = columns_of(spec)
+        columns, first = columns_of(spec), first_object(spec)
     except DataError as error:
         reason = error.message.removeprefix(f"{name}: ")
         raise DataError(f"{name}: its content is of no kind that alcli writes: {reason}", hint=_expected()) from None
-    return _of_columns(columns, name)
+    return "labels" if is_export(columns, first) else _of_columns(columns, name, asked)
 
 
-def _of_columns(columns: list[str], name: str) -> Kind:
+def _of_columns(columns: list[str], name: str, asked: Places) -> Kind:
     """The kind of a table by its columns. Raises DataError that names the columns where they fit no kind."""
 
     def has(*wanted: str) -> bool:
@@ -85,7 +90,7 @@ def _of_columns(columns: list[str], name: str) -> Kind:
 
     kinds: dict[Kind, bool] = {
         "selection": has("id", "rank", "score"),
-        "labels": has("id", "label") or has("group", "label"),
+        "labels": has(asked.id or "id", asked.label or "label") or has("group", asked.label or "label"),
         "predictions": has("id", "predicted"),
         "ids": has("id"),
     }

@@ -1,4 +1,4 @@
-"""The facts about tables with a row an item: ledgers, selections, predictions, labels and lists of ids.
+"""The facts about tables with a row an item: ledgers, selections, predictions and lists of ids.
 
 Memory: the rows of the table.
 """
@@ -17,9 +17,9 @@ from alcli.data.reading.data_file import DataFile
 from alcli.data.reading.head_header import contents_of
 from alcli.data.reading.parquet import open_parquet, reading
 from alcli.data.schema import pool_metadata
+from alcli.data.spellings.labels import is_blank
 from alcli.data.spellings.numbers import number_of
 from alcli.data.tables import columns_of, read_rows
-from alcli.data.text.dialect import near
 from alcli.data.text.rows import Row
 from alcli.errors import printable
 
@@ -29,27 +29,25 @@ _COLUMNS: dict[str, Sequence[str]] = {
     "ledger": ("rank", "strategy", "purpose"),
     "selection": ("rank", "score", "strategy", "weight", "predicted", "confidence"),
     "predictions": ("predicted", "confidence"),
-    "labels": ("label", "weight"),
     "ids": (),
 }
 
 
 def about_rows(path: str, kind: str) -> dict[str, Any]:
     """Return the facts about a table of the kind. Raises what `read_rows` does."""
-    key = _key(path, kind)
-    rows = list(read_rows(path, [key], optional=_COLUMNS[kind]))
+    rows = list(read_rows(path, ["id"], optional=_COLUMNS[kind]))
     about = _metadata(path)
-    facts: dict[str, Any] = {"rows": len(rows), "columns": columns_of(path)} | _of_ids(rows, key)
+    facts: dict[str, Any] = {"rows": len(rows), "columns": columns_of(path)} | of_ids(rows, "id")
     facts |= _OF_KIND[kind](rows)
     facts |= {name: about[name] for name in ("seed", "ledger_rows", "options", "pool") if name in about}
     if isinstance(batch := about.get("batch"), dict):
         facts["last_batch"] = {name: batch[name] for name in ("out", "rows") if name in batch}
-    return facts | {"sha256": hashlib.sha256(contents_of(Path(path))).hexdigest()}
+    return facts | {"sha256": digest_of(path)}
 
 
-def _key(path: str, kind: str) -> str:
-    """The column that names the items: `id`, or `group` in a file of labels without ids."""
-    return "id" if kind != "labels" or near(columns_of(path), "id") is not None else "group"
+def digest_of(path: str) -> str:
+    """The SHA-256 of a file, hexadecimal."""
+    return hashlib.sha256(contents_of(Path(path))).hexdigest()
 
 
 def _metadata(path: str) -> dict[str, Any]:
@@ -61,7 +59,7 @@ def _metadata(path: str) -> dict[str, Any]:
         return pool_metadata(parquet.schema_arrow, file.name)
 
 
-def _of_ids(rows: Sequence[Row], key: str) -> dict[str, Any]:
+def of_ids(rows: Sequence[Row], key: str) -> dict[str, Any]:
     """The number of different ids, and ids that stand in several rows."""
     counts = Counter(str(row.values[key]) for row in rows)
     twice = [id for id, n in counts.items() if n > 1]
@@ -72,71 +70,43 @@ def _of_ids(rows: Sequence[Row], key: str) -> dict[str, Any]:
 def _of_ledger(rows: Sequence[Row]) -> dict[str, Any]:
     """The number of batches, and of rows of each strategy and purpose."""
     facts: dict[str, Any] = {"batches": sum(number_of(row.values.get("rank")) == 0 for row in rows)}
-    return facts | _counts(rows, "strategy", "rows_of_strategy") | _counts(rows, "purpose", "rows_of_purpose")
+    return facts | counts(rows, "strategy", "rows_of_strategy") | counts(rows, "purpose", "rows_of_purpose")
 
 
 def _of_selection(rows: Sequence[Row]) -> dict[str, Any]:
     """The rows of each strategy and predicted class, and the ranges of scores, weights and confidences."""
-    facts = _counts(rows, "strategy", "rows_of_strategy") | _of_predictions(rows)
-    return facts | _range(rows, "score") | _range(rows, "weight")
+    facts = counts(rows, "strategy", "rows_of_strategy") | _of_predictions(rows)
+    return facts | range_of(rows, "score") | range_of(rows, "weight")
 
 
 def _of_predictions(rows: Sequence[Row]) -> dict[str, Any]:
     """The predicted classes with the number of rows of each, or the range of predicted numbers."""
     values = [row.values.get("predicted") for row in rows]
     are_numbers = bool(rows) and "confidence" not in rows[0].values
-    facts = _range(rows, "predicted") if are_numbers else _counts(rows, "predicted", "rows_of_predicted_class")
-    return (facts if any(v is not None for v in values) else {}) | _range(rows, "confidence")
+    facts = range_of(rows, "predicted") if are_numbers else counts(rows, "predicted", "rows_of_predicted_class")
+    return (facts if any(v is not None for v in values) else {}) | range_of(rows, "confidence")
 
 
-def _of_labels(rows: Sequence[Row]) -> dict[str, Any]:
-    """The classes with the number of rows of each; rows without a label; ids with different labels."""
-    key = next(iter(rows[0].values)) if rows else "id"
-    labels: dict[str, set[str]] = {}
-    for row in rows:
-        if not _is_blank(row.values.get("label")):
-            labels.setdefault(str(row.values[key]), set()).add(_text(row.values["label"]))
-    different = [id for id, found in labels.items() if len(found) > 1]
-    blank = sum(_is_blank(row.values.get("label")) for row in rows)
-    counts = _counts(rows, "label", "rows_of_class")
-    facts: dict[str, Any] = {"rows_without_a_label": blank, "classes": len(counts.get("rows_of_class", {}))} | counts
-    if _are_measurements(rows):
-        facts = {"rows_without_a_label": blank, "labels": "numbers"} | _range(rows, "label")
-    facts |= _range(rows, "weight") | {"ids_with_different_labels": len(different)}
-    return facts | ({"for_example": different[:_NAMED]} if different else {})
-
-
-def _are_measurements(rows: Sequence[Row]) -> bool:
-    """True where all labels are numbers and one has a fraction."""
-    found = _numbers(rows, "label")
-    filled = sum(not _is_blank(row.values.get("label")) for row in rows)
-    return len(found) == filled and any(not number.is_integer() for number in found)
-
-
-def _counts(rows: Iterable[Row], column: str, name: str) -> dict[str, Any]:
+def counts(rows: Iterable[Row], column: str, name: str) -> dict[str, Any]:
     """The number of rows of each value of a column, by value; empty where no row has a value."""
-    found = Counter(_text(row.values[column]) for row in rows if not _is_blank(row.values.get(column)))
+    found = Counter(text_of(row.values[column]) for row in rows if not is_blank(row.values.get(column)))
     return {name: dict(sorted(found.items()))} if found else {}
 
 
-def _range(rows: Iterable[Row], column: str) -> dict[str, Any]:
+def range_of(rows: Iterable[Row], column: str) -> dict[str, Any]:
     """The least, median and most of a column of numbers; empty where no row has a number."""
-    found = _numbers(rows, column)
+    found = numbers_of(rows, column)
     return (
         {f"{column}_min": min(found), f"{column}_median": median(found), f"{column}_max": max(found)} if found else {}
     )
 
 
-def _numbers(rows: Iterable[Row], column: str) -> list[float]:
-    values = (number_of(row.values[column]) for row in rows if not _is_blank(row.values.get(column)))
+def numbers_of(rows: Iterable[Row], column: str) -> list[float]:
+    values = (number_of(row.values[column]) for row in rows if not is_blank(row.values.get(column)))
     return [value for value in values if math.isfinite(value)]
 
 
-def _is_blank(value: Any) -> bool:
-    return value is None or value == ""
-
-
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """The name of a value: a boolean as label files write it."""
     return str(value).lower() if isinstance(value, bool) else printable(value)
 
@@ -150,6 +120,5 @@ _OF_KIND: dict[str, Callable[[Sequence[Row]], dict[str, Any]]] = {
     "ledger": _of_ledger,
     "selection": _of_selection,
     "predictions": _of_predictions,
-    "labels": _of_labels,
     "ids": _no_more,
 }

@@ -51,13 +51,13 @@ def _of_config(config: Json, strategies: list[str]) -> dict[str, Any]:
 
 def _judged(folder: SimulationFolder, curves: list[Json]) -> dict[str, Any]:
     """The verdicts on the strategies with their intervals, by the metric of the last run."""
-    metric = _metric(folder.path, curves)
+    metric = metric_of(folder.path, curves)
     lines = summarise(curves_of(curves, metric), BASELINE)
     oracles = [line.strategy for line in lines if ORACLES.keys() & set(re.split("[=+,]", line.strategy))]
     return {"metric": metric.name, "verdicts": conclusions(lines, oracles=oracles)}
 
 
-def _metric(path: Path, curves: list[Json]) -> Metric:
+def metric_of(path: Path, curves: list[Json]) -> Metric:
     """The metric in summary.csv where it is one of alcli, else accuracy or RMSE."""
     try:
         with open(path / "summary.csv", newline="", encoding="utf-8") as file:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from alcli.composition.budget import select_within
+from alcli.data.annotations.conflicts import Conflict, check_conflicts_file, write_conflicts
 from alcli.data.formats import Table, encode
 from alcli.data.ledger import AUDIT, LEARNING, Entry, Late, deliver, give_out, read_ledger
 from alcli.data.writing.atomic import replacing
@@ -28,34 +29,51 @@ from alcli.workflows.audit.draw import draw_audit
 from alcli.workflows.items import Items
 from alcli.workflows.query.columns import choices, named, predictions
 from alcli.workflows.query.explain import explanations
-from alcli.workflows.query.keeping import kept
 from alcli.workflows.query.request import IMPUTE, Query
+from alcli.workflows.query.shown.keeping import kept
+from alcli.workflows.query.shown.suggesting import suggestion_of
 from alcli.workflows.query.situation import Situation, situation, targets_of
 from alcli.workflows.query.suspects import remark_on_suspects, suspicions
 
 
 @dataclass
 class Answer:
-    """The selection as a table, and the figures of the query."""
+    """The selection as a table, and the figures of the query.
+
+    conflicts: items that label files give several labels. suggestion: facts about the predictions that a labelling tool
+    gets, empty where it gets none.
+    """
 
     table: Table
     report: dict[str, Any]
+    conflicts: tuple[Conflict, ...] = ()
+    suggestion: dict[str, Any] = field(default_factory=dict)
 
 
 def query(
-    items: Items, ask: Query, *, out: Path | None, format: str, emit: Callable[[bytes], None], note: Note = silence
+    items: Items,
+    ask: Query,
+    *,
+    out: Path | None,
+    format: str,
+    emit: Callable[[bytes], None],
+    note: Note = silence,
+    announce: Note | None = None,
 ) -> Answer:
     """Select items, write them to `out` (or hand the bytes to `emit`), and append them to the ledger under its lock.
 
     An id stands in the ledger before anybody can read it. A batch in the ledger reaches `out` even when this process
     dies in between: the next query with the same ledger writes it, and answers with it if its own `out` is the same
-    file. note: takes remarks for the user. Raises every AlcliError.
+    file. note: takes remarks for the user. announce: takes what a strategy says before its work; None takes `note`.
+    Raises every AlcliError.
     """
     strategy, options = ask.checked()
-    items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown)
+    items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown, normalize=ask.normalize)
     read: list[str | Path] = [*items.pool.paths, *ask.files, *filter(None, [ask.head_file])]
     if out is not None:
         check_creatable(out, inputs=[*read, *filter(None, [ask.ledger])])
+    others = [*read, *filter(None, [ask.ledger, out])]
+    check_conflicts_file(ask.conflicts, overwrite=False, inputs=others)
     with ExitStack() as held:
         if ask.ledger is not None:
             check_creatable(ask.ledger, inputs=read)
@@ -64,7 +82,7 @@ def query(
         late = deliver(ask.ledger, before) if ask.ledger is not None else None
         if late is not None and out is not None and os.path.realpath(out) == os.path.realpath(late.out):
             return _written_late(items, late, note)
-        answer = _answer(items, ask, strategy, options, before, note)
+        answer = _answer(items, ask, strategy, options, before, note, announce or note)
         if late is not None:
             note(late.note)
         about = {
@@ -76,9 +94,13 @@ def query(
             "pool": answer.report["pool"],
         }
         about |= {"kept": list(ask.keep)} if ask.keep else {}
+        about |= {"suggestion": answer.suggestion} if answer.suggestion else {}
+        if answer.suggestion and format == "doccano":
+            note("doccano exports a suggestion that nobody looked at as a label: export approved documents alone")
         about |= {"origins": origins} if (origins := ask.origins) else {}
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
+        write_conflicts(ask.conflicts, answer.conflicts, text_ids=text_ids, overwrite=False)
         if ask.ledger is not None and answer.table["id"]:
             purpose = AUDIT if strategy.audits else LEARNING
             give_out(data, out, ask.ledger, before, answer.table, text_ids=text_ids, purpose=purpose)
@@ -98,11 +120,24 @@ def _written_late(items: Items, late: Late, note: Note) -> Answer:
 
 
 def _answer(
-    items: Items, ask: Query, strategy: Strategy, options: dict[str, Any], before: Sequence[Entry], note: Note
+    items: Items,
+    ask: Query,
+    strategy: Strategy,
+    options: dict[str, Any],
+    before: Sequence[Entry],
+    note: Note,
+    announce: Note,
 ) -> Answer:
     in_ledger = [] if strategy.audits else [row["id"] for row in before]
     now, pool = situation(items, ask, strategy, in_ledger, note), items.pool
     labelled_rows, candidates = now.labelled, now.candidates
+    announced: list[str] = []
+
+    def hear(text: str) -> None:
+        if text not in announced:
+            announced.append(text)
+            announce(text)
+
     if strategy.audits:
         selection, imputed = draw_audit(now, ask, strategy, before, note), None
     elif ask.impute is None:
@@ -113,6 +148,7 @@ def _answer(
             targets=targets_of(pool, ask),
             labels=now.labels,
         )
+        view.tell = hear
         selection, imputed = _selected(now, ask, strategy, view, options), None
     else:
         selection, imputed = _imputed(now, strategy, ask, options)
@@ -121,7 +157,8 @@ def _answer(
             f"(impute={ask.impute}); nobody gave them"
         )
     for text in selection.notes:
-        note(text)
+        if text not in announced:
+            note(text)
     if ask.cost_column is None:
         remark_on_shortage(len(selection.rows_K), ask, note)
     if len(labelled_rows) and not len(candidates) and ask.head is None and not ask.labels:
@@ -143,10 +180,11 @@ def _answer(
     if strategy.again:
         remark_on_suspects(selection, now, note)
     elif ask.explain:
-        table |= explanations(ask.strategy, selection, now, log_probs_KC)
+        table |= explanations(table["strategy"], selection, now, log_probs_KC)
     table |= {} if imputed is None else {"imputed": imputed}
     table |= kept(items, selection.rows_K, ask.keep, ask.items, table, note)
-    return Answer(table, report)
+    suggested = {} if ask.question is None else suggestion_of(ask, now, table)
+    return Answer(table, report, now.conflicts, suggested)
 
 
 def _selected(now: Situation, ask: Query, strategy: Strategy, view: View, options: dict[str, Any]) -> Selection:

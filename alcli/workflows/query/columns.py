@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from alcli import plugins
 from alcli.arrays import Array, Float64
 from alcli.data.formats import Table
 from alcli.data.head_file import HeadFile
@@ -14,16 +15,24 @@ from alcli.workflows.query.situation import Situation
 
 
 def choices(label: str, selection: Selection, now: Situation) -> Table:
-    """The ids, ranks, scores and weights of the chosen items. label: the name of the strategy."""
+    """The ids, ranks, scores and weights of the chosen items, and the strategies that picked them.
+
+    label: the name of the strategy that was asked for.
+    """
     table: Table = {
         "id": now.items.ids.arrow(selection.rows_K).to_pylist(),
         "rank": list(range(len(selection.rows_K))),
         "score": [shortest(s) for s in selection.scores_K],
-        "strategy": [label] * len(selection.rows_K),
+        "strategy": [picked_by(name, label) for name in selection.taken_K or [""] * len(selection.rows_K)],
     }
     if selection.weights_K is not None:
         table["weight"] = [shortest(w) for w in selection.weights_K]
     return table
+
+
+def picked_by(taken: str, label: str) -> str:
+    """The strategy that picked an item, as files record it. taken: "" where the choice was not left to others."""
+    return plugins.label(taken) if taken else label
 
 
 def predictions(selection: Selection, now: Situation) -> tuple[Table, Float64 | None]:

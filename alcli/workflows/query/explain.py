@@ -6,6 +6,8 @@ features of the chosen and the labelled items, and a tile of distances.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from alcli import plugins
@@ -18,8 +20,9 @@ from alcli.workflows.query.columns import named, shortest
 from alcli.workflows.query.situation import Situation
 
 
-def explanations(name: str, selection: Selection, now: Situation, log_probs_KC: Float64 | None) -> Table:
-    """The columns of the reasons. name: of the strategy. log_probs_KC: None where the head predicts no classes.
+def explanations(names: Sequence[str], selection: Selection, now: Situation, log_probs_KC: Float64 | None) -> Table:
+    """The columns of the reasons. names: of the strategy of each choice. log_probs_KC: None where the head predicts no
+    classes.
 
     second, second_confidence: the class that comes next after the predicted one. nearest_labelled, nearest_distance:
     the labelled item whose features lie nearest. stands_for: the number of candidates, the item among them, to which no
@@ -36,7 +39,7 @@ def explanations(name: str, selection: Selection, now: Situation, log_probs_KC: 
     table["nearest_labelled"] = [None if at < 0 else now.items.ids[int(labelled[at])] for at in nearest_K]
     table["nearest_distance"] = [None if np.isinf(d) else shortest(d) for d in distance_K]
     table["stands_for"] = stands_for_K.tolist()
-    table["why"] = [_why(name, k, selection, now, table, log_probs_KC) for k in range(K)]
+    table["why"] = [_why(names[k], k, selection, now, table, log_probs_KC) for k in range(K)]
     return table
 
 

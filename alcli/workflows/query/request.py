@@ -21,6 +21,8 @@ IMPUTE = "impute"
 AUTO = "auto"
 TARGETS = "targets"
 COST = "cost-col"
+# The question of a labelling tool that suggestions answer, unless the user names another.
+QUESTION = "label"
 # Options that choose among items, which an audit must not: it is drawn from all of them.
 _CHOICES = ("prefilter", "balance", IMPUTE, COST)
 
@@ -34,7 +36,9 @@ class Query:
     last label of an id in a file counts. polish: of a stream, auto or none.
     keep: columns of the pool, or of the file `items`, that travel with the batch.
     explain: the batch gets columns with the reasons for each choice. none_label: the label of items that belong to no
-    class; None takes the head's own. test_labels: labels of items that are test rows.
+    class; None takes the head's own. test_labels: labels of items that are test rows. normalize: classes that look
+    alike are one. conflicts: the file for a table of items with several labels.
+    question: of the labelling tool, which gets the prediction as a suggestion; None suggests nothing.
     """
 
     strategy: str
@@ -62,6 +66,9 @@ class Query:
     items: str | None = None
     none_label: str | None = None
     test_labels: Sequence[RowSource] = ()
+    normalize: bool = False
+    conflicts: Path | None = None
+    question: str | None = None
 
     @property
     def found(self) -> Strategy:

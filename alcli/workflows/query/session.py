@@ -13,8 +13,7 @@ import numpy as np
 from alcli.arrays import Array
 from alcli.data.formats import Table
 from alcli.data.head_file import save_head
-from alcli.data.labels import Label
-from alcli.data.ledger import append_to_ledger, deliver, read_ledger
+from alcli.data.ledger import STREAM_WAIT, append_to_ledger, deliver, read_ledger
 from alcli.data.spellings.labels import to_class, to_target, to_weight
 from alcli.data.writing.locks import lock
 from alcli.errors import AlcliError, DataError, printable
@@ -25,7 +24,7 @@ from alcli.remarks import Note
 from alcli.workflows.items import Items
 from alcli.workflows.query.absorbable import check_absorbable
 from alcli.workflows.query.batch import remark_on_shortage
-from alcli.workflows.query.columns import shortest, typed_class
+from alcli.workflows.query.columns import picked_by, shortest, typed_class
 from alcli.workflows.query.learned import Learned, Told, updated_head
 from alcli.workflows.query.polishing import Polisher
 from alcli.workflows.query.request import AUTO, Query
@@ -53,7 +52,7 @@ class Session:
         saves: bool = False,
     ) -> None:
         strategy, options = ask.checked()
-        items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown)
+        items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown, normalize=ask.normalize)
         in_ledger = [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else []
         now, pool = situation(items, ask, strategy, in_ledger, note, keeps_head=saves), items.pool
         self._pool, self._ask, self._emit, self._note, self._allow_new_classes = (
@@ -77,7 +76,7 @@ class Session:
         )
         for text in self._live.remarks():
             note(text)
-        self._labels: dict[int, float | Label | None] = dict.fromkeys(now.labelled.tolist())
+        self._labels: dict[int, float | str | None] = dict.fromkeys(now.labelled.tolist())
         absorbed = None if now.head is None else now.head.absorbed
         self._absorbed = {} if absorbed is None else dict(zip(absorbed.id_L.tolist(), absorbed.label_L.tolist()))
         is_polished = now.head is not None and ask.polish == AUTO
@@ -164,7 +163,7 @@ class Session:
         path, ids = self._ask.ledger, self._pool.ids
         if path is None:
             return True
-        with lock(path, self._ask.lock_timeout):
+        with lock(path, max(self._ask.lock_timeout, STREAM_WAIT)):
             before = read_ledger(path)
             if (late := deliver(path, before)) is not None:
                 self._note(late.note)
@@ -174,7 +173,7 @@ class Session:
                 "id": [ids[row]],
                 "rank": [self.asked],
                 "score": [shortest(np.float32(score))],
-                "strategy": [self._ask.label],
+                "strategy": [picked_by(self._live.taken, self._ask.label)],
             }
             append_to_ledger(path, before, entry, text_ids=ids.is_text)
         return True
@@ -228,16 +227,16 @@ class Session:
         self._none_rows.append(row)
         self.answered += row == self._outstanding
 
-    def _label(self, said: Reply) -> float | Label:
+    def _label(self, said: Reply) -> float | str:
         """A class number (for a new class the number after the last) or a target; without a head the label itself."""
         if self.head is None:
             return to_class(said.label, said.where, set()) if not isinstance(said.label, float) else said.label
         if self.classes is None:
             return to_target(said.label, said.where)
-        name = class_of(said, self.classes, self.head.class_type, allow_new=self._allow_new_classes)
+        name = class_of(said, self.classes, self.head, allow_new=self._allow_new_classes)
         return self.classes.index(name) if name in self.classes else len(self.classes)
 
-    def _is_known(self, row: int, label: float | Label, said: Reply, id: object) -> bool:
+    def _is_known(self, row: int, label: float | str, said: Reply, id: object) -> bool:
         """True where the row has this label already.
 
         Raises DataError where the row has another label, or may have no label.
@@ -264,7 +263,7 @@ class Session:
             raise DataError(f"{said.where}: the id '{printable(id)}' {what}", hint=hint)
         return True
 
-    def _learn(self, row: int, label: float | Label, weight: float, said: Reply) -> None:
+    def _learn(self, row: int, label: float | str, weight: float, said: Reply) -> None:
         """Absorb the label of a row, which may add a class. Raises DataError for a label too heavy to absorb."""
         if self._live.model is not None:
             one = self._one(row, float(label), weight)

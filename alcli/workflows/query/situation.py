@@ -5,32 +5,32 @@ A head that is not given is fitted last, once there is a candidate to ask it abo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from alcli import plugins
 from alcli.arrays import Array, Floats, Int64
 from alcli.composition.alike import without_alike
-from alcli.composition.modifiers import OF_PREDICTIONS
+from alcli.data.annotations.conflicts import Conflict
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, load_head
 from alcli.data.head_match import audited_rows, check_pool, rows_of_hashes
-from alcli.data.labels import read_labels
+from alcli.data.labels import Labels, read_labels
 from alcli.data.pool import Pool
-from alcli.errors import DataError, UsageError, counted
+from alcli.data.spellings.classes import Spelling
+from alcli.errors import DataError, counted
 from alcli.remarks import Note
-from alcli.selection.needs import FEATURE_NEEDS, HEAD_NEEDS
+from alcli.selection.needs import FEATURE_NEEDS
 from alcli.selection.strategy import Strategy
 from alcli.workflows.items import Items
 from alcli.workflows.labelled import LabelledRows, gather
 from alcli.workflows.query.candidates import drawn_seed, excluded, reduced
 from alcli.workflows.query.fitting import fitted_now, remark_on_models
 from alcli.workflows.query.request import Query
-from alcli.workflows.suited import strategies_for_numbers
+from alcli.workflows.query.suitable import check_fit, check_suits, too_few
 
 Predicts = Literal["classes", "numbers"]
 
@@ -42,7 +42,7 @@ class Situation:
     head: None where no head is given or needed, or where no candidate is left to ask it about. predicts: the kind of
     labels that the head predicts, or would predict if it had been fitted; None where no head is given or needed.
     labelled: row numbers. labels: of the labelled rows, class numbers of the head or targets; None where the strategy
-    does not read labels. candidates: item numbers. seed: of the draws of this query, see `drawn_seed`.
+    does not read labels. candidates: item numbers. seed: see `drawn_seed`. conflicts: items of several labels.
     """
 
     items: Items
@@ -52,6 +52,7 @@ class Situation:
     labels: Array | None
     candidates: Int64
     seed: int
+    conflicts: tuple[Conflict, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class _Known:
     names: ClassNames | None = None
     none: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     audited: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    conflicts: tuple[Conflict, ...] = ()
 
     @property
     def predicts(self) -> Predicts | None:
@@ -91,7 +93,11 @@ def situation(
     if not ask.allow_empty:
         pool.require_rows("--allow-empty accepts a pool without rows")
     items.check_options(ask.options)
-    known = _gathered(pool, ask, strategy, note) if ask.head is None else _given(pool, ask, ask.head, strategy, note)
+    out = frozenset(in_ledger)
+    if ask.head is None:
+        known = _gathered(pool, ask, strategy, out, note)
+    else:
+        known = _given(pool, ask, ask.head, strategy, out, note)
     if pool.is_bad.any():
         one, several = "row without a usable vector was", "rows without a usable vector were"
         note(f"{counted(int(pool.is_bad.sum()), one, several)} left out")
@@ -108,7 +114,7 @@ def situation(
     head, labels = known.head, known.labels
     if known.fit_on is not None and (len(candidates) or keeps_head):
         head, labels = fitted_now(pool, ask, strategy, known.fit_on, known.names, note)
-    return Situation(items, head, known.predicts, known.labelled, labels, candidates, seed)
+    return Situation(items, head, known.predicts, known.labelled, labels, candidates, seed, known.conflicts)
 
 
 def _without_alike(items: Items, candidates: Int64, known: _Known, n: int, note: Note) -> Int64:
@@ -150,39 +156,46 @@ def targets_of(pool: Pool, ask: Query) -> Floats | None:
     return named.take(np.flatnonzero(~named.is_bad))
 
 
-def _gathered(pool: Pool, ask: Query, strategy: Strategy, note: Note) -> _Known:
+def _gathered(pool: Pool, ask: Query, strategy: Strategy, out: frozenset[Any], note: Note) -> _Known:
     """The rows that the user or the pool labels, and the rows to fit a head on.
 
     Raises DataError or UsageError where no head can be fitted.
     """
+    names = None if ask.class_names is None else read_class_names(ask.class_names, pool, note)
     labelled = gather(
         pool,
         ask.labels,
         ignore_unknown=ask.ignore_unknown,
         corrections=ask.corrections,
         none_label=ask.none_label,
+        spelling=Spelling(ask.normalize, () if names is None else names.names),
+        given_out=out,
         note=note,
     )
-    names = None if ask.class_names is None else read_class_names(ask.class_names, pool, note)
+    conflicts = labelled.labels.conflicts
     named = names is not None and not labelled.regression and len({*names.names, *labelled.labels.classes()}) > 1
-    if not strategy.needs_head or (strategy.cold and _too_few(labelled) and not named):
-        return _Known(labelled.rows_L, none=labelled.none_rows)
+    if not strategy.needs_head or (strategy.cold and too_few(labelled) and not named):
+        return _Known(labelled.rows_L, none=labelled.none_rows, conflicts=conflicts)
     if not named:
-        _check_fit(ask, strategy, labelled)
-    return _Known(labelled.rows_L, fit_on=labelled, names=names, none=labelled.none_rows)
+        check_fit(ask, strategy, labelled)
+    return _Known(labelled.rows_L, fit_on=labelled, names=names, none=labelled.none_rows, conflicts=conflicts)
 
 
-def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, note: Note) -> _Known:
+def _given(
+    pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, out: frozenset[Any], note: Note
+) -> _Known:
     """The given head, and the rows that the head or a label file labels, with labels where the strategy reads them.
 
     Raises UsageError or DataError for a head that does not suit the strategy or the pool.
     """
     head = given if isinstance(given, HeadFile) else load_head(given, expect_sha256=ask.expect_sha256)
-    _check_suits(ask, head, strategy)
+    head = replace(head, normalizes=head.normalizes or (ask.normalize and head.classes is not None))
+    check_suits(ask, head, strategy)
     known = rows_of_hashes(head.absorbed.id_L, pool.ids.hashes())
     in_pool = known >= 0
     known, labels = known[in_pool], head.absorbed.label_L[in_pool]
     none = rows_of_hashes(head.no_class.keys(), pool.ids.hashes())
+    said = Labels()
     if ask.labels:
         said = read_labels(
             ask.labels,
@@ -192,6 +205,8 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
             groups=pool.groups,
             corrections=ask.corrections,
             none_label=head.no_class.label if ask.none_label is None else ask.none_label,
+            spelling=Spelling(head.normalizes, head.classes or ()),
+            given_out=out,
             note=note,
         )
         none = np.concatenate([none, pool.ids.rows_of(list(said.of_no_class))])
@@ -205,78 +220,5 @@ def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, n
     if strategy.needs_head and not strategy.again:
         remark_on_models(head, note)
     labels_L, audited = labels if "labelled_targets" in strategy.needs else None, audited_rows(pool, head)
-    return _Known(known, head, labels_L, none=np.setdiff1d(none[none >= 0], known), audited=audited)
-
-
-def _check_suits(ask: Query, head: HeadFile, strategy: Strategy) -> None:
-    """Raise UsageError where the strategy needs something that the head does not have."""
-    if strategy.needs_classes and head.classes is None:
-        who, hint = _who_needs_classes(ask)
-        raise UsageError(f"{who} needs class probabilities, the head {ask.shown_head} is a regression", hint=hint)
-    suited = strategy.suited(head.classes is None)
-    if suited.needs_posterior and head.model.posterior is None:
-        value, hint = suited.posterior_asked_by, "fit it with --posterior laplace"
-        raise UsageError(
-            f"strategy '{ask.strategy}'{value and f' with {value}'} looks at the posterior, the head {ask.shown_head} "
-            "has none",
-            hint=f"{hint}, or leave out {value}" if value else hint,
-        )
-    if "predicted_loss" in strategy.needs and head.model.head.branch is None:
-        raise UsageError(
-            f"strategy '{ask.strategy}' looks at the loss-prediction branch, the head {ask.shown_head} has none",
-            hint="fit it with --head mlp --aux-loss",
-        )
-    if ask.absorbs and (head.model.posterior is None or not head.model.posterior.absorbs):
-        raise UsageError(
-            f"the head {ask.shown_head} has no posterior that absorbs labels one at a time",
-            hint="fit it with --posterior laplace",
-        )
-
-
-def _too_few(labelled: LabelledRows) -> bool:
-    """True while there are too few labels to fit a head: no label, or labels of one class."""
-    return len(labelled.labels) == 0 or (not labelled.regression and len(labelled.labels.classes()) < 2)
-
-
-def _check_fit(ask: Query, strategy: Strategy, labelled: LabelledRows) -> None:
-    """Raise DataError or UsageError where the labels cannot make a head that the strategy needs."""
-    by_itself = _needs_head_now(ask.found)
-    who, hint = _who_asks(ask, _needs_head_now)
-    if not len(labelled.labels):
-        what = f"; {hint}" if by_itself else f", or {hint}"
-        auto = "" if any(key in ask.options for key in OF_PREDICTIONS) else "; -s auto begins without labels"
-        raise DataError(f"{who} needs a head or labels, there are none", hint=f"give -H or -l{auto}{what}")
-    if labelled.regression and strategy.needs_classes:
-        who, hint = _who_needs_classes(ask)
-        raise UsageError(f"{who} needs class probabilities, the labels are numbers", hint=hint)
-    if not labelled.regression and len(labelled.labels.classes()) < 2:
-        n = len(labelled.labels)
-        labels = "the label shows" if n == 1 else f"the {n} labels show"
-        raise DataError(f"{who} needs a head, and a head needs 2 classes; {labels} one", hint=hint)
-
-
-def _needs_head_now(strategy: Strategy) -> bool:
-    """True for a strategy that cannot choose without a head."""
-    return strategy.needs_head and not strategy.cold
-
-
-def _who_needs_classes(ask: Query) -> tuple[str, str]:
-    """Say in words which part of a query needs classes, and what a regression can use; return both."""
-    who, hint = _who_asks(ask, lambda one: one.needs_classes)
-    return who, strategies_for_numbers() if ask.found.needs_classes else hint
-
-
-def _who_asks(ask: Query, asks: Callable[[Strategy], bool]) -> tuple[str, str]:
-    """Say in words which part of a query needs a head, and what the user can do without one; return both.
-
-    The part is the strategy, or else the options that look at predictions.
-    """
-    if asks(ask.found):
-        names = [
-            n
-            for n in plugins.names("strategies")
-            if not HEAD_NEEDS.intersection(plugins.summary("strategies", n).needs)
-        ]
-        return f"strategy '{ask.strategy}'", f"strategies that need no head: {', '.join(names)}"
-    given = [f"-p {key}" for key in OF_PREDICTIONS if key in ask.options]
-    return " with ".join(given), "leave it out" if len(given) == 1 else "leave them out"
+    none = np.setdiff1d(none[none >= 0], known)
+    return _Known(known, head, labels_L, none=none, audited=audited, conflicts=said.conflicts)

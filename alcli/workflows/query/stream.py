@@ -30,6 +30,8 @@ def check_stream(ask: Query, out: Path | None) -> None:
         raise UsageError("'-' is standard input, which --stream reads labels from", hint="name a file")
     if ask.impute is not None:
         raise UsageError(f"-p {IMPUTE} makes up labels, --stream asks for them", hint="use one of the two")
+    if ask.conflicts is not None:
+        raise UsageError("--conflicts is for batches, --stream reads one label at a time", hint="leave it out")
     if out is not None and own_format(out.suffix) is not None:
         raise UsageError(
             f"with --stream -o names the head to save, not a selection, got {printable(out)}",

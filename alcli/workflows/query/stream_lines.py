@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from alcli.data.head_file import HeadFile
 from alcli.data.labels import is_of_type
+from alcli.data.spellings.classes import look_alike
 from alcli.data.spellings.labels import to_class
 from alcli.errors import DataError, printable
 
@@ -65,20 +67,23 @@ def reply(line: bytes, number: int) -> Reply:
     return Reply(where, found["id"], None if skip else label, found.get("weight"))
 
 
-def class_of(said: Reply, classes: Sequence[str], class_type: str, *, allow_new: bool) -> str:
-    """The class that a reply names.
+def class_of(said: Reply, classes: Sequence[str], head: HeadFile, *, allow_new: bool) -> str:
+    """The class that a reply names; one that looks like it where the head takes such classes as one.
 
-    Raises DataError for a class that the head does not have and that may not, or cannot, be added.
+    classes: those of the head, and those that were added. Raises DataError for a class that the head does not have and
+    that may not, or cannot, be added.
     """
     name = to_class(said.label, said.where, set())
     if name in classes:
         return name
+    if head.normalizes and (other := look_alike(name, classes)) is not None:
+        return other
     what = f"{said.where}: the head has no class '{printable(name)}'"
     if not allow_new:
         near = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
         raise DataError(what, hint=f"its classes are {printable(near)}; --allow-new-classes adds others")
-    if not is_of_type(name, class_type):
-        raise DataError(what, hint=f"a new one must be of type {class_type}, as its classes are")
+    if not is_of_type(name, head.class_type):
+        raise DataError(what, hint=f"a new one must be of type {head.class_type}, as its classes are")
     return name
 
 

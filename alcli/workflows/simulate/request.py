@@ -59,6 +59,7 @@ class Simulation:
     items that are test rows.
     class_names: the pool of the names of classes, for a recipe with the prior of the pool. look: of the pictures.
     labels: files of labels in the place of the column of the pool.
+    normalize: classes of the pool that look alike are one.
     """
 
     strategies: Sequence[str]
@@ -79,6 +80,7 @@ class Simulation:
     labels: LabelFiles = field(default_factory=LabelFiles)
     none_label: str | None = None
     test_labels: Sequence[RowSource] = ()
+    normalize: bool = False
 
     @property
     def cost_column(self) -> str | None:

@@ -57,9 +57,10 @@ def simulate(
     checked = ask.checked()
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
-    items = items.tested(ask.test_labels, ignore_unknown=ask.labels.ignore_unknown)
+    unknown = ask.labels.ignore_unknown
+    items = items.tested(ask.test_labels, ignore_unknown=unknown, normalize=ask.normalize)
     pool = items.pool
-    truth = truth_of(pool, ask.recipe.head, ask.labels, ask.none_label, note)
+    truth = truth_of(pool, ask.recipe.head, ask.labels, ask.none_label, note, normalize=ask.normalize)
     if (remark := truth.unlearnable()) is not None:
         note(remark)
     plan = checked.plan(truth.classes is None)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from alcli.arrays import Array, Int64
+from alcli.data.annotations.said import Said
 from alcli.data.ids import Id
-from alcli.data.labels import Labels, Said, read_labels, set_apart
+from alcli.data.labels import Labels, read_labels, respelled, set_apart
 from alcli.data.pool import Pool
+from alcli.data.spellings.classes import Spelling, remark_on_look_alikes
 from alcli.data.spellings.numbers import number_of
 from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, UsageError, counted, printable
@@ -117,21 +119,26 @@ def truth_of(
     given: LabelFiles = LabelFiles(),
     none_label: str | None = None,
     note: Note = silence,
+    *,
+    normalize: bool = False,
 ) -> Truth:
     """Read the labels of a pool, or of files in their place.
 
     head: the kind of head that the user named; `ridge` makes numbers of labels in files. none_label: says that a row
-    belongs to no class. Test rows of no class are left out, as in `fit_head`. note: told what is odd in the labels.
+    belongs to no class. Test rows of no class are left out, as in `fit_head`. normalize:
+    classes that look alike become one. note: told what is odd in the labels, and of classes that look alike.
     Raises DataError when there are no labels, or when all labels are of one class, and what `read_labels` does;
     UsageError for a label of no class where labels are numbers or rows make groups.
     """
     regression = is_regression(pool, "auto", head, from_files=bool(given.files))
     regression = regression or (bool(given.files) and head == "ridge")
     _check_none_label(pool, none_label, regression)
+    spelling = Spelling(normalize, () if none_label is None else (none_label,))
     if given.files:
-        labels = _from_files(pool, given, regression, none_label, note)
+        labels = _from_files(pool, given, regression, none_label, spelling, note)
     else:
-        labels = own_labels(pool, np.flatnonzero(~pool.is_bad), regression=regression)
+        rows = np.flatnonzero(~pool.is_bad)
+        labels = own_labels(pool, rows, regression=regression, spelling=spelling, note=note)
         labels = set_apart(labels, none_label, note)
     where = _where(pool, given)
     if not len(labels):
@@ -141,6 +148,7 @@ def truth_of(
         hint = "give labels with -l FILE, add a column of labels, or name it with --label-col"
         raise DataError(f"{pool.name}: no labels in column '{pool.label_column}', {need}", hint=hint)
     classes = None if regression else labels.classes()
+    remark_on_look_alikes(classes or (), note)
     if classes is not None and len(classes) < 2:
         raise DataError(f"{where}: every label is '{classes[0]}', expected 2 classes or more")
     y_L, _ = labels.arrays(classes)
@@ -159,7 +167,9 @@ def _where(pool: Pool, given: LabelFiles) -> str:
     return ", ".join(printable(str(file)) for file in given.files) or pool.name
 
 
-def _from_files(pool: Pool, given: LabelFiles, regression: bool, none_label: str | None, note: Note) -> Labels:
+def _from_files(
+    pool: Pool, given: LabelFiles, regression: bool, none_label: str | None, spelling: Spelling, note: Note
+) -> Labels:
     """Read files of labels, and of those of test rows; rows without a usable vector are left out."""
     labels = read_labels(
         given.files,
@@ -169,9 +179,11 @@ def _from_files(pool: Pool, given: LabelFiles, regression: bool, none_label: str
         groups=pool.groups,
         corrections=given.corrections,
         none_label=none_label,
+        spelling=spelling,
         note=note,
     )
-    labels = set_apart(and_test_labels(pool, np.arange(pool.n), labels, regression), none_label, note)
+    labels = and_test_labels(pool, np.arange(pool.n), labels, regression, spelling)
+    labels = set_apart(labels if regression else respelled(labels, spelling, note), none_label, note)
     labels.by_id = _usable(pool, labels.by_id)
     labels.of_no_class = _usable(pool, labels.of_no_class)
     classes = () if regression else labels.classes()

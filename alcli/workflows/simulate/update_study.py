@@ -34,6 +34,7 @@ class Study:
     """The study that a user asks for.
 
     options: `-p` pairs as text; `head.KEY` is for the head, other keys are arguments of `parameters`.
+    normalize: classes of the pool that look alike are one.
     """
 
     n_seeds: int = 10
@@ -42,6 +43,7 @@ class Study:
     options: Mapping[str, str] = field(default_factory=dict)
     look: Appearance = field(default_factory=Appearance)
     labels: LabelFiles = field(default_factory=LabelFiles)
+    normalize: bool = False
 
     def checked(self) -> UpdateStudy:
         """Check everything that can be checked before data is read. Raises UsageError."""
@@ -113,7 +115,7 @@ def study(items: Items, ask: Study, out: Path, *, progress: Progress = NoProgres
     """
     asked, pool = ask.checked(), items.pool
     items.refuse_groups("the study of updates takes rows one by one")
-    truth = truth_of(pool, ask.recipe.head, ask.labels, note=note)
+    truth = truth_of(pool, ask.recipe.head, ask.labels, note=note, normalize=ask.normalize)
     if (remark := truth.unlearnable()) is not None:
         note(remark)
     _check_data(pool, ask, asked, truth)

@@ -40,7 +40,7 @@ def on_test_rows(pool: Pool, before: HeadFile, after: HeadFile, note: Note) -> d
     """
     if not pool.is_test.any():
         return {}
-    rows, y_T, unknown = test_rows(pool, after.classes, after.no_class.label)
+    rows, y_T, unknown = test_rows(pool, after.classes, after.no_class.label, normalize=after.normalizes, note=note)
     if not len(rows):
         return {"n_test": unknown, "test_accuracy_before": 0.0, "test_accuracy": 0.0} if unknown else {}
     X_TD = pool.take(rows)

@@ -9,10 +9,12 @@ import numpy as np
 
 from alcli.arrays import Int64
 from alcli.data.absorbed import Absorbed
+from alcli.data.annotations.conflicts import Conflict
 from alcli.data.groups import name_of, rows_named
 from alcli.data.head_file import HeadFile
 from alcli.data.labels import is_of_type, read_labels
 from alcli.data.pool import Pool
+from alcli.data.spellings.classes import Spelling, look_alike, remark_on_look_alikes
 from alcli.data.tables import read_ids
 from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, printable
@@ -28,7 +30,7 @@ class Changes:
 
     new: labelled rows to absorb. gone_R: places among the absorbed labels of those that go, because they are given back
     or because a new label replaces them. rows_R: their rows in the pool. n_removed: labels given back. n_corrected:
-    labels replaced. n_known: labels that the head has absorbed already.
+    labels replaced. n_known: labels that the head has absorbed already. conflicts: of items that got several labels.
     """
 
     new: LabelledRows
@@ -37,6 +39,7 @@ class Changes:
     n_removed: int
     n_corrected: int
     n_known: int
+    conflicts: tuple[Conflict, ...] = ()
 
     @property
     def any(self) -> bool:
@@ -63,11 +66,12 @@ def find_changes(
     head, no_longer = _with_no_class(pool, head, given, place, ask)
     removed |= no_longer
     if ask.allow_new_classes:
-        head = _with_classes_of(head, given)
+        head = _with_classes_of(head, given, note)
     new, replaced, n_known = _only_new(pool, head, given, place, ask, note)
     gone = removed | replaced
     rows_R, gone_R = np.array(list(gone), np.int64), np.array(list(gone.values()), np.int64)
-    return head, Changes(new, gone_R, rows_R, len(removed), len(replaced), n_known)
+    conflicts = given.labels.conflicts
+    return head, Changes(new, gone_R, rows_R, len(removed), len(replaced), n_known, conflicts)
 
 
 def _given(pool: Pool, labels: Sequence[RowSource], head: HeadFile, ask: UpdateRequest, note: Note) -> LabelledRows:
@@ -81,6 +85,7 @@ def _given(pool: Pool, labels: Sequence[RowSource], head: HeadFile, ask: UpdateR
         groups=pool.groups,
         corrections=ask.corrections,
         none_label=head.no_class.label if ask.none_label is None else ask.none_label,
+        spelling=Spelling(head.normalizes, head.classes or ()),
         note=note,
     )
     none_rows = pool.ids.rows_of(list(read.of_no_class))
@@ -137,10 +142,11 @@ def _named(pool: Pool, paths: Sequence[RowSource]) -> Iterator[tuple[str, str, I
     yield from ((str(id), where, row_1[row_1 >= 0]) for (id, where), row_1 in zip(ids.items(), rows.reshape(-1, 1)))
 
 
-def _with_classes_of(head: HeadFile, given: LabelledRows) -> HeadFile:
+def _with_classes_of(head: HeadFile, given: LabelledRows, note: Note) -> HeadFile:
     """Return the head with the classes of the labels that it does not know yet; their weights are zero.
 
-    Raises DataError for a class of another type than those of the head.
+    note: told of new classes that look like old ones. Raises DataError for a class of another type than those of the
+    head.
     """
     if head.classes is None:
         return head
@@ -152,6 +158,8 @@ def _with_classes_of(head: HeadFile, given: LabelledRows) -> HeadFile:
         where = next(said.where for said in given.labels.by_id.values() if said.label == odd[0])
         what = f"{where}: the head has no class '{printable(odd[0])}'"
         raise DataError(what, hint=f"a new one must be of type {head.class_type}, as its classes are")
+    if any(look_alike(name, head.classes) is not None for name in added):
+        remark_on_look_alikes([*head.classes, *added], note)
     wider = head.changed(lambda model: model.with_new_classes(len(added)))
     return replace(wider, classes=head.classes + added)
 

@@ -29,7 +29,9 @@ class UpdateRequest:
     curvature 1, and gamma 10. polish: "auto" polishes the head and renews it where labels have doubled; "none" does
     neither. corrections: a label or weight that differs from the one absorbed replaces it, and in a file the last
     label of an id counts. none_label: says that an item belongs to no class; None takes the head's own. audit:
-    measures the head after the update, and is kept out of it. test_labels: of rows that become test rows.
+    measures the head after the update, and is kept out of it. test_labels: of rows that become test rows. normalize: a
+    label that looks like a class of the head is it, now and later. conflicts: the file for a table of items with
+    several labels.
     """
 
     method: str = SECOND_ORDER
@@ -46,6 +48,8 @@ class UpdateRequest:
     none_label: str | None = None
     audit: AuditRequest = NO_AUDIT
     test_labels: Sequence[RowSource] = ()
+    normalize: bool = False
+    conflicts: Path | None = None
 
     def checked(self) -> UpdateRequest:
         """Return this request after its names and numbers are checked. Raises UsageError."""

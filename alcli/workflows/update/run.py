@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from alcli.data.annotations.conflicts import Conflict, check_conflicts_file, write_conflicts
 from alcli.data.head_file import HeadFile, load_head, save_head
 from alcli.data.head_match import audited_rows, check_pool
 from alcli.data.pool import Pool
@@ -29,10 +30,11 @@ from alcli.workflows.update.request import REFIT, UpdateRequest
 
 @dataclass(frozen=True)
 class Updated:
-    """A head after an update, and the figures of the update."""
+    """A head after an update, the figures of the update, and the items that got several labels."""
 
     head: HeadFile
     report: dict[str, Any]
+    conflicts: tuple[Conflict, ...] = ()
 
 
 def update(
@@ -54,11 +56,14 @@ def update(
     target = path if out is None else out
     in_place = out is None or out.resolve() == path.resolve()
     check_readable(str(path))
-    check_creatable(target, overwrite=in_place or force, inputs=[*pool.paths, *paths_of(labels), *ask.paths])
+    read = [*pool.paths, *paths_of(labels), *ask.paths]
+    check_creatable(target, overwrite=in_place or force, inputs=read)
+    check_conflicts_file(ask.conflicts, overwrite=force, inputs=[*read, path, target])
     pool.require_rows()
     with lock(target, ask.lock_timeout):
         head = load_head(path, expect_sha256=ask.expect_sha256)
         done = updated(head, printable(path), pool, labels, ask, note)
+        write_conflicts(ask.conflicts, done.conflicts, text_ids=pool.ids.is_text, overwrite=force)
         if done.head is not head or not in_place:
             save_head(target, done.head, overwrite=in_place or force)
         return done
@@ -75,8 +80,10 @@ def updated(
     """
     _check(labels, ask)
     pool.require_rows()
-    pool = with_test_labels(pool, ask.test_labels, ignore_unknown=ask.ignore_unknown)
     check_pool(head, shown, pool, note)
+    if ask.normalize and head.classes is not None and not head.normalizes:
+        head = replace(head, normalizes=True)
+    pool = with_test_labels(pool, ask.test_labels, ignore_unknown=ask.ignore_unknown, normalize=head.normalizes)
     before, figures, regression = head, dict[str, Any](), head.classes is None
     ask.audit.check_predicts(regression=regression)
     answers = read_audit(pool, ask.audit.files, regression=regression, note=note) if ask.audit.files else None
@@ -98,7 +105,7 @@ def updated(
         **({} if head.no_class.label is None else {"no_class": len(head.no_class.ids)}),
         "method": ask.method,
     }
-    return Updated(head, counts | figures)
+    return Updated(head, counts | figures, changes.conflicts)
 
 
 def _check(labels: Sequence[RowSource], ask: UpdateRequest) -> None:

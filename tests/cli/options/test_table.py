@@ -37,6 +37,7 @@ OF_A_COMMAND = {
     "--label-col",
     "--format",
     "--keep",
+    "--selections",
 }
 
 

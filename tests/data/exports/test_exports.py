@@ -13,9 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from alcli.data.annotations.said import Said
 from alcli.data.exports.votes import majority, settled
 from alcli.data.ids import Ids
-from alcli.data.labels import Said, read_labels
+from alcli.data.labels import read_labels
 from alcli.data.text.rows import NamedColumns
 from alcli.errors import DataError
 
@@ -102,6 +103,11 @@ def test_doccano(tmp_path):
     (tmp_path / "a.csv").write_text("id,text,label,Comments\n17,words,refund,\n")
     with pytest.raises(DataError, match=r"id 17 may be doccano's own number"):
         read(str(tmp_path / "a.csv"), NUMBERS)
+    # The column of the batch comes before the number, whichever rows the pool has.
+    (tmp_path / "a.csv").write_text("id,text,label,alcli_id,Comments\n17,words,refund,41,\n")
+    assert read(str(tmp_path / "a.csv"), NUMBERS) == {41: "refund"}
+    (tmp_path / "a.csv").write_text("id,label,alcli_id\n17,refund,41\n")
+    assert read(str(tmp_path / "a.csv"), NUMBERS) == {41: "refund"}
     with pytest.raises(DataError, match="several classes for one item: 'a', 'b'"):
         read(lines(tmp_path, {"id": "q459", "text": "t", "label": ["a", "b"]}))
 

@@ -364,3 +364,30 @@ def test_an_output_that_would_become_a_part_of_the_pool_is_refused(option, tiny,
         alcli(*ask, option, "parts/picked.csv").done()
     alcli(*ask, option, "parts/_picked.parquet", *(["-o", "out.csv"] if option != "-o" else [])).done()
     alcli(*ask).done()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["-s", "auto"], ["uherding"]),
+        (["--mix", "margin:0.5,random:0.5"], ["margin", "random"]),
+        (["--mix", "margin:0.5,auto:0.5"], ["margin", "uherding"]),
+        (["-s", "auto", "-p", "balance=predicted"], ["uherding"]),
+        (["-s", "auto", "-p", "impute=argmax"], ["uherding"]),
+        (["-s", "margin"], ["margin"]),
+    ],
+    ids=" ".join,
+)
+def test_batch_and_ledger_name_the_strategy_that_picked_each_item(tiny, alcli, options, expected):
+    """Where `auto` or a mix leaves the choice to others, they are named."""
+    options = [*options, "-l", "labels.csv", "-n", 6, "--selections", "ledger.parquet", "--format", "jsonl"]
+    rows = [json.loads(line) for line in alcli("query", "pool.parquet", *options).done().lines]
+    assert sorted({row["strategy"] for row in rows}) == expected
+    entries = pq.read_table("ledger.parquet").to_pylist()
+    assert [(row["id"], row["strategy"]) for row in rows] == [(one["id"], one["strategy"]) for one in entries]
+
+
+def test_a_stream_enters_the_strategy_that_picked_the_item(tiny, alcli):
+    ask = ("-l", "labels.csv", "-s", "auto", "-n", 1, "--stream", "--selections", "ledger.parquet")
+    alcli("query", "pool.parquet", *ask, stdin=b"").done()
+    assert pq.read_table("ledger.parquet")["strategy"].to_pylist() == ["uherding"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ import pytest
 
 from alcli.data.head_file import load_head
 from alcli.data.pool import open_pool
+from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError
 from alcli.workflows.fit_head import fit_head, fit_labelled
 from alcli.workflows.items import Items
@@ -307,6 +309,26 @@ def test_too_few_items_are_an_error_when_that_is_asked_and_the_head_is_saved(hea
     with pytest.raises(DataError, match="only 40 of 50 items"):
         run(n=50, strict=True, out=NEW)
     assert len(load_head(NEW).absorbed.id_L) == 60
+
+
+def test_a_ledger_that_is_busy_for_a_moment_does_not_end_a_stream(head):
+    """Another query holds the ledger while the annotator answers; the stream waits for it."""
+    ledger = Path("asked.parquet")
+
+    def reply(item):
+        held, taken = Event(), Event()
+
+        def hold():
+            with lock(ledger, 0.0):
+                taken.set()
+                held.wait(0.3)
+
+        Thread(target=hold).start()
+        taken.wait(5)
+        return true(item)
+
+    assert len(run(reply, n=3, ledger=ledger).items) == 3
+    assert len(pq.read_table(ledger)) == 3
 
 
 def test_an_id_is_in_the_ledger_before_it_is_given_out(head):

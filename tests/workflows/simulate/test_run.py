@@ -444,7 +444,7 @@ def test_what_strategies_say_is_the_same_however_the_runs_came_about(pool, tmp_p
         "tcm: picked by margin: 16 labelled rows are no fewer than 3 batches of 5 (round 3)",
     ]
     assert [note for note in alone.notes if note.startswith("auto")] == [
-        "auto: auto took uherding: 6 labels of 3 classes are at most 10 a class (round 1; likewise in rounds 2 to 3)"
+        "auto: auto takes uherding: 6 labels of 3 classes are at most 10 a class (round 1; likewise in rounds 2 to 3)"
     ]
     assert run(pool, tmp_path / "two", strategies=["tcm", "auto"], jobs=2).notes == alone.notes
     assert run(pool, tmp_path / "one", strategies=["tcm", "auto"]).notes == [

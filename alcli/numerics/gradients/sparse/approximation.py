@@ -22,6 +22,7 @@ from alcli.arrays import Array, Float64, Int64
 from alcli.numerics.blocks import Spread, workers
 from alcli.numerics.gradients.sparse.problem import SparseProblem, line_search
 from alcli.numerics.gradients.sparse.support import FORMS, Form, ResidualSupport, Support, cheaper_form
+from alcli.remarks import steps
 
 _TINY = float(np.finfo(np.float64).tiny)
 
@@ -56,7 +57,7 @@ def greedy(problem: SparseProblem, b: int, *, tau: float | None = None, form: Fo
     with workers() as spread:
         support = FORMS[form or cheaper_form(rows.n, rows.K, rows.D1, b)](problem, b, spread)
         rule, open_N = _rule(problem, tau), np.ones(rows.n, bool)
-        for _ in range(b):
+        for _ in steps(range(b), "picking", b):
             j, fit = best_row(support, rule, open_N)
             open_N[j] = False
             scores.append(float(decrease(problem, fit, j)))
@@ -117,7 +118,7 @@ def iht(
         w_N, residual = np.zeros(problem.rows.n), -problem.v_KD1
         z_N, z_residual = w_N, residual
         best, best_f, objectives, S_before = None, np.inf, [], np.empty(0, np.int64)
-        for _ in range(iterations):
+        for _ in steps(range(iterations), "iterating", iterations):
             s_N, length = _gradient_step(problem, z_N, z_residual, spread)
             priority_N = prox_priority(s_N, (length if prox_scaled else problem.unit * problem.unit) * problem.bonus_N)
             S = largest(priority_N, b)

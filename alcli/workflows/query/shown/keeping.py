@@ -49,8 +49,13 @@ def kept(items: Items, chosen: Int64, columns: Sequence[str], file: str | None, 
         _check_free(column, batch)
     if not columns:
         return {}
-    found = _of_pool(items, chosen, columns) if file is None else _of_file(items, chosen, columns, file, note)
+    found = looked_up(items, chosen, columns, file, note)
     return {column: [_plain(value, column) for value in values] for column, values in found.items()}
+
+
+def looked_up(items: Items, chosen: Int64, columns: Sequence[str], file: str | None, note: Note) -> Table:
+    """The values of `kept` as they are, with bytes among them. note: told of items that the file does not have."""
+    return _of_pool(items, chosen, columns) if file is None else _of_file(items, chosen, columns, file, note)
 
 
 def _plain(value: Any, column: str) -> Any:
