@@ -82,7 +82,7 @@ def report(
         ask.checked()
         if console.as_json:
             console.emit(b"")
-        items = opened(console, pool, reading)
+        items = opened(console, pool, reading, head)
         with console.progress() as progress:
             done = run(items, ask, out=out, overwrite=force, progress=progress, note=console.remark)
         console.tell_remarks()
