@@ -8,6 +8,7 @@ REQUIREMENTS = {
     "fsspec": "fsspec[http]>=2024.10",
     "gcsfs": "gcsfs>=2024.10",
     "h5py": "h5py>=3.11",
+    "lance": "pylance>=14.0",
     "onnx": "onnx>=1.17",
     "onnxruntime": "onnxruntime>=1.20",
     "openpyxl": "openpyxl>=3.1",

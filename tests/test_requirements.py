@@ -31,7 +31,7 @@ def test_the_table_holds_the_requirements_of_the_extras() -> None:
 
 def test_a_requirement_names_the_distribution_of_its_library() -> None:
     for library, requirement in REQUIREMENTS.items():
-        named = {"PIL": "pillow", "umap": "umap-learn"}.get(library, library.replace("_", "-"))
+        named = {"PIL": "pillow", "lance": "pylance", "umap": "umap-learn"}.get(library, library.replace("_", "-"))
         assert distribution(requirement) == named
 
 

@@ -19,6 +19,7 @@ from alcli.data.sources.delimited import DelimitedReader
 from alcli.data.sources.folder import FolderSource, files_in
 from alcli.data.sources.hugging_face import is_saved, open_saved
 from alcli.data.sources.jsonl import JsonLinesReader
+from alcli.data.sources.lance import LanceReader, is_lance
 from alcli.data.sources.naming import with_ids
 from alcli.data.sources.parquet import ParquetReader
 from alcli.data.sources.table import TableSource
@@ -107,9 +108,8 @@ def _folder(path: Path, asked: Asked, note: Note) -> tuple[Reader, Asked] | None
     """Return a reader of the tables or arrays in a folder; None for a folder of images or texts. Raises DataError."""
     if is_saved(path):
         return open_saved(path, note), asked
-    if (path / "_versions").is_dir() and files_in(path, frozenset({".lance"})):
-        hint = "write it as Parquet: pyarrow.parquet.write_table(lance.dataset(FOLDER).to_table(), FILE)"
-        raise DataError(f"{printable(path)}: is a Lance dataset, which is not read", hint=hint)
+    if is_lance(path):
+        return LanceReader(path), asked
     if files_in(path, IMAGE_SUFFIXES | TEXT_SUFFIXES - {".md"}):
         return None
     if arrays := files_in(path, frozenset({".npy"})):

@@ -134,12 +134,6 @@ def test_folders_that_cannot_be_read_are_refused_in_a_sentence(tmp_path):
         (folder / "state.json").write_text(state)
         with pytest.raises(DataError, match=word):
             read(folder)
-    lance = tmp_path / "lance"
-    (lance / "_versions").mkdir(parents=True)
-    (lance / "data").mkdir()
-    (lance / "data/x.lance").write_bytes(b"")
-    with pytest.raises(DataError, match=r"is a Lance dataset.*to_table"):
-        read(lance)
 
 
 def test_damaged_arrow_files_are_refused_in_a_sentence(tmp_path):
