@@ -103,7 +103,8 @@ def _translate(error: BaseException) -> int:
     if isinstance(error, AlcliError):
         return _say(str(error), error.exit_code, error)
     if isinstance(error, Stopped):
-        return _say("stopped by a signal; nothing half-written is left", error.code, error, kind="note")
+        kept = "; ".join(getattr(error, "__notes__", [])) or "nothing half-written is left"
+        return _say(f"stopped by a signal; {kept}", error.code, error, kind="note")
     if isinstance(error, KeyboardInterrupt):
         return 130
     # Typer turns a broken pipe into an exit with code 1, whose context it then is.

@@ -151,6 +151,7 @@ def test_an_interrupt_ends_with_130_and_keeps_finished_rows(folder):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
+    assert err.splitlines()[-1].endswith("rows are kept, --resume continues after them")
     assert "Traceback" not in err
     assert (work / "shard-00000000.parquet").exists()
     assert not (folder / "pool.parquet").exists()

@@ -279,6 +279,8 @@ def test_a_stopped_simulation_leaves_no_process_and_goes_on(tmp_path, number, ex
         stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (expected, ""), stderr
     assert "Traceback" not in stderr
+    if number != signal.SIGKILL:
+        assert re.search(r"stopped by a signal; \d of 9 runs are kept, the same command goes on with the rest", stderr)
     assert 1 <= len(list(out.glob("runs/*.json"))) < 9
     assert not (out / "curves.parquet").exists()
     while members_of(process.pid) and time.monotonic() < deadline:

@@ -181,7 +181,10 @@ def _keep_or_remove(run: _Run, error: BaseException) -> None:
     finished = run.work.finished()
     if not finished:
         run.work.remove()
-    elif isinstance(error, AlcliError):
-        kept = min(finished * _window_rows(run.options.batch_size), run.source.n)
-        resume = f"the first {kept} rows are kept, --resume continues after them"
+        return
+    kept = min(finished * _window_rows(run.options.batch_size), run.source.n)
+    resume = f"the first {kept} rows are kept, --resume continues after them"
+    if isinstance(error, AlcliError):
         error.hint = "; ".join(filter(None, [error.hint, resume]))
+    else:
+        error.add_note(resume)

@@ -74,7 +74,7 @@ def simulate(
     cells = [*every_label, *plan.cells()]
     folder = SimulationFolder(out)
     folder.create()
-    with lock(folder.runs):
+    with lock(folder.runs), folder.telling(cells):
         config = folder.claim(configuration(items, checked, plan, truth, ask.cost_column, costs_N, names))
         metric, why = _metric(checked.metric, config, truth)
         resumed, again, continued = _run(items, plan, truth, costs_N, names, cells, folder, metric.name, jobs, progress)

@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import urllib.parse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from alcli.arrays import Int64
 from alcli.data.writing.atomic import replacing
-from alcli.errors import DataError, printable
+from alcli.errors import AlcliError, DataError, counted, printable
 from alcli.simulation.plan import Cell
 from alcli.simulation.results import CellResult, Details
 from alcli.workflows.simulate.comparison import Json
@@ -30,6 +31,20 @@ class Runs:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.runs = path / "runs"
+
+    @contextmanager
+    def telling(self, cells: Sequence[Cell]) -> Iterator[None]:
+        """Say of the cells which are kept, where a signal stops what goes on inside."""
+        try:
+            yield
+        except AlcliError:
+            raise
+        except BaseException as error:
+            if kept := sum(self._file(cell).exists() for cell in cells):
+                error.add_note(
+                    f"{kept} of {counted(len(cells), 'run')} are kept, the same command goes on with the rest"
+                )
+            raise
 
     def has(self, cell: Cell, metric: str | None = None, rounds: int = 0) -> bool:
         """True for a finished cell that has so many rounds or no item left, and was measured by a given metric.

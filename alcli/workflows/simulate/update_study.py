@@ -121,7 +121,7 @@ def study(items: Items, ask: Study, out: Path, *, progress: Progress = NoProgres
     _check_data(pool, ask, asked, truth)
     folder = SimulationFolder(out)
     folder.create()
-    with lock(folder.runs):
+    with lock(folder.runs), folder.telling([Cell(NAME, seed) for seed in range(asked.n_seeds)]):
         config = folder.claim(_config(pool, ask, asked, truth))
         resumed = _run(pool, asked, truth, folder, progress)
         rows, _ = folder.load(Cell(NAME, seed) for seed in range(asked.n_seeds))
