@@ -208,6 +208,8 @@ def _json_rows(text: str, name: str, wanted: Wanted) -> Iterator[Row]:
             if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
                 raise DataError(f"{where}: '{column}' holds half of a surrogate pair, expected Unicode text")
         yield Row(where, values, False)
+    if wanted.export is not None:
+        wanted.export.end()
 
 
 def _json_values(text: str, name: str) -> Iterator[tuple[str, Any]]:

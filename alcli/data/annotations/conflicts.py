@@ -8,7 +8,7 @@ table is a file of labels (`--labels-label-col taken`).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Conflict:
     annotators: tuple[str, ...]
     files: tuple[str, ...]
     taken: Label | None
-    where: str = ""
+    where: str = field(default="", compare=False)
 
 
 def find_conflicts(files: Sequence[LabelFile], unknown: Collection[Key], note: Note) -> tuple[Conflict, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from alcli.data.exports import argilla, doccano, label_studio, prodigy
@@ -28,11 +27,12 @@ def is_export(names: Sequence[str], first: Mapping[str, Any] | None) -> bool:
     return is_table or (first is not None and any(tool.is_item(first) for tool in _TOOLS))
 
 
-@dataclass(frozen=True)
 class ExportReader:
-    """The reader of answers, for `read_rows`. asked: the columns that the user named."""
+    """The reader of the answers in one file, for `read_rows`. asked: the columns that the user named."""
 
-    asked: Places
+    def __init__(self, asked: Places) -> None:
+        self.asked = asked
+        self._missing, self._has_answers = "", False
 
     def columns(self, names: Sequence[str], where: str) -> dict[str, str]:
         """The columns of a table that hold ids, labels and annotators, by what they hold.
@@ -63,8 +63,14 @@ class ExportReader:
         tool = next((tool for tool in _TOOLS if tool.is_item(value)), None)
         return None if tool is None else self._rows(where, tool.answers(where, value, self.asked))
 
+    def end(self) -> None:
+        """Raise DataError where no item of the file has the question that is expected."""
+        if self._missing and not self._has_answers:
+            raise DataError(self._missing, hint="name the question by --labels-label-col")
+
     def _rows(self, where: str, found: Iterator[Found]) -> Iterator[Row]:
         for one in found:
+            self._missing, self._has_answers = self._missing or one.missing, self._has_answers or not one.missing
             if one.tool is not None:
                 self._check_number(one.id, one.tool, one.names, where)
             # Some tools turn every id into text, which then stands for an integer of the pool.

@@ -69,15 +69,18 @@ def _of_minimal(where: str, value: Mapping[str, Any], asked: Places) -> Found:
     column = asked.id or id_column(list(value)) or "id"
     if column not in value:
         raise DataError(f"{where}: no key '{printable(column)}'", hint="name the key with your ids by --labels-id-col")
-    question = asked.label or ("label" if "label" in value else None)
-    if question is None:
-        listed = ", ".join(f"'{printable(name)}'" for name in others)
-        raise DataError(f"{where}: no key 'label' among {listed}", hint="name the question by --labels-label-col")
+    # A task without an answer lacks the key; where every task does, the question has another name.
+    question = asked.label or "label"
+    missing = "" if question in value else f"{where}: no key 'label' among {', '.join(map(_quoted, others))}"
     answer = value.get(question)
     # Several choices come as {"choices": [...]}, one as its text.
     answer = answer.get("choices") if isinstance(answer, dict) else answer
     tool = NAME if column == "id" else None
-    return Found(value[column], single(answer, where), _annotator(value["annotator"]), tool, others)
+    return Found(value[column], single(answer, where), _annotator(value["annotator"]), tool, others, missing)
+
+
+def _quoted(name: str) -> str:
+    return f"'{printable(name)}'"
 
 
 def _annotator(who: Any) -> str | None:

@@ -24,7 +24,7 @@ class Places:
 class Found:
     """An answer. label: None where the item was skipped. tool: the tool whose own number the id may be, else None.
 
-    names: other fields that may hold the ids of the pool.
+    names: other fields that may hold the ids of the pool. missing: what is wrong if no item of the file has an answer.
     """
 
     id: Any
@@ -32,6 +32,7 @@ class Found:
     annotator: str | None
     tool: str | None = None
     names: Sequence[str] = ()
+    missing: str = ""
 
 
 def field_of_id(fields: Mapping[str, Any], asked: Places, where: str) -> str:

@@ -66,6 +66,9 @@ class Export(Protocol):
     def rows(self, where: str, value: Mapping[str, Any]) -> Iterator[Row] | None:
         """Return the rows in one JSON object; None for an object that no tool writes."""
 
+    def end(self) -> None:
+        """Raise DataError for a file that turns out to lack what is wanted, after its last row."""
+
 
 def paths_of(sources: Iterable[RowSource]) -> list[str]:
     """The sources that are files."""

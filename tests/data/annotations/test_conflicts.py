@@ -47,6 +47,7 @@ def test_annotators_of_one_file():
         Conflict("r1", "dog", 1, ("a",), ("rows",), None),
         Conflict("r1", "eel", 1, ("b",), ("rows",), None),
     )
+    assert [one.where for one in found] == ["rows: row 0", "rows: row 1", "rows: row 3", "rows: row 4"]
 
 
 def test_a_file_without_a_majority_leaves_the_earlier_label():

@@ -65,7 +65,21 @@ def test_labels_of_json_min_need_the_field_of_the_ids():
     source = NamedColumns(str(FILES / "label-studio-item-min.json"), "item", "intent")
     assert read(source) == EXPECTED
     with pytest.raises(DataError, match=r"no key 'label' among 'text', 'item', 'intent'; name the question"):
-        read(str(FILES / "label-studio-item-min.json"))
+        read(NamedColumns(str(FILES / "label-studio-item-min.json"), "item"))
+
+
+def test_tasks_of_json_min_without_an_answer_lack_the_question(tmp_path):
+    """So the server writes a skipped task; where no task has the question, it has another name."""
+    entries = json.loads((FILES / "label-studio-item-min.json").read_text())
+    expected = read(NamedColumns(str(FILES / "label-studio-item-min.json"), "item", "intent"))
+    renamed = [{("label" if k == "intent" else k): v for k, v in entry.items()} for entry in entries]
+    skipped = {key: value for key, value in renamed[0].items() if key != "label"} | {"id": 999, "item": "q000"}
+    for order in ([skipped, *renamed], [*renamed, skipped]):
+        (tmp_path / "a.json").write_text(json.dumps(order))
+        assert read(NamedColumns(str(tmp_path / "a.json"), "item")) == expected
+    (tmp_path / "a.json").write_text(json.dumps([skipped]))
+    with pytest.raises(DataError, match=r"entry 0: no key 'label' among"):
+        read(NamedColumns(str(tmp_path / "a.json"), "item"))
 
 
 @pytest.mark.parametrize("name", ["label-studio-item.csv", "label-studio-item-min.json"])
