@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint docs man dist bench study fuzz clean
+.PHONY: demo test test-lowest audit lint docs man dist bench study fuzz clean
 
 $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -18,6 +18,22 @@ demo: $(READY)
 
 test: lint docs
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# the tests with every dependency at its lower bound, in an environment of its own
+LOWEST := .venv-lowest/bin/python
+test-lowest:
+	test -x $(LOWEST) || $(PYTHON) -m venv .venv-lowest
+	$(LOWEST) -m pip install --quiet --requirement requirements.lock
+	$(LOWEST) -m tests.lowest > .venv-lowest/lowest.txt
+	$(LOWEST) -m pip install --quiet --no-deps --requirement .venv-lowest/lowest.txt
+	$(LOWEST) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(LOWEST) -m pytest --numprocesses 2 --dist loadfile
+
+# known vulnerabilities of the locked versions, as the advisory database of the package index has them
+audit:
+	test -x .venv-audit/bin/pip-audit || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit
+	.venv-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict
 
 lint: $(READY)
 	$(BIN)/ruff check .

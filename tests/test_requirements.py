@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from alcli.requirements import REQUIREMENTS, install_hint
+from tests.lowest import lowest, name_of, requirements
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -78,3 +79,11 @@ def test_no_message_and_no_command_installs_another_program() -> None:
         ROOT / "CHANGELOG.md",
     ]:
         assert not re.search(r"pip install '?alcli\b(?!-)|\balcli\[", path.read_text()), path
+
+
+def test_the_lowest_versions_are_the_bounds() -> None:
+    assert lowest("SciPy>=1.13") == "scipy==1.13"
+    assert lowest("torch>=2.6,<3") == "torch==2.6"
+    with pytest.raises(ValueError, match="no lower bound"):
+        lowest("numpy<3")
+    assert len(requirements()) == len(set(map(name_of, requirements()))) >= 10
