@@ -49,7 +49,7 @@ class Slopes:
 
 # Of (log odds of the confidence, agreement): of "predicted right", near what benchmarks/study_audit.py finds, and of a
 # property that neither was made for.
-OF_CORRECTNESS = Slopes((0.6, 4.5), (0.5, 2.0))
+OF_CORRECTNESS = Slopes((0.6, 4.5), (2.0, 8.0))
 OF_ANYTHING = Slopes((0.0, 0.0), (0.5, 3.0))
 
 

@@ -46,7 +46,7 @@ def test_the_slopes_are_at_the_optimum():
 
     def loss(at):
         logits = at[0] + x_MF @ at[1:]
-        prior = at[0] ** 2 / 25 + ((at[1] - 0.6) / 0.5) ** 2 + ((at[2] - 4.5) / 2.0) ** 2
+        prior = at[0] ** 2 / 25 + ((at[1] - 0.6) / 2.0) ** 2 + ((at[2] - 4.5) / 8.0) ** 2
         return prior / 2 + weights_M @ (np.logaddexp(0, logits) - has_M * logits)
 
     best = minimize(loss, np.zeros(3), tol=1e-12).x
