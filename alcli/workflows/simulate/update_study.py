@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -212,5 +213,7 @@ def _verdict(growing: Rows, share: Mapping[str, float]) -> str:
         worse = [str(row["n_new"]) for row in mine if row["accuracy"] < base[row["n_new"]]]
         return f"falls below the head before at +{', '.join(worse)}" if worse else "is never below the head before"
 
+    if math.isnan(share[AUTO]):
+        return f"exact retraining gains nothing here; {AUTO} {below(AUTO)}; polished, it {below(POLISHED)}"
     gain = f"{100 * share[AUTO]:.0f} % of what exact retraining gains, and {below(AUTO)}"
     return f"{AUTO} recovers {gain}; polished, it recovers {100 * share[POLISHED]:.0f} %, and {below(POLISHED)}"

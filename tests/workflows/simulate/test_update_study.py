@@ -14,11 +14,13 @@ import pytest
 from alcli.data.pool import open_pool
 from alcli.errors import CannotCreateError, DataError, UsageError
 from alcli.report.pictures import Appearance
+from alcli.report.update_study import recovered
+from alcli.simulation.update_methods import AUTO, BASE, POLISHED, TARGET
 from alcli.workflows.items import Items
 from alcli.workflows.recipe import Recipe
 from alcli.workflows.simulate import update_study as module
 from alcli.workflows.simulate.pictures import redraw
-from alcli.workflows.simulate.update_study import Study, study
+from alcli.workflows.simulate.update_study import Study, _verdict, study
 
 SMALL = {"initial": "20", "new": "5,10", "stages": "15", "mc-samples": "10"}
 
@@ -152,3 +154,10 @@ def test_numbers_are_refused(tmp_path):
     pq.write_table(pa.table(columns), tmp_path / "numbers.parquet")
     with pytest.raises(UsageError, match="is for classes"):
         run(tmp_path / "numbers.parquet", tmp_path / "out")
+
+
+def test_where_retraining_gains_nothing_there_is_no_share_to_recover():
+    rows = [{"method": method, "n_new": 10, "accuracy": 0.5} for method in (BASE, TARGET, AUTO, POLISHED)]
+    said = _verdict(rows, recovered(rows))
+    assert said.startswith("exact retraining gains nothing here; second-order auto is never below the head before")
+    assert "nan" not in said
