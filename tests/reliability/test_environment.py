@@ -236,6 +236,15 @@ def test_a_limit_on_the_size_of_files(head, command):
     assert not list(Path().glob(".*-embed"))
 
 
+def test_a_limit_on_the_size_of_the_features_of_a_simulation(tiny):
+    X, y = tiny_features()
+    write_pool("labelled.parquet", X, label=[CLASSES[v] for v in y])
+    ask = ("simulate", "labelled.parquet", "-s", "margin", "-n", 3, "--rounds", 1, "--initial", 6, "--seeds", 1)
+    limited = forked(*ask, "-o", "out", before=limit(resource.RLIMIT_FSIZE, 512))
+    limited.refused(74, "cannot write the features: File too large")
+    assert not Path("out/.features").exists()
+
+
 def test_a_limit_on_memory(tiny):
     X = np.zeros((9000, 2000), np.float32)
     X[:, 0] = np.arange(9000)

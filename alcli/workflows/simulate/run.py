@@ -15,7 +15,7 @@ from alcli.composition.modifiers import OF_PREDICTIONS
 from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.pool import Pool
 from alcli.data.writing.locks import lock
-from alcli.errors import CannotCreateError, DataError, UsageError, counted, printable
+from alcli.errors import CannotCreateError, DataError, OutputError, UsageError, counted, printable
 from alcli.numerics.metrics import METRICS, Metric
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.report.summary import Line
@@ -167,11 +167,15 @@ def _features(pool: Pool, path: Path) -> Iterator[Matrix]:
     """Write the features of the pool to a file of raw numbers, which is removed at the end. One pass over the pool."""
     try:
         try:
-            with open(path, "wb") as file:
+            file = open(path, "wb")  # noqa: SIM115
+        except OSError as error:
+            raise CannotCreateError(f"{printable(path)}: cannot be created: {error.strerror}") from error
+        try:
+            with file:
                 for _, X_BD in pool.blocks():
                     file.write(np.ascontiguousarray(X_BD, pool.dtype).data)
         except OSError as error:
-            raise CannotCreateError(f"{printable(path)}: cannot write the features: {error.strerror}") from error
+            raise OutputError(f"{printable(path)}: cannot write the features: {error.strerror}") from error
         yield Matrix(path, np.dtype(pool.dtype).str, (pool.n, pool.dim))
     finally:
         path.unlink(missing_ok=True)
