@@ -19,6 +19,7 @@ from alcli.data.text.rows import GivenRows, NamedColumns, RowSource
 from alcli.errors import DataError, printable
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
+_NAME = re.compile(r"(^|[^a-z])(id|ids|uid|uuid|key|item|sample|record|task|row|index|idx)($|[^a-z])")
 # Fewer rows look like a count, and another column like ids, by chance.
 _FEWEST = 5
 
@@ -81,7 +82,11 @@ def _is_export(source: RowSource, names: list[str]) -> bool:
 
 
 def _better(source: RowSource, names: list[str], ids: Ids) -> str | None:
-    """The first column whose values differ from row to row, are ids of the pool, and do not count themselves."""
+    """The first column whose values differ from row to row, are ids of the pool, and do not count themselves.
+
+    Numbers are ids of a pool of row numbers by chance, as an age is, so the name of their column has to say that they
+    are ids.
+    """
     label = source.label if isinstance(source, NamedColumns) and source.label else "label"
     others = [name for name in names if name not in (near(names, "id"), near(names, label))]
     if not others:
@@ -96,6 +101,8 @@ def _better(source: RowSource, names: list[str], ids: Ids) -> str | None:
                 columns[name].append(found)
     for name, values in columns.items():
         differ = len(set(values)) == len(values) > 1
+        if all(_NUMBER.fullmatch(str(value)) for value in values) and not _NAME.search(name.lower()):
+            continue
         if differ and not _count([str(value) for value in values]) and (ids.rows_of(values) >= 0).all():
             return name
     return None

@@ -32,6 +32,19 @@ def read(source, ids, **how):
     return {id: said.label for id, said in found.by_id.items()}
 
 
+def test_numbers_that_happen_to_be_ids_are_no_better_column(tmp_path):
+    """An age is a number of the pool, too; a column whose name says so holds ids."""
+    ids = Ids(pa.array(range(200)))
+    for name, refused in (("age", False), ("item_id", True), ("source row", True)):
+        path = tmp_path / "a.csv"
+        path.write_text(f"id,label,{name}\n" + "".join(f"{i},a,{20 + 3 * i}\n" for i in range(20)))
+        if refused:
+            with pytest.raises(DataError, match=f"the column '{name}' holds ids of the pool"):
+                read_labels([str(path)], ids, regression=False)
+        else:
+            assert len(read_labels([str(path)], ids, regression=False)) == 20
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_row_numbers_beside_a_column_of_ids(tmp_path, first):
     path = export(tmp_path, first, ROWS)
