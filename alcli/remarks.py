@@ -41,10 +41,13 @@ class NoProgress:
 
 
 class _Shown:
-    """A progress that shows one loop at a time."""
+    """A progress that shows one loop at a time: the outer one, or a loop inside it whose steps alone are counted.
+
+    what: the name of the work that is shown; "" for none. is_counted: its number of steps is known.
+    """
 
     def __init__(self, progress: Progress) -> None:
-        self.progress, self.is_busy = progress, False
+        self.progress, self.what, self.is_counted = progress, "", False
 
 
 _shown: ContextVar[_Shown | None] = ContextVar("_shown", default=None)
@@ -63,22 +66,24 @@ def showing(progress: Progress) -> Iterator[None]:
 def steps(
     items: Iterable[T], what: str, total: int | None = None, size: Callable[[T], int] = lambda _: 1
 ) -> Iterator[T]:
-    """Yield the items of a loop and count them. A loop inside another one that counts is not shown.
+    """Yield the items of a loop and count them. A loop inside another one is shown where it alone has a total.
 
     what: the name of the work. total: the number of steps; None where it is not known. size: the steps that an item is.
     """
     shown = _shown.get()
-    if shown is None or shown.is_busy:
+    if shown is None or shown.is_counted or (shown.what and total is None):
         yield from items
         return
-    shown.is_busy = True
-    shown.progress.start(total, what)
+    outer, shown.what, shown.is_counted = shown.what, what, total is not None
+    shown.progress.start(total, f"{outer}: {what}" if outer else what)
     try:
         for item in items:
             yield item
             shown.progress.advance(size(item))
     finally:
-        shown.is_busy = False
+        shown.what, shown.is_counted = outer, False
+        if outer:
+            shown.progress.start(None, outer)
 
 
 @contextmanager

@@ -34,6 +34,14 @@ def test_steps_are_counted_and_an_inner_loop_is_not_shown():
     assert len(heard.said) == 5
 
 
+def test_inside_work_that_nobody_counts_a_counted_loop_is_shown():
+    heard = Heard()
+    with showing(heard), working("fitting"):
+        assert list(steps(range(2), "folds", 2)) == [0, 1]
+        assert list(steps("x", "uncounted")) == ["x"]
+    assert heard.said == [("fitting", None), ("fitting: folds", 2), 1, 1, ("fitting", None), 1]
+
+
 def test_a_loop_that_ends_early_or_fails_makes_room_for_the_next():
     heard = Heard()
     with showing(heard):

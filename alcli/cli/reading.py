@@ -32,7 +32,7 @@ def opened(console: Console, pool: str, options: PoolOptions, head: Path | None 
     label = options.label_col if isinstance(options, LabelledPoolOptions) else None
     bad_rows = options.bad_rows if isinstance(options, LenientPoolOptions) else "error"
     columns = Columns(options.features_col, options.id_col, label, group=options.group_col)
-    with nullcontext() if options.isolate else console.working(), working("reading ids"):
+    with nullcontext() if options.isolate else console.working(), working("opening the pool"):
         found = open_pool(
             pool,
             columns,

@@ -23,7 +23,7 @@ from alcli.numerics.last_layer.mean_field import mean_field
 from alcli.numerics.last_layer.temperature import best_temperature
 from alcli.numerics.logistic import softmax
 from alcli.posteriors._contract import Posterior
-from alcli.remarks import working
+from alcli.remarks import steps, working
 
 Calibration = Literal["none", "temperature"]
 N_FOLDS = 5
@@ -137,7 +137,10 @@ def calibrated(model: Model, data: Training, refit: Callable[[Training], Model],
     used_L = np.isin(folds_L, trainable)
     if 2 * int((counts_C[data.y_L] >= 2).sum()) < data.n or not used_L.any():
         return replace(model, head=model.head.with_diagnostics(calibration_rows=0.0))
-    folds = [(refit(data.rows(folds_L != k)), data.rows(folds_L == k)) for k in trainable]
+    folds = [
+        (refit(data.rows(folds_L != k)), data.rows(folds_L == k))
+        for k in steps(trainable, "calibrating", len(trainable))
+    ]
     plain = [_loss(replace(one, posterior=None), rows) for one, rows in folds]
     model = replace(
         model,

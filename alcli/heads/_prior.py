@@ -42,6 +42,7 @@ from alcli.numerics.last_layer.rotated import Rotated, rotate
 from alcli.numerics.last_layer.softmax_map import fit_map
 from alcli.numerics.last_layer.temperature import fit_temperature
 from alcli.numerics.logistic import log_softmax
+from alcli.remarks import steps
 
 RELATIVE_DEFAULT = 0.01
 DEVIATION = 1.5  # standard deviation of the precision around the default, in half decades
@@ -130,8 +131,9 @@ class _Search:
             data, prior = self._data, self.prior(step)
             column = bias_column(prior)
             rows = rotate(self._phi_LD1, data.y_L, data.weights_L, cast(int, data.n_classes), column=column)
+            folds = steps(range(len(self._folds)), f"prior precision {len(self._known) + 1}", len(self._folds))
             try:
-                self._known[step] = self._judged([self._of_fold(rows, i, prior) for i in range(len(self._folds))])
+                self._known[step] = self._judged([self._of_fold(rows, i, prior) for i in folds])
             except DataError:
                 # The fit does not converge under a prior that is too weak, and such a prior must lose the comparison.
                 self._known[step] = np.full(self.rows, UNUSABLE)

@@ -21,7 +21,7 @@ from alcli.data.reading.parquet import count_rows, open_parquet, plain_type, rea
 from alcli.data.reading.vectors import storage_type, usual_length, vector_length
 from alcli.data.schema import FEATURE_NAMES, Columns, features_column, pool_metadata, require, same_features
 from alcli.errors import BusyError, DataError, printable
-from alcli.remarks import Note, silence
+from alcli.remarks import Note, silence, steps
 
 # Rows from which the length of the vectors is taken where the type does not tell it.
 _FIRST_ROWS = 1024
@@ -96,7 +96,7 @@ class PoolFile:
             yield 0, pa.nulls(self.n)
         else:
             self.require(column)
-            yield from self.numbered(column, _SMALL)
+            yield from steps(self.numbered(column, _SMALL), f"column {column}", self.n, lambda block: len(block[1]))
 
     def has_checksums(self) -> bool:
         """True where the pages of its features carry checksums."""
