@@ -56,7 +56,11 @@ def stored(folder, vectors, ids=None, **more):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_vectors(form, embed, tmp_path):
-    done, ids, found = embed(stored(tmp_path, FORMS[form]))
+    try:
+        source = stored(tmp_path, FORMS[form])
+    except pa.ArrowNotImplementedError as error:
+        pytest.skip(f"this version of pyarrow cannot write the file: {error}")
+    done, ids, found = embed(source)
     assert done.code == 0, done.err
     assert ids == list("abc")
     assert np.array_equal(found, X)
