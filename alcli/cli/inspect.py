@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from alcli.cli.options import general, pools
 from alcli.cli.options.declare import spread
 
@@ -52,7 +54,8 @@ def inspect(
         console.emit(b"")
         places = Places(columns.labels_id_col, columns.labels_label_col)
         spelling = Spelling(columns.normalize_labels)
-        found = [run(file, how, console.remark, places=places, spelling=spelling) for file in files]
+        with nullcontext() if reading.isolate else console.working():
+            found = [run(file, how, console.remark, places=places, spelling=spelling) for file in files]
         console.tell_remarks()
         console.summary({"files": [one.as_json() for one in found]})
         if not console.as_json:
