@@ -146,7 +146,7 @@ class Console:
         from rich.progress import Progress as Bar
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -198,11 +198,13 @@ def is_fancy() -> bool:
 
 
 def _wrapped(text: str) -> str:
-    """The text in lines that end between words, on a terminal; elsewhere as it is."""
+    """The text with long lines broken between words, on a terminal; elsewhere as it is."""
     if not is_fancy():
         return text
-    width = shutil.get_terminal_size().columns
-    return textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or text
+    fold = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(fold.fill(line) for line in text.split("\n"))
 
 
 def tell(text: str) -> None:

@@ -194,3 +194,22 @@ def test_long_lines_end_between_words_on_a_terminal(capfd, monkeypatch):
     lines = capfd.readouterr().err.splitlines()
     assert max(map(len, lines)) <= 40
     assert " ".join(line.strip() for line in lines) == text
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(capfd, monkeypatch):
+    """A step may be named after a column, and a column may have any name."""
+    monkeypatch.setattr("alcli.cli.console.is_fancy", lambda: True)
+    monkeypatch.setattr("alcli.cli.console._PATIENCE", 0.0)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with console() as talk, talk.progress() as progress:
+        progress.start(1, "column [/red][bold]")
+        progress.advance(1)
+        time.sleep(0.2)
+    assert "column [/red][bold]" in capfd.readouterr().err
+
+
+def test_lines_of_a_text_stay_lines_on_a_terminal(capfd, monkeypatch):
+    monkeypatch.setattr("alcli.cli.console.is_fancy", lambda: True)
+    with console() as talk:
+        talk.say("first\n  second   2")
+    assert capfd.readouterr().err == "first\n  second   2\n"

@@ -40,7 +40,7 @@ SourcePath = Annotated[
     Path,
     argument(
         "SOURCE",
-        "CSV, TSV, JSON Lines, Parquet, Arrow, .npy, .npz or HDF5, or a folder of these, of images or of text files.",
+        "CSV, TSV, JSON Lines, Parquet, Arrow, Lance, .npy, .npz or HDF5, or a folder of these, of images or of texts.",
     ),
 ]
 Labels = Annotated[
