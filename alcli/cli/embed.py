@@ -52,9 +52,9 @@ def embed(
           --standardize-like standard.parquet -o later.parquet
 
     Vectors that you have:
-      -m identity takes vectors in .npy, .npz, HDF5, Arrow and Feather files, folders of Lance, Hugging Face datasets and
-      clip-retrieval, wide columns (--features-cols 'emb_*'), and text such as [0.1, 0.2]. --ids FILE:COLUMN gives ids
-      to rows that have none. FILE.npz:NAME names an array. -p unpack=true makes a value of each bit of a byte.
+      -m identity takes vectors in .npy, .npz, HDF5, Arrow and Feather files, folders of Lance, of Hugging Face datasets
+      and of clip-retrieval, wide columns (--features-cols 'emb_*'), and text such as [0.1, 0.2]. --ids FILE:COLUMN
+      gives ids to rows that have none. FILE.npz:NAME names an array. -p unpack=true makes a value of each bit of a byte.
         alcli embed sample_data/digits-features.parquet -m identity \
           --dtype float16 -o half.parquet
 
