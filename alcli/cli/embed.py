@@ -54,7 +54,7 @@ def embed(
     Vectors that you have:
       -m identity takes vectors in .npy, .npz, HDF5, Arrow and Feather files, folders of Lance, of Hugging Face datasets
       and of clip-retrieval, wide columns (--features-cols 'emb_*'), and text such as [0.1, 0.2]. --ids FILE:COLUMN
-      gives ids to rows that have none. FILE.npz:NAME names an array. -p unpack=true makes a value of each bit of a byte.
+      gives ids to rows that have none. FILE.npz:NAME names an array. -p unpack=true makes each bit of a byte a value.
         alcli embed sample_data/digits-features.parquet -m identity \
           --dtype float16 -o half.parquet
 
