@@ -18,6 +18,7 @@ ROOMS = (
     "requirements",
     "stored",
     "numerics",
+    "engine",
     "selection",
     "posteriors",
     "embedders",

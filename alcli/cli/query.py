@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alcli.cli.console import Console
-from alcli.cli.options import choosing, general, measuring, models, pools
+from alcli.cli.options import choosing, engines, general, measuring, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
 from alcli.cli.reading import opened
@@ -56,6 +56,7 @@ def query(
     *,
     reading: pools.LabelledPoolOptions,
     columns: pools.LabelFileOptions,
+    running: engines.EngineOptions,
     talk: general.TalkOptions,
 ) -> None:
     r"""Choose the items of a pool to label next.
@@ -146,6 +147,8 @@ def query(
                 f"query needs {'POOL' if pool is None else '-n N'}",
                 hint="alcli query --list shows the strategies; alcli query --help an example",
             )
+        from alcli.engine.named import engine
+        from alcli.numerics.teams import using
         from alcli.workflows.query.explain import check_explained
         from alcli.workflows.query.request import QUESTION, Query
         from alcli.workflows.query.shown.keeping import check_kept
@@ -194,10 +197,11 @@ def query(
             )
         elif polish != "auto":
             raise UsageError("--polish is for heads that absorb labels, a batch absorbs none", hint="add --stream")
-        items = opened(console, pool, reading, head)
+        items = opened(console, pool, reading, head, running.cache_dir)
         if stream:
             return _stream(console, items, ask, out, allow_new_classes)
-        _batch(console, items, ask, out, shape)
+        with using(engine(running.engine, running.workers)):
+            _batch(console, items, ask, out, shape)
 
 
 def _batch(console: Console, items: Items, ask: Query, out: Path | None, shape: str) -> None:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 _NAMED = 3
 
 
-def opened(console: Console, pool: str, options: PoolOptions, head: Path | None = None) -> Items:
+def opened(
+    console: Console, pool: str, options: PoolOptions, head: Path | None = None, cache_dir: Path | None = None
+) -> Items:
     """Open the pool at a path or URI, and return its items.
 
-    head: remembers names of columns, which count where no option names another. With -v, say which these are, and which
-    files do not protect their pages.
+    head: remembers names of columns, which count where no option names another. cache_dir: keeps features that lie in a
+    file. With -v, say which names these are, and which files do not protect their pages.
     """
     from alcli.data.pool import open_pool
     from alcli.data.reading.head_header import remembered_columns
@@ -40,6 +42,7 @@ def opened(console: Console, pool: str, options: PoolOptions, head: Path | None 
             max_memory=options.max_memory,
             hive=options.hive,
             isolate=options.isolate,
+            cache_dir=None if cache_dir is None else str(cache_dir),
             remembered=None if head is None else remembered_columns(head),
             note=console.remark,
         )

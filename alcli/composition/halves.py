@@ -21,8 +21,9 @@ from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.kdpp import k_dpp
 from alcli.numerics.diversity.lcmd import lcmd
 from alcli.numerics.diversity.selectors import SELECTORS
+from alcli.numerics.factors import Factor
 from alcli.numerics.gradients.gradient_rows import GradientRows
-from alcli.numerics.rows import Factor, Rows, feature_rows
+from alcli.numerics.rows import Rows, feature_rows
 from alcli.selection.options import AutoOrCount, count_or
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts

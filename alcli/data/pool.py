@@ -7,23 +7,28 @@ verified where a file has them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from alcli.arrays import Array, Floats, Int64, Keys
+from alcli.data.cached.feature_store import Folder, in_file, stored_features
+from alcli.data.cached.scratch import ahead, allocate, memory_limit
 from alcli.data.fingerprint import add, as_text, fingerprint
 from alcli.data.pool_columns import PoolColumns
 from alcli.data.reading.find import find_files
 from alcli.data.reading.isolate import check_unchanged, decode_alone
 from alcli.data.reading.parquet import open_parquet, reading
 from alcli.data.reading.pool_files import PoolFile, ReadOptions, common_dim, common_metadata, open_files
-from alcli.data.reading.scratch import ahead, allocate
 from alcli.data.reading.vectors import bad_rows, faults, to_matrix
 from alcli.data.schema import FEATURE_NAMES, Columns
 from alcli.errors import DataError, printable
+from alcli.numerics.block_array import BlockArray
 from alcli.numerics.column_scales import FEWEST_ROWS, uneven_columns
 from alcli.remarks import Note, silence, steps
 
@@ -40,19 +45,22 @@ def open_pool(
     max_memory: int | None = None,
     hive: bool = False,
     isolate: bool = False,
+    cache_dir: str | None = None,
     remembered: Mapping[str, str] | None = None,
     note: Note = silence,
 ) -> Pool:
     """Find the files of a pool and check their schemas; no row is read yet.
 
     bad_rows: "error", or "skip" to leave out rows without a usable vector. max_memory: bytes beyond which features
-    that are needed in any order are kept in a memory-mapped temporary file, and which no page may exceed. hive:
-    `key=value` folders are columns. isolate: a child process decodes everything first (see `isolate.decode_alone`).
-    remembered: names of columns for those that `columns` does not name, by the usual name; they count as far as the
-    first file has such columns. note: told of oddities in the pool, now and when rows are read. Raises
-    InputError, DataError, BusyError, MemoryLimitError, NewerFormatError, UnavailableError.
+    that are read again lie in a temporary file, and which no page may exceed. hive: `key=value` folders are columns.
+    isolate: a child process decodes everything first (see `isolate.decode_alone`). cache_dir: a folder that keeps
+    features which lie in a file. remembered: names of columns for those that `columns` does not name, by the usual
+    name; they count as far as the first file has such columns. note: told of oddities in the pool, now and when rows
+    are read. Raises InputError, DataError, BusyError, MemoryLimitError, NewerFormatError, UnavailableError.
     """
-    return _open(spec, columns, ReadOptions(bad_rows == "skip", max_memory, hive, isolate), note, remembered or {})
+    return _open(
+        spec, columns, ReadOptions(bad_rows == "skip", max_memory, hive, isolate, cache_dir), note, remembered or {}
+    )
 
 
 def _open(
@@ -144,6 +152,30 @@ class Pool(PoolColumns):
             if b > a:
                 out[order[a:b]] = X_BD[ordered[a:b] - first]
         return out
+
+    def stored(self, rows: Int64) -> BlockArray:
+        """The features of `rows`, which are in the order of their ids: in memory, or in a file that is read in blocks.
+
+        They are in a file beyond the memory limit, and where other processes read them. Cost: as `take`.
+        """
+        size = len(rows) * self.dim * np.dtype(self.dtype).itemsize
+        if in_file(size, memory_limit(self._options.max_memory)):
+            return stored_features(self, rows, self._folder, self._options.cache_dir)
+        return self.take(rows)
+
+    def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+        """An array to be filled by `write(first, rows)`, in a file where `stored` says so; None where it fits."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        return self._folder.room(shape, dtype) if in_file(size, memory_limit(self._options.max_memory)) else None
+
+    @cached_property
+    def _folder(self) -> Folder:
+        return Folder(self._options.cache_dir)
+
+    def stamps(self) -> list[tuple[str, int, int, int]] | None:
+        """(path, inode, size, time of the last change) of each file; None where a file is not local."""
+        found = [(os.path.abspath(f.file.path), *(f.stamp or ())) for f in self._files]
+        return None if any(len(stamp) < 4 for stamp in found) else found
 
     def _feature_blocks(self, ordered: Int64 | None = None) -> Iterator[tuple[int, Floats]]:
         """Yield blocks with the number of their first row; ordered: as in `_feature_columns`.

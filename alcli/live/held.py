@@ -14,13 +14,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from alcli.arrays import Array, Floats, Int64, Keys
 from alcli.heads._model import Model
 from alcli.numerics.blocks import BLOCK_ROWS
+from alcli.numerics.factors import Factor
 from alcli.numerics.last_layer.pool_logits import PoolLogits
 from alcli.numerics.logistic import log_softmax
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 from alcli.selection.source import Source
 from alcli.selection.view import View
 
@@ -81,6 +83,12 @@ class HeldRows:
         """The place of a row of the source in rows_M; None for a row that is not held."""
         place = int(self._place[row])
         return place if place >= 0 else None
+
+    def stored(self, rows: Int64) -> Floats:
+        return self.take(rows)
+
+    def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+        return None
 
     def sort_keys(self, rows: Int64) -> Array:
         places = self._place[rows]

@@ -81,6 +81,11 @@ def _spread(pool: ThreadPoolExecutor, threads: int, n: int, work: Callable[[int,
         other.result()
 
 
+def alone(n: int, work: Callable[[int, int], None]) -> None:
+    """A `Spread` of the calling thread alone."""
+    work(0, n)
+
+
 def share(spread: Spread, n: int, task: Callable[[int], None]) -> None:
     """Call task(0) .. task(n - 1) with the threads of `workers`, each task in one thread.
 

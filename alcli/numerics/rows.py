@@ -14,139 +14,85 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
-from alcli.numerics.blocks import BLOCK_ROWS, Spread
+from alcli.numerics.block_array import BlockArray, UnitRows, blocks_of
+from alcli.numerics.blocks import BLOCK_ROWS, Spread, alone
+from alcli.numerics.factors import AnyFactor, Factor, safe_exponent
 
 # Squared lengths that differ from 1 by at most this many machine epsilons count as 1.
 _ROUNDINGS = 8
-# With values up to 2^20, the product of two float32 factors of 10^4 columns stays far below overflow.
-_SAFE_EXPONENT = 20
-
-
-class AnyFactor(Protocol):
-    """A factor of rows, as `Rows` uses it. Inner products are computed from the values divided by 2^exponent.
-
-    width: the length of a row of the factor when it is written out; infinity where a row alone is too long for that.
-    full_width: the length of a row that `written_out` gives.
-    """
-
-    exponent: int
-    width: float
-
-    @property
-    def n(self) -> int: ...
-    @property
-    def full_width(self) -> int: ...
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    def columns(self, index_M: Sequence[int] | Int64) -> Any:
-        """Prepare rows index_M as the second argument of a product, in any form that `product` understands."""
-
-    def product(self, columns_M: Any, first: int, last: int, out_BM: Array) -> None:
-        """Write the inner products of rows first..last with the rows of `columns_M` into out_BM.
-
-        The range is whole blocks: `first` is where a block starts, and out_BM has room for the last block at full
-        height.
-        """
-
-    def written_out(self, first: int, last: int) -> Float64:
-        """Return the values of rows first..last, float64 [B, full_width]."""
-
-    def among(self, left: slice, right: slice) -> Float64:
-        """Return the inner products of a few rows with a few others, float64 [B, M]."""
-
-    def sq_norms_and_marks(self) -> tuple[Float64, Float64]:
-        """Compute the squared norms, and marks that tell different rows apart.
-
-        Equal rows have equal norms and marks.
-        """
-
-
-class Factor:
-    """A factor F_ND with an offset.
-
-    exponent: values are divided by 2^exponent, which is exact and prevents overflow.
-    """
-
-    def __init__(self, F_ND: Floats, offset: float = 0.0, exponent: int | None = None) -> None:
-        exponent = safe_exponent(F_ND, floor=math.sqrt(offset)) if exponent is None else exponent
-        self.exponent = exponent
-        self.offset = math.ldexp(offset, -2 * exponent)
-        self.F_ND = np.ldexp(F_ND, -exponent) if exponent else F_ND
-        self.width: float = F_ND.shape[1] + (offset > 0.0)
-        self.full_width = int(self.width)
-        n = len(F_ND)
-        self._whole = n - n % BLOCK_ROWS
-        # The last block is padded to full height, because a row's product must not depend on how many rows follow it.
-        self._tail = np.zeros((BLOCK_ROWS if n % BLOCK_ROWS else 0, F_ND.shape[1]), self.F_ND.dtype)
-        self._tail[: n % BLOCK_ROWS] = self.F_ND[self._whole :]
-
-    @property
-    def n(self) -> int:
-        return len(self.F_ND)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.F_ND.dtype
-
-    def columns(self, index_M: Sequence[int] | Int64) -> Array:
-        return np.ascontiguousarray(self.F_ND[index_M].T)
-
-    def product(self, V_DM: Array, first: int, last: int, out_BM: Array) -> None:
-        """Write rows first..last times V_DM, plus the offset, into out_BM (whole blocks; a block starts at `first`)."""
-        whole = min(last, self._whole)
-        for a in range(first, whole, BLOCK_ROWS):
-            np.dot(self.F_ND[a : a + BLOCK_ROWS], V_DM, out=out_BM[a - first : a - first + BLOCK_ROWS])
-        if last > self._whole:
-            np.dot(self._tail, V_DM, out=out_BM[self._whole - first :])
-        if self.offset:
-            out_BM += out_BM.dtype.type(self.offset)
-
-    def written_out(self, first: int, last: int) -> Float64:
-        F_BD = self.F_ND[first:last].astype(np.float64)
-        return np.pad(F_BD, ((0, 0), (0, 1)), constant_values=math.sqrt(self.offset)) if self.offset else F_BD
-
-    def among(self, left: slice, right: slice) -> Float64:
-        return self.F_ND[left].astype(np.float64) @ self.F_ND[right].astype(np.float64).T + self.offset
-
-    def sq_norms_and_marks(self) -> tuple[Float64, Float64]:
-        """Compute the squared norms, and the projections on one random direction as marks.
-
-        Equal rows get equal numbers.
-        """
-        norms, marks = np.empty((2, len(self.F_ND)))
-        direction_D = np.random.default_rng(0).standard_normal(self.F_ND.shape[1])
-        for i in range(0, len(norms), BLOCK_ROWS):
-            block = self.F_ND[i : i + BLOCK_ROWS].astype(np.float64)
-            marks[i : i + BLOCK_ROWS] = (block * direction_D).sum(axis=1)
-            norms[i : i + BLOCK_ROWS] = np.square(block, out=block).sum(axis=1)
-        return norms + self.offset, marks
 
 
 class Rows:
     """N rows of an embedding. Memory: the factors (not copied) and O(N).
 
-    sq_norms: float64 [N], the squared norms of the scaled rows. marks: complex [N], equal for equal rows only.
-    first_equal: int64 [N], the first row that equals each row.
     scale: a distance between scaled rows times `scale` is the distance between the rows themselves.
     """
 
     def __init__(self, *factors: AnyFactor) -> None:
         self.factors: Any = factors
-        norms, marks = zip(*(f.sq_norms_and_marks() for f in factors))
-        self._know(np.prod(norms, axis=0), np.sum(marks, axis=0), 2.0 ** sum(f.exponent for f in factors))
+        self.n, self.scale = factors[0].n, 2.0 ** sum(f.exponent for f in factors)
 
     def _know(self, sq_norms_N: Float64, marks_N: Float64, scale: float) -> None:
-        """Set the norms, the scale and the marks, and find the copies: rows that equal an earlier row."""
+        """Set the norms, the scale and the marks of rows that are known by other means."""
         self.n, self.sq_norms, self.scale = len(sq_norms_N), sq_norms_N, scale
         self.marks = sq_norms_N + 1j * marks_N
+
+    def measure(self, spread: Spread) -> None:
+        """Compute the norms and marks with several threads, before anybody asks for them. Cost: one pass."""
+        if "marks" not in self.__dict__:
+            norms, marks = zip(*(f.sq_norms_and_marks(spread) for f in self.factors))
+            self._know(np.prod(norms, axis=0), np.sum(marks, axis=0), self.scale)
+
+    @cached_property
+    def sq_norms(self) -> Float64:
+        """The squared norms of the scaled rows, float64 [N]."""
+        self.measure(alone)
+        return self.__dict__["sq_norms"]
+
+    @cached_property
+    def marks(self) -> Array:
+        """A complex number for each row [N], equal for equal rows only."""
+        self.measure(alone)
+        return self.__dict__["marks"]
+
+    @cached_property
+    def first_equal(self) -> Int64:
+        """The first row that equals each row, int64 [N]."""
         _, first, place = np.unique(self.marks, return_index=True, return_inverse=True)
-        self.first_equal = first[place]
-        self._copies = np.flatnonzero(self.first_equal != np.arange(self.n))
+        return first[place]
+
+    @cached_property
+    def _copies(self) -> Int64:
+        """The rows that equal an earlier row."""
+        return np.flatnonzero(self.first_equal != np.arange(self.n))
+
+    @property
+    def can_be_cut(self) -> bool:
+        """True where rows first..last alone are known by their factors."""
+        return type(self) is Rows and all(type(factor) is Factor for factor in self.factors)
+
+    def cut(self, first: int, last: int) -> Rows:
+        """Rows first..last, of which nothing is computed yet; `first` is where a block starts."""
+        return Rows(*(factor.cut(first, last) for factor in self.factors)) if self.can_be_cut else self
+
+    def columns(self, index_M: Int64) -> Any:
+        """Rows index_M, as `products` takes them; a list of arrays [D, M], one a factor, for rows that can be cut."""
+        return [f.columns(index_M) for f in self.factors] if self.can_be_cut else index_M
+
+    def products(self, columns: Any, spread: Spread) -> Array:
+        """The inner products of all rows with the rows that `columns` was made of, [N, M].
+
+        For rows that can be cut, equal rows at different places of a block may differ in their last bit.
+        """
+        if not self.can_be_cut:
+            return self.inner_with(self, columns, spread)
+        return self._products(columns, columns[0].shape[1], spread)
 
     def inner_with(self, others: Rows, index_M: Sequence[int] | Int64, spread: Spread) -> Array:
         """Compute the inner products of all rows with rows `index_M` of `others`. Cost: 2 N M sum(D) flops.
@@ -155,8 +101,11 @@ class Rows:
         kernels (Haswell's) round differently by the place of a row in its block.
         """
         columns = [f.columns(index_M) for f in others.factors]
+        return self.same_for_copies(self._products(columns, len(index_M), spread))
+
+    def _products(self, columns: list[Any], M: int, spread: Spread) -> Array:
         padded = -(-self.n // BLOCK_ROWS) * BLOCK_ROWS
-        parts = [np.empty((padded, len(index_M)), f.dtype) for f in self.factors]
+        parts = [np.empty((padded, M), f.dtype) for f in self.factors]
 
         def work(first: int, last: int) -> None:
             whole = slice(first, padded if last == self.n else last)
@@ -166,7 +115,7 @@ class Rows:
                 parts[0][whole] *= part_NM[whole]
 
         spread(self.n, work)
-        return self.same_for_copies(parts[0][: self.n])
+        return parts[0][: self.n]
 
     @property
     def width(self) -> float:
@@ -197,25 +146,15 @@ class Rows:
         return self.inner_with(self, [i], spread)[:, 0]
 
 
-def safe_exponent(*arrays: Array, floor: float = 0.0) -> int:
-    """Choose an exponent e such that the values / 2^e are at most 1 in magnitude; 0 for values of ordinary size.
-
-    floor: a magnitude that is counted among the values.
-    """
-    peak = max([floor, *(max(float(a.max()), -float(a.min())) for a in arrays if a.size)])
-    exponent = math.frexp(peak)[1]
-    return exponent if peak and abs(exponent) > _SAFE_EXPONENT else 0
-
-
-def sq_norms(X_ND: Floats) -> Float64:
+def sq_norms(X_ND: BlockArray) -> Float64:
     """Compute the squared norms of rows, float64 [N], the same bits for equal rows. Memory: one block of rows."""
     out_N = np.empty(len(X_ND))
-    for a in range(0, len(X_ND), BLOCK_ROWS):
-        out_N[a : a + BLOCK_ROWS] = np.square(X_ND[a : a + BLOCK_ROWS].astype(np.float64)).sum(axis=1)
+    for a, X_BD in blocks_of(X_ND):
+        out_N[a : a + BLOCK_ROWS] = np.square(X_BD.astype(np.float64)).sum(axis=1)
     return out_N
 
 
-def feature_rows(*matrices: Floats) -> list[Rows]:
+def feature_rows(*matrices: BlockArray) -> list[Rows]:
     """Turn feature matrices into rows that share one scale, so that distances between the matrices are comparable."""
     exponent = safe_exponent(*matrices)
     return [Rows(Factor(X_ND, exponent=exponent)) for X_ND in matrices]
@@ -241,11 +180,26 @@ def unit_rows(X_ND: Floats) -> Floats:
     Returns the dtype of X_ND. Rows of zeros stay zero. If all rows have length one, X_ND itself is returned.
     Cost: one pass, and a copy of the rows unless all have length one.
     """
-    sq_N = sq_norms(X_ND)
-    if (np.abs(sq_N - 1.0) <= _ROUNDINGS * np.finfo(X_ND.dtype).eps).all():
+    lengths_N = _lengths(X_ND)
+    if lengths_N is None:
         return X_ND
-    lengths_N = np.sqrt(np.where(sq_N > 0.0, sq_N, 1.0))
     out_ND = np.empty_like(X_ND)
     for a in range(0, len(X_ND), BLOCK_ROWS):
         out_ND[a : a + BLOCK_ROWS] = X_ND[a : a + BLOCK_ROWS] / lengths_N[a : a + BLOCK_ROWS, None]
     return out_ND
+
+
+def stored_unit_rows(X_ND: BlockArray) -> BlockArray:
+    """The rows of `unit_rows`; those of a file are divided when they are read. Cost: one pass."""
+    if isinstance(X_ND, np.ndarray):
+        return unit_rows(X_ND)
+    lengths_N = _lengths(X_ND)
+    return X_ND if lengths_N is None else UnitRows(X_ND, lengths_N)
+
+
+def _lengths(X_ND: BlockArray) -> Float64 | None:
+    """The lengths of rows, 1 for a row of zeros; None where all have length one, up to rounding."""
+    sq_N = sq_norms(X_ND)
+    if (np.abs(sq_N - 1.0) <= _ROUNDINGS * np.finfo(X_ND.dtype).eps).all():
+        return None
+    return np.sqrt(np.where(sq_N > 0.0, sq_N, 1.0))

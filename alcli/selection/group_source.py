@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -161,6 +161,13 @@ class GroupSource:
         for places_B, X_RD, starts_B in self.parts(np.asarray(rows, np.int64)):
             out[places_B] = self.combined(X_RD, starts_B)
         return out
+
+    def stored(self, rows: Int64) -> Floats:
+        """The features of groups, in memory: they are made of several rows each."""
+        return self.take(rows)
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> None:
+        """None: arrays of groups are in memory."""
 
     def sort_keys(self, rows: Int64) -> Array:
         return rows

@@ -141,6 +141,10 @@ class GroupedView(View):
         targets_LC = self._rows.labelled_targets()[order]
         return segment_sums(targets_LC, starts_B) / np.diff(starts_B, append=len(order))[:, None]
 
+    def stored(self, need: str) -> Array:
+        """The array of `matrix`: what is made of several rows is in memory."""
+        return self.matrix(need)
+
     def _whole(self, need: str) -> Array:
         if need in OF_IDS | OF_FEATURES:
             return super()._whole(need)

@@ -65,8 +65,12 @@ from typing import Any
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64, Keys
+from alcli.errors import DataError
+from alcli.numerics.block_array import BlockArray
 from alcli.numerics.diversity.kcenter import centre_distances
+from alcli.numerics.logistic import one_hot
 from alcli.numerics.rows import sq_norms
+from alcli.remarks import steps
 from alcli.selection.source import Predictor, Source
 
 OF_IDS = frozenset({"row_key"})
@@ -125,14 +129,37 @@ class Answers:
             return sq_norms(self.head.hidden(X_BD))
         return getattr(self.head, need)(X_BD)
 
-    def whole(self, need: str, rows_N: Int64, X_ND: Floats) -> Array:
-        """The array of one need for all N rows, 8192 rows at a time; float32 for several numbers a row."""
+    def stored(self, need: str, rows_N: Int64, kept: dict[str, BlockArray]) -> BlockArray:
+        """The array of one need for all N rows, which are in the order of their ids; it is computed once.
+
+        kept: the arrays that are there already, by need; the new ones are added.
+        """
+        if "features" not in kept:
+            kept["features"] = self.source.stored(rows_N)
+        if need == "hidden" and not self.model().head.layers:
+            return kept["features"]
+        if need not in kept:
+            kept[need] = self.whole(need, rows_N, kept["features"])
+        return kept[need]
+
+    def whole(self, need: str, rows_N: Int64, X_ND: BlockArray) -> Any:
+        """The array of one need for all N rows, 8192 rows at a time; float32 for several numbers a row.
+
+        It lies in a file where X_ND does and the source has room for it there.
+        """
         first = np.asarray(self.of(need, rows_N[:1], X_ND[:1]))
         dtype = np.float32 if first.ndim > 1 and need != "hidden" else first.dtype
-        out: Array = np.empty((len(rows_N), *first.shape[1:]), dtype)
-        for i in range(0, len(rows_N), 8192):
-            out[i : i + 8192] = self.of(need, rows_N[i : i + 8192], X_ND[i : i + 8192])
-        return out
+        shape = len(rows_N), *first.shape[1:]
+        file = None if isinstance(X_ND, np.ndarray) else self.source.room(shape, dtype)
+        out: Array = np.empty(0 if file is not None else shape, dtype)
+        starts = range(0, len(rows_N), 8192)
+        for i in starts if file is None else steps(starts, "predicting", len(starts)):
+            values = self.of(need, rows_N[i : i + 8192], X_ND[i : i + 8192])
+            if file is None:
+                out[i : i + 8192] = values
+            else:
+                file.write(i, values)
+        return out if file is None else file
 
     def model(self) -> Predictor:
         """The head. Raises LookupError without one."""
@@ -143,6 +170,23 @@ class Answers:
     def labelled_features(self) -> Floats:
         """The features of the labelled rows in ascending order of their ids."""
         return self.source.take(self.source.sorted_by_id(self.labelled))
+
+    def labelled_targets(self, labels: Array | None) -> Float64:
+        """The labels of the labelled rows, one-hot or as numbers, float64 [L, C], in the order of `labelled_features`.
+
+        labels: in the order of `labelled`. Raises DataError where they are not known.
+        """
+        C = len(self.model().head.W_CD1)
+        if labels is None and len(self.labelled):
+            raise DataError(
+                "the strategy reads the labels of the labelled rows, which are not known", hint="give them with -l"
+            )
+        if labels is None:
+            return np.empty((0, C))
+        by_row = np.argsort(self.labelled)
+        in_order = self.source.sorted_by_id(self.labelled)
+        y_L = labels[by_row[np.searchsorted(self.labelled, in_order, sorter=by_row)]]
+        return one_hot(y_L, C) if y_L.dtype.kind == "i" else y_L[:, None].astype(np.float64)
 
     def parts(self, n: int, needs: tuple[str, ...]) -> Iterator[slice]:
         """Slices that cover n rows and are as long as `at_once` says."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.numerics.block_array import BlockArray
 from alcli.numerics.gradients.gradient_rows import GradientRows
 from alcli.numerics.gradients.segment_rows import summed
 from alcli.numerics.rows import Rows
@@ -48,6 +49,10 @@ class Parts:
     def sizes_N(self) -> Int64:
         """The number of rows of each candidate."""
         return sizes_of(self.starts_N, self.view.n)
+
+    def stored(self, need: str) -> BlockArray:
+        """The array of a need for all R rows, to be read in blocks where every candidate is one row."""
+        return self.view.stored(need) if self.single else self.view.matrix(need)
 
     def summed(self, rows: Rows) -> Rows:
         """Sum R vectors over the rows of each candidate."""

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from alcli.arrays import Array, Float64, Floats, Int64, Keys, check_shape
+from alcli.numerics.block_array import BlockArray
 from alcli.numerics.hashing import hash_integers, hash_strings
 
 
@@ -34,6 +36,12 @@ class Source(Protocol):
 
     def take(self, rows: Int64) -> Floats:
         """The features of `rows` in the given order; a memory map where they are larger than the memory limit."""
+
+    def stored(self, rows: Int64) -> BlockArray:
+        """The features of `rows`, in ascending order of their ids, to be read in blocks; maybe from a file."""
+
+    def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+        """A file for an array of the rows, which has `write(first, rows)`; None where the array is to be in memory."""
 
     def sort_keys(self, rows: Int64) -> Array:
         """The ids of `rows` in a form that numpy can sort: int64, or str objects."""
@@ -109,6 +117,12 @@ class ArraySource:
     def take(self, rows: Int64) -> Floats:
         is_run = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all())
         return self._X_ND[rows[0] : rows[0] + len(rows)] if is_run else self._X_ND[rows]
+
+    def stored(self, rows: Int64) -> BlockArray:
+        return self.take(rows)
+
+    def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+        return None
 
     def sort_keys(self, rows: Int64) -> Array:
         return self._ids[rows]

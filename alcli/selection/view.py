@@ -4,7 +4,7 @@ A `View` joins a source of rows (a Parquet pool, or plain arrays) with a head. A
 
 - `n`, `dim`, `n_labelled`, `has_head`, `has_posterior`, `regression`: facts that every strategy may read.
 - `rows`: the row numbers of the candidates, in the order of their ids. A strategy returns row numbers from here.
-- `matrix(need)`: an array over all candidates, in the order of `rows`.
+- `matrix(need)`: an array over all candidates, in the order of `rows`; `stored(need)`: the same, read in blocks.
 - `blocks(*needs)` and `reduced(function, *needs)`: one pass over the candidates in constant memory.
 - `features_at(places)` and `at(need, places)`: some candidates, by their places in `rows`.
 - `evaluate(need, X_BD)`: the head's predictions for any features.
@@ -30,7 +30,7 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64, Keys
 from alcli.errors import DataError
-from alcli.numerics.logistic import one_hot
+from alcli.numerics.block_array import BlockArray
 from alcli.remarks import Note, silence
 from alcli.selection.needs import OF_IDS, Answers
 from alcli.selection.source import Predictor, Source
@@ -65,6 +65,7 @@ class View:
         self._allowed: frozenset[str] | None = None
         self.tell: Note = silence  # what a strategy says before its work
         self._cache: dict[str, Array] = {}  # arrays of all candidates by need, in the order of `rows`
+        self._files: dict[str, BlockArray] = {}  # the same for `stored`
 
     @property
     def _source(self) -> Source:
@@ -107,6 +108,7 @@ class View:
         view = copy(self)
         view._candidates = self._candidates[np.isin(self._candidates, rows)]
         view._cache = {need: array[kept_N] for need, array in self._cache.items() if not isinstance(array, np.memmap)}
+        view._files = {}
         return view
 
     def combining(self, **how: str) -> View:
@@ -171,7 +173,7 @@ class View:
 
     def at(self, need: str, places: Int64) -> Array:
         """Compute a need for the candidates at `places` in `rows`. The strategy must declare `features` too."""
-        return self.evaluate(need, self.matrix("features")[places])
+        return self.evaluate(need, self.stored("features")[places])
 
     def targets(self, n: int, rng: np.random.Generator) -> Floats:
         """The features of at most n rows whose predictions matter: drawn from the user's targets or the candidates."""
@@ -193,6 +195,11 @@ class View:
             self._cache[need] = self._whole(need)
         return self._cache[need]
 
+    def stored(self, need: str) -> BlockArray:
+        """The array of `matrix`, read in blocks: beyond the memory limit, or for other processes, it is in a file."""
+        self._check_allowed(need)
+        return self._cache[need] if need in self._cache else self._answers.stored(need, self.rows, self._files)
+
     def labelled(self) -> Floats:
         """The features of the labelled rows, [n_labelled, D], in ascending order of their ids."""
         self._check_allowed("labelled")
@@ -204,17 +211,7 @@ class View:
         Classes are one-hot; a label that is a number has C = 1. Raises DataError where the labels are not known.
         """
         self._check_allowed("labelled_targets")
-        C = len(self._answers.model().head.W_CD1)
-        if self._labels is None and len(self._labelled):
-            raise DataError(
-                "the strategy reads the labels of the labelled rows, which are not known", hint="give them with -l"
-            )
-        if self._labels is None:
-            return np.empty((0, C))
-        by_row = np.argsort(self._labelled)
-        in_order = self._source.sorted_by_id(self._labelled)
-        y_L = self._labels[by_row[np.searchsorted(self._labelled, in_order, sorter=by_row)]]
-        return one_hot(y_L, C) if y_L.dtype.kind == "i" else y_L[:, None].astype(np.float64)
+        return self._answers.labelled_targets(self._labels)
 
     def network(self) -> Any:
         """The head itself, a `Head` of heads/_contract.py, with its W_CD1, link, layers, activation and more."""

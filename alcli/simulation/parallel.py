@@ -1,27 +1,19 @@
 """Cells in several processes, with one thread of linear algebra each, that share one memory-mapped feature matrix.
 
-Every process waits for cells on a pipe of its own. It also watches its parent, and ends when the parent ends, however
-that happens.
+Every process waits for cells on a pipe of its own.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 import traceback
-import warnings
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from alcli.engine.children import Child
 from alcli.errors import AlcliError, MemoryLimitError
-from alcli.numerics.blocks import thread_limit
 from alcli.simulation.bench import Bench
 from alcli.simulation.cell import run_cell
 from alcli.simulation.plan import Cell
@@ -43,42 +35,20 @@ def run_cells(shared: Shared, cells: Sequence[Cell], jobs: int) -> Generator[Cel
         return
     workers: list[_Worker] = []
     try:
-        with _without_current_folder():
-            for _ in range(min(jobs, len(cells))):
-                workers.append(_Worker(shared))
+        for _ in range(min(jobs, len(cells))):
+            workers.append(_Worker(shared))
         yield from _hand_out(workers, list(cells))
     finally:
         for worker in workers:
             worker.stop()
 
 
-@contextmanager
-def _without_current_folder() -> Iterator[None]:
-    """Keep new Python processes from importing modules of the current folder, where a signal.py or socket.py may lie.
-
-    A child begins as `python -c`, which looks for modules in the current folder first.
-    """
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = before
-
-
 class _Worker:
     """A child process, and the parent's end of its pipe."""
 
     def __init__(self, shared: Shared) -> None:
-        # Not fork: threads of the parent (BLAS, faiss, the reader of a pool) may hold locks at that moment.
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, shared), daemon=True)
-        self.process.start()
-        theirs.close()
+        self._child = Child(_serve, (shared,))
+        self.pipe, self.process = self._child.pipe, self._child.process
 
     def give(self, cell: Cell) -> None:
         """Send a cell to the process. Raises MemoryLimitError when the process has ended."""
@@ -98,17 +68,13 @@ class _Worker:
         return answer
 
     def _gone(self) -> MemoryLimitError:
-        self.process.join()
-        code = self.process.exitcode or 0
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return MemoryLimitError(
-            f"a worker process {how}, perhaps for want of memory", hint="use fewer --jobs; what is finished is kept"
+            f"a worker process {self._child.end()}, perhaps for want of memory",
+            hint="use fewer --jobs; what is finished is kept",
         )
 
     def stop(self) -> None:
-        self.pipe.close()
-        self.process.terminate()
-        self.process.join()
+        self._child.stop()
 
 
 def _hand_out(workers: list[_Worker], cells: list[Cell]) -> Generator[CellResult, None, None]:
@@ -131,36 +97,17 @@ def _hand_out(workers: list[_Worker], cells: list[Cell]) -> Generator[CellResult
 
 
 def _serve(pipe: Connection, shared: Shared) -> None:
-    """Answer cells until the pipe is closed; the body of a child process.
-
-    Ctrl-C reaches the whole group of processes, so the child ignores it: the parent decides when its children end.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Libraries that a strategy loads later read these variables.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    # The parent ignores the same warnings.
-    warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    """Answer cells until the pipe is closed."""
     bench = shared.bench()
-    with thread_limit(1), threadpool_limits(1):
-        while True:
-            try:
-                cell = pipe.recv()
-            except (EOFError, OSError):
-                return
-            try:
-                pipe.send(_answer(bench, cell))
-            except (BrokenPipeError, ConnectionResetError):
-                return
-
-
-def _leave_with_parent() -> None:
-    """Wait for the end of the parent process, and end this process then."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    while True:
+        try:
+            cell = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            pipe.send(_answer(bench, cell))
+        except (BrokenPipeError, ConnectionResetError):
+            return
 
 
 def _answer(bench: Bench, cell: Cell) -> CellResult | Exception:

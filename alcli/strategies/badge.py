@@ -22,8 +22,10 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Array, Float64
+from alcli.numerics.block_array import mapped
 from alcli.numerics.diversity.kmeanspp import k_means_pp
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch, pointwise
@@ -51,9 +53,9 @@ def of_numbers(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     parts = Parts.of(view)
     deviations_R1 = np.sqrt(parts.view.matrix("label_variance"))[:, None]
     largest = float(deviations_R1.max())
-    H_RD = parts.view.matrix("hidden")
+    H_RD = parts.stored("hidden")
     rows = parts.summed(Rows(Factor((deviations_R1 / largest).astype(np.float32)), Factor(H_RD, offset=1.0)))
-    picks_K, distances_K = k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng)
+    picks_K, distances_K = k_means_pp(rows, k, None, rng)
     return Selection(view.rows[picks_K], finite32(distances_K * largest))
 
 
@@ -65,9 +67,9 @@ def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     row was drawn.
     """
     parts = Parts.of(view)
-    a_RC, H_RD = residuals(parts.view.matrix("log_probs")), parts.view.matrix("hidden")
+    a_RC, H_RD = mapped(parts.stored("log_probs"), residuals), parts.stored("hidden")
     rows = parts.summed(Rows(Factor(a_RC), Factor(H_RD, offset=1.0)))
-    picks_K, distances_K = k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng, from_zero=True)
+    picks_K, distances_K = k_means_pp(rows, k, None, rng, from_zero=True)
     return Selection(view.rows[picks_K], finite32(distances_K))
 
 

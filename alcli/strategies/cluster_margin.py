@@ -32,7 +32,7 @@ from scipy.sparse.csgraph import connected_components
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.errors import UsageError
 from alcli.numerics.blocks import workers
-from alcli.numerics.rows import safe_exponent
+from alcli.numerics.factors import safe_exponent
 from alcli.selection.options import positive, positive_where_given
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts

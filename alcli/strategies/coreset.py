@@ -33,6 +33,6 @@ def coreset(view: View, k: int) -> Selection:
     Scores: the distance to the nearest labelled or earlier row when picked (the first without labels: its
     norm).
     """
-    rows, centres = feature_rows(view.matrix("features"), view.labelled())
+    rows, centres = feature_rows(view.stored("features"), view.labelled())
     picks_K, distances_K = k_center(rows, k, centres)
     return Selection(view.rows[picks_K], finite32(distances_K))

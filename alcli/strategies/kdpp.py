@@ -25,7 +25,8 @@ import numpy as np
 
 from alcli.numerics.diversity.kdpp import k_dpp
 from alcli.numerics.diversity.maxdet import max_det
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View

@@ -72,6 +72,7 @@ from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.kdpp import MOST
 from alcli.numerics.diversity.selectors import SELECTORS
 from alcli.numerics.diversity.selectors import Selector as RowSelector
+from alcli.numerics.factors import Factor
 from alcli.numerics.gradients.combined_rows import ScaledRows, inverse, unit_rows
 from alcli.numerics.gradients.deviations import (
     Output,
@@ -83,7 +84,7 @@ from alcli.numerics.gradients.deviations import (
 )
 from alcli.numerics.gradients.jacobian_rows import jacobian_rows
 from alcli.numerics.network import Network
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 from alcli.posteriors._contract import sample_noise
 from alcli.selection.conditions import given, where
 from alcli.selection.options import Count

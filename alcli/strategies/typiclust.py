@@ -32,7 +32,7 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import workers
 from alcli.numerics.diversity.kmeans import k_means
-from alcli.numerics.rows import safe_exponent
+from alcli.numerics.factors import safe_exponent
 from alcli.selection.options import Count, at_least
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch

@@ -10,7 +10,8 @@ from alcli.errors import UsageError
 from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.diversity.selectors import SELECTORS
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows
 from alcli.selection.select import select
 from alcli.strategies.badge import residuals
 from tests.helpers import random_head, view_of

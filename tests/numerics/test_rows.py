@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alcli.numerics.blocks import BLOCK_ROWS, thread_limit, workers
-from alcli.numerics.rows import Factor, Rows, feature_rows, safe_exponent, sq_distances
+from alcli.numerics.factors import Factor, safe_exponent
+from alcli.numerics.rows import Rows, feature_rows, sq_distances
 
 
 def materialised(*factors):

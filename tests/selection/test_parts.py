@@ -9,8 +9,9 @@ from alcli.numerics.diversity.herding import max_herding
 from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.diversity.selectors import SELECTORS
+from alcli.numerics.factors import Factor
 from alcli.numerics.gradients.gradient_rows import GradientRows
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 from alcli.numerics.rows import unit_rows as unit_features
 from alcli.selection.parts import Parts
 from alcli.selection.select import select

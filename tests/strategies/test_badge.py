@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from alcli.numerics.diversity.kmeanspp import k_means_pp
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import badge

@@ -10,10 +10,11 @@ from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
 from alcli.heads._network import NetworkHead
 from alcli.numerics.blocks import thread_limit, workers
+from alcli.numerics.factors import Factor
 from alcli.numerics.gradients.deviations import perturbations, perturbed_layers, scaled_deviations, softmax_deviation
 from alcli.numerics.logistic import log_softmax, softmax
 from alcli.numerics.network import Network
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 from alcli.posteriors._contract import sample_noise
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of

@@ -143,7 +143,7 @@ MaxMemory = Annotated[
         "--max-memory SIZE",
         POOL,
         "Keep larger features on disk, for instance 4G. Files whose pages grow larger when decompressed are refused.",
-        default="half of memory",
+        default="an eighth of memory",
         parse=size_in_bytes,
     ),
 ]

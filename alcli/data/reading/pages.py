@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 import pyarrow.parquet as pq
 
+from alcli.data.cached.scratch import half_of_memory
 from alcli.data.reading.data_file import DataFile
-from alcli.data.reading.scratch import memory_limit
 from alcli.data.reading.thrift import I32, I64, LIST, STRUCT, Struct, read_struct
 from alcli.errors import DataError, MemoryLimitError, printable
 
@@ -43,7 +43,7 @@ def check_pages(
     reach beyond its column chunk. Raises DataError for such a page, and for a header that cannot be read. Cost: one
     short read per page, about 20 us.
     """
-    most = max(memory_limit(limit), _ALWAYS)
+    most = max(half_of_memory() if limit is None else limit, _ALWAYS)
     every = range(parquet.metadata.num_row_groups) if groups is None else groups
     with file.open() as source:
         for chunk in _chunks(source, parquet, name, every):

@@ -34,14 +34,15 @@ class ReadOptions:
     """The way a pool is read.
 
     skip_bad: rows without a usable vector are left out, not refused. max_memory: bytes for features, and for one
-    page; None for half of memory. hive: `key=value` folders are columns. isolate: a child process decodes the files
-    first.
+    page; None takes the defaults of scratch.py. hive: `key=value` folders are columns. isolate: a child process
+    decodes the files first. cache_dir: a folder that keeps features which lie in a file.
     """
 
     skip_bad: bool = False
     max_memory: int | None = None
     hive: bool = False
     isolate: bool = False
+    cache_dir: str | None = None
 
 
 @dataclass(frozen=True)

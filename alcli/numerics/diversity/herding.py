@@ -28,8 +28,9 @@ import numpy as np
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, workers
 from alcli.numerics.diversity.coverage import Coverage
+from alcli.numerics.factors import Factor
 from alcli.numerics.lazy_best import ROUND
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 from alcli.remarks import steps
 
 

@@ -18,8 +18,10 @@ import numpy as np
 
 from alcli.arrays import Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
-from alcli.numerics.diversity.columns import WIDTH, GramColumns, largest
+from alcli.numerics.diversity.columns import WIDTH, batch_of
+from alcli.numerics.diversity.shard_rows import ShardRows, copies, engine_for, known, largest, look, merged
 from alcli.numerics.rows import Rows, feature_rows, sq_distances
+from alcli.numerics.teams import Part, Team
 from alcli.remarks import steps
 
 # In machine epsilons: an upper bound on the difference between two orders of summing D products.
@@ -39,34 +41,87 @@ def k_center(
     distance of a first pick without centres is its norm.
     """
     picks, distances = np.empty(k, np.int64), np.empty(k)
-    with workers() as spread:
-        if centres is not None and centres.n:
-            nearest = nearest_centre(rows, centres, spread)
-            seen = nearest
-        elif start_N is not None:
-            nearest = seen = start_N.copy()
-        else:
-            nearest, seen = np.full(rows.n, np.inf), rows.sq_norms
-        columns = GramColumns(rows, spread)
+
+    def part(first: int, last: int) -> Part:
+        start_B = None if start_N is None else start_N[first:last]
+        return Part(CentreShard, (first, rows.cut(first, last), centres, start_B))
+
+    with engine_for(rows).team(rows.n, part) as team:
+        leave_out_copies(team)
+        batch, place_of = None, dict[int, int]()
+        tops = team.ask("best")
         for t in steps(range(k), "picking", k):
-            i = int(seen.argmax())
-            if start_N is not None and seen[i] == 0.0:
-                picks[t:], distances[t:] = free_by_norm(rows, picks[:t])[: k - t], 0.0
+            # The rows that are farthest now will probably be picked next, so their columns are computed together.
+            guesses, seen = merged(tops, WIDTH)
+            i = int(guesses[0])
+            if start_N is not None and seen[0] == 0.0:
+                norms_N = np.concatenate(team.ask("sq_norms"))
+                picks[t:], distances[t:] = free_by_norm(norms_N, picks[:t])[: k - t], 0.0
                 break
-            picks[t], distances[t] = i, seen[i]
+            picks[t], distances[t] = i, seen[0]
             if t + 1 == k:
                 break
-            inner_N = columns.of(i, lambda seen=seen: largest(seen))  # type: ignore[misc]
-            np.minimum(nearest, sq_distances(rows.sq_norms, inner_N, rows.sq_norms[i], float(inner_N[i])), out=nearest)
-            nearest[i] = -np.inf
-            seen = nearest
+            if batch is None or i not in place_of:
+                batch = known(team, batch_of(i, guesses))
+                self_inner_M = np.diagonal(look(team, batch))
+                place_of = {int(row): m for m, row in enumerate(batch.rows_M)}
+            m = place_of[i]
+            tops = team.tell("add", m, i, float(batch.sq_norms_M[m]), float(self_inner_M[m]))
     return picks, np.sqrt(distances) * rows.scale
 
 
-def free_by_norm(rows: Rows, picks: Int64) -> Int64:
+class CentreShard(ShardRows):
+    """Rows of a shard with their squared distances to the nearest centre.
+
+    centres: rows that are centres from the start. start_N: squared distances to other centres.
+    """
+
+    def __init__(self, spread: Spread, first: int, rows: Rows, centres: Rows | None, start_N: Float64 | None) -> None:
+        super().__init__(spread, first, rows)
+        if centres is not None and centres.n:
+            self._nearest = self._seen = nearest_centre(rows, centres, spread)
+        elif start_N is not None:
+            self._nearest = self._seen = start_N.copy()
+        else:
+            # Until there is a centre, the row of largest norm is the best.
+            self._nearest, self._seen = np.full(rows.n, np.inf), rows.sq_norms
+
+    def leave_out(self, rows: Int64) -> None:
+        """Take some rows for centres: they equal an earlier row, which comes before them."""
+        local = rows[self.mine(rows)] - self.first
+        self._seen = self._seen.copy() if self._seen is not self._nearest else self._nearest
+        self._nearest[local] = self._seen[local] = 0.0
+
+    def best(self) -> tuple[Int64, Float64]:
+        """The rows that are farthest from all centres, at most WIDTH, and their squared distances."""
+        places = largest(self._seen, WIDTH)
+        return places + self.first, self._seen[places]
+
+    def add(self, m: int, row: int, sq_norm: float, self_inner: float) -> tuple[Int64, Float64]:
+        """Make a row a centre: row m of the last `look`. Returns what `best` does."""
+        sq_N = sq_distances(self.rows.sq_norms, self.inner_NM[:, m], sq_norm, self_inner)
+        np.minimum(self._nearest, sq_N, out=self._nearest)
+        if self.first <= row < self.first + self.rows.n:
+            self._nearest[row - self.first] = -np.inf
+        self._seen = self._nearest
+        return self.best()
+
+    def sq_norms(self) -> Float64:
+        """The squared norms of the rows."""
+        return self.rows.sq_norms
+
+
+def leave_out_copies(team: Team) -> None:
+    """Tell every shard which rows equal an earlier row of any shard, if there are such rows."""
+    found = copies(np.concatenate(team.ask("keys")))
+    if len(found):
+        team.tell("leave_out", found)
+
+
+def free_by_norm(sq_norms_N: Float64, picks: Int64) -> Int64:
     """Order the rows that were not picked by norm, largest first; ties go to the lowest row."""
-    free = np.setdiff1d(np.arange(rows.n), picks)
-    return free[np.argsort(-rows.sq_norms[free], kind="stable")]
+    free = np.setdiff1d(np.arange(len(sq_norms_N)), picks)
+    return free[np.argsort(-sq_norms_N[free], kind="stable")]
 
 
 def nearest_centre(rows: Rows, centres: Rows, spread: Spread, labels_N: Int64 | None = None) -> Float64:

@@ -17,7 +17,8 @@ from scipy import sparse
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
 from alcli.numerics.diversity.kmeanspp import greedy_k_means_pp, k_means_pp
-from alcli.numerics.rows import Factor, Rows, feature_rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows, feature_rows
 from alcli.remarks import steps
 
 _SUM_ROWS = 4 * BLOCK_ROWS

@@ -44,7 +44,7 @@ def max_det(rows: Rows, k: int) -> tuple[Int64, Float64]:
     Returns picks int64 [k] and the distance of each to the span of the earlier picks, float64 [k].
     """
     picks_R, distances_R, _ = pivoted_cholesky(rows, k)
-    rest = free_by_norm(rows, picks_R)[: k - len(picks_R)]
+    rest = free_by_norm(rows.sq_norms, picks_R)[: k - len(picks_R)]
     return np.append(picks_R, rest).astype(np.int64), np.append(distances_R, np.zeros(len(rest)))
 
 

@@ -19,7 +19,8 @@ from alcli.numerics.diversity.kmeans import central_rows
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.diversity.lcmd import lcmd
 from alcli.numerics.diversity.maxdet import max_det, pivoted_cholesky
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows
 
 Selector: TypeAlias = Callable[[Rows, int, np.random.Generator], tuple[Int64, Float64]]
 
@@ -29,12 +30,12 @@ _COORDINATES = 512
 
 def largest_first_kmeanspp(rows: Rows, k: int, rng: np.random.Generator) -> tuple[Int64, Float64]:
     """Pick rows by D^2 sampling that starts with the row of largest norm."""
-    return k_means_pp(rows, k, int(rows.sq_norms.argmax()), rng)
+    return k_means_pp(rows, k, None, rng)
 
 
 def top_norm(rows: Rows, k: int) -> tuple[Int64, Float64]:
     """Pick the k rows of largest norm; their scores are the norms. Ties go to the lowest row."""
-    picks = free_by_norm(rows, np.empty(0, np.int64))[:k]
+    picks = free_by_norm(rows.sq_norms, np.empty(0, np.int64))[:k]
     return picks, np.sqrt(rows.sq_norms[picks]) * rows.scale
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Int64
 from alcli.numerics.blocks import Spread
-from alcli.numerics.rows import Rows, safe_exponent
+from alcli.numerics.factors import safe_exponent
+from alcli.numerics.rows import Rows
 
 
 class SumRows(Rows):

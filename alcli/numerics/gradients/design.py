@@ -19,7 +19,8 @@ import numpy as np
 from alcli.arrays import Float64, Floats, Int64, with_bias
 from alcli.numerics import cholesky
 from alcli.numerics.blocks import Spread, workers
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows
 from alcli.remarks import steps
 
 # Rows that are widened to float64 together: few enough for a cache.

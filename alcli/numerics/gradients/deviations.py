@@ -17,9 +17,10 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Floats
 from alcli.numerics.blocks import BLOCK_ROWS
+from alcli.numerics.factors import Factor
 from alcli.numerics.logistic import log_softmax, softmax
 from alcli.numerics.network import ACTIVATIONS, Network, by_blocks
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 
 Output: TypeAlias = Literal["softmax", "hidden", "logits"]
 Scaling: TypeAlias = Literal["global", "layer"]

@@ -19,7 +19,8 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows
 from alcli.numerics.segments import segment_sums, sizes_of
 
 # Partial sums, added in one order, so that the sum does not depend on the number of threads.

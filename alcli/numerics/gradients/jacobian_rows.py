@@ -14,12 +14,13 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Floats
 from alcli.errors import UsageError
+from alcli.numerics.factors import Factor
 from alcli.numerics.gradients.combined_rows import SumRows
 from alcli.numerics.gradients.deviations import Output, Scaling, perturbed_layers
 from alcli.numerics.gradients.softmax_jacobian import SoftmaxJacobian, about_top
 from alcli.numerics.logistic import log_softmax
 from alcli.numerics.network import SLOPES, Network, by_blocks
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 
 # The most numbers a row of the hidden layer's part, which is written out.
 _MOST = 4096

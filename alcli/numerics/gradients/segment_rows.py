@@ -17,9 +17,10 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
+from alcli.numerics.factors import Factor
 from alcli.numerics.gradients.combined_rows import SumRows
 from alcli.numerics.gradients.gradient_rows import GradientRows, Terms
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 from alcli.numerics.segments import places_of, runs, segment_sums, sizes_of
 
 R = TypeVar("R", bound=Rows)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
-from alcli.numerics.blocks import BLOCK_ROWS
+from alcli.numerics.blocks import BLOCK_ROWS, Spread, alone
 
 
 class _Columns(NamedTuple):
@@ -108,7 +108,7 @@ class SoftmaxJacobian:
             - S_BC1**2 @ T_MC1.T
         )
 
-    def sq_norms_and_marks(self) -> tuple[Float64, Float64]:
+    def sq_norms_and_marks(self, spread: Spread = alone) -> tuple[Float64, Float64]:
         """Squared norms |A|_F^2, and as marks the projection of s on one random direction plus the top class."""
         norms, marks = np.empty((2, self.n))
         direction_C = np.random.default_rng(1).standard_normal(self.S_NC.shape[1])

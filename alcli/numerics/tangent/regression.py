@@ -15,8 +15,9 @@ import numpy as np
 
 from alcli.arrays import Float64, Floats
 from alcli.errors import DataError, UsageError
+from alcli.numerics.factors import Factor
 from alcli.numerics.network import Network
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 from alcli.numerics.tangent import kernel_ridge
 from alcli.numerics.tangent import look_ahead as ahead
 from alcli.numerics.tangent.covariance import Covariance

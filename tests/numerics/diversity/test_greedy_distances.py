@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.lcmd import lcmd
-from alcli.numerics.rows import Factor, Rows, feature_rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows, feature_rows
 from tests.numerics.diversity import test_kcenter, test_lcmd
 
 ALGORITHMS = pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from alcli.errors import DataError
 from alcli.numerics.diversity import kdpp
 from alcli.numerics.diversity.kdpp import choose_eigenvectors, k_dpp, log_elementary_symmetric
+from alcli.numerics.factors import Factor
 from alcli.numerics.gradients.softmax_jacobian import SoftmaxJacobian
-from alcli.numerics.rows import Factor, Rows, feature_rows
+from alcli.numerics.rows import Rows, feature_rows
 
 
 @settings(max_examples=40, deadline=None)

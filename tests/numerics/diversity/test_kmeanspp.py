@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from alcli.numerics.diversity.kmeanspp import draw, greedy_k_means_pp, k_means_pp
-from alcli.numerics.rows import Factor, Rows, feature_rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows, feature_rows
 
 
 def test_draw_inverts_the_distribution_function():

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from alcli.numerics.blocks import thread_limit
 from alcli.numerics.diversity.maxdet import max_det, pivoted_cholesky
-from alcli.numerics.rows import Factor, Rows, feature_rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows, feature_rows
 
 
 def greedy(L, k):

@@ -4,7 +4,8 @@ import pytest
 from alcli.numerics.diversity import selectors
 from alcli.numerics.diversity.kmeans import central_rows
 from alcli.numerics.diversity.selectors import SELECTORS
-from alcli.numerics.rows import Factor, Rows, feature_rows
+from alcli.numerics.factors import Factor
+from alcli.numerics.rows import Rows, feature_rows
 
 
 def factored(n=150, seed=0):

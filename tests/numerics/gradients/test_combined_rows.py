@@ -3,8 +3,9 @@ import pytest
 
 from alcli.numerics.blocks import workers
 from alcli.numerics.diversity.kcenter import k_center
+from alcli.numerics.factors import Factor
 from alcli.numerics.gradients.combined_rows import ScaledRows, SumRows, inverse, unit_rows
-from alcli.numerics.rows import Factor, Rows, feature_rows
+from alcli.numerics.rows import Rows, feature_rows
 
 RNG = np.random.default_rng(0)
 X, Y, Z = RNG.standard_normal((3, 40, 4))

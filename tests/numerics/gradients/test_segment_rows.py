@@ -5,6 +5,7 @@ import pytest
 
 from alcli.numerics.blocks import workers
 from alcli.numerics.diversity.kcenter import k_center
+from alcli.numerics.factors import Factor
 from alcli.numerics.gradients import segment_rows as _segment_rows
 from alcli.numerics.gradients.combined_rows import SumRows
 from alcli.numerics.gradients.gradient_rows import GradientRows
@@ -13,7 +14,7 @@ from alcli.numerics.gradients.softmax_jacobian import SoftmaxJacobian
 from alcli.numerics.gradients.sparse.approximation import greedy, iht
 from alcli.numerics.gradients.sparse.problem import pose
 from alcli.numerics.logistic import log_softmax
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 from tests.dense_sparse import Dense, dense_greedy, dense_iht
 
 SIZES = np.array([3, 1, 7, 2, 5, 1, 4, 9, 2, 6, 3, 3])

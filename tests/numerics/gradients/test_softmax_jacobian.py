@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alcli.numerics.blocks import BLOCK_ROWS, thread_limit, workers
+from alcli.numerics.factors import Factor
 from alcli.numerics.gradients.softmax_jacobian import SoftmaxJacobian, about_top
 from alcli.numerics.logistic import log_softmax
-from alcli.numerics.rows import Factor, Rows
+from alcli.numerics.rows import Rows
 
 
 def exact(logits_NC):

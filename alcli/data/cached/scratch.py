@@ -21,8 +21,8 @@ T = TypeVar("T")
 def allocate(shape: tuple[int, int], dtype: npt.DTypeLike, limit: int | None, what: str) -> Floats:
     """Return an array of undefined content, in memory or in a temporary file.
 
-    limit: bytes up to which the array is in memory; None for half of the machine's. what: the pool that the features
-    are of, for messages. Raises MemoryLimitError, OutputError when there is no room on disk.
+    limit: bytes up to which the array is in memory; None for an eighth of the machine's. what: the pool that the
+    features are of, for messages. Raises MemoryLimitError, OutputError when there is no room on disk.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= memory_limit(limit):
@@ -42,8 +42,13 @@ def allocate(shape: tuple[int, int], dtype: npt.DTypeLike, limit: int | None, wh
 
 
 def memory_limit(given: int | None) -> int:
-    """The bytes of memory that may be used: `given`, or half of the machine's where that is None."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if given is None else given
+    """The bytes of memory that features may take: `given`, or an eighth of the machine's where that is None."""
+    return half_of_memory() // 4 if given is None else given
+
+
+def half_of_memory() -> int:
+    """Half of the machine's memory, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
