@@ -16,7 +16,7 @@ from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.diversity import coverage_shard, herding
 from alcli.numerics.diversity.herding import max_herding
 from alcli.numerics.rows import stored_unit_rows
-from alcli.numerics.teams import Engine, Here, using
+from alcli.numerics.teams import Here, using
 
 N, D, M = 5 * BLOCK_ROWS + 77, 8, 700
 
@@ -122,19 +122,3 @@ def test_a_copy_in_another_shard_gains_nothing(tmp_path: Path) -> None:
         assert (picks < BLOCK_ROWS).all()
         assert len(set(picks.tolist())) == 40
         assert (gains[:30] > 0.0).all()
-
-
-def test_a_shard_that_is_lost_begins_with_the_coverage_at_the_start(stored: BlockArray) -> None:
-    """What the choice covers later is told to a new shard, and must not be known to it beforehand."""
-    parts = []
-
-    class Recording(Here):
-        def team(self, n, parts_of):  # type: ignore[no-untyped-def]
-            parts.append(parts_of(0, n))
-            return super().team(n, parts_of)
-
-    engine: Engine = Recording()
-    with using(engine):
-        CHOICES["bounds alone"](stored)
-    coverage = parts[0].args[2]
-    assert (coverage.covered_M == 0.0).all()

@@ -63,7 +63,8 @@ def ball_cover(X_ND: BlockArray, k: int, targets_MD: BlockArray, centres_LD: Flo
             limit = _limit(team, asked, T_MD.dtype, team.tell("find"))
         radius = radius if limit == asked else float(np.sqrt(max(-limit, 0.0)))
         left_M = ~are_within(T_MD, centres_LD, radius)
-        bests = team.tell("begin", limit, left_M)
+        # A copy: what was told may be told again, to a shard in the place of one that was lost.
+        bests = team.tell("begin", limit, left_M.copy())
         picks, counts = list[int](), list[int]()
         for t in steps(range(k), "picking", k):
             best = min(bests, key=lambda best: (-best.count, best.row))
