@@ -16,9 +16,10 @@ cover; both are not repeated.
 Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N; each pair of a row and a row in its ball
 is looked at once; the cost of k-means of min(N, 50,000) rows and of min(N, 2000) more columns unless `delta` is
 given.
-Memory: 350 MiB at most beside the features: 10 bytes a pair, 16 while pairs are found. Where there are more
-than 2^24 pairs, the radius is lowered until there are not, and a note says so. Features in a file are read
-block by block, and whole only where coverage is measured on all candidates.
+Memory: 10 bytes a pair of a row and a row in its ball, about 500 MiB for 2^24 pairs with all that is freed in
+between. Where there are more pairs, the radius is lowered until there are not, by exact counts, and a note says
+so; this takes up to 700 MiB. Features in a file are read block by block, and whole only where coverage is
+measured on all candidates.
 Passes: 1.
 
 Options:

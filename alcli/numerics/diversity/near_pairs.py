@@ -11,6 +11,7 @@ Cost: 2 N M D flops, half of that if the targets are the rows. Memory: a tile a 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from copy import copy
 from threading import Lock
@@ -173,10 +174,14 @@ class PairLists:
         return self._n_pairs
 
     def nearness(self) -> Iterator[Floats]:
-        """Yield the nearness of the pairs of each block of rows that has pairs, in no particular order."""
-        for pieces in self._found:
-            if pieces:
-                yield np.concatenate([near for *_, near in list(pieces)])
+        """Yield the nearness of all pairs in no particular order, some tiles of pairs at a time."""
+        some: list[Floats] = []
+        for *_, near in itertools.chain.from_iterable(map(list, self._found)):
+            some.append(near)
+            if sum(map(len, some)) >= BLOCK_ROWS * CHUNK or len(some) >= CHUNK:
+                yield np.concatenate(some)
+                some.clear()
+        yield from some
 
     def keep_nearer(self, limit: float) -> None:
         """Drop the pairs that are not nearer than the limit."""
