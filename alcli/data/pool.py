@@ -7,7 +7,6 @@ verified where a file has them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -171,11 +170,6 @@ class Pool(PoolColumns):
     @cached_property
     def _folder(self) -> Folder:
         return Folder(self._options.cache_dir)
-
-    def stamps(self) -> list[tuple[str, int, int, int]] | None:
-        """(path, inode, size, time of the last change) of each file; None where a file is not local."""
-        found = [(os.path.abspath(f.file.path), *(f.stamp or ())) for f in self._files]
-        return None if any(len(stamp) < 4 for stamp in found) else found
 
     def _feature_blocks(self, ordered: Int64 | None = None) -> Iterator[tuple[int, Floats]]:
         """Yield blocks with the number of their first row; ordered: as in `_feature_columns`.

@@ -47,6 +47,16 @@ class PoolColumns:
         folder = [self._spec] if os.path.isdir(self._spec) else []
         return [*(f.file.path for f in self._files if f.file.filesystem is None), *folder]
 
+    def stamps(self) -> list[tuple[str, int, int, int]] | None:
+        """(path, inode, size, time of the last change) of each file; None where a file is not local."""
+        found = [(os.path.abspath(f.file.path), *(f.stamp or ())) for f in self._files]
+        return None if any(len(stamp) < 4 for stamp in found) else found
+
+    @property
+    def skips_bad(self) -> bool:
+        """True where rows without a usable vector are left out."""
+        return self._options.skip_bad
+
     @property
     def columns(self) -> Columns:
         """The names of the columns, as the user or a head gave them."""

@@ -30,7 +30,7 @@ Range: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class Part:
-    """How to make a shard: a class, or a function, and its arguments after the first one.
+    """A shard that is to be made: its class, or a function, and the arguments after the first one.
 
     The first argument is a `Spread` of blocks.py: the threads that the shard may use.
     """

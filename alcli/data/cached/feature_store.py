@@ -1,4 +1,4 @@
-"""Where the features of a choice lie that passes over them again and again: in memory, or in a file of their own.
+"""Keep the features of a choice that passes over them again and again: in memory, or in a file of their own.
 
 Features beyond the memory limit, and features that other processes read, are written once to a flat file in the order
 of the ids. A folder that the user names keeps the file for the next command. The name of the file follows from the
@@ -105,7 +105,7 @@ def _name(pool: Pool) -> str | None:
     stamps = pool.stamps()
     if stamps is None:
         return None
-    columns: Any = [pool.columns.features, pool.columns.id, pool.dim, np.dtype(pool.dtype).name]
+    columns: Any = [pool.columns.features, pool.columns.id, pool.dim, np.dtype(pool.dtype).name, pool.skips_bad]
     digest = hashlib.sha256(json.dumps([_VERSION, stamps, columns]).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{digest[:32]}.alcli-features"
 

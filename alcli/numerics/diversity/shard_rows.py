@@ -21,7 +21,7 @@ from alcli.numerics.teams import Engine, Here, Team, current_engine
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of M rows: numbers, squared norms, marks that tell rows apart, and columns for products."""
+    """M rows of any shards: their numbers, squared norms, marks that tell rows apart, and columns for products."""
 
     rows_M: Int64
     sq_norms_M: Float64
@@ -45,7 +45,7 @@ class ShardRows:
         return norms ^ (projections * np.uint64(0x9E3779B97F4A7C15))
 
     def known(self, rows_M: Int64) -> Known:
-        """What is known of those of rows_M that lie in this shard, in the given order."""
+        """Look up those of rows_M that lie in this shard, in the given order."""
         own = rows_M[self.mine(rows_M)]
         local = own - self.first
         return Known(own, self.rows.sq_norms[local], self.rows.marks[local], self.rows.columns(local))
@@ -70,7 +70,7 @@ def engine_for(rows: Rows) -> Engine:
 
 
 def known(team: Team, rows_M: Int64) -> Known:
-    """What is known of rows of any shards, in the given order."""
+    """Look up rows of any shards, in the given order."""
     found: list[Known] = team.ask("known", rows_M)
     if len(found) == 1:
         return found[0]
