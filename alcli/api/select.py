@@ -15,7 +15,9 @@ from alcli.api.inputs import IdsLike, LabelsLike, Options, PathLike, id_rows, la
 from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
 from alcli.data.formats import encode, format_of
+from alcli.engine.named import engine
 from alcli.errors import UsageError
+from alcli.numerics.teams import using
 from alcli.remarks import Note
 from alcli.selection.outside import checked
 from alcli.selection.strategy import Strategy, declared_by
@@ -80,6 +82,7 @@ def select(
     test_labels: LabelsLike | None = None,
     out: PathLike | None = None,
     lock_timeout: float = 0.0,
+    workers: int = 1,
     note: Note | None = None,
 ) -> SelectedItems:
     """Choose n items of a pool to label next, as `alcli query` does.
@@ -107,6 +110,8 @@ def select(
     explain: add columns with the reasons for each choice, as --explain does.
     test_labels: labels of rows that become test rows, as for `fit_head`.
     out: also write the selection to this file, in the format of its extension.
+    workers: processes that share the rows; the picks are the same. A script that asks for several must call `select`
+        below `if __name__ == "__main__":`.
     note: is told each remark; None makes warnings.
 
     Raises any of `alcli.errors`.
@@ -147,7 +152,7 @@ def select(
     target = path(out)
     # What goes to no file is encoded as JSON Lines, which take every id.
     format = "jsonl" if target is None else format_of(target, None)
-    with session(note) as remark:
+    with session(note) as remark, using(engine("local", whole(workers, "workers", 1))):
         items = items_of(pool, remark)
         answer = query(items, ask, out=target, format=format, emit=lambda data: None, note=remark)
     return SelectedItems(answer.table, answer.report, items.ids.is_text)

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from alcli.arrays import Array, Floats, Int64, Keys
-from alcli.data.cached.feature_store import Folder, in_file, stored_features
+from alcli.data.cached.feature_store import in_file, stored_features
+from alcli.data.cached.folder import Folder
 from alcli.data.cached.scratch import ahead, allocate, memory_limit
 from alcli.data.fingerprint import add, as_text, fingerprint
 from alcli.data.pool_columns import PoolColumns

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alcli.data.cached.file_array import FileArray
+from alcli.data.cached.folder import Folder
 from alcli.data.pool import Pool, open_pool
 from alcli.engine.processes import Processes
 from alcli.errors import CannotCreateError
@@ -100,6 +104,49 @@ def test_a_changed_pool_gets_a_file_of_its_own(tmp_path: Path) -> None:
         pool = open_pool(str(tmp_path / "pool.parquet"), max_memory=1000, cache_dir=str(cache))
         assert np.asarray(stored(pool)[0:N]).tobytes() == expected.tobytes()
     assert len(kept(cache)) == 2
+
+
+def test_the_folder_of_a_killed_command_goes_with_the_next_one(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from alcli.data.cached.folder import Folder; folder = Folder(sys.argv[1]); "
+        "folder.room((1000, 4), 'f4'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    (left,) = os.listdir(tmp_path)
+    first = Folder(str(tmp_path))
+    assert os.listdir(tmp_path) == [os.path.basename(first.path)]
+    assert os.path.basename(first.path) != left
+    second = Folder(str(tmp_path))
+    assert len(os.listdir(tmp_path)) == 2, "a folder in use stays"
+    del first, second
+    gc.collect()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_command_leaves_nothing(tmp_path: Path, number: int) -> None:
+    write(tmp_path / "pool.parquet")
+    code = f"""
+import os, sys, time
+import alcli.strategies.coreset as coreset
+from alcli.__main__ import main
+
+def stopped(*arguments):
+    print(os.listdir(sys.argv[-1]))
+    os.kill(os.getpid(), {number})
+    time.sleep(60)
+
+coreset.k_center = stopped
+sys.exit(main())
+"""
+    cache = tmp_path / "cache"
+    query = ["query", str(tmp_path / "pool.parquet"), "-s", "coreset", "-n", "3", "--max-memory", "1K"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *query, "--cache-dir", str(cache)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 128 + number
+    assert "alcli-arrays-" in done.stdout
+    assert os.listdir(cache) == kept(cache)
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
