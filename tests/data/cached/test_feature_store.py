@@ -145,7 +145,7 @@ sys.exit(main())
         [sys.executable, "-c", code, *query, "--cache-dir", str(cache)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 128 + number
-    assert "alcli-arrays-" in done.stdout
+    assert "alcli-arrays-" in done.stderr
     assert os.listdir(cache) == kept(cache)
 
 
