@@ -18,17 +18,18 @@ from alcli.remarks import Note
 
 # Choices that take longer are told of.
 _WORTH_TELLING = 20.0
-_COLUMNS = 256
-_TIMES = 3
+# Smaller pools are not looked at.
+LARGE = 50_000
+_TIMES = 8
 
 
-def foretell(tell: Note, what: str, X_ND: BlockArray, columns: float) -> None:
+def foretell(tell: Note, what: str, X_ND: BlockArray, columns: float, width: int) -> None:
     """Tell what a choice costs that multiplies all rows by `columns` other rows, if it takes longer than a while.
 
-    what: the work in words, such as "maxherding".
+    what: the work in words, such as "maxherding". width: the columns that are multiplied at a time.
     """
     N, D = X_ND.shape
-    if N < BLOCK_ROWS or (seconds := columns * N * seconds_of_a_product(X_ND)) < _WORTH_TELLING:
+    if N < LARGE or (seconds := columns * N * _seconds_of_a_product(X_ND, width)) < _WORTH_TELLING:
         return
     gibibytes = N * D * X_ND.dtype.itemsize / 2**30
     tell(
@@ -37,17 +38,16 @@ def foretell(tell: Note, what: str, X_ND: BlockArray, columns: float) -> None:
     )
 
 
-def seconds_of_a_product(X_ND: BlockArray) -> float:
-    """Measure the time of the product of a row with another one, in seconds, with all threads."""
-    X_BD = X_ND[0:BLOCK_ROWS]
-    V_DM = np.ascontiguousarray(X_BD[:_COLUMNS].T)
+def _seconds_of_a_product(X_ND: BlockArray, width: int) -> float:
+    """Measure the time of reading a row and of its product with another one, in seconds, with all threads."""
+    V_DM = np.ascontiguousarray(X_ND[0:width].T)
     taken = []
     with workers():
-        for _ in range(_TIMES):
+        for place in range(_TIMES):
             began = time.perf_counter()
-            X_BD @ V_DM
+            X_ND[place * BLOCK_ROWS : (place + 1) * BLOCK_ROWS] @ V_DM
             taken.append(time.perf_counter() - began)
-    return min(taken) / (len(X_BD) * V_DM.shape[1] * n_threads())
+    return min(taken) / (BLOCK_ROWS * width * n_threads())
 
 
 def in_words(seconds: float) -> str:
