@@ -12,6 +12,7 @@ REQUIREMENTS = {
     "onnx": "onnx>=1.17",
     "onnxruntime": "onnxruntime>=1.20",
     "openpyxl": "openpyxl>=3.1",
+    "ray": "ray>=2.49",
     "s3fs": "s3fs>=2024.10",
     "sentence_transformers": "sentence-transformers>=6.2",
     "timm": "timm>=1.0",

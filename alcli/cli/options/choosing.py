@@ -276,6 +276,12 @@ Study = Annotated[
     ),
 ]
 Jobs = Annotated[
-    int,
-    option("--jobs J", COMPARING, "Processes. The results do not depend on their number.", parse=whole_number()),
+    int | None,
+    option(
+        "--jobs J",
+        COMPARING,
+        "Processes. The results do not depend on their number.",
+        parse=whole_number(1),
+        default="1, on Ray all free processors",
+    ),
 ]
