@@ -152,7 +152,8 @@ def select(
     target = path(out)
     # What goes to no file is encoded as JSON Lines, which take every id.
     format = "jsonl" if target is None else format_of(target, None)
-    with session(note) as remark, using(engine("local", whole(workers, "workers", 1))):
+    made = engine("local", whole(workers, "workers", 1))
+    with session(note) as remark, made as found, using(found):
         items = items_of(pool, remark)
         answer = query(items, ask, out=target, format=format, emit=lambda data: None, note=remark)
     return SelectedItems(answer.table, answer.report, items.ids.is_text)

@@ -6,7 +6,7 @@ the task alone, so a task whose worker was lost is given to a new worker.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from alcli.engine.lasting import MOST_LOSSES, LostError, Member
@@ -29,7 +29,7 @@ class Crew(Protocol):
         """Wait for the answer of any of these workers, and return the places of those whose answer has come."""
 
 
-def answers(crew: Crew, part: Part, call: str, tasks: Sequence[Any], hint: str) -> Generator[Any, None, None]:
+def answers(crew: Crew, part: Part, call: str, tasks: Iterable[Any], hint: str) -> Generator[Any, None, None]:
     """Yield the answers to the tasks, in the order in which they come.
 
     An error of a task ends the workers and is raised here. Raises MemoryLimitError with the hint where a task has lost

@@ -32,11 +32,13 @@ Range: TypeAlias = tuple[int, int]
 class Part:
     """A shard that is to be made: its class, or a function, and the arguments after the first one.
 
-    The first argument is a `Spread` of blocks.py: the threads that the shard may use.
+    The first argument is a `Spread` of blocks.py: the threads that the shard may use. gpus: those that it claims on a
+    cluster.
     """
 
     make: Callable[..., Any]
     args: tuple[Any, ...]
+    gpus: int = 0
 
 
 # (first, last) -> the shard of rows first..last

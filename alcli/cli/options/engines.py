@@ -28,7 +28,7 @@ EngineName = Annotated[
     option(
         "--engine",
         ENGINE,
-        "Where the rows are looked through: on this machine, or on a Ray cluster. The picks are the same.",
+        "Where the work is done: on this machine, or on a Ray cluster. The result is the same.",
         choices=ENGINES,
     ),
 ]
@@ -49,7 +49,7 @@ Workers = Annotated[
     option(
         "--workers N",
         ENGINE,
-        "Processes that share the rows; 1 does all in this process, with all processors. The picks are the same.",
+        "Processes that share the rows; 1 does all in this process, with all processors. The result is the same.",
         parse=whole_number(1),
         default="1, on Ray all free processors",
     ),
@@ -66,12 +66,11 @@ CacheDir = Annotated[
 
 
 @dataclass(frozen=True)
-class ClusterOptions:
-    """The options that say where the work is done, but for the number of workers."""
+class PlaceOptions:
+    """The options that name the engine."""
 
     engine: EngineName = "local"
     ray_address: RayAddress = None
-    cache_dir: CacheDir = None
 
     def checked(self) -> None:
         """Raise UsageError for an address without a cluster."""
@@ -89,6 +88,13 @@ class ClusterOptions:
 
 
 @dataclass(frozen=True)
+class ClusterOptions(PlaceOptions):
+    """The options that say where the cells of a simulation are worked on."""
+
+    cache_dir: CacheDir = None
+
+
+@dataclass(frozen=True)
 class EngineOptions(ClusterOptions):
     """The options that say where the rows of a choice are looked through."""
 
@@ -101,3 +107,10 @@ class EngineOptions(ClusterOptions):
 
         with self.started(self.workers, gettempdir() if self.cache_dir is None else str(self.cache_dir)):
             yield
+
+
+@dataclass(frozen=True)
+class EmbedEngineOptions(PlaceOptions):
+    """The options that say where a model runs."""
+
+    workers: Workers = None

@@ -74,7 +74,8 @@ class Ray:
         elif places := self._cluster.workplaces():
             self._places += 1
             where = NodeAffinitySchedulingStrategy(places[self._places % len(places)], soft=True)
-        make = self._cluster.ray.remote(num_cpus=int(claims), max_restarts=0, max_task_retries=0)(Servant)
+        needs = {"num_cpus": int(claims), "num_gpus": part.gpus}
+        make = self._cluster.ray.remote(**needs, max_restarts=0, max_task_retries=0)(Servant)
         actor = make.options(scheduling_strategy=where).remote(part, self._cluster.folder)
         return _Actor(self, self._cluster, actor, claims)
 
