@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alcli.arrays import Float32, Float64, Floats, Int64, Keys
+from alcli.arrays import Float32, Float64, Int64, Keys
+from alcli.numerics.block_array import BlockArray
 from alcli.numerics.diversity.coverage import KEPT
 from alcli.numerics.hashing import uniforms
 from alcli.numerics.information.committee import information
@@ -176,8 +177,8 @@ def kernels_in_reach(n_labelled: int) -> int:
     return min(MOST, max(BUDGET, KEPT * (n_labelled + 1)))
 
 
-def at_places(X_ND: Floats, places_M: Int64) -> Floats:
-    """The rows at `places_M`; X_ND itself where they are all rows.
+def at_places(X_ND: BlockArray, places_M: Int64) -> BlockArray:
+    """The rows at `places_M`, in memory; X_ND itself where they are all rows.
 
     A function that gets X_ND twice can tell that it compares rows with themselves, and halves its work.
     """

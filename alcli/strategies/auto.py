@@ -12,7 +12,7 @@ A note says which strategy was chosen and why, before the work begins; its recor
 
 Source: own rule, from the measurements of benchmarks/study_auto.py (docs/strategies.md), after Bae, Oliveira
 & Sutherland 2025, "Uncertainty herding: one active learning method for all label budgets".
-Cost: that of the strategy it chooses, and with two classes the head's predictions, of which 2 N numbers are kept.
+Cost: that of the strategy it chooses, and with two classes the head's predictions, of which a byte a row is kept.
 Passes: as many as the strategy it chooses makes, and one more with two classes.
 """
 
@@ -22,7 +22,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from alcli.arrays import Floats
+from alcli.arrays import Array, Floats
 from alcli.errors import counted
 from alcli.selection.select import select
 from alcli.selection.strategy import Selection, batch, strategy_of
@@ -47,7 +47,7 @@ def for_numbers(view: View, k: int, *, rng: np.random.Generator) -> Selection:
 def auto(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     """Pick k rows by the strategy that suits. Scores: the scores of the strategy, which the note names."""
     n_classes = len(view.network().W_CD1) if view.has_head else 0
-    n_rarer = _rarer(view.matrix("log_probs")) if n_classes == 2 else None
+    n_rarer = _rarer(view.reduced(_likeliest, "log_probs")) if n_classes == 2 else None
     return _chosen(view, k, rng, *choice(view.n_labelled, n_classes, view.n, view.dim, n_rarer))
 
 
@@ -74,9 +74,14 @@ def choice(n_labelled: int, n_classes: int, n: int, dim: int, n_rarer: int | Non
     return "uherding", f"{labels} more than {FEW} a class, and {n} candidates are few enough to be covered"
 
 
-def _rarer(log_probs_N2: Floats) -> int:
+def _likeliest(log_probs_B2: Floats) -> Array:
+    """The likelier of two classes for each row, int8 [B]."""
+    return log_probs_B2.argmax(axis=1).astype(np.int8)
+
+
+def _rarer(classes_N: Array) -> int:
     """The number of rows that are predicted to be of the class that fewer rows are predicted to be of."""
-    return int(np.bincount(log_probs_N2.argmax(axis=1), minlength=2).min())
+    return int(np.bincount(classes_N, minlength=2).min())
 
 
 def _chosen(view: View, k: int, rng: np.random.Generator, name: str, why: str) -> Selection:

@@ -10,7 +10,8 @@ Deviation: all candidates can be picked, but coverage is measured on `evaluation
 there are more.
 Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N, and an exponential for each pair whose
 kernel adds to the coverage; about five times that without labels, as the first picks change all gains.
-Memory: at most 200 MiB beside the features for 50,000 rows.
+Memory: at most 200 MiB beside the features for 50,000 rows; of more rows 50 bytes each. Features in a file are read
+block by block, and whole only where coverage is measured on all candidates.
 Passes: 1.
 
 Options:
@@ -27,7 +28,7 @@ from typing import Annotated
 import numpy as np
 
 from alcli.numerics.diversity.herding import max_herding
-from alcli.numerics.rows import unit_rows
+from alcli.numerics.rows import stored_unit_rows, unit_rows
 from alcli.selection.options import AutoOrCount, count_or, kernel_radius
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
@@ -52,6 +53,6 @@ def maxherding(
     count_or("auto", evaluation=evaluation)
     labelled_LD = unit_rows(view.labelled())
     places_M, notes = evaluation_places(view, evaluation, rng, kernels_in_reach(len(labelled_LD)))
-    X_ND = unit_rows(view.matrix("features"))
+    X_ND = stored_unit_rows(view.stored("features"))
     picks_K, gains_K = max_herding(X_ND, k, at_places(X_ND, places_M), labelled_LD, bandwidth=h)
     return Selection(view.rows[picks_K], finite32(gains_K), notes=notes)

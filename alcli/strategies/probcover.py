@@ -8,14 +8,17 @@ fill the batch. No label is looked at.
 
 Source: Yehuda, Dekel, Hacohen & Weinshall 2022, "Active learning through a covering lens" (ProbCover), Alg.
 1, and its rule of purity.
-Deviations: the radius is found exactly and not on a grid, from 2,000 random rows where there are more. While
-there is no head, `classes` is the batch size. Coverage is measured on `evaluation` random candidates where
-there are more. The published code leaves the balls of the last N mod 500 rows empty, and takes row 0 once
-nothing is left to cover; both are not repeated.
+Deviations: the radius is found exactly and not on a grid, from 2,000 random rows where there are more; of more
+than 50,000 rows, k-means and the nearest rows of other clusters look at 50,000 random ones. While there is no
+head, `classes` is the batch size. Coverage is measured on `evaluation` random candidates where there are more.
+The published code leaves the balls of the last N mod 500 rows empty, and takes row 0 once nothing is left to
+cover; both are not repeated.
 Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N; each pair of a row and a row in its ball
-is looked at once; the cost of k-means and of min(N, 2000) more columns unless `delta` is given.
+is looked at once; the cost of k-means of min(N, 50,000) rows and of min(N, 2000) more columns unless `delta` is
+given.
 Memory: 350 MiB at most beside the features: 10 bytes a pair, 16 while pairs are found. Where there are more
-than 2^24 pairs, the radius is lowered until there are not, and a note says so.
+than 2^24 pairs, the radius is lowered until there are not, and a note says so. Features in a file are read
+block by block, and whole only where coverage is measured on all candidates.
 Passes: 1.
 
 Options:
@@ -33,14 +36,14 @@ from functools import partial
 from typing import Annotated
 
 import numpy as np
-from scipy import sparse
 
-from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.arrays import Float64, Floats, Int64
+from alcli.numerics.block_array import BlockArray
 from alcli.numerics.blocks import BLOCK_ROWS, workers
-from alcli.numerics.diversity.kcenter import nearest_centre
+from alcli.numerics.diversity.balls import ball_cover
 from alcli.numerics.diversity.kmeans import k_means
-from alcli.numerics.diversity.near_pairs import CHUNK, Nearness, PairLists
-from alcli.numerics.rows import feature_rows, sq_norms, unit_rows
+from alcli.numerics.diversity.near_pairs import CHUNK
+from alcli.numerics.rows import sq_norms, stored_unit_rows, unit_rows
 from alcli.selection.conditions import given
 from alcli.selection.options import AutoOrCount, at_least, count_or, positive_where_given, share
 from alcli.selection.order import finite32
@@ -48,9 +51,8 @@ from alcli.selection.strategy import Selection, batch
 from alcli.selection.subsets import at_places, evaluation_places
 from alcli.selection.view import View
 
-MOST_PAIRS = 1 << 24
-# Rows whose pairs are counted together.
-_AT_ONCE = 4 * BLOCK_ROWS
+# Rows that k-means looks at, at most.
+_CLUSTERED_ROWS = 50_000
 # Rows whose balls are asked to be pure.
 _PURITY_ROWS = 2000
 # No two rows of length one are farther apart.
@@ -76,31 +78,27 @@ def probcover(
     count_or("auto", evaluation=evaluation)
     share(purity=purity)
     positive_where_given(delta=delta)
-    X_ND = unit_rows(view.matrix("features"))
+    X_ND = stored_unit_rows(view.stored("features"))
     places_M, notes = evaluation_places(view, evaluation, rng)
     if delta is None:
-        labels_N = k_means(X_ND, min(max(classes or _known_classes(view) or k, 2), view.n), rng).labels_N
-        sample_S = np.sort(rng.permutation(view.n)[:_PURITY_ROWS])
-        delta = pure_radius(X_ND, labels_N, sample_S, purity)
-    targets, delta = at_places(X_ND, places_M), min(delta, _WIDEST)
-    balls = Balls(X_ND, targets, delta)
-    if balls.radius < delta:
+        delta = _found_radius(X_ND, max(classes or _known_classes(view) or k, 2), purity, rng)
+    delta = min(delta, _WIDEST)
+    found = ball_cover(X_ND, k, at_places(X_ND, places_M), unit_rows(view.labelled()), delta)
+    if found.radius < delta:
         notes += (
-            f"the radius was lowered from {delta:.3g} to {balls.radius:.3g}, "
+            f"the radius was lowered from {delta:.3g} to {found.radius:.3g}, "
             "as more pairs of rows are near each other than fit in memory",
         )
-    covered_M = are_within(targets, unit_rows(view.labelled()), balls.radius)
-    picks, counts = balls.cover(k, covered_M)
-    free = np.setdiff1d(np.arange(view.n), picks)
-    fill = rng.permutation(free)[: k - len(picks)]
+    free = np.setdiff1d(np.arange(view.n), found.picks)
+    fill = rng.permutation(free)[: k - len(found.picks)]
     if len(fill):
         notes += (
-            f"the balls of {len(picks)} picks and the labelled rows cover all that balls can; "
+            f"the balls of {len(found.picks)} picks and the labelled rows cover all that balls can; "
             f"the other {len(fill)} picks are random rows",
         )
-    scores_K = np.append(counts / len(places_M), np.zeros(len(fill)))
+    scores_K = np.append(found.counts / len(places_M), np.zeros(len(fill)))
     return Selection(
-        view.rows[np.append(picks, fill)], finite32(scores_K), notes=notes, record={"radius": balls.radius}
+        view.rows[np.append(found.picks, fill)], finite32(scores_K), notes=notes, record={"radius": found.radius}
     )
 
 
@@ -109,79 +107,12 @@ def _known_classes(view: View) -> int:
     return len(view.network().W_CD1) if view.has_head and not view.regression else 0
 
 
-class Balls:
-    """The pairs of N rows and M targets that are nearer to each other than a radius.
-
-    targets_MD: X_ND itself (the same object, which halves the work) or other rows of its type. radius: the
-    radius that was asked for, lowered where there would be too many pairs. within_NM: sparse [N, M], one
-    entry a pair.
-    """
-
-    def __init__(self, X_ND: Floats, targets_MD: Floats, radius: float) -> None:
-        N, M = len(X_ND), len(targets_MD)
-        lists, nearness = PairLists(N), Nearness(X_ND, targets_MD)
-        asked = limit = float(X_ND.dtype.type(-(radius**2)))
-        with workers() as spread:
-            limit = _that_fits(limit, nearness.sampled(spread)[1], MOST_PAIRS / (N * M))
-            for a in range(0, N, _AT_ONCE):
-                nearness.see_all(a, a + _AT_ONCE, spread, partial(_keep, lists, limit))
-                if len(lists) > MOST_PAIRS:
-                    limit = -float(np.partition(-lists.nearness(), MOST_PAIRS // 2)[MOST_PAIRS // 2])
-                    lists.keep_nearer(limit)
-        self.radius = radius if limit == asked else float(np.sqrt(max(-limit, 0.0)))
-        blocks = [(np.diff(starts), targets) for starts, targets, _ in lists.by_row()]
-        counts, targets = (np.concatenate(parts) for parts in zip(*blocks))
-        pairs = np.ones(len(targets), np.int8), targets, np.append(0, np.cumsum(counts))
-        self.within_NM = sparse.csr_array(pairs, shape=(N, M))
-
-    def cover(self, k: int, is_covered_M: Array) -> tuple[Int64, Int64]:
-        """Pick at most k rows, fewer once no row covers another target.
-
-        is_covered_M: targets that are covered before. Returns the picks and the number of targets that each
-        covered first, int64. Ties go to the lowest row.
-        """
-        rows_of = self.within_NM.tocsc()
-        left_M = ~is_covered_M
-        degrees_N = self.within_NM @ left_M.astype(np.int64)
-        picks: list[int] = []
-        covered: list[int] = []
-        while len(picks) < k and degrees_N.max(initial=0) > 0:
-            row = int(degrees_N.argmax())
-            picks.append(row)
-            covered.append(int(degrees_N[row]))
-            ball = self.within_NM.indices[self.within_NM.indptr[row] : self.within_NM.indptr[row + 1]]
-            new = ball[left_M[ball]]
-            left_M[new] = False
-            losers = [rows_of.indices[rows_of.indptr[i] : rows_of.indptr[i + 1]] for i in new]
-            degrees_N -= np.bincount(np.concatenate(losers), minlength=len(degrees_N))
-        return np.array(picks, np.int64), np.array(covered, np.int64)
-
-
-def _that_fits(limit: float, near_NS: Floats, share: float) -> float:
-    """The limit; where a sample has more than twice the share of pairs above the limit, a limit that leaves the share.
-
-    So that no block has far too many pairs.
-    """
-    if (near_NS > limit).mean() <= 2.0 * share:
-        return limit
-    place = int((1.0 - share) * near_NS.size)
-    return float(np.partition(near_NS, place, axis=None)[place])
-
-
-def _keep(lists: PairLists, limit: float, a: int, c: int, near_BC: Floats, both: bool) -> None:
-    """Add the pairs of a block that are above the limit; with `both` their mirror images too."""
-    lists.add(a, c, near_BC, limit)
-    if both:
-        lists.add_mirrored(a, c, near_BC, limit)
-
-
-def are_within(targets_MD: Floats, centres_LD: Floats, radius: float) -> Array:
-    """True where a target lies nearer than the radius to any of the centres, [M]."""
-    if not len(centres_LD):
-        return np.zeros(len(targets_MD), bool)
-    targets, centres = feature_rows(targets_MD, centres_LD)
-    with workers() as spread:
-        return np.sqrt(nearest_centre(targets, centres, spread)) * targets.scale < radius
+def _found_radius(X_ND: BlockArray, n_clusters: int, purity: float, rng: np.random.Generator) -> float:
+    """The radius by `purity` with clusters of k-means, of a random part of the rows where there are many."""
+    n = len(X_ND)
+    X_PD = X_ND[np.sort(rng.permutation(n)[:_CLUSTERED_ROWS])] if n > _CLUSTERED_ROWS else X_ND[0:n]
+    labels_P = k_means(X_PD, min(n_clusters, len(X_PD)), rng).labels_N
+    return pure_radius(X_PD, labels_P, np.sort(rng.permutation(len(X_PD))[:_PURITY_ROWS]), purity)
 
 
 def pure_radius(X_ND: Floats, labels_N: Int64, sample_S: Int64, purity: float) -> float:

@@ -33,7 +33,7 @@ import numpy as np
 
 from alcli.arrays import Float64, Int64
 from alcli.numerics.diversity.herding import max_herding, smallest_distance
-from alcli.numerics.rows import unit_rows
+from alcli.numerics.rows import stored_unit_rows, unit_rows
 from alcli.selection.conditions import given, where
 from alcli.selection.options import AutoOrCount, count_or, kernel_radius
 from alcli.selection.order import finite32
@@ -102,7 +102,7 @@ def _herded(
     """Pick k rows; unsure: the weights of the candidates at M places, between 0 and 1."""
     kernel_radius(h=h)
     count_or("auto", evaluation=evaluation)
-    X_ND, labelled_LD = unit_rows(view.matrix("features")), unit_rows(view.labelled())
+    X_ND, labelled_LD = stored_unit_rows(view.stored("features")), unit_rows(view.labelled())
     places_M, notes = evaluation_places(view, evaluation, rng, kernels_in_reach(len(labelled_LD)))
     if radius == "published":
         least = smallest_distance(labelled_LD)

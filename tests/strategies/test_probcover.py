@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from alcli.errors import UsageError
+from alcli.numerics.diversity import balls
 from alcli.numerics.rows import unit_rows
 from alcli.selection import subsets as _coverage
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.strategies import probcover
-from alcli.strategies import probcover as balls
 from tests.helpers import TableHead, random_head, view_of
 
 STRATEGY = strategy_of(probcover)

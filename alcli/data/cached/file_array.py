@@ -18,8 +18,9 @@ from alcli.arrays import Array, Int64
 from alcli.data.reading.os_errors import reason
 from alcli.errors import InputError, OutputError
 
-# Rows of a read that lie at most so many bytes apart are read together.
+# Rows of a read that lie at most so many bytes apart are read together, up to a number of bytes.
 _GAP = 1 << 16
+_RUN = 1 << 22
 
 
 class FileArray:
@@ -80,7 +81,8 @@ class FileArray:
         """Rows by number in any order; neighbours are read together."""
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         order = np.argsort(rows, kind="stable")
-        for a, b in _near(rows[order], max(1, _GAP // max(self._row_bytes, 1))):
+        gap, most = (max(1, size // max(self._row_bytes, 1)) for size in (_GAP, _RUN))
+        for a, b in _near(rows[order], gap, most):
             wanted = rows[order[a:b]]
             low = int(wanted[0])
             out[order[a:b]] = self._read(low, int(wanted[-1]) + 1)[wanted - low]
@@ -135,8 +137,8 @@ def no_room(path: str, size: int, error: OSError) -> OutputError:
     )
 
 
-def _near(ascending: Int64, gap: int) -> Iterator[tuple[int, int]]:
-    """The runs [a, b) of ascending numbers in which neighbours differ by at most `gap`."""
-    cuts = np.flatnonzero(np.diff(ascending) > gap) + 1
+def _near(ascending: Int64, gap: int, most: int) -> Iterator[tuple[int, int]]:
+    """The runs [a, b) of ascending numbers in which neighbours differ by at most `gap`, and all by less than `most`."""
+    cuts = np.flatnonzero((np.diff(ascending) > gap) | (np.diff(ascending // most) > 0)) + 1
     starts = [0, *cuts.tolist(), len(ascending)] if len(ascending) else []
     yield from itertools.pairwise(starts)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alcli.numerics import blocks
-from alcli.numerics.diversity import coverage
+from alcli.numerics.diversity import herding
 from alcli.numerics.diversity.herding import max_herding, smallest_distance
 from alcli.numerics.rows import unit_rows
 
@@ -85,19 +85,19 @@ def test_few_pairs_kept_give_the_same_picks(monkeypatch, kept, L, own):
     X, centres, weights = points(900, 4), points(L, 4, seed=2), np.random.default_rng(3).random(900)
     targets, weights = (X, weights) if own else (points(60, 4, seed=1), None)
     whole = max_herding(X, 60, targets, centres, weights_M=weights)
-    monkeypatch.setattr(coverage, "KEPT", kept)
+    monkeypatch.setattr(herding, "KEPT", kept)
     few = max_herding(X, 60, targets, centres, weights_M=weights)
     assert whole[0].tolist() == few[0].tolist()
     assert np.allclose(whole[1], few[1], rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize(("kept", "dense"), [(0, 16), (0, 1), (coverage.KEPT, 16)])
+@pytest.mark.parametrize(("kept", "dense"), [(0, 16), (0, 1), (herding.KEPT, 16)])
 @pytest.mark.parametrize("L", [0, 50])
 def test_rows_that_are_the_targets_are_covered_as_by_a_copy_of_them(monkeypatch, kept, dense, L):
     # Four blocks of rows, the last one not whole: tiles serve their rows and their columns. dense=1: pairs one by one
     # wherever all do not gain.
-    monkeypatch.setattr(coverage, "KEPT", kept)
-    monkeypatch.setattr(coverage, "_DENSE", dense)
+    monkeypatch.setattr(herding, "KEPT", kept)
+    monkeypatch.setattr(herding, "_DENSE", dense)
     X, weights = points(6500, 16, dtype=np.float32), np.random.default_rng(3).random(6500)
     weights[::7] = 0.0
     own = max_herding(X, 6, X, X[:L], weights_M=weights)
@@ -106,10 +106,10 @@ def test_rows_that_are_the_targets_are_covered_as_by_a_copy_of_them(monkeypatch,
     assert np.allclose(own[1], plain[1], rtol=1e-6, atol=0.0)
 
 
-@pytest.mark.parametrize(("kept", "L"), [(0, 0), (0, 300), (coverage.KEPT, 300)])
+@pytest.mark.parametrize(("kept", "L"), [(0, 0), (0, 300), (herding.KEPT, 300)])
 @pytest.mark.parametrize("own", [False, True])
 def test_the_number_of_threads_does_not_change_a_bit(monkeypatch, kept, L, own):
-    monkeypatch.setattr(coverage, "KEPT", kept)
+    monkeypatch.setattr(herding, "KEPT", kept)
     X, targets = points(6300, 16, dtype=np.float32), points(5000, 16, seed=1, dtype=np.float32)
     answers = []
     for threads in (1, 2, 3):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from alcli.numerics.blocks import BLOCK_ROWS, thread_limit, workers
-from alcli.numerics.diversity.near_pairs import Nearness, PairLists, _met
+from alcli.numerics.diversity.near_pairs import Nearness, PairLists, Tiles, _met
+from alcli.numerics.rows import sq_norms
 
 
 def points(n, D=3, seed=0, dtype=np.float64):
@@ -23,8 +24,7 @@ def found(X, targets, limits_M, scale=1.0):
             lists.add_mirrored(a, c, near_BC, limits_M[a : a + near_BC.shape[0]])
 
     with workers() as spread:
-        for a in range(0, len(X), 2 * BLOCK_ROWS):
-            Nearness(X, targets, scale).see_all(a, a + 2 * BLOCK_ROWS, spread, see)
+        Tiles(X, sq_norms(X), Nearness(targets, scale), targets is X).see_all(spread, see)
     n = len(lists)
     blocks = list(lists.by_row())
     assert sum(len(targets) for _, targets, _ in blocks) == n
@@ -63,7 +63,7 @@ def test_pairs_that_are_not_near_enough_any_more_are_left_out():
     lists, near_BC = PairLists(40), nearness(points(40), points(30, seed=1))
     lists.add(0, 0, near_BC, -4.0)
     lists.keep_nearer(-1.0)
-    assert len(lists) == len(lists.nearness()) == (near_BC > -1.0).sum()
+    assert len(lists) == sum(map(len, lists.nearness())) == (near_BC > -1.0).sum()
     ((starts, targets, near),) = lists.by_row()
     assert np.array_equal(np.diff(starts), (near_BC > -1.0).sum(axis=1))
     assert np.array_equal(near, near_BC[near_BC > -1.0])
@@ -72,9 +72,9 @@ def test_pairs_that_are_not_near_enough_any_more_are_left_out():
 
 def test_the_nearest_of_other_rows():
     X, others = points(300), points(5000, seed=1)
-    near = Nearness(X, X).nearest(others, slice(50, 90))
+    near = Nearness(X).nearest(others, slice(50, 90))
     assert np.allclose(near, nearness(X[50:90], others).max(axis=1), rtol=1e-9)
-    assert np.array_equal(Nearness(X, X).nearest(others[:0], slice(0, 3)), np.full(3, -np.inf))
+    assert np.array_equal(Nearness(X).nearest(others[:0], slice(0, 3)), np.full(3, -np.inf))
 
 
 def test_the_number_of_threads_does_not_change_a_bit():
