@@ -254,8 +254,8 @@ class Pool(PoolColumns):
     # -- what a view asks of a source ---------------------------------------------------------------------------------
 
     def sort_keys(self, rows: Int64) -> Array:
-        """Values of `rows` that sort as their ids do: int64, or an object array of str."""
-        return self.ids.keys(rows)
+        """Numbers of `rows` that sort as their ids do, int64."""
+        return self.ids.ranks(rows)
 
     def sorted_by_id(self, rows: Int64) -> Int64:
         """Return `rows` in ascending order of their ids."""
@@ -281,7 +281,6 @@ class Pool(PoolColumns):
         not believed: writers copy the metadata of a table whose features they replace. Cost: one pass over the
         features.
         """
-        parts = (
-            fingerprint(self.ids.arrow(np.arange(first, first + len(X_BD))), X_BD) for first, X_BD in self.blocks()
-        )
+        hashes = self.ids.hashes()
+        parts = (fingerprint(hashes[first : first + len(X_BD)], X_BD) for first, X_BD in self.blocks())
         return as_text(add(*parts))

@@ -72,4 +72,5 @@ def _best_scores(strategy: Strategy, view: View, k: int, seed: int, options: Map
         partial(strategy.run, **extra, **options), strategy.needs, features=with_features
     ):
         best.offer(rows_B, finite32(scores_B), X_BD)
-    return Selection(*best.result(), features_KD=best.kept)
+    rows_K, scores_K, features_KD = best.best()
+    return Selection(rows_K, scores_K, features_KD=features_KD)

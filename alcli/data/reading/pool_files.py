@@ -89,15 +89,20 @@ class PoolFile:
             hint = f"--hive makes a column of the folders {printable(column)}=..." if in_path else hint
             raise DataError(error.message, hint=hint) from None
 
-    def values(self, column: str) -> Iterator[tuple[int, pa.Array]]:
-        """Yield (row within this file, values) of a column of single values; nulls where there is no such column."""
+    def values(self, column: str, rows: Int64 | None = None) -> Iterator[tuple[int, pa.Array]]:
+        """Yield (row within this file, values) of a column of single values; nulls where there is no such column.
+
+        rows: as in `numbered`.
+        """
         if column in self.hive:
             yield 0, pa.repeat(pa.scalar(self.hive[column], pa.string()), self.n)
         elif not self.has(column):
             yield 0, pa.nulls(self.n)
         else:
             self.require(column)
-            yield from steps(self.numbered(column, _SMALL), f"column {column}", self.n, lambda block: len(block[1]))
+            total = self.n if rows is None else None
+            blocks = self.numbered(column, _SMALL, rows)
+            yield from steps(blocks, f"column {column}", total, lambda block: len(block[1]))
 
     def has_checksums(self) -> bool:
         """True where the pages of its features carry checksums."""
