@@ -81,7 +81,10 @@ def _open(
 
 
 class Pool(PoolColumns):
-    """The rows of a pool with their features. Memory: the ids, and two blocks while features are read.
+    """The rows of a pool with their features.
+
+    Memory: 8 bytes a row for the hashes of the ids (stored_ids.py), and two blocks while features are read. A query by
+    scores takes some 20 bytes a row in all: the hashes, the numbers of the candidates, and masks.
 
     `dim` is D, `dtype` float32 or float64, `metadata` what embed wrote about the features. note: told of oddities in
     the features while they are read.
@@ -264,8 +267,6 @@ class Pool(PoolColumns):
     def row_keys(self, rows: Int64) -> Keys:
         """A 64-bit hash of the id of each of `rows`, uint64."""
         return self.ids.hashes(rows)
-
-    # -- what can be said of the files --------------------------------------------------------------------------------
 
     def without_checksums(self) -> list[str]:
         """The files whose features carry no checksums: damage inside their pages cannot be seen.

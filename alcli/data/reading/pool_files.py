@@ -17,7 +17,7 @@ from alcli.data.reading import hive
 from alcli.data.reading.data_file import DataFile, shown
 from alcli.data.reading.find import find_files
 from alcli.data.reading.pages import has_checksums
-from alcli.data.reading.parquet import count_rows, open_parquet, plain_type, read_column, reading
+from alcli.data.reading.parquet import count_rows, open_parquet, plain_type, read_runs, reading
 from alcli.data.reading.vectors import storage_type, usual_length, vector_length
 from alcli.data.schema import FEATURE_NAMES, Columns, features_column, pool_metadata, require, same_features
 from alcli.errors import BusyError, DataError, printable
@@ -120,21 +120,18 @@ class PoolFile:
         rows: numbers within this file, ascending; only row groups that hold one of them are read. None: all. Raises
         DataError for values that cannot be read, BusyError when the file changed meanwhile.
         """
-        for groups, row in [(None, 0)] if rows is None else self._runs(rows):
-            for values in read_column(self.file, column, height, groups, self.limit):
-                yield row, values
-                row += len(values)
+        runs = None if rows is None else self._runs(rows)
+        yield from read_runs(self.file, column, height, runs, self.limit)
         if self.file.stamp() != self.stamp:
             raise BusyError(f"{self.name}: changed while it was read", hint="try again when its writer has finished")
 
-    def _runs(self, rows: Int64) -> Iterator[tuple[list[int], int]]:
-        """Yield the runs of adjacent row groups that hold any of `rows`, each run with its first row."""
+    def _runs(self, rows: Int64) -> list[list[int]]:
+        """The runs of adjacent row groups that hold any of `rows`."""
         with open_parquet(self.file) as parquet:
             sizes = [parquet.metadata.row_group(g).num_rows for g in range(parquet.metadata.num_row_groups)]
         starts = np.concatenate([[0], np.cumsum(sizes)])
         groups = np.unique(np.searchsorted(starts, rows, side="right") - 1)
-        for run in np.split(groups, np.flatnonzero(np.diff(groups) > 1) + 1):
-            yield run.tolist(), int(starts[run[0]])
+        return [run.tolist() for run in np.split(groups, np.flatnonzero(np.diff(groups) > 1) + 1)]
 
 
 def open_files(spec: str, columns: Columns, options: ReadOptions, note: Note = silence) -> list[PoolFile]:
