@@ -83,7 +83,7 @@ def _open(
 class Pool(PoolColumns):
     """The rows of a pool with their features.
 
-    Memory: 8 bytes a row for the hashes of the ids (stored_ids.py), and two blocks while features are read. A query by
+    Memory: 8 bytes a row for the hashes of the ids (streamed/stored_ids.py), and two blocks while features are read. A query by
     scores takes some 20 bytes a row in all: the hashes, the numbers of the candidates, and masks.
 
     `dim` is D, `dtype` float32 or float64, `metadata` what embed wrote about the features. note: told of oddities in

@@ -21,7 +21,7 @@ from alcli.data.reading.parquet import plain_type
 from alcli.data.reading.pool_files import PoolFile, ReadOptions, check_id_types
 from alcli.data.schema import Columns, near_columns
 from alcli.data.spellings.splits import is_test_row, near_test
-from alcli.data.stored_ids import MOST_READS, StoredIds
+from alcli.data.streamed.stored_ids import MOST_READS, StoredIds
 from alcli.data.text.rows import RowSource
 from alcli.errors import printable
 
