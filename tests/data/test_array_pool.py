@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from alcli.data.array_pool import pool_of
-from alcli.data.pool import BLOCK_BYTES, Pool, open_pool
+from alcli.data.pool import Pool, open_pool
 from alcli.data.schema import Columns
+from alcli.data.streamed.feature_blocks import BLOCK_BYTES
 from alcli.errors import AlcliError, UsageError
 from tests.pools import CLASSES, fixed, group_names, names, patches, tiny_features
 

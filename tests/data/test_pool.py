@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import alcli.data.pool as module
+import alcli.data.streamed.feature_blocks as module
 from alcli.data.fingerprint import as_text, fingerprint, id_keys
 from alcli.data.pool import open_pool
 from alcli.data.schema import Columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -125,12 +126,15 @@ class PoolFile:
         if self.file.stamp() != self.stamp:
             raise BusyError(f"{self.name}: changed while it was read", hint="try again when its writer has finished")
 
-    def _runs(self, rows: Int64) -> list[list[int]]:
-        """The runs of adjacent row groups that hold any of `rows`."""
+    def group_starts(self) -> list[int]:
+        """The first row of each row group. Cost: the footer."""
         with open_parquet(self.file) as parquet:
             sizes = [parquet.metadata.row_group(g).num_rows for g in range(parquet.metadata.num_row_groups)]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        groups = np.unique(np.searchsorted(starts, rows, side="right") - 1)
+        return list(itertools.accumulate(sizes, initial=0))[:-1]
+
+    def _runs(self, rows: Int64) -> list[list[int]]:
+        """The runs of adjacent row groups that hold any of `rows`."""
+        groups = np.unique(np.searchsorted([*self.group_starts(), self.n], rows, side="right") - 1)
         return [run.tolist() for run in np.split(groups, np.flatnonzero(np.diff(groups) > 1) + 1)]
 
 
