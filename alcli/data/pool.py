@@ -200,7 +200,7 @@ class Pool(PoolColumns):
         return self.ids.hashes(rows)
 
     def cuts(self) -> list[int] | None:
-        """Where ranges of rows begin that other processes can read; None for a pool that is not in local files."""
+        """The row numbers between which other processes can read ranges; None for a pool that is not in local files."""
         is_local = all(file.file.filesystem is None for file in self._files)
         return self._features.cuts() if is_local else None
 

@@ -1,4 +1,4 @@
-"""What can be sent to another process: objects whose classes and functions the process can import by their names."""
+"""Objects that can be sent to another process, which imports their classes and functions by their names."""
 
 from __future__ import annotations
 

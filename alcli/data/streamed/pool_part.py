@@ -34,7 +34,7 @@ class PoolPart:
 
     @property
     def told(self) -> dict[str, str]:
-        """What was found odd so far, by kind."""
+        """The oddities found so far, by kind."""
         return self.features.told
 
     def blocks(self) -> Iterator[tuple[int, Floats]]:
