@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_the_blocks_of_ranges_are_those_of_all_rows(pools: dict[str, str]) -> No
         assert (cuts[0], cuts[-1]) == (0, N)
         assert len(cuts) > 2 or layout == "one"
         found = []
-        for a, b in zip(cuts, cuts[1:]):
+        for a, b in itertools.pairwise(cuts):
             part = pool.part(a, b, with_keys=True)
             found += [(first, X_BD.tobytes()) for first, X_BD in part.blocks()]
             assert part.row_keys(np.array([a])).tolist() == pool.row_keys(np.array([a])).tolist()
