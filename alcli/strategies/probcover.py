@@ -23,6 +23,8 @@ Options:
     purity: share of the rows whose balls are to be pure.
     classes: number of clusters of k-means; 0 takes the number of classes of the head, or the batch size
         without a head (at least 2).
+    neighbours: sample counts the rows of a ball among the random candidates of `evaluation`; faiss counts them among
+        all candidates, as far as an approximate index finds them (pip install faiss-cpu).
     evaluation: number of random candidates that coverage is measured on; auto takes all of up to 20,000
         candidates; of more candidates it takes as many as cost the same, at least 5,000.
 """
@@ -30,7 +32,7 @@ Options:
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy import sparse
@@ -39,7 +41,9 @@ from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, workers
 from alcli.numerics.diversity.kcenter import nearest_centre
 from alcli.numerics.diversity.kmeans import k_means
+from alcli.numerics.diversity.near_balls import IndexedBalls
 from alcli.numerics.diversity.near_pairs import CHUNK, Nearness, PairLists
+from alcli.numerics.neighbours.faiss_index import index_bytes
 from alcli.numerics.rows import feature_rows, sq_norms, unit_rows
 from alcli.selection.conditions import given
 from alcli.selection.options import AutoOrCount, at_least, count_or, positive_where_given, share
@@ -53,6 +57,8 @@ MOST_PAIRS = 1 << 24
 _AT_ONCE = 4 * BLOCK_ROWS
 # Rows whose balls are asked to be pure.
 _PURITY_ROWS = 2000
+# A count of fewer rows is mostly chance.
+_FEW = 10
 # No two rows of length one are farther apart.
 _WIDEST = 2.0
 
@@ -66,7 +72,8 @@ def probcover(
     delta: Annotated[float | None, positive_where_given] = None,
     purity: Annotated[float, share, given(delta=None)] = 0.95,
     classes: Annotated[int, partial(at_least, 0), given(delta=None)] = 0,
-    evaluation: AutoOrCount = "auto",
+    neighbours: Literal["sample", "faiss"] = "sample",
+    evaluation: Annotated[AutoOrCount, given(neighbours="sample")] = "auto",
 ) -> Selection:
     """Pick k rows by greedy cover.
 
@@ -77,13 +84,14 @@ def probcover(
     share(purity=purity)
     positive_where_given(delta=delta)
     X_ND = unit_rows(view.matrix("features"))
-    places_M, notes = evaluation_places(view, evaluation, rng)
+    of_all = neighbours == "faiss"
+    places_M, notes = (np.arange(view.n), ()) if of_all else evaluation_places(view, evaluation, rng)
     if delta is None:
         labels_N = k_means(X_ND, min(max(classes or _known_classes(view) or k, 2), view.n), rng).labels_N
         sample_S = np.sort(rng.permutation(view.n)[:_PURITY_ROWS])
         delta = pure_radius(X_ND, labels_N, sample_S, purity)
     targets, delta = at_places(X_ND, places_M), min(delta, _WIDEST)
-    balls = Balls(X_ND, targets, delta)
+    balls = _indexed(view, X_ND, delta, rng) if of_all else Balls(X_ND, targets, delta)
     if balls.radius < delta:
         notes += (
             f"the radius was lowered from {delta:.3g} to {balls.radius:.3g}, "
@@ -91,6 +99,7 @@ def probcover(
         )
     covered_M = are_within(targets, unit_rows(view.labelled()), balls.radius)
     picks, counts = balls.cover(k, covered_M)
+    notes += _told(balls, int(counts.max(initial=0)), len(places_M), view.n)
     free = np.setdiff1d(np.arange(view.n), picks)
     fill = rng.permutation(free)[: k - len(picks)]
     if len(fill):
@@ -107,6 +116,24 @@ def probcover(
 def _known_classes(view: View) -> int:
     """The number of classes of the head; 0 without a head, or where labels are numbers."""
     return len(view.network().W_CD1) if view.has_head and not view.regression else 0
+
+
+def _indexed(view: View, X_ND: Floats, radius: float, rng: np.random.Generator) -> IndexedBalls:
+    """The balls of all rows by an index; tells the user beforehand what it takes."""
+    view.tell(f"an index of {view.n:,} rows takes {max(1, index_bytes(*X_ND.shape) >> 20):,} MiB beside the features")
+    return IndexedBalls(X_ND, radius, rng)
+
+
+def _told(balls: Balls | IndexedBalls, largest: int, M: int, n: int) -> tuple[str, ...]:
+    """A note on what balls are known to hold: by the index, or by M of n rows. largest: the most rows of a ball."""
+    if isinstance(balls, IndexedBalls):
+        return (f"the index found {balls.share_found:.1%} of the rows in the balls of some rows",)
+    if M == n or largest >= _FEW:
+        return ()
+    return (
+        f"no ball holds more than {largest} of the {M:,} rows that coverage is measured on, too few to tell balls "
+        "apart (-p neighbours=faiss counts all rows)",
+    )
 
 
 class Balls:
