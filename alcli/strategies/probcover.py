@@ -15,7 +15,8 @@ nothing is left to cover; both are not repeated.
 Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N; each pair of a row and a row in its ball
 is looked at once; the cost of k-means and of min(N, 2000) more columns unless `delta` is given.
 Memory: 350 MiB at most beside the features: 10 bytes a pair, 16 while pairs are found. Where there are more
-than 2^24 pairs, the radius is lowered until there are not, and a note says so.
+than 2^24 pairs, the radius is lowered until there are not, and a note says so. With `neighbours=faiss` no
+pairs are kept, and the index takes 4 D + 8 bytes a row; a note gives the share of the pairs that it found.
 Passes: 1.
 
 Options:
@@ -23,8 +24,9 @@ Options:
     purity: share of the rows whose balls are to be pure.
     classes: number of clusters of k-means; 0 takes the number of classes of the head, or the batch size
         without a head (at least 2).
-    neighbours: sample counts the rows of a ball among the random candidates of `evaluation`; faiss counts them among
-        all candidates, as far as an approximate index finds them (pip install faiss-cpu).
+    neighbours: the candidates among which the rows of a ball are counted.
+        sample: the random candidates of `evaluation`.
+        faiss: all candidates, as far as an index of faiss finds them; for many candidates in small clusters.
     evaluation: number of random candidates that coverage is measured on; auto takes all of up to 20,000
         candidates; of more candidates it takes as many as cost the same, at least 5,000.
 """
@@ -128,7 +130,7 @@ def _told(balls: Balls | IndexedBalls, largest: int, M: int, n: int) -> tuple[st
     """A note on what balls are known to hold: by the index, or by M of n rows. largest: the most rows of a ball."""
     if isinstance(balls, IndexedBalls):
         return (f"the index found {balls.share_found:.1%} of the rows in the balls of some rows",)
-    if M == n or largest >= _FEW:
+    if n == M or largest >= _FEW:
         return ()
     return (
         f"no ball holds more than {largest} of the {M:,} rows that coverage is measured on, too few to tell balls "

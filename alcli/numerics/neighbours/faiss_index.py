@@ -122,7 +122,7 @@ class NeighbourIndex:
         return np.take_along_axis(rows_QK, order, axis=1), np.ldexp(distances_QK, self._exponent)
 
     def _queries(self, X_QD: Array) -> Float32:
-        return _as_float32(scaled(X_QD, -self._exponent))
+        return _as_float32(np.ldexp(X_QD, -self._exponent))
 
     def _add(self, X_ND: BlockArray) -> None:
         """Put every row into the list of its nearest centre, in the order of the rows."""
