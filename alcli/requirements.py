@@ -5,6 +5,7 @@ from __future__ import annotations
 # The versions are those of the extras in pyproject.toml; a test holds the two together.
 REQUIREMENTS = {
     "PIL": "pillow>=11",
+    "faiss": "faiss-cpu>=1.10",
     "fsspec": "fsspec[http]>=2024.10",
     "gcsfs": "gcsfs>=2024.10",
     "h5py": "h5py>=3.11",

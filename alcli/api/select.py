@@ -71,7 +71,7 @@ def select(
     exclude: IdsLike | None = None,
     selections: PathLike | None = None,
     options: Options | None = None,
-    candidates: int | None = None,
+    candidates: int | str | None = None,
     seed: int = 0,
     strict: bool = False,
     ignore_unknown: bool = False,
@@ -100,7 +100,8 @@ def select(
     selections: a Parquet file of past selections, which are not chosen again; this selection is appended under
         the file's lock. lock_timeout: seconds to wait for the lock.
     options: of the strategy, by name.
-    candidates: choose among so many random candidates.
+    candidates: choose among so many random candidates, or among the K nearest neighbours of each labelled item
+        with "knn:K".
     seed: of every random draw.
     strict: raise DataError when fewer than n items are left.
     ignore_unknown: leave out labels of ids that the pool does not have.
@@ -136,7 +137,7 @@ def select(
         None if head is None else given_head(head),
         id_rows(exclude, "exclude"),
         path(selections),
-        None if candidates is None else whole(candidates, "candidates", 1),
+        candidates if candidates is None or isinstance(candidates, str) else whole(candidates, "candidates", 1),
         strict,
         ignore_unknown=ignore_unknown,
         corrections=corrections,

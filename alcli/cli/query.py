@@ -94,6 +94,14 @@ def query(
         alcli query sample_data/digits-features.parquet \
           -l sample_data/digits-labels.csv -s margin -n 3 --explain --format csv
 
+    Neighbours:
+      --candidates knn:K looks only at the K candidates whose features lie nearest to those of each labelled item.
+      That suits a rare class in a large pool, and never reaches a cluster without a labelled item. K is doubled until N
+      candidates are found. A stream looks them up once, at its start. With more than 4 sqrt(candidates) labelled items,
+      and more than 1,000, an index finds them, which may miss some and needs pip install faiss-cpu.
+        alcli query sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -s margin -n 10 --candidates knn:50
+
     Wrong labels:
       -s suspect asks about labelled items again, those first whose label is contradicted most by a head that has not
       seen it. The columns label, predicted and why say what is in doubt. With the right class in the column label, the

@@ -40,7 +40,7 @@ def simulate(
     mix: choosing.Mixes = None,
     initial: choosing.Initial = None,
     stratified: choosing.Stratified = False,
-    candidates: choosing.Candidates = None,
+    candidates: choosing.RoundCandidates = None,
     test_fraction: choosing.TestFraction = None,
     full_data: choosing.FullData = False,
     none_label: pools.NoneLabel = None,

@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_limits
 
 from alcli.numerics.blocks import thread_limit
 
-
 # Seconds in which a child ends by itself.
 _PATIENCE = 2.0
 

@@ -18,7 +18,8 @@ is looked at once; the cost of k-means of min(N, 50,000) rows and of min(N, 2000
 given.
 Memory: 350 MiB at most beside the features: 10 bytes a pair, 16 while pairs are found. Where there are more
 than 2^24 pairs, the radius is lowered until there are not, and a note says so. Features in a file are read
-block by block, and whole only where coverage is measured on all candidates.
+block by block, and whole only where coverage is measured on all candidates. With `neighbours=faiss` no pairs
+are kept, and the index takes 4 D + 8 bytes a row; a note gives the share of the pairs that it found.
 Passes: 1.
 
 Options:
@@ -26,6 +27,9 @@ Options:
     purity: share of the rows whose balls are to be pure.
     classes: number of clusters of k-means; 0 takes the number of classes of the head, or the batch size
         without a head (at least 2).
+    neighbours: the candidates among which the rows of a ball are counted.
+        sample: the random candidates of `evaluation`.
+        faiss: all candidates, as far as an index of faiss finds them; for many candidates in small clusters.
     evaluation: number of random candidates that coverage is measured on; auto takes all of up to 20,000
         candidates; of more candidates it takes as many as cost the same, at least 5,000.
 """
@@ -33,18 +37,21 @@ Options:
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
 from alcli.arrays import Float64, Floats, Int64
 from alcli.numerics.block_array import BlockArray
 from alcli.numerics.blocks import BLOCK_ROWS, workers
-from alcli.numerics.diversity.balls import ball_cover
+from alcli.numerics.diversity.balls import BallCover, are_within, ball_cover
 from alcli.numerics.diversity.kmeans import k_means
+from alcli.numerics.diversity.near_balls import IndexedBalls
 from alcli.numerics.diversity.near_pairs import CHUNK
+from alcli.numerics.neighbours.faiss_index import index_bytes
 from alcli.numerics.rows import sq_norms, stored_unit_rows, unit_rows
 from alcli.selection.conditions import given
+from alcli.selection.forecast import foretell
 from alcli.selection.options import AutoOrCount, at_least, count_or, positive_where_given, share
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
@@ -55,6 +62,8 @@ from alcli.selection.view import View
 _CLUSTERED_ROWS = 50_000
 # Rows whose balls are asked to be pure.
 _PURITY_ROWS = 2000
+# A count of fewer rows is mostly chance.
+_FEW = 10
 # No two rows of length one are farther apart.
 _WIDEST = 2.0
 
@@ -68,7 +77,8 @@ def probcover(
     delta: Annotated[float | None, positive_where_given] = None,
     purity: Annotated[float, share, given(delta=None)] = 0.95,
     classes: Annotated[int, partial(at_least, 0), given(delta=None)] = 0,
-    evaluation: AutoOrCount = "auto",
+    neighbours: Literal["sample", "faiss"] = "sample",
+    evaluation: Annotated[AutoOrCount, given(neighbours="sample")] = "auto",
 ) -> Selection:
     """Pick k rows by greedy cover.
 
@@ -78,17 +88,24 @@ def probcover(
     count_or("auto", evaluation=evaluation)
     share(purity=purity)
     positive_where_given(delta=delta)
-    X_ND = stored_unit_rows(view.stored("features"))
-    places_M, notes = evaluation_places(view, evaluation, rng)
+    X_ND, X_LD = stored_unit_rows(view.stored("features")), unit_rows(view.labelled())
+    of_all = neighbours == "faiss"
+    places_M, notes = (np.arange(view.n), ()) if of_all else evaluation_places(view, evaluation, rng)
     if delta is None:
         delta = _found_radius(X_ND, max(classes or _known_classes(view) or k, 2), purity, rng)
     delta = min(delta, _WIDEST)
-    found = ball_cover(X_ND, k, at_places(X_ND, places_M), unit_rows(view.labelled()), delta)
+    if of_all:
+        found, told = _indexed_cover(view, X_ND, k, X_LD, delta, rng)
+    else:
+        foretell(view.tell, "probcover", X_ND, len(places_M), CHUNK)
+        found = ball_cover(X_ND, k, at_places(X_ND, places_M), X_LD, delta)
+        told = _few_counted(int(found.counts.max(initial=0)), len(places_M), view.n)
     if found.radius < delta:
         notes += (
             f"the radius was lowered from {delta:.3g} to {found.radius:.3g}, "
             "as more pairs of rows are near each other than fit in memory",
         )
+    notes += told
     free = np.setdiff1d(np.arange(view.n), found.picks)
     fill = rng.permutation(free)[: k - len(found.picks)]
     if len(fill):
@@ -113,6 +130,27 @@ def _found_radius(X_ND: BlockArray, n_clusters: int, purity: float, rng: np.rand
     X_PD = X_ND[np.sort(rng.permutation(n)[:_CLUSTERED_ROWS])] if n > _CLUSTERED_ROWS else X_ND[0:n]
     labels_P = k_means(X_PD, min(n_clusters, len(X_PD)), rng).labels_N
     return pure_radius(X_PD, labels_P, np.sort(rng.permutation(len(X_PD))[:_PURITY_ROWS]), purity)
+
+
+def _indexed_cover(
+    view: View, X_ND: BlockArray, k: int, X_LD: Floats, radius: float, rng: np.random.Generator
+) -> tuple[BallCover, tuple[str, ...]]:
+    """A cover by balls that an index finds, and a note on what it finds. What it takes is told beforehand."""
+    view.tell(f"an index of {view.n:,} rows takes {max(1, index_bytes(*X_ND.shape) >> 20):,} MiB beside the features")
+    balls = IndexedBalls(X_ND, radius, rng)
+    picks, counts = balls.cover(k, are_within(X_ND, X_LD, radius))
+    note = f"the index found {balls.share_found:.1%} of the rows in the balls of some rows"
+    return BallCover(picks, counts, radius), (note,)
+
+
+def _few_counted(largest: int, M: int, n: int) -> tuple[str, ...]:
+    """The note that balls hold few of the M rows of n that coverage is measured on. largest: the rows of one ball."""
+    if n == M or largest >= _FEW:
+        return ()
+    return (
+        f"no ball holds more than {largest} of the {M:,} rows that coverage is measured on, too few to tell balls "
+        "apart (-p neighbours=faiss counts all rows)",
+    )
 
 
 def pure_radius(X_ND: Floats, labels_N: Int64, sample_S: Int64, purity: float) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from alcli import plugins
 from alcli.cli.options.declare import CHOOSING, COMMON, COMPARING, OUTPUT, UPDATING, option
-from alcli.cli.options.values import mix, number, path_or_stdout, whole_number
+from alcli.cli.options.values import mix, number, number_or_knn, path_or_stdout, whole_number
 from alcli.data.formats import FORMATS, METAVAR
 from alcli.extensions import installed
 
@@ -86,11 +86,21 @@ Mix = Annotated[
     ),
 ]
 Candidates = Annotated[
+    str | None,
+    option(
+        "--candidates M|knn:K",
+        CHOOSING,
+        "Choose among M random candidates, or among the K nearest neighbours of each labelled item.",
+        default="all",
+        parse=number_or_knn,
+    ),
+]
+RoundCandidates = Annotated[
     int | None,
     option(
         "--candidates M",
         CHOOSING,
-        "Choose among M random candidates; in a simulation, drawn anew in each round.",
+        "Choose among M random candidates, drawn anew in each round. knn:K is for query alone.",
         default="all",
         parse=whole_number(),
     ),
@@ -159,11 +169,7 @@ Format = Annotated[
 
 SimulationFolder = Annotated[
     Path | None,
-    option(
-        "-o, --out DIR",
-        COMMON,
-        "Folder for tables and pictures. A simulation in it goes on, see More.",
-    ),
+    option("-o, --out DIR", COMMON, "Folder for tables and pictures. A simulation in it goes on, see More."),
 ]
 Contenders = Annotated[
     list[str] | None,

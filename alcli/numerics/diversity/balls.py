@@ -175,7 +175,7 @@ def fitting(counts: Int64, asked: float, limit: float, most: int, dtype: np.dtyp
     return float(limits[fits.argmax()]) if fits.any() else np.inf
 
 
-def are_within(targets_MD: Floats, centres_LD: Floats, radius: float) -> Array:
+def are_within(targets_MD: BlockArray, centres_LD: Floats, radius: float) -> Array:
     """True where a target lies nearer than the radius to any of the centres, [M]."""
     if not len(centres_LD):
         return np.zeros(len(targets_MD), bool)
