@@ -22,11 +22,11 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Array, Float64
+from alcli.engine.forecast import foretell
 from alcli.numerics.block_array import mapped
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.factors import Factor
 from alcli.numerics.rows import Rows
-from alcli.selection.forecast import foretell
 from alcli.selection.order import finite32
 from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch, pointwise

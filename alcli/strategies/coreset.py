@@ -13,10 +13,10 @@ Passes: at most L/32 + K, in practice L/32 + 1.8 sqrt K.
 from __future__ import annotations
 
 from alcli.arrays import Float64
+from alcli.engine.forecast import foretell
 from alcli.numerics.diversity.columns import WIDTH
 from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.rows import feature_rows
-from alcli.selection.forecast import foretell
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch, pointwise
 from alcli.selection.view import View
