@@ -147,6 +147,7 @@ class FeatureBlocks:
         """The id of a row as messages show it."""
         file = next(f for f in self._files if f.first <= row < f.first + f.n)
         at = row - file.first
+        file.require(self._id)
         for start, values in file.values(self._id, np.array([at])):
             if start <= at < start + len(values):
                 return printable(to_ids(values.slice(at - start, 1), file.describe)[0].as_py())
