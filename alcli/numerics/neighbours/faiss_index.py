@@ -98,7 +98,7 @@ class NeighbourIndex:
             return np.zeros(1, np.int64), np.empty(0, np.int64)
         limit = math.ldexp(radius, -self._exponent) ** 2
         with _threads(self._faiss):
-            starts, _, rows = self._index.range_search_preassigned(self._queries(X_QD), limit, lists_QP, None)
+            starts, _, rows = self._index.range_search_preassigned(self._queries(X_QD), limit, *_probes(lists_QP))
         starts = starts.astype(np.int64)
         # A list holds its rows in ascending order, but a query looks into several lists.
         keys = np.repeat(np.arange(len(X_QD)) * self.n, np.diff(starts)) + rows
@@ -115,7 +115,7 @@ class NeighbourIndex:
             return np.empty((len(X_QD), k), np.int64), np.empty((len(X_QD), k))
         lists_QP = self.lists_of(X_QD)
         with _threads(self._faiss):
-            sq_QK, rows_QK = self._index.search_preassigned(self._queries(X_QD), k, lists_QP, None)
+            sq_QK, rows_QK = self._index.search_preassigned(self._queries(X_QD), k, *_probes(lists_QP))
         sq_QK[rows_QK < 0] = np.inf
         order = np.lexsort((rows_QK, sq_QK))
         distances_QK = np.sqrt(np.take_along_axis(sq_QK, order, axis=1).astype(np.float64))
@@ -176,6 +176,11 @@ def _threads(faiss: Any) -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
+
+
+def _probes(lists_QP: Array) -> tuple[Int64, Float32]:
+    """The lists, and distances to their centres, which faiss asks for and does not use where lists hold whole rows."""
+    return lists_QP.astype(np.int64), np.zeros(lists_QP.shape, np.float32)
 
 
 def _as_float32(X_BD: Array) -> Float32:
