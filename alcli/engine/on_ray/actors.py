@@ -75,7 +75,7 @@ class Ray:
         elif processors := self._cluster.processors():
             taken = Counter(actor.place for actor in self._actors)
             place = min(processors, key=lambda place: taken[place] / processors[place])
-            where = NodeAffinitySchedulingStrategy(place, soft=True)
+            where = NodeAffinitySchedulingStrategy(place, soft=False)
         make = self._cluster.ray.remote(num_cpus=int(claims), max_restarts=0, max_task_retries=0)(Servant)
         actor = make.options(scheduling_strategy=where).remote(part, self._cluster.folder)
         self._actors.append(_Actor(self, self._cluster, actor, claims))

@@ -14,7 +14,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,8 +43,7 @@ class RayCluster:
         self._head, self._own = context.gcs_address, context.get_node_id()
         self.folder = os.getcwd()
         self.expected = nodes.versions()
-        free = ray.available_resources().get("CPU", 0)
-        self.n_free = max(1, int(free))
+        self.n_free = max(1, self._free())
 
     def alive(self) -> list[dict[str, Any]]:
         """The nodes that are not lost, as Ray describes them.
@@ -66,9 +65,22 @@ class RayCluster:
         return left
 
     def processors(self) -> dict[str, int]:
-        """The processors of each node that has any, by the id of the node."""
-        found = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in self.alive()}
+        """The processors of each node that has any and that answers, by the id of the node.
+
+        A node that was lost a moment ago still counts as alive for ten seconds, and does not answer.
+        """
+        found = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in self.alive() if _listens(node)}
         return {node: n for node, n in found.items() if n >= 1}
+
+    def _free(self) -> int:
+        """The free processors. What another command had until now is free a moment later, so look for some seconds."""
+        free = 0
+        for _ in range(20):
+            free = int(self.ray.available_resources().get("CPU", 0))
+            if free >= int(self.ray.cluster_resources().get("CPU", 0)):
+                break
+            time.sleep(0.2)
+        return free
 
     def refuse_other(self, node: Node) -> None:
         """Raise MismatchError for a node that has other versions than this process, or does not see the probe."""
@@ -182,6 +194,10 @@ def _last_started() -> str | None:
         return Path(path).read_text().strip() or None
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def _listens(node: Mapping[str, Any]) -> bool:
+    return _answers(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}")
 
 
 def _answers(address: str) -> bool:
