@@ -112,7 +112,7 @@ class _Actor:
 
     @property
     def waited(self) -> Any:
-        """What stands for the next answer until it has come."""
+        """The reference that stands for the next answer until it has come."""
         return self._refs[0]
 
     def send(self, call: str, args: Any) -> None:

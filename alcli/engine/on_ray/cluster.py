@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import alcli
-from alcli.engine.named import AUTO, LOCAL
-from alcli.engine.on_ray import nodes
+from alcli.engine.on_ray import AUTO, LOCAL, nodes
 from alcli.engine.on_ray.nodes import Node, Probe
 from alcli.errors import AlcliError, CannotCreateError, MismatchError, UnavailableError, printable
 from alcli.requirements import install_hint
