@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from alcli.engine.on_ray import AUTO
+
 if TYPE_CHECKING:
     from alcli.numerics.teams import Engine
 
 ENGINES = ("local", "ray")
-# Addresses of a Ray cluster beside HOST:PORT: one that is found, and one that is started for the command.
-AUTO, LOCAL = "auto", "local"
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Annotated
 
 from alcli.cli.options.declare import ENGINE, option
 from alcli.cli.options.values import whole_number
-from alcli.engine.named import AUTO, ENGINES, LOCAL
+from alcli.engine.named import ENGINES
+from alcli.engine.on_ray import AUTO, LOCAL
 from alcli.errors import UsageError
 
 

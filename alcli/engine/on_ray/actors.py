@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -46,7 +46,8 @@ class Ray:
     def __init__(self, cluster: RayCluster, n_workers: int, n_shards: int | None = None) -> None:
         self.n_workers = n_workers
         self._cluster, self._n_shards = cluster, n_shards
-        self._claims, self._places = n_workers, 0
+        self._claims = n_workers
+        self._actors: list[_Actor] = []
 
     @contextmanager
     def team(self, n: int, parts: Parts) -> Iterator[Team]:
@@ -62,22 +63,24 @@ class Ray:
         """Start an actor of one thread.
 
         Each of the first `n_workers` claims a processor. One that takes the place of a lost actor claims none, for the
-        processor may be lost too: it goes to one of the nodes that are left.
+        processor may be lost too: it goes to the node that is left with the fewest actors a processor.
         """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self._cluster.check()
+        self._cluster.alive()
         claims = self._claims > 0
         where: Any = "SPREAD"
         if claims:
             self._claims -= 1
-        elif places := self._cluster.workplaces():
-            self._places += 1
-            where = NodeAffinitySchedulingStrategy(places[self._places % len(places)], soft=True)
+        elif processors := self._cluster.processors():
+            taken = Counter(actor.place for actor in self._actors)
+            place = min(processors, key=lambda place: taken[place] / processors[place])
+            where = NodeAffinitySchedulingStrategy(place, soft=False)
         needs = {"num_cpus": int(claims), "num_gpus": part.gpus}
         make = self._cluster.ray.remote(**needs, max_restarts=0, max_task_retries=0)(Servant)
         actor = make.options(scheduling_strategy=where).remote(part, self._cluster.folder)
-        return _Actor(self, self._cluster, actor, claims)
+        self._actors.append(_Actor(self, self._cluster, actor, claims))
+        return self._actors[-1]
 
     def ready(self, members: Sequence[Any]) -> list[int]:
         """Wait for any of the actors; one that was lost counts as ready."""
@@ -86,18 +89,22 @@ class Ray:
             done, _ = self._cluster.ray.wait(refs, num_returns=1, timeout=WATCH, fetch_local=False)
             if done:
                 return [refs.index(ref) for ref in done]
-            self._cluster.check()
+            self._cluster.alive()
 
-    def free(self) -> None:
-        """Take back the processor of an actor that was stopped."""
-        self._claims += 1
+    def ended(self, actor: _Actor, frees: bool) -> None:
+        """Forget an actor. frees: True where its processor is free again."""
+        self._claims += frees
+        if actor in self._actors:
+            self._actors.remove(actor)
 
     def _pack(self, args: tuple[Any, ...]) -> Any:
         return self._cluster.ray.put(args) if _size(args) >= _LARGE else args
 
 
 class _Actor:
-    """A `Member` that is an actor."""
+    """A `Member` that is an actor. place: the id of its node, once it is known."""
+
+    place: str | None = None
 
     def __init__(self, owner: Ray, cluster: RayCluster, actor: Any, claims: bool) -> None:
         self._owner, self._cluster, self._actor, self._claims = owner, cluster, actor, claims
@@ -106,7 +113,7 @@ class _Actor:
 
     @property
     def waited(self) -> Any:
-        """What stands for the next answer until it has come."""
+        """The reference that stands for the next answer until it has come."""
         return self._refs[0]
 
     def send(self, call: str, args: Any) -> None:
@@ -118,7 +125,7 @@ class _Actor:
     def receive(self) -> Any:
         if self._about is not None:
             # Nodes that have joined since the beginning are looked at here.
-            node: Node = self._wait(self._about, _STARTING)
+            self.place, node = self._wait(self._about, _STARTING)
             self._about = None
             self._cluster.refuse_other(node)
         answer = self._wait(self._refs.popleft())
@@ -129,9 +136,8 @@ class _Actor:
     def stop(self) -> None:
         with suppress(Exception):
             self._cluster.ray.kill(self._actor)
-        if self._claims:
-            self._claims = False
-            self._owner.free()
+        self._owner.ended(self, self._claims)
+        self._claims = False
 
     def _wait(self, ref: Any, most: float = float("inf")) -> Any:
         """Wait for an answer, and look now and then whether the cluster is still there."""
@@ -142,7 +148,7 @@ class _Actor:
             try:
                 return self._cluster.ray.get(ref, timeout=WATCH)
             except GetTimeoutError:
-                self._cluster.check()
+                self._cluster.alive()
                 if time.monotonic() - begun > most:
                     what = f"a worker of the Ray cluster has not started within {most:.0f} s"
                     raise UnavailableError(what, hint="use fewer --workers, or wait for others to finish") from None
@@ -152,7 +158,7 @@ class _Actor:
                 raise self._lost(error) from None
 
     def _lost(self, error: Exception) -> LostError:
-        self._cluster.check()
+        self._cluster.alive()
         # Its processor may be lost with it.
         self._claims = False
         return LostError(f"of the Ray cluster was lost ({type(error).__name__})")
@@ -168,9 +174,11 @@ class Servant:
         with thread_limit(1):
             self._holder = Holder(part, self._limits.enter_context(workers()))
 
-    def about(self) -> Node:
-        """Versions of the node."""
-        return about()
+    def about(self) -> tuple[str, Node]:
+        """The id of the node, and what there is to know of it."""
+        import ray
+
+        return ray.get_runtime_context().get_node_id(), about()
 
     def answer(self, call: str, args: tuple[Any, ...]) -> Any:
         """See `Holder`."""

@@ -12,18 +12,20 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import alcli
-from alcli.engine.named import AUTO, LOCAL
-from alcli.engine.on_ray import nodes
+from alcli.engine.on_ray import AUTO, LOCAL, nodes
 from alcli.engine.on_ray.nodes import Node, Probe
 from alcli.errors import AlcliError, CannotCreateError, MismatchError, UnavailableError, printable
 from alcli.requirements import install_hint
+
+T = TypeVar("T")
 
 # Seconds: until a head that does not answer counts as lost, between looks at it, and for a node to say what it is.
 GRACE, WATCH, ASKING = 20.0, 5.0, 120.0
@@ -40,26 +42,44 @@ class RayCluster:
         self._head, self._own = context.gcs_address, context.get_node_id()
         self.folder = os.getcwd()
         self.expected = nodes.versions()
-        free = ray.available_resources().get("CPU", 0)
-        self.n_free = max(1, int(free))
+        self.n_free = max(1, self._free())
 
-    def check(self) -> None:
-        """Raise UnavailableError where the head or the node of this machine is lost."""
+    def alive(self) -> list[dict[str, Any]]:
+        """The nodes that are not lost, as Ray describes them.
+
+        Raises UnavailableError where the head or the node of this machine is lost.
+        """
         begun = time.monotonic()
         while not _answers(self._head):
             if time.monotonic() - begun > GRACE:
                 raise self._lost("the head")
             time.sleep(1)
-        if self._own not in {node["NodeID"] for node in self.alive()}:
+        # A head that is lost in this moment would keep Ray waiting.
+        found = _in_time(self.ray.nodes, GRACE)
+        if found is None:
+            raise self._lost("the head")
+        left = [node for node in found if node["Alive"]]
+        if self._own not in {node["NodeID"] for node in left}:
             raise self._lost("this machine's node")
+        return left
 
-    def alive(self) -> list[dict[str, Any]]:
-        """The nodes that have not been lost, as Ray describes them."""
-        return [node for node in self.ray.nodes() if node["Alive"]]
+    def processors(self) -> dict[str, int]:
+        """The processors of each node that has any and that answers, by the id of the node.
 
-    def workplaces(self) -> list[str]:
-        """The ids of the nodes that have processors for workers."""
-        return [node["NodeID"] for node in self.alive() if node["Resources"].get("CPU", 0) >= 1]
+        A node that was lost a moment ago still counts as alive for ten seconds, and does not answer.
+        """
+        found = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in self.alive() if _listens(node)}
+        return {node: n for node, n in found.items() if n >= 1}
+
+    def _free(self) -> int:
+        """The free processors. What another command had until now is free a moment later, so look for some seconds."""
+        free = 0
+        for _ in range(20):
+            free = int(self.ray.available_resources().get("CPU", 0))
+            if free >= int(self.ray.cluster_resources().get("CPU", 0)):
+                break
+            time.sleep(0.2)
+        return free
 
     def refuse_other(self, node: Node) -> None:
         """Raise MismatchError for a node that has other versions than this process, or does not see the probe."""
@@ -78,7 +98,7 @@ class RayCluster:
         """Ask every node for its versions, and whether it sees the probe. Raises MismatchError, UnavailableError."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        places = self.workplaces()
+        places = list(self.processors())
         if not places:
             raise UnavailableError("the Ray cluster has no processor for a worker", hint=_ELSEWHERE)
         ask = self.ray.remote(num_cpus=0, max_retries=0)(nodes.about)
@@ -120,8 +140,8 @@ def connected(address: str, n_workers: int | None, folder: str | None) -> Iterat
 def _library() -> Any:
     # Ray would hide GPUs from actors that ask for none, and warn that this will change.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray ends a process that has not reached the head for a minute; `RayCluster.check` is to find that out.
-    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
+    # Ray ends a process that has not reached the head for a minute; `RayCluster.alive` is to find that out.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "600")
     try:
         with _own_signals():
             import ray
@@ -175,6 +195,10 @@ def _last_started() -> str | None:
         return None
 
 
+def _listens(node: Mapping[str, Any]) -> bool:
+    return _answers(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}")
+
+
 def _answers(address: str) -> bool:
     """True where somebody listens at HOST:PORT."""
     host, _, port = address.rpartition(":")
@@ -183,6 +207,20 @@ def _answers(address: str) -> bool:
             return True
     except (OSError, ValueError, OverflowError):
         return False
+
+
+def _in_time(call: Callable[[], T], seconds: float) -> T | None:
+    """The value of a call, or None where it takes longer or fails; it then goes on in its thread."""
+    found: list[T] = []
+
+    def run() -> None:
+        with suppress(Exception):
+            found.append(call())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return found[0] if found else None
 
 
 @contextmanager

@@ -17,7 +17,7 @@ LIBRARIES = ("ray", "numpy", "pyarrow")
 
 @dataclass(frozen=True)
 class Node:
-    """What a node says of itself. versions: by name. sees: True where it reads the probe, or was asked for none."""
+    """The answer of a node about itself. versions: by name. sees: True where it reads the probe, or need read none."""
 
     name: str
     versions: dict[str, str]
@@ -41,7 +41,7 @@ def versions() -> dict[str, str]:
 
 
 def about(probe: Probe | None = None) -> Node:
-    """What there is to know of the node of this process."""
+    """Versions of the node of this process, and whether it sees the probe."""
     return Node(platform.node(), versions(), probe is None or _sees(probe))
 
 
