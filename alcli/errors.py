@@ -76,6 +76,12 @@ class BusyError(AlcliError):
     exit_code = 75
 
 
+class MismatchError(AlcliError):
+    """The nodes of a cluster have other versions, or do not see the same files (EX_CONFIG)."""
+
+    exit_code = 78
+
+
 class NewerFormatError(AlcliError):
     """A file was written by a newer version (EX_CONFIG)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 # The versions are those of the extras in pyproject.toml; a test holds the two together.
 REQUIREMENTS = {
     "PIL": "pillow>=11",
+    "faiss": "faiss-cpu>=1.10",
     "fsspec": "fsspec[http]>=2024.10",
     "gcsfs": "gcsfs>=2024.10",
     "h5py": "h5py>=3.11",
@@ -12,6 +13,7 @@ REQUIREMENTS = {
     "onnx": "onnx>=1.17",
     "onnxruntime": "onnxruntime>=1.20",
     "openpyxl": "openpyxl>=3.1",
+    "ray": "ray>=2.49",
     "s3fs": "s3fs>=2024.10",
     "sentence_transformers": "sentence-transformers>=6.2",
     "timm": "timm>=1.0",

@@ -53,6 +53,5 @@ def compare(
     """`alcli simulate` with strategies, and variants of them under their own parameters. more: parameters of all."""
     from alcli.cli.simulate import simulate
 
-    simulate(
-        str(pool), out, [*who, *variants], param=[*more, *(p for params in variants.values() for p in params)], **sizes
-    )
+    params = [*more, *(p for of_variant in variants.values() for p in of_variant)]
+    simulate(str(pool), out, strategy=[*who, *variants], param=params, **sizes)

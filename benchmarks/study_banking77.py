@@ -21,7 +21,7 @@ def main(data: Path, out: Path, jobs: int) -> None:
     if not is_there(pool := data / BANKING77):
         return
     started = time.perf_counter()
-    simulate(str(pool), out, STRATEGIES, n=100, rounds=10, initial=77, seeds=5, metric="accuracy", jobs=jobs)
+    simulate(str(pool), out, strategy=STRATEGIES, n=100, rounds=10, initial=77, seeds=5, metric="accuracy", jobs=jobs)
     print(f"{(time.perf_counter() - started) / 60:.1f} minutes with {jobs} jobs; {out}")
 
 

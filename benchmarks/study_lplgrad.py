@@ -82,7 +82,7 @@ def played(pool: Path, out: Path, head: str, **sizes: int) -> Run:
     simulate(
         str(pool),
         out,
-        [*OTHERS, "learning-loss"] if head == "branch" else OTHERS,
+        strategy=[*OTHERS, "learning-loss"] if head == "branch" else OTHERS,
         metric="accuracy",
         quiet=True,
         json=False,

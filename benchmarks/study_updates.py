@@ -43,8 +43,8 @@ def compare(pool: Path, out: Path, more: Sequence[str] = (), **sizes: Any) -> No
     from alcli.cli.simulate import simulate
 
     for metric in ("nll", "accuracy"):
-        simulate(str(pool), out / "pairs", PAIRS, metric=metric, param=[*more], **sizes)
-    simulate(str(pool), out / "polish", POLISH, metric="accuracy", param=["polished.polish=true"], **sizes)
+        simulate(str(pool), out / "pairs", strategy=PAIRS, metric=metric, param=[*more], **sizes)
+    simulate(str(pool), out / "polish", strategy=POLISH, metric="accuracy", param=["polished.polish=true"], **sizes)
 
 
 def scaled(source: Path, target: Path, factor: float) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from alcli.data.fingerprint import as_text, fingerprint
+from alcli.data.fingerprint import as_text, fingerprint, id_keys
 from alcli.data.writing.pool_writer import PoolWriter
 
 CLASSES = ("cat", "dog", "eel")
@@ -57,7 +57,7 @@ def write_embedded(file: BinaryIO, columns: pa.Table, X_ND, metadata: Mapping[st
     """A pool as `embed` writes it. columns: `id` and others. X_ND: float16 or float32. The fingerprint is added to
     the metadata.
     """
-    mark = as_text(fingerprint(columns["id"].combine_chunks(), X_ND))
+    mark = as_text(fingerprint(id_keys(columns["id"].combine_chunks()), X_ND))
     about = {"rows": len(columns), "fingerprint": mark, **metadata}
     with PoolWriter(file, columns.schema, X_ND.shape[1], X_ND.dtype.name, about) as writer:
         writer.write(columns, X_ND)

@@ -41,7 +41,7 @@ OPTIONS = {
 # Options of other programs that the documentation shows.
 OF_OTHERS = {
     "--numprocesses", "--dist", "--only", "--data", "--out", "--no-deps", "--no-build-isolation", "--target", "--quiet",
-    "--version", "--install-completion",
+    "--version", "--install-completion", "--head", "--address",
 }  # fmt: skip
 
 

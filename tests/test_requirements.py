@@ -16,6 +16,7 @@ from tests.lowest import lowest, name_of, requirements
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+_NAMES = {"PIL": "pillow", "faiss": "faiss-cpu", "lance": "pylance", "umap": "umap-learn"}
 FOR_DEVELOPERS = {"test", "docs"}
 
 
@@ -32,7 +33,7 @@ def test_the_table_holds_the_requirements_of_the_extras() -> None:
 
 def test_a_requirement_names_the_distribution_of_its_library() -> None:
     for library, requirement in REQUIREMENTS.items():
-        named = {"PIL": "pillow", "lance": "pylance", "umap": "umap-learn"}.get(library, library.replace("_", "-"))
+        named = _NAMES.get(library, library.replace("_", "-"))
         assert distribution(requirement) == named
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "scipy", "torch", "faiss", "pyarrow", "rich", "matplotlib", "pandas", "sklearn")
+HEAVY = ("numpy", "scipy", "torch", "faiss", "pyarrow", "rich", "matplotlib", "pandas", "sklearn", "ray")
 REPORT = f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
 
 
@@ -80,7 +80,7 @@ def test_query_does_not_load_torch() -> None:
     )
     loaded = modules_after(code)
     assert "numpy" in loaded
-    assert all(name not in loaded for name in ("torch", "pandas", "matplotlib", "sklearn", "rich"))
+    assert all(name not in loaded for name in ("torch", "pandas", "matplotlib", "sklearn", "rich", "ray"))
 
 
 def test_predict_does_not_load_what_only_a_fit_needs(tmp_path) -> None:

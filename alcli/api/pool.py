@@ -65,6 +65,7 @@ def pool(
     max_memory: int | None = None,
     hive: bool = False,
     isolate: bool = False,
+    cache_dir: PathLike | None = None,
     note: Note | None = None,
 ) -> OpenPool:
     """Open a pool for several calls; every function of alcli also takes `source` itself. Features are read later.
@@ -80,7 +81,8 @@ def pool(
         group: the rows of a group are one item.
     name: of arrays and tables, in messages and in the provenance of heads.
     features_col, id_col, label_col, group_col, bad_rows, hive, isolate: the options of the command line.
-    max_memory: bytes beyond which features that are needed at random go to a temporary file.
+    max_memory: bytes beyond which features that are read again and again go to a file.
+    cache_dir: a folder that keeps such a file of features for later; None makes it a temporary one.
     note: is told each remark on opening; None makes warnings.
 
     Raises UsageError, DataError, InputError and the other errors of reading.
@@ -103,7 +105,14 @@ def pool(
     if isinstance(source, (str, os.PathLike)):
         _check_none(given, "a file has columns of its own")
         found = open_pool(
-            os.fspath(source), names, bad_rows=bad_rows, max_memory=max_memory, hive=hive, isolate=isolate, note=relay
+            os.fspath(source),
+            names,
+            bad_rows=bad_rows,
+            max_memory=max_memory,
+            hive=hive,
+            isolate=isolate,
+            cache_dir=None if cache_dir is None else os.fspath(cache_dir),
+            note=relay,
         )
         return OpenPool(found, relay)
     columns = _columns(source, given)

@@ -15,7 +15,9 @@ from alcli.api.inputs import IdsLike, LabelsLike, Options, PathLike, id_rows, la
 from alcli.api.pool import PoolLike, items_of
 from alcli.api.session import session
 from alcli.data.formats import encode, format_of
+from alcli.engine.named import engine
 from alcli.errors import UsageError
+from alcli.numerics.teams import using
 from alcli.remarks import Note
 from alcli.selection.outside import checked
 from alcli.selection.strategy import Strategy, declared_by
@@ -69,7 +71,7 @@ def select(
     exclude: IdsLike | None = None,
     selections: PathLike | None = None,
     options: Options | None = None,
-    candidates: int | None = None,
+    candidates: int | str | None = None,
     seed: int = 0,
     strict: bool = False,
     ignore_unknown: bool = False,
@@ -80,6 +82,7 @@ def select(
     test_labels: LabelsLike | None = None,
     out: PathLike | None = None,
     lock_timeout: float = 0.0,
+    workers: int = 1,
     note: Note | None = None,
 ) -> SelectedItems:
     """Choose n items of a pool to label next, as `alcli query` does.
@@ -97,7 +100,8 @@ def select(
     selections: a Parquet file of past selections, which are not chosen again; this selection is appended under
         the file's lock. lock_timeout: seconds to wait for the lock.
     options: of the strategy, by name.
-    candidates: choose among so many random candidates.
+    candidates: choose among so many random candidates, or among the K nearest neighbours of each labelled item
+        with "knn:K".
     seed: of every random draw.
     strict: raise DataError when fewer than n items are left.
     ignore_unknown: leave out labels of ids that the pool does not have.
@@ -107,6 +111,8 @@ def select(
     explain: add columns with the reasons for each choice, as --explain does.
     test_labels: labels of rows that become test rows, as for `fit_head`.
     out: also write the selection to this file, in the format of its extension.
+    workers: processes that share the rows; the picks are the same. A script that asks for several must call `select`
+        below `if __name__ == "__main__":`.
     note: is told each remark; None makes warnings.
 
     Raises any of `alcli.errors`.
@@ -131,7 +137,7 @@ def select(
         None if head is None else given_head(head),
         id_rows(exclude, "exclude"),
         path(selections),
-        None if candidates is None else whole(candidates, "candidates", 1),
+        candidates if candidates is None or isinstance(candidates, str) else whole(candidates, "candidates", 1),
         strict,
         ignore_unknown=ignore_unknown,
         corrections=corrections,
@@ -147,7 +153,8 @@ def select(
     target = path(out)
     # What goes to no file is encoded as JSON Lines, which take every id.
     format = "jsonl" if target is None else format_of(target, None)
-    with session(note) as remark:
+    made = engine("local", whole(workers, "workers", 1))
+    with session(note) as remark, made as found, using(found):
         items = items_of(pool, remark)
         answer = query(items, ask, out=target, format=format, emit=lambda data: None, note=remark)
     return SelectedItems(answer.table, answer.report, items.ids.is_text)

@@ -48,7 +48,7 @@ def alcli(version: general.Version = False) -> None:
         73  an output cannot be created
         74  reading or writing failed
         75  busy: a file is in use, or changed while it was read
-        78  a file of a newer format
+        78  a file of a newer format, or a cluster of other versions
     """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alcli.cli.options import general, pools, upstream
+from alcli.cli.options import engines, general, pools, upstream
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
 
@@ -33,6 +33,7 @@ def embed(
     force: general.Force = False,
     lock_timeout: general.LockTimeout = 0.0,
     *,
+    running: engines.EmbedEngineOptions,
     talk: general.TalkOptions,
 ) -> None:
     r"""Run an upstream model once over texts, images or arrays, and keep its features as a pool.
@@ -94,6 +95,7 @@ def embed(
             lock_timeout=lock_timeout,
             parameters=key_values(param),
         )
-        with console.progress() as progress:
+        running.checked()
+        with console.progress() as progress, running.started(running.workers, str(out.parent)):
             done = run(options, progress, console.remark)
         console.report(done.facts())

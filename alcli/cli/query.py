@@ -94,6 +94,14 @@ def query(
         alcli query sample_data/digits-features.parquet \
           -l sample_data/digits-labels.csv -s margin -n 3 --explain --format csv
 
+    Neighbours:
+      --candidates knn:K looks only at the K candidates whose features lie nearest to those of each labelled item.
+      That suits a rare class in a large pool, and never reaches a cluster without a labelled item. K is doubled until N
+      candidates are found. A stream looks them up once, at its start. With more than 4 sqrt(candidates) labelled items,
+      and more than 1,000, an index finds them, which may miss some and needs pip install faiss-cpu.
+        alcli query sample_data/digits-features.parquet \
+          -l sample_data/digits-labels.csv -s margin -n 10 --candidates knn:50
+
     Wrong labels:
       -s suspect asks about labelled items again, those first whose label is contradicted most by a head that has not
       seen it. The columns label, predicted and why say what is in doubt. With the right class in the column label, the
@@ -147,8 +155,6 @@ def query(
                 f"query needs {'POOL' if pool is None else '-n N'}",
                 hint="alcli query --list shows the strategies; alcli query --help an example",
             )
-        from alcli.engine.named import engine
-        from alcli.numerics.teams import using
         from alcli.workflows.query.explain import check_explained
         from alcli.workflows.query.request import QUESTION, Query
         from alcli.workflows.query.shown.keeping import check_kept
@@ -184,12 +190,13 @@ def query(
             question=(columns.labels_label_col or QUESTION) if pre_annotate else None,
         )
         ask.checked()
+        running.checked()
         shape = "jsonl" if stream else format_of(out, format)
         check_kept(ask.keep, ask.items, shape, stream=stream)
         check_suggested(ask, shape, stream=stream)
         check_explained(explain, shape, stream=stream, as_json=talk.json)
         if stream:
-            _check_stream(ask, out, format, talk.json)
+            _check_stream(ask, out, format, talk.json, running.engine)
         elif allow_new_classes:
             raise UsageError(
                 "--allow-new-classes is for labels that --stream reads, a batch reads none",
@@ -197,11 +204,11 @@ def query(
             )
         elif polish != "auto":
             raise UsageError("--polish is for heads that absorb labels, a batch absorbs none", hint="add --stream")
-        items = opened(console, pool, reading, head, running.cache_dir)
         if stream:
+            items = opened(console, pool, reading, head, running.cache_dir)
             return _stream(console, items, ask, out, allow_new_classes)
-        with using(engine(running.engine, running.workers)):
-            _batch(console, items, ask, out, shape)
+        with running.working():
+            _batch(console, opened(console, pool, reading, head, running.cache_dir), ask, out, shape)
 
 
 def _batch(console: Console, items: Items, ask: Query, out: Path | None, shape: str) -> None:
@@ -220,9 +227,11 @@ def _batch(console: Console, items: Items, ask: Query, out: Path | None, shape: 
     console.summary(answer.report | {"strategy": ask.strategy, "seed": ask.seed, "selection": selection})
 
 
-def _check_stream(ask: Query, out: Path | None, format: str | None, json: bool) -> None:
+def _check_stream(ask: Query, out: Path | None, format: str | None, json: bool, engine: str) -> None:
     from alcli.workflows.query.stream import check_stream
 
+    if engine != "local":
+        raise UsageError(f"--stream answers in this process, --engine {engine} does not go with it")
     if json or format is not None:
         raise UsageError(f"--stream writes JSON Lines, {'--json' if json else '--format'} does not go with it")
     check_stream(ask, out)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from alcli.cli.console import Console
-from alcli.cli.options import choosing, drawing, general, measuring, models, pools
+from alcli.cli.options import choosing, drawing, engines, general, measuring, models, pools
 from alcli.cli.options.declare import spread
 from alcli.cli.options.values import key_values
 from alcli.cli.options.values import mix as parse_mix
@@ -40,7 +40,7 @@ def simulate(
     mix: choosing.Mixes = None,
     initial: choosing.Initial = None,
     stratified: choosing.Stratified = False,
-    candidates: choosing.Candidates = None,
+    candidates: choosing.RoundCandidates = None,
     test_fraction: choosing.TestFraction = None,
     full_data: choosing.FullData = False,
     none_label: pools.NoneLabel = None,
@@ -48,7 +48,7 @@ def simulate(
     metric: choosing.Metric = None,
     train_weights: choosing.TrainWeights = False,
     study: choosing.Study = None,
-    jobs: choosing.Jobs = 1,
+    jobs: choosing.Jobs = None,
     redraw: drawing.Redraw = None,
     format: drawing.PictureFormats = None,
     width: drawing.PictureWidth = None,
@@ -58,6 +58,7 @@ def simulate(
     model: models.HeadOptions,
     reading: pools.LabelledPoolOptions,
     columns: pools.LabelFileOptions,
+    running: engines.ClusterOptions,
     talk: general.TalkOptions,
 ) -> None:
     r"""Compare strategies, or ways to absorb labels, on a pool whose labels are known.
@@ -141,11 +142,13 @@ def simulate(
       Where remarks of a strategy differ only in numbers, the first is shown, with the rounds of the others.
     """
     with talk.console() as console:
+        running.checked()
         look = _look(format, width)
+        elsewhere = jobs not in (None, 1) or running.engine != "local"
         if redraw is not None:
             unused = [pool, out, labels, strategy, n, rounds, seeds, param, preset, mix, initial, test_fraction, study]
             unused += [none_label, test_labels, columns.normalize_labels]
-            return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights, jobs > 1])
+            return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights, elsewhere])
         pool, out = _given(pool, "POOL"), _given(out, "-o")
         param, remarks = model.with_branch(param, "head.aux-loss")
         from alcli.workflows.simulate.truth import LabelFiles
@@ -162,7 +165,8 @@ def simulate(
                 "--initial": initial,
                 "--candidates": candidates,
             }
-            flags = {"--stratified": stratified, "--full-data": full_data, "--jobs": jobs > 1}
+            flags = {"--stratified": stratified, "--full-data": full_data}
+            flags |= {"--jobs": jobs not in (None, 1), "--engine": running.engine != "local"}
             others = {
                 "--train-weights": train_weights,
                 "--metric": metric,
@@ -204,7 +208,9 @@ def simulate(
         ask.checked()
         for text in remarks:
             console.remark(text)
-        _run(console, opened(console, pool, reading), ask, out, jobs)
+        cache_dir = running.cache_dir
+        with running.started(jobs, None if cache_dir is None else str(cache_dir)):
+            _run(console, opened(console, pool, reading), ask, out, jobs or 1, cache_dir)
 
 
 def _look(formats: list[str] | None, width: float | None) -> Appearance:
@@ -234,7 +240,7 @@ def _given(value: T | None, name: str) -> T:
     return value
 
 
-def _run(console: Console, items: Items, ask: Simulation | Study, out: Path, jobs: int) -> None:
+def _run(console: Console, items: Items, ask: Simulation | Study, out: Path, jobs: int, cache_dir: Path | None) -> None:
     from alcli.cli.shown.findings import tell, tell_study
     from alcli.workflows.simulate import run, update_study
 
@@ -242,7 +248,7 @@ def _run(console: Console, items: Items, ask: Simulation | Study, out: Path, job
         if isinstance(ask, update_study.Study):
             studied = update_study.study(items, ask, out, progress=progress, note=console.remark)
             return tell_study(console, studied)
-        done = run.simulate(items, ask, out, jobs=jobs, progress=progress, note=console.remark)
+        done = run.simulate(items, ask, out, jobs=jobs, cache_dir=cache_dir, progress=progress, note=console.remark)
     tell(console, done)
 
 

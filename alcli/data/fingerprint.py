@@ -38,15 +38,19 @@ def feature_keys(X_BD: Floats) -> Keys:
 
 def row_keys(ids: pa.Array, X_BD: Floats) -> Keys:
     """Return a 64-bit hash per row over id and features, uint64 [B]."""
-    return splitmix64(id_keys(ids) ^ feature_keys(X_BD))
+    return _joined(id_keys(ids), X_BD)
 
 
-def fingerprint(ids: pa.Array, X_BD: Floats) -> int:
-    """Return the sum of `row_keys` modulo 2^64.
+def _joined(id_keys_B: Keys, X_BD: Floats) -> Keys:
+    return splitmix64(id_keys_B ^ feature_keys(X_BD))
+
+
+def fingerprint(id_keys_B: Keys, X_BD: Floats) -> int:
+    """Return the sum of the `row_keys` of rows modulo 2^64, from the hashes of their ids.
 
     The fingerprints of parts of a pool `add` up to the fingerprint of all.
     """
-    return int(row_keys(ids, X_BD).sum(dtype=np.uint64))
+    return int(_joined(id_keys_B, X_BD).sum(dtype=np.uint64))
 
 
 def add(*fingerprints: int) -> int:

@@ -21,6 +21,8 @@ from alcli.errors import DataError, printable
 Id = int | str
 _INT64 = (-(2**63), 2**63 - 1)
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
+# Hashes that are compared at a time.
+_AT_ONCE = 1 << 16
 # Longer texts are not turned into an integer, and not shown whole in a message.
 _DIGITS = 60
 
@@ -53,10 +55,18 @@ class Ids:
         taken = self.arrow(rows)
         return np.array(taken.to_pylist(), object) if self.is_text else np.asarray(taken)
 
+    def ranks(self, rows: Int64) -> Int64:
+        """Return numbers of `rows` that sort as their ids do, int64: the ids themselves or their ranks among `rows`."""
+        taken = self.arrow(rows)
+        if not self.is_text:
+            return np.asarray(taken)
+        ranks = np.empty(len(rows), np.int64)
+        ranks[pc.sort_indices(taken).to_numpy()] = np.arange(len(rows))
+        return ranks
+
     def order(self, rows: Int64) -> Int64:
         """Return `rows` in ascending order of their ids: integers by value, strings by their bytes."""
-        order: Int64 = pc.sort_indices(self.arrow(rows)).to_numpy().astype(np.int64)
-        return np.asarray(rows)[order]
+        return np.asarray(rows)[pc.sort_indices(self.arrow(rows)).to_numpy()]
 
     def hashes(self, rows: Int64 | None = None) -> Keys:
         """Return a 64-bit hash of the id of each of `rows` (None: of all). The hashes of the whole column are kept."""
@@ -64,10 +74,29 @@ class Ids:
             self._hashes = id_keys(self._column)
         return self._hashes if rows is None else self._hashes[rows]
 
+    def keep(self) -> None:
+        """Keep all ids in memory, for a command that asks for ids as long as it runs. Cost: a read of the column."""
+
     def rows_of(self, wanted: Sequence[Id]) -> Int64:
-        """Return the row numbers of the ids in `wanted`, -1 for an id that the pool does not have."""
-        found = pc.index_in(pa.array(wanted, self._column.type), value_set=self._column)
-        return found.fill_null(-1).to_numpy().astype(np.int64)
+        """Return the row numbers of the ids in `wanted`, -1 for an id that the pool does not have.
+
+        Cost: O(N log n) for n ids. Memory: O(n).
+        """
+        if not len(wanted):
+            return np.empty(0, np.int64)
+        ids = pa.array(wanted, pa.large_string() if self.is_text else pa.int64())
+        rows = self._with_hashes(np.unique(id_keys(ids)))
+        places = pc.index_in(ids, value_set=self.arrow(rows)).fill_null(-1).to_numpy()
+        return np.append(rows, -1)[places]
+
+    def _with_hashes(self, wanted: Keys) -> Int64:
+        """The rows whose hash is among `wanted`, which are ascending."""
+        hashes, found = self.hashes(), []
+        for a in range(0, len(hashes), _AT_ONCE):
+            block = hashes[a : a + _AT_ONCE]
+            places = np.minimum(np.searchsorted(wanted, block), len(wanted) - 1)
+            found.append(np.flatnonzero(wanted[places] == block) + a)
+        return np.concatenate(found) if found else np.empty(0, np.int64)
 
     def parse(self, value: object, where: str, *, from_text: bool) -> Id:
         """Turn an id from a file of labels or ids into this pool's type. where: its place, for messages.
@@ -96,13 +125,17 @@ class Ids:
     def check_unique(self, describe: Callable[[int], str]) -> None:
         """Raise DataError that names both places of an id that occurs twice. describe: names a row for messages.
 
-        Cost: time O(N log N) on the 64-bit hashes.
+        Cost: time O(N log N) on the 64-bit hashes. Memory: 8 bytes a row.
         """
-        hashes = self.hashes()
-        order = np.argsort(hashes, kind="stable")
-        same = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+        ascending = np.sort(self.hashes())
+        twice = np.unique(ascending[1:][ascending[1:] == ascending[:-1]])
+        if not len(twice):
+            return
+        rows = self._with_hashes(twice)
+        order = np.argsort(self.hashes(rows), kind="stable")
+        same = np.flatnonzero(np.diff(self.hashes(rows)[order]) == 0)
         for i in same:
-            a, b = int(order[i]), int(order[i + 1])
+            a, b = int(rows[order[i]]), int(rows[order[i + 1]])
             if self[a] == self[b]:
                 raise DataError(
                     f"{describe(a)} and {describe(b)}: the same id twice", hint="ids must be unique in a pool"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,8 @@ from alcli.data.text.rows import RowSource
 from alcli.errors import DataError, counted, printable
 from alcli.remarks import Note, silence
 
+# Rows whose values are Python objects at a time.
+_AT_ONCE = 1 << 16
 _TEXT = (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary, pt.is_null)
 _OF_TYPE = {
     "string": re.compile(".*", re.DOTALL),
@@ -198,14 +200,24 @@ def labels_of_column(column: pa.Array, ids: Ids, rows: Int64, where: str, *, reg
     kind = class_type_of(column.type, where)
     regression = kind == "float" if regression is None else regression
     labels, types = Labels(), set[str]()
-    values = column.take(pa.array(rows)).to_pylist()
-    for id, row, value in zip(ids.arrow(rows).to_pylist(), rows.tolist(), values):
-        if is_blank(value):
-            continue
+    if column.null_count:
+        rows = rows[column.is_valid().to_numpy(zero_copy_only=False)[rows]]
+    given = [
+        (row, value)
+        for start in range(0, len(rows), _AT_ONCE)
+        for row, value in _values_at(column, rows[start : start + _AT_ONCE])
+        if not is_blank(value)
+    ]
+    for id, (row, value) in zip(ids.arrow(np.array([row for row, _ in given], np.int64)).to_pylist(), given):
         at = f"{where}, row {row} (id '{printable(id)}')"
         labels.by_id[id] = Said(to_target(value, at) if regression else to_class(value, at, types), 1.0, at)
     labels.class_type = types.pop() if len(types) == 1 else "string"
     return labels
+
+
+def _values_at(column: pa.Array, rows: Int64) -> Iterator[tuple[int, Any]]:
+    """The rows, and the values of a column at them."""
+    return zip(rows.tolist(), column.take(pa.array(rows)).to_pylist())
 
 
 def class_type_of(kind: pa.DataType, where: str) -> str:

@@ -7,7 +7,6 @@ verified where a file has them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -17,7 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from alcli.arrays import Array, Floats, Int64, Keys
-from alcli.data.cached.feature_store import Folder, in_file, stored_features
+from alcli.data.cached.feature_store import in_file, stored_features
+from alcli.data.cached.folder import Folder
 from alcli.data.cached.scratch import ahead, allocate, memory_limit
 from alcli.data.fingerprint import add, as_text, fingerprint
 from alcli.data.pool_columns import PoolColumns
@@ -25,16 +25,13 @@ from alcli.data.reading.find import find_files
 from alcli.data.reading.isolate import check_unchanged, decode_alone
 from alcli.data.reading.parquet import open_parquet, reading
 from alcli.data.reading.pool_files import PoolFile, ReadOptions, common_dim, common_metadata, open_files
-from alcli.data.reading.vectors import bad_rows, faults, to_matrix
+from alcli.data.reading.vectors import bad_rows, faults
 from alcli.data.schema import FEATURE_NAMES, Columns
-from alcli.errors import DataError, printable
+from alcli.data.streamed.feature_blocks import FeatureBlocks
+from alcli.data.streamed.pool_part import PoolPart
+from alcli.errors import DataError
 from alcli.numerics.block_array import BlockArray
-from alcli.numerics.column_scales import FEWEST_ROWS, uneven_columns
 from alcli.remarks import Note, silence, steps
-
-BLOCK_BYTES = 16 << 20
-# The squares of larger float32 numbers are infinite.
-LARGE = 1e18
 
 
 def open_pool(
@@ -81,7 +78,10 @@ def _open(
 
 
 class Pool(PoolColumns):
-    """The rows of a pool with their features. Memory: the ids, and two blocks while features are read.
+    """The rows of a pool with their features.
+
+    Memory: 8 bytes a row for the hashes of the ids (streamed/stored_ids.py), and two blocks while features are read. A
+    query by scores takes some 20 bytes a row in all: the hashes, the numbers of the candidates, and masks.
 
     `dim` is D, `dtype` float32 or float64, `metadata` what embed wrote about the features. note: told of oddities in
     the features while they are read.
@@ -92,12 +92,13 @@ class Pool(PoolColumns):
     ) -> None:
         super().__init__(spec, files, columns, options)
         self._note = note
-        self._remarked = False
-        self._watches_scales = self._told_scales = False
         self.dim = common_dim(files)
         self.metadata = common_metadata(files)
         wide = any(pa.types.is_float64(f.feature_type.value_type) for f in files)
         self.dtype = np.float64 if wide else np.float32
+        self._features = FeatureBlocks(
+            self.name, files, self.dim, self.dtype, columns.id or "id", options.skip_bad, note
+        )
 
     def read_alike(self, spec: str, columns: Columns | None = None) -> Pool:
         """Open another pool with the same limits. columns: their names; None takes those of this pool.
@@ -116,14 +117,14 @@ class Pool(PoolColumns):
         """A mask [N] of rows that are left out for an unusable vector; all False unless bad rows are skipped."""
         bad_N = np.zeros(self.n, bool)
         if self._options.skip_bad:
-            for first, _, column in self._feature_columns():
+            for first, _, column in self._features.columns():
                 bad_N[first : first + len(column)] = bad_rows(column, self.dim)
         return bad_N
 
     def bad_counts(self) -> dict[str, int]:
         """The rows without a usable vector by the fault. Cost: one pass over the features."""
         found = {"null_vectors": 0, "vectors_of_another_length": 0, "vectors_not_finite": 0}
-        for _, _, column in self._feature_columns():
+        for _, _, column in self._features.columns():
             null, other, not_finite = faults(column, self.dim)
             found["null_vectors"] += null
             found["vectors_of_another_length"] += other
@@ -172,90 +173,18 @@ class Pool(PoolColumns):
     def _folder(self) -> Folder:
         return Folder(self._options.cache_dir)
 
-    def stamps(self) -> list[tuple[str, int, int, int]] | None:
-        """(path, inode, size, time of the last change) of each file; None where a file is not local."""
-        found = [(os.path.abspath(f.file.path), *(f.stamp or ())) for f in self._files]
-        return None if any(len(stamp) < 4 for stamp in found) else found
-
     def _feature_blocks(self, ordered: Int64 | None = None) -> Iterator[tuple[int, Floats]]:
-        """Yield blocks with the number of their first row; ordered: as in `_feature_columns`.
-
-        Where bad rows are skipped, their features are zero; nobody selects the rows.
-        """
-        skipped = self.is_bad if self._options.skip_bad else np.zeros(0, bool)
-        for first, file, column in self._feature_columns(ordered):
-            bad_B = skipped[first : first + len(column)]
-            if bad_B.any():
-                good = np.flatnonzero(~bad_B)
-                X_BD: Floats = np.zeros((len(column), self.dim), self.dtype)
-                X_BD[good] = to_matrix(column.take(pa.array(good)), self.dim, str)
-                self._remark_on_scales(X_BD[good])
-                yield first, X_BD
-                continue
-
-            def where(row: int, file: PoolFile = file, first: int = first) -> str:
-                place = file.describe(first + row - file.first, file.features)
-                return f"{place} (id '{printable(self.ids[first + row])}')"
-
-            X_BD = to_matrix(column, self.dim, where)
-            self._remark_on_size(first, X_BD)
-            self._remark_on_scales(X_BD)
-            yield first, X_BD
+        return self._features.blocks(ordered, self.is_bad if self._options.skip_bad else None)
 
     def watch_scales(self) -> None:
-        """Look at the next block of features that is read, and tell if the scales of its columns differ vastly.
-
-        A pool is told of once. Cost: at most 1,024 rows of a block that is read anyway.
-        """
-        self._watches_scales = not self._told_scales
-
-    def _remark_on_scales(self, X_BD: Floats) -> None:
-        """Tell of columns whose scales differ by orders of magnitude, if somebody wants to know."""
-        if not self._watches_scales or len(X_BD) < FEWEST_ROWS:
-            return
-        self._watches_scales = False
-        found = uneven_columns(X_BD)
-        if found is None:
-            return
-        self._told_scales = True
-        large, small = f"{found.large} varies by {found.large_scale:.3g}", f"{found.small} by {found.small_scale:.3g}"
-        what = f"the scales of features differ by orders of magnitude (dimension {large}, dimension {small})"
-        remedy = "'alcli embed -m identity --standardize' makes all vary by 1"
-        self._note(f"{self.name}: {what}, so heads and distances hardly see the small ones: {remedy}")
-
-    def _remark_on_size(self, first: int, X_BD: Floats) -> None:
-        """Tell once of the first row whose features are so large that their squares leave float32.
-
-        They are used all the same.
-        """
-        if self._remarked or not X_BD.size or max(float(X_BD.max()), -float(X_BD.min())) < LARGE:
-            return
-        self._remarked = True
-        row = int(np.flatnonzero((np.abs(X_BD) >= LARGE).any(axis=1))[0])
-        self._note(f"{self.describe(first + row)}: features beyond {LARGE:g}; is their scale right?")
-
-    def _feature_columns(self, ordered: Int64 | None = None) -> Iterator[tuple[int, PoolFile, pa.Array]]:
-        """Yield (number of the first row, file, vectors).
-
-        ordered: row numbers, ascending; only row groups that hold one of them are read. None: all.
-        """
-        row_bytes = max(1, self.dim) * np.dtype(self.dtype).itemsize
-        height = 1 << int(np.clip(np.log2(BLOCK_BYTES / row_bytes), 6, 13))
-        for file in self._files:
-            rows = None
-            if ordered is not None:
-                a, b = np.searchsorted(ordered, [file.first, file.first + file.n])
-                rows = ordered[a:b] - file.first
-                if a == b:
-                    continue
-            for row, column in file.numbered(file.features, height, rows):
-                yield file.first + row, file, column
+        """Look at the next block of features that is read, and tell if the scales of its columns differ vastly."""
+        self._features.watch_scales()
 
     # -- what a view asks of a source ---------------------------------------------------------------------------------
 
     def sort_keys(self, rows: Int64) -> Array:
-        """Values of `rows` that sort as their ids do: int64, or an object array of str."""
-        return self.ids.keys(rows)
+        """Numbers of `rows` that sort as their ids do, int64."""
+        return self.ids.ranks(rows)
 
     def sorted_by_id(self, rows: Int64) -> Int64:
         """Return `rows` in ascending order of their ids."""
@@ -265,7 +194,19 @@ class Pool(PoolColumns):
         """A 64-bit hash of the id of each of `rows`, uint64."""
         return self.ids.hashes(rows)
 
-    # -- what can be said of the files --------------------------------------------------------------------------------
+    def cuts(self) -> list[int] | None:
+        """The row numbers between which other processes can read ranges; None for a pool that is not in local files."""
+        is_local = all(file.file.filesystem is None for file in self._files)
+        return self._features.cuts() if is_local else None
+
+    def part(self, first: int, last: int, *, with_keys: bool) -> PoolPart:
+        """Rows first..last for another process; both are among `cuts`. with_keys: with the hashes of their ids."""
+        keys = self.ids.hashes()[first:last] if with_keys else None
+        return PoolPart(self._features.cut(first, last), first, last, keys)
+
+    def hear(self, told: list[dict[str, str]]) -> None:
+        """Tell what the readers of `part`s found odd, in the order of their rows."""
+        self._features.hear(told)
 
     def without_checksums(self) -> list[str]:
         """The files whose features carry no checksums: damage inside their pages cannot be seen.
@@ -281,7 +222,6 @@ class Pool(PoolColumns):
         not believed: writers copy the metadata of a table whose features they replace. Cost: one pass over the
         features.
         """
-        parts = (
-            fingerprint(self.ids.arrow(np.arange(first, first + len(X_BD))), X_BD) for first, X_BD in self.blocks()
-        )
+        hashes = self.ids.hashes()
+        parts = (fingerprint(hashes[first : first + len(X_BD)], X_BD) for first, X_BD in self.blocks())
         return as_text(add(*parts))

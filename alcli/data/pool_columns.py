@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import cached_property
 from typing import Any, Self
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from alcli.arrays import Array, Int64
 from alcli.data.groups import NO_GROUPS, Groups, find_groups
-from alcli.data.ids import Ids, to_ids
+from alcli.data.ids import Ids, id_type, to_ids
 from alcli.data.reading.data_file import shown
 from alcli.data.reading.isolate import check_unchanged, decode_alone
 from alcli.data.reading.joined import joined
@@ -21,6 +21,7 @@ from alcli.data.reading.parquet import plain_type
 from alcli.data.reading.pool_files import PoolFile, ReadOptions, check_id_types
 from alcli.data.schema import Columns, near_columns
 from alcli.data.spellings.splits import is_test_row, near_test
+from alcli.data.streamed.stored_ids import MOST_READS, StoredIds
 from alcli.data.text.rows import RowSource
 from alcli.errors import printable
 
@@ -47,6 +48,16 @@ class PoolColumns:
         folder = [self._spec] if os.path.isdir(self._spec) else []
         return [*(f.file.path for f in self._files if f.file.filesystem is None), *folder]
 
+    def stamps(self) -> list[tuple[str, int, int, int]] | None:
+        """(path, inode, size, time of the last change) of each file; None where a file is not local."""
+        found = [(os.path.abspath(f.file.path), *(f.stamp or ())) for f in self._files]
+        return None if any(len(stamp) < 4 for stamp in found) else found
+
+    @property
+    def skips_bad(self) -> bool:
+        """True where rows without a usable vector are left out."""
+        return self._options.skip_bad
+
     @property
     def columns(self) -> Columns:
         """The names of the columns, as the user or a head gave them."""
@@ -69,17 +80,28 @@ class PoolColumns:
         """The id column, checked: strings or integers, no null, no empty string, no duplicate. Raises DataError."""
         name = self._columns.id or "id"
         check_id_types(self._files, name)
-        blocks = []
+        kinds = (id_type(plain_type(file.require(name))) for file in self._files if file.n)
+        is_remote = any(file.file.filesystem is not None for file in self._files)
+        ids = StoredIds(self._read_ids, self.n, next(kinds, "string") == "string", 0 if is_remote else MOST_READS)
+        ids.check_unique(lambda row: self._place(row, name) + f" (id '{printable(ids[row])}')")
+        return ids
+
+    def _read_ids(self, ordered: Int64 | None) -> Iterator[tuple[int, pa.Array]]:
+        """Yield (number of the first row, ids), typed as `Ids` holds them. ordered: see `PoolFile.values`."""
+        name = self._columns.id or "id"
         for file in self._files:
-            for start, values in file.values(name):
+            rows = None
+            if ordered is not None:
+                low, high = np.searchsorted(ordered, [file.first, file.first + file.n])
+                rows = ordered[low:high] - file.first
+                if low == high:
+                    continue
+            for start, values in file.values(name, rows):
 
                 def where(row: int, file: PoolFile = file, start: int = start) -> str:
                     return file.describe(start + row, name)
 
-                blocks.append(to_ids(values, where))
-        ids = Ids(pa.concat_arrays(blocks) if blocks else pa.array([], pa.large_string()))
-        ids.check_unique(lambda row: self._place(row, name) + f" (id '{printable(ids[row])}')")
-        return ids
+                yield file.first + start, to_ids(values, where)
 
     def column(self, name: str) -> pa.Array | None:
         """Return a whole column of plain type, null in files that lack the column; None where no file has it.

@@ -17,6 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from alcli.numerics.blocks import thread_limit
 
+# Seconds in which a child ends by itself.
+_PATIENCE = 2.0
+
 
 class Child:
     """A child process that serves one end of a pipe by `serve(pipe, *args)`, and the parent's end of the pipe.
@@ -41,10 +44,15 @@ class Child:
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
     def stop(self) -> None:
-        """End the child, which may have ended already."""
+        """End the child, which may have ended already.
+
+        A child that waits for its pipe ends by itself, and so gives back what its libraries took of the system.
+        """
         self.pipe.close()
-        self.process.terminate()
-        self.process.join()
+        self.process.join(_PATIENCE)
+        if self.process.is_alive():
+            self.process.terminate()
+            self.process.join()
 
 
 @contextmanager

@@ -25,8 +25,8 @@ class LostError(Exception):
 class Member(Protocol):
     """Holds one shard elsewhere. It answers calls in order; its methods raise `LostError` when it has gone."""
 
-    def send(self, call: str, args: tuple[Any, ...]) -> None:
-        """Ask for a call of a method of the shard, and do not wait."""
+    def send(self, call: str, args: Any) -> None:
+        """Ask for a call of a method of the shard, and do not wait. args: as `pack` of the team returned them."""
 
     def receive(self) -> Any:
         """Wait for the next answer and return it. An error of the shard is raised."""
@@ -36,22 +36,32 @@ class Member(Protocol):
 
 
 class LastingTeam:
-    """A `Team` of members. begin: starts a member that makes the shard of a part."""
+    """A `Team` of members.
 
-    def __init__(self, ranges: list[Range], parts: list[Part], begin: Callable[[Part], Member]) -> None:
+    begin: starts a member that makes the shard of a part. pack: turns arguments for all members into what each is sent.
+    """
+
+    def __init__(
+        self,
+        ranges: list[Range],
+        parts: list[Part],
+        begin: Callable[[Part], Member],
+        pack: Callable[[tuple[Any, ...]], Any] = tuple,
+    ) -> None:
         self.ranges = ranges
-        self._parts, self._begin = parts, begin
-        self._told: list[list[tuple[str, tuple[Any, ...]]]] = [[] for _ in parts]
+        self._parts, self._begin, self._pack = parts, begin, pack
+        self._told: list[list[tuple[str, Any]]] = [[] for _ in parts]
         self._losses = [0] * len(parts)
         self._members: list[Member | None] = [begin(part) for part in parts]
 
     def ask(self, call: str, *args: Any) -> list[Any]:
-        return self._call(range(len(self._parts)), call, args)
+        return self._call(range(len(self._parts)), call, self._pack(args))
 
     def tell(self, call: str, *args: Any) -> list[Any]:
-        answers = self.ask(call, *args)
+        packed = self._pack(args)
+        answers = self._call(range(len(self._parts)), call, packed)
         for told in self._told:
-            told.append((call, args))
+            told.append((call, packed))
         return answers
 
     def ask_one(self, shard: int, call: str, *args: Any) -> Any:
@@ -67,13 +77,13 @@ class LastingTeam:
         for member in filter(None, self._members):
             member.stop()
 
-    def _call(self, shards: range | list[int], call: str, args: tuple[Any, ...]) -> list[Any]:
+    def _call(self, shards: range | list[int], call: str, args: Any) -> list[Any]:
         """Call all shards before the first answer is waited for, so that they work at the same time."""
         for shard in shards:
             self._send(shard, call, args)
         return [self._answer(shard, call, args) for shard in shards]
 
-    def _send(self, shard: int, call: str, args: tuple[Any, ...]) -> None:
+    def _send(self, shard: int, call: str, args: Any) -> None:
         member = self._members[shard]
         assert member is not None
         try:
@@ -82,7 +92,7 @@ class LastingTeam:
             self._renew(shard, loss)
             self._send(shard, call, args)
 
-    def _answer(self, shard: int, call: str, args: tuple[Any, ...]) -> Any:
+    def _answer(self, shard: int, call: str, args: Any) -> Any:
         member = self._members[shard]
         assert member is not None
         try:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from alcli.engine.children import Child
-from alcli.engine.lasting import LastingTeam, LostError
-from alcli.errors import AlcliError
+from alcli.engine.holder import Holder
+from alcli.engine.lasting import LastingTeam, LostError, Member
 from alcli.numerics.blocks import n_threads, workers
 from alcli.numerics.teams import Part, Parts, Team, ranges
 
@@ -35,22 +34,32 @@ class Processes:
         finally:
             team.stop()
 
+    def begin(self, part: Part) -> Member:
+        """Start a process of one thread; see `Crew`."""
+        return _Process(part, 1)
+
+    def ready(self, members: Sequence[Any]) -> list[int]:
+        """Wait for any of the processes; one that has ended counts as ready."""
+        pipes = [member.pipe for member in members]
+        return [pipes.index(pipe) for pipe in wait(pipes)]
+
 
 class _Process:
     """A `Member` in a child process."""
 
     def __init__(self, part: Part, threads: int) -> None:
         self._child = Child(_serve, (part,), threads)
+        self.pipe, self.process = self._child.pipe, self._child.process
 
     def send(self, call: str, args: tuple[Any, ...]) -> None:
         try:
-            self._child.pipe.send((call, args))
+            self.pipe.send((call, args))
         except OSError:
             raise LostError(self._child.end()) from None
 
     def receive(self) -> Any:
         try:
-            answer = self._child.pipe.recv()
+            answer = self.pipe.recv()
         except (EOFError, OSError):
             raise LostError(self._child.end()) from None
         if isinstance(answer, BaseException):
@@ -62,21 +71,15 @@ class _Process:
 
 
 def _serve(pipe: Connection, part: Part) -> None:
-    """Make the shard, and answer calls until the pipe is closed."""
-    made: Any = None
+    """Answer calls until the pipe is closed."""
     with workers() as spread:
+        holder = Holder(part, spread)
         while True:
             try:
                 call, args = pipe.recv()
             except (EOFError, OSError):
                 return
             try:
-                made = part.make(spread, *part.args) if made is None else made
-                pipe.send(getattr(made, call)(*args))
+                pipe.send(holder.answer(call, args))
             except (BrokenPipeError, ConnectionResetError):
                 return
-            except (AlcliError, MemoryError) as error:
-                pipe.send(error)
-            except Exception:
-                # An unexpected error becomes text, since it may not survive a pipe.
-                pipe.send(RuntimeError(f"{call}:\n{traceback.format_exc()}"))

@@ -23,13 +23,13 @@ from alcli.numerics.factors import Factor
 from alcli.numerics.last_layer.pool_logits import PoolLogits
 from alcli.numerics.logistic import log_softmax
 from alcli.numerics.rows import Rows
-from alcli.selection.source import Source
+from alcli.selection.source import Source, Uncut
 from alcli.selection.view import View
 
 FOLLOWED = frozenset({"logits", "log_probs"})  # needs that `PoolLogits` follows from label to label
 
 
-class HeldRows:
+class HeldRows(Uncut):
     """A `Source` with the row numbers of another source, which keeps the features of some rows in memory.
 
     rows: the rows to hold. rows_M: the same rows in ascending order of their ids. Their features are read together at

@@ -38,10 +38,15 @@ def thread_limit(threads: int) -> Iterator[None]:
         _limit.reset(token)
 
 
-def n_threads() -> int:
-    """The number of processors that this process may use, at most 8 and at most the limit of `thread_limit`."""
+def n_processors() -> int:
+    """The number of processors that this process may use, at most the limit of `thread_limit`."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, _MOST_THREADS, _limit.get() or available)
+    return min(available, _limit.get() or available)
+
+
+def n_threads() -> int:
+    """The number of threads of a kernel: `n_processors`, and at most 8."""
+    return min(n_processors(), _MOST_THREADS)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from alcli.arrays import Array, Float64, Int64, Keys
 
 _MULTIPLIER = 0x9E3779B97F4A7C15 | 1
 _INVERSE = pow(_MULTIPLIER, -1, 1 << 64)
-_CHUNK_BYTES = 1 << 22
+# Each byte of a chunk takes 40 bytes of memory while it is hashed.
+_CHUNK_BYTES = 1 << 18
 
 
 def splitmix64(x: Keys) -> Keys:

@@ -86,13 +86,27 @@ class Rows:
         return [f.columns(index_M) for f in self.factors] if self.can_be_cut else index_M
 
     def products(self, columns: Any, spread: Spread) -> Array:
-        """The inner products of all rows with the rows that `columns` was made of, [N, M].
+        """The inner products of all rows with the rows that `columns` was made of, [M, N]: each column is contiguous.
 
         For rows that can be cut, equal rows at different places of a block may differ in their last bit.
         """
         if not self.can_be_cut:
-            return self.inner_with(self, columns, spread)
-        return self._products(columns, columns[0].shape[1], spread)
+            return np.ascontiguousarray(self.inner_with(self, columns, spread).T)
+        M = columns[0].shape[1]
+        out_MN = np.empty((M, self.n), self.factors[0].dtype)
+
+        def work(first: int, last: int) -> None:
+            parts = [np.empty((BLOCK_ROWS, M), f.dtype) for f in self.factors]
+            for a in range(first, last, BLOCK_ROWS):
+                b = min(a + BLOCK_ROWS, last)
+                for factor, columns_M, part_BM in zip(self.factors, columns, parts):
+                    factor.product(columns_M, a, b, part_BM)
+                for part_BM in parts[1:]:
+                    parts[0] *= part_BM
+                out_MN[:, a:b] = parts[0][: b - a].T
+
+        spread(self.n, work)
+        return out_MN
 
     def inner_with(self, others: Rows, index_M: Sequence[int] | Int64, spread: Spread) -> Array:
         """Compute the inner products of all rows with rows `index_M` of `others`. Cost: 2 N M sum(D) flops.

@@ -30,13 +30,15 @@ Range: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class Part:
-    """How to make a shard: a class, or a function, and its arguments after the first one.
+    """A shard that is to be made: its class, or a function, and the arguments after the first one.
 
-    The first argument is a `Spread` of blocks.py: the threads that the shard may use.
+    The first argument is a `Spread` of blocks.py: the threads that the shard may use. gpus: those that it claims on a
+    cluster.
     """
 
     make: Callable[..., Any]
     args: tuple[Any, ...]
+    gpus: int = 0
 
 
 # (first, last) -> the shard of rows first..last

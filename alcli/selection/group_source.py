@@ -20,7 +20,7 @@ import numpy as np
 from alcli.arrays import Array, Floats, Int64, Keys
 from alcli.errors import printable
 from alcli.numerics.segments import places_of, runs, segment_means, segment_sums
-from alcli.selection.source import Source
+from alcli.selection.source import Source, Uncut
 
 Embed = Literal["mean", "concat"]
 
@@ -62,7 +62,7 @@ class Grouping:
         return wanted_G[self.group_N]
 
 
-class GroupSource:
+class GroupSource(Uncut):
     """A `Source` whose row g is group g of another source.
 
     embed: "mean" averages the features of a group's rows; "concat" puts the features of its `parts` rows side by side.

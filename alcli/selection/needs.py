@@ -59,7 +59,7 @@ view. There are three exceptions:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -187,6 +187,14 @@ class Answers:
         in_order = self.source.sorted_by_id(self.labelled)
         y_L = labels[by_row[np.searchsorted(self.labelled, in_order, sorter=by_row)]]
         return one_hot(y_L, C) if y_L.dtype.kind == "i" else y_L[:, None].astype(np.float64)
+
+    def for_needs(self, needs: tuple[str, ...]) -> Answers:
+        """The same answers without labelled rows, for some needs of a pointwise strategy: what they read is kept."""
+        if "labelled_distance" in needs:
+            self._centres()
+        if "sample_log_probs" in needs:
+            self._draws()
+        return replace(self, labelled=self.labelled[:0], kept=dict(self.kept))
 
     def parts(self, n: int, needs: tuple[str, ...]) -> Iterator[slice]:
         """Slices that cover n rows and are as long as `at_once` says."""

@@ -49,45 +49,64 @@ def best_first(scores: Floats, keys: Array) -> Int64:
 class TopK:
     """Keep the k best rows of a stream of blocks.
 
-    keys: as `tie_keys` makes them; called only for rows that can still be among the best. Memory O(k + block).
+    keys: as `tie_keys` makes them; called once, for the rows that can be among the best, when the result is asked for.
+    Memory: O(k + block), 12 bytes for each row whose score ties with the k-th best, and what is kept of 2 k rows.
     The result does not depend on the order or the size of the blocks that are offered.
     """
 
     def __init__(self, k: int, keys: TieKeys) -> None:
         self._k = k
         self._keys = keys
-        self._rows = np.empty(0, np.int64)
-        self._scores = np.empty(0, np.float32)
-        self._kept: Array | None = None
+        self._border = -np.inf
+        self._parts: list[tuple[Int64, Float32, Array | None]] = []
+        self._n_settled, self._n_new = 0, 0
+        self._keeps = True
 
     def offer(self, rows_B: Int64, scores_B: Float32, kept_BD: Array | None = None) -> None:
         """Add a block of rows with their scores, and what is to be kept of each row that is among the best."""
-        if len(self._rows) == self._k:
-            can_win = scores_B >= self._scores[-1]
-            rows_B, scores_B = rows_B[can_win], scores_B[can_win]
-            kept_BD = None if kept_BD is None else kept_BD[can_win]
-        if not len(rows_B):
+        can_win = scores_B >= self._border
+        if not can_win.any():
             return
-        if self._kept is not None and kept_BD is not None:
-            kept_BD = np.concatenate([self._kept, kept_BD])
-        best = self._best(np.concatenate([self._rows, rows_B]), np.concatenate([self._scores, scores_B]))
-        self._kept = None if kept_BD is None else kept_BD[best]
+        self._keeps = self._keeps and kept_BD is not None
+        kept_BD = kept_BD[can_win] if self._keeps and kept_BD is not None else None
+        self._parts.append((rows_B[can_win], scores_B[can_win], kept_BD))
+        self._n_new += len(self._parts[-1][0])
+        if self._keeps or self._n_new >= max(self._k, self._n_settled):
+            self._settle()
 
-    def _best(self, rows: Int64, scores: Float32) -> Int64:
-        """Keep the k best of `rows`; return their places."""
-        places = np.arange(len(rows))
+    def _settle(self) -> None:
+        """Leave out the rows that cannot be among the best any more."""
+        if not self._parts:
+            return
+        rows, scores = (np.concatenate([part[i] for part in self._parts]) for i in (0, 1))
+        can_win = np.ones(len(rows), bool)
         if len(rows) > self._k:
-            border = -np.partition(-scores, self._k - 1)[self._k - 1]
-            places = np.flatnonzero(scores >= border)
-        places = places[best_first(scores[places], self._keys(rows[places]))[: self._k]]
-        self._rows, self._scores = rows[places], scores[places]
-        return places
+            self._border = -np.partition(-scores, self._k - 1)[self._k - 1]
+            can_win = scores >= self._border
+        # What is kept of many ties could be anything.
+        self._keeps = self._keeps and int(np.count_nonzero(can_win)) <= 2 * self._k
+        arrays = [kept for _, _, kept in self._parts if kept is not None]
+        kept = np.concatenate(arrays)[can_win] if self._keeps else None
+        self._parts = [(rows[can_win], scores[can_win], kept)]
+        self._n_settled, self._n_new = len(self._parts[0][0]), 0
+
+    def open(self) -> tuple[Int64, Float32, Array | None]:
+        """The rows that can be among the best, in any order: their numbers, their scores and what is kept of them.
+
+        They are more than k where rows tie with the k-th best.
+        """
+        self._settle()
+        return self._parts[0] if self._parts else (np.empty(0, np.int64), np.empty(0, np.float32), None)
+
+    def best(self) -> tuple[Int64, Float32, Array | None]:
+        """Rows and scores, best first, and what is kept of the rows.
+
+        Nothing is kept where a block came without arrays, or where more than 2 k rows can be among the best.
+        """
+        rows, scores, kept = self.open()
+        places = best_first(scores, self._keys(rows))[: self._k]
+        return rows[places], scores[places], None if kept is None else kept[places]
 
     def result(self) -> tuple[Int64, Float32]:
         """Rows and scores, best first."""
-        return self._rows, self._scores
-
-    @property
-    def kept(self) -> Array | None:
-        """The arrays kept of the best rows, in the order of `result`; None where no block came with an array."""
-        return self._kept
+        return self.best()[:2]

@@ -18,6 +18,7 @@ from alcli.selection.needs import FEATURE_NEEDS
 from alcli.selection.options import GROUP_OPTIONS
 from alcli.selection.order import TopK, finite32, tie_keys
 from alcli.selection.presets import expanded
+from alcli.selection.scoring import found_apart
 from alcli.selection.strategy import NOTHING, Selection, Strategy
 from alcli.selection.view import View
 
@@ -68,8 +69,13 @@ def _best_scores(strategy: Strategy, view: View, k: int, seed: int, options: Map
     extra = {"seed": seed} if strategy.random else {}
     with_features = bool(FEATURE_NEEDS.intersection(strategy.needs)) and k * view.dim <= MOST_KEPT
     best = TopK(k, tie_keys(view, seed=seed, drawn=strategy.ties_drawn))
-    for rows_B, scores_B, X_BD in view.scores(
-        partial(strategy.run, **extra, **options), strategy.needs, features=with_features
-    ):
-        best.offer(rows_B, finite32(scores_B), X_BD)
-    return Selection(*best.result(), features_KD=best.kept)
+    score = partial(strategy.run, **extra, **options)
+    found = found_apart(view, score, strategy.needs, k, features=with_features)
+    if found is not None:
+        for part in found:
+            best.offer(*part)
+    else:
+        for rows_B, scores_B, X_BD in view.scores(score, strategy.needs, features=with_features):
+            best.offer(rows_B, finite32(scores_B), X_BD)
+    rows_K, scores_K, features_KD = best.best()
+    return Selection(rows_K, scores_K, features_KD=features_KD)

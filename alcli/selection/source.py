@@ -55,6 +55,32 @@ class Source(Protocol):
     def describe(self, row: int) -> str:
         """The origin of a row for messages: its file, row number and id."""
 
+    def cuts(self) -> list[int] | None:
+        """Ascending row numbers, from 0 to N, between which `part` can be made; None where it cannot be made."""
+
+    def part(self, first: int, last: int, *, with_keys: bool) -> Any:
+        """Rows first..last as a picklable source that another process reads, under their numbers in this source.
+
+        It has `blocks` with the blocks of this source, `describe`, `row_keys` where `with_keys` is true, and `told`:
+        what it found odd in the features, which goes to `hear`.
+        """
+
+    def hear(self, told: list[dict[str, str]]) -> None:
+        """Tell the user what parts found odd, in the order of their rows."""
+
+
+class Uncut:
+    """A source whose rows stay in this process."""
+
+    def cuts(self) -> list[int] | None:
+        return None
+
+    def part(self, first: int, last: int, *, with_keys: bool) -> Any:
+        raise LookupError("a source without cuts has no parts")
+
+    def hear(self, told: list[dict[str, str]]) -> None:
+        raise LookupError("a source without cuts has no parts")
+
 
 class Predictor(Protocol):
     """A fitted head as a view uses it. needs.py explains each prediction, with its shape and dtype."""
@@ -88,7 +114,7 @@ class Predictor(Protocol):
     def sample_log_probs(self, X_BD: Floats, W_SCD1: Float64) -> Floats: ...
 
 
-class ArraySource:
+class ArraySource(Uncut):
     """A `Source` over arrays in memory; simulations and tests select from it.
 
     X_ND: the features, float32 or float64, not copied. ids: an integer array, or any sequence of strings.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
+from alcli.errors import InputError, printable
 from alcli.selection.group_source import Grouping
 from alcli.selection.source import ArraySource
 from alcli.simulation.bench import Bench
@@ -25,8 +26,13 @@ class Matrix:
     shape: tuple[int, int]
 
     def open(self) -> Floats:
-        """Open the matrix as a read-only memory map."""
-        return np.memmap(self.path, self.dtype, "r", shape=self.shape)
+        """Open the matrix as a read-only memory map. Raises InputError where the file is not there."""
+        try:
+            return np.memmap(self.path, self.dtype, "r", shape=self.shape)
+        except OSError as error:
+            what = f"{printable(self.path)}: cannot open the features kept there: {error.strerror}"
+            hint = "--cache-dir DIR names a folder that all nodes of a cluster see under the same name"
+            raise InputError(what, hint=hint) from error
 
 
 @dataclass(frozen=True)

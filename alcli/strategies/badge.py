@@ -12,9 +12,9 @@ k-means++, Holzmueller et al. 2023). The gradient of a group is the sum of the g
 Deviation: the published draws leave out the gradient 0. Where the head is sure of nearly all rows, they draw
 many of these for their distance to the others (docs/strategies.md has figures). Of numbers no row is sure, and
 the draws are the published ones.
-Cost: 2 N (C + M) flops per pick, M the width of the last layer (D in a linear head); memory N (C + M), never
-N C M.
-Passes: K.
+Cost: 2.5 N (C + M) flops per pick, M the width of the last layer (D in a linear head); memory 100 N bytes beside the
+class probabilities and the features, which may lie in files, never N C M.
+Passes: K / 13.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from alcli.arrays import Array, Float64
+from alcli.engine.forecast import foretell
 from alcli.numerics.block_array import mapped
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.factors import Factor
@@ -68,6 +69,8 @@ def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     """
     parts = Parts.of(view)
     a_RC, H_RD = mapped(parts.stored("log_probs"), residuals), parts.stored("hidden")
+    # A product with 16 columns serves 13 picks or more.
+    foretell(view.tell, "badge", H_RD, 16 * (1 + k / 13) * (1 + a_RC.shape[1] / H_RD.shape[1]), 16)
     rows = parts.summed(Rows(Factor(a_RC), Factor(H_RD, offset=1.0)))
     picks_K, distances_K = k_means_pp(rows, k, None, rng, from_zero=True)
     return Selection(view.rows[picks_K], finite32(distances_K))

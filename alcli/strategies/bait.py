@@ -16,8 +16,9 @@ that M is the precision of the posterior (published: lambda = 1; labelled rows c
 b / (n + b), for n labelled rows and a batch of b). F is a true mean. A row of the binary form weighs the mean
 of |p - e_y|^2 over its 5 likeliest labels (published: p (1 - p) of the likeliest label, which prefers the
 surer of two rows where no class has half). docs/strategies.md compares the variants.
-Cost: binary 4 N D1 flops for each of 2 K picks, N D1^2 to begin with; memory 30 N + 3 D1^2 numbers beside the
-features and class probabilities. full: C^2 times the flops of a pick, 3 (C D1)^2 + 3 N C^2 numbers. Groups
+Cost: binary 4 N D1 flops for each of 2 K picks, N D1^2 to begin with; memory 8 N + 4 D1^2 numbers, and 512 MiB at most
+for parts of F; features and class probabilities beyond the memory limit are read in blocks from a file, once a
+pick. full: C^2 times the flops of a pick, 3 (C D1)^2 + 3 N C^2 numbers. Groups
 of r rows: r times the flops, r^2 numbers and r^3 flops a group. A group of more than 32 rows (full: 32 / C) is
 judged by so many of its rows, those of most information.
 Passes: 1.
@@ -37,15 +38,17 @@ Options:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats
+from alcli.arrays import Array, Float64
 from alcli.errors import UsageError
+from alcli.numerics.block_array import BlockArray
 from alcli.numerics.blocks import BLOCK_ROWS
-from alcli.numerics.gradients.design import choose
+from alcli.numerics.gradients.design_shards import choose, design_team, pool_information
 from alcli.numerics.gradients.fisher import information, softmax_root, with_prior
 from alcli.numerics.last_layer.prior import prior_diagonal
 from alcli.selection.conditions import given
@@ -80,30 +83,34 @@ def bait(
     auto_or_positive(prior=prior)
     at_least(1, top=top, forward=forward)
     parts = Parts.of(view)
-    H_RD, log_probs_RC, X_LD = parts.view.matrix("hidden"), parts.view.matrix("log_probs"), parts.view.labelled()
+    read: Callable[[str], BlockArray] = parts.stored if likelihood == "binary" else parts.view.matrix
+    H_RD, log_probs_RC, X_LD = read("hidden"), read("log_probs"), parts.view.labelled()
     C, D1 = log_probs_RC.shape[1], H_RD.shape[1] + 1
     if likelihood == "full" and C * D1 > MOST_FULL:
         raise UsageError(
             f"likelihood=full keeps a matrix of {C * D1} x {C * D1}, the most is {MOST_FULL}",
             hint="use likelihood=binary",
         )
-    root = softmax_root if likelihood == "full" else partial(_weight_root, weight=weight, top=top)
+    root: Callable[[Any], Float64] = (
+        softmax_root if likelihood == "full" else partial(_weight_root, weight=weight, top=top)
+    )
     R_RKQ = root(log_probs_RC)
-    of_pool_PP = information(H_RD, R_RKQ)
-    of_labelled_PP = np.zeros_like(of_pool_PP)
+    of_labelled_PP = np.zeros((R_RKQ.shape[1] * D1,) * 2)
     if len(X_LD):
         of_labelled_PP = information(view.evaluate("hidden", X_LD), root(view.evaluate("log_probs", X_LD)))
-    F_PP = (of_pool_PP + of_labelled_PP) / (len(R_RKQ) + len(X_LD))
     prior_precision = view.network().prior_precision if prior == "auto" else float(prior)
     prior_D1 = prior_diagonal(prior_precision, D1, view.network().link)
-    M_PP = with_prior(of_labelled_PP, prior_D1, F_PP)
-    H_RD, R_RKQ, most, notes = _side_by_side(parts, H_RD, R_RKQ)
-    picks_K, gains_K = choose(H_RD, R_RKQ, M_PP, F_PP, k, int(min(forward * k, view.n)), parts=most)
+    H_ID, R_IKQ, most, notes = _side_by_side(parts, H_RD, R_RKQ)
+    with design_team(H_ID, R_IKQ, most) as team:
+        of_pool_PP = pool_information(team) if parts.single else information(H_RD, R_RKQ)
+        F_PP = (of_pool_PP + of_labelled_PP) / (len(R_RKQ) + len(X_LD))
+        M_PP = with_prior(of_labelled_PP, prior_D1, F_PP)
+        picks_K, gains_K = choose(team, M_PP, F_PP, k, int(min(forward * k, view.n)))
     record = {"prior-precision": prior_precision}
     return Selection(view.rows[picks_K], finite32(gains_K), notes=notes, record=record)
 
 
-def _side_by_side(parts: Parts, H_RD: Floats, R_RKQ: Float64) -> tuple[Floats, Float64, int, tuple[str, ...]]:
+def _side_by_side(parts: Parts, H_RD: BlockArray, R_RKQ: Float64) -> tuple[BlockArray, Float64, int, tuple[str, ...]]:
     """Give every candidate equally many rows: (H, R, the number of rows of a candidate, notes).
 
     Rows of zeros fill up smaller groups. Of larger groups the rows of most information stay.
@@ -123,8 +130,8 @@ def _side_by_side(parts: Parts, H_RD: Floats, R_RKQ: Float64) -> tuple[Floats, F
     return H_out, R_out, most, (left_out,) if sizes_N.max() > most else ()
 
 
-def _weight_root(log_probs_BC: Array, *, weight: str, top: int) -> Float64:
-    """The root of each row's weight, [B, 1, 1]. Memory: a block beside the result."""
+def _weight_root(log_probs_BC: BlockArray, *, weight: str, top: int) -> Float64:
+    """The root of each row's weight, [B, 1, 1]. One read. Memory: a block beside the result."""
     out_B11 = np.empty((len(log_probs_BC), 1, 1))
     for a in range(0, len(log_probs_BC), BLOCK_ROWS):
         out_B11[a : a + BLOCK_ROWS, 0, 0] = np.sqrt(weights(log_probs_BC[a : a + BLOCK_ROWS], weight, top))

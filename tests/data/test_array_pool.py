@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from alcli.data.array_pool import pool_of
-from alcli.data.pool import BLOCK_BYTES, Pool, open_pool
+from alcli.data.pool import Pool, open_pool
 from alcli.data.schema import Columns
+from alcli.data.streamed.feature_blocks import BLOCK_BYTES
 from alcli.errors import AlcliError, UsageError
 from tests.pools import CLASSES, fixed, group_names, names, patches, tiny_features
 
@@ -172,7 +173,7 @@ def test_only_blocks_that_hold_a_row_are_read(monkeypatch):
     n, dim = 3 * 8192, 2
     assert BLOCK_BYTES // (4 * dim) > 8192
     pool = pool_of({"id": np.arange(n), "features": np.arange(n * dim, dtype=np.float32).reshape(n, dim)})
-    looked_at = [first for first, _, _ in pool._feature_columns(np.array([5, 8191, 2 * 8192]))]
+    looked_at = [first for first, _, _ in pool._features.columns(np.array([5, 8191, 2 * 8192]))]
     assert looked_at == [0, 2 * 8192]
     assert pool.take(np.array([2 * 8192, 5])).tolist() == [[4.0 * 8192, 4.0 * 8192 + 1], [10.0, 11.0]]
 

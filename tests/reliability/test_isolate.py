@@ -38,18 +38,19 @@ def crash(number: int, column: str = "features", name: str = "1.parquet") -> Cal
     """The reader gets a signal at a column of one file; where it is in this process that would be read, we do too."""
 
     def plant() -> None:
-        import alcli.data.reading.parquet as parquet
         import alcli.data.reading.pool_files as pool_files
 
-        read = parquet.read_column
+        def crashing(read):
+            def reading(file, wanted, *more):
+                if file.path.endswith(name) and wanted == column:
+                    os.write(2, b"free(): invalid pointer\n")  # as libraries say
+                    os.kill(os.getpid(), number)
+                return read(file, wanted, *more)
 
-        def reading(file, wanted, *more):
-            if file.path.endswith(name) and wanted == column:
-                os.write(2, b"free(): invalid pointer\n")  # as libraries say
-                os.kill(os.getpid(), number)
-            return read(file, wanted, *more)
+            return reading
 
-        isolate.read_column = pool_files.read_column = reading
+        isolate.read_column = crashing(isolate.read_column)
+        pool_files.read_runs = crashing(pool_files.read_runs)
 
     return plant
 

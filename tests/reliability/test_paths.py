@@ -405,14 +405,14 @@ def test_a_file_that_changes_or_vanishes(folder, monkeypatch):
     import alcli.data.reading.pool_files as module
 
     write_pool("pool.parquet", X_ND, row_group_size=8)
-    read = module.read_column
+    read = module.read_runs
 
     def changed(do):
         def reading(file, *a):
             yield from read(file, *a)
             do(file.path)
 
-        return lambda: monkeypatch.setattr(module, "read_column", reading)
+        return lambda: monkeypatch.setattr(module, "read_runs", reading)
 
     ask = ("query", "pool.parquet", "-s", "coreset", "-n", 3)
     forked(*ask, before=changed(lambda path: os.utime(path, ns=(1, 1)))).refused(

@@ -261,13 +261,13 @@ def test_a_device_error_leaves_the_old_head(head, alcli, monkeypatch, call):
 def test_a_pool_that_changes_while_it_is_read(tiny, alcli, monkeypatch):
     from alcli.data.reading import pool_files
 
-    read = pool_files.read_column
+    read = pool_files.read_runs
 
     def touching(file, *a):
         yield from read(file, *a)
         os.utime(file.path, ns=(1, time.time_ns()))
 
-    monkeypatch.setattr(pool_files, "read_column", touching)
+    monkeypatch.setattr(pool_files, "read_runs", touching)
     alcli("query", "pool.parquet", "-s", "coreset", "-n", 3).refused(75, "pool.parquet", "changed")
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alcli.errors import DataError, MemoryLimitError
-from alcli.simulation import parallel
+from alcli.engine import processes
+from alcli.errors import DataError, InputError, MemoryLimitError
 from alcli.simulation.parallel import run_cells
 from alcli.simulation.plan import Cell, Plan
 from alcli.simulation.shared import Matrix, Shared
@@ -58,18 +58,42 @@ def test_an_unforeseen_error_names_the_cell_and_keeps_the_traceback(tmp_path):
         list(run_cells(broken, [Cell("random", 0), Cell("margin", 0)], 2))
 
 
-def test_a_killed_process_is_reported(tmp_path, monkeypatch):
-    started = []
-    original = parallel._Worker.__init__
-
-    def remember(self, shared):
-        original(self, shared)
-        started.append(self.process)
-        os.kill(self.process.pid, signal.SIGKILL)
-
-    monkeypatch.setattr(parallel._Worker, "__init__", remember)
+def test_a_file_of_features_that_is_not_there(tmp_path):
     task = shared(tmp_path)
-    with pytest.raises(MemoryLimitError, match="a worker process was killed by signal 9"):
+    task.features.path.unlink()
+    with pytest.raises(InputError, match=r"features: cannot open the features kept there: No such file.*--cache-dir"):
+        list(run_cells(task, list(task.plan.cells()), 2))
+
+
+def killing(monkeypatch, most):
+    """Kill the first `most` processes as they start; return the list of all that start."""
+    started = []
+    original = processes._Process.__init__
+
+    def remember(self, part, threads):
+        original(self, part, threads)
+        started.append(self.process)
+        if len(started) <= most:
+            os.kill(self.process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(processes._Process, "__init__", remember)
+    return started
+
+
+def test_the_cells_of_killed_processes_run_again(tmp_path, monkeypatch):
+    task = shared(tmp_path)
+    cells = list(task.plan.cells())
+    alone = {r.cell: timeless(r) for r in run_cells(task, cells, 1)}
+    started = killing(monkeypatch, 2)
+    assert {r.cell: timeless(r) for r in run_cells(task, cells, 2)} == alone
+    assert len(started) == 4
+    assert not any(process.is_alive() for process in started)
+
+
+def test_a_cell_that_loses_every_process_is_given_up(tmp_path, monkeypatch):
+    started = killing(monkeypatch, 99)
+    task = shared(tmp_path)
+    with pytest.raises(MemoryLimitError, match=r"a worker was killed by signal 9, 4 times at the same task.*--jobs"):
         list(run_cells(task, list(task.plan.cells()), 2))
     assert not any(process.is_alive() for process in started)
 
@@ -80,9 +104,12 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from test_parallel import shared
-from alcli.simulation.parallel import _Worker
+from alcli.engine.processes import Processes
+from alcli.numerics.teams import Part
+from alcli.simulation.parallel import CellRunner
 if __name__ == "__main__":
-    workers = [_Worker(shared(Path({str(tmp_path)!r}))) for _ in range(2)]
+    part = Part(CellRunner, (shared(Path({str(tmp_path)!r})),))
+    workers = [Processes(2).begin(part) for _ in range(2)]
     print(*(w.process.pid for w in workers), flush=True)
     sys.stdin.read()
 """

@@ -3,7 +3,8 @@ import pytest
 
 from alcli.errors import DataError
 from alcli.numerics.blocks import workers
-from alcli.numerics.gradients.design import Design, choose
+from alcli.numerics.gradients.design import Design, MovingCovariance
+from alcli.numerics.gradients.design_shards import choose, design_team
 from alcli.numerics.gradients.fisher import information, softmax_root, with_prior
 from alcli.numerics.logistic import log_softmax
 
@@ -24,6 +25,26 @@ def written_out(H, R):
     return np.einsum("nkq,nd->nkdq", R, phi).reshape(len(H), -1, R.shape[2])
 
 
+class Moving(Design):
+    """A design with the covariance that it is under."""
+
+    def __init__(self, H, R, M, F, spread):
+        super().__init__(H, R, spread)
+        self.covariance = MovingCovariance(M, F)
+        self.begin(self.covariance.inverse_PP, self.covariance.inverse_PP @ F @ self.covariance.inverse_PP)
+
+    def add(self, j):
+        self.move(self.covariance.added(self.columns(j), self.S_NQQ[j]))
+
+    def take_away(self, j):
+        self.move(self.covariance.taken_away(self.columns(j), self.S_NQQ[j]))
+
+
+def chosen(H, R, M, F, k, ahead):
+    with design_team(H, R) as team:
+        return choose(team, M, F, k, ahead)
+
+
 def trace(M, F):
     return float(np.trace(np.linalg.inv(M) @ F))
 
@@ -38,7 +59,7 @@ def given(request):
 def test_gains_and_losses_are_differences_of_the_trace(given):
     H, R, M, F, V = given
     with workers() as spread:
-        design = Design.begin(H, R, M, F, spread)
+        design = Moving(H, R, M, F, spread)
         assert np.allclose(design.gains(), [trace(M, F) - trace(M + v @ v.T, F) for v in V], rtol=1e-10)
         for j in (3, 17, 40):
             design.add(j)
@@ -50,15 +71,15 @@ def test_gains_and_losses_are_differences_of_the_trace(given):
 def test_what_is_maintained_is_what_would_be_recomputed(given):
     H, R, M, F, V = given
     with workers() as spread:
-        design = Design.begin(H, R, M, F, spread)
+        design = Moving(H, R, M, F, spread)
         for j in (5, 6, 7, 30, 59, 5):
             design.add(j)
             M = M + V[j] @ V[j].T
         for j in (6, 5, 59):
             design.take_away(j)
             M = M - V[j] @ V[j].T
-        afresh = Design.begin(H, R, M, F, spread)
-    assert np.allclose(design.inverse_PP, afresh.inverse_PP, rtol=1e-9, atol=1e-12)
+        afresh = Moving(H, R, M, F, spread)
+    assert np.allclose(design.covariance.inverse_PP, afresh.covariance.inverse_PP, rtol=1e-9, atol=1e-12)
     assert np.allclose(design.S_NQQ, afresh.S_NQQ, rtol=1e-9, atol=1e-12)
     assert np.allclose(design.G_NQQ, afresh.G_NQQ, rtol=1e-9, atol=1e-12)
 
@@ -66,7 +87,7 @@ def test_what_is_maintained_is_what_would_be_recomputed(given):
 @pytest.mark.parametrize(("k", "ahead"), [(1, 1), (4, 8), (5, 5), (3, 60)])
 def test_choice_is_the_greedy_one_by_brute_force(given, k, ahead):
     H, R, M, F, V = given
-    found, scores = choose(H, R, M, F, k, ahead)
+    found, scores = chosen(H, R, M, F, k, ahead)
     picks, gains = [], []
     for _ in range(ahead):
         after = [np.inf if j in picks else trace(M + v @ v.T, F) for j, v in enumerate(V)]
@@ -90,8 +111,8 @@ def test_two_classes_in_full_are_one_matrix_with_half_the_prior():
     w = np.exp(log_probs).prod(1)
     R1, R2 = np.sqrt(w)[:, None, None], softmax_root(log_probs)
     F1, F2 = information(H, R1), information(H, R2)
-    one = choose(H, R1, 0.5 * np.eye(4), F1, 5, 10)
-    two = choose(H, R2, np.eye(8), F2, 5, 10)
+    one = chosen(H, R1, 0.5 * np.eye(4), F1, 5, 10)
+    two = chosen(H, R2, np.eye(8), F2, 5, 10)
     assert one[0].tolist() == two[0].tolist()
     assert np.allclose(one[1], two[1], rtol=1e-9)
 
@@ -99,7 +120,7 @@ def test_two_classes_in_full_are_one_matrix_with_half_the_prior():
 def test_copies_of_a_row_gain_less_than_twice_and_tie_by_place():
     H = np.array([[3.0, 0.0], [3.0, 0.0], [3.0, 0.0], [0.0, 1.0]])
     R = np.ones((4, 1, 1))
-    picks, gains = choose(H, R, np.eye(3), information(H, R) / 4, 4, 4)
+    picks, gains = chosen(H, R, np.eye(3), information(H, R) / 4, 4, 4)
     assert picks.tolist()[0] == 0
     assert [j for j in picks.tolist() if j != 3] == [0, 1, 2]
     assert picks.tolist().index(3) < 3
@@ -109,11 +130,11 @@ def test_copies_of_a_row_gain_less_than_twice_and_tie_by_place():
 def test_by_hand_in_one_dimension_without_features():
     # D = 0: only the bias. M = 2, F = 1, w = 1, 4: gains w q / (1 + w r) with r = 1/2, q = 1/4.
     R = np.sqrt([1.0, 4.0])[:, None, None]
-    picks, gains = choose(np.empty((2, 0)), R, np.array([[2.0]]), np.array([[1.0]]), 2, 2)
+    picks, gains = chosen(np.empty((2, 0)), R, np.array([[2.0]]), np.array([[1.0]]), 2, 2)
     assert picks.tolist() == [1, 0]
     assert np.allclose(gains, [1 / 2 - 1 / 6, 1 / 6 - 1 / 7])
 
 
 def test_information_that_is_not_positive_definite_is_refused():
     with pytest.raises(DataError, match="not positive definite"):
-        choose(np.zeros((2, 1)), np.ones((2, 1, 1)), -np.eye(2), np.eye(2), 1, 1)
+        chosen(np.zeros((2, 1)), np.ones((2, 1, 1)), -np.eye(2), np.eye(2), 1, 1)

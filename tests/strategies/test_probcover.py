@@ -1,8 +1,11 @@
+import sys
+
 import numpy as np
 import pytest
 
-from alcli.errors import UsageError
+from alcli.errors import UnavailableError, UsageError
 from alcli.numerics.diversity import balls
+from alcli.numerics.neighbours import faiss_index
 from alcli.numerics.rows import unit_rows
 from alcli.selection import subsets as _coverage
 from alcli.selection.select import select
@@ -124,3 +127,66 @@ def test_a_radius_beyond_all_distances_is_the_widest():
     assert one.record["radius"] == 2.0
     assert one.rows_K.tolist() == other.rows_K.tolist()
     assert one.scores_K[0] == 1.0
+
+
+def clusters(n=3000, D=8, C=30, seed=0):
+    rng = np.random.default_rng(seed)
+    sizes = rng.random(C) + 0.2
+    y = rng.choice(C, size=n, p=sizes / sizes.sum())
+    return (3.0 * rng.standard_normal((C, D))[y] + 0.4 * rng.standard_normal((n, D))).astype(np.float32)
+
+
+@pytest.mark.parametrize("labelled", [(), (5, 700, 1200)])
+def test_an_index_that_finds_all_gives_the_picks_of_all_pairs(monkeypatch, labelled):
+    monkeypatch.setattr(faiss_index.NeighbourIndex.__init__, "__kwdefaults__", {"n_probed": 10**6})
+    X = clusters()
+    exact = choose(X, 40, labelled, delta=0.25, evaluation=len(X))
+    found = choose(X, 40, labelled, delta=0.25, neighbours="faiss")
+    assert (found.scores_K > 0).sum() == 40
+    assert found.rows_K.tolist() == exact.rows_K.tolist()
+    assert found.scores_K.tolist() == exact.scores_K.tolist()
+    assert "the index found 100.0% of the rows" in found.notes[0]
+
+
+def test_an_index_covers_as_much_as_all_pairs_where_rows_cluster():
+    X = clusters(6000)
+    U = unit_rows(X).astype(np.float64)
+
+    def covered(chosen):
+        return (((U[:, None] - U[chosen.rows_K][None]) ** 2).sum(-1) < 0.2**2).any(axis=1).mean()
+
+    exact, few = (covered(choose(X, 30, delta=0.2, evaluation=m)) for m in (6000, 60))
+    found = choose(X, 30, delta=0.2, neighbours="faiss")
+    assert covered(found) > 0.98 * exact
+    assert covered(found) > few
+    assert 0.95 * covered(found) < found.scores_K.sum() < covered(found) + 1e-6
+    share = float(found.notes[0].split()[3].rstrip("%"))
+    assert 95.0 < share <= 100.0
+
+
+def test_once_an_index_covers_all_random_rows_fill_the_batch():
+    chosen = choose(arms([10, 10]), 8, delta=0.7, neighbours="faiss")
+    assert (chosen.scores_K > 0).sum() == 2
+    assert len(set(chosen.rows_K.tolist())) == 8
+    assert "the other 6 picks are random rows" in chosen.notes[1]
+
+
+def test_the_memory_of_an_index_is_told_beforehand():
+    view, told = view_of(rows(200)), []
+    view.tell = told.append
+    select(STRATEGY, view, 3, seed=0, options={"neighbours": "faiss"})
+    assert told == ["an index of 200 rows takes 1 MiB beside the features"]
+
+
+def test_an_index_needs_its_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(UnavailableError, match="pip install 'faiss-cpu"):
+        choose(rows(), 3, neighbours="faiss")
+    assert len(choose(rows(), 3).rows_K) == 3
+
+
+def test_balls_of_few_evaluated_rows_are_said():
+    notes = choose(rows(500), 3, delta=0.1, evaluation=50).notes
+    assert any("no ball holds more than 1 of the 50 rows" in text and "neighbours=faiss" in text for text in notes)
+    assert not any("no ball" in text for text in choose(rows(500), 3, delta=1.5, evaluation=50).notes)
+    assert not any("no ball" in text for text in choose(rows(500), 3, delta=0.1, evaluation=500).notes)

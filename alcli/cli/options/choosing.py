@@ -5,42 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from alcli import plugins
+from alcli.cli.options.completions import complete_contender, complete_format, complete_metric, complete_strategy
 from alcli.cli.options.declare import CHOOSING, COMMON, COMPARING, OUTPUT, UPDATING, option
-from alcli.cli.options.values import mix, number, path_or_stdout, whole_number
+from alcli.cli.options.values import mix, number, number_or_knn, path_or_stdout, whole_number
 from alcli.data.formats import FORMATS, METAVAR
-from alcli.extensions import installed
-
-# The oracles of a simulation. They are named here too, so that completion loads no numpy.
-ORACLES = ("optimal-look-ahead",)
-
-
-def complete_strategy(incomplete: str) -> list[str]:
-    """Return the strategies that begin so."""
-    return plugins.strategy_names(incomplete)
-
-
-def complete_format(incomplete: str) -> list[str]:
-    """Return the formats that begin so, alcli's own and those of installed packages."""
-    return [name for name in [*FORMATS, *installed("formats")] if name.startswith(incomplete)]
-
-
-def complete_contender(incomplete: str) -> list[str]:
-    """Return strategies and oracles that begin so, after the last comma; after a plus, the modifier."""
-    done, comma, name = incomplete.rpartition(",")
-    base, plus, _ = name.partition("+")
-    oracles = [oracle for oracle in ORACLES if oracle.startswith(name)]
-    names = [f"{base}+update"] if plus else [*complete_strategy(name), *oracles]
-    return [f"{done}{comma}{n}" for n in names]
-
-
-def complete_metric(incomplete: str) -> list[str]:
-    """Return the metrics that begin so, those of installed packages included."""
-    # Loaded here, since the other completions start without NumPy.
-    from alcli.simulation.metrics import metric_names
-
-    return [name for name in metric_names() if name.startswith(incomplete)]
-
 
 # -- a query ---------------------------------------------------------------------------------------
 
@@ -86,11 +54,21 @@ Mix = Annotated[
     ),
 ]
 Candidates = Annotated[
+    str | None,
+    option(
+        "--candidates M|knn:K",
+        CHOOSING,
+        "Choose among M random candidates, or among the K nearest neighbours of each labelled item.",
+        default="all",
+        parse=number_or_knn,
+    ),
+]
+RoundCandidates = Annotated[
     int | None,
     option(
         "--candidates M",
         CHOOSING,
-        "Choose among M random candidates; in a simulation, drawn anew in each round.",
+        "Choose among M random candidates, drawn anew in each round. knn:K is for query alone.",
         default="all",
         parse=whole_number(),
     ),
@@ -159,11 +137,7 @@ Format = Annotated[
 
 SimulationFolder = Annotated[
     Path | None,
-    option(
-        "-o, --out DIR",
-        COMMON,
-        "Folder for tables and pictures. A simulation in it goes on, see More.",
-    ),
+    option("-o, --out DIR", COMMON, "Folder for tables and pictures. A simulation in it goes on, see More."),
 ]
 Contenders = Annotated[
     list[str] | None,
@@ -276,6 +250,12 @@ Study = Annotated[
     ),
 ]
 Jobs = Annotated[
-    int,
-    option("--jobs J", COMPARING, "Processes. The results do not depend on their number.", parse=whole_number()),
+    int | None,
+    option(
+        "--jobs J",
+        COMPARING,
+        "Processes. The results do not depend on their number.",
+        parse=whole_number(1),
+        default="1, on Ray all free processors",
+    ),
 ]

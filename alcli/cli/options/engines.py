@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,23 +11,48 @@ from typing import Annotated
 from alcli.cli.options.declare import ENGINE, option
 from alcli.cli.options.values import whole_number
 from alcli.engine.named import ENGINES
+from alcli.engine.on_ray import AUTO, LOCAL
+from alcli.errors import UsageError
+
+
+def ray_address(text: str, option: str) -> str:
+    """The address of a Ray cluster. Raises UsageError for text of another form."""
+    host, _, port = text.rpartition(":")
+    if text in (AUTO, LOCAL) or (host and "/" not in host and port.isascii() and port.isdigit()):
+        return text
+    hint = "alcli runs on a node of the cluster, and ray:// is not needed" if text.startswith("ray://") else ""
+    raise UsageError(f"{option} takes auto, local or HOST:PORT, got '{text}'", hint=hint)
+
 
 EngineName = Annotated[
     str,
     option(
         "--engine",
         ENGINE,
-        "Where the rows are looked through: on this machine, or on a Ray cluster. The picks are the same.",
+        "Where the work is done: on this machine, or on a Ray cluster. The result is the same.",
         choices=ENGINES,
     ),
 ]
+RayAddress = Annotated[
+    str | None,
+    option(
+        "--ray-address auto|local|HOST:PORT",
+        ENGINE,
+        "The Ray cluster that this machine is a node of: the one that runs here, or the one of a head node. local "
+        "starts one on this machine for the command.",
+        parse=ray_address,
+        complete=lambda incomplete: [one for one in (AUTO, LOCAL) if one.startswith(incomplete)],
+        default=AUTO,
+    ),
+]
 Workers = Annotated[
-    int,
+    int | None,
     option(
         "--workers N",
         ENGINE,
-        "Processes that share the rows; 1 does all in this process, with all processors. The picks are the same.",
-        parse=whole_number(),
+        "Processes that share the rows; 1 does all in this process, with all processors. The result is the same.",
+        parse=whole_number(1),
+        default="1, on Ray all free processors",
     ),
 ]
 CacheDir = Annotated[
@@ -40,9 +67,51 @@ CacheDir = Annotated[
 
 
 @dataclass(frozen=True)
-class EngineOptions:
-    """The options that say where the rows of a choice are looked through."""
+class PlaceOptions:
+    """The options that name the engine."""
 
     engine: EngineName = "local"
-    workers: Workers = 1
+    ray_address: RayAddress = None
+
+    def checked(self) -> None:
+        """Raise UsageError for an address without a cluster."""
+        if self.ray_address is not None and self.engine != "ray":
+            raise UsageError("--ray-address is of a Ray cluster", hint="add --engine ray")
+
+    @contextmanager
+    def started(self, n_workers: int | None, folder: str | None) -> Iterator[None]:
+        """Do the work inside the context where the options say. folder: see `engine` of engine/named.py."""
+        from alcli.engine.named import engine
+        from alcli.numerics.teams import using
+
+        with engine(self.engine, n_workers, address=self.ray_address or AUTO, folder=folder) as found, using(found):
+            yield
+
+
+@dataclass(frozen=True)
+class ClusterOptions(PlaceOptions):
+    """The options that say where the cells of a simulation are worked on."""
+
     cache_dir: CacheDir = None
+
+
+@dataclass(frozen=True)
+class EngineOptions(ClusterOptions):
+    """The options that say where the rows of a choice are looked through."""
+
+    workers: Workers = None
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Look through rows inside the context where the options say."""
+        from tempfile import gettempdir
+
+        with self.started(self.workers, gettempdir() if self.cache_dir is None else str(self.cache_dir)):
+            yield
+
+
+@dataclass(frozen=True)
+class EmbedEngineOptions(PlaceOptions):
+    """The options that say where a model runs."""
+
+    workers: Workers = None

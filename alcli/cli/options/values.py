@@ -78,6 +78,16 @@ def size_in_bytes(text: str, option: str) -> int:
     return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
+def number_or_knn(text: str, option: str) -> int | str:
+    """A whole number, or the text knn:K, whose K is checked with the query."""
+    if text.startswith("knn:"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{option} takes a whole number or knn:K, got '{text}'") from None
+
+
 def sha256(text: str, option: str) -> str:
     """Return a digest as sha256sum prints it."""
     if not re.fullmatch("[0-9a-fA-F]{64}", text):

@@ -1,4 +1,4 @@
-"""Where the features of a choice lie that passes over them again and again: in memory, or in a file of their own.
+"""Keep the features of a choice that passes over them again and again: in memory, or in a file of their own.
 
 Features beyond the memory limit, and features that other processes read, are written once to a flat file in the order
 of the ids. A folder that the user names keeps the file for the next command. The name of the file follows from the
@@ -11,18 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from alcli.arrays import Int64
-from alcli.data.cached.file_array import FileArray, new_file
+from alcli.data.cached.file_array import FileArray
+from alcli.data.cached.folder import Folder
 from alcli.data.cached.in_order import write_in_order
 from alcli.data.reading.os_errors import reason
 from alcli.errors import CannotCreateError, printable
@@ -34,29 +31,6 @@ if TYPE_CHECKING:
 
 # Another layout of the files gets another version.
 _VERSION = 1
-
-
-class Folder:
-    """A folder for arrays of one command, removed when nothing refers to it; inside the user's folder, if there is one.
-
-    Raises CannotCreateError where no folder can be made.
-    """
-
-    def __init__(self, inside: str | None) -> None:
-        try:
-            if inside is not None:
-                os.makedirs(inside, exist_ok=True)
-            self.path = tempfile.mkdtemp(prefix="alcli-", dir=inside)
-        except OSError as error:
-            where = printable(inside or tempfile.gettempdir())
-            raise CannotCreateError(f"{where}: cannot make a folder for features: {reason(error)}") from error
-        self._n = 0
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-    def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> FileArray:
-        """A new array of undefined content. Raises OutputError where there is no room."""
-        self._n += 1
-        return new_file(os.path.join(self.path, f"{self._n}.array"), shape, dtype, self)
 
 
 def stored_features(pool: Pool, rows: Int64, folder: Folder, kept_in: str | None) -> BlockArray:
@@ -105,7 +79,7 @@ def _name(pool: Pool) -> str | None:
     stamps = pool.stamps()
     if stamps is None:
         return None
-    columns: Any = [pool.columns.features, pool.columns.id, pool.dim, np.dtype(pool.dtype).name]
+    columns: Any = [pool.columns.features, pool.columns.id, pool.dim, np.dtype(pool.dtype).name, pool.skips_bad]
     digest = hashlib.sha256(json.dumps([_VERSION, stamps, columns]).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{digest[:32]}.alcli-features"
 

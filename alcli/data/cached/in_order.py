@@ -24,7 +24,7 @@ from alcli.data.cached.file_array import FileArray, no_room
 _LONG = 8
 _MOST_BUCKETS = 256
 # A bucket of this size costs few bytes of memory and is large enough for a disk.
-BUCKET_BYTES = 256 << 20
+BUCKET_BYTES = 64 << 20
 
 
 def write_in_order(

@@ -98,5 +98,5 @@ def _read(file: DataFile, vectors: Sequence[str], values: Sequence[str], limit: 
         kind = schema.field(name).type
         if (name in vectors and is_vector(kind)) or (name in values and not pt.is_nested(plain_type(kind))):
             with suppress(Exception):
-                for _ in read_column(file, name, _BLOCK, None, limit):
+                for _ in read_column(file, name, _BLOCK, limit):
                     pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -26,31 +27,42 @@ def open_parquet(file: DataFile) -> pq.ParquetFile:
         return pq.ParquetFile(file.open(), **_STREAMED, **_LIMITS)
 
 
-def read_column(
-    file: DataFile, name: str, height: int, groups: Sequence[int] | None = None, limit: int | None = None
-) -> Iterator[pa.Array]:
+def read_column(file: DataFile, name: str, height: int, limit: int | None = None) -> Iterator[pa.Array]:
     """Yield one top-level column in arrays of at most `height` rows, validated and of plain types.
 
-    groups: the row groups to read, None for all. limit: bytes that a page may have once it is decompressed, None for
-    half of memory. The schema must hold the column once (see `schema.require`). Raises DataError, InputError,
-    MemoryLimitError.
+    limit: bytes that a page may have once it is decompressed, None for half of memory. The schema must hold the column
+    once (see `schema.require`). Raises DataError, InputError, MemoryLimitError.
+    """
+    return (values for _, values in read_runs(file, name, height, None, limit))
+
+
+def read_runs(
+    file: DataFile, name: str, height: int, runs: Sequence[Sequence[int]] | None, limit: int | None = None
+) -> Iterator[tuple[int, pa.Array]]:
+    """Yield (row within the file, values) of the column that `read_column` gives. Raises what it does.
+
+    runs: row groups that are read one run after the other; blocks of a run begin with its first row. None: all.
     """
     with reading(file), open_parquet(file) as parquet:
-        check_pages(file, parquet, name, groups, limit)
+        sizes = [parquet.metadata.row_group(g).num_rows for g in range(parquet.metadata.num_row_groups)]
+        starts = [0, *itertools.accumulate(sizes)]
+        check_pages(file, parquet, name, None if runs is None else [g for run in runs for g in run], limit)
         are_uuids = name in uuid_columns(parquet)
-        rows = (
-            parquet.metadata.num_rows if groups is None else sum(parquet.metadata.row_group(g).num_rows for g in groups)
-        )
-        for batch in parquet.iter_batches(height, row_groups=groups, columns=[name], use_threads=False):
-            # pyarrow takes names for dotted paths: `a` brings `a.b` along, and `a.b` may be a field of the struct `a`.
-            column = batch.column(batch.schema.get_field_index(name))
-            column.validate(full=True)
-            rows -= len(column)
-            yield uuid_text(column) if are_uuids else plain(column)
-        if rows:
-            # pyarrow passes over a page whose kind it does not know; every later value would belong to a wrong row.
-            what = f"{file.name}: column '{printable(name)}' has {abs(rows)} values {'less' if rows > 0 else 'more'}"
-            raise DataError(f"{what} than the file has rows, the file is damaged")
+        for run in [None] if runs is None else runs:
+            first = row = 0 if run is None else starts[run[0]]
+            for batch in parquet.iter_batches(height, row_groups=run, columns=[name], use_threads=False):
+                # pyarrow takes names for dotted paths: `a` brings `a.b`, and `a.b` may be a field of the struct `a`.
+                column = batch.column(batch.schema.get_field_index(name))
+                column.validate(full=True)
+                yield row, uuid_text(column) if are_uuids else plain(column)
+                row += len(column)
+            rows = parquet.metadata.num_rows if run is None else sum(sizes[g] for g in run)
+            if left := first + rows - row:
+                # pyarrow passes over a page whose kind it does not know; later values would belong to wrong rows.
+                what = (
+                    f"{file.name}: column '{printable(name)}' has {abs(left)} values {'less' if left > 0 else 'more'}"
+                )
+                raise DataError(f"{what} than the file has rows, the file is damaged")
 
 
 def count_rows(parquet: pq.ParquetFile, file: DataFile) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from alcli.data.reading import hive
 from alcli.data.reading.data_file import DataFile, shown
 from alcli.data.reading.find import find_files
 from alcli.data.reading.pages import has_checksums
-from alcli.data.reading.parquet import count_rows, open_parquet, plain_type, read_column, reading
+from alcli.data.reading.parquet import count_rows, open_parquet, plain_type, read_runs, reading
 from alcli.data.reading.vectors import storage_type, usual_length, vector_length
 from alcli.data.schema import FEATURE_NAMES, Columns, features_column, pool_metadata, require, same_features
 from alcli.errors import BusyError, DataError, printable
@@ -89,15 +90,20 @@ class PoolFile:
             hint = f"--hive makes a column of the folders {printable(column)}=..." if in_path else hint
             raise DataError(error.message, hint=hint) from None
 
-    def values(self, column: str) -> Iterator[tuple[int, pa.Array]]:
-        """Yield (row within this file, values) of a column of single values; nulls where there is no such column."""
+    def values(self, column: str, rows: Int64 | None = None) -> Iterator[tuple[int, pa.Array]]:
+        """Yield (row within this file, values) of a column of single values; nulls where there is no such column.
+
+        rows: as in `numbered`.
+        """
         if column in self.hive:
             yield 0, pa.repeat(pa.scalar(self.hive[column], pa.string()), self.n)
         elif not self.has(column):
             yield 0, pa.nulls(self.n)
         else:
             self.require(column)
-            yield from steps(self.numbered(column, _SMALL), f"column {column}", self.n, lambda block: len(block[1]))
+            total = self.n if rows is None else None
+            blocks = self.numbered(column, _SMALL, rows)
+            yield from steps(blocks, f"column {column}", total, lambda block: len(block[1]))
 
     def has_checksums(self) -> bool:
         """True where the pages of its features carry checksums."""
@@ -115,21 +121,21 @@ class PoolFile:
         rows: numbers within this file, ascending; only row groups that hold one of them are read. None: all. Raises
         DataError for values that cannot be read, BusyError when the file changed meanwhile.
         """
-        for groups, row in [(None, 0)] if rows is None else self._runs(rows):
-            for values in read_column(self.file, column, height, groups, self.limit):
-                yield row, values
-                row += len(values)
+        runs = None if rows is None else self._runs(rows)
+        yield from read_runs(self.file, column, height, runs, self.limit)
         if self.file.stamp() != self.stamp:
             raise BusyError(f"{self.name}: changed while it was read", hint="try again when its writer has finished")
 
-    def _runs(self, rows: Int64) -> Iterator[tuple[list[int], int]]:
-        """Yield the runs of adjacent row groups that hold any of `rows`, each run with its first row."""
+    def group_starts(self) -> list[int]:
+        """The first row of each row group. Cost: the footer."""
         with open_parquet(self.file) as parquet:
             sizes = [parquet.metadata.row_group(g).num_rows for g in range(parquet.metadata.num_row_groups)]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        groups = np.unique(np.searchsorted(starts, rows, side="right") - 1)
-        for run in np.split(groups, np.flatnonzero(np.diff(groups) > 1) + 1):
-            yield run.tolist(), int(starts[run[0]])
+        return list(itertools.accumulate(sizes, initial=0))[:-1]
+
+    def _runs(self, rows: Int64) -> list[list[int]]:
+        """The runs of adjacent row groups that hold any of `rows`."""
+        groups = np.unique(np.searchsorted([*self.group_starts(), self.n], rows, side="right") - 1)
+        return [run.tolist() for run in np.split(groups, np.flatnonzero(np.diff(groups) > 1) + 1)]
 
 
 def open_files(spec: str, columns: Columns, options: ReadOptions, note: Note = silence) -> list[PoolFile]:

@@ -61,8 +61,8 @@ class WorkFolder:
         self._target = target
         self.path = target.parent / f".{target.name}.alcli-embed"
 
-    def begin(self, plan: Mapping[str, Any], *, resume: bool, force: bool) -> int:
-        """Make the folder, or continue in it. Return the number of finished shards.
+    def begin(self, plan: Mapping[str, Any], *, resume: bool, force: bool) -> list[int]:
+        """Make the folder, or continue in it. Return the numbers of the finished shards.
 
         plan: everything that the shards depend on. Raises CannotCreateError when there is an unfinished run and neither
         `resume` nor `force` is given, or when `resume` finds a run of another plan; DataError for a damaged plan.
@@ -73,19 +73,21 @@ class WorkFolder:
             return self.finished()
         if started is not None and not force and self.finished():
             hint = "--resume continues it, --force starts over"
+            n = len(self.finished())
             raise CannotCreateError(
-                f"{printable(self._target)}: there is an unfinished run ({self.finished()} finished shards)", hint=hint
+                f"{printable(self._target)}: there is an unfinished run ({n} finished shards)",
+                hint=hint,
             )
         self.remove()
         self.path.mkdir()
         with replacing(self.path / _PLAN) as file:
             file.write(json.dumps(plan, sort_keys=True, indent=1).encode())
         sync_folder(self.path.parent)
-        return 0
+        return []
 
-    def finished(self) -> int:
-        """Return the number of finished shards; shards are made in order."""
-        return sum(1 for _ in self.path.glob("shard-*.parquet"))
+    def finished(self) -> list[int]:
+        """The numbers of the finished shards, ascending. Workers may have made later ones before earlier ones."""
+        return sorted(int(path.stem.removeprefix("shard-")) for path in self.path.glob("shard-*.parquet"))
 
     def save(self, number: int, shard: Shard) -> None:
         """Write shard `number`, whole or not at all."""
@@ -108,14 +110,14 @@ class WorkFolder:
     def keys(self) -> Keys:
         """Read the hash of every row, uint64 [N], in order. Memory: 8 bytes a row. Raises DataError."""
         parts = [np.empty(0, np.uint64)]
-        for number in range(self.finished()):
+        for number in self.finished():
             with self._open(number) as file:
                 parts.append(file.read([_KEY])[_KEY].to_numpy())
         return np.concatenate(parts)
 
     def tables(self) -> Iterator[tuple[pa.Table, Floats]]:
         """Yield (columns, X_BD) of every shard that has a row, in order. Raises DataError."""
-        for number in range(self.finished()):
+        for number in self.finished():
             with self._open(number) as file:
                 table = file.read()
             if len(table):

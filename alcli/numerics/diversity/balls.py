@@ -209,7 +209,7 @@ class BallShard:
         return Ball(place + self._first, int(self._counts_N[place]), ball.copy())
 
 
-def are_within(targets_MD: Floats, centres_LD: Floats, radius: float) -> Array:
+def are_within(targets_MD: BlockArray, centres_LD: Floats, radius: float) -> Array:
     """True where a target lies nearer than the radius to any of the centres, [M]."""
     if not len(centres_LD):
         return np.zeros(len(targets_MD), bool)

@@ -19,7 +19,16 @@ import numpy as np
 from alcli.arrays import Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
 from alcli.numerics.diversity.columns import WIDTH, batch_of
-from alcli.numerics.diversity.shard_rows import ShardRows, copies, engine_for, known, largest, look, merged
+from alcli.numerics.diversity.shard_rows import (
+    ShardRows,
+    block_values,
+    copies,
+    engine_for,
+    known,
+    largest_by_block,
+    look,
+    merged,
+)
 from alcli.numerics.rows import Rows, feature_rows, sq_distances
 from alcli.numerics.teams import Part, Team
 from alcli.remarks import steps
@@ -79,36 +88,46 @@ class CentreShard(ShardRows):
     def __init__(self, spread: Spread, first: int, rows: Rows, centres: Rows | None, start_N: Float64 | None) -> None:
         super().__init__(spread, first, rows)
         if centres is not None and centres.n:
-            self._nearest = self._seen = nearest_centre(rows, centres, spread)
-        elif start_N is not None:
-            self._nearest = self._seen = start_N.copy()
+            self._nearest = nearest_centre(rows, centres, spread)
         else:
-            # Until there is a centre, the row of largest norm is the best.
-            self._nearest, self._seen = np.full(rows.n, np.inf), rows.sq_norms
+            self._nearest = np.full(rows.n, np.inf) if start_N is None else start_N.copy()
+        # Until there is a centre, the row of largest norm is the best.
+        self._seen = self._nearest if np.isfinite(self._nearest).all() else rows.sq_norms.copy()
+        self._farthest = np.empty(-(-rows.n // BLOCK_ROWS))
+        self._see_all()
 
     def leave_out(self, rows: Int64) -> None:
         """Take some rows for centres: they equal an earlier row, which comes before them."""
         local = rows[self.mine(rows)] - self.first
-        self._seen = self._seen.copy() if self._seen is not self._nearest else self._nearest
         self._nearest[local] = self._seen[local] = 0.0
+        self._see_all()
 
     def best(self) -> tuple[Int64, Float64]:
         """The rows that are farthest from all centres, at most WIDTH, and their squared distances."""
-        places = largest(self._seen, WIDTH)
+        places = largest_by_block(self._seen, self._farthest, WIDTH)
         return places + self.first, self._seen[places]
 
     def add(self, m: int, row: int, sq_norm: float, self_inner: float) -> tuple[Int64, Float64]:
         """Make a row a centre: row m of the last `look`. Returns what `best` does."""
-        sq_N = sq_distances(self.rows.sq_norms, self.inner_NM[:, m], sq_norm, self_inner)
-        np.minimum(self._nearest, sq_N, out=self._nearest)
-        if self.first <= row < self.first + self.rows.n:
-            self._nearest[row - self.first] = -np.inf
+        own = row - self.first if self.first <= row < self.first + self.rows.n else -1
+
+        def work(rows: slice) -> None:
+            sq_B = sq_distances(self.rows.sq_norms[rows], self.inner_MN[m, rows], sq_norm, self_inner)
+            np.minimum(self._nearest[rows], sq_B, out=self._nearest[rows])
+            if rows.start <= own < rows.stop:
+                self._nearest[own] = -np.inf
+            block_values(self._nearest, rows, np.maximum, self._farthest)
+
+        self.pieces(work)
         self._seen = self._nearest
         return self.best()
 
     def sq_norms(self) -> Float64:
         """The squared norms of the rows."""
         return self.rows.sq_norms
+
+    def _see_all(self) -> None:
+        self.pieces(lambda rows: block_values(self._seen, rows, np.maximum, self._farthest))
 
 
 def leave_out_copies(team: Team) -> None:

@@ -25,6 +25,8 @@ from alcli.numerics.teams import Part, Team
 from alcli.remarks import steps
 
 _WIDTH = 16
+# A bound on the rounding of the squared distance of a row to its copy, relative to the squared norm.
+_SMALL = 1e-3
 
 
 def k_means_pp(
@@ -60,7 +62,7 @@ def k_means_pp(
                     picks.append(i)
                     sq.append(float(now[m]))
                     accepted.append(m)
-                    _lower(now, some, among_MM[:, m], some, m, float(among_MM[m, m]))
+                    _lower(now, some.sq_norms_M, some.marks_M, among_MM[:, m], some, m, float(among_MM[m, m]))
             masses = np.concatenate(team.tell("add", some, np.diagonal(among_MM), np.array(accepted, np.int64)))
     rest = _any_others(rows.n, picks, k, rng)
     return np.append(picks, rest).astype(np.int64), np.sqrt(sq + [0.0] * len(rest)) * rows.scale
@@ -83,11 +85,17 @@ class SeedShard(ShardRows):
 
         Returns the sum of the squared distances of each block of rows.
         """
-        own = Known(np.arange(self.first, self.first + self.rows.n), self.rows.sq_norms, self.rows.marks, None)
-        for m in places.tolist():
-            _lower(self._nearest, own, self.inner_NM[:, m], some, m, float(self_inner_M[m]))
-        starts = range(0, self.rows.n, BLOCK_ROWS)
-        return np.array([np.cumsum(self._nearest[a : a + BLOCK_ROWS])[-1] for a in starts])
+        masses = np.empty(-(-self.rows.n // BLOCK_ROWS))
+
+        def work(rows: slice) -> None:
+            near_B, norms_B, marks_B = self._nearest[rows], self.rows.sq_norms[rows], self.rows.marks[rows]
+            for m in places.tolist():
+                _lower(near_B, norms_B, marks_B, self.inner_MN[m, rows], some, m, float(self_inner_M[m]))
+            for a in range(0, len(near_B), BLOCK_ROWS):
+                masses[(rows.start + a) // BLOCK_ROWS] = np.cumsum(near_B[a : a + BLOCK_ROWS])[-1]
+
+        self.pieces(work)
+        return masses
 
     def drawn(self, blocks: Int64, shares: Float64) -> tuple[Int64, Int64, Float64]:
         """Draw a row of each of `blocks`, which are numbered through all shards.
@@ -118,11 +126,16 @@ def _drawn(team: Team, masses: Float64, uniforms_M: Float64) -> tuple[Int64, Flo
     return rows_M, sq_M
 
 
-def _lower(nearest_N: Float64, rows: Known, inner_N: Array, picks: Known, m: int, self_inner: float) -> None:
+def _lower(
+    nearest_B: Float64, sq_norms_B: Float64, marks_B: Array, inner_B: Array, picks: Known, m: int, self_inner: float
+) -> None:
     """Lower the squared distances of rows to the nearest pick, by pick m; the pick and its copies have distance 0."""
-    sq_N = sq_distances(rows.sq_norms_M, inner_N, float(picks.sq_norms_M[m]), self_inner)
-    np.minimum(nearest_N, sq_N, out=nearest_N)
-    nearest_N[rows.marks_M == picks.marks_M[m]] = 0.0
+    sq_norm = float(picks.sq_norms_M[m])
+    sq_B = sq_distances(sq_norms_B, inner_B, sq_norm, self_inner)
+    np.minimum(nearest_B, sq_B, out=nearest_B)
+    # Copies are among the rows whose distance is as small as rounding may leave it.
+    near = np.flatnonzero(sq_B <= _SMALL * sq_norm)
+    nearest_B[near[marks_B[near] == picks.marks_M[m]]] = 0.0
 
 
 def greedy_k_means_pp(rows: Rows, k: int, rng: np.random.Generator) -> Int64:

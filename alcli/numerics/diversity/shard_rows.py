@@ -6,22 +6,25 @@ other shards as columns: its values, which `Rows.products` multiplies all rows b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64, Keys
-from alcli.numerics.blocks import Spread
+from alcli.numerics.blocks import BLOCK_ROWS, Spread
 from alcli.numerics.hashing import hash_integers
 from alcli.numerics.rows import Rows
 from alcli.numerics.teams import Engine, Here, Team, current_engine
 
+# Rows of a piece: whole blocks, of which a few arrays of numbers fit into the cache of a processor.
+PIECE = 8 * BLOCK_ROWS
+
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of M rows: numbers, squared norms, marks that tell rows apart, and columns for products."""
+    """M rows of any shards: their numbers, squared norms, marks that tell rows apart, and columns for products."""
 
     rows_M: Int64
     sq_norms_M: Float64
@@ -35,7 +38,7 @@ class ShardRows:
     def __init__(self, spread: Spread, first: int, rows: Rows) -> None:
         rows.measure(spread)
         self.spread, self.first, self.rows = spread, first, rows
-        self.inner_NM: Array = np.empty((0, 0))
+        self.inner_MN: Array = np.empty((0, 0))
 
     def keys(self) -> Keys:
         """A 64-bit number for each row, equal for equal rows, uint64."""
@@ -45,7 +48,7 @@ class ShardRows:
         return norms ^ (projections * np.uint64(0x9E3779B97F4A7C15))
 
     def known(self, rows_M: Int64) -> Known:
-        """What is known of those of rows_M that lie in this shard, in the given order."""
+        """Look up those of rows_M that lie in this shard, in the given order."""
         own = rows_M[self.mine(rows_M)]
         local = own - self.first
         return Known(own, self.rows.sq_norms[local], self.rows.marks[local], self.rows.columns(local))
@@ -55,13 +58,23 @@ class ShardRows:
 
         Returns the places in rows_M of the rows of this shard, and their inner products with all M, [places, M].
         """
-        self.inner_NM = self.rows.products(columns, self.spread)
+        self.inner_MN = np.empty((0, 0))  # Let the earlier products go first.
+        self.inner_MN = self.rows.products(columns, self.spread)
         places = np.flatnonzero(self.mine(rows_M))
-        return places, self.inner_NM[rows_M[places] - self.first].copy()
+        return places, self.inner_MN[:, rows_M[places] - self.first].T
 
     def mine(self, rows_M: Int64) -> Array:
         """True for each row that lies in this shard."""
         return (rows_M >= self.first) & (rows_M < self.first + self.rows.n)
+
+    def pieces(self, work: Callable[[slice], None]) -> None:
+        """Call work(rows) with all threads for pieces of whole blocks that stay in the cache of a processor."""
+
+        def some(first: int, last: int) -> None:
+            for a in range(first, last, PIECE):
+                work(slice(a, min(a + PIECE, last)))
+
+        self.spread(self.rows.n, some)
 
 
 def engine_for(rows: Rows) -> Engine:
@@ -70,7 +83,7 @@ def engine_for(rows: Rows) -> Engine:
 
 
 def known(team: Team, rows_M: Int64) -> Known:
-    """What is known of rows of any shards, in the given order."""
+    """Look up rows of any shards, in the given order."""
     found: list[Known] = team.ask("known", rows_M)
     if len(found) == 1:
         return found[0]
@@ -121,3 +134,17 @@ def copies(keys_N: Keys) -> Int64:
     is_copy = np.ones(len(keys_N), bool)
     is_copy[first] = False
     return np.flatnonzero(is_copy)
+
+
+def block_values(values_N: Float64, rows: slice, reduce: np.ufunc, out: Float64) -> None:
+    """Reduce the values of each block of a piece of rows, and write them into `out`, one number a block."""
+    starts = np.arange(rows.start, rows.stop, BLOCK_ROWS)
+    out[starts // BLOCK_ROWS] = reduce.reduceat(values_N[rows], starts - rows.start)
+
+
+def largest_by_block(values_N: Float64, largest_of_block: Float64, most: int) -> Int64:
+    """Find what `largest` finds, where the largest value of each block is known: it lies in one of `most` blocks."""
+    blocks = np.sort(largest(largest_of_block, most))
+    places = (blocks[:, None] * BLOCK_ROWS + np.arange(BLOCK_ROWS)).ravel()
+    places = places[places < len(values_N)]
+    return places[largest(values_N[places], most)]

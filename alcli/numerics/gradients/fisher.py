@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Floats, with_bias
+from alcli.arrays import Array, Float64, with_bias
 from alcli.numerics import cholesky
+from alcli.numerics.block_array import BlockArray
 from alcli.numerics.blocks import BLOCK_ROWS
 
 # The least prior precision, as a fraction of the largest diagonal entry.
@@ -19,15 +20,20 @@ FLOOR = 1e-9
 _PIECE = 1 << 24
 
 
-def information(H_ND: Floats, R_NKQ: Float64) -> Float64:
+def information(H_ND: BlockArray, R_NKQ: Float64) -> Float64:
     """Sum V V^T over all rows, float64 [P, P]: a block of rows at a time, in their order. Cost: N P^2 Q flops."""
+    return cholesky.symmetric(lower_information(H_ND, R_NKQ))
+
+
+def lower_information(H_ND: BlockArray, R_NKQ: Float64) -> Float64:
+    """The lower triangle of `information`, in Fortran order; the other numbers are 0."""
     P = R_NKQ.shape[1] * (H_ND.shape[1] + 1)
     lower_PP = np.zeros((P, P), order="F")
     step = max(1, min(BLOCK_ROWS, _PIECE // (P * R_NKQ.shape[2])))
     for a in range(0, len(H_ND), step):
         V_BQP = np.einsum("bkq,bd->bqkd", R_NKQ[a : a + step], with_bias(H_ND[a : a + step])).reshape(-1, P)
         lower_PP = cholesky.add_gram(lower_PP, V_BQP, 1.0)
-    return cholesky.symmetric(lower_PP)
+    return lower_PP
 
 
 def with_prior(information_PP: Float64, prior_D1: Float64, F_PP: Float64) -> Float64:

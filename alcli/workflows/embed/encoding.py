@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from alcli.data.sources.base import InputSource, Window
 from alcli.data.writing.shards import Shard
 from alcli.embedders._contract import Encoder
 from alcli.errors import AlcliError, DataError, InputError, MemoryLimitError, printable
+from alcli.numerics.blocks import n_processors
 from alcli.numerics.standardization import Standardization
 
 
@@ -58,7 +58,7 @@ class WindowEncoder:
         self, source: InputSource, encoder: Encoder, settings: Settings, advance: Callable[[int], None]
     ) -> None:
         self._source, self._encoder, self._settings, self._advance = source, encoder, settings, advance
-        self._workers = len(os.sched_getaffinity(0)) if encoder.concurrent else 1
+        self._workers = n_processors() if encoder.concurrent else 1
 
     def encode(self, window: Window, dim: int | None) -> Shard:
         """Encode a window as a shard. dim: D of the shards before, None for the first.

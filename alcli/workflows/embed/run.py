@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from alcli import parsing, plugins
-from alcli.data.sources.base import InputSource
+from alcli.data.sources.base import InputSource, Window
 from alcli.data.sources.opening import check_ids, open_source, split_name
 from alcli.data.writing.locks import lock
 from alcli.data.writing.pool_output import PoolOutput
 from alcli.data.writing.shards import WorkFolder
 from alcli.embedders._contract import Embedder, Encoder, Request
+from alcli.engine.crews import Crew
 from alcli.errors import AlcliError, BusyError, DataError, UsageError, counted, printable
 from alcli.numerics.standardization import Standardization
+from alcli.numerics.teams import current_engine
 from alcli.remarks import NoProgress, Note, Progress, silence
 from alcli.workflows.embed.encoding import Settings, WindowEncoder
 from alcli.workflows.embed.request import EmbedOptions, EmbedReport, metadata_of, plan_of
 from alcli.workflows.embed.standardizing import check_standardizing, standardization_of
+from alcli.workflows.embed.workers import Opening, fill
 
 # A shard has about as many rows.
 _WINDOW = 1024
@@ -30,16 +34,18 @@ _EXAMPLES = 5
 class _Run:
     """One run of embed.
 
-    by: what columns are standardised by. done: shards that an earlier run had finished when this one began.
+    opening: how a worker opens the model. by: what columns are standardised by. done: the numbers of the shards that an
+    earlier run had finished when this one began.
     """
 
     options: EmbedOptions
     source: InputSource
     encoder: Encoder
+    opening: Opening
     by: Standardization | None
     work: WorkFolder
     output: PoolOutput
-    done: int
+    done: list[int]
 
 
 def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note = silence) -> EmbedReport:
@@ -68,7 +74,8 @@ def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note =
         encoder = embedder.open(argument, request, **parameters)
         by = standardization_of(options, source, encoder, progress, note)
         done = work.begin(plan_of(options, source, encoder, by), resume=options.resume, force=options.force)
-        run = _Run(options, source, encoder, by, work, output, done)
+        opening = Opening(options.model, request, parameters)
+        run = _Run(options, source, encoder, opening, by, work, output, done)
         try:
             _fill(run, progress)
             if source.stamp() != stamp:
@@ -127,7 +134,7 @@ def _fill(run: _Run, progress: Progress) -> None:
     """
     options, source, work = run.options, run.source, run.work
     rows = _window_rows(options.batch_size)
-    infos = [work.info(i) for i in range(run.done)]
+    infos = [work.info(i) for i in run.done]
     for info in infos if not options.skip_bad else ():
         if info.skipped:
             item, why = info.skipped[0]
@@ -135,18 +142,31 @@ def _fill(run: _Run, progress: Progress) -> None:
             raise DataError(f"{printable(options.source)}: id '{item}': {why}", hint=hint)
     dim = next((info.dim for info in infos if info.dim is not None), None)
     settings = Settings(options.model, options.batch_size, options.dtype, options.normalize, options.skip_bad, run.by)
-    progress.start(max(source.n - run.done * rows, 0), "embed")
+    progress.start(max(source.n - len(run.done) * rows, 0), "embed")
+    missing = _missing(source, rows, run.done)
+    crew = current_engine()
+    if isinstance(crew, Crew):
+        return fill(crew, run.opening, source, settings, work, missing, dim, progress.advance)
     windows = WindowEncoder(source, run.encoder, settings, progress.advance)
-    for number, window in enumerate(source.windows(rows, run.done), run.done):
+    for number, window in missing:
         shard = windows.encode(window, dim)
         work.save(number, shard)
         dim = dim or (shard.X_BD.shape[1] if len(shard.columns) else None)
 
 
+def _missing(source: InputSource, rows: int, done: list[int]) -> Iterator[tuple[int, Window]]:
+    """The windows of `rows` rows that no finished shard holds, each with its number."""
+    first = next((i for i, number in enumerate(done) if i != number), len(done))
+    made = frozenset(done)
+    for number, window in enumerate(source.windows(rows, first), first):
+        if number not in made:
+            yield number, window
+
+
 def _assemble(run: _Run, note: Note) -> EmbedReport:
     """Write the pool from its shards, and remove them. Raises DataError when no item could be read."""
     options, work = run.options, run.work
-    infos = [work.info(i) for i in range(work.finished())]
+    infos = [work.info(i) for i in work.finished()]
     skipped = tuple(pair for info in infos for pair in info.skipped)
     dim = next((info.dim for info in infos if info.dim is not None), None)
     if dim is None:
@@ -160,7 +180,7 @@ def _assemble(run: _Run, note: Note) -> EmbedReport:
     underflow = sum(info.underflow for info in infos)
     if underflow:
         note(f"{underflow} values were too small for {options.dtype} and became 0")
-    resumed = sum(info.rows for info in infos[: run.done])
+    resumed = sum(infos[i].rows for i in run.done)
     if resumed:
         note(f"{counted(resumed, 'row was', 'rows were')} taken over from the earlier run")
     size = (written.rows, dim, options.dtype, written.files)
@@ -182,8 +202,13 @@ def _keep_or_remove(run: _Run, error: BaseException) -> None:
     if not finished:
         run.work.remove()
         return
-    kept = min(finished * _window_rows(run.options.batch_size), run.source.n)
-    resume = f"the first {kept} rows are kept, --resume continues after them"
+    kept = min(len(finished) * _window_rows(run.options.batch_size), run.source.n)
+    in_order = finished == list(range(len(finished)))
+    resume = (
+        f"the first {kept} rows are kept, --resume continues after them"
+        if in_order
+        else (f"about {kept} rows are kept, --resume makes the others")
+    )
     if isinstance(error, AlcliError):
         error.hint = "; ".join(filter(None, [error.hint, resume]))
     else:

@@ -59,7 +59,7 @@ def _read(pool: Pool) -> _Vectors:
         rows = slice(first, first + len(X_BD))
         keys_N[rows] = feature_keys(X_BD)
         norms_N[rows] = np.sqrt(np.einsum("bd,bd->b", X_BD, X_BD, dtype=np.float64))
-        marks.append(fingerprint(pool.ids.arrow(np.arange(first, first + len(X_BD))), X_BD))
+        marks.append(fingerprint(pool.ids.hashes()[rows], X_BD))
     norms_N[pool.is_bad] = np.nan
     return _Vectors(keys_N, norms_N, as_text(add(*marks)))
 

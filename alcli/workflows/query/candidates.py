@@ -1,4 +1,4 @@
-"""The candidates of a query: ids that are left out, and a random part of the others."""
+"""The candidates of a query: ids that are left out, and a part of the others: random ones, or neighbours of labels."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from alcli.errors import DataError, counted, printable
 from alcli.remarks import Note
 from alcli.selection.subsets import some_items
 from alcli.workflows.items import Items
+from alcli.workflows.query.neighbours import near_labelled
 from alcli.workflows.query.request import Query
 
 
@@ -53,9 +54,16 @@ def _ids_in(path: RowSource, items: Items) -> list[Id]:
     return ids
 
 
-def reduced(items: Items, candidates: Int64, ask: Query, seed: int, note: Note) -> Int64:
-    """Draw at most --candidates items by a hash of seed and id, so that the order of rows and files does not matter."""
-    if ask.candidates is None or ask.candidates >= len(candidates):
+def reduced(items: Items, candidates: Int64, labelled: Int64, ask: Query, seed: int, note: Note) -> Int64:
+    """The candidates of --candidates: at most M, or the nearest of each labelled item; ascending.
+
+    The M items are drawn by a hash of seed and id, so that the order of rows and files does not matter.
+    labelled: row numbers. Raises the errors of `near_labelled`.
+    """
+    if ask.knn is not None:
+        return near_labelled(items, candidates, labelled, ask, seed, note)
+    most = len(candidates) if ask.candidates is None else int(ask.candidates)
+    if most >= len(candidates):
         return candidates
-    note(f"chose among {counted(ask.candidates, 'random candidate')} of {len(candidates)}")
-    return some_items(candidates, items.source.row_keys(candidates), ask.candidates, seed)
+    note(f"chose among {counted(most, 'random candidate')} of {len(candidates)}")
+    return some_items(candidates, items.source.row_keys(candidates), most, seed)

@@ -27,6 +27,17 @@ QUESTION = "label"
 _CHOICES = ("prefilter", "balance", IMPUTE, COST)
 
 
+_KNN = "knn:"
+
+
+def neighbours_in(text: str) -> int:
+    """K of the text knn:K. Raises UsageError for another text."""
+    number = text.removeprefix(_KNN)
+    if not text.startswith(_KNN) or not number.isdecimal() or int(number) < 1:
+        raise UsageError(f"--candidates takes a number, or knn:K with K of at least 1, got '{printable(text)}'")
+    return int(number)
+
+
 @dataclass(frozen=True)
 class Query:
     """A strategy with its `-p` options as text, the number of items, and the ids to leave out.
@@ -34,6 +45,7 @@ class Query:
     strategy: a name. declared: the strategy of that name where a Python function declares it; None looks the name up.
     head: a file, or a head in memory. prior, class_names: of a head that is fitted, as in `fit_head`. corrections: the
     last label of an id in a file counts. polish: of a stream, auto or none.
+    candidates: the number of random candidates, or knn:K for the K nearest of each labelled item; None takes all.
     keep: columns of the pool, or of the file `items`, that travel with the batch.
     explain: the batch gets columns with the reasons for each choice. none_label: the label of items that belong to no
     class; None takes the head's own. test_labels: labels of items that are test rows. normalize: classes that look
@@ -49,7 +61,7 @@ class Query:
     head: Path | HeadFile | None = None
     exclude: Sequence[RowSource] = ()
     ledger: Path | None = None
-    candidates: int | None = None
+    candidates: int | str | None = None
     strict: bool = False
     allow_empty: bool = False
     ignore_unknown: bool = False
@@ -116,6 +128,11 @@ class Query:
         return self.options.get(IMPUTE)
 
     @property
+    def knn(self) -> int | None:
+        """K of --candidates knn:K; None for random candidates or all. Raises UsageError for another text."""
+        return neighbours_in(self.candidates) if isinstance(self.candidates, str) else None
+
+    @property
     def targets(self) -> str | None:
         """The pool of rows whose predictions matter; None takes the candidates."""
         return self.options.get(TARGETS)
@@ -156,7 +173,7 @@ class Query:
         self._check_again(strategy)
         if self.n < 1:
             raise UsageError(f"-n must be at least 1, got {self.n}")
-        if self.candidates is not None and self.candidates < 1:
+        if self.knn is None and self.candidates is not None and int(self.candidates) < 1:
             raise UsageError(f"--candidates must be at least 1, got {self.candidates}")
         if [str(source) for source in (*self.labels, *self.exclude)].count("-") > 1:
             raise UsageError("'-' is given twice, standard input can be read once")
@@ -200,6 +217,8 @@ class Query:
             wrong.append(("--selections", "--exclude FILE leaves out labels that were checked"))
         if self.stream:
             wrong.append(("--stream", "ask for a batch"))
+        if self.knn is not None:
+            wrong.append((f"--candidates {self.candidates}", "leave it out"))
         if self.head is not None and self.labels:
             wrong.append(("-l beside -H", "the head knows its labels; leave one of the two out"))
         for name, hint in wrong:

@@ -55,13 +55,10 @@ class Session:
         items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown, normalize=ask.normalize)
         in_ledger = [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else []
         now, pool = situation(items, ask, strategy, in_ledger, note, keeps_head=saves), items.pool
-        self._pool, self._ask, self._emit, self._note, self._allow_new_classes = (
-            pool,
-            ask,
-            emit,
-            note,
-            allow_new_classes,
-        )
+        self._pool, self._ask, self._emit, self._note = pool, ask, emit, note
+        self._allow_new_classes = allow_new_classes
+        # Files may change in the hours of a session.
+        pool.ids.keep()
         self.head = now.head
         self.classes = None if now.head is None else now.head.classes
         self._live = Live(

@@ -110,7 +110,7 @@ def situation(
     if not (strategy.again or strategy.audits):
         left = _without_alike(items, left, known, ask.n, note)
     seed = drawn_seed(ask.seed, len(in_ledger))
-    candidates = reduced(items, left, ask, seed, note)
+    candidates = reduced(items, left, known.labelled, ask, seed, note)
     head, labels = known.head, known.labels
     if known.fit_on is not None and (len(candidates) or keeps_head):
         head, labels = fitted_now(pool, ask, strategy, known.fit_on, known.names, note)

@@ -7,7 +7,9 @@ order in which the cells were finished.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,16 +37,23 @@ _KINDS = {
 
 
 class SimulationFolder(Runs):
-    """The files of one simulation under `path`: its finished cells, its configuration, tables and pictures."""
+    """The files of one simulation under `path`: its finished cells, its configuration, tables and pictures.
 
-    def __init__(self, path: Path) -> None:
+    cache_dir: the folder of the feature matrix, by default `path`.
+    """
+
+    def __init__(self, path: Path, cache_dir: Path | None = None) -> None:
         super().__init__(path)
+        self._cache_dir = cache_dir
         self._pending: Json | None = None
 
     @property
     def scratch(self) -> Path:
         """The file of the feature matrix, which exists while a simulation runs."""
-        return self.path / ".features"
+        if self._cache_dir is None:
+            return self.path / ".features"
+        whose = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()
+        return self._cache_dir / f".simulation-{whose[:32]}"
 
     def create(self) -> None:
         """Make the folder if there is none. Raises CannotCreateError if that fails or the folder holds other files."""
@@ -55,6 +64,7 @@ class SimulationFolder(Runs):
                 what = f"is not empty and holds no simulation ('{printable(min(strange))}' is there)"
                 raise CannotCreateError(f"{printable(self.path)}: {what}", hint="choose another -o")
             self.runs.mkdir(exist_ok=True)
+            self.scratch.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CannotCreateError(f"{printable(self.path)}: cannot create the folder: {error.strerror}") from error
 

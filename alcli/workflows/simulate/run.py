@@ -47,12 +47,19 @@ class Simulated:
 
 
 def simulate(
-    items: Items, ask: Simulation, out: Path, *, jobs: int = 1, progress: Progress = NoProgress(), note: Note = silence
+    items: Items,
+    ask: Simulation,
+    out: Path,
+    *,
+    jobs: int = 1,
+    cache_dir: Path | None = None,
+    progress: Progress = NoProgress(),
+    note: Note = silence,
 ) -> Simulated:
     """Run every cell that the folder `out` does not hold yet, then write the tables and pictures.
 
-    jobs: the number of processes; the results do not depend on it. The lock of `out` is held from beginning to end.
-    Raises every AlcliError.
+    jobs: the number of processes; the results do not depend on it. cache_dir: where the features lie while cells run,
+    by default in `out`. The lock of `out` is held from beginning to end. Raises every AlcliError.
     """
     checked = ask.checked()
     if jobs < 1:
@@ -72,7 +79,7 @@ def simulate(
     names = _names(ask, pool, truth, note)
     every_label = list(plan.full_data(one_split=len(truth.test) > 0)) if ask.full_data else []
     cells = [*every_label, *plan.cells()]
-    folder = SimulationFolder(out)
+    folder = SimulationFolder(out, cache_dir)
     folder.create()
     with lock(folder.runs), folder.telling(cells):
         config = folder.claim(configuration(items, checked, plan, truth, ask.cost_column, costs_N, names))

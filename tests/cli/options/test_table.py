@@ -38,6 +38,7 @@ OF_A_COMMAND = {
     "--format",
     "--keep",
     "--selections",
+    "--candidates",
 }
 
 

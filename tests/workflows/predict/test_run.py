@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import alcli.data.pool as pool_module
+import alcli.data.streamed.feature_blocks as blocks_module
 from alcli.data.head_file import load_head
 from alcli.numerics.blocks import thread_limit
 from alcli.numerics.logistic import softmax
@@ -343,7 +343,7 @@ def test_the_bytes_do_not_depend_on_blocks_files_or_threads(folder, alcli, task,
         with thread_limit(1):
             alcli("predict", "pool.parquet", *ask, "-o", f"b.{form}").done()
         with monkeypatch.context() as patch:
-            patch.setattr(pool_module, "BLOCK_BYTES", 1 << 14)
+            patch.setattr(blocks_module, "BLOCK_BYTES", 1 << 14)
             alcli("predict", "pool.parquet", *ask, "-o", f"c.{form}").done()
         assert Path(f"a.{form}").read_bytes() == Path(f"b.{form}").read_bytes() == Path(f"c.{form}").read_bytes()
     for form in ("csv", "jsonl"):
