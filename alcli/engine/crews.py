@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from alcli.engine.lasting import MOST_LOSSES, LostError, Member
 from alcli.errors import MemoryLimitError
-from alcli.numerics.teams import Part
+from alcli.numerics.teams import Blueprint
 
 
 @runtime_checkable
@@ -22,14 +22,14 @@ class Crew(Protocol):
     def n_workers(self) -> int:
         """The number of workers at a time."""
 
-    def begin(self, part: Part) -> Member:
+    def begin(self, part: Blueprint) -> Member:
         """Start a worker that makes the object of a part. It uses one thread."""
 
     def ready(self, members: Sequence[Any]) -> list[int]:
         """Wait for the answer of any of these workers, and return the places of those whose answer has come."""
 
 
-def answers(crew: Crew, part: Part, call: str, tasks: Iterable[Any], hint: str) -> Generator[Any, None, None]:
+def answers(crew: Crew, part: Blueprint, call: str, tasks: Iterable[Any], hint: str) -> Generator[Any, None, None]:
     """Yield the answers to the tasks, in the order in which they come.
 
     An error of a task ends the workers and is raised here. Raises MemoryLimitError with the hint where a task has lost
@@ -61,7 +61,7 @@ def answers(crew: Crew, part: Part, call: str, tasks: Iterable[Any], hint: str) 
 class _Floor:
     """The workers and the tasks that they are at. busy: (worker, its task)."""
 
-    def __init__(self, crew: Crew, part: Part, call: str, hint: str) -> None:
+    def __init__(self, crew: Crew, part: Blueprint, call: str, hint: str) -> None:
         self._crew, self._part, self._call, self._hint = crew, part, call, hint
         self._all: list[Member] = []
         self._losses: dict[int, int] = {}

@@ -7,13 +7,13 @@ from typing import Any
 
 from alcli.errors import AlcliError
 from alcli.numerics.blocks import Spread
-from alcli.numerics.teams import Part
+from alcli.numerics.teams import Blueprint
 
 
 class Holder:
     """Makes the shard of a part at the first call, and calls its methods."""
 
-    def __init__(self, part: Part, spread: Spread) -> None:
+    def __init__(self, part: Blueprint, spread: Spread) -> None:
         self._part, self._spread = part, spread
         self._shard: Any = None
 

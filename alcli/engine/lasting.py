@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from alcli.errors import MemoryLimitError
-from alcli.numerics.teams import Part, Range
+from alcli.numerics.teams import Blueprint, Range
 
 # A shard that is lost more often is given up: the cause is probably the shard itself.
 MOST_LOSSES = 3
@@ -44,8 +44,8 @@ class LastingTeam:
     def __init__(
         self,
         ranges: list[Range],
-        parts: list[Part],
-        begin: Callable[[Part], Member],
+        parts: list[Blueprint],
+        begin: Callable[[Blueprint], Member],
         pack: Callable[[tuple[Any, ...]], Any] = tuple,
     ) -> None:
         self.ranges = ranges

@@ -12,7 +12,7 @@ from alcli.engine.children import Child
 from alcli.engine.holder import Holder
 from alcli.engine.lasting import LastingTeam, LostError, Member
 from alcli.numerics.blocks import n_threads, workers
-from alcli.numerics.teams import Part, Parts, Team, ranges
+from alcli.numerics.teams import Blueprint, Blueprints, Team, ranges
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Processes:
     apart: bool = True
 
     @contextmanager
-    def team(self, n: int, parts: Parts) -> Iterator[Team]:
+    def team(self, n: int, parts: Blueprints) -> Iterator[Team]:
         """Start a process for each shard of n rows; they end with the context."""
         found = ranges(n, self.n_shards or self.n_workers)
         threads = max(1, n_threads() // len(found))
@@ -34,7 +34,7 @@ class Processes:
         finally:
             team.stop()
 
-    def begin(self, part: Part) -> Member:
+    def begin(self, part: Blueprint) -> Member:
         """Start a process of one thread; see `Crew`."""
         return _Process(part, 1)
 
@@ -47,7 +47,7 @@ class Processes:
 class _Process:
     """A `Member` in a child process."""
 
-    def __init__(self, part: Part, threads: int) -> None:
+    def __init__(self, part: Blueprint, threads: int) -> None:
         self._child = Child(_serve, (part,), threads)
         self.pipe, self.process = self._child.pipe, self._child.process
 
@@ -70,7 +70,7 @@ class _Process:
         self._child.stop()
 
 
-def _serve(pipe: Connection, part: Part) -> None:
+def _serve(pipe: Connection, part: Blueprint) -> None:
     """Answer calls until the pipe is closed."""
     with workers() as spread:
         holder = Holder(part, spread)

@@ -29,7 +29,7 @@ Range: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Part:
+class Blueprint:
     """A shard that is to be made: its class, or a function, and the arguments after the first one.
 
     The first argument is a `Spread` of blocks.py: the threads that the shard may use. gpus: those that it claims on a
@@ -42,7 +42,7 @@ class Part:
 
 
 # (first, last) -> the shard of rows first..last
-Parts: TypeAlias = Callable[[int, int], Part]
+Blueprints: TypeAlias = Callable[[int, int], Blueprint]
 
 
 class Team(Protocol):
@@ -72,7 +72,7 @@ class Engine(Protocol):
     def apart(self) -> bool:
         """True where the shards live in other processes, which read large arrays from files."""
 
-    def team(self, n: int, parts: Parts) -> AbstractContextManager[Team]:
+    def team(self, n: int, parts: Blueprints) -> AbstractContextManager[Team]:
         """A team for n rows, which ends with the context."""
 
 
@@ -99,7 +99,7 @@ class Here:
     apart: bool = False
 
     @contextmanager
-    def team(self, n: int, parts: Parts) -> Iterator[Team]:
+    def team(self, n: int, parts: Blueprints) -> Iterator[Team]:
         """Make the shards of n rows."""
         found = ranges(n, self.n_shards)
         with workers() as spread:
@@ -124,12 +124,12 @@ def current_engine() -> Engine:
     return _engine.get() or Here()
 
 
-def team(n: int, parts: Parts) -> AbstractContextManager[Team]:
+def team(n: int, parts: Blueprints) -> AbstractContextManager[Team]:
     """Make a team for n rows by the engine of the context."""
     return current_engine().team(n, parts)
 
 
-def one_shard(n: int, parts: Parts) -> AbstractContextManager[Team]:
+def one_shard(n: int, parts: Blueprints) -> AbstractContextManager[Team]:
     """Make a team of a single shard in this process, for rows that cannot be cut."""
     return Here().team(n, parts)
 

@@ -20,7 +20,7 @@ import numpy as np
 from alcli.arrays import Array, Float32, Floats, Int64
 from alcli.engine.sending import can_be_sent
 from alcli.numerics.blocks import BLOCK_ROWS, Spread
-from alcli.numerics.teams import Part, current_engine
+from alcli.numerics.teams import Blueprint, current_engine
 from alcli.remarks import steps
 from alcli.selection.needs import OF_IDS, Answers
 from alcli.selection.order import TopK, finite32
@@ -52,12 +52,12 @@ def found_apart(
     is_candidate_N[view._candidates] = True
     sent = answers.for_needs(needs)
 
-    def part(first: int, last: int) -> Part:
+    def part(first: int, last: int) -> Blueprint:
         # A piece between two cuts counts as a block of rows.
         a, b = cuts[first // BLOCK_ROWS], cuts[last // BLOCK_ROWS]
         rows = source.part(a, b, with_keys=with_keys)
         mask = np.packbits(is_candidate_N[a:b])
-        return Part(ScoreShard, (replace(sent, source=rows), a, b, mask, score, needs, k, features))
+        return Blueprint(ScoreShard, (replace(sent, source=rows), a, b, mask, score, needs, k, features))
 
     with engine.team((len(cuts) - 1) * BLOCK_ROWS, part) as team:
         for round in steps(range(_ROUNDS), "scoring", _ROUNDS):

@@ -11,7 +11,7 @@ from alcli.engine.crews import Crew, answers
 from alcli.engine.processes import Processes
 from alcli.errors import AlcliError
 from alcli.numerics.blocks import Spread
-from alcli.numerics.teams import Part, current_engine
+from alcli.numerics.teams import Blueprint, current_engine
 from alcli.simulation.cell import run_cell
 from alcli.simulation.plan import Cell
 from alcli.simulation.results import CellResult
@@ -36,7 +36,7 @@ def run_cells(shared: Shared, cells: Sequence[Cell], jobs: int) -> Generator[Cel
             return
         crew = Processes(jobs)
     yield from answers(
-        crew, Part(CellRunner, (shared,)), "run", cells, hint="use fewer --jobs; what is finished is kept"
+        crew, Blueprint(CellRunner, (shared,)), "run", cells, hint="use fewer --jobs; what is finished is kept"
     )
 
 

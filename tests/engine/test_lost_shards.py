@@ -16,7 +16,7 @@ from alcli.numerics.diversity import balls, herding
 from alcli.numerics.diversity.balls import ball_cover
 from alcli.numerics.diversity.herding import max_herding
 from alcli.numerics.rows import unit_rows
-from alcli.numerics.teams import Part, Parts, Team, ranges, using
+from alcli.numerics.teams import Blueprint, Blueprints, Team, ranges, using
 
 X = unit_rows(np.random.default_rng(0).standard_normal((3 * BLOCK_ROWS, 4)).astype(np.float32))
 
@@ -30,7 +30,7 @@ class Frail:
     lost: list[str] = field(default_factory=list)
     apart: bool = False
 
-    def team(self, n: int, parts: Parts) -> AbstractContextManager[Team]:
+    def team(self, n: int, parts: Blueprints) -> AbstractContextManager[Team]:
         found = ranges(n, 3)
         made = [parts(a, b) for a, b in found]
         return nullcontext(LastingTeam(found, made, lambda part: FrailMember(part, self)))
@@ -39,7 +39,7 @@ class Frail:
 class FrailMember:
     """A shard that may be lost when it is called."""
 
-    def __init__(self, part: Part, engine: Frail) -> None:
+    def __init__(self, part: Blueprint, engine: Frail) -> None:
         self.shard, self.engine, self.answers = part.make(alone, *part.args), engine, list[Any]()
 
     def send(self, call: str, args: tuple[Any, ...]) -> None:

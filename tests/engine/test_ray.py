@@ -30,7 +30,7 @@ from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.factors import Factor
 from alcli.numerics.rows import Rows, feature_rows
-from alcli.numerics.teams import Part, using
+from alcli.numerics.teams import Blueprint, using
 from alcli.simulation.parallel import run_cells
 from tests.simulation.test_parallel import shared, timeless
 
@@ -127,8 +127,8 @@ class Mortal:
         return self.total
 
 
-def part_of(file: Path) -> Callable[[int, int], Part]:
-    return lambda first, last: Part(Mortal, (first, str(file)))
+def part_of(file: Path) -> Callable[[int, int], Blueprint]:
+    return lambda first, last: Blueprint(Mortal, (first, str(file)))
 
 
 def test_a_killed_worker_is_made_again_and_told_what_it_was_told(address: str, tmp_path: Path) -> None:

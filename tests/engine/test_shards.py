@@ -100,12 +100,12 @@ class Mortal:
 
 
 def test_a_killed_worker_is_made_again_and_told_what_it_was_told(tmp_path: Path) -> None:
-    from alcli.numerics.teams import Part
+    from alcli.numerics.teams import Blueprint
 
     file = tmp_path / "alive"
     file.touch()
     engine: Engine = Processes(2)
-    with engine.team(2 * BLOCK_ROWS, lambda a, b: Part(Mortal, (a, str(file)))) as team:
+    with engine.team(2 * BLOCK_ROWS, lambda a, b: Blueprint(Mortal, (a, str(file)))) as team:
         answers = [team.tell("add", number) for number in range(5)]
         assert team.ask("twice") == [20, 20]
     assert not file.exists()

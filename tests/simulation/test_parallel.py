@@ -105,10 +105,10 @@ import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from test_parallel import shared
 from alcli.engine.processes import Processes
-from alcli.numerics.teams import Part
+from alcli.numerics.teams import Blueprint
 from alcli.simulation.parallel import CellRunner
 if __name__ == "__main__":
-    part = Part(CellRunner, (shared(Path({str(tmp_path)!r})),))
+    part = Blueprint(CellRunner, (shared(Path({str(tmp_path)!r})),))
     workers = [Processes(2).begin(part) for _ in range(2)]
     print(*(w.process.pid for w in workers), flush=True)
     sys.stdin.read()

@@ -23,7 +23,7 @@ from alcli.engine.on_ray.cluster import WATCH, RayCluster, connected
 from alcli.engine.on_ray.nodes import Node, about, move_to
 from alcli.errors import UnavailableError
 from alcli.numerics.blocks import thread_limit, workers
-from alcli.numerics.teams import Part, Parts, Team, ranges
+from alcli.numerics.teams import Blueprint, Blueprints, Team, ranges
 
 # Seconds until a worker must have started.
 _STARTING = 120.0
@@ -50,7 +50,7 @@ class Ray:
         self._actors: list[_Actor] = []
 
     @contextmanager
-    def team(self, n: int, parts: Parts) -> Iterator[Team]:
+    def team(self, n: int, parts: Blueprints) -> Iterator[Team]:
         """Start an actor for each shard of n rows; they end with the context."""
         found = ranges(n, self._n_shards or self.n_workers)
         team = LastingTeam(found, [parts(a, b) for a, b in found], self.begin, self._pack)
@@ -59,7 +59,7 @@ class Ray:
         finally:
             team.stop()
 
-    def begin(self, part: Part) -> Member:
+    def begin(self, part: Blueprint) -> Member:
         """Start an actor of one thread.
 
         Each of the first `n_workers` claims a processor. One that takes the place of a lost actor claims none, for the
@@ -167,7 +167,7 @@ class _Actor:
 class Servant:
     """The actor: holds a shard, and lets it use one thread."""
 
-    def __init__(self, part: Part, folder: str) -> None:
+    def __init__(self, part: Blueprint, folder: str) -> None:
         move_to(folder)
         self._limits = ExitStack()
         self._limits.enter_context(threadpool_limits(1))

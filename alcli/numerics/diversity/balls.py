@@ -29,7 +29,7 @@ from alcli.numerics.diversity.kcenter import nearest_centre
 from alcli.numerics.diversity.near_pairs import Nearness, PairLists, Tiles
 from alcli.numerics.factors import Factor
 from alcli.numerics.rows import Rows, feature_rows
-from alcli.numerics.teams import Here, Part, current_engine
+from alcli.numerics.teams import Blueprint, Here, current_engine
 from alcli.remarks import steps, working
 
 MOST_PAIRS = 1 << 24
@@ -56,8 +56,8 @@ def ball_cover(X_ND: BlockArray, k: int, targets_MD: BlockArray, centres_LD: Flo
     rows, nearness = Rows(Factor(T_MD if are_targets else X_ND, exponent=0)), Nearness(T_MD)
     limits = Limits(float(nearness.dtype.type(-(radius**2))), nearness.dtype, MOST_PAIRS)
 
-    def part(first: int, last: int) -> Part:
-        return Part(BallShard, (first, rows.cut(first, last), nearness, limits, are_targets))
+    def part(first: int, last: int) -> Blueprint:
+        return Blueprint(BallShard, (first, rows.cut(first, last), nearness, limits, are_targets))
 
     with (Here() if are_targets else current_engine()).team(rows.n, part) as team:
         with working("finding balls"):

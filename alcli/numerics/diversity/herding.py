@@ -36,7 +36,7 @@ from alcli.numerics.diversity.shard_rows import copies
 from alcli.numerics.factors import Factor
 from alcli.numerics.lazy_best import ROUND
 from alcli.numerics.rows import Rows
-from alcli.numerics.teams import Here, Part, Team, current_engine
+from alcli.numerics.teams import Blueprint, Here, Team, current_engine
 from alcli.remarks import steps, working
 
 # If more than one pair in 16 gains, all kernels of a tile are computed.
@@ -68,8 +68,8 @@ def max_herding(
         coverage.cover_by(centres_LD, spread)
         start = coverage.copy()
 
-        def part(first: int, last: int) -> Part:
-            return Part(CoverageShard, (first, rows.cut(first, last), start, are_targets))
+        def part(first: int, last: int) -> Blueprint:
+            return Blueprint(CoverageShard, (first, rows.cut(first, last), start, are_targets))
 
         with (Here() if are_targets else current_engine()).team(rows.n, part) as team:
             found = _Greedy(team, coverage, spread, rows.n, len(centres_LD))

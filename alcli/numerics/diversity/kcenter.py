@@ -30,7 +30,7 @@ from alcli.numerics.diversity.shard_rows import (
     merged,
 )
 from alcli.numerics.rows import Rows, feature_rows, sq_distances
-from alcli.numerics.teams import Part, Team
+from alcli.numerics.teams import Blueprint, Team
 from alcli.remarks import steps
 
 # In machine epsilons: an upper bound on the difference between two orders of summing D products.
@@ -51,9 +51,9 @@ def k_center(
     """
     picks, distances = np.empty(k, np.int64), np.empty(k)
 
-    def part(first: int, last: int) -> Part:
+    def part(first: int, last: int) -> Blueprint:
         start_B = None if start_N is None else start_N[first:last]
-        return Part(CentreShard, (first, rows.cut(first, last), centres, start_B))
+        return Blueprint(CentreShard, (first, rows.cut(first, last), centres, start_B))
 
     with engine_for(rows).team(rows.n, part) as team:
         leave_out_copies(team)

@@ -21,7 +21,7 @@ from alcli.arrays import Array, Float64, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
 from alcli.numerics.diversity.shard_rows import Known, ShardRows, engine_for, known, largest, look, merged
 from alcli.numerics.rows import Rows, sq_distances
-from alcli.numerics.teams import Part, Team
+from alcli.numerics.teams import Blueprint, Team
 from alcli.remarks import steps
 
 _WIDTH = 16
@@ -39,8 +39,8 @@ def k_means_pp(
     Returns picks int64 [k] and, for each, its distance to the nearest pick when it was drawn (the first: its norm).
     """
 
-    def part(start: int, stop: int) -> Part:
-        return Part(SeedShard, (start, rows.cut(start, stop), from_zero))
+    def part(start: int, stop: int) -> Blueprint:
+        return Blueprint(SeedShard, (start, rows.cut(start, stop), from_zero))
 
     with engine_for(rows).team(rows.n, part) as team:
         if first is None:

@@ -28,7 +28,7 @@ from alcli.numerics.blocks import BLOCK_ROWS, Spread, share, workers
 from alcli.numerics.gradients.design import Design, Move, MovingCovariance, columns_of
 from alcli.numerics.gradients.fisher import lower_information
 from alcli.numerics.hashing import splitmix64
-from alcli.numerics.teams import Part, Team, one_shard
+from alcli.numerics.teams import Blueprint, Team, one_shard
 from alcli.numerics.teams import team as team_of
 from alcli.remarks import steps
 
@@ -57,11 +57,11 @@ def design_team(H_RD: BlockArray, R_RKQ: Float64, parts: int = 1) -> Iterator[Te
     """
     size = group_rows(len(R_RKQ), R_RKQ.shape[1] * (H_RD.shape[1] + 1))
 
-    def part(first: int, last: int) -> Part:
+    def part(first: int, last: int) -> Blueprint:
         n = (last - first) * parts
         # The last group that begins in the shard may end beyond it.
         stop = min(max(last, -(-last // size) * size), len(R_RKQ)) if parts == 1 else len(R_RKQ)
-        return Part(DesignShard, (first, n, run(H_RD, first, stop), R_RKQ[first:stop], parts, size))
+        return Blueprint(DesignShard, (first, n, run(H_RD, first, stop), R_RKQ[first:stop], parts, size))
 
     n_items = len(R_RKQ) // parts
     single = parts == 1 and R_RKQ.shape[1:] == (1, 1)

@@ -18,7 +18,7 @@ from alcli.embedders._contract import Request
 from alcli.engine.crews import Crew, answers
 from alcli.errors import DataError
 from alcli.numerics.blocks import Spread
-from alcli.numerics.teams import Part
+from alcli.numerics.teams import Blueprint
 from alcli.workflows.embed.encoding import Settings, WindowEncoder
 
 
@@ -69,7 +69,7 @@ def fill(
     advance: told of the number of items of each finished window. Raises DataError for a window whose vectors have
     another length than those of the windows before it, and what a worker raises.
     """
-    part = Part(ShardMaker, (opening, source, settings, work), gpus=opening.gpus)
+    part = Blueprint(ShardMaker, (opening, source, settings, work), gpus=opening.gpus)
     for first, n_items, found in answers(crew, part, "make", windows, hint="use fewer --workers"):
         if found is not None and found != (dim := dim or found):
             raise DataError(
