@@ -37,6 +37,7 @@ from tests.simulation.test_parallel import shared, timeless
 pytest.importorskip("ray", reason="Ray is not installed")
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 N, D = 5 * BLOCK_ROWS + 77, 12
 POOL, LABELS = (str(ROOT / "sample_data" / f"digits-{name}") for name in ("features.parquet", "labels.csv"))
 QUERY = ["query", POOL, "-l", LABELS, "-s", "coreset", "-n", "5"]
@@ -173,11 +174,10 @@ def test_a_lost_head_ends_the_command(tmp_path: Path, monkeypatch: pytest.Monkey
     assert caught.value.exit_code == 69
 
 
-def run(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+def run(*arguments: str) -> subprocess.Popen[str]:
     """alcli with its output in pipes."""
     command = [sys.executable, "-m", "alcli", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
 
 
 def test_the_pipe_holds_ids_alone_where_a_worker_is_killed(address: str, tmp_path: Path) -> None:
@@ -206,8 +206,7 @@ from alcli.__main__ import main
 sys.argv = ["alcli", *{QUERY!r}, "--engine", "ray", "--ray-address", {address!r}]
 sys.exit(main())
 """)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
     assert (done.returncode, done.stdout) == (0, expected), done.stderr
     assert "noise" in done.stderr
 

@@ -170,7 +170,8 @@ def _connect(ray: Any, address: str, n_workers: int | None) -> None:
         )
     except Exception as error:
         if "ersion mismatch" in str(error):
-            what = f"the Ray cluster has other versions than this command: {_reason(error)}"
+            words = " ".join(str(error).split())
+            what = f"the Ray cluster has other versions than this command: {printable(words)}"
             raise MismatchError(what, hint="install the same versions on all nodes") from error
         if isinstance(error, ConnectionError) and address == AUTO:
             raise UnavailableError("no Ray cluster runs on this machine", hint=_ELSEWHERE) from error
