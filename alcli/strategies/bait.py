@@ -45,6 +45,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from alcli.arrays import Array, Float64
+from alcli.engine.forecast import foretell
 from alcli.errors import UsageError
 from alcli.numerics.block_array import BlockArray
 from alcli.numerics.blocks import BLOCK_ROWS
@@ -58,6 +59,8 @@ from alcli.selection.parts import Parts
 from alcli.selection.strategy import Selection, batch
 from alcli.selection.view import View
 
+# Columns of the product that a forecast measures.
+_FORETOLD = 64
 # The most columns of V of a group: 32 rows in the binary form, 32 / C in the full form.
 _MOST_COLUMNS = 32
 # The most weights of a head whose full Fisher information is kept.
@@ -101,6 +104,8 @@ def bait(
     prior_precision = view.network().prior_precision if prior == "auto" else float(prior)
     prior_D1 = prior_diagonal(prior_precision, D1, view.network().link)
     H_ID, R_IKQ, most, notes = _side_by_side(parts, H_RD, R_RKQ)
+    # Float64 products: to begin with two of P columns, and for each pick two columns.
+    foretell(view.tell, "bait", H_ID, 2.0 * (2 * D1 + 2 * forward * k), _FORETOLD)
     with design_team(H_ID, R_IKQ, most) as team:
         of_pool_PP = pool_information(team) if parts.single else information(H_RD, R_RKQ)
         F_PP = (of_pool_PP + of_labelled_PP) / (len(R_RKQ) + len(X_LD))

@@ -12,7 +12,7 @@ Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N, and an expo
 kernel adds to the coverage; about five times that without labels, as the first picks change all gains.
 Memory: at most 200 MiB beside the features for 50,000 rows; of more rows 50 bytes each. Features in a file are read
 block by block, and whole only where coverage is measured on all candidates.
-Passes: 1.
+Passes: 1 + log((L + K) / L) of 2 N M D flops each, as long as few rows are picked.
 
 Options:
     h: radius of the kernel; a larger radius lets each row cover rows farther away.
@@ -27,7 +27,9 @@ from typing import Annotated
 
 import numpy as np
 
-from alcli.numerics.diversity.herding import max_herding
+from alcli.engine.forecast import foretell
+from alcli.numerics.diversity.herding import columns_of_herding, max_herding
+from alcli.numerics.diversity.near_pairs import CHUNK
 from alcli.numerics.rows import stored_unit_rows, unit_rows
 from alcli.selection.options import AutoOrCount, count_or, kernel_radius
 from alcli.selection.order import finite32
@@ -54,5 +56,6 @@ def maxherding(
     labelled_LD = unit_rows(view.labelled())
     places_M, notes = evaluation_places(view, evaluation, rng, kernels_in_reach(len(labelled_LD)))
     X_ND = stored_unit_rows(view.stored("features"))
+    foretell(view.tell, "maxherding", X_ND, columns_of_herding(len(places_M), len(labelled_LD), k), CHUNK)
     picks_K, gains_K = max_herding(X_ND, k, at_places(X_ND, places_M), labelled_LD, bandwidth=h)
     return Selection(view.rows[picks_K], finite32(gains_K), notes=notes)

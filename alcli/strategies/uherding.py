@@ -32,7 +32,9 @@ from typing import Annotated, Literal
 import numpy as np
 
 from alcli.arrays import Float64, Int64
-from alcli.numerics.diversity.herding import max_herding, smallest_distance
+from alcli.engine.forecast import foretell
+from alcli.numerics.diversity.herding import columns_of_herding, max_herding, smallest_distance
+from alcli.numerics.diversity.near_pairs import CHUNK
 from alcli.numerics.rows import stored_unit_rows, unit_rows
 from alcli.selection.conditions import given, where
 from alcli.selection.options import AutoOrCount, count_or, kernel_radius
@@ -107,6 +109,7 @@ def _herded(
     if radius == "published":
         least = smallest_distance(labelled_LD)
         h = least if np.isfinite(least) else h
+    foretell(view.tell, "uherding", X_ND, columns_of_herding(len(places_M), len(labelled_LD), k), CHUNK)
     weights_M = unsure(places_M)
     picks_K, gains_K = max_herding(X_ND, k, at_places(X_ND, places_M), labelled_LD, bandwidth=h, weights_M=weights_M)
     return Selection(view.rows[picks_K], finite32(gains_K), notes=notes, record={"radius": h})

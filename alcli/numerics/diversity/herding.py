@@ -24,6 +24,8 @@ rows; and at most 2^23 pairs of 8 bytes (16 while they are found).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from alcli.arrays import Array, Float64, Floats, Int64
@@ -41,6 +43,14 @@ from alcli.remarks import steps, working
 
 # If more than one pair in 16 gains, all kernels of a tile are computed.
 _DENSE = 16
+
+
+def columns_of_herding(n_targets: int, n_centres: int, k: int) -> float:
+    """The number of targets that all rows are multiplied by to pick k rows, as far as it can be known before.
+
+    After n picks and centres about one target in n + 1 is covered better by the next.
+    """
+    return n_targets * (1.0 + math.log((n_centres + k) / max(n_centres, 1)))
 
 
 def max_herding(
