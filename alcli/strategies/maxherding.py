@@ -12,7 +12,7 @@ Cost: 2 N M D flops, M = min(N, evaluation), half of that for M = N, and an expo
 kernel adds to the coverage; about five times that without labels, as the first picks change all gains.
 Memory: at most 200 MiB beside the features for 50,000 rows; of more rows 50 bytes each. Features in a file are read
 block by block, and whole only where coverage is measured on all candidates.
-Passes: 1 + log((L + K) / L) of 2 N M D flops each, as long as few rows are picked.
+Passes: 1. Features that lie in a file are read once more for each pick.
 
 Options:
     h: radius of the kernel; a larger radius lets each row cover rows farther away.

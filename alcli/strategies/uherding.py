@@ -12,7 +12,7 @@ labelled rows, shrinks as labels come (docs/strategies.md compares the two rules
 the likelihood of held-out labels in place of minimising their calibration error. Coverage is measured on
 `evaluation` random candidates where there are more.
 Cost: that of `maxherding`, and the head's predictions for M rows; radius=published also L^2 D flops.
-Passes: 1.
+Passes: 1. Features that lie in a file are read once more for each pick.
 
 Options:
     radius: rule for the radius of the kernel.
