@@ -1,4 +1,4 @@
-"""probcover by an index of faiss beside its sampled evaluation and all pairs; and typicality by an index.
+"""probcover, typicality and the neighbours of labelled rows by an index of faiss, beside samples and all pairs.
 
 300,000 x 128 rows of length one, 200 picks. Clustered rows lie around 1,000 centres, uniform rows around none.
 `covered` is the share of all rows that lie within the radius of a pick, by all pairs.
@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from alcli.numerics.blocks import workers
 from alcli.numerics.neighbours.faiss_index import NeighbourIndex
+from alcli.numerics.neighbours.nearest_rows import NearestRows
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from alcli.selection.view import View
@@ -30,9 +32,13 @@ WAYS = ({}, {"neighbours": "faiss"}, {"evaluation": str(N)})
 # Rows of a cluster, of which typicality looks at the 20 nearest others.
 CLUSTERS, NEIGHBOURS = (3_000, 20_000), 20
 
+# Labelled rows, and the number of their neighbours that --candidates knn:K asks for.
+LABELLED, NEAREST = (100, 1_000, 2_000, 8_000), 100
+
 
 def main(data: Path) -> None:
     table(("rows", "rows in a cluster", "all pairs s", "index s", "recall", "same of 20 most typical"), list(typical()))
+    table(("labelled rows", "one pass s", "index s", "its answers s", "found"), list(near_labelled()))
     for name, pull, radius in POOLS:
         print(f"\n{name} rows, radius {radius}")
         table(("way", "seconds", "picks by cover", "covered", "said"), list(covers(pull, radius)))
@@ -53,6 +59,24 @@ def covered(view: View, X_ND: np.ndarray, radius: float, way: dict[str, str]) ->
     share = float(are_within(X_ND, X_ND[picks], radius).mean())
     said = "; ".join(text for text in chosen.notes if "judged" not in text)
     return " ".join(f"{key}={value}" for key, value in way.items()), seconds, len(picks), f"{share:.2%}", said
+
+
+def near_labelled() -> Iterator[tuple[object, ...]]:
+    X_ND, _, _ = clustered_rows(N, D, 1000, 1.0)
+    start = time.perf_counter()
+    index = NeighbourIndex(X_ND, np.random.default_rng(0))
+    built = time.perf_counter() - start
+    for L in LABELLED:
+        centres_LD, start = X_ND[np.random.default_rng(1).permutation(N)[:L]], time.perf_counter()
+        nearest = NearestRows(centres_LD, NEAREST)
+        with workers() as spread:
+            for a in range(0, N, 8192):
+                nearest.see(np.arange(a, min(a + 8192, N)), X_ND[a : a + 8192], spread)
+        true = nearest.keys()
+        one_pass, start = time.perf_counter() - start, time.perf_counter()
+        found = np.unique(index.nearest(centres_LD, NEAREST)[0])
+        seconds = time.perf_counter() - start
+        yield L, one_pass, built, seconds, f"{len(np.intersect1d(true, found)) / len(true):.2%}"
 
 
 def typical() -> Iterator[tuple[object, ...]]:
