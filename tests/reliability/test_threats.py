@@ -17,6 +17,8 @@ TREES = {str(p.relative_to(PACKAGE)): ast.parse(p.read_text()) for p in sorted(P
 RUN_CODE = {"eval", "exec", "compile", "__import__"}
 UNPICKLE = {"pickle", "cPickle", "_pickle", "cloudpickle", "shelve", "marshal", "dill", "joblib", "yaml", "xmlrpc"}
 NETWORK = {"socket", "requests", "httpx", "aiohttp", "ftplib", "smtplib", "telnetlib", "urllib3"}
+# A Ray cluster is looked for at the address that the user gives, before Ray itself waits for it.
+REACHES = {"engine/on_ray/cluster.py"}
 # Code is looked up by a name for plugins, which are files of the package, for code that the user names
 # (extensions.py, -m python:), and for optional libraries.
 LOOK_UP = {"__init__.py", "plugins.py", "embedders/python.py", "embedders/_contract.py"}
@@ -36,7 +38,7 @@ def test_files_are_data(name):
     tree = TREES[name]
     roots = {module.split(".")[0] for module in imported(tree)}
     assert not roots & UNPICKLE
-    assert not roots & NETWORK, "alcli tells nobody anything"
+    assert not roots & NETWORK or name in REACHES, "alcli tells nobody anything"
     assert "urllib.request" not in imported(tree)
     assert "subprocess" not in roots, "no command line is ever built"
     for call in calls(tree):
