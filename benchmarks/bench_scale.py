@@ -86,8 +86,9 @@ def main(data: Path) -> None:
             f"{n:,} x {D}: a plain read takes {plain:.0f} s, {speeds['bytes'] / 1e9:.1f} GB/s from the file of features"
         )
         print(", ".join(f"{w} columns {speeds[w] / 1e9:.0f} Gflop/s" for w in (*WIDTHS, "float64")))
-        rows = [row for name in chosen for row in choice(folder, name, CHOICES[name], n, engines, plain, speeds)]
-        table(("choice", "items", "engine", "read", "products", "floor s", "seconds", "ratio", "peak MiB"), rows)
+        for name in chosen:
+            rows = list(choice(folder, name, CHOICES[name], n, engines, plain, speeds))
+            table(("choice", "items", "engine", "read", "products", "floor s", "seconds", "ratio", "peak MiB"), rows)
 
 
 def choice(

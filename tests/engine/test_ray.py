@@ -26,12 +26,18 @@ from alcli.engine.on_ray import nodes
 from alcli.errors import DataError, MismatchError, UnavailableError
 from alcli.numerics.block_array import BlockArray
 from alcli.numerics.blocks import BLOCK_ROWS
+from alcli.numerics.diversity.balls import ball_cover
+from alcli.numerics.diversity.herding import max_herding
 from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.factors import Factor
-from alcli.numerics.rows import Rows, feature_rows
+from alcli.numerics.gradients.design_shards import choose, design_team, pool_information
+from alcli.numerics.gradients.fisher import with_prior
+from alcli.numerics.rows import Rows, feature_rows, stored_unit_rows
 from alcli.numerics.teams import Blueprint, using
 from alcli.simulation.parallel import run_cells
+from alcli.workflows.embed.request import EmbedOptions
+from alcli.workflows.embed.run import embed
 from tests.simulation.test_parallel import shared, timeless
 
 pytest.importorskip("ray", reason="Ray is not installed")
@@ -80,7 +86,26 @@ def seeds(X: BlockArray) -> Any:
     return k_means_pp(Rows(Factor(X), Factor(X[0:N][:, :3], offset=1.0)), 60, None, rng, from_zero=True)
 
 
-@pytest.mark.parametrize("choice", [centres, seeds])
+def covers(X: BlockArray) -> Any:
+    U = stored_unit_rows(X)
+    return max_herding(U, 15, U[np.arange(0, N, 40)], U[0:3], bandwidth=0.8)
+
+
+def balls(X: BlockArray) -> Any:
+    U = stored_unit_rows(X)
+    found = ball_cover(U, 15, U[np.arange(0, N, 40)], U[0:3], 0.4)
+    return found.picks, found.counts
+
+
+def information(X: BlockArray) -> Any:
+    # Roots that are large enough for Ray to keep them in its own memory, where nobody may write.
+    R = np.random.default_rng(2).random((N, 1, 1))
+    with design_team(X, R) as team:
+        F = pool_information(team) / N + 1e-3 * np.eye(X.shape[1] + 1)
+        return choose(team, with_prior(np.zeros_like(F), np.full(len(F), 0.5), F), F, 6, 12)
+
+
+@pytest.mark.parametrize("choice", [centres, seeds, covers, balls, information])
 def test_a_cluster_finds_the_same(choice: Callable[[BlockArray], Any], address: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     X = (rng.standard_normal((N, D)) + 4 * rng.standard_normal((20, D))[rng.integers(20, size=N)]).astype(np.float32)
@@ -91,6 +116,14 @@ def test_a_cluster_finds_the_same(choice: Callable[[BlockArray], Any], address: 
     expected = [np.asarray(part).tobytes() for part in choice(X)]
     with engine("ray", address=address, folder=str(tmp_path)) as found, using(found):
         assert [np.asarray(part).tobytes() for part in choice(file)] == expected
+
+
+def test_embed_on_a_cluster_writes_the_pool_of_one_process(address: str, folder: Path) -> None:
+    Path("texts.csv").write_text("id,text\n" + "".join(f"t{i},number {i}\n" for i in range(2500)))
+    embed(EmbedOptions(Path("texts.csv"), "hashing:16", Path("one.parquet")))
+    with engine("ray", address=address, folder=str(folder)) as found, using(found):
+        embed(EmbedOptions(Path("texts.csv"), "hashing:16", Path("many.parquet")))
+    assert Path("many.parquet").read_bytes() == Path("one.parquet").read_bytes()
 
 
 def test_a_grid_on_a_cluster_gives_what_one_process_gives(address: str, tmp_path: Path) -> None:

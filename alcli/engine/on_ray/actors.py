@@ -12,6 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,8 @@ class _Actor:
         answer = self._wait(self._refs.popleft())
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        # Ray's arrays are read-only views of its memory.
+        return deepcopy(answer)
 
     def stop(self) -> None:
         with suppress(Exception):
@@ -172,7 +174,7 @@ class Servant:
         self._limits = ExitStack()
         self._limits.enter_context(threadpool_limits(1))
         with thread_limit(1):
-            self._holder = Holder(part, self._limits.enter_context(workers()))
+            self._holder = Holder(deepcopy(part), self._limits.enter_context(workers()))
 
     def about(self) -> tuple[str, Node]:
         """The id of the node, and what there is to know of it."""
@@ -183,7 +185,7 @@ class Servant:
     def answer(self, call: str, args: tuple[Any, ...]) -> Any:
         """See `Holder`."""
         with thread_limit(1):
-            return self._holder.answer(call, args)
+            return self._holder.answer(call, deepcopy(args))
 
 
 def _size(value: Any) -> int:
