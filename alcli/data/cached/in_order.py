@@ -19,6 +19,7 @@ import numpy as np
 
 from alcli.arrays import Array, Floats, Int64
 from alcli.data.cached.file_array import FileArray, no_room
+from alcli.remarks import steps
 
 # Rows that lie side by side in both orders, on average, from which on they are written at once.
 _LONG = 8
@@ -45,7 +46,7 @@ def write_in_order(
         buckets = _Buckets(Path(folder), out, per_bucket)
         for places_B, X_BD in _in_place(place_N, blocks):
             buckets.add(places_B, X_BD)
-        for first, rows in buckets.sorted():
+        for first, rows in steps(buckets.sorted(), "sorting features", len(out), lambda bucket: len(bucket[1])):
             out.write(first, rows)
 
 
