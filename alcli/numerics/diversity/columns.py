@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from alcli.arrays import Array, Float64, Int64
+from alcli.arrays import Array, Int64
 from alcli.numerics.blocks import Spread
 from alcli.numerics.rows import Rows
 
@@ -46,8 +46,3 @@ def batch_of(i: int, others: Int64) -> Int64:
     """
     others = others[others != i][: WIDTH - 1]
     return np.concatenate([others, np.full(WIDTH - len(others), i)])
-
-
-def largest(values_N: Float64) -> Int64:
-    """Find the rows of the WIDTH largest values, in any order; all rows if there are no more than WIDTH."""
-    return np.argpartition(-values_N, WIDTH)[:WIDTH] if len(values_N) > WIDTH else np.arange(len(values_N))

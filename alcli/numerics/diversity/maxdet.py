@@ -17,8 +17,9 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
-from alcli.numerics.diversity.columns import batch_of, largest
+from alcli.numerics.diversity.columns import WIDTH, batch_of
 from alcli.numerics.diversity.kcenter import free_by_norm
+from alcli.numerics.diversity.shard_rows import largest
 from alcli.numerics.rows import Rows
 
 # In machine epsilons of the largest squared norm: a smaller squared distance to the span is rounding error.
@@ -73,13 +74,13 @@ class _Left:
         self._rows, self._spread = rows, spread
         # The number of columns of the factor, now and at the time when the columns of the residual were computed.
         self._n, self._from = 0, 0
-        self._make_columns(batch_of(int(rows.sq_norms.argmax()), largest(rows.sq_norms)))
+        self._make_columns(batch_of(int(rows.sq_norms.argmax()), largest(rows.sq_norms, WIDTH)))
         self.F_NK: Array = np.empty((rows.n, k), self._left_NM.dtype)
 
     def append(self, i: int, left_N: Float64) -> Array:
         """Append the column of pivot row i to the factor, and return the column."""
         if i not in self._place:
-            self._make_columns(batch_of(i, largest(left_N)))
+            self._make_columns(batch_of(i, largest(left_N, WIDTH)))
         column_N: Array = (
             self._left_NM[:, self._place[i]] - self.F_NK[:, self._from : self._n] @ self.F_NK[i, self._from : self._n]
         )

@@ -1,7 +1,7 @@
 import numpy as np
 
 from alcli.numerics.blocks import workers
-from alcli.numerics.diversity.columns import WIDTH, GramColumns, batch_of, largest
+from alcli.numerics.diversity.columns import WIDTH, GramColumns, batch_of
 from alcli.numerics.rows import feature_rows
 
 
@@ -22,9 +22,3 @@ def test_a_batch_has_always_the_same_width_and_holds_the_row():
         assert len(batch) == WIDTH
         assert 2 in batch
         assert set(batch) <= {2, *others}
-
-
-def test_largest_values():
-    values = np.random.default_rng(0).permutation(100).astype(float)
-    assert set(values[largest(values)]) == set(range(100 - WIDTH, 100))
-    assert set(largest(values[:5])) == set(range(5))
