@@ -190,7 +190,7 @@ def query(
             question=(columns.labels_label_col or QUESTION) if pre_annotate else None,
         )
         ask.checked()
-        running.checked()
+        running.checked_for(ask.strategy)
         shape = "jsonl" if stream else format_of(out, format)
         check_kept(ask.keep, ask.items, shape, stream=stream)
         check_suggested(ask, shape, stream=stream)

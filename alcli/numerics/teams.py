@@ -107,21 +107,28 @@ class Here:
 
 
 _engine: ContextVar[Engine | None] = ContextVar("engine", default=None)
+_merge: ContextVar[str] = ContextVar("merge", default="exact")
 
 
 @contextmanager
-def using(engine: Engine) -> Iterator[None]:
-    """Make the teams of choices inside the context by an engine."""
-    token = _engine.set(engine)
+def using(engine: Engine, merge: str = "exact") -> Iterator[None]:
+    """Make the teams of choices inside the context by an engine. merge: exact, or greedi for two_rounds.py."""
+    tokens = _engine.set(engine), _merge.set(merge)
     try:
         yield
     finally:
-        _engine.reset(token)
+        _engine.reset(tokens[0])
+        _merge.reset(tokens[1])
 
 
 def current_engine() -> Engine:
     """The engine of the context; that of this process unless `using` names another."""
     return _engine.get() or Here()
+
+
+def current_merge() -> str:
+    """The rule of the context by which a greedy choice joins what shards find: exact, or greedi."""
+    return _merge.get()
 
 
 def team(n: int, parts: Blueprints) -> AbstractContextManager[Team]:

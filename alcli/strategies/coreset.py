@@ -12,10 +12,14 @@ Passes: at most L/32 + K, in practice L/32 + 1.8 sqrt K.
 
 from __future__ import annotations
 
-from alcli.arrays import Float64
+from functools import partial
+
+from alcli.arrays import Float64, Floats, Int64
 from alcli.engine.forecast import foretell
+from alcli.numerics.block_array import BlockArray
 from alcli.numerics.diversity.columns import WIDTH
 from alcli.numerics.diversity.kcenter import k_center
+from alcli.numerics.diversity.two_rounds import chosen_from
 from alcli.numerics.rows import feature_rows
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch, pointwise
@@ -38,6 +42,11 @@ def coreset(view: View, k: int) -> Selection:
     X_ND, X_LD = view.stored("features"), view.labelled()
     # Picks take far fewer columns than there are picks: 32 at a time, about 1.8 sqrt(K) times (docs/scale.md).
     foretell(view.tell, "coreset", X_ND, len(X_LD) + 1.8 * WIDTH * k**0.5, WIDTH)
+    picks_K, distances_K, notes = chosen_from(X_ND, partial(_farthest_first, X_LD=X_LD, k=k))
+    return Selection(view.rows[picks_K], finite32(distances_K), notes=notes)
+
+
+def _farthest_first(X_ND: BlockArray, X_LD: Floats, k: int) -> tuple[Int64, Float64]:
+    """At most k rows by greedy k-centre, and their distances."""
     rows, centres = feature_rows(X_ND, X_LD)
-    picks_K, distances_K = k_center(rows, k, centres)
-    return Selection(view.rows[picks_K], finite32(distances_K))
+    return k_center(rows, min(k, len(X_ND)), centres)

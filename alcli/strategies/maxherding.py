@@ -28,7 +28,7 @@ from typing import Annotated
 import numpy as np
 
 from alcli.engine.forecast import foretell
-from alcli.numerics.diversity.herding import columns_of_herding, max_herding
+from alcli.numerics.diversity.herding import columns_of_herding, herd_from
 from alcli.numerics.diversity.near_pairs import CHUNK
 from alcli.numerics.rows import stored_unit_rows, unit_rows
 from alcli.selection.options import AutoOrCount, count_or, kernel_radius
@@ -57,5 +57,5 @@ def maxherding(
     places_M, notes = evaluation_places(view, evaluation, rng, kernels_in_reach(len(labelled_LD)))
     X_ND = stored_unit_rows(view.stored("features"))
     foretell(view.tell, "maxherding", X_ND, columns_of_herding(len(places_M), len(labelled_LD), k), CHUNK)
-    picks_K, gains_K = max_herding(X_ND, k, at_places(X_ND, places_M), labelled_LD, bandwidth=h)
-    return Selection(view.rows[picks_K], finite32(gains_K), notes=notes)
+    picks_K, gains_K, how = herd_from(X_ND, k, at_places(X_ND, places_M), labelled_LD, h)
+    return Selection(view.rows[picks_K], finite32(gains_K), notes=notes + how)

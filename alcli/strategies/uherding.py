@@ -33,7 +33,7 @@ import numpy as np
 
 from alcli.arrays import Float64, Int64
 from alcli.engine.forecast import foretell
-from alcli.numerics.diversity.herding import columns_of_herding, max_herding, smallest_distance
+from alcli.numerics.diversity.herding import columns_of_herding, herd_from, smallest_distance
 from alcli.numerics.diversity.near_pairs import CHUNK
 from alcli.numerics.rows import stored_unit_rows, unit_rows
 from alcli.selection.conditions import given, where
@@ -111,5 +111,5 @@ def _herded(
         h = least if np.isfinite(least) else h
     foretell(view.tell, "uherding", X_ND, columns_of_herding(len(places_M), len(labelled_LD), k), CHUNK)
     weights_M = unsure(places_M)
-    picks_K, gains_K = max_herding(X_ND, k, at_places(X_ND, places_M), labelled_LD, bandwidth=h, weights_M=weights_M)
-    return Selection(view.rows[picks_K], finite32(gains_K), notes=notes, record={"radius": h})
+    picks_K, gains_K, how = herd_from(X_ND, k, at_places(X_ND, places_M), labelled_LD, h, weights_M)
+    return Selection(view.rows[picks_K], finite32(gains_K), notes=notes + how, record={"radius": h})

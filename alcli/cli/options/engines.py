@@ -24,6 +24,9 @@ def ray_address(text: str, option: str) -> str:
     raise UsageError(f"{option} takes auto, local or HOST:PORT, got '{text}'", hint=hint)
 
 
+# Strategies whose batch can be chosen in two rounds, and auto, which may take one of them.
+_IN_TWO_ROUNDS = ("auto", "coreset", "maxherding", "uherding")
+
 EngineName = Annotated[
     str,
     option(
@@ -66,6 +69,18 @@ CacheDir = Annotated[
 ]
 
 
+Merge = Annotated[
+    str,
+    option(
+        "--merge",
+        ENGINE,
+        "exact makes the batch of one process. With greedi, each worker chooses from its own rows, and the batch is "
+        "chosen from what they chose: one round trip for a batch, for coreset, maxherding and uherding.",
+        choices=("exact", "greedi"),
+    ),
+]
+
+
 @dataclass(frozen=True)
 class PlaceOptions:
     """The options that name the engine."""
@@ -79,12 +94,15 @@ class PlaceOptions:
             raise UsageError("--ray-address is of a Ray cluster", hint="add --engine ray")
 
     @contextmanager
-    def started(self, n_workers: int | None, folder: str | None) -> Iterator[None]:
+    def started(self, n_workers: int | None, folder: str | None, merge: str = "exact") -> Iterator[None]:
         """Do the work inside the context where the options say. folder: see `engine` of engine/named.py."""
         from alcli.engine.named import engine
         from alcli.numerics.teams import using
 
-        with engine(self.engine, n_workers, address=self.ray_address or AUTO, folder=folder) as found, using(found):
+        with (
+            engine(self.engine, n_workers, address=self.ray_address or AUTO, folder=folder) as found,
+            using(found, merge),
+        ):
             yield
 
 
@@ -100,13 +118,22 @@ class EngineOptions(ClusterOptions):
     """The options that say where the rows of a choice are looked through."""
 
     workers: Workers = None
+    merge: Merge = "exact"
+
+    def checked_for(self, strategy: str) -> None:
+        """Raise UsageError for options that do not go together, or not with a strategy."""
+        self.checked()
+        if self.merge != "exact" and strategy not in _IN_TWO_ROUNDS:
+            *others, last = _IN_TWO_ROUNDS
+            raise UsageError(f"--merge {self.merge} is for {', '.join(others)} and {last}, not for {strategy}")
 
     @contextmanager
     def working(self) -> Iterator[None]:
         """Look through rows inside the context where the options say."""
         from tempfile import gettempdir
 
-        with self.started(self.workers, gettempdir() if self.cache_dir is None else str(self.cache_dir)):
+        folder = gettempdir() if self.cache_dir is None else str(self.cache_dir)
+        with self.started(self.workers, folder, self.merge):
             yield
 
 

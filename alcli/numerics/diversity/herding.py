@@ -25,6 +25,7 @@ rows; and at most 2^23 pairs of 8 bytes (16 while they are found).
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from alcli.numerics.diversity.coverage import KEPT, Coverage
 from alcli.numerics.diversity.coverage_shard import Candidate, CoverageShard
 from alcli.numerics.diversity.near_pairs import Nearness
 from alcli.numerics.diversity.shard_rows import copies
+from alcli.numerics.diversity.two_rounds import chosen_from
 from alcli.numerics.factors import Factor
 from alcli.numerics.lazy_best import ROUND
 from alcli.numerics.rows import Rows
@@ -51,6 +53,26 @@ def columns_of_herding(n_targets: int, n_centres: int, k: int) -> float:
     After n picks and centres about one target in n + 1 is covered better by the next.
     """
     return n_targets * (1.0 + math.log((n_centres + k) / max(n_centres, 1)))
+
+
+def herd_from(
+    X_ND: BlockArray,
+    k: int,
+    targets_MD: BlockArray,
+    centres_LD: Floats,
+    bandwidth: float,
+    weights_M: Float64 | None = None,
+) -> tuple[Int64, Float64, tuple[str, ...]]:
+    """Pick k rows as `max_herding` does, in two rounds where the user asked for that, and a note on it."""
+    choose = partial(_herded, k=k, targets_MD=targets_MD, centres_LD=centres_LD, h=bandwidth, weights_M=weights_M)
+    return (*choose(X_ND), ()) if targets_MD is X_ND else chosen_from(X_ND, choose)
+
+
+def _herded(
+    X_ND: BlockArray, k: int, targets_MD: BlockArray, centres_LD: Floats, h: float, weights_M: Float64 | None
+) -> tuple[Int64, Float64]:
+    k = min(k, len(X_ND))
+    return max_herding(X_ND, k, targets_MD, centres_LD, bandwidth=h, weights_M=weights_M)
 
 
 def max_herding(
