@@ -31,6 +31,7 @@ class Choice:
     own: bool = False
     weighted: bool = False
     dense: int = 16
+    rows_a_target: int = 20_000
 
     def __call__(self, X: BlockArray) -> tuple[bytes, bytes]:
         U, rng = stored_unit_rows(X), np.random.default_rng(3)
@@ -41,6 +42,7 @@ class Choice:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(herding, "KEPT", self.kept)
             patch.setattr(herding, "_DENSE", self.dense)
+            patch.setattr(herding, "_ROWS_A_TARGET", self.rows_a_target)
             # Fewer rows than a shard has, so that the front is found anew.
             patch.setattr(coverage_shard, "_FRONT", 300)
             picks, gains = max_herding(U, self.k, targets, U[0 : self.L], bandwidth=0.8, weights_M=weights)
@@ -53,6 +55,7 @@ CHOICES = {
     "pairs of labelled": Choice(80, 1 << 23, L=50, weighted=True),
     "few of all pairs": Choice(20, 0, L=60, weighted=True, dense=1),
     "weights": Choice(50, 400_000, weighted=True),
+    "bounds lowered seldom": Choice(60, 0, L=20, weighted=True, rows_a_target=100),
     "rows are targets": Choice(12, 3_000_000, L=9, own=True),
 }
 
@@ -87,6 +90,20 @@ def test_worker_processes_find_the_same(choice: Choice, stored: BlockArray) -> N
     for engine in (Processes(1), Processes(2), Processes(2, n_shards=3)):
         with using(engine):
             assert choice(stored) == expected
+
+
+def test_bounds_that_are_lowered_seldom_lead_to_the_same_picks(
+    stored: BlockArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("cover_alone", "cover_and_fall"):
+        counted(monkeypatch, name, calls)
+    often = Choice(60, 0, L=20, weighted=True)(stored)
+    assert "cover_alone" not in calls
+    seldom = CHOICES["bounds lowered seldom"](stored)
+    assert calls.count("cover_alone") >= 10
+    assert seldom[0] == often[0]
+    assert np.allclose(np.frombuffer(seldom[1]), np.frombuffer(often[1]), rtol=1e-6)
 
 
 def test_both_phases_are_gone_through(stored: BlockArray, monkeypatch: pytest.MonkeyPatch) -> None:

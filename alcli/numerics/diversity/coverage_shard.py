@@ -56,13 +56,19 @@ class CoverageShard(ShardRows):
         self._bounds = np.full(rows.n, np.inf)
         # True for a bound, and False for a gain that was computed since the last pick.
         self._is_bound = np.ones(rows.n, bool)
-        self._risen = np.empty(0, np.int64), np.empty(0)
+        # The largest bound of each block as float32, without the rows whose gain is known.
+        self._peaks = np.full(-(-rows.n // BLOCK_ROWS), np.inf)
+        # The coverage of the targets that the bounds know of.
+        self._before_M = coverage.covered_M.copy()
+        # Rows whose gain was computed with picks that the bounds do not know of.
+        self._are_behind, self._ahead = False, list[Int64]()
         self._pairs: list[tuple[Int64, Array, Floats]] = []
         self._front, self._others = np.empty(0, np.int64), np.float32(np.inf)
 
     def leave_out(self, rows: Int64) -> None:
         """Take it that some rows gain nothing: once the first of equal rows is picked, the others do not."""
         self._bounds[rows[self.mine(rows)] - self.first] = 0.0
+        self.pieces(self._see)
 
     def count(self) -> int:
         """The number of pairs that gain, of all rows with a sample of the targets."""
@@ -79,13 +85,28 @@ class CoverageShard(ShardRows):
         """Compute all gains. few: only few pairs gain, so the others are left out. Returns what `top` does."""
         sums_N = self._sums(self._coverage.limits() if few else None)
         np.minimum(self._bounds, sums_N / len(self._coverage.covered_M), out=self._bounds)
+        self.pieces(self._see)
         return self.top()
 
     def top(self) -> tuple[Int64, Float64]:
         """The rows of the largest bounds as float32, at most ROUND + 1, without the rows whose gain is known."""
-        places = largest(np.where(self._is_bound, self._bounds, -np.inf).astype(np.float32), ROUND + 1)
+        # They lie in as many blocks at most: those of the largest peaks.
+        blocks = np.sort(largest(self._peaks, ROUND + 1))
+        places = (blocks[:, None] * BLOCK_ROWS + np.arange(BLOCK_ROWS)).ravel()
+        places = places[places < self.rows.n]
+        places = places[largest(self._open(places).astype(np.float32), ROUND + 1)]
         places = places[self._is_bound[places]]
         return places + self.first, self._bounds[places]
+
+    def _open(self, rows: Int64 | slice) -> Float64:
+        """The bounds of rows, -inf where the gain is known."""
+        return np.where(self._is_bound[rows], self._bounds[rows], -np.inf)
+
+    def _see(self, rows: slice) -> None:
+        """Find the peaks of a piece of whole blocks."""
+        starts = np.arange(rows.start, rows.stop, BLOCK_ROWS)
+        values = self._open(rows).astype(np.float32)
+        self._peaks[starts // BLOCK_ROWS] = np.maximum.reduceat(values, starts - rows.start)
 
     def lower(self, rows: Int64, gains: Float64) -> tuple[Int64, Float64]:
         """Take the gains of rows of any shards for their bounds. Returns what `top` does."""
@@ -103,12 +124,19 @@ class CoverageShard(ShardRows):
         if self.first <= pick.row < self.first + self.rows.n:
             self._bounds[pick.row - self.first] = -np.inf
         self._is_bound[:] = True
-        self._risen = self._coverage.cover(pick.targets, pick.kernels)
+        self._coverage.cover(pick.targets, pick.kernels)
 
     def cover_and_count(self, pick: Candidate, rows: Int64, gains: Float64) -> int:
         """Cover the targets with a pick. Returns what `count` does."""
         self.cover(pick, rows, gains)
         return self.count()
+
+    def cover_alone(self, pick: Candidate, rows: Int64, gains: Float64) -> tuple[Int64, Float64]:
+        """Cover the targets with a pick, and leave the bounds as they are. Returns what `top` does."""
+        self.cover(pick, rows, gains)
+        self._are_behind = True
+        self.pieces(self._see)
+        return self.top()
 
     def cover_and_fall(self, pick: Candidate, rows: Int64, gains: Float64) -> tuple[Int64, Float64]:
         """Cover the targets with a pick, and lower all bounds. Returns what `top` does."""
@@ -121,10 +149,11 @@ class CoverageShard(ShardRows):
         return self.best()
 
     def fall(self) -> tuple[Int64, Float64]:
-        """Lower all bounds by what the gains have lost at least by the last pick. Returns what `top` does."""
-        targets_T, before_T = self._risen
+        """Lower all bounds by what the gains have lost at least since they were lowered. Returns what `top` does."""
         coverage, falls_N = self._coverage, np.zeros(self.rows.n)
-        after_T = coverage.covered_M[targets_T]
+        targets_T = np.flatnonzero((coverage.covered_M > self._before_M) & (coverage.weights_M > 0.0))
+        before_T, after_T = self._before_M[targets_T], coverage.covered_M[targets_T]
+        self._before_M = coverage.covered_M.copy()
         share_T = coverage.weights_M[targets_T] / len(coverage.covered_M)
         low_T, height_T, weights_T = (
             values_T.astype(coverage.nearness.dtype) for values_T in (before_T, after_T - before_T, share_T)
@@ -138,9 +167,19 @@ class CoverageShard(ShardRows):
             falls_N[a : a + len(fell_BC)] += fell_BC @ weights_T[part]
 
         self._tiles.some(targets_T).see_all(self.spread, see)
-        falls_N -= _NOISE * coverage.nearness.noise * share_T.sum()
-        np.maximum(falls_N, 0.0, out=falls_N)
-        np.maximum(self._bounds - falls_N, 0.0, out=self._bounds, where=self._bounds > 0.0)
+        noise = _NOISE * coverage.nearness.noise * share_T.sum()
+
+        # The gains of these rows have fallen by some of the picks already.
+        ahead = np.concatenate([*self._ahead, np.empty(0, np.int64)])
+        falls_N[ahead] = 0.0
+        self._are_behind, self._ahead = False, []
+
+        def lower(rows: slice) -> None:
+            bounds_B, falls_B = self._bounds[rows], np.maximum(falls_N[rows] - noise, 0.0)
+            np.maximum(bounds_B - falls_B, 0.0, out=bounds_B, where=bounds_B > 0.0)
+            self._see(rows)
+
+        self.pieces(lower)
         return self.top()
 
     def keep(self) -> Candidate:
@@ -201,6 +240,10 @@ class CoverageShard(ShardRows):
         local = rows[is_mine] - self.first
         self._bounds[local] = np.minimum(self._bounds[local], gains[is_mine])
         self._is_bound[local] = False
+        if self._are_behind:
+            self._ahead.append(local)
+        for b in np.unique(local // BLOCK_ROWS).tolist():
+            self._see(slice(b * BLOCK_ROWS, min((b + 1) * BLOCK_ROWS, self.rows.n)))
 
     def _sums(self, limits_M: Floats | None) -> Float64:
         """Sum the gains over the targets for every row, float64 [N]: over pairs above the limits, or over all pairs.

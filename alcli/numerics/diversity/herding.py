@@ -45,6 +45,9 @@ from alcli.remarks import steps, working
 
 # If more than one pair in 16 gains, all kernels of a tile are computed.
 _DENSE = 16
+# Bounds are lowered once so many targets are covered better, or one for each 20,000 rows where that is less, as a pass
+# over all rows costs more than a product. They are lowered at once after a pick for which many rows were evaluated.
+_MOST_RISEN, _ROWS_A_TARGET, _FEW_ROUNDS = 256, 20_000, 4
 
 
 def columns_of_herding(n_targets: int, n_centres: int, k: int) -> float:
@@ -122,6 +125,8 @@ class _Greedy:
     def __init__(self, team: Team, coverage: Coverage, spread: Spread, n: int, n_centres: int) -> None:
         self._team, self._coverage, self._spread, self._n = team, coverage, spread, n
         self._n_covering, self._next_look = n_centres, 1.5 * n_centres
+        # Targets that are covered better than the bounds know.
+        self._n_risen = 0
         # The best row of each shard, once the pairs of all rows are kept.
         self._bests: list[Candidate] = []
         # Until then, the largest bounds of each shard, the gains that the shards do not know, and the pairs of rows
@@ -162,9 +167,13 @@ class _Greedy:
         if self._bests:
             self._bests = self._team.tell("cover_and_find", pick)
             return
-        self._coverage.cover(pick.targets, pick.kernels)
+        self._n_risen += len(self._coverage.cover(pick.targets, pick.kernels)[0])
         if self._n_covering < self._next_look:
-            self._tops = self._team.tell("cover_and_fall", pick, self._rows, self._gains)
+            few = min(_MOST_RISEN, self._n // _ROWS_A_TARGET)
+            waits = self._n_risen < few and len(self._rows) <= _FEW_ROUNDS * ROUND
+            call = "cover_alone" if waits else "cover_and_fall"
+            self._n_risen = self._n_risen if waits else 0
+            self._tops = self._team.tell(call, pick, self._rows, self._gains)
             return
         # So seldom that the looks cost little.
         self._next_look = 1.5 * self._n_covering
@@ -172,6 +181,7 @@ class _Greedy:
             self._bests = self._team.tell("keep")
             self._pairs.clear()
         else:
+            self._n_risen = 0
             self._tops = self._team.tell("fall")
 
     def _share(self, counts: list[int]) -> float:
