@@ -107,10 +107,11 @@ def choice(
         assert seen.setdefault("picks", picks) == picks, f"{engine} found other picks"
         read = int(seen.get("bytes", 0))
         products = {w: float(seen.get(str(w), 0)) for w in WIDTHS} | {"float64": of_float64(name, k, n)}
+        in_file = name != "margin" and (read > 0 or engine != "one process")
         # Ids, and features unless they are kept.
-        floor = plain if name == "margin" or not is_kept else 0.0
+        floor = 0.0 if in_file and is_kept else plain
         floor += read / speeds["bytes"] + sum(flops / speeds[w] for w, flops in products.items())
-        kept = "" if name == "margin" or is_kept else " + writes the file"
+        kept = " + writes the file" if in_file and not is_kept else ""
         flops = sum(products.values())
         yield name, k, engine + kept, f"{read / 2**30:.0f} GiB", f"{flops:.1e}", floor, seconds, seconds / floor, peak
 
