@@ -1,7 +1,7 @@
 """Tell before the work what a choice over a large pool costs.
 
-A choice is mostly products of all rows with others, and passes over the features. The speed of products is measured on
-one block of the rows. So the time is that of this machine, and right to about a factor of two: later products can be
+A choice is mostly products of all rows with others. The speed of products is measured on
+one block. So the time is that of this machine, and right to about a factor of two: later products can be
 fewer than expected, and other work slows all of them.
 Cost: a hundredth of a second.
 """
@@ -12,7 +12,6 @@ import time
 
 import numpy as np
 
-from alcli.numerics.block_array import BlockArray
 from alcli.numerics.blocks import BLOCK_ROWS, n_threads, workers
 from alcli.remarks import Note
 
@@ -23,29 +22,28 @@ LARGE = 50_000
 _TIMES = 8
 
 
-def foretell(tell: Note, what: str, X_ND: BlockArray, columns: float, width: int) -> None:
+def foretell(tell: Note, what: str, shape: tuple[int, ...], columns: float, width: int) -> None:
     """Tell what a choice costs that multiplies all rows by `columns` other rows, if it takes longer than a while.
 
-    what: the work in words, such as "maxherding". width: the columns that are multiplied at a time.
+    what: the work in words, such as "maxherding". shape: N rows of D features. width: the columns that are multiplied
+    at a time.
     """
-    N, D = X_ND.shape
-    if N < LARGE or (seconds := columns * N * _seconds_of_a_product(X_ND, width)) < _WORTH_TELLING:
+    N, D = shape
+    if N < LARGE or (seconds := columns * N * _seconds_of_a_product(D, width)) < _WORTH_TELLING:
         return
-    gibibytes = N * D * X_ND.dtype.itemsize / 2**30
-    tell(
-        f"{what} of {N:,} rows by {D:,} features ({gibibytes:.1f} GiB) takes about {in_words(seconds)}: "
-        f"{2 * columns * N * D:.1e} operations"
-    )
+    rows = f"{N:,} rows by {D:,} features ({N * D * 4 / 2**30:.1f} GiB)"
+    work = f"{2 * columns * N * D:.1e} operations"
+    tell(f"{what} of {rows} takes about {in_words(seconds)} once they are read: {work}")
 
 
-def _seconds_of_a_product(X_ND: BlockArray, width: int) -> float:
-    """Measure the time of reading a row and of its product with another one, in seconds, with all threads."""
-    V_DM = np.ascontiguousarray(X_ND[0:width].T)
+def _seconds_of_a_product(dim: int, width: int) -> float:
+    """Measure the time of the product of a row with another one, float32, in seconds, with all threads."""
+    X_BD, V_DM = np.ones((BLOCK_ROWS, dim), np.float32), np.ones((dim, width), np.float32)
     taken = []
     with workers():
-        for place in range(_TIMES):
+        for _ in range(_TIMES):
             began = time.perf_counter()
-            X_ND[place * BLOCK_ROWS : (place + 1) * BLOCK_ROWS] @ V_DM
+            X_BD @ V_DM
             taken.append(time.perf_counter() - began)
     return min(taken) / (BLOCK_ROWS * width * n_threads())
 

@@ -39,9 +39,9 @@ def coreset(view: View, k: int) -> Selection:
     Scores: the distance to the nearest labelled or earlier row when picked (the first without labels: its
     norm).
     """
+    # Picks take far fewer columns than there are picks: 32 at a time, about 1.8 sqrt(K) times.
+    foretell(view.tell, "coreset", (view.n, view.dim), view.n_labelled + 1.8 * WIDTH * k**0.5, WIDTH)
     X_ND, X_LD = view.stored("features"), view.labelled()
-    # Picks take far fewer columns than there are picks: 32 at a time, about 1.8 sqrt(K) times (docs/scale.md).
-    foretell(view.tell, "coreset", X_ND, len(X_LD) + 1.8 * WIDTH * k**0.5, WIDTH)
     picks_K, distances_K, notes = chosen_from(X_ND, partial(_farthest_first, X_LD=X_LD, k=k))
     return Selection(view.rows[picks_K], finite32(distances_K), notes=notes)
 

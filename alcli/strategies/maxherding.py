@@ -55,7 +55,7 @@ def maxherding(
     count_or("auto", evaluation=evaluation)
     labelled_LD = unit_rows(view.labelled())
     places_M, notes = evaluation_places(view, evaluation, rng, kernels_in_reach(len(labelled_LD)))
+    foretell(view.tell, "maxherding", (view.n, view.dim), columns_of_herding(len(places_M), len(labelled_LD), k), CHUNK)
     X_ND = stored_unit_rows(view.stored("features"))
-    foretell(view.tell, "maxherding", X_ND, columns_of_herding(len(places_M), len(labelled_LD), k), CHUNK)
     picks_K, gains_K, how = herd_from(X_ND, k, at_places(X_ND, places_M), labelled_LD, h)
     return Selection(view.rows[picks_K], finite32(gains_K), notes=notes + how)

@@ -95,16 +95,17 @@ def probcover(
     count_or("auto", evaluation=evaluation)
     share(purity=purity)
     positive_where_given(delta=delta)
-    X_ND, X_LD = stored_unit_rows(view.stored("features")), unit_rows(view.labelled())
     of_all = neighbours == "faiss"
     places_M, notes = (np.arange(view.n), ()) if of_all else evaluation_places(view, evaluation, rng)
+    if not of_all:
+        foretell(view.tell, "probcover", (view.n, view.dim), len(places_M), CHUNK)
+    X_ND, X_LD = stored_unit_rows(view.stored("features")), unit_rows(view.labelled())
     if delta is None:
         delta = _found_radius(X_ND, max(classes or _known_classes(view) or k, 2), purity, rng)
     delta = min(delta, _WIDEST)
     if of_all:
         found, told = _indexed_cover(view, X_ND, k, X_LD, delta, rng)
     else:
-        foretell(view.tell, "probcover", X_ND, len(places_M), CHUNK)
         found = ball_cover(X_ND, k, at_places(X_ND, places_M), X_LD, delta)
         told = _few_counted(int(found.counts.max(initial=0)), len(places_M), view.n)
     if found.radius < delta:

@@ -104,12 +104,13 @@ def _herded(
     """Pick k rows; unsure: the weights of the candidates at M places, between 0 and 1."""
     kernel_radius(h=h)
     count_or("auto", evaluation=evaluation)
-    X_ND, labelled_LD = stored_unit_rows(view.stored("features")), unit_rows(view.labelled())
+    labelled_LD = unit_rows(view.labelled())
     places_M, notes = evaluation_places(view, evaluation, rng, kernels_in_reach(len(labelled_LD)))
+    foretell(view.tell, "uherding", (view.n, view.dim), columns_of_herding(len(places_M), len(labelled_LD), k), CHUNK)
+    X_ND = stored_unit_rows(view.stored("features"))
     if radius == "published":
         least = smallest_distance(labelled_LD)
         h = least if np.isfinite(least) else h
-    foretell(view.tell, "uherding", X_ND, columns_of_herding(len(places_M), len(labelled_LD), k), CHUNK)
     weights_M = unsure(places_M)
     picks_K, gains_K, how = herd_from(X_ND, k, at_places(X_ND, places_M), labelled_LD, h, weights_M)
     return Selection(view.rows[picks_K], finite32(gains_K), notes=notes + how, record={"radius": h})
