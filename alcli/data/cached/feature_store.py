@@ -59,6 +59,8 @@ def _kept(pool: Pool, path: Path, all_rows: Int64, folder: Folder) -> FileArray:
             os.utime(path)
             return found
     written = _written(pool, all_rows, folder, folder.room(shape, pool.dtype))
+    # A file of this name and size is believed: it must not get its name before its content.
+    written.sync()
     try:
         # Two commands that write the same file at once write the same bytes.
         os.replace(written.path, path)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from alcli.arrays import Array, Int64
 from alcli.data.reading.os_errors import reason
-from alcli.errors import InputError, OutputError
+from alcli.errors import InputError, OutputError, printable
 
 # Rows of a read that lie at most so many bytes apart are read together, up to a number of bytes.
 _GAP = 1 << 16
@@ -72,6 +72,13 @@ class FileArray:
         except OSError as error:
             raise no_room(self.path, self.nbytes, error) from error
 
+    def sync(self) -> None:
+        """Bring what was written to disk, so that a power cut leaves no file of zeros. Raises OutputError."""
+        try:
+            os.fsync(self._open())
+        except OSError as error:
+            raise no_room(self.path, self.nbytes, error) from error
+
     @property
     def nbytes(self) -> int:
         """The size in bytes."""
@@ -96,9 +103,13 @@ class FileArray:
             try:
                 n = os.preadv(self._open(), [data], place)
             except OSError as error:
-                raise InputError(f"{self.path}: cannot read the features kept there: {reason(error)}") from error
+                raise InputError(
+                    f"{printable(self.path)}: cannot read the features kept there: {reason(error)}"
+                ) from error
             if n == 0:
-                raise InputError(f"{self.path}: the file of features is shorter than it was", hint="run again")
+                raise InputError(
+                    f"{printable(self.path)}: the file of features is shorter than it was", hint="run again"
+                )
             data, place = data[n:], place + n
         return out
 
@@ -109,7 +120,9 @@ class FileArray:
                 flags = os.O_RDWR if os.access(self.path, os.W_OK) else os.O_RDONLY
                 self._descriptor = os.open(self.path, flags | os.O_CLOEXEC)
             except OSError as error:
-                raise InputError(f"{self.path}: cannot open the features kept there: {reason(error)}") from error
+                raise InputError(
+                    f"{printable(self.path)}: cannot open the features kept there: {reason(error)}"
+                ) from error
         return self._descriptor
 
 
@@ -132,7 +145,7 @@ def no_room(path: str, size: int, error: OSError) -> OutputError:
     """The error for features that cannot be written."""
     where = os.path.dirname(path)
     return OutputError(
-        f"{where}: no room for {size >> 20} MiB of features: {reason(error)}",
+        f"{printable(where)}: no room for {size >> 20} MiB of features: {reason(error)}",
         hint="name a folder on a larger disk by --cache-dir or TMPDIR, or use --candidates",
     )
 

@@ -56,7 +56,9 @@ class Folder:
 def _sweep(inside: Path) -> None:
     """Remove the folders of commands that were killed."""
     for left in inside.glob(f"{_PREFIX}*"):
-        # A folder of another user, or one that is swept at the same moment, is left alone.
-        with suppress(Timeout, OSError), FileLock(left / _LOCK, timeout=0):
-            if not left.is_symlink() and left.stat().st_uid == os.getuid():
+        # A link, a folder of another user, and one that is swept at the same moment are left alone.
+        with suppress(Timeout, OSError):
+            if left.is_symlink() or left.stat().st_uid != os.getuid():
+                continue
+            with FileLock(left / _LOCK, timeout=0):
                 shutil.rmtree(left, ignore_errors=True)

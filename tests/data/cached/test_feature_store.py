@@ -88,6 +88,26 @@ def test_a_named_folder_keeps_the_file_for_the_next_command(tmp_path: Path) -> N
     assert not np.asarray(stored(again)[0:N]).any()
 
 
+def test_a_file_gets_its_name_after_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "pool.parquet")
+    seen: list[str] = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (seen.append("content"), fsync(handle)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (seen.append("name"), replace(a, b)))
+    stored(open_pool(str(tmp_path / "pool.parquet"), max_memory=1000, cache_dir=str(tmp_path / "cache")))
+    assert seen == ["content", "name"]
+
+
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    elsewhere, cache = tmp_path / "elsewhere", tmp_path / "cache"
+    elsewhere.mkdir()
+    cache.mkdir()
+    (elsewhere / "in-use").write_text("mine")
+    (cache / "alcli-arrays-planted").symlink_to(elsewhere)
+    Folder(str(cache))
+    assert (elsewhere / "in-use").read_text() == "mine"
+
+
 def test_a_file_of_another_size_is_written_again(tmp_path: Path) -> None:
     expected, cache = write(tmp_path / "pool.parquet"), tmp_path / "cache"
     stored(open_pool(str(tmp_path / "pool.parquet"), max_memory=1000, cache_dir=str(cache)))
