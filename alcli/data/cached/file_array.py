@@ -50,6 +50,11 @@ class FileArray:
         return self.shape[0]
 
     @property
+    def _shown(self) -> str:
+        """The path as messages show it."""
+        return printable(self.path)
+
+    @property
     def ndim(self) -> int:
         return len(self.shape)
 
