@@ -18,7 +18,7 @@ from alcli.data.reading.data_file import shown
 from alcli.data.reading.isolate import check_unchanged, decode_alone
 from alcli.data.reading.joined import joined
 from alcli.data.reading.parquet import plain_type
-from alcli.data.reading.pool_files import PoolFile, ReadOptions, check_id_types
+from alcli.data.reading.pool_files import PoolFile, ReadOptions, check_id_types, holding
 from alcli.data.schema import Columns, near_columns
 from alcli.data.spellings.splits import is_test_row, near_test
 from alcli.data.streamed.stored_ids import MOST_READS, StoredIds
@@ -89,13 +89,7 @@ class PoolColumns:
     def _read_ids(self, ordered: Int64 | None) -> Iterator[tuple[int, pa.Array]]:
         """Yield (number of the first row, ids), typed as `Ids` holds them. ordered: see `PoolFile.values`."""
         name = self._columns.id or "id"
-        for file in self._files:
-            rows = None
-            if ordered is not None:
-                low, high = np.searchsorted(ordered, [file.first, file.first + file.n])
-                rows = ordered[low:high] - file.first
-                if low == high:
-                    continue
+        for file, rows in holding(self._files, ordered):
             for start, values in file.values(name, rows):
 
                 def where(row: int, file: PoolFile = file, start: int = start) -> str:

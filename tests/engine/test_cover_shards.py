@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from alcli.data.cached.file_array import new_file
-from alcli.engine.processes import Processes
 from alcli.numerics.block_array import BlockArray
 from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.diversity import balls
 from alcli.numerics.diversity.balls import BallCover, ball_cover
 from alcli.numerics.rows import stored_unit_rows
 from alcli.numerics.teams import Here, using
+from tests.engine.problems import ELSEWHERE, HERE, N, agree, clustered, in_file
 
-N, D, M = 5 * BLOCK_ROWS + 77, 6, 900
+D, M = 6, 900
 
 
 @dataclass(frozen=True)
@@ -51,36 +51,19 @@ COVERS = {
 }
 
 
-def features(kind: str) -> np.ndarray:
-    rng = np.random.default_rng(5)
-    X = rng.standard_normal((N, D)) + 3 * rng.standard_normal((20, D))[np.sort(rng.integers(20, size=N))]
-    if kind == "copies":
-        # Copies in other shards, and rows that are all equal.
-        X[rng.permutation(N)[: N // 2]] = X[rng.integers(30, size=N // 2)]
-    return X.astype(np.float32)
-
-
 @pytest.fixture(params=["plain", "copies"])
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> BlockArray:
-    file = new_file(str(tmp_path / "features"), (N, D), np.float32)
-    file.write(0, features(request.param))
-    return file
+    return in_file(tmp_path, clustered(request.param, D, 3.0, in_order=True))
 
 
 @pytest.mark.parametrize("cover", COVERS.values(), ids=COVERS)
 def test_the_number_of_shards_does_not_matter(cover: Cover, stored: BlockArray) -> None:
-    expected = cover(stored[0:N])
-    for engine in (Here(1), Here(3), Here(8), Here(50)):
-        with using(engine):
-            assert cover(stored) == expected
+    agree(cover, stored, HERE)
 
 
 @pytest.mark.parametrize("name", ["labelled", "far too many"])
 def test_worker_processes_find_the_same(name: str, stored: BlockArray) -> None:
-    expected = COVERS[name](stored[0:N])
-    for engine in (Processes(1), Processes(2), Processes(2, n_shards=3)):
-        with using(engine):
-            assert COVERS[name](stored) == expected
+    agree(COVERS[name], stored, ELSEWHERE)
 
 
 @pytest.mark.parametrize("name", ["some too many", "far too many"])

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from alcli.data.cached.file_array import new_file
-from alcli.engine.processes import Processes
 from alcli.numerics.block_array import BlockArray
 from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.numerics.diversity import coverage_shard, herding
 from alcli.numerics.diversity.herding import max_herding
 from alcli.numerics.rows import stored_unit_rows
 from alcli.numerics.teams import Here, using
+from tests.engine.problems import ELSEWHERE, HERE, N, agree, clustered, in_file
 
-N, D, M = 5 * BLOCK_ROWS + 77, 8, 700
+D, M = 8, 700
 
 
 @dataclass(frozen=True)
@@ -60,36 +60,19 @@ CHOICES = {
 }
 
 
-def features(kind: str) -> np.ndarray:
-    rng = np.random.default_rng(5)
-    X = rng.standard_normal((N, D)) + 4 * rng.standard_normal((20, D))[rng.integers(20, size=N)]
-    if kind == "copies":
-        # Copies in other shards, and rows that are all equal.
-        X[rng.permutation(N)[: N // 2]] = X[rng.integers(30, size=N // 2)]
-    return X.astype(np.float32)
-
-
 @pytest.fixture(params=["plain", "copies"])
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> BlockArray:
-    file = new_file(str(tmp_path / "features"), (N, D), np.float32)
-    file.write(0, features(request.param))
-    return file
+    return in_file(tmp_path, clustered(request.param, D))
 
 
 @pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
 def test_the_number_of_shards_does_not_matter(choice: Choice, stored: BlockArray) -> None:
-    expected = choice(stored[0:N])
-    for engine in (Here(1), Here(3), Here(8), Here(50)):
-        with using(engine):
-            assert choice(stored) == expected
+    agree(choice, stored, HERE)
 
 
 @pytest.mark.parametrize("choice", [CHOICES["bounds, then pairs"], CHOICES["weights"]], ids=["bare", "weights"])
 def test_worker_processes_find_the_same(choice: Choice, stored: BlockArray) -> None:
-    expected = choice(stored[0:N])
-    for engine in (Processes(1), Processes(2), Processes(2, n_shards=3)):
-        with using(engine):
-            assert choice(stored) == expected
+    agree(choice, stored, ELSEWHERE)
 
 
 def test_bounds_that_are_lowered_seldom_lead_to_the_same_picks(

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alcli.data.cached.file_array import new_file
 from alcli.engine.named import engine
 from alcli.engine.on_ray import cluster as clusters
 from alcli.engine.on_ray import nodes
@@ -38,13 +37,14 @@ from alcli.numerics.teams import Blueprint, using
 from alcli.simulation.parallel import run_cells
 from alcli.workflows.embed.request import EmbedOptions
 from alcli.workflows.embed.run import embed
+from tests.engine.problems import Mortal, N, clustered, in_file
 from tests.simulation.test_parallel import shared, timeless
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-N, D = 5 * BLOCK_ROWS + 77, 12
+D = 12
 POOL, LABELS = (str(ROOT / "sample_data" / f"digits-{name}") for name in ("features.parquet", "labels.csv"))
 QUERY = ["query", POOL, "-l", LABELS, "-s", "coreset", "-n", "5"]
 
@@ -107,12 +107,8 @@ def information(X: BlockArray) -> Any:
 
 @pytest.mark.parametrize("choice", [centres, seeds, covers, balls, information])
 def test_a_cluster_finds_the_same(choice: Callable[[BlockArray], Any], address: str, tmp_path: Path) -> None:
-    rng = np.random.default_rng(5)
-    X = (rng.standard_normal((N, D)) + 4 * rng.standard_normal((20, D))[rng.integers(20, size=N)]).astype(np.float32)
-    # Copies in the shards of other workers.
-    X[rng.permutation(N)[: N // 2]] = X[rng.integers(30, size=N // 2)]
-    file = new_file(str(tmp_path / "features"), (N, D), np.float32)
-    file.write(0, X)
+    X = clustered("copies", D)
+    file = in_file(tmp_path, X)
     expected = [np.asarray(part).tobytes() for part in choice(X)]
     with engine("ray", address=address, folder=str(tmp_path)) as found, using(found):
         assert [np.asarray(part).tobytes() for part in choice(file)] == expected
@@ -137,19 +133,8 @@ def test_a_grid_on_a_cluster_gives_what_one_process_gives(address: str, tmp_path
             list(run_cells(broken, cells, 1))
 
 
-class Mortal:
-    """Adds numbers, and ends its worker at the third one of a run, or its node, as long as a file exists."""
-
-    def __init__(self, spread: Any, first: int, file: str) -> None:
-        self.total, self.first, self.file, self.n = 0, first, file, 0
-
-    def add(self, number: int) -> int:
-        self.n += 1
-        if self.n == 3 and self.first and os.path.exists(self.file):
-            os.unlink(self.file)
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.total += number
-        return self.total + self.first
+class Placed(Mortal):
+    """Tells where it is, and takes arrays."""
 
     def node(self) -> tuple[str, int]:
         import ray
@@ -162,7 +147,7 @@ class Mortal:
 
 
 def part_of(file: Path) -> Callable[[int, int], Blueprint]:
-    return lambda first, last: Blueprint(Mortal, (first, str(file)))
+    return lambda first, last: Blueprint(Placed, (first, str(file)))
 
 
 def test_a_killed_worker_is_made_again_and_told_what_it_was_told(address: str, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alcli.data.cached.file_array import new_file
 from alcli.engine.processes import Processes
 from alcli.numerics.block_array import BlockArray
 from alcli.numerics.blocks import BLOCK_ROWS
@@ -19,18 +16,10 @@ from alcli.numerics.diversity.kcenter import k_center
 from alcli.numerics.diversity.kmeanspp import k_means_pp
 from alcli.numerics.factors import Factor
 from alcli.numerics.rows import Rows, feature_rows
-from alcli.numerics.teams import Engine, Here, ranges, using
+from alcli.numerics.teams import Blueprint, Engine, ranges
+from tests.engine.problems import ELSEWHERE, HERE, Mortal, N, agree, clustered, in_file
 
-N, D = 5 * BLOCK_ROWS + 77, 12
-
-
-def features(kind: str) -> np.ndarray:
-    rng = np.random.default_rng(5)
-    X = rng.standard_normal((N, D)).astype(np.float32) + 4 * rng.standard_normal((20, D))[rng.integers(20, size=N)]
-    if kind == "copies":
-        # Copies in other shards, and rows that are all equal.
-        X[rng.permutation(N)[: N // 2]] = X[rng.integers(30, size=N // 2)]
-    return X.astype(np.float32)
+D = 12
 
 
 def centres(X: BlockArray) -> Any:
@@ -60,48 +49,20 @@ def digest(found: Any) -> list[bytes]:
 
 @pytest.fixture(params=["plain", "copies"])
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> BlockArray:
-    file = new_file(str(tmp_path / "features"), (N, D), np.float32)
-    file.write(0, features(request.param))
-    return file
+    return in_file(tmp_path, clustered(request.param, D))
 
 
 @pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
 def test_the_number_of_shards_does_not_matter(choice: Callable[[BlockArray], Any], stored: BlockArray) -> None:
-    expected = digest(choice(stored[0:N]))
-    for engine in (Here(1), Here(3), Here(8), Here(50)):
-        with using(engine):
-            assert digest(choice(stored)) == expected
+    agree(lambda X: digest(choice(X)), stored, HERE)
 
 
 @pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
 def test_worker_processes_find_the_same(choice: Callable[[BlockArray], Any], stored: BlockArray) -> None:
-    expected = digest(choice(stored[0:N]))
-    for engine in (Processes(1), Processes(2), Processes(2, n_shards=3)):
-        with using(engine):
-            assert digest(choice(stored)) == expected
-
-
-class Mortal:
-    """Adds numbers, and kills its process at the third one of a run, as long as a file exists."""
-
-    def __init__(self, spread: Any, first: int, file: str) -> None:
-        self.total, self.first, self.file, self.n = 0, first, file, 0
-
-    def add(self, number: int) -> int:
-        self.n += 1
-        if self.n == 3 and self.first and os.path.exists(self.file):
-            os.unlink(self.file)
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.total += number
-        return self.total + self.first
-
-    def twice(self) -> int:
-        return 2 * self.total
+    agree(lambda X: digest(choice(X)), stored, ELSEWHERE)
 
 
 def test_a_killed_worker_is_made_again_and_told_what_it_was_told(tmp_path: Path) -> None:
-    from alcli.numerics.teams import Blueprint
-
     file = tmp_path / "alive"
     file.touch()
     engine: Engine = Processes(2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,6 +198,20 @@ def _remark_on_extension(file: PoolFile, note: Note) -> None:
     if kind is not None:
         unknown = f"is of the unknown type '{printable(kind.decode(errors='replace'))}'"
         note(f"{file.name}: column '{printable(file.features)}' {unknown}, read as what it is stored as")
+
+
+def holding(files: Iterable[PoolFile], ordered: Int64 | None) -> Iterator[tuple[PoolFile, Int64 | None]]:
+    """Yield each file that holds one of the rows `ordered`, with these rows as numbers in the file; None is all rows.
+
+    ordered: row numbers of the pool, ascending.
+    """
+    for file in files:
+        if ordered is None:
+            yield file, None
+            continue
+        low, high = np.searchsorted(ordered, [file.first, file.first + file.n])
+        if low < high:
+            yield file, ordered[low:high] - file.first
 
 
 def common_dim(files: list[PoolFile]) -> int:
