@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from alcli.arrays import Array, Floats, Int64
 from alcli.data.ids import to_ids
-from alcli.data.reading.pool_files import PoolFile
+from alcli.data.reading.pool_files import PoolFile, holding
 from alcli.data.reading.vectors import bad_rows, to_matrix
 from alcli.errors import printable
 from alcli.numerics.column_scales import FEWEST_ROWS, uneven_columns
@@ -53,13 +53,7 @@ class FeatureBlocks:
 
         ordered: row numbers, ascending; only row groups that hold one of them are read. None: all.
         """
-        for file in self._files:
-            rows = None
-            if ordered is not None:
-                a, b = np.searchsorted(ordered, [file.first, file.first + file.n])
-                rows = ordered[a:b] - file.first
-                if a == b:
-                    continue
+        for file, rows in holding(self._files, ordered):
             for row, column in file.numbered(file.features, self._height, rows):
                 yield file.first + row, file, column
 
