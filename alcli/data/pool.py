@@ -29,8 +29,9 @@ from alcli.data.reading.vectors import bad_rows, faults
 from alcli.data.schema import FEATURE_NAMES, Columns
 from alcli.data.streamed.feature_blocks import FeatureBlocks
 from alcli.data.streamed.pool_part import PoolPart
-from alcli.errors import DataError
+from alcli.errors import DataError, OutputError
 from alcli.numerics.block_array import BlockArray
+from alcli.numerics.teams import current_engine
 from alcli.remarks import Note, silence, steps
 
 
@@ -161,7 +162,12 @@ class Pool(PoolColumns):
         """
         size = len(rows) * self.dim * np.dtype(self.dtype).itemsize
         if in_file(size, memory_limit(self._options.max_memory)):
-            return stored_features(self, rows, self._folder, self._options.cache_dir)
+            try:
+                return stored_features(self, rows, self._folder, self._options.cache_dir)
+            except OutputError:
+                # Where the disk has no room, memory may have, unless other processes are to read the features.
+                if current_engine().apart:
+                    raise
         return self.take(rows)
 
     def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:

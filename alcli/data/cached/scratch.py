@@ -21,8 +21,9 @@ T = TypeVar("T")
 def allocate(shape: tuple[int, int], dtype: npt.DTypeLike, limit: int | None, what: str) -> Floats:
     """Return an array of undefined content, in memory or in a temporary file.
 
-    limit: bytes up to which the array is in memory; None for an eighth of the machine's. what: the pool that the
-    features are of, for messages. Raises MemoryLimitError, OutputError when there is no room on disk.
+    limit: bytes up to which the array is in memory; None for an eighth of the machine's, and for half of it where the
+    disk has no room. what: the pool that the features are of, for messages. Raises MemoryLimitError, OutputError when
+    there is no room on disk.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= memory_limit(limit):
@@ -36,6 +37,8 @@ def allocate(shape: tuple[int, int], dtype: npt.DTypeLike, limit: int | None, wh
             # Allocated at once, a full disk is an error here; later, it would be a SIGBUS in the middle of the work.
             os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
+            if limit is None and size <= half_of_memory():
+                return np.empty(shape, dtype)
             what = f"{tempfile.gettempdir()}: no room for {size >> 20} MiB of features: {reason(error)}"
             raise OutputError(what, hint="set TMPDIR to a larger disk, or use --candidates") from error
         return np.memmap(file, dtype, "r+", shape=shape)

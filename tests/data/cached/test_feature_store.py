@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -14,11 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from alcli.data.cached import scratch
 from alcli.data.cached.file_array import FileArray
 from alcli.data.cached.folder import Folder
 from alcli.data.pool import Pool, open_pool
 from alcli.engine.processes import Processes
-from alcli.errors import CannotCreateError
+from alcli.errors import CannotCreateError, OutputError
 from alcli.numerics.block_array import BlockArray
 from alcli.numerics.teams import using
 
@@ -96,6 +98,26 @@ def test_a_file_gets_its_name_after_its_content(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "replace", lambda a, b: (seen.append("name"), replace(a, b)))
     stored(open_pool(str(tmp_path / "pool.parquet"), max_memory=1000, cache_dir=str(tmp_path / "cache")))
     assert seen == ["content", "name"]
+
+
+@pytest.mark.parametrize(("half", "fits"), [(4 * N * D, True), (4 * N * D - 4, False)])
+def test_memory_serves_where_the_disk_has_no_room(
+    half: int, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = write(tmp_path / "pool.parquet")
+
+    def full(*arguments: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(scratch, "half_of_memory", lambda: half)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    if fits:
+        assert np.asarray(stored(open_pool(str(tmp_path / "pool.parquet")))).tobytes() == expected.tobytes()
+    else:
+        with pytest.raises(OutputError, match="no room for"):
+            stored(open_pool(str(tmp_path / "pool.parquet")))
+    with using(Processes(2)), pytest.raises(OutputError, match="no room for"):
+        stored(open_pool(str(tmp_path / "pool.parquet")))
 
 
 def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
