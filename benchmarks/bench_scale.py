@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alcli.data.cached.file_array import new_file
+from alcli.data.pool import open_pool
 from alcli.numerics.blocks import BLOCK_ROWS, workers
 from benchmarks.timing import seconds_of, table
 
@@ -81,10 +82,14 @@ def main(data: Path) -> None:
             return print(f"skipped: {n:,} rows need {3.1 * n * D * 4 / 1e9:.0f} GB of disk in {folder}")
         make_pool(folder / "pool.parquet", n)
         plain = seconds_of(lambda: plain_read(folder / "pool.parquet"))
-        speeds = {**measured(folder)}
-        print(
-            f"{n:,} x {D}: a plain read takes {plain:.0f} s, {speeds['bytes'] / 1e9:.1f} GB/s from the file of features"
-        )
+        began = time.perf_counter()
+        ids = open_pool(str(folder / "pool.parquet")).ids
+        checked = time.perf_counter()
+        ids.order(np.arange(n))
+        print(f"ids: read and checked in {checked - began:.1f} s, ordered in {time.perf_counter() - checked:.1f} s")
+        speeds = measured(folder)
+        rate = speeds["bytes"] / 1e9
+        print(f"{n:,} x {D}: a plain read takes {plain:.1f} s; blocks of a file are read at {rate:.0f} GB/s")
         print(", ".join(f"{w} columns {speeds[w] / 1e9:.0f} Gflop/s" for w in (*WIDTHS, "float64")))
         for name in chosen:
             rows = list(choice(folder, name, CHOICES[name], n, engines, plain, speeds))
