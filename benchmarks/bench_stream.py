@@ -9,17 +9,19 @@ does counts for both.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from alcli import plugins
-from alcli.data.ledger import append_to_ledger, read_ledger
+from alcli.data.ledger.entries import EMPTY, read_ledger, write_ledger
+from alcli.data.ledger.shared import SharedLedger
 from alcli.heads._contract import LinearHead, Training
 from alcli.heads._model import Model, evidence_of
 from alcli.live.live import Live
@@ -86,26 +88,25 @@ def model(X: np.ndarray, y: np.ndarray) -> Model:
 
 
 def ledger() -> None:
-    """One id entered into a ledger that is read, written anew and synced each time."""
+    """One id entered into a ledger, on disk before it is shown; beside it the ledger written anew."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "asked.parquet"
-        for n in (100, 10_000):
+        for n in (100, 20_000, 500_000):
             ids = [f"item-{i}" for i in range(n)]
-            append_to_ledger(
-                path,
-                [],
-                {"id": ids, "rank": list(range(n)), "score": [0.5] * n, "strategy": ["margin"] * n},
-                text_ids=True,
-            )
-            one = {"id": ["new"], "rank": [0], "score": [0.5], "strategy": ["margin"]}
-            rows.append(
-                (
-                    f"{n:,} entries",
-                    median_seconds(lambda one=one: append_to_ledger(path, read_ledger(path), one, text_ids=True)) * 1e3,
-                )
-            )
-    table(("ledger, one more id", "milliseconds"), rows)
+            batch = {"id": ids, "rank": list(range(n)), "score": [0.5] * n, "strategy": ["margin"] * n}
+            write_ledger(path, EMPTY.and_then(batch, text_ids=True))
+            shared = SharedLedger(path, read_ledger(path), 0.0, print)
+            names = (f"new-{i}" for i in itertools.count())
+
+            def enter(shared: SharedLedger = shared, names: Iterator[str] = names) -> None:
+                shared.enter({"id": next(names), "rank": 0, "score": 0.5, "strategy": "margin"}, text_ids=True)
+
+            enter()
+            anew = median_seconds(lambda: write_ledger(path, read_ledger(path)))
+            enter()
+            rows.append((f"{n:,} entries", median_seconds(enter) * 1e3, anew * 1e3))
+    table(("ledger, one more id", "ms in the journal", "ms to write anew"), rows)
 
 
 def seconds_of(work: Callable[[], object]) -> float:

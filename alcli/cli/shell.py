@@ -100,10 +100,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _translate(error: BaseException) -> int:
+    notes = "; ".join(getattr(error, "__notes__", []))
     if isinstance(error, AlcliError):
-        return _say(str(error), error.exit_code, error)
+        return _say(str(error), error.exit_code, error, hint=notes)
     if isinstance(error, Stopped):
-        kept = "; ".join(getattr(error, "__notes__", [])) or "nothing half-written is left"
+        kept = notes or "nothing half-written is left"
         return _say(f"stopped by a signal; {kept}", error.code, error, kind="note")
     if isinstance(error, KeyboardInterrupt):
         return 130
@@ -119,7 +120,7 @@ def _translate(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno in _NO_MORE:
         return _say(f"the system refuses: {os.strerror(error.errno or 0)}", 71, error)
     if isinstance(error, OSError) and error.errno is not None:
-        return _say(f"input or output failed: {printable(error)}", 74, error)
+        return _say(f"input or output failed: {printable(error)}", 74, error, hint=notes)
     if isinstance(error, ArithmeticError) or type(error).__name__ == "LinAlgError":
         hint = "look for huge or tiny numbers among features and weights; ALCLI_DEBUG=1 shows where it happened"
         return _say(f"numbers too large or too small to compute with ({printable(error)})", 65, error, hint=hint)

@@ -136,7 +136,7 @@ def _found(ids: Ids, wanted: Sequence[Id | None]) -> Int64:
     """The positions of ids, int64; -1 for an id that is None or not there."""
     out = np.full(len(wanted), -1)
     given = [i for i, id in enumerate(wanted) if id is not None]
-    out[given] = ids.rows_of([wanted[i] for i in given])  # type: ignore[misc]
+    out[given] = ids.rows_of([wanted[i] for i in given])
     return out
 
 

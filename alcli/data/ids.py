@@ -77,26 +77,44 @@ class Ids:
     def keep(self) -> None:
         """Keep all ids in memory, for a command that asks for ids as long as it runs. Cost: a read of the column."""
 
-    def rows_of(self, wanted: Sequence[Id]) -> Int64:
+    def rows_of(self, wanted: Sequence[Id] | pa.ChunkedArray) -> Int64:
         """Return the row numbers of the ids in `wanted`, -1 for an id that the pool does not have.
+
+        wanted: ids as `parse` gives them, or a column of them as `parsed` gives it.
 
         Cost: O(N log n) for n ids. Memory: O(n).
         """
         if not len(wanted):
             return np.empty(0, np.int64)
-        ids = pa.array(wanted, pa.large_string() if self.is_text else pa.int64())
-        rows = self._with_hashes(np.unique(id_keys(ids)))
+        column = wanted if isinstance(wanted, pa.ChunkedArray) else pa.chunked_array([pa.array(wanted, self._type)])
+        ids = column.combine_chunks().cast(self._type)
+        rows = self._with_hashes(np.sort(id_keys(ids)))
         places = pc.index_in(ids, value_set=self.arrow(rows)).fill_null(-1).to_numpy()
         return np.append(rows, -1)[places]
 
     def _with_hashes(self, wanted: Keys) -> Int64:
-        """The rows whose hash is among `wanted`, which are ascending."""
+        """The rows whose hash is among `wanted`, which ascend."""
         hashes, found = self.hashes(), []
         for a in range(0, len(hashes), _AT_ONCE):
             block = hashes[a : a + _AT_ONCE]
             places = np.minimum(np.searchsorted(wanted, block), len(wanted) - 1)
             found.append(np.flatnonzero(wanted[places] == block) + a)
         return np.concatenate(found) if found else np.empty(0, np.int64)
+
+    @property
+    def _type(self) -> pa.DataType:
+        return pa.large_string() if self.is_text else pa.int64()
+
+    def parsed(self, column: pa.ChunkedArray, where: Callable[[int], str]) -> pa.ChunkedArray:
+        """Return a column of ids that are not text of a file in this pool's type: `parse` for all of them at once.
+
+        where: describes the place of a value, for messages. Raises DataError for ids of another type.
+        """
+        is_text = pt.is_large_string(column.type) or pt.is_string(column.type)
+        if is_text != self.is_text:
+            for number, value in enumerate(column):
+                self.parse(value.as_py(), where(number), from_text=False)
+        return column
 
     def parse(self, value: object, where: str, *, from_text: bool) -> Id:
         """Turn an id from a file of labels or ids into this pool's type. where: its place, for messages.

@@ -11,9 +11,11 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from alcli.data.ledger.journal import journal_size
 from alcli.data.reading.data_file import DataFile, check_readable, refusal
 from alcli.data.reading.parquet import open_parquet, read_column, reading
 from alcli.data.schema import pool_metadata, require
@@ -241,13 +243,22 @@ def _parquet_rows(path: str, name: str, wanted: Wanted) -> Iterator[Row]:
     with reading(file), open_parquet(file) as parquet:
         schema = parquet.schema_arrow
     # Raises NewerFormatError for a ledger or a selection that a newer version wrote.
-    pool_metadata(schema, name)
+    is_ledger = pool_metadata(schema, name).get("kind") == "ledger"
     there = wanted.places(schema.names, name)
     for column in there.values():
         require(schema, name, column)
-    values = [_values(file, c) for c in there.values()]
-    for number, row in enumerate(zip(*values, strict=True)):
+    has_journal = is_ledger and journal_size(Path(path)) > 0
+    rows = _with_journal(path, there) if has_journal else zip(*(_values(file, c) for c in there.values()), strict=True)
+    for number, row in enumerate(rows):
         yield Row(f"{name}: row {number}", dict(zip(there, row)), False)
+
+
+def _with_journal(path: str, columns: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a ledger, of its file and of its journal. Memory: the ledger's columns."""
+    from alcli.data.ledger.entries import read_ledger  # imported here, since entries reads tables of columns itself
+
+    for entry in read_ledger(Path(path)).entries():
+        yield tuple(entry.get(column) for column in columns)
 
 
 def _values(file: DataFile, column: str) -> Iterator[Any]:

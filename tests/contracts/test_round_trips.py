@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from alcli.data.absorbed import Absorbed
 from alcli.data.head_file import HeadFile, load_head, save_head
-from alcli.data.ledger import append_to_ledger, read_ledger
+from alcli.data.ledger.entries import read_ledger, write_ledger
 from alcli.data.pool import open_pool
 from alcli.heads._contract import LinearHead
 from alcli.heads._model import Model
@@ -87,9 +87,11 @@ def test_a_ledger(folder, names, size, data):
         batch = names[first : first + size]
         scores = data.draw(st.lists(finite(32), min_size=len(batch), max_size=len(batch)))
         table = {"id": batch, "rank": list(range(len(batch))), "score": scores, "strategy": ["margin"] * len(batch)}
-        append_to_ledger(path, read_ledger(path), table, text_ids=isinstance(names[0], str))
+        write_ledger(path, read_ledger(path).and_then(table, text_ids=isinstance(names[0], str)))
         asked += zip(*table.values())
-    assert [tuple(row[key] for key in ("id", "rank", "score", "strategy")) for row in read_ledger(path)] == asked
+    assert [
+        tuple(row[key] for key in ("id", "rank", "score", "strategy")) for row in read_ledger(path).entries()
+    ] == asked
 
 
 @given(

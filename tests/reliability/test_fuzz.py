@@ -109,18 +109,18 @@ def test_pools_and_labels_come_back(folder, ids, data):
 )
 def test_selections_and_ledgers_come_back(folder, ids, scores):
     from alcli.data.formats import encode
-    from alcli.data.ledger import append_to_ledger, read_ledger
+    from alcli.data.ledger.entries import EMPTY, read_ledger, write_ledger
     from alcli.data.tables import read_ids
 
     table = {"id": ids, "rank": list(range(len(ids))), "score": scores[: len(ids)], "strategy": ["margin"] * len(ids)}
     for format in ("csv", "jsonl", "parquet"):
         Path(f"out.{format}").write_bytes(encode(table, format, {"format": 1}, text_ids=True))
         assert [row.values["id"] for row in read_ids(f"out.{format}")] == ids
-    Path("ledger.parquet").unlink(missing_ok=True)
-    append_to_ledger(Path("ledger.parquet"), [], table, text_ids=True)
+    write_ledger(Path("ledger.parquet"), EMPTY.and_then(table, text_ids=True))
     once = read_ledger(Path("ledger.parquet"))
-    append_to_ledger(Path("ledger.parquet"), once, {**table, "id": [f"{id}2" for id in ids]}, text_ids=True)
-    found = read_ledger(Path("ledger.parquet"))
+    more = {**table, "id": [f"{id}2" for id in ids]}
+    write_ledger(Path("ledger.parquet"), once.and_then(more, text_ids=True))
+    found = read_ledger(Path("ledger.parquet")).entries()
     assert [row["id"] for row in found] == [*ids, *(f"{id}2" for id in ids)]
     assert [row["score"] for row in found] == [*scores[: len(ids)], *scores[: len(ids)]]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,20 +33,22 @@ _REFUSED = {
 _CANNOT_SYNC_FOLDERS = {errno.EINVAL, errno.ENOTSUP}
 # AT_FDCWD and RENAME_EXCHANGE of Linux.
 _HERE, _EXCHANGE = -100, 2
+# Seconds after which a temporary file of another name is old.
+_OLD = 3600.0
 
 
 @dataclass
 class Draft:
     """A file that is to become `target`, and until then stands beside it under a temporary name.
 
-    path: the target as the user wrote it. kept: the temporary file outlives the block, for `publish_left` to find.
+    path: the target as the user wrote it.
     """
 
     file: BinaryIO
     path: Path
     target: Path
     temporary: Path
-    kept: bool = False
+    is_published: bool = False
 
     def finish(self) -> None:
         """Bring the content to disk; only the rename remains to be done."""
@@ -62,8 +64,7 @@ class Draft:
         Raises OutputError when it is there but a power cut may still undo the rename.
         """
         os.replace(self.temporary, self.target)
-        # Nothing has the temporary name any longer, so there is nothing to remove.
-        self.kept = True
+        self.is_published = True
         try:
             sync_folder(self.target.parent)
         except OSError as error:
@@ -73,14 +74,14 @@ class Draft:
 
 @contextmanager
 def drafted(path: Path, *, overwrite: bool = True) -> Iterator[Draft]:
-    """Hand out a draft of a file, which the block publishes; a draft neither published nor kept is removed at the end.
+    """Hand out a draft of a file, which the block publishes; a draft that is not published is removed at the end.
 
     Raises what `replacing` does.
     """
     check_creatable(path, overwrite=overwrite)
     target = Path(os.path.realpath(path))
     sweep(target)
-    with _reported(path):
+    with reported(path):
         handle, temporary = _locked_temporary(target)
         draft = None
         try:
@@ -88,7 +89,7 @@ def drafted(path: Path, *, overwrite: bool = True) -> Iterator[Draft]:
                 draft = Draft(file, path, target, temporary)
                 yield draft
         finally:
-            if draft is None or not draft.kept:
+            if draft is None or not draft.is_published:
                 with suppress(OSError):
                     temporary.unlink()
             os.close(handle)
@@ -104,7 +105,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     (disk full, device error).
     """
     if is_device(path):
-        with _reported(path), open(path, "wb") as device:
+        with reported(path), open(path, "wb") as device:
             yield device
         return
     with drafted(path, overwrite=overwrite) as draft:
@@ -114,8 +115,11 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _reported(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into sentences about `path`."""
+def reported(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals in the block into sentences about `path`.
+
+    Raises CannotCreateError, OutputError.
+    """
     try:
         yield
     except AlcliError:
@@ -160,44 +164,31 @@ def exchange(a: Path, b: Path) -> bool:
 
 
 def sweep(target: Path) -> None:
-    """Remove temporary files of `target` whose writer was killed before it could remove them."""
-    for left in _leftovers(target):
+    """Remove temporary files whose writer was killed before it could remove them: those of `target`, and old ones.
+
+    Files that get a new name every night would never be swept by their own name. A file of another name is removed
+    once nobody has written to it for an hour. No file is removed whose writer lives and has locked it.
+    """
+    own, now = f".{target.name}.alcli-", time.time()
+    for left in target.parent.glob(f".*.alcli-{'[a-z0-9_]' * 8}.tmp"):
         with suppress(OSError):
-            left.unlink()
+            is_own = left.name[: -len("12345678.tmp")] == own
+            if (is_own or now - left.lstat().st_mtime > _OLD) and _is_left(left):
+                left.unlink()
 
 
-def publish_left(target: Path, sha256: str) -> bool:
-    """Rename to `target` the temporary file that a dead writer had finished and kept. sha256: of its content.
+def _is_left(temporary: Path) -> bool:
+    """Return True for a temporary file that no living writer has locked.
 
-    Return False where there is no such file. Raises CannotCreateError, OutputError.
+    Locks reach over containers, and over the machines that share a file system if it passes locks on. Where there are
+    no locks, nobody can tell whether the writer lives, and the file stays. Raises OSError for a file that is gone by
+    now, or belongs to another user.
     """
-    for left in _leftovers(target):
-        with _reported(target):
-            if hashlib.sha256(left.read_bytes()).hexdigest() == sha256:
-                os.replace(left, target)
-                sync_folder(target.parent)
-                return True
-    return False
-
-
-def _leftovers(target: Path) -> Iterator[Path]:
-    """Yield the temporary files of `target` that no living writer has locked.
-
-    Locks reach over containers, and over the machines that share a file system if it passes locks on.
-    """
-    name = "".join(f"[{c}]" if c in "*?[" else c for c in target.name)
-    for left in target.parent.glob(f".{name}.alcli-{'[a-z0-9_]' * 8}.tmp"):
-        try:
-            handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            # The file is gone by now, or belongs to another user.
-            continue
-        try:
-            # Where there are no locks, nobody can tell whether the writer lives, and the file stays.
-            if lock_now(handle) and _is_at(handle, left):
-                yield left
-        finally:
-            os.close(handle)
+    handle = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return bool(lock_now(handle)) and _is_at(handle, temporary)
+    finally:
+        os.close(handle)
 
 
 def _locked_temporary(target: Path) -> tuple[int, Path]:

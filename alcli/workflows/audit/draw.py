@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from alcli.arrays import Int64
 from alcli.data.head_file import HeadFile
 from alcli.data.head_match import audited_rows, rows_of_hashes
-from alcli.data.ledger import AUDIT, Entry
+from alcli.data.ledger.entries import AUDIT, Ledger
 from alcli.data.pool import Pool
 from alcli.errors import printable
 from alcli.heads._fitting import fit
@@ -24,10 +23,10 @@ from alcli.workflows.recipe import POOL, Recipe
 from alcli.workflows.update.learning import labelled
 
 
-def draw_audit(now: Situation, ask: Query, strategy: Strategy, before: Sequence[Entry], note: Note) -> Selection:
+def draw_audit(now: Situation, ask: Query, strategy: Strategy, before: Ledger, note: Note) -> Selection:
     """Draw the next ask.n rows of an audit.
 
-    before: the entries of the ledger. Rows that it gave out for an audit are left out, and so are those of the audit
+    before: the ledger. Rows that it gave out for an audit are left out, and so are those of the audit
     that the head remembers. The seed is the user's, whatever the ledger holds: so the batch goes on where the last one
     ended. Raises UsageError where rows make groups.
     """
@@ -43,14 +42,10 @@ def draw_audit(now: Situation, ask: Query, strategy: Strategy, before: Sequence[
     return replace(found, rows_K=found.rows_K[kept], scores_K=found.scores_K[kept], weights_K=found.weights_K[kept])
 
 
-def _drawn_before(pool: Pool, before: Sequence[Entry], ask: Query) -> Int64:
+def _drawn_before(pool: Pool, before: Ledger, ask: Query) -> Int64:
     """The rows of the pool that the ledger gave out for an audit."""
-    ids = [
-        pool.ids.parse(entry["id"], f"{printable(ask.ledger)}: row {number}", from_text=False)
-        for number, entry in enumerate(before)
-        if entry["purpose"] == AUDIT
-    ]
-    rows = pool.ids.rows_of(ids)
+    ids = before.given_out_for(AUDIT).column
+    rows = pool.ids.rows_of(pool.ids.parsed(ids, lambda row: f"{printable(ask.ledger)}: item {row} of audits"))
     return rows[rows >= 0]
 
 

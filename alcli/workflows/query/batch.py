@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +14,10 @@ import numpy as np
 from alcli.composition.budget import select_within
 from alcli.data.annotations.conflicts import Conflict, check_conflicts_file, write_conflicts
 from alcli.data.formats import Table, encode
-from alcli.data.ledger import AUDIT, LEARNING, Entry, Late, deliver, give_out, read_ledger
+from alcli.data.ledger.entries import AUDIT, EMPTY, LEARNING, NOTHING_GIVEN_OUT, Ledger, read_ledger
+from alcli.data.ledger.owed import Late, acknowledge, deliver, give_out, show_out
 from alcli.data.writing.atomic import replacing
-from alcli.data.writing.creatable import check_creatable
+from alcli.data.writing.creatable import check_creatable, is_device
 from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError
 from alcli.live.impute import impute_batch
@@ -63,9 +64,9 @@ def query(
     """Select items, write them to `out` (or hand the bytes to `emit`), and append them to the ledger under its lock.
 
     An id stands in the ledger before anybody can read it. A batch in the ledger reaches `out` even when this process
-    dies in between: the next query with the same ledger writes it, and answers with it if its own `out` is the same
-    file. note: takes remarks for the user. announce: takes what a strategy says before its work; None takes `note`.
-    Raises every AlcliError.
+    dies before its end: the next query with the same ledger writes it, and answers with it if its own `out` is the same
+    file. A device or a pipe is opened first: the ledger is free while a pipe waits for its reader. note: takes remarks
+    for the user. announce: takes what a strategy says before its work; None takes `note`. Raises every AlcliError.
     """
     strategy, options = ask.checked()
     items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown, normalize=ask.normalize)
@@ -75,16 +76,17 @@ def query(
     others = [*read, *filter(None, [ask.ledger, out])]
     check_conflicts_file(ask.conflicts, overwrite=False, inputs=others)
     with ExitStack() as held:
+        pipe = held.enter_context(replacing(out)) if out is not None and is_device(out) else None
+        show = emit if pipe is None else pipe.write
         if ask.ledger is not None:
             check_creatable(ask.ledger, inputs=read)
             held.enter_context(lock(ask.ledger, ask.lock_timeout))
-        before = read_ledger(ask.ledger) if ask.ledger is not None else []
-        late = deliver(ask.ledger, before) if ask.ledger is not None else None
-        if late is not None and out is not None and os.path.realpath(out) == os.path.realpath(late.out):
-            return _written_late(items, late, note)
+        before = read_ledger(ask.ledger) if ask.ledger is not None else EMPTY
+        late = _delivered(ask.ledger, before, out, note)
+        if late is not None and out is not None and os.path.realpath(out) == os.fspath(late.out):
+            acknowledge(late.owed)
+            return _written_late(items, late)
         answer = _answer(items, ask, strategy, options, before, note, announce or note)
-        if late is not None:
-            note(late.note)
         about = {
             "format": 1,
             "strategy": ask.strategy,
@@ -101,21 +103,38 @@ def query(
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
         write_conflicts(ask.conflicts, answer.conflicts, text_ids=text_ids, overwrite=False)
+        to_file = out if pipe is None else None
         if ask.ledger is not None and answer.table["id"]:
             purpose = AUDIT if strategy.audits else LEARNING
-            give_out(data, out, ask.ledger, before, answer.table, text_ids=text_ids, purpose=purpose)
-        elif out is not None:
-            with replacing(out) as file:
+            if to_file is not None:
+                acknowledge(
+                    give_out(data, to_file, ask.ledger, before, answer.table, text_ids=text_ids, purpose=purpose)
+                )
+            else:
+                with show_out(ask.ledger, before, answer.table, text_ids=text_ids, purpose=purpose):
+                    show(data)
+        elif to_file is not None:
+            with replacing(to_file) as file:
                 file.write(data)
-        if out is None:
-            emit(data)
+        else:
+            show(data)
     return answer
 
 
-def _written_late(items: Items, late: Late, note: Note) -> Answer:
-    """Answer with the batch that a stopped run entered into the ledger and did not write to `out`."""
+def _delivered(ledger: Path | None, before: Ledger, out: Path | None, note: Note) -> Late | None:
+    """The batch of a run that did not end well, if there is one; unless it is the answer, its owed copy is removed."""
+    late = None if ledger is None else deliver(ledger, before, out)
+    if late is not None and out is not None and os.path.realpath(out) == os.fspath(late.out):
+        note(f"{late.note}; none were chosen anew")
+    elif late is not None:
+        note(late.note)
+        acknowledge(late.owed)
+    return late
+
+
+def _written_late(items: Items, late: Late) -> Answer:
+    """Answer with the batch that a stopped run entered into the ledger and did not live to write, or to tell of."""
     table = {name: [row.get(name) for row in late.rows] for name in ("id", "rank", "score", "strategy")}
-    note(f"{late.note}; none were chosen anew")
     return Answer(table, {"pool": items.about(), "candidates": 0, "labelled": 0, "selected": len(late.rows)})
 
 
@@ -124,11 +143,11 @@ def _answer(
     ask: Query,
     strategy: Strategy,
     options: dict[str, Any],
-    before: Sequence[Entry],
+    before: Ledger,
     note: Note,
     announce: Note,
 ) -> Answer:
-    in_ledger = [] if strategy.audits else [row["id"] for row in before]
+    in_ledger = NOTHING_GIVEN_OUT if strategy.audits else before.ids
     now, pool = situation(items, ask, strategy, in_ledger, note), items.pool
     labelled_rows, candidates = now.labelled, now.candidates
     announced: list[str] = []

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 
 from alcli.arrays import Int64
 from alcli.data.ids import Id
+from alcli.data.ledger.entries import GivenOut
 from alcli.data.tables import read_ids
 from alcli.data.text.dialect import DELIMITERS
 from alcli.data.text.rows import RowSource
@@ -20,13 +18,11 @@ from alcli.workflows.query.neighbours import near_labelled
 from alcli.workflows.query.request import Query
 
 
-def excluded(items: Items, ask: Query, in_ledger: Sequence[Any], note: Note) -> Int64:
+def excluded(items: Items, ask: Query, in_ledger: GivenOut, note: Note) -> Int64:
     """The item numbers of ids that --exclude and the ledger name."""
     ids = [id for path in ask.exclude for id in _ids_in(path, items)]
-    ids += [
-        items.ids.parse(id, f"{printable(ask.ledger)}: row {row}", from_text=False) for row, id in enumerate(in_ledger)
-    ]
-    found = items.ids.rows_of(ids)
+    given_out = items.ids.parsed(in_ledger.column, lambda row: f"{printable(ask.ledger)}: row {row}")
+    found = np.concatenate([items.ids.rows_of(ids), items.ids.rows_of(given_out)])
     if (found < 0).any():
         note(f"{counted(int((found < 0).sum()), 'id to leave out is', 'ids to leave out are')} not in the pool")
     return found[found >= 0]

@@ -10,7 +10,7 @@ from typing import Any
 from alcli import parsing, plugins
 from alcli.composition.modifiers import modified
 from alcli.data.head_file import HeadFile
-from alcli.data.ledger import check_ledger
+from alcli.data.ledger.entries import check_ledger
 from alcli.data.text.rows import RowSource, paths_of
 from alcli.errors import UsageError, printable, suggestion
 from alcli.live.impute import HOW

@@ -11,11 +11,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from alcli.arrays import Array
-from alcli.data.formats import Table
 from alcli.data.head_file import save_head
-from alcli.data.ledger import STREAM_WAIT, append_to_ledger, deliver, read_ledger
+from alcli.data.ledger.entries import EMPTY, read_ledger
+from alcli.data.ledger.shared import SharedLedger
 from alcli.data.spellings.labels import to_class, to_target, to_weight
-from alcli.data.writing.locks import lock
 from alcli.errors import AlcliError, DataError, printable
 from alcli.heads._contract import Training
 from alcli.heads._model import Model
@@ -53,8 +52,9 @@ class Session:
     ) -> None:
         strategy, options = ask.checked()
         items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown, normalize=ask.normalize)
-        in_ledger = [row["id"] for row in read_ledger(ask.ledger)] if ask.ledger else []
-        now, pool = situation(items, ask, strategy, in_ledger, note, keeps_head=saves), items.pool
+        before = EMPTY if ask.ledger is None else read_ledger(ask.ledger)
+        self._ledger = None if ask.ledger is None else SharedLedger(ask.ledger, before, ask.lock_timeout, note)
+        now, pool = situation(items, ask, strategy, before.ids, note, keeps_head=saves), items.pool
         self._pool, self._ask, self._emit, self._note = pool, ask, emit, note
         self._allow_new_classes = allow_new_classes
         # Files may change in the hours of a session.
@@ -102,6 +102,11 @@ class Session:
                 return
             if self._polisher is not None and self._polisher.is_due(len(self.told)):
                 self._live.adopt(self._polish(self._polisher))
+
+    def close_ledger(self) -> None:
+        """Write the items of the journal into the ledger. Raises what `SharedLedger.close` does."""
+        if self._ledger is not None:
+            self._ledger.close()
 
     def save(self, out: Path | None) -> None:
         """Write the head with all labels that were absorbed. Do nothing without a head or without a file."""
@@ -157,23 +162,15 @@ class Session:
 
     def _given_out(self, row: int, score: float) -> bool:
         """Enter a row into the ledger before it is shown. Return False where another process has entered it already."""
-        path, ids = self._ask.ledger, self._pool.ids
-        if path is None:
+        if self._ledger is None:
             return True
-        with lock(path, max(self._ask.lock_timeout, STREAM_WAIT)):
-            before = read_ledger(path)
-            if (late := deliver(path, before)) is not None:
-                self._note(late.note)
-            if any(entry["id"] == ids[row] for entry in before):
-                return False
-            entry: Table = {
-                "id": [ids[row]],
-                "rank": [self.asked],
-                "score": [shortest(np.float32(score))],
-                "strategy": [picked_by(self._live.taken, self._ask.label)],
-            }
-            append_to_ledger(path, before, entry, text_ids=ids.is_text)
-        return True
+        entry = {
+            "id": self._pool.ids[row],
+            "rank": self.asked,
+            "score": shortest(np.float32(score)),
+            "strategy": picked_by(self._live.taken, self._ask.label),
+        }
+        return self._ledger.enter(entry, text_ids=self._pool.ids.is_text)
 
     def _item(self, row: int, score: float) -> dict[str, Any]:
         item = {"id": self._pool.ids[row], "rank": self.asked, "score": shortest(np.float32(score))}

@@ -5,10 +5,9 @@ A head that is not given is fitted last, once there is a candidate to ask it abo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from alcli.data.class_names import ClassNames, read_class_names
 from alcli.data.head_file import HeadFile, load_head
 from alcli.data.head_match import audited_rows, check_pool, rows_of_hashes
 from alcli.data.labels import Labels, read_labels
+from alcli.data.ledger.entries import GivenOut
 from alcli.data.pool import Pool
 from alcli.data.spellings.classes import Spelling
 from alcli.errors import DataError, counted
@@ -82,7 +82,7 @@ class _Known:
 
 
 def situation(
-    items: Items, ask: Query, strategy: Strategy, in_ledger: Sequence[Any], note: Note, *, keeps_head: bool = False
+    items: Items, ask: Query, strategy: Strategy, in_ledger: GivenOut, note: Note, *, keeps_head: bool = False
 ) -> Situation:
     """Gather the head, the labelled rows and the candidates. Raises the errors of reading and of fitting.
 
@@ -93,11 +93,10 @@ def situation(
     if not ask.allow_empty:
         pool.require_rows("--allow-empty accepts a pool without rows")
     items.check_options(ask.options)
-    out = frozenset(in_ledger)
     if ask.head is None:
-        known = _gathered(pool, ask, strategy, out, note)
+        known = _gathered(pool, ask, strategy, in_ledger, note)
     else:
-        known = _given(pool, ask, ask.head, strategy, out, note)
+        known = _given(pool, ask, ask.head, strategy, in_ledger, note)
     if pool.is_bad.any():
         one, several = "row without a usable vector was", "rows without a usable vector were"
         note(f"{counted(int(pool.is_bad.sum()), one, several)} left out")
@@ -156,7 +155,7 @@ def targets_of(pool: Pool, ask: Query) -> Floats | None:
     return named.take(np.flatnonzero(~named.is_bad))
 
 
-def _gathered(pool: Pool, ask: Query, strategy: Strategy, out: frozenset[Any], note: Note) -> _Known:
+def _gathered(pool: Pool, ask: Query, strategy: Strategy, out: GivenOut, note: Note) -> _Known:
     """The rows that the user or the pool labels, and the rows to fit a head on.
 
     Raises DataError or UsageError where no head can be fitted.
@@ -181,9 +180,7 @@ def _gathered(pool: Pool, ask: Query, strategy: Strategy, out: frozenset[Any], n
     return _Known(labelled.rows_L, fit_on=labelled, names=names, none=labelled.none_rows, conflicts=conflicts)
 
 
-def _given(
-    pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, out: frozenset[Any], note: Note
-) -> _Known:
+def _given(pool: Pool, ask: Query, given: Path | HeadFile, strategy: Strategy, out: GivenOut, note: Note) -> _Known:
     """The given head, and the rows that the head or a label file labels, with labels where the strategy reads them.
 
     Raises UsageError or DataError for a head that does not suit the strategy or the pool.

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from alcli.data.formats import own_format
 from alcli.data.writing.creatable import check_creatable
 from alcli.data.writing.locks import lock
-from alcli.errors import UsageError, counted, printable
+from alcli.errors import AlcliError, UsageError, counted, printable
 from alcli.remarks import Note
 from alcli.workflows.items import Items
 from alcli.workflows.query.request import IMPUTE, Query
@@ -66,8 +66,21 @@ def stream(
         check_creatable(path, inputs=[*read, *(p for p in (out, ask.ledger) if p and p is not path)])
     with lock(out, ask.lock_timeout) if out is not None else nullcontext():
         session = Session(items, replace(ask, stream=True), emit, note, allow_new_classes, saves=out is not None)
-        with _saved(session, out, note):
+        with _in_ledger(session, note), _saved(session, out, note):
             session.run(source)
+
+
+@contextmanager
+def _in_ledger(session: Session, note: Note) -> Iterator[None]:
+    """Write the journal of the stream into its ledger at the end of the block, however the block ends."""
+    try:
+        yield
+    finally:
+        try:
+            session.close_ledger()
+        except AlcliError as error:
+            what = "the items are safe in the journal beside the ledger, and the next query writes them into the ledger"
+            note(f"{error.message}; {what}")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 from alcli.arrays import Int64
 from alcli.data.formats import Table
 from alcli.data.head_file import HeadFile
-from alcli.data.ledger import Entry, read_ledger
+from alcli.data.ledger.entries import Entry, read_ledger
 from alcli.data.spellings.numbers import number_of
 from alcli.data.tables import read_rows
 from alcli.errors import counted, printable
@@ -123,4 +123,4 @@ def told(items: Items, head: HeadFile, batch: ShownBatch, labelled: Int64, close
 
 def entries_of(ledger: Path | None) -> list[Entry]:
     """The rows of a ledger; none without a ledger. Raises what `read_ledger` does."""
-    return [] if ledger is None else read_ledger(ledger)
+    return [] if ledger is None else read_ledger(ledger).entries()

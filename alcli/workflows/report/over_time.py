@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alcli.data.head_file import HeadFile
-from alcli.data.ledger import Entry
+from alcli.data.ledger.entries import Entry
 from alcli.errors import counted, printable
 from alcli.report.page.chart import CurvePoint, chart
 from alcli.report.page.contents import Grid, PageSection

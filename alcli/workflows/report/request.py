@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alcli.data.head_file import HeadFile, load_head
-from alcli.data.ledger import check_ledger
+from alcli.data.ledger.entries import check_ledger
 from alcli.data.text.rows import RowSource, paths_of
 from alcli.errors import InputError, UsageError, printable, suggestion
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import hashlib
 import os
 import signal
 import stat
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from alcli.data.writing.atomic import drafted, exchange, publish_left, replacing, sweep
+from alcli.data.writing.atomic import exchange, replacing, sweep
 from alcli.data.writing.creatable import check_creatable
 from alcli.errors import CannotCreateError, OutputError, UsageError
 
@@ -191,24 +189,18 @@ def test_a_file_system_without_locks(folder, monkeypatch):
     assert sorted(os.listdir()) == [".x.alcli-aaaaaaaa.tmp", "x"]
 
 
-def test_a_kept_draft_is_published_by_another(folder):
-    """It is known by its content, and not while its writer lives."""
-    Path("x").write_bytes(b"old")
-    os.chmod("x", 0o640)
-    digest = hashlib.sha256(b"new").hexdigest()
-    with suppress(LookupError), drafted(Path("x")) as draft:
-        draft.file.write(b"new")
-        draft.finish()
-        assert not publish_left(Path("x").absolute(), digest)
-        draft.kept = True
-        raise LookupError
-    assert not publish_left(Path("x").absolute(), hashlib.sha256(b"other").hexdigest())
-    assert Path("x").read_bytes() == b"old"
-    assert publish_left(Path("x").absolute(), digest)
-    assert Path("x").read_bytes() == b"new"
-    assert os.stat("x").st_mode & 0o777 == 0o640
-    assert os.listdir() == ["x"]
-    assert not publish_left(Path("x").absolute(), digest)
+def test_old_temporaries_of_other_names_are_swept(folder):
+    """A file that gets a new name every night is never swept by its own name; what is young or locked stays."""
+    names = [f".{name}.csv.alcli-aaaaaaaa.tmp" for name in ("monday", "tuesday", "wednesday")]
+    for name in (*names, ".other.tmp", "friday.csv.alcli-aaaaaaaa.tmp"):
+        Path(name).write_bytes(b"half")
+        os.utime(name, (0, 0))
+    os.utime(names[1])
+    with open(names[2], "r+b") as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        with replacing(Path("thursday.csv")) as file:
+            file.write(b"whole")
+    assert sorted(os.listdir()) == sorted([*names[1:], ".other.tmp", "friday.csv.alcli-aaaaaaaa.tmp", "thursday.csv"])
 
 
 def test_two_folders_change_places(folder):

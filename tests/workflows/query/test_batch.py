@@ -195,12 +195,12 @@ def test_the_ledger_is_left_out_and_grows(tiny, alcli):
 
 def test_a_ledger_that_cannot_be_written_gives_nothing_out(tiny, alcli, monkeypatch):
     """The batch has its name only once the ledger has the batch."""
-    import alcli.data.ledger as module
+    import alcli.data.ledger.owed as module
 
     def fail(*a: object, **k: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "append_to_ledger", fail)
+    monkeypatch.setattr(module, "write_ledger", fail)
     alcli("query", "pool.parquet", "-s", "random", "-n", 3, "--selections", "ledger.parquet", "-o", "out.csv").refused(
         74
     )

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alcli.data.head_file import load_head
+from alcli.data.ledger.entries import read_ledger
 from alcli.data.pool import open_pool
 from alcli.data.writing.locks import lock
 from alcli.errors import DataError, UsageError
@@ -335,7 +336,7 @@ def test_an_id_is_in_the_ledger_before_it_is_given_out(head):
     ledger = Path("asked.parquet")
 
     def reply(item):
-        assert pq.read_table(ledger)["id"].to_pylist()[-1] == item["id"]
+        assert read_ledger(ledger).entries()[-1]["id"] == item["id"]
         return true(item)
 
     first = run(reply, n=4, ledger=ledger)
