@@ -1,4 +1,4 @@
-"""The same arithmetic on every machine: how many threads BLAS takes, and which kernels BLAS, NumPy and faiss take.
+"""The same arithmetic on every machine: how many threads BLAS takes, and which kernels the libraries take.
 
 Each of them looks at the processor when it is loaded, and takes kernels that are made for it. A kernel for AVX-512 adds
 in another order than one for AVX2, so the last digits differ, and with them now and then the order of a batch. The
@@ -24,6 +24,8 @@ CHOICE = "ALCLI_KERNELS"
 # The x86-64 microarchitecture level 3, by the names that Linux gives its instructions.
 _LEVEL_3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
 _BLAS = {"OPENBLAS_CORETYPE": "Haswell", "FAISS_OPT_LEVEL": "AVX2", "FAISS_SIMD_LEVEL": "AVX2"}
+# MKL multiplies for torch. It promises the same bits on processors of Intel and of others for this branch alone.
+_TORCH = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"}
 _NUMPY = "NPY_DISABLE_CPU_FEATURES"
 _SKX = {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq"}
 _CLX = {*_SKX, "avx512_vnni"}
@@ -62,6 +64,16 @@ def pin() -> None:
         os.environ.update(_BLAS | {_NUMPY: " ".join(_groups(_instructions()))})
         # NumPy refuses to load where both are set.
         os.environ.pop("NPY_ENABLE_CPU_FEATURES", None)
+
+
+def pin_torch() -> None:
+    """Set the variables that torch reads when it is loaded, where the kernels of this process are pinned.
+
+    To be called by what trains a network, before it loads torch. An upstream model keeps the kernels of its processor:
+    the others would cost it most of its speed.
+    """
+    if pinned() and "torch" not in sys.modules:
+        os.environ.update(_TORCH)
 
 
 def can_pin() -> bool:

@@ -49,6 +49,8 @@ SURROUNDINGS = {
 }
 KERNELS = {
     **{core: Variant({"OPENBLAS_CORETYPE": core}) for core in ("Haswell", "SkylakeX", "SapphireRapids", "Nehalem")},
+    "torch without AVX": Variant({"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "AUTO", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
+    "torch with AVX-512": Variant({"ATEN_CPU_CAPABILITY": "avx512", "MKL_CBWR": "AVX512"}),
     "no AVX-512 in NumPy": Variant({"NPY_DISABLE_CPU_FEATURES": AVX512}),
     "no AVX2 in NumPy": Variant({"NPY_DISABLE_CPU_FEATURES": AVX2}),
 }
@@ -61,7 +63,10 @@ TOGETHER = {
         options=("--max-memory", "1M"),
     ),
     "SkylakeX, 1 processor, row groups, 3 workers": Variant(
-        {"OPENBLAS_CORETYPE": "SkylakeX"}, "row-groups", 1, ("--workers", "3")
+        {"OPENBLAS_CORETYPE": "SkylakeX", "ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "AVX512"},
+        "row-groups",
+        1,
+        ("--workers", "3"),
     ),
 }
 
