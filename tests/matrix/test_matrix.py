@@ -21,10 +21,12 @@ SAMPLED = {
     f"digits.{name}.safetensors"
     for name in (
         *("softmax", "softmax-block", "softmax-kron", "softmax-full", "softmax-ensemble", "softmax-variational"),
-        *("softmax-pool", "mlp", "mlp.learnt", "softmax.learnt", "softmax.learnt-closed", "softmax.learnt-mc"),
+        *("softmax-pool", "softmax.learnt", "softmax.learnt-closed", "softmax.learnt-mc"),
         *("softmax.removed", "softmax-full.learnt"),
     )
 }
+# The network of numbers is the one that is fitted soonest.
+NUMBERS = {"numbers.ridge.safetensors", "numbers.mlp-numbers.safetensors"}
 # Wide enough that a BLAS with several threads would share products out.
 WIDE = {f"wide.{name}" for name in ("softmax.safetensors", "softmax.learnt.safetensors", "acs-fw.csv", "qbc.csv")}
 needs_pins = pytest.mark.skipif(not can_pin(), reason="the kernels of this processor are its own")
@@ -42,9 +44,10 @@ def _sampled(name: str) -> bool:
     if pool == "wide":
         return name in WIDE
     if name.endswith(".safetensors"):
-        return name in SAMPLED or name == "numbers.ridge.safetensors"
-    hidden = rest.endswith("-mlp.csv") and rest.split("-mlp")[0] not in ("ntk", "badge", "learning-loss", "lplgrad")
-    return not hidden and (not rest.endswith(".predicted.csv") or name == "digits.softmax.predicted.csv")
+        return name in SAMPLED or name in NUMBERS
+    return not rest.endswith("-mlp.csv") and (
+        not rest.endswith(".predicted.csv") or name == "digits.softmax.predicted.csv"
+    )
 
 
 @pytest.fixture(scope="module")
