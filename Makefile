@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-lowest audit lint docs man dist bench study fuzz clean
+.PHONY: demo test test-lowest audit lint docs man dist bench study fuzz matrix clean
 
 $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -72,6 +72,10 @@ study: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10)
 	ALCLI_THOROUGH=1 $(BIN)/python -m pytest tests/reliability
+
+# every strategy, head and update under other kernels, threads, layouts and workers: what leaves other bytes; an hour
+matrix: $(READY)
+	$(BIN)/python -m tests.matrix
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
+from alcli.engine import kernels
+
+# As the command line does it, before NumPy is loaded.
+kernels.pin()
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

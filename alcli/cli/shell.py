@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from alcli.cli.console import tell
+from alcli.engine import kernels
 from alcli.errors import AlcliError, printable
 
 _SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130}
@@ -30,14 +31,13 @@ class Stopped(BaseException):
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. No exception leaves this function."""
     _repair_streams()
-    # One thread a BLAS call, whatever the user has set: alcli spreads work over blocks itself, and the last digits of a
-    # product that BLAS shares out depend on the number of its threads.
-    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     # Some BLAS kernels read past the end of a row and set floating-point flags for the garbage; NumPy warns about it.
     # Real NaNs are caught on reading, so the warning is noise.
     warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)
     try:
         with _listening():
+            # Before any command loads NumPy.
+            kernels.pin()
             code = _invoke(arguments)
             sys.stdout.flush()
             return code
@@ -124,6 +124,11 @@ def _translate(error: BaseException) -> int:
     if isinstance(error, ArithmeticError) or type(error).__name__ == "LinAlgError":
         hint = "look for huge or tiny numbers among features and weights; ALCLI_DEBUG=1 shows where it happened"
         return _say(f"numbers too large or too small to compute with ({printable(error)})", 65, error, hint=hint)
+    if isinstance(error, RuntimeError) and "NPY_DISABLE_CPU_FEATURES" in str(error):
+        hint = f"{kernels.CHOICE}=native takes the kernels that it was built with"
+        return _say(
+            "this NumPy was built for newer processors alone, and has no kernels for AVX2", 78, error, hint=hint
+        )
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     code = _translate_usage(error)

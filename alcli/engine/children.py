@@ -15,6 +15,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from alcli.engine.kernels import ONE_THREAD
 from alcli.numerics.blocks import thread_limit
 
 # Seconds in which a child ends by itself.
@@ -80,7 +81,7 @@ def _begin(pipe: Connection, serve: Callable[..., None], args: tuple[Any, ...], 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Libraries that are loaded later read these variables.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    os.environ.update(ONE_THREAD)
     # The parent ignores the same warnings.
     warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)
     threading.Thread(target=_leave_with_parent, daemon=True).start()

@@ -25,6 +25,7 @@ import numpy as np
 
 from alcli.arrays import Array, Int64
 from alcli.embedders._contract import require
+from alcli.engine.kernels import pin_torch
 from alcli.errors import DataError
 from alcli.heads._branch import Branch
 from alcli.heads._contract import Training
@@ -83,6 +84,7 @@ def train(
     at its weights. The same data, schedule and start give the same bits at any number of threads.
     Raises UnavailableError without torch, and DataError where the weights do not stay finite.
     """
+    pin_torch()
     torch = require("torch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -40,6 +40,7 @@ import numpy as np
 
 from alcli.arrays import Array, Float64, Int64
 from alcli.embedders._contract import require
+from alcli.engine.kernels import pin_torch
 from alcli.selection.options import Count
 from alcli.selection.order import finite32
 from alcli.selection.strategy import Selection, batch
@@ -67,6 +68,7 @@ def sraal(
     Scores: the log odds of not being labelled. Raises UnavailableError without torch, DataError where labels of
     labelled rows are not known.
     """
+    pin_torch()
     torch = require("torch")
     how = VaalSettings(steps, units, code, batch_size, learning_rate, divergence, adversary)
     X_ND, targets_LC, threads = view.matrix("features"), view.labelled_targets(), torch.get_num_threads()

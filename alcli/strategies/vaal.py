@@ -41,6 +41,7 @@ import numpy as np
 
 from alcli.arrays import Float32, Float64, Floats, Int64
 from alcli.embedders._contract import require
+from alcli.engine.kernels import pin_torch
 from alcli.errors import UsageError
 from alcli.numerics.blocks import BLOCK_ROWS
 from alcli.selection.options import Count, at_least
@@ -70,6 +71,7 @@ def vaal(
 
     Scores: the log odds of not being labelled. Raises UnavailableError without torch.
     """
+    pin_torch()
     torch = require("torch")
     how = VaalSettings(steps, units, code, batch_size, learning_rate, divergence, adversary)
     X_ND, X_LD, threads = view.matrix("features"), view.labelled(), torch.get_num_threads()

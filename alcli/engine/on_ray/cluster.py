@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import alcli
+from alcli.engine.kernels import ONE_THREAD, pinned
 from alcli.engine.on_ray import AUTO, LOCAL, nodes
 from alcli.engine.on_ray.nodes import Node, Probe
 from alcli.errors import AlcliError, CannotCreateError, MismatchError, UnavailableError, printable
@@ -29,7 +30,6 @@ T = TypeVar("T")
 
 # Seconds: until a head that does not answer counts as lost, between looks at it, and for a node to say what it is.
 GRACE, WATCH, ASKING = 20.0, 5.0, 120.0
-_THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 _ELSEWHERE = "--ray-address HOST:PORT names a cluster, --ray-address local starts one on this machine"
 
 
@@ -42,6 +42,7 @@ class RayCluster:
         self._head, self._own = context.gcs_address, context.get_node_id()
         self.folder = os.getcwd()
         self.expected = nodes.versions()
+        self._pinned = bool(pinned())
         self.n_free = max(1, self._free())
 
     def alive(self) -> list[dict[str, Any]]:
@@ -88,6 +89,12 @@ class RayCluster:
             there, here = (", ".join(f"{name} {v.get(name, 'none')}" for name in other) for v in (node.versions, own))
             what = f"the node {printable(node.name)} of the Ray cluster has {printable(there)}, this command {here}"
             raise MismatchError(what, hint="install the same versions on all nodes")
+        if self._pinned and not node.pins:
+            raise MismatchError(
+                f"the processor of the node {printable(node.name)} of the Ray cluster lacks AVX2, which this one has: "
+                "its last digits would differ",
+                hint="leave the node out of the cluster",
+            )
         if not node.sees:
             raise MismatchError(
                 f"the node {printable(node.name)} of the Ray cluster does not see the files of this command",
@@ -151,7 +158,7 @@ def _library() -> Any:
 
 
 def _connect(ray: Any, address: str, n_workers: int | None) -> None:
-    environment: dict[str, Any] = {"env_vars": _THREADS}
+    environment: dict[str, Any] = {"env_vars": ONE_THREAD | pinned()}
     more: dict[str, Any] = {}
     if address == LOCAL:
         # Read by the processes of the cluster that starts here; of a cluster that runs, its owner decides.

@@ -1,7 +1,7 @@
 """A node of the cluster, seen from inside: its versions, and whether it sees a file.
 
 A node is asked before the work. NumPy of another version may compute other bits, and another alcli may have other
-shards, so a node with other versions is refused. This page loads no other one of alcli, for a node may lack NumPy.
+shards, so a node with other versions is refused. This page loads nothing that needs NumPy, for a node may lack it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 
+from alcli.engine.kernels import can_pin
+
 LIBRARIES = ("ray", "numpy", "pyarrow")
 
 
 @dataclass(frozen=True)
 class Node:
-    """The answer of a node about itself. versions: by name. sees: True where it reads the probe, or need read none."""
+    """The answer of a node about itself. versions: by name. sees: True where it reads the probe, or need read none.
+
+    pins: see `kernels.can_pin`.
+    """
 
     name: str
     versions: dict[str, str]
     sees: bool = True
+    pins: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ def versions() -> dict[str, str]:
 
 def about(probe: Probe | None = None) -> Node:
     """Versions of the node of this process, and whether it sees the probe."""
-    return Node(platform.node(), versions(), probe is None or _sees(probe))
+    return Node(platform.node(), versions(), probe is None or _sees(probe), can_pin())
 
 
 def move_to(folder: str) -> None:
