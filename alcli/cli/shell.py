@@ -146,7 +146,10 @@ def _translate(error: BaseException) -> int:
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """The error, and those that it was raised from: a library's error may stand behind a sentence about a file."""
-    while error is not None:
+    seen: set[int] = set()
+    # An error that was raised anew from one that it caused itself closes a circle.
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__
 

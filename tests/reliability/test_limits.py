@@ -92,6 +92,12 @@ def test_a_limit_behind_a_sentence_about_something_else(error, words, monkeypatc
     assert words in capfd.readouterr().err
 
 
+def test_causes_in_a_circle_end():
+    first, second = DataError("one"), DataError("two")
+    first.__cause__, second.__cause__ = second, first
+    assert list(shell._causes(first)) == [first, second]
+
+
 def refuse_threads() -> None:
     """Let this process start no thread, as under a limit, which would not bind the superuser."""
 
