@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-lowest audit lint docs man dist bench study fuzz matrix clean
+.PHONY: demo test test-lowest test-python audit lint docs man dist bench study fuzz matrix clean
 
 $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -28,6 +28,20 @@ test-lowest:
 	$(LOWEST) -m pip install --quiet --no-deps --requirement .venv-lowest/lowest.txt
 	$(LOWEST) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(LOWEST) -m pytest --numprocesses 2 --dist loadfile
+
+# what depends on the interpreter, with another one: make test-python PYTHON=python3.13. PyTorch, and the tests that need
+# it, are left out.
+OTHER := .venv-python/bin/python
+INTERPRETER_TESTS ?= tests/cli tests/reliability tests/test_api.py tests/test_startup.py tests/test_extensions.py \
+  tests/test_plugins.py
+test-python:
+	rm -rf .venv-python
+	$(PYTHON) -m venv .venv-python
+	grep -vE "^(#|torch=|sentence-transformers=)" requirements.lock > .venv-python/lock.txt
+	$(OTHER) -m pip install --quiet --no-deps --requirement .venv-python/lock.txt
+	$(OTHER) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(OTHER) -m pytest --numprocesses 2 --dist loadfile -k "not mlp and not torch and not hidden and not aux_loss \
+	  and not gives_the_tables and not model_file and not exported" $(INTERPRETER_TESTS)
 
 # known vulnerabilities of the locked versions, as the advisory database of the package index has them
 audit:

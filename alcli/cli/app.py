@@ -44,7 +44,7 @@ def alcli(version: general.Version = False) -> None:
         66  no such input
         69  something optional is missing
         70  a bug of alcli
-        71  not enough memory
+        71  not enough memory, or too many open files, threads or processes
         73  an output cannot be created
         74  reading or writing failed
         75  busy: a file is in use, or changed while it was read

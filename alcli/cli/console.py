@@ -42,7 +42,7 @@ class Console:
 
         Raises OutputError where stdout is closed or full, BrokenPipeError where its reader has left.
         """
-        left = memoryview(data)
+        left = memoryview(_harmless(data) if os.isatty(self._data) else data)
         try:
             while written := os.write(self._data, left):
                 left = left[written:]
@@ -190,6 +190,14 @@ def _rate(speed: float | None) -> str:
     if not speed:
         return ""
     return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:,.1f} s each"
+
+
+def _harmless(data: bytes) -> bytes:
+    """Data as a terminal may show them: control characters in ids and labels, which could move its cursor or set its
+    title, are escaped. A file or a program gets the bytes as they are.
+    """
+    text = data.decode("utf-8", "surrogateescape")
+    return "".join(c if c in "\n\t" else printable(c) for c in text).encode("utf-8", "surrogateescape")
 
 
 def is_fancy() -> bool:

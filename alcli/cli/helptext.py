@@ -95,6 +95,12 @@ class PanelCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return settings.parsed(self, ctx, args, super().parse_args)
 
+    def invoke(self, ctx: Any) -> Any:
+        from alcli.engine.limits import within_limits
+
+        with within_limits():
+            return super().invoke(ctx)
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return _usage(self, ctx)
 

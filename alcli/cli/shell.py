@@ -18,6 +18,8 @@ from alcli.errors import AlcliError, printable
 
 _SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130}
 _NO_MORE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+# The words by which Python and Arrow say that the system starts no more threads.
+_NO_THREAD = ("can't start new thread", "failed to launch worker thread")
 
 
 class Stopped(BaseException):
@@ -31,6 +33,8 @@ class Stopped(BaseException):
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. No exception leaves this function."""
     _repair_streams()
+    # Arrow's copy of jemalloc, which alcli does not use, would start a thread, and write a line where it cannot.
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     # Some BLAS kernels read past the end of a row and set floating-point flags for the garbage; NumPy warns about it.
     # Real NaNs are caught on reading, so the warning is noise.
     warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)
@@ -100,6 +104,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _translate(error: BaseException) -> int:
+    if any(_wants_threads(one) for one in _causes(error)):
+        hint = "raise the limit on processes (ulimit -u) or on addresses (ulimit -v), or end other programs"
+        return _say("the system starts no more threads or processes", 71, error, hint=hint)
+    for cause in _causes(error):
+        if isinstance(cause, MemoryError) or _wants_memory(cause):
+            hint = "query can do with --candidates or --max-memory, fit-head with --posterior none"
+            return _say(f"not enough memory: {printable(cause)}".rstrip(": "), 71, error, hint=hint)
     notes = "; ".join(getattr(error, "__notes__", []))
     if isinstance(error, AlcliError):
         return _say(str(error), error.exit_code, error, hint=notes)
@@ -114,9 +125,6 @@ def _translate(error: BaseException) -> int:
         # flushing it at exit does not raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    if isinstance(error, MemoryError) or _wants_memory(error):
-        hint = "query can do with --candidates or --max-memory, fit-head with --posterior none"
-        return _say(f"not enough memory: {printable(error)}".rstrip(": "), 71, error, hint=hint)
     if isinstance(error, OSError) and error.errno in _NO_MORE:
         return _say(f"the system refuses: {os.strerror(error.errno or 0)}", 71, error)
     if isinstance(error, OSError) and error.errno is not None:
@@ -142,11 +150,26 @@ def _translate(error: BaseException) -> int:
     )
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that it was raised from: a library's error may stand behind a sentence about a file."""
+    seen: set[int] = set()
+    # An error that was raised anew from one that it caused itself closes a circle.
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__
+
+
+def _wants_threads(error: BaseException) -> bool:
+    """True for the exceptions by which Python, a library, or the start of a process says that there are too many."""
+    if isinstance(error, OSError) and error.errno == errno.EAGAIN:
+        return True
+    return not isinstance(error, AlcliError) and any(words in str(error).lower() for words in _NO_THREAD)
+
+
 def _wants_memory(error: BaseException) -> bool:
-    """True for the exceptions by which an import, or the start of a thread, says that the system gives no more."""
+    """True for the exceptions by which an import says that the system gives no more memory."""
     text = str(error).lower()
-    if isinstance(error, RuntimeError):
-        return "can't start new thread" in text
     return isinstance(error, ImportError) and ("failed to map segment" in text or "cannot allocate memory" in text)
 
 

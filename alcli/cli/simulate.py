@@ -146,8 +146,9 @@ def simulate(
         look = _look(format, width)
         elsewhere = jobs not in (None, 1) or running.engine != "local"
         if redraw is not None:
-            unused = [pool, out, labels, strategy, n, rounds, seeds, param, preset, mix, initial, test_fraction, study]
-            unused += [none_label, test_labels, columns.normalize_labels]
+            unused = [pool, out, labels, strategy, n, rounds, seeds, param, preset, initial, test_fraction, study]
+            unused += [none_label, test_labels, columns.normalize_labels, mix, candidates, ignore_unknown, corrections]
+            unused += [model != models.HeadOptions(), running.cache_dir]
             return _redraw(console, redraw, metric, look, [*unused, stratified, full_data, train_weights, elsewhere])
         pool, out = _given(pool, "POOL"), _given(out, "-o")
         param, remarks = model.with_branch(param, "head.aux-loss")

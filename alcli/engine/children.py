@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from alcli.engine.kernels import ONE_THREAD
+from alcli.errors import MemoryLimitError
 from alcli.numerics.blocks import thread_limit
 
 # Seconds in which a child ends by itself.
@@ -84,9 +86,15 @@ def _begin(pipe: Connection, serve: Callable[..., None], args: tuple[Any, ...], 
     os.environ.update(ONE_THREAD)
     # The parent ignores the same warnings.
     warnings.filterwarnings("ignore", message=".* encountered in (matmul|dot|vecdot)", category=RuntimeWarning)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    with thread_limit(threads), threadpool_limits(1):
-        serve(pipe, *args)
+    try:
+        threading.Thread(target=_leave_with_parent, daemon=True).start()
+        with thread_limit(threads), threadpool_limits(1):
+            serve(pipe, *args)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "can't start new thread" not in str(error):
+            raise
+        # The parent says in a sentence that a worker was lost, where a traceback would stand otherwise.
+        sys.exit(MemoryLimitError.exit_code)
 
 
 def _leave_with_parent() -> None:

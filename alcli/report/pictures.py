@@ -7,12 +7,17 @@ Cost: one drawing per format, and two or three layouts. The bytes follow from th
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import logging
+import os
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alcli.errors import UsageError
@@ -80,11 +85,53 @@ def rendered(make: Callable[[], Figure], look: Appearance) -> dict[str, bytes]:
 
 @contextmanager
 def _styled() -> Iterator[None]:
-    import matplotlib
-
-    # The defaults come first: a user's matplotlibrc must not change the bytes.
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **_STYLE}):
+    with library() as matplotlib, matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **_STYLE}):
+        # The defaults come first: a user's matplotlibrc must not change the bytes.
         yield
+
+
+@contextmanager
+def library() -> Iterator[Any]:
+    """Hand out matplotlib, which says nothing but errors inside: a home that cannot be written to is none.
+
+    Where matplotlib is not loaded yet, it is loaded without the `matplotlibrc` of the current folder or of the user,
+    which may be of strangers, and ends the import where it is not UTF-8.
+    """
+    logger = logging.getLogger("matplotlib")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with nullcontext() if "matplotlib" in sys.modules else _own_settings():
+            import matplotlib
+        yield matplotlib
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Let matplotlib find its own defaults first: it looks into the current folder, then where MATPLOTLIBRC says."""
+    found = importlib.util.find_spec("matplotlib")
+    data = Path(next(iter(found.submodule_search_locations or ()))) / "mpl-data" if found else None
+    if data is None or not data.is_dir():
+        yield
+        return
+    variable = os.environ.get("MATPLOTLIBRC")
+    os.environ["MATPLOTLIBRC"] = str(data / "matplotlibrc")
+    # Other threads have the same current folder, so it is left only where it has such a file.
+    here = os.open(".", os.O_RDONLY) if os.path.exists("matplotlibrc") else None
+    try:
+        if here is not None:
+            os.chdir(data)
+        yield
+    finally:
+        if here is not None:
+            os.fchdir(here)
+            os.close(here)
+        if variable is None:
+            del os.environ["MATPLOTLIBRC"]
+        else:
+            os.environ["MATPLOTLIBRC"] = variable
 
 
 def _encode(figure: Figure, format: str) -> bytes:

@@ -104,6 +104,19 @@ def metric_named(name: str) -> Metric:
     return replace(found, function=_finite(guarded(function, f"the metric '{name}'"), name))
 
 
+def stored_metric(name: str) -> Metric | None:
+    """Return the metric of a name that stands in a file: of the table, NAME:CLASS, or of an installed package.
+
+    None for any other name. A Python file that data name is not run.
+    """
+    if is_file(name):
+        return None
+    try:
+        return metric_named(name)
+    except UsageError:
+        return None
+
+
 def metric_names() -> list[str]:
     """The names of metrics as a user types them, of installed packages too; a metric of one class ends with a colon."""
     return [*METRICS, *(f"{name}:" for name in OF_A_CLASS), *installed("metrics")]

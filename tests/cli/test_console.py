@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import sys
 import time
 
 import pytest
 
-from alcli.cli.console import _rate, console, is_fancy
+from alcli.cli.console import Console, _rate, console, is_fancy
 from alcli.errors import OutputError
 from alcli.remarks import steps
 
@@ -213,3 +214,15 @@ def test_lines_of_a_text_stay_lines_on_a_terminal(capfd, monkeypatch):
     with console() as talk:
         talk.say("first\n  second   2")
     assert capfd.readouterr().err == "first\n  second   2\n"
+
+
+def test_a_terminal_gets_control_characters_escaped_and_a_file_gets_them_as_they_are(tmp_path):
+    data = "a\x1b]0;title\x07\tb\x9b2J\n".encode() + b"\xff\n"
+    leader, follower = pty.openpty()
+    Console(follower, quiet=True, verbose=False, as_json=False).emit(data)
+    os.close(follower)
+    assert os.read(leader, 4096).replace(b"\r\n", b"\n") == b"a\\x1b]0;title\\x07\tb\\x9b2J\n\\udcff\n"
+    os.close(leader)
+    with open(tmp_path / "file", "wb") as file:
+        Console(file.fileno(), quiet=True, verbose=False, as_json=False).emit(data)
+    assert (tmp_path / "file").read_bytes() == data

@@ -53,7 +53,7 @@ def test_control_characters_of_arguments_are_escaped(alcli):
     ("error", "code", "words"),
     [
         (MemoryError(), 71, "not enough memory"),
-        (RuntimeError("can't start new thread"), 71, "not enough memory"),
+        (RuntimeError("can't start new thread"), 71, "starts no more threads"),
         (ImportError("libx.so: failed to map segment from shared object"), 71, "not enough memory"),
         (ZeroDivisionError("float division by zero"), 65, "too large or too small to compute with"),
         (np.linalg.LinAlgError("Singular matrix"), 65, "too large or too small to compute with"),

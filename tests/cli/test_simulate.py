@@ -121,6 +121,7 @@ def test_json_is_one_object_on_stdout(tmp_path):
         (["-s", "margin", "-n", "5", "--rounds", "2", "--format", "gif"], "a picture can be png, svg, pdf, got 'gif'"),
         (["-s", "margin", "-n", "5", "--rounds", "2", "--width", "1"], "must be 2.5 to 60 inches, got 1"),
         (["--redraw", "simulation"], "it takes no pool, and no options of a simulation; leave all but --metric"),
+        (["--head", "mlp", "--redraw", "simulation"], "it takes no pool, and no options of a simulation"),
         (["--study", "updates", "--train-weights"], "--train-weights does not go with --study updates"),
         (["--study", "updates", "--full-data"], "--full-data does not go with --study updates"),
         (

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from alcli.arrays import Floats, Keys
 from alcli.data.fingerprint import as_text
-from alcli.data.writing.atomic import exchange, replacing, sync_folder
-from alcli.data.writing.creatable import check_creatable
+from alcli.data.writing.atomic import drafted, exchange, replacing, sync_folder
+from alcli.data.writing.creatable import check_creatable, is_device
 from alcli.data.writing.pool_writer import PoolWriter, default_rows_per_file
 from alcli.data.writing.shards import WorkFolder
 from alcli.errors import CannotCreateError, printable
@@ -72,6 +72,7 @@ class PoolOutput:
 
     def recover(self, work: WorkFolder) -> None:
         """Put back an old pool that a run had moved aside before it was killed in the middle of `_publish`."""
+        work.check_own()
         if (work.path / _ASIDE).exists() and not self._path.exists():
             (work.path / _ASIDE).rename(self._path)
 
@@ -84,8 +85,16 @@ class PoolOutput:
         """
         keys_N = work.keys()
         if not self._is_folder:
-            with replacing(self._path, overwrite=self._force) as file:
-                _write_file(file, work.tables(), columns, dim, dtype, _with_totals(metadata, keys_N))
+            tables, totals = work.tables(), _with_totals(metadata, keys_N)
+            if is_device(self._path):
+                with replacing(self._path) as device:
+                    _write_file(device, tables, columns, dim, dtype, totals)
+                return Written(len(keys_N), 1, _fingerprint(keys_N))
+            with drafted(self._path, overwrite=self._force) as draft:
+                _write_file(draft.file, tables, columns, dim, dtype, totals)
+                draft.finish()
+                work.publish(draft.temporary)
+                draft.publish()
             return Written(len(keys_N), 1, _fingerprint(keys_N))
         rows = self._rows_per_file or default_rows_per_file(dim, np.dtype(dtype).itemsize)
         folder = work.path / "pool"
@@ -103,6 +112,7 @@ class PoolOutput:
                 json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
                 + b"\n"
             )
+        work.publish(folder)
         self._publish(folder, work.path / _ASIDE)
         return Written(len(keys_N), len(names), _fingerprint(keys_N))
 

@@ -9,6 +9,7 @@ are there, the target is assembled and the folder is removed.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from alcli.errors import CannotCreateError, DataError, printable
 
 _KEY = "row_key"
 _PLAN = "plan.json"
+_PUBLISHED = "published.json"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class WorkFolder:
         plan: everything that the shards depend on. Raises CannotCreateError when there is an unfinished run and neither
         `resume` nor `force` is given, or when `resume` finds a run of another plan; DataError for a damaged plan.
         """
+        self.check_own()
         started = self._plan()
         if started is not None and resume:
             self._check_same(started, dict(plan))
@@ -84,6 +87,27 @@ class WorkFolder:
             file.write(json.dumps(plan, sort_keys=True, indent=1).encode())
         sync_folder(self.path.parent)
         return []
+
+    def check_own(self) -> None:
+        """Raise CannotCreateError where a link or a file has the name of the folder: it was not made by embed, and may
+        lead to a folder of others.
+        """
+        if os.path.lexists(self.path) and (self.path.is_symlink() or not self.path.is_dir()):
+            what = f"{printable(self.path)}: is not the folder of an unfinished run but a link or a file"
+            raise CannotCreateError(what, hint="remove it, or choose another name for -o")
+
+    def publish(self, finished: Path) -> None:
+        """Note which file or folder is about to be renamed to the target."""
+        with replacing(self.path / _PUBLISHED) as file:
+            file.write(json.dumps(_identity(finished)).encode())
+
+    def is_published(self) -> bool:
+        """True where the target is what this folder's run has made: the run was killed before it removed the folder."""
+        self.check_own()
+        try:
+            return bool(json.loads((self.path / _PUBLISHED).read_bytes()) == _identity(self._target))
+        except (OSError, ValueError, RecursionError):
+            return False
 
     def finished(self) -> list[int]:
         """The numbers of the finished shards, ascending. Workers may have made later ones before earlier ones."""
@@ -116,13 +140,19 @@ class WorkFolder:
         return np.concatenate(parts)
 
     def tables(self) -> Iterator[tuple[pa.Table, Floats]]:
-        """Yield (columns, X_BD) of every shard that has a row, in order. Raises DataError."""
+        """Yield (columns, X_BD) of every shard that has a row, in order.
+
+        Raises DataError, also for features that do not match the hashes of their rows.
+        """
         for number in self.finished():
             with self._open(number) as file:
                 table = file.read()
             if len(table):
                 features = table["features"].combine_chunks()
                 X_BD = features.flatten().to_numpy().reshape(len(table), -1)
+                if not np.array_equal(row_keys(table["id"].combine_chunks(), X_BD), table[_KEY].to_numpy()):
+                    what = f"{printable(self._shard(number))}: the features do not match the hashes of their rows"
+                    raise DataError(what, hint="remove this file, and --resume makes it again")
                 yield table.drop_columns(["features", _KEY]), X_BD
 
     def remove(self) -> None:
@@ -130,6 +160,7 @@ class WorkFolder:
 
         The plan goes first: a kill in the middle then leaves a folder without a plan, which is no unfinished run.
         """
+        self.check_own()
         (self.path / _PLAN).unlink(missing_ok=True)
         if self.path.exists():
             shutil.rmtree(self.path)
@@ -138,7 +169,11 @@ class WorkFolder:
     def _open(self, number: int) -> Iterator[pq.ParquetFile]:
         """Open a finished shard; what goes wrong in the block becomes a DataError."""
         try:
-            with pq.ParquetFile(self._shard(number), page_checksum_verification=True) as file:
+            # An open file, since Arrow takes no path that is not UTF-8.
+            with (
+                open(self._shard(number), "rb") as shard,
+                pq.ParquetFile(shard, page_checksum_verification=True) as file,
+            ):
                 yield file
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
             what = f"{printable(self._shard(number))}: a finished shard cannot be read ({printable(error)})"
@@ -170,3 +205,9 @@ class WorkFolder:
             hint = "give the options it was started with, or leave --resume out and add --force to start over"
             what = f"{printable(self._target)}: the unfinished run was another one: {listed}"
             raise CannotCreateError(what, hint=hint)
+
+
+def _identity(path: Path) -> list[int]:
+    """The numbers by which a file or folder is known again after it was renamed."""
+    found = path.stat()
+    return [found.st_ino, found.st_mtime_ns, found.st_size]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from alcli.report.page.contents import SHAPES, Chart, Dot, Drawing, Tick
+from alcli.report.pictures import library
 
 # Curves of a chart; more cannot be told apart.
 MOST = 7
@@ -78,7 +79,8 @@ def chart(curves: Mapping[str, Sequence[CurvePoint]], *, x_label: str, y_label: 
 
 def _ticks(values: Sequence[float], *, whole: bool) -> list[float]:
     """Round numbers from below the least value to above the largest one; two at least."""
-    from matplotlib.ticker import MaxNLocator
+    with library():
+        from matplotlib.ticker import MaxNLocator
 
     low, high = min(values), max(values)
     if high - low <= 1e-9 * max(abs(low), abs(high)):

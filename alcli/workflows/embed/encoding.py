@@ -19,6 +19,9 @@ from alcli.errors import AlcliError, DataError, InputError, MemoryLimitError, pr
 from alcli.numerics.blocks import n_processors
 from alcli.numerics.standardization import Standardization
 
+# Bytes of the inputs that a model gets at once, beside one more. A batch of large images is handed over in parts.
+_MOST_BYTES = 1 << 29
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -124,8 +127,39 @@ class WindowEncoder:
             yield partial(self._encode_batch, window, [rows[i] for i in chosen], [items[i] for i in chosen], [])
 
     def _read_and_encode(self, window: Window, rows: Sequence[int]) -> _Batch:
-        """Read the inputs of `rows` and encode them as one batch."""
-        return self._encode_batch(window, *self._prepare(window, rows))
+        """Read the inputs of `rows` and encode them as one batch, or in parts where they are large.
+
+        The parts follow from the inputs alone.
+        """
+        parts = [self._encode_batch(window, *part) for part in self._parts(window, rows)]
+        if len(parts) == 1:
+            return parts[0]
+        vectors = [part.X_BD for part in parts if part.X_BD is not None]
+        if len({len(X_BD[0]) for X_BD in vectors}) > 1:
+            what = f"{self._settings.model} returned vectors of different lengths"
+            raise DataError(f"{self._span(window, list(rows))}: {what}")
+        return _Batch(
+            [row for part in parts for row in part.rows],
+            np.concatenate(vectors) if vectors else None,
+            [pair for part in parts for pair in part.bad],
+        )
+
+    def _parts(
+        self, window: Window, rows: Sequence[int]
+    ) -> Iterator[tuple[list[int], list[Any], list[tuple[int, AlcliError]]]]:
+        """Yield what `_prepare` returns for the rows, in as few parts as the limit on bytes allows."""
+        good: list[int] = []
+        items: list[Any] = []
+        bad: list[tuple[int, AlcliError]] = []
+        held = 0
+        for row in rows:
+            if held > _MOST_BYTES:
+                yield good, items, bad
+                good, items, bad, held = [], [], [], 0
+            more, found, faults = self._prepare(window, [row])
+            good, items, bad = [*good, *more], [*items, *found], [*bad, *faults]
+            held += sum(map(_n_bytes, found))
+        yield good, items, bad
 
     def _prepare(
         self, window: Window, rows: Sequence[int]
@@ -239,3 +273,11 @@ def _id(window: Window, row: int) -> str:
 
 def _first_line(error: Exception) -> str:
     return printable(next(iter(str(error).strip().splitlines()), ""))[:300]
+
+
+def _n_bytes(item: Any) -> int:
+    """The memory of a decoded image or an array; 0 for other inputs, which are small."""
+    if isinstance(item, np.ndarray):
+        return item.nbytes
+    size = getattr(item, "size", None)
+    return size[0] * size[1] * len(item.getbands()) if isinstance(size, tuple) and hasattr(item, "getbands") else 0

@@ -60,10 +60,13 @@ def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note =
     path, columns = split_name(options.source, options.columns)
     name, argument, embedder, parameters = _checked(options)
     options = replace(options, source=path, columns=replace(columns, vectors=embedder.takes == {"array"}))
-    output = PoolOutput(options.output, rows_per_file=options.rows_per_file, force=options.force)
-    output.check(options.source)
+    work = WorkFolder(options.output)
+    if not work.is_published():
+        _output(options, work).check(options.source)
     with lock(options.output, options.lock_timeout):
-        work = WorkFolder(options.output)
+        output = _output(options, work)
+        if not options.resume and work.is_published():
+            work.remove()
         output.recover(work)
         output.check(options.source)
         source = open_source(options.source, options.columns, note)
@@ -86,6 +89,12 @@ def embed(options: EmbedOptions, progress: Progress = NoProgress(), note: Note =
         except BaseException as error:
             _keep_or_remove(run, error)
             raise
+
+
+def _output(options: EmbedOptions, work: WorkFolder) -> PoolOutput:
+    """The target. Where a run was killed with all but its work folder done, --resume may write the same pool again."""
+    force = options.force or (options.resume and work.is_published())
+    return PoolOutput(options.output, rows_per_file=options.rows_per_file, force=force)
 
 
 def _checked(options: EmbedOptions) -> tuple[str, str, Embedder, dict[str, Any]]:

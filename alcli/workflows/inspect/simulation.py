@@ -12,6 +12,7 @@ from alcli.numerics.metrics import METRICS, Metric
 from alcli.report.summary import curves_of, summarise
 from alcli.report.verdict import conclusions
 from alcli.simulation.contenders import ORACLES
+from alcli.simulation.metrics import stored_metric
 from alcli.simulation.plan import BASELINE, Cell
 from alcli.workflows.simulate.comparison import Json
 from alcli.workflows.simulate.folder import SimulationFolder
@@ -58,11 +59,12 @@ def _judged(folder: SimulationFolder, curves: list[Json]) -> dict[str, Any]:
 
 
 def metric_of(path: Path, curves: list[Json]) -> Metric:
-    """The metric in summary.csv where it is one of alcli, else accuracy or RMSE."""
+    """The metric in summary.csv, by which the strategies are compared; accuracy or RMSE where it is one of a file."""
     try:
         with open(path / "summary.csv", newline="", encoding="utf-8") as file:
             named = next(csv.DictReader(file), {}).get("metric", "")
     except (OSError, ValueError, csv.Error):
         named = ""
     usual = "accuracy" if "accuracy" in curves[0] else "rmse"
-    return METRICS[named if named in METRICS and named in curves[0] else usual]
+    found = stored_metric(named)
+    return found if found is not None and all(found.name in row for row in curves) else METRICS[usual]

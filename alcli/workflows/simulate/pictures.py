@@ -15,7 +15,7 @@ from alcli.report import by_class, curves, update_picture, wins
 from alcli.report.pictures import Appearance
 from alcli.report.summary import Curves, curves_of
 from alcli.simulation.contenders import short_names
-from alcli.simulation.metrics import metric_named
+from alcli.simulation.metrics import metric_named, stored_metric
 from alcli.simulation.plan import BASELINE, FULL_DATA, Cell
 from alcli.simulation.results import Details
 from alcli.workflows.simulate.comparison import Json
@@ -78,11 +78,11 @@ def redraw(out: Path, metric: str | None, look: Appearance) -> list[str]:
 def _of_summary(folder: SimulationFolder) -> Metric:
     """The metric that the summary compares strategies by. Raises UsageError for one of a file."""
     name = folder.summary()[0].get("metric", "")
-    try:
-        return metric_named(name)
-    except UsageError:
+    found = stored_metric(name)
+    if found is None:
         what = f"{printable(folder.path)}: strategies are compared by '{printable(name)}', a metric of a file"
-        raise UsageError(what, hint="name the file, as --metric FILE.py") from None
+        raise UsageError(what, hint="name the file, as --metric FILE.py")
+    return found
 
 
 def _check_measured(rows: Sequence[Json], metric: Metric, out: Path) -> None:

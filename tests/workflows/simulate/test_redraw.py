@@ -6,6 +6,7 @@ import pytest
 
 from alcli.errors import AlcliError, DataError, InputError, UsageError
 from alcli.report.pictures import Appearance
+from alcli.workflows.inspect.simulation import about_simulation
 from alcli.workflows.simulate.pictures import redraw
 from tests.shell import untouched
 from tests.workflows.simulate.runs import run, write_pool
@@ -103,3 +104,25 @@ def test_a_metric_of_a_file_is_asked_for(tmp_path, no_pictures, monkeypatch):
     with pytest.raises(UsageError, match=r"compared by 'top', a metric of a file; name the file, as --metric FILE\.py"):
         redraw(tmp_path / "out", None, Appearance())
     assert redraw(tmp_path / "out", "mine.py", Appearance())
+
+
+def test_a_file_that_a_summary_names_is_not_run(pool, tmp_path, no_pictures):
+    out = tmp_path / "out"
+    run(pool, out, **SMALL)
+    (out / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    summary = (out / "summary.csv").read_text()
+    assert summary.count(",accuracy,") == 2
+    (out / "summary.csv").write_text(summary.replace(",accuracy,", f",{out / 'evil.py'},"))
+    with pytest.raises(UsageError, match="a metric of a file"):
+        redraw(out, None, Appearance())
+    assert about_simulation(out)["metric"] == "accuracy"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_study_is_judged_by_its_metric(pool, tmp_path, no_pictures):
+    run(pool, tmp_path / "out", metric="average-precision:class 0", **SMALL)
+    by_class = about_simulation(tmp_path / "out")
+    run(pool, tmp_path / "out", metric="accuracy", **SMALL)
+    by_accuracy = about_simulation(tmp_path / "out")
+    assert (by_class["metric"], by_accuracy["metric"]) == ("average_precision:class 0", "accuracy")
+    assert by_class["verdicts"] != by_accuracy["verdicts"]
