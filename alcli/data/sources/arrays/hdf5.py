@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -54,11 +55,12 @@ def open_hdf5(path: Path, wanted: str | None, others: Sequence[str], *, as_colum
     datasets: dict[str, Hdf5Dataset] = {}
     check = cache(lambda: _check_texts(path))
 
-    def visit(name: str, found: Any) -> None:
+    def visit(name: str | bytes, found: Any) -> None:
         if isinstance(found, h5py.Dataset) and not found.is_virtual and not found.external and found.shape:
             text = h5py.check_string_dtype(found.dtype)
             if text is not None or found.dtype.kind in "fiub":
                 varies = text is not None and text.length is None
+                name = os.fsdecode(name)  # bytes where it is not UTF-8
                 where = f"{printable(path)}: '{printable(name)}'"
                 datasets[name] = Hdf5Dataset(where, found, text is not None, check if varies else lambda: None)
 
