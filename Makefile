@@ -82,7 +82,8 @@ study: $(READY)
 	$(BIN)/python -m benchmarks.study_none_label --data $(DATA)
 	$(BIN)/python -m benchmarks.study_audit --data $(DATA)
 
-# damaged files with a free seed for ten minutes, then a fault at every single step; MINUTES=60 goes on for longer
+# damaged files with a free seed for ten minutes (MINUTES=60 goes on for longer), then over 1,000 kills and every error,
+# at every single step of every command; needs a C compiler, cc
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10)
 	ALCLI_THOROUGH=1 $(BIN)/python -m pytest tests/reliability

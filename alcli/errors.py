@@ -106,5 +106,5 @@ def suggestion(word: object, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
     if near:
-        return f"did you mean '{near[0]}'?"
-    return f"known: {', '.join(known)}" if known else "there are none"
+        return f"did you mean '{printable(near[0])}'?"
+    return f"known: {', '.join(map(printable, known))}" if known else "there are none"

@@ -188,6 +188,39 @@ def _stream(number: int, mode: str) -> Any:
         return None
 
 
+def warm_up() -> None:
+    """Import what the commands import, which is most of the time of a small one, for `forked`."""
+    import importlib
+
+    names = ["pyarrow.parquet", "filelock", "safetensors.numpy", "jinja2", "scipy.optimize", "scipy.stats", "zoneinfo"]
+    names += ["dateutil.relativedelta", "email.parser"]
+    names += [f"alcli.cli.{name}" for name in ("app", "embed", "fit_head", "predict", "query", "report", "simulate")]
+    names += ["alcli.cli.update", "alcli.cli.shown.findings", "alcli.workflows.fit_head", "alcli.data.head_file"]
+    names += [f"alcli.workflows.{name}.run" for name in ("embed", "predict", "report", "simulate", "update")]
+    names += ["alcli.workflows.query.batch", "alcli.workflows.query.stream", "alcli.workflows.simulate.update_study"]
+    names += ["alcli.heads.softmax", "alcli.posteriors.laplace_shared", "alcli.embedders.hashing"]
+    names += [f"alcli.strategies.{name}" for name in ("margin", "coreset", "random", "audit", "suspect")]
+    for name in names:
+        importlib.import_module(name)
+    # The parser of the command line imports more when it is used.
+    stdout, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    try:
+        assert importlib.import_module("alcli.cli.shell").run(["query", "--list", "margin"]) == 0
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(null)
+
+
+def small_pictures() -> None:
+    """Make the pictures of simulations cost nothing in this process, for tests of what else may break."""
+    from alcli.workflows.simulate import pictures
+
+    for module in (pictures.curves, pictures.wins, pictures.by_class):
+        module.draw = lambda *a, **k: {"png": b"picture" * 3000, "svg": b"<svg/>"}  # type: ignore[attr-defined]
+
+
 class Here:
     """`alcli(...)` in this process, through the same entry point as the script."""
 

@@ -9,11 +9,12 @@ import os
 import random
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz import commands, sources
 from tests.fuzz import mutations as m
 from tests.fuzz.oracles import Reader, judge, label_reader, read_head, read_ids_and_labels, read_pool
 from tests.pools import CLASSES, tiny_features, write_labels, write_pool
@@ -21,7 +22,19 @@ from tests.shell import SCRIPT, limit_addresses
 
 MEMORY = 4 << 30
 SECONDS = 20  # a file of four kilobytes that takes longer is a hang
-TARGETS = (*(f"pool-{variant}" for variant in m.VARIANTS), "rows", "head", *(f"labels-{kind}" for kind in m.LABELS))
+TARGETS = (
+    *(f"pool-{variant}" for variant in m.VARIANTS),
+    "rows",
+    "head",
+    *(f"labels-{kind}" for kind in m.LABELS),
+    *(f"source-{suffix}" for suffix in sources.SUFFIXES),
+    "ledger",
+    "stream",
+    *(f"simulation-{part}" for part in commands.PARTS),
+)
+# Whole commands read the files of these targets, which takes a hundred times as long.
+SLOW = frozenset({"ledger", "stream", *(f"simulation-{part}" for part in commands.PARTS)})
+Mutate = Callable[[bytes, random.Random, int], Iterable[tuple[str, bytes]]]
 
 
 @dataclass(frozen=True)
@@ -36,58 +49,89 @@ class Finding:
 
 @dataclass(frozen=True)
 class Target:
-    """A kind of file: how it is read, where, and what is right. silent: kinds of damage that the format cannot show."""
+    """A kind of file: how it is read, where, what is right, and how it is damaged. silent: kinds of damage that the
+    format cannot show.
+    """
 
     name: str
     read: Reader
     path: Path
     data: bytes
     right: Any
+    mutate: Mutate
     silent: frozenset[str] = frozenset()
+
+    @property
+    def is_text(self) -> bool:
+        """True where other text is another file, so that nobody can tell what is right."""
+        return self.mutate is m.text_mutants
 
 
 def target(name: str, folder: Path) -> Target:
     """A target by its name, its files in `folder`. Messages of the command that makes a head go nowhere."""
     family, _, variant = name.partition("-")
-    if family == "pool":
-        path, data = folder / "damaged.parquet", m.pool_bytes(variant)
-        path.write_bytes(data)
-        return Target(
-            name,
-            read_pool,
-            path,
-            data,
-            read_pool(path),
-            frozenset() if variant.endswith("-crc") else frozenset({"data"}),
-        )
-    if family == "rows":
-        path = folder / "rows.parquet"
-        path.write_bytes(m.label_bytes())
-        return Target(name, read_ids_and_labels, path, path.read_bytes(), read_ids_and_labels(path))
+    match family:
+        case "pool":
+            path, data = folder / "damaged.parquet", m.pool_bytes(variant)
+            path.write_bytes(data)
+            silent = frozenset() if variant.endswith("-crc") else frozenset({"data"})
+            return Target(name, read_pool, path, data, read_pool(path), m.parquet_mutants, silent)
+        case "rows":
+            path = folder / "rows.parquet"
+            path.write_bytes(m.label_bytes())
+            right = read_ids_and_labels(path)
+            return Target(name, read_ids_and_labels, path, path.read_bytes(), right, m.parquet_mutants)
+        case "source":
+            return _source(name, folder / f"damaged.{variant}", variant)
+        case "ledger" | "stream" | "simulation":
+            return _of_commands(name, family, variant, folder / name)
     X_ND, y_N = tiny_features(48, 4)
     pool = folder / "pool.parquet"
     write_pool(pool, X_ND)
     if family == "labels":
-        return Target(name, label_reader(pool), folder / f"damaged.{variant}", m.LABELS[variant], None)
+        path = folder / f"damaged.{variant}"
+        return Target(name, label_reader(pool), path, m.LABELS[variant], None, m.text_mutants)
     write_labels(folder / "labels.csv", {f"r{i:03d}": CLASSES[y_N[i]] for i in range(6)})
     path = folder / "damaged.safetensors"
     subprocess.run(
         [SCRIPT, "fit-head", pool, "-l", folder / "labels.csv", "-o", path, "--prior-precision", "1", "-q", "--force"],
         check=True,
     )
-    return Target(name, read_head, path, path.read_bytes(), read_head(path))
+    return Target(name, read_head, path, path.read_bytes(), read_head(path), m.head_mutants)
 
 
-def mutants(what: Target, draw: random.Random, n: int) -> Iterator[tuple[str, bytes]]:
+def _source(name: str, path: Path, suffix: str) -> Target:
+    data = sources.source_bytes(suffix)
+    path.write_bytes(data)
+    if suffix in sources.TEXTS:
+        return Target(name, sources.read_text, path, data, None, m.text_mutants)
+    mutate = m.parquet_mutants if suffix == "parquet" else m.binary_mutants
+    silent = frozenset({"data", "scrambled"} if suffix in sources.WITHOUT_CHECKSUMS else ())
+    return Target(name, sources.read_source, path, data, sources.read_source(path), mutate, silent)
+
+
+def _of_commands(name: str, family: str, variant: str, folder: Path) -> Target:
+    """A target that whole commands read, in a folder of its own."""
+    here = os.getcwd()
+    try:
+        commands.prepared(folder)
+        if family == "ledger":
+            path = folder / "ledger.parquet"
+            data, read = path.read_bytes(), commands.within(folder, commands.read_ledger_by_commands)
+            return Target(name, read, path, data, read(path), m.parquet_mutants)
+        if family == "stream":
+            read = commands.within(folder, commands.read_stream)
+            return Target(name, read, folder / "answers.jsonl", commands.ANSWERS, None, m.text_mutants)
+        read = commands.within(folder, commands.reader_of_simulation(variant))
+        path, data = folder / Path(commands.PARTS[variant]).name, commands.part_of_simulation(variant)
+        return Target(name, read, path, data, None, m.parquet_mutants if path.suffix == ".parquet" else m.text_mutants)
+    finally:
+        os.chdir(here)
+
+
+def mutants(what: Target, draw: random.Random, n: int) -> Iterable[tuple[str, bytes]]:
     """(kind, bytes) of some `n` damaged files; of a head every byte, in turn, whatever `n`."""
-    if what.name.startswith(("pool", "rows")):
-        yield from m.parquet_mutants(what.data, draw, n)
-    elif what.name.startswith("labels"):
-        yield from (("text", m.text_mutant(what.data, draw)) for _ in range(n))
-    else:
-        for at in range(len(what.data)):
-            yield "byte", what.data[:at] + bytes([what.data[at] ^ (1 << draw.randrange(8))]) + what.data[at + 1 :]
-        yield from (("scrambled", m.scramble(what.data, draw, 0, len(what.data))) for _ in range(n))
+    return what.mutate(what.data, draw, n)
 
 
 def hunt(what: Target, files: Iterable[tuple[str, bytes]]) -> tuple[dict[str, int], list[Finding]]:

@@ -134,3 +134,24 @@ def text_mutant(data: bytes, draw: random.Random) -> bytes:
     for _ in range(draw.randint(1, 3)):
         data = draw.choice(edits)(data, draw.randrange(len(data) + 1))
     return data
+
+
+def text_mutants(data: bytes, draw: random.Random, n: int) -> list[tuple[str, bytes]]:
+    return [("text", text_mutant(data, draw)) for _ in range(n)]
+
+
+def binary_mutants(data: bytes, draw: random.Random, n: int) -> list[tuple[str, bytes]]:
+    """As many with a flipped bit as scrambled, half of these near the start or the end, and a quarter as many cut."""
+    found = [("data", flip(data, draw, 0, len(data))) for _ in range(n)]
+    near = min(512, len(data))
+    edges = ((0, len(data)), (0, near), (0, len(data)), (len(data) - near, len(data)))
+    found += [("scrambled", scramble(data, draw, *edges[i % 4])) for i in range(n)]
+    return found + [("cut", cut(data, draw)) for _ in range(n // 4)]
+
+
+def head_mutants(data: bytes, draw: random.Random, n: int) -> list[tuple[str, bytes]]:
+    """Every byte changed, in turn, and `n` scrambled files."""
+    found = [
+        ("byte", data[:at] + bytes([data[at] ^ (1 << draw.randrange(8))]) + data[at + 1 :]) for at in range(len(data))
+    ]
+    return found + [("scrambled", scramble(data, draw, 0, len(data))) for _ in range(n)]

@@ -12,7 +12,7 @@ from pyarrow import ipc
 
 from alcli.data.sources.base import head_of, opened
 from alcli.data.sources.windows import in_windows, place_in
-from alcli.errors import AlcliError, DataError, printable
+from alcli.errors import AlcliError, DataError, MemoryLimitError, printable
 
 _MAGIC = b"ARROW1"
 _OLD_FEATHER = b"FEA1"
@@ -126,8 +126,12 @@ def _reading(path: Path) -> Iterator[None]:
     opened(path).close()
     try:
         yield
-    except (AlcliError, MemoryError, GeneratorExit):
+    except (AlcliError, GeneratorExit):
         raise
+    except MemoryError as error:  # a damaged length may ask for any amount
+        hint = "it is damaged, or written in record batches that are too large"
+        what = f"{printable(path)}: not readable as Arrow: more memory is asked for than there is ({printable(error)})"
+        raise MemoryLimitError(what, hint=hint) from error
     except Exception as error:  # over damaged metadata, pyarrow raises IndexError and UnicodeDecodeError too
         text = printable(next(iter(str(error).strip().splitlines()), type(error).__name__)).rstrip(". ")
         raise DataError(f"{printable(path)}: not readable as Arrow: {text}") from error

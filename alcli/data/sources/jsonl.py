@@ -43,6 +43,9 @@ class JsonLinesReader:
                 kinds = seen.setdefault(key, set())
                 if value is not None:
                     kinds.add(_kind(value))
+        if strange := [key for key in seen if not key.isascii() and key.encode(errors="replace").decode() != key]:
+            what = f"the key '{printable(strange[0])}' is not text in UTF-8"
+            raise DataError(f"{self._shown}: {what}", hint="half of a pair \\ud800 to \\udfff is no character")
         self.schema = pa.schema([(key, _TYPES.get(frozenset(kinds), pa.null())) for key, kinds in seen.items()])
 
     def windows(self, names: list[str], rows: int, start: int) -> Iterator[pa.Table]:

@@ -20,6 +20,7 @@ from alcli.simulation.plan import BASELINE, FULL_DATA, Cell
 from alcli.simulation.results import Details
 from alcli.workflows.simulate.comparison import Json
 from alcli.workflows.simulate.folder import SimulationFolder
+from alcli.workflows.simulate.runs import damaged
 
 
 def write_pictures(
@@ -76,8 +77,10 @@ def redraw(out: Path, metric: str | None, look: Appearance) -> list[str]:
 
 
 def _of_summary(folder: SimulationFolder) -> Metric:
-    """The metric that the summary compares strategies by. Raises UsageError for one of a file."""
-    name = folder.summary()[0].get("metric", "")
+    """The metric that the summary compares strategies by. Raises DataError for none, UsageError for one of a file."""
+    name = folder.summary()[0].get("metric")
+    if not name:
+        raise damaged(folder.path / "summary.csv")
     found = stored_metric(name)
     if found is None:
         what = f"{printable(folder.path)}: strategies are compared by '{printable(name)}', a metric of a file"

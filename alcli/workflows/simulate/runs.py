@@ -23,6 +23,7 @@ from alcli.workflows.simulate.comparison import Json
 
 # Letters of a strategy in the name of a file. A file name has at most 255, with all that comes around the strategy.
 _LONGEST_NAME = 160
+_CHECKSUM = "sha256"
 
 
 class Runs:
@@ -82,8 +83,9 @@ class Runs:
         self.save_rows(result.cell, result.curve_rows(), result.pick_rows(ids), **notes, **details, **ended)
 
     def save_rows(self, cell: Cell, curve: Sequence[Json], picks: Sequence[Json] = (), **more: Any) -> None:
-        """Keep the rows of a finished cell, and more of it by name."""
-        write(self._file(cell), json.dumps({"curve": curve, "picks": picks, **more}, indent=0).encode())
+        """Keep the rows of a finished cell, and more of it by name, with a checksum over everything."""
+        found = {"curve": curve, "picks": picks, **more}
+        write(self._file(cell), json.dumps(found | {_CHECKSUM: _checksum(found)}, indent=0).encode())
 
     def load(self, cells: Iterable[Cell]) -> tuple[list[Json], list[Json]]:
         """Return the rows of curves and the rows of picks of finished cells. Raises DataError for a damaged file."""
@@ -110,9 +112,15 @@ class Runs:
         return found
 
     def _read(self, cell: Cell) -> Json:
-        """The file of a finished cell, with its rows of the curve and of picks. Raises DataError if it is damaged."""
+        """The file of a finished cell, with its rows of the curve and of picks. Raises DataError if it is damaged.
+
+        Earlier versions wrote no checksum.
+        """
         found = read_json(self._file(cell))
-        if not all(isinstance(found.get(key), list) for key in ("curve", "picks")) or not found["curve"]:
+        if found.pop(_CHECKSUM, None) not in (None, _checksum(found)):
+            raise damaged(self._file(cell))
+        rows = [found.get(key) for key in ("curve", "picks")]
+        if not rows[0] or not all(isinstance(one, list) and all(isinstance(r, dict) for r in one) for one in rows):
             raise damaged(self._file(cell))
         return found
 
@@ -145,11 +153,16 @@ def read_json(file: Path) -> Json:
         found = json.loads(file.read_bytes())
     except OSError as error:
         raise DataError(f"{printable(file)}: cannot read: {error.strerror}") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         raise damaged(file) from None
     if not isinstance(found, dict):
         raise damaged(file)
     return found
+
+
+def _checksum(found: Json) -> str:
+    """The SHA-256 of what a file of a cell says, whatever its layout."""
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def damaged(file: Path) -> DataError:

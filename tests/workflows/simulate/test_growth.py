@@ -25,6 +25,7 @@ def everything(out):
             found[file.name] = file.read_bytes()
     for file in sorted((out / "runs").glob("*.json")):
         cell = json.loads(file.read_text())
+        del cell["sha256"]  # times are part of it
         cell["curve"] = [{key: row[key] for key in row if key not in SECONDS} for row in cell["curve"]]
         found[file.name] = cell
     return found
@@ -192,9 +193,25 @@ def test_a_pool_without_an_item_that_was_chosen_is_a_damaged_run(pool, tmp_path,
     file = tmp_path / "out" / "runs" / "margin-0.json"
     cell = json.loads(file.read_text())
     cell["picks"][0]["id"] = "item-999"
+    del cell["sha256"]  # earlier versions wrote none
     file.write_text(json.dumps(cell))
     with pytest.raises(DataError, match=r"margin-0\.json: is damaged"):
         run(pool, tmp_path / "out", **SMALL | {"rounds": 3})
+
+
+def test_a_run_that_says_something_else_is_damaged(pool, tmp_path, no_pictures):
+    """Whatever the layout of its file."""
+    run(pool, tmp_path / "out", **SMALL)
+    file = tmp_path / "out" / "runs" / "margin-0.json"
+    cell = json.loads(file.read_text())
+    file.write_text(json.dumps(cell, indent=3))
+    before = everything(tmp_path / "out")
+    run(pool, tmp_path / "out", **SMALL)
+    assert everything(tmp_path / "out") == before
+    cell["curve"][0]["accuracy"] /= 2
+    file.write_text(json.dumps(cell))
+    with pytest.raises(DataError, match=r"margin-0\.json: is damaged"):
+        run(pool, tmp_path / "out", **SMALL)
 
 
 def test_groups_keep_their_choices(tmp_path, no_pictures):
