@@ -188,9 +188,7 @@ class Campaign:
             assert found.get(path) in (self.old.get(path), self.new.get(path)), path
         strange = {path for path in found if path not in self.old and path not in self.new}
         assert all(map(is_temporary, strange)), strange
-        # A signal may come before alcli knows the file that it has just made.
         may_stay = fault in KILLS or step is None or step.call in ("unlink", "rmdir")
-        may_stay = may_stay or (fault == "TERM" and step.call in ("open", "flock"))
         assert may_stay or not [path for path in strange if path.endswith(".tmp")], strange
         is_done = {path: found[path] for path in found if path not in strange} == self.new
         assert is_done or said.code != 0

@@ -19,18 +19,7 @@ def start(tmp_path_factory):
     return start_in(tmp_path_factory.mktemp("faults") / "start")
 
 
-# What is not mended yet.
-FAULTY = {"query with conflicts": "a second run refuses the file of conflicts of the first, and query has no --force"}
-
-
-def cases():
-    return [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=FAULTY[name]) if name in FAULTY else ())
-        for name in CASES
-    ]
-
-
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", CASES)
 def test_a_fault_at_every_step(injector: Injector, start, name):
     """kill -9, a signal, a full disk, a device error, an interrupted call: before and in the middle of steps."""
     campaign = Campaign(injector, CASES[name], start)

@@ -87,7 +87,7 @@ def test_a_fault_at_every_step_of_a_batch_and_its_ledger(injector: Injector, sta
 
 @pytest.mark.parametrize("fault", ["kill", "TERM", "EIO"])
 def test_a_run_that_died_after_its_batch_had_its_name_gives_the_same_batch_again(injector, start, undisturbed, fault):
-    """Whoever reads the batch only after exit code 0, as a night's script does, has read it before another is chosen."""
+    """Whoever reads the batch after exit code 0 alone, as a script does, has read it before another is chosen."""
     injector.one(*QUERY).done()
     taken, late = injector.steps, 0
     last = max(at for at, step in enumerate(taken) if step.call == "unlink" and step.path.endswith(".owed"))

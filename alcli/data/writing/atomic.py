@@ -11,11 +11,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import tempfile
+import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,7 +49,6 @@ class Draft:
     path: Path
     target: Path
     temporary: Path
-    is_published: bool = False
 
     def finish(self) -> None:
         """Bring the content to disk; only the rename remains to be done."""
@@ -64,7 +64,6 @@ class Draft:
         Raises OutputError when it is there but a power cut may still undo the rename.
         """
         os.replace(self.temporary, self.target)
-        self.is_published = True
         try:
             sync_folder(self.target.parent)
         except OSError as error:
@@ -81,18 +80,10 @@ def drafted(path: Path, *, overwrite: bool = True) -> Iterator[Draft]:
     check_creatable(path, overwrite=overwrite)
     target = Path(os.path.realpath(path))
     sweep(target)
-    with reported(path):
-        handle, temporary = _locked_temporary(target)
-        draft = None
-        try:
-            with open(os.dup(handle), "wb") as file:
-                draft = Draft(file, path, target, temporary)
-                yield draft
-        finally:
-            if draft is None or not draft.is_published:
-                with suppress(OSError):
-                    temporary.unlink()
-            os.close(handle)
+    with reported(path), ExitStack() as left:
+        handle, temporary = _locked_temporary(target, left)
+        with open(os.dup(handle), "wb") as file:
+            yield Draft(file, path, target, temporary)
 
 
 @contextmanager
@@ -191,14 +182,28 @@ def _is_left(temporary: Path) -> bool:
         os.close(handle)
 
 
-def _locked_temporary(target: Path) -> tuple[int, Path]:
-    """Create a file beside `target`; return a handle, whose lock says that the writer is alive, and the path."""
+def _locked_temporary(target: Path, left: ExitStack) -> tuple[int, Path]:
+    """Create a file beside `target`; return a handle, whose lock says that the writer is alive, and the path.
+
+    left: closes and removes the file at its end. It knows the name before there is a file, since a signal may come in
+    between.
+    """
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.alcli-", suffix=".tmp", dir=target.parent)
-        if lock_now(handle) is not False and _is_at(handle, Path(name)):
-            return handle, Path(name)
+        temporary = target.with_name(f".{target.name}.alcli-{secrets.token_hex(4)}.tmp")
+        if os.path.lexists(temporary):
+            continue
+        left.callback(_without_error, temporary.unlink)
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # An error of writing shows at the fsync; the file may have its name by the time of this close.
+        left.callback(_without_error, partial(os.close, handle))
+        if lock_now(handle) is not False and _is_at(handle, temporary):
+            return handle, temporary
         # Another writer that sweeps was faster than the lock, and removes the file.
-        os.close(handle)
+
+
+def _without_error(call: Callable[[], None]) -> None:
+    with suppress(OSError):
+        call()
 
 
 def _is_at(handle: int, path: Path) -> bool:

@@ -74,7 +74,7 @@ def query(
     if out is not None:
         check_creatable(out, inputs=[*read, *filter(None, [ask.ledger])])
     others = [*read, *filter(None, [ask.ledger, out])]
-    check_conflicts_file(ask.conflicts, overwrite=False, inputs=others)
+    check_conflicts_file(ask.conflicts, overwrite=True, inputs=others)
     with ExitStack() as held:
         pipe = held.enter_context(replacing(out)) if out is not None and is_device(out) else None
         show = emit if pipe is None else pipe.write
@@ -102,7 +102,7 @@ def query(
         about |= {"origins": origins} if (origins := ask.origins) else {}
         text_ids = items.ids.is_text
         data = encode(answer.table, format, about, text_ids=text_ids)
-        write_conflicts(ask.conflicts, answer.conflicts, text_ids=text_ids, overwrite=False)
+        write_conflicts(ask.conflicts, answer.conflicts, text_ids=text_ids, overwrite=True)
         to_file = out if pipe is None else None
         if ask.ledger is not None and answer.table["id"]:
             purpose = AUDIT if strategy.audits else LEARNING

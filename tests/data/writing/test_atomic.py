@@ -7,12 +7,12 @@ import fcntl
 import os
 import signal
 import stat
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from alcli.data.writing import atomic as module
 from alcli.data.writing.atomic import exchange, replacing, sweep
 from alcli.data.writing.creatable import check_creatable
 from alcli.errors import CannotCreateError, OutputError, UsageError
@@ -157,23 +157,46 @@ def test_a_living_writer_is_known_by_its_lock(folder, container):
 
 
 def test_a_writer_whose_file_is_swept_before_it_is_locked_takes_another(folder, monkeypatch):
-    make, made = tempfile.mkstemp, []
+    lock, tried = module.lock_now, []
 
-    def make_and_sweep(**more: object) -> tuple[int, str]:
-        handle, name = make(**more)  # type: ignore[arg-type]
-        made.append(name)
-        if len(made) == 1:
+    def swept_and_locked(handle: int) -> bool | None:
+        tried.append(handle)
+        if len(tried) == 1:
+            monkeypatch.setattr(module, "lock_now", lock)
             sweep(Path("x").absolute())
-        if len(made) == 2:
+            monkeypatch.setattr(module, "lock_now", swept_and_locked)
+        if len(tried) == 2:
+            (name,) = Path().glob(".x.alcli-*.tmp")
             fcntl.flock(os.open(name, os.O_RDWR), fcntl.LOCK_EX)  # about to be removed
-        return handle, name
+        return lock(handle)
 
-    monkeypatch.setattr(tempfile, "mkstemp", make_and_sweep)
+    monkeypatch.setattr(module, "lock_now", swept_and_locked)
     with replacing(Path("x")) as file:
         file.write(b"whole")
     assert Path("x").read_bytes() == b"whole"
-    assert len(made) == 3
-    assert os.path.exists(made[1]), "its sweeper removes it"
+    assert len(tried) == 3
+    assert os.listdir() == ["x"]
+
+
+def test_a_signal_at_any_moment_leaves_no_temporary(folder, monkeypatch):
+    """Also between the call that makes the file and the line that learns of it."""
+
+    class Stopped(BaseException):
+        pass
+
+    make = os.open
+
+    def make_and_stop(path: object, flags: int, *more: object) -> int:
+        handle = make(path, flags, *more)  # type: ignore[arg-type]
+        if flags & os.O_EXCL:
+            os.close(handle)
+            raise Stopped
+        return handle
+
+    monkeypatch.setattr(os, "open", make_and_stop)
+    with pytest.raises(Stopped), replacing(Path("x")):
+        pass
+    assert os.listdir() == []
 
 
 def test_a_file_system_without_locks(folder, monkeypatch):
@@ -240,6 +263,6 @@ def test_limits_of_the_process_are_not_blamed_on_the_file(folder, monkeypatch):
     def fail(*a: object, **k: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(tempfile, "mkstemp", fail)
+    monkeypatch.setattr(os, "open", fail)
     with pytest.raises(OSError, match="Too many open files"), replacing(Path("x")):
         pass
