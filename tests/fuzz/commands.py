@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from alcli.data.ledger.journal import append_to_journal, journal_path
 from alcli.errors import DataError
 from tests.pools import CLASSES, names, tiny_features, write_labels, write_pool
 from tests.shell import Outcome, forked, small_pictures, warm_up
@@ -86,6 +87,31 @@ def read_ledger_by_commands(path: Path) -> Any:
     found = pq.read_table(path)["id"].to_pylist()
     assert len(set(found)) == len(found), "nothing twice"
     return asked, found, about
+
+
+def read_journal_by_commands(path: Path) -> None:
+    """A query takes the journal of a stream that was killed into the ledger, or refuses it."""
+    shutil.copy("whole.parquet", "ledger.parquet")
+    data = path.read_bytes()
+    try:
+        shown = ran(*_all_but_the_ledger(1)).lines
+    except DataError:
+        assert path.read_bytes() == data, "a journal that is refused stays as it is"
+        raise
+    assert not path.exists()
+    found = pq.read_table("ledger.parquet")["id"].to_pylist()
+    assert len(set(found)) == len(found), "nothing twice"
+    assert found[-1:] == shown
+
+
+def journal(folder: Path) -> bytes:
+    """The journal of a stream that gave out three items. Keeps the ledger that it belongs to as whole.parquet."""
+    shutil.copy("ledger.parquet", "whole.parquet")
+    left = sorted(set(names(60)) - set(pq.read_table("ledger.parquet")["id"].to_pylist()))
+    for rank, id in enumerate(left[:3]):
+        entry = {"id": id, "rank": rank, "score": 0.5, "strategy": "margin", "purpose": "label"}
+        append_to_journal(folder / "ledger.parquet", entry)
+    return journal_path(folder / "ledger.parquet").read_bytes()
 
 
 ANSWERS = (

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alcli.data.ledger.journal import journal_path
 from tests.fuzz import commands, sources
 from tests.fuzz import mutations as m
 from tests.fuzz.oracles import Reader, judge, label_reader, read_head, read_ids_and_labels, read_pool
@@ -29,11 +30,12 @@ TARGETS = (
     *(f"labels-{kind}" for kind in m.LABELS),
     *(f"source-{suffix}" for suffix in sources.SUFFIXES),
     "ledger",
+    "journal",
     "stream",
     *(f"simulation-{part}" for part in commands.PARTS),
 )
 # Whole commands read the files of these targets, which takes a hundred times as long.
-SLOW = frozenset({"ledger", "stream", *(f"simulation-{part}" for part in commands.PARTS)})
+SLOW = frozenset({"ledger", "journal", "stream", *(f"simulation-{part}" for part in commands.PARTS)})
 Mutate = Callable[[bytes, random.Random, int], Iterable[tuple[str, bytes]]]
 
 
@@ -83,7 +85,7 @@ def target(name: str, folder: Path) -> Target:
             return Target(name, read_ids_and_labels, path, path.read_bytes(), right, m.parquet_mutants)
         case "source":
             return _source(name, folder / f"damaged.{variant}", variant)
-        case "ledger" | "stream" | "simulation":
+        case "ledger" | "journal" | "stream" | "simulation":
             return _of_commands(name, family, variant, folder / name)
     X_ND, y_N = tiny_features(48, 4)
     pool = folder / "pool.parquet"
@@ -119,6 +121,9 @@ def _of_commands(name: str, family: str, variant: str, folder: Path) -> Target:
             path = folder / "ledger.parquet"
             data, read = path.read_bytes(), commands.within(folder, commands.read_ledger_by_commands)
             return Target(name, read, path, data, read(path), m.parquet_mutants)
+        if family == "journal":
+            read, data = commands.within(folder, commands.read_journal_by_commands), commands.journal(folder)
+            return Target(name, read, journal_path(folder / "ledger.parquet"), data, None, m.text_mutants)
         if family == "stream":
             read = commands.within(folder, commands.read_stream)
             return Target(name, read, folder / "answers.jsonl", commands.ANSWERS, None, m.text_mutants)

@@ -21,7 +21,7 @@ from tests.shell import forked, untouched
 SEED = 20240229
 HOW_MANY = {
     **{"pool": 75, "rows": 150, "head": 200, "labels": 500, "source": 75},
-    **{"ledger": 4, "stream": 8, "simulation": 3},
+    **{"ledger": 4, "journal": 8, "stream": 8, "simulation": 3},
 }
 
 

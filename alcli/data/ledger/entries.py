@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from alcli.data.formats import FORMATS, Table
 from alcli.data.ids import Id, to_ids
-from alcli.data.ledger.journal import journal_entries, remove_journal
+from alcli.data.ledger.journal import journal_entries, journal_path, remove_journal
 from alcli.data.reading.data_file import DataFile
 from alcli.data.reading.parquet import open_parquet, read_column, reading
 from alcli.data.schema import METADATA_KEY, pool_metadata, require
@@ -185,9 +185,10 @@ def _unfolded(journal: list[Entry], ids: pa.ChunkedArray, path: Path) -> pa.Tabl
     names = ["id", *_KINDS]
     try:
         table = _table({name: [entry.get(name) for entry in journal] for name in names}, kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        what = f"{printable(path)}: its journal has ids or values of another type ({printable(error)})"
-        raise DataError(what, hint="the journal is not of this ledger; remove it to go on without its items") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        what = f"{printable(journal_path(path))}: has ids or values of another type than its ledger"
+        hint = "the journal is damaged or of another ledger; remove it to go on without its items"
+        raise DataError(f"{what} ({printable(error)})", hint=hint) from error
     # A run may have died after it folded the journal into the file, and before it removed the journal.
     return table.filter(pc.invert(pc.is_in(table["id"], value_set=ids.cast(kind))))
 

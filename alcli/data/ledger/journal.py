@@ -54,7 +54,7 @@ def journal_entries(ledger: Path, start: int = 0) -> list[dict[str, Any]]:
 def append_to_journal(ledger: Path, entry: Mapping[str, Any]) -> None:
     """Append an entry, on disk when this returns. The caller holds the lock of the ledger. Raises OutputError."""
     path = journal_path(ledger)
-    line = json.dumps(dict(entry), ensure_ascii=False).encode() + b"\n"
+    line = json.dumps(dict(entry)).encode() + b"\n"
     is_new = not path.exists()
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | _OPEN, mode_for(ledger) | 0o600)

@@ -79,10 +79,12 @@ def test_a_journal_that_was_taken_in_and_not_removed_counts_once(folder):
     assert last_batch(LEDGER) == {"out": "x"}
 
 
-def test_the_journal_of_another_ledger(folder):
+@pytest.mark.parametrize("damage", [{"id": 7}, {"id": "\ud800"}, {"rank": "first"}, {"rank": 2**70}, {"score": []}])
+def test_the_journal_of_another_ledger(folder, damage):
     grow("a")
-    append_to_journal(LEDGER, entry(7))
-    with pytest.raises(DataError, match="journal is not of this ledger"):
+    append_to_journal(LEDGER, entry("b"))
+    append_to_journal(LEDGER, entry("c") | damage)
+    with pytest.raises(DataError, match=r"\.alcli-journal: has ids or values of another type than its ledger"):
         read_ledger(LEDGER)
 
 
