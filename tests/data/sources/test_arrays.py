@@ -197,6 +197,16 @@ def test_hdf5_gives_datasets_by_their_path(hdf5, tmp_path):
     refused(tmp_path / "b.h5", "cannot be read as HDF5")
 
 
+@pytest.mark.parametrize("more", [{}, {"userblock_size": 512}, {"libver": "latest"}, {"userblock_size": 2048}], ids=str)
+def test_texts_of_any_hdf5_file_are_read(tmp_path, more):
+    """A block of the user's may come first, as in files of MATLAB; newer files begin with another block."""
+    names = [f"item {i}" + "é" * (i % 40) for i in range(500)]
+    with h5py.File(tmp_path / "a.h5", "w", **more) as file:
+        file["x"] = np.ones((500, 2), np.float32)
+        file["id"] = names
+    assert read(tmp_path / "a.h5")[0]["id"] == names
+
+
 def test_hdf5_without_its_library_names_the_extra(hdf5, monkeypatch):
     monkeypatch.setattr("alcli.embedders._contract._LIBRARIES", {})
     monkeypatch.setitem(sys.modules, "h5py", None)

@@ -19,7 +19,8 @@ from alcli.errors import DataError, UnavailableError, printable
 
 # What h5py raises over a damaged file.
 _FAULTS = (OSError, ValueError, RuntimeError, KeyError, TypeError, UnicodeDecodeError)
-# A collection of texts of different lengths begins so: its signature, its version and three zeros.
+# How the first block of a file begins, and a collection of texts of different lengths: the latter with its version.
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _COLLECTION = b"GCOL\1\0\0\0"
 
 
@@ -79,8 +80,9 @@ def _check_texts(path: Path) -> None:
     bytes of the file, and a step a text.
     """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        # The width of lengths, by the version of the file's first block.
-        width = data[14] if data[8] < 2 else data[10]
+        # The first block may come after a block of the user's. The width of lengths depends on the block's version.
+        first = max(data.find(_SIGNATURE), 0)
+        width = data[first + 14] if data[first + 8] < 2 else data[first + 10]
         start = data.find(_COLLECTION)
         while start >= 0:
             _check_collection(data, start, width)
