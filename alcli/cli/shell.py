@@ -14,7 +14,7 @@ from types import FrameType
 
 from alcli.cli.console import tell
 from alcli.engine import kernels
-from alcli.errors import AlcliError, printable
+from alcli.errors import AlcliError, MemoryLimitError, OutputError, printable
 
 _SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130}
 _NO_MORE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -104,6 +104,10 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _translate(error: BaseException) -> int:
+    notes = "; ".join(getattr(error, "__notes__", []))
+    # An output that would block says what a system without threads says.
+    if isinstance(error, (MemoryLimitError, OutputError)):
+        return _say(str(error), error.exit_code, error, hint=notes)
     if any(_wants_threads(one) for one in _causes(error)):
         hint = "raise the limit on processes (ulimit -u) or on addresses (ulimit -v), or end other programs"
         return _say("the system starts no more threads or processes", 71, error, hint=hint)
@@ -111,7 +115,6 @@ def _translate(error: BaseException) -> int:
         if isinstance(cause, MemoryError) or _wants_memory(cause):
             hint = "query can do with --candidates or --max-memory, fit-head with --posterior none"
             return _say(f"not enough memory: {printable(cause)}".rstrip(": "), 71, error, hint=hint)
-    notes = "; ".join(getattr(error, "__notes__", []))
     if isinstance(error, AlcliError):
         return _say(str(error), error.exit_code, error, hint=notes)
     if isinstance(error, Stopped):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -273,3 +274,19 @@ def test_handlers_are_given_back(tiny, alcli):
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     alcli(*QUERY).done()
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_a_stdout_that_would_block_is_no_want_of_threads(tiny):
+    """A pipe that nobody reads, whose writer is not to wait: some parents hand down such a stdout."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        with suppress(BlockingIOError):
+            while os.write(writer, bytes(1 << 16)):
+                pass
+        ask = ("query", "pool.parquet", "-s", "coreset", "-n", "3")
+        said = subprocess.run([SCRIPT, *ask], stdout=writer, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(reader), os.close(writer)
+    assert said.returncode == 74
+    assert "cannot write to standard output: Resource temporarily unavailable" in said.stderr
