@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 
@@ -11,6 +12,14 @@ from tests.reliability.faults import Injector
 
 # A line for each injector, shown at the end.
 COUNTS: list[str] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def back_again():
+    """The working directory after a module is that before it: faults are injected into copies of a folder."""
+    here = os.getcwd()
+    yield
+    os.chdir(here)
 
 
 @pytest.fixture(scope="session")
