@@ -157,7 +157,9 @@ class WindowEncoder:
                 yield good, items, bad
                 good, items, bad, held = [], [], [], 0
             more, found, faults = self._prepare(window, [row])
-            good, items, bad = [*good, *more], [*items, *found], [*bad, *faults]
+            good += more
+            items += found
+            bad += faults
             held += sum(map(_n_bytes, found))
         yield good, items, bad
 
