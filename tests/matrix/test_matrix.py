@@ -12,10 +12,10 @@ from alcli.engine.kernels import can_pin
 from tests.matrix.commands import Command, commands
 from tests.matrix.compare import differences
 from tests.matrix.pools import write_pools
-from tests.matrix.variants import KERNELS, PLAIN, SURROUNDINGS, TOGETHER, Variant, run
+from tests.matrix.variants import KERNELS, PLAIN, SHORT, SURROUNDINGS, TOGETHER, Variant, run
 
 THOROUGH = "ALCLI_THOROUGH" in os.environ
-VARIANTS = TOGETHER | (SURROUNDINGS | KERNELS if THOROUGH else {})
+VARIANTS = TOGETHER | SURROUNDINGS | KERNELS if THOROUGH else {SHORT: TOGETHER[SHORT]}
 # One head of each posterior, and those updates that go another way each.
 SAMPLED = {
     f"digits.{name}.safetensors"

@@ -55,12 +55,15 @@ KERNELS = {
     "no AVX2 in NumPy": Variant({"NPY_DISABLE_CPU_FEATURES": AVX2}),
 }
 
-# Several at a time, for a run that is short.
+# Many at a time, for a run that is short.
+SHORT = "Nehalem, 4 threads, permuted, on disk, 2 workers"
 TOGETHER = {
-    "Nehalem, 4 threads, permuted, on disk": Variant(
-        _threads(4) | {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": AVX2, "PYTHONHASHSEED": "5"},
+    SHORT: Variant(
+        _threads(4)
+        | {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": AVX2, "PYTHONHASHSEED": "5"}
+        | {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "AVX512"},
         "permuted",
-        options=("--max-memory", "1M"),
+        options=("--max-memory", "1M", "--workers", "2"),
     ),
     "SkylakeX, 1 processor, row groups, 3 workers": Variant(
         {"OPENBLAS_CORETYPE": "SkylakeX", "ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "AVX512"},

@@ -20,8 +20,8 @@ from tests.shell import forked, untouched
 
 SEED = 20240229
 HOW_MANY = {
-    **{"pool": 75, "rows": 150, "head": 200, "labels": 500, "source": 75},
-    **{"ledger": 4, "journal": 8, "stream": 8, "simulation": 3},
+    **{"pool": 75, "rows": 150, "head": 200, "labels": 500, "source": 40},
+    **{"ledger": 3, "journal": 4, "stream": 4, "simulation": 2},
 }
 
 
