@@ -88,7 +88,7 @@ fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10)
 	ALCLI_THOROUGH=1 $(BIN)/python -m pytest tests/reliability
 
-# every strategy, head and update under other kernels, threads, layouts and workers: what leaves other bytes; an hour
+# every strategy, head and update under other kernels, threads, layouts and workers: what leaves other bytes; half an hour
 matrix: $(READY)
 	$(BIN)/python -m tests.matrix
 
