@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from alcli.data.ledger.entries import read_ledger
 from alcli.data.ledger.journal import journal_size
 from alcli.data.reading.data_file import DataFile, check_readable, refusal
 from alcli.data.reading.parquet import open_parquet, read_column, reading
@@ -255,8 +256,6 @@ def _parquet_rows(path: str, name: str, wanted: Wanted) -> Iterator[Row]:
 
 def _with_journal(path: str, columns: Iterable[str]) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a ledger, of its file and of its journal. Memory: the ledger's columns."""
-    from alcli.data.ledger.entries import read_ledger  # imported here, since entries reads tables of columns itself
-
     for entry in read_ledger(Path(path)).entries():
         yield tuple(entry.get(column) for column in columns)
 

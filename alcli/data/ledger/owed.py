@@ -86,7 +86,7 @@ def give_out(
 
 @contextmanager
 def show_out(path: Path, before: Ledger, table: Table, *, text_ids: bool, purpose: str = LEARNING) -> Iterator[None]:
-    """Enter a batch into the ledger at `path`; the block shows it on a stream or a device, which cannot be taken back.
+    """Enter a batch into the ledger at `path`; the block shows it on a stream or a device, which takes nothing back.
 
     The caller holds the lock of the ledger. A batch that the stream lost can only be looked up in the ledger. Raises
     what `replacing` does.

@@ -121,9 +121,11 @@ def reported(path: Path) -> Iterator[None]:
         if error.errno in PROCESS_LIMITS:
             raise
         what = f"{printable(path)}: cannot write: {reason(error)}"
-        if error.errno in _REFUSED:
-            raise CannotCreateError(what) from error
-        raise OutputError(what, hint="what was there before is unchanged") from error
+        kept = "" if is_device(path) else "what was there before is unchanged"
+        told = CannotCreateError(what) if error.errno in _REFUSED else OutputError(what, hint=kept)
+        for note in getattr(error, "__notes__", []):
+            told.add_note(note)
+        raise told from error
 
 
 # -- folders ----------------------------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def query(
     check_conflicts_file(ask.conflicts, overwrite=True, inputs=others)
     with ExitStack() as held:
         pipe = held.enter_context(replacing(out)) if out is not None and is_device(out) else None
-        show = emit if pipe is None else pipe.write
+        show = emit if pipe is None else partial(_shown_on, pipe)
         if ask.ledger is not None:
             check_creatable(ask.ledger, inputs=read)
             held.enter_context(lock(ask.ledger, ask.lock_timeout))
@@ -119,6 +120,13 @@ def query(
         else:
             show(data)
     return answer
+
+
+def _shown_on(pipe: BinaryIO, data: bytes) -> None:
+    """Write to a pipe or a device past the buffer, so that the system refuses here what it refuses."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(pipe.fileno(), left) :]
 
 
 def _delivered(ledger: Path | None, before: Ledger, out: Path | None, note: Note) -> Late | None:

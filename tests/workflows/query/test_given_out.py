@@ -77,3 +77,9 @@ def test_an_error_is_told_with_the_batch(tiny, alcli, monkeypatch):
     alcli(*ASK).refused(
         74, "No space left on device; 3 items of the batch are in the ledger, at the end of ledger.parquet"
     )
+
+
+def test_a_device_that_is_full_is_told_with_the_batch(tiny):
+    said = process(*ASK, "-o", "/dev/full").refused(74, "/dev/full: cannot write: No space left on device")
+    assert "3 items of the batch are in the ledger, at the end of ledger.parquet" in said.err
+    assert "unchanged" not in said.err
