@@ -195,6 +195,26 @@ def test_a_signal_ends_both(parts, monkeypatch):
     assert not Path("out.csv").exists()
 
 
+def test_a_signal_at_the_birth_of_the_child_ends_both(parts, monkeypatch):
+    """The signal comes before the parent knows its child."""
+    fork = os.fork
+
+    def forking():
+        child = fork()
+        if child:
+            Path("child").write_text(str(child))
+            os.kill(os.getpid(), signal.SIGTERM)
+        return child
+
+    def plant() -> None:
+        monkeypatch.setattr(os, "fork", forking)
+        monkeypatch.setattr(isolate, "_read", lambda *_: time.sleep(30))
+
+    assert forked("query", "parts", *ASK, before=plant, timeout=20).code == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(Path("child").read_text()), 0)
+
+
 def test_a_column_of_a_type_that_nobody_reads_is_not_decoded(folder, monkeypatch):
     """Text in place of vectors, and vectors in place of single values, cost the child nothing."""
     columns = {"id": pa.array([1, 2]), "features": pa.array(["0", "1"]), "label": pa.array([[1], [2]])}

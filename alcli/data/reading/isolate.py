@@ -37,14 +37,17 @@ def decode_alone(spec: str, vectors: Sequence[str], values: Sequence[str], limit
     read.
     """
     incoming, outgoing = os.pipe()
+    # A signal that comes at once waits until it is known whom to end with it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     child = os.fork()
     if child == 0:
         with suppress(BaseException):
             os.close(incoming)
             _decode(spec, vectors, values, outgoing, limit)
         os._exit(0)
-    os.close(outgoing)
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(outgoing)
         with open(incoming, "rb") as lines:
             said = [json.loads(line) for line in lines]
         _, status = os.waitpid(child, 0)
@@ -79,6 +82,7 @@ def _decode(spec: str, vectors: Sequence[str], values: Sequence[str], out: int, 
     """Run the child: write the name of each file to `out`, then read the file."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # A library may write about its crash; the user gets one sentence from the parent instead.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
