@@ -13,7 +13,7 @@ Cost: 2 N M D flops for the inner products of N rows with M rows, summed over th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -92,21 +92,31 @@ class Rows:
         """
         if not self.can_be_cut:
             return np.ascontiguousarray(self.inner_with(self, columns, spread).T)
-        M = columns[0].shape[1]
-        out_MN = np.empty((M, self.n), self.factors[0].dtype)
+        out_MN = np.empty((columns[0].shape[1], self.n), self.factors[0].dtype)
 
-        def work(first: int, last: int) -> None:
-            parts = [np.empty((BLOCK_ROWS, M), f.dtype) for f in self.factors]
+        def keep(a: int, b: int, part_BM: Array) -> None:
+            out_MN[:, a:b] = part_BM.T
+
+        self.each_product(columns, spread, keep)
+        return out_MN
+
+    def each_product(self, columns: list[Array], spread: Spread, work: Callable[[int, int, Array], None]) -> None:
+        """Call work(a, b, products), with several threads, for the products of rows a..b with `columns`, [B, M].
+
+        For rows that can be cut. Memory: a block of products for each thread.
+        """
+
+        def some(first: int, last: int) -> None:
+            parts = [np.empty((BLOCK_ROWS, columns[0].shape[1]), f.dtype) for f in self.factors]
             for a in range(first, last, BLOCK_ROWS):
                 b = min(a + BLOCK_ROWS, last)
                 for factor, columns_M, part_BM in zip(self.factors, columns, parts):
                     factor.product(columns_M, a, b, part_BM)
                 for part_BM in parts[1:]:
                     parts[0] *= part_BM
-                out_MN[:, a:b] = parts[0][: b - a].T
+                work(a, b, parts[0][: b - a])
 
-        spread(self.n, work)
-        return out_MN
+        spread(self.n, some)
 
     def inner_with(self, others: Rows, index_M: Sequence[int] | Int64, spread: Spread) -> Array:
         """Compute the inner products of all rows with rows `index_M` of `others`. Cost: 2 N M sum(D) flops.

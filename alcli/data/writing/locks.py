@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from alcli.data.reading.os_errors import PROCESS_LIMITS, reason
@@ -49,7 +49,9 @@ def lock(path: Path, timeout: float = 0.0) -> Iterator[None]:
     try:
         yield
     finally:
-        guard.release()
+        # All work is done, and the lock ends with this process: a system that cannot unlock takes nothing back.
+        with suppress(OSError):
+            guard.release()
 
 
 def lock_now(handle: int) -> bool | None:

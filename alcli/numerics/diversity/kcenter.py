@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from alcli.arrays import Float64, Floats, Int64
+from alcli.arrays import Array, Float64, Floats, Int64
 from alcli.numerics.blocks import BLOCK_ROWS, Spread, workers
 from alcli.numerics.diversity.columns import WIDTH, batch_of
 from alcli.numerics.diversity.shard_rows import (
@@ -147,18 +147,34 @@ def nearest_centre(rows: Rows, centres: Rows, spread: Spread, labels_N: Int64 | 
     """Compute the squared distance of every row to the nearest centre, float64 [N], 0 for a row that equals a centre.
 
     labels_N: if given, the lowest nearest centre of every row is written into it. A row that equals a centre keeps its
-    label.
+    label. Equal rows get equal bits. Memory: a block of products for each thread, where rows can be cut.
     """
-    nearest = np.where(np.isin(rows.marks, centres.marks), 0.0, np.inf)
+    nearest = np.where(_are_among(rows.marks, centres.marks), 0.0, np.inf)
     for start in range(0, centres.n, WIDTH):
         index = np.arange(start, min(start + WIDTH, centres.n))
-        inner_NM = rows.inner_with(centres, index, spread)
-        for m, c in enumerate(index):
-            sq_N = sq_distances(rows.sq_norms, inner_NM[:, m], centres.sq_norms[c])
-            if labels_N is not None:
-                labels_N[sq_N < nearest] = c
-            np.minimum(nearest, sq_N, out=nearest)
-    return nearest
+
+        def lower(a: int, b: int, inner_BM: Array, index: Int64 = index) -> None:
+            nearest_B = nearest[a:b]
+            for m, c in enumerate(index):
+                sq_B = sq_distances(rows.sq_norms[a:b], inner_BM[:, m], centres.sq_norms[c])
+                if labels_N is not None:
+                    labels_N[a:b][sq_B < nearest_B] = c
+                np.minimum(nearest_B, sq_B, out=nearest_B)
+
+        if rows.can_be_cut and centres.can_be_cut:
+            rows.each_product(centres.columns(index), spread, lower)
+        else:
+            lower(0, rows.n, rows.inner_with(centres, index, spread))
+    if labels_N is not None:
+        rows.same_for_copies(labels_N)
+    return rows.same_for_copies(nearest)
+
+
+def _are_among(marks_N: Array, some_M: Array) -> Array:
+    """True for each mark that is one of some, [N]; memory: 24 bytes a mark."""
+    ascending_M = np.sort(some_M)
+    places_N = np.minimum(np.searchsorted(ascending_M, marks_N), len(ascending_M) - 1)
+    return ascending_M[places_N] == marks_N
 
 
 class CentreDistances:
