@@ -63,7 +63,7 @@ def night(day: int) -> str:
         (DIGITS, 7, 8),
         pytest.param(
             BANKING,
-            30,
+            16,
             20,
             marks=pytest.mark.skipif(not BANKING.exists(), reason="the data set banking77 is not there"),
         ),

@@ -220,7 +220,8 @@ def _batch(console: Console, items: Items, ask: Query, out: Path | None, shape: 
         console.emit(b"")
     emit = (lambda data: None) if console.as_json else console.emit
     with console.working():
-        answer = query(items, ask, out=out, format=shape, emit=emit, note=console.remark, announce=console.announce)
+        told = {"note": console.remark, "announce": console.announce, "foretell": console.note}
+        answer = query(items, ask, out=out, format=shape, emit=emit, **told)
     console.tell_remarks()
     console.detail(f"seed {ask.seed}, {answer.report['candidates']} candidates")
     selection = [dict(zip(answer.table, values)) for values in zip(*answer.table.values())]

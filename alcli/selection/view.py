@@ -64,6 +64,7 @@ class View:
         self._targets, self._labels = targets, labels
         self._allowed: frozenset[str] | None = None
         self.tell: Note = silence  # what a strategy says before its work
+        self.tell_cost: Note = silence  # how long its work will take, if that is long
         self._cache: dict[str, Array] = {}  # arrays of all candidates by need, in the order of `rows`
         self._files: dict[str, BlockArray] = {}  # the same for `stored`
 

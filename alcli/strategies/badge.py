@@ -70,7 +70,7 @@ def badge(view: View, k: int, *, rng: np.random.Generator) -> Selection:
     parts = Parts.of(view)
     a_RC, H_RD = mapped(parts.stored("log_probs"), residuals), parts.stored("hidden")
     # A product with 16 columns serves 13 picks or more.
-    foretell(view.tell, "badge", H_RD.shape, 16 * (1 + k / 13) * (1 + a_RC.shape[1] / H_RD.shape[1]), 16)
+    foretell(view.tell_cost, "badge", H_RD.shape, 16 * (1 + k / 13) * (1 + a_RC.shape[1] / H_RD.shape[1]), 16)
     rows = parts.summed(Rows(Factor(a_RC), Factor(H_RD, offset=1.0)))
     picks_K, distances_K = k_means_pp(rows, k, None, rng, from_zero=True)
     return Selection(view.rows[picks_K], finite32(distances_K))

@@ -105,7 +105,7 @@ def bait(
     prior_D1 = prior_diagonal(prior_precision, D1, view.network().link)
     H_ID, R_IKQ, most, notes = _side_by_side(parts, H_RD, R_RKQ)
     # Float64 products: to begin with two of P columns, and for each pick two columns.
-    foretell(view.tell, "bait", H_ID.shape, 2.0 * (2 * D1 + 2 * forward * k), _FORETOLD)
+    foretell(view.tell_cost, "bait", H_ID.shape, 2.0 * (2 * D1 + 2 * forward * k), _FORETOLD)
     with design_team(H_ID, R_IKQ, most) as team:
         of_pool_PP = pool_information(team) if parts.single else information(H_RD, R_RKQ)
         F_PP = (of_pool_PP + of_labelled_PP) / (len(R_RKQ) + len(X_LD))

@@ -40,7 +40,7 @@ def coreset(view: View, k: int) -> Selection:
     norm).
     """
     # Picks take far fewer columns than there are picks: 32 at a time, about 1.8 sqrt(K) times.
-    foretell(view.tell, "coreset", (view.n, view.dim), view.n_labelled + 1.8 * WIDTH * k**0.5, WIDTH)
+    foretell(view.tell_cost, "coreset", (view.n, view.dim), view.n_labelled + 1.8 * WIDTH * k**0.5, WIDTH)
     X_ND, X_LD = view.stored("features"), view.labelled()
     picks_K, distances_K, notes = chosen_from(X_ND, partial(_farthest_first, X_LD=X_LD, k=k))
     return Selection(view.rows[picks_K], finite32(distances_K), notes=notes)

@@ -98,7 +98,7 @@ def probcover(
     of_all = neighbours == "faiss"
     places_M, notes = (np.arange(view.n), ()) if of_all else evaluation_places(view, evaluation, rng)
     if not of_all:
-        foretell(view.tell, "probcover", (view.n, view.dim), len(places_M), CHUNK)
+        foretell(view.tell_cost, "probcover", (view.n, view.dim), len(places_M), CHUNK)
     X_ND, X_LD = stored_unit_rows(view.stored("features")), unit_rows(view.labelled())
     if delta is None:
         delta = _found_radius(X_ND, max(classes or _known_classes(view) or k, 2), purity, rng)

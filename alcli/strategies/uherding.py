@@ -106,7 +106,8 @@ def _herded(
     count_or("auto", evaluation=evaluation)
     labelled_LD = unit_rows(view.labelled())
     places_M, notes = evaluation_places(view, evaluation, rng, kernels_in_reach(len(labelled_LD)))
-    foretell(view.tell, "uherding", (view.n, view.dim), columns_of_herding(len(places_M), len(labelled_LD), k), CHUNK)
+    columns = columns_of_herding(len(places_M), len(labelled_LD), k)
+    foretell(view.tell_cost, "uherding", (view.n, view.dim), columns, CHUNK)
     X_ND = stored_unit_rows(view.stored("features"))
     if radius == "published":
         least = smallest_distance(labelled_LD)

@@ -10,6 +10,7 @@ import pytest
 from alcli import plugins
 from alcli.engine import forecast
 from alcli.engine.forecast import foretell, in_words
+from alcli.numerics.diversity import kcenter
 from alcli.selection.select import select
 from alcli.selection.strategy import strategy_of
 from tests.helpers import TableHead, view_of
@@ -22,7 +23,7 @@ def told(name: str, k: int = 4, **options: object) -> list[str]:
     """What a strategy says before its work."""
     heard: list[str] = []
     view = view_of(X, labelled=np.arange(20), head=TableHead(np.eye(C, D)))
-    view.tell = heard.append
+    view.tell = view.tell_cost = heard.append
     select(strategy_of(plugins.load("strategies", name)), view, k, seed=0, options=options)
     return heard
 
@@ -76,3 +77,19 @@ def test_times_in_words() -> None:
         "1.5 hours",
         "100.0 hours",
     ]
+
+
+def test_a_command_says_it_before_it_works(tiny, alcli, capfd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where stderr is a file that somebody reads meanwhile."""
+    seen: list[str] = []
+
+    def k_center(*args: object) -> object:
+        seen.append(capfd.readouterr().err)
+        return kcenter.k_center(*args)
+
+    monkeypatch.setattr(forecast, "LARGE", 10)
+    monkeypatch.setattr(forecast, "_WORTH_TELLING", 0.0)
+    monkeypatch.setattr("alcli.strategies.coreset.k_center", k_center)
+    alcli("query", "pool.parquet", "-l", "labels.csv", "-s", "coreset", "-n", 3).done()
+    (said,) = seen
+    assert said.startswith("alcli: coreset of 40 rows by ")

@@ -61,13 +61,15 @@ def query(
     emit: Callable[[bytes], None],
     note: Note = silence,
     announce: Note | None = None,
+    foretell: Note | None = None,
 ) -> Answer:
     """Select items, write them to `out` (or hand the bytes to `emit`), and append them to the ledger under its lock.
 
     An id stands in the ledger before anybody can read it. A batch in the ledger reaches `out` even when this process
     dies before its end: the next query with the same ledger writes it, and answers with it if its own `out` is the same
     file. A device or a pipe is opened first: the ledger is free while a pipe waits for its reader. note: takes remarks
-    for the user. announce: takes what a strategy says before its work; None takes `note`. Raises every AlcliError.
+    for the user. announce, foretell: take what a strategy says before its work, and how long that will take; None takes
+    `note`. Raises every AlcliError.
     """
     strategy, options = ask.checked()
     items = items.tested(ask.test_labels, ignore_unknown=ask.ignore_unknown, normalize=ask.normalize)
@@ -87,7 +89,7 @@ def query(
         if late is not None and out is not None and os.path.realpath(out) == os.fspath(late.out):
             acknowledge(late.owed)
             return _written_late(items, late)
-        answer = _answer(items, ask, strategy, options, before, note, announce or note)
+        answer = _answer(items, ask, strategy, options, before, note, (announce or note, foretell or note))
         about = {
             "format": 1,
             "strategy": ask.strategy,
@@ -153,17 +155,17 @@ def _answer(
     options: dict[str, Any],
     before: Ledger,
     note: Note,
-    announce: Note,
+    before_work: tuple[Note, Note],
 ) -> Answer:
     in_ledger = NOTHING_GIVEN_OUT if strategy.audits else before.ids
     now, pool = situation(items, ask, strategy, in_ledger, note), items.pool
     labelled_rows, candidates = now.labelled, now.candidates
     announced: list[str] = []
 
-    def hear(text: str) -> None:
+    def once(text: str, note: Note) -> None:
         if text not in announced:
             announced.append(text)
-            announce(text)
+            note(text)
 
     if strategy.audits:
         selection, imputed = draw_audit(now, ask, strategy, before, note), None
@@ -175,7 +177,7 @@ def _answer(
             targets=targets_of(pool, ask),
             labels=now.labels,
         )
-        view.tell = hear
+        view.tell, view.tell_cost = (partial(once, note=one) for one in before_work)
         selection, imputed = _selected(now, ask, strategy, view, options), None
     else:
         selection, imputed = _imputed(now, strategy, ask, options)
