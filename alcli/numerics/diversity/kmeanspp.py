@@ -167,7 +167,9 @@ def greedy_k_means_pp(rows: Rows, k: int, rng: np.random.Generator) -> Int64:
 
 
 def _any_others(n: int, picks: list[int], k: int, rng: np.random.Generator) -> Int64:
-    """Draw the rows that fill the picks up to k uniformly from the free rows."""
+    """Draw the rows that fill the picks up to k uniformly from the free rows. Cost: O(N), where any are missing."""
+    if len(picks) == k:
+        return np.empty(0, np.int64)
     return rng.permutation(np.setdiff1d(np.arange(n), picks))[: k - len(picks)]
 
 
