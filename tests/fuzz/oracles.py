@@ -67,7 +67,12 @@ def read_head(path: Path) -> tuple[Any, ...]:
 
 def read_ids_and_labels(path: Path) -> list[tuple[Any, ...]]:
     """The rows of a label file: a label beside the id of another row would be worse than none."""
-    return [(row.values["id"], row.values["label"]) for row in read_rows(str(path), ["id", "label"])]
+    return [tuple(map(_said, (row.values["id"], row.values["label"]))) for row in read_rows(str(path), ["id", "label"])]
+
+
+def _said(value: Any) -> Any:
+    """A value as ids and labels take it: bytes are the text that they are in UTF-8."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def label_reader(pool: Path) -> Reader:
