@@ -72,7 +72,7 @@ def read_ids_and_labels(path: Path) -> list[tuple[Any, ...]]:
 
 def _said(value: Any) -> Any:
     """A value as ids and labels take it: bytes are the text that they are in UTF-8."""
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def label_reader(pool: Path) -> Reader:
