@@ -41,7 +41,7 @@ test-python:
 	$(OTHER) -m pip install --quiet --no-deps --requirement .venv-python/lock.txt
 	$(OTHER) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(OTHER) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -k "not mlp and not torch and not hidden and not aux_loss \
-	  and not gives_the_tables and not model_file and not exported" $(INTERPRETER_TESTS)
+	  and not gives_the_tables and not model_file and not exported and not vaal and not sraal" $(INTERPRETER_TESTS)
 
 # known vulnerabilities of the locked versions, as the advisory database of the package index has them
 audit:

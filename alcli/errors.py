@@ -11,14 +11,17 @@ from collections.abc import Iterable
 
 
 class AlcliError(Exception):
-    """A failure that the user can act on. message: the fault and its place. hint: the next step."""
+    """A failure that the user can act on. message: the fault and its place. hint: the next step.
+
+    Both are one line each: whatever a file smuggles into them by its names and types, control characters are escaped.
+    """
 
     exit_code = 70
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = printable(message)
+        self.hint = printable(hint)
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message

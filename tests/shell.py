@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ import pytest
 SCRIPT = str(Path(sys.executable).parent / "alcli")
 ROOT = str(Path(__file__).parents[1])
 _PLAIN = {"NO_COLOR": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# Two threads that fork at once disturb each other: filelock refuses.
+_FORKING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,8 @@ def forked(
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin)
         given.seek(0)
-        child = os.fork()
+        with _FORKING:
+            child = os.fork()
         if child == 0:
             os._exit(_in_child(arguments, before, (given, out, err), timeout))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
