@@ -38,25 +38,26 @@ def decode_alone(spec: str, vectors: Sequence[str], values: Sequence[str], limit
     """
     incoming, outgoing = os.pipe()
     # A signal that comes at once waits until it is known whom to end with it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    child = os.fork()
-    if child == 0:
-        with suppress(BaseException):
-            os.close(incoming)
-            _decode(spec, vectors, values, outgoing, limit)
-        os._exit(0)
+    before, child = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS), -1
     try:
+        child = os.fork()
+        if child == 0:
+            with suppress(BaseException):
+                os.close(incoming)
+                _decode(spec, vectors, values, outgoing, limit)
+            os._exit(0)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(outgoing)
         with open(incoming, "rb") as lines:
             said = [json.loads(line) for line in lines]
         _, status = os.waitpid(child, 0)
-        child = 0
+        child = -1
     finally:
-        if child:
+        if child > 0:
             # A signal told this process to stop; the child must not outlive it.
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if os.WIFSIGNALED(status):
         raise _killed(os.WTERMSIG(status), printable(said[-1][0] if said else spec))
     return {path: None if stamp is None else tuple(stamp) for path, stamp in said}
