@@ -17,7 +17,7 @@ demo: $(READY)
 	PATH="$(abspath $(BIN)):$$PATH" sh sample_data/demo.sh demo
 
 test: lint docs
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # the tests with every dependency at its lower bound, in an environment of its own
 LOWEST := .venv-lowest/bin/python
@@ -27,7 +27,7 @@ test-lowest:
 	$(LOWEST) -m tests.lowest > .venv-lowest/lowest.txt
 	$(LOWEST) -m pip install --quiet --no-deps --requirement .venv-lowest/lowest.txt
 	$(LOWEST) -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(LOWEST) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(LOWEST) -m pytest --numprocesses 2 --dist loadfile
 
 # what depends on the interpreter, with another one: make test-python PYTHON=python3.13. PyTorch, and the tests that need
 # it, are left out.
@@ -40,7 +40,7 @@ test-python:
 	grep -vE "^(#|torch=|sentence-transformers=)" requirements.lock > .venv-python/lock.txt
 	$(OTHER) -m pip install --quiet --no-deps --requirement .venv-python/lock.txt
 	$(OTHER) -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(OTHER) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -k "not mlp and not torch and not hidden and not aux_loss \
+	$(OTHER) -m pytest --numprocesses 2 --dist loadfile -k "not mlp and not torch and not hidden and not aux_loss \
 	  and not gives_the_tables and not model_file and not exported and not vaal and not sraal" $(INTERPRETER_TESTS)
 
 # known vulnerabilities of the locked versions, as the advisory database of the package index has them

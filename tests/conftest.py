@@ -26,23 +26,6 @@ settings.register_profile(
 )
 settings.load_profile("alcli")
 
-# The files that take longest begin first, so that no processor is left with one of them at the end.
-LONGEST = (
-    "test_readme.py",
-    "test_ray.py",
-    "test_simulate.py",
-    "test_nightly.py",
-    "test_matrix.py",
-    "test_cron.py",
-    "test_shell_contract.py",
-    "test_faults.py",
-    "test_faults_ledger.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
-
 
 def pytest_configure(config: pytest.Config) -> None:
     if (

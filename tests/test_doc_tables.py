@@ -40,7 +40,7 @@ OPTIONS = {
 }
 # Options of other programs that the documentation shows.
 OF_OTHERS = {
-    "--numprocesses", "--dist", "--no-loadscope-reorder", "--only", "--data", "--out", "--no-deps",
+    "--numprocesses", "--dist", "--only", "--data", "--out", "--no-deps",
     "--no-build-isolation", "--target", "--quiet", "--version", "--install-completion", "--head", "--address",
 }  # fmt: skip
 
