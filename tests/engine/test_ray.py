@@ -183,7 +183,8 @@ def test_a_lost_node_leaves_its_shard_to_the_other(tmp_path: Path) -> None:
 def test_a_lost_head_ends_the_command(tmp_path: Path) -> None:
     """In a process of its own: Ray may end a process minutes after the head that it was connected to is gone."""
     code = "import os, sys; from tests.engine.test_ray import lose_the_head; lose_the_head(sys.argv[1]); os._exit(0)"
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, env=ENVIRONMENT)
+    command = [sys.executable, "-c", code, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=180)
     assert (done.returncode, done.stdout.split("\n")[-2]) == (0, "lost"), done.stderr
 
 
