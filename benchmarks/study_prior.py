@@ -64,7 +64,7 @@ def main(data: Path, out: Path, seeds: int) -> None:
     below = sum(float(gain.mean()) < -1.0 for gain in gains.values())
     print(f"\nauto - best fixed: {np.mean(behind):+.2f} in the mean of the data sets, {min(behind):+.2f} in the worst")
     lowest = float(gains[worst[0]].mean())
-    print(f"auto is below the default by more than 1 point in {below} of {len(gains)} settings; {lowest:+.2f} in the worst")
+    print(f"auto - default: below -1 in {below} of {len(gains)} settings, {lowest:+.2f} in the worst")
     print("\nmean accuracy % over all settings of all data sets")
     table(["auto", *(multiple(step) for step in STEPS)], [[f"{v:.2f}" for v in mean]])
 
