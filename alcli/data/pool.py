@@ -84,8 +84,8 @@ class Pool(PoolColumns):
     Memory: 8 bytes a row for the hashes of the ids (streamed/stored_ids.py), and two blocks while features are read. A
     query by scores takes some 20 bytes a row in all: the hashes, the numbers of the candidates, and masks.
 
-    `dim` is D, `dtype` float32 or float64, `metadata` what embed wrote about the features. note: told of oddities in
-    the features while they are read.
+    `dim` is D, `dtype` float32 or float64, `stored_dtype` float16 where the files have no more, `metadata` what embed
+    wrote about the features. note: told of oddities in the features while they are read.
     """
 
     def __init__(
@@ -95,8 +95,9 @@ class Pool(PoolColumns):
         self._note = note
         self.dim = common_dim(files)
         self.metadata = common_metadata(files)
-        wide = any(pa.types.is_float64(f.feature_type.value_type) for f in files)
-        self.dtype = np.float64 if wide else np.float32
+        kinds = [file.feature_type.value_type for file in files]
+        self.dtype = np.float64 if any(map(pa.types.is_float64, kinds)) else np.float32
+        self.stored_dtype = np.float16 if kinds and all(map(pa.types.is_float16, kinds)) else self.dtype
         self._features = FeatureBlocks(
             self.name, files, self.dim, self.dtype, columns.id or "id", options.skip_bad, note
         )

@@ -1,9 +1,10 @@
 """Keep the features of a choice that passes over them again and again: in memory, or in a file of their own.
 
 Features beyond the memory limit, and features that other processes read, are written once to a flat file in the order
-of the ids. A folder that the user names keeps the file for the next command. The name of the file follows from the
-files of the pool: path, size, time of the last change and inode of each. So a pool that changes gets another file.
-Without such a folder the file is temporary.
+of the ids. Features that are float16 in the pool are float16 there, which takes half the disk and half the reading. A
+folder that the user names keeps the file for the next command. The name of the file follows from the files of the pool:
+path, size, time of the last change and inode of each. So a pool that changes gets another file. Without such a folder
+the file is temporary.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def stored_features(pool: Pool, rows: Int64, folder: Folder, kept_in: str | None
     Cost: a pass over the pool and a write of the features, unless they were kept.
     """
     if kept_in is None or (name := _name(pool)) is None:
-        return _written(pool, rows, folder, folder.room((len(rows), pool.dim), pool.dtype))
+        return _written(pool, rows, folder, _room(pool, len(rows), folder))
     all_rows = pool.sorted_by_id(np.arange(pool.n))
     kept = _kept(pool, Path(kept_in) / name, all_rows, folder)
     if len(rows) == pool.n:
@@ -52,13 +53,12 @@ def stored_features(pool: Pool, rows: Int64, folder: Folder, kept_in: str | None
 
 def _kept(pool: Pool, path: Path, all_rows: Int64, folder: Folder) -> FileArray:
     """The file of all features in the order of the ids, found or made."""
-    shape = (pool.n, pool.dim)
-    found = FileArray(str(path), shape, pool.dtype)
+    found = FileArray(str(path), (pool.n, pool.dim), pool.dtype, stored=pool.stored_dtype)
     with suppress(OSError):
         if path.stat().st_size == found.nbytes:
             os.utime(path)
             return found
-    written = _written(pool, all_rows, folder, folder.room(shape, pool.dtype))
+    written = _written(pool, all_rows, folder, _room(pool, pool.n, folder))
     # A file of this name and size is believed: it must not get its name before its content.
     written.sync()
     try:
@@ -67,6 +67,10 @@ def _kept(pool: Pool, path: Path, all_rows: Int64, folder: Folder) -> FileArray:
     except OSError as error:
         raise CannotCreateError(f"{printable(path)}: cannot keep the features: {reason(error)}") from error
     return found
+
+
+def _room(pool: Pool, n: int, folder: Folder) -> FileArray:
+    return folder.room((n, pool.dim), pool.dtype, pool.stored_dtype)
 
 
 def _written(pool: Pool, rows: Int64, folder: Folder, out: FileArray) -> FileArray:
@@ -81,7 +85,7 @@ def _name(pool: Pool) -> str | None:
     stamps = pool.stamps()
     if stamps is None:
         return None
-    columns: Any = [pool.columns.features, pool.columns.id, pool.dim, np.dtype(pool.dtype).name, pool.skips_bad]
+    columns: Any = [pool.columns.features, pool.columns.id, pool.dim, np.dtype(pool.stored_dtype).name, pool.skips_bad]
     digest = hashlib.sha256(json.dumps([_VERSION, stamps, columns]).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{digest[:32]}.alcli-features"
 

@@ -26,20 +26,29 @@ _RUN = 1 << 22
 class FileArray:
     """A `BlockArray` in a file. shape: [N, ...]. Pickled, it is the path of the file.
 
-    Raises InputError for a file that is gone or too short.
+    dtype: of the rows that are read. stored: the dtype in the file, which holds all values without loss; `dtype` by
+    default. Raises InputError for a file that is gone or too short.
     """
 
-    def __init__(self, path: str, shape: tuple[int, ...], dtype: npt.DTypeLike, keeper: Any = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        shape: tuple[int, ...],
+        dtype: npt.DTypeLike,
+        keeper: Any = None,
+        stored: npt.DTypeLike | None = None,
+    ) -> None:
         self.path, self.shape, self.dtype = path, shape, np.dtype(dtype)
+        self.stored = self.dtype if stored is None else np.dtype(stored)
         # Whatever must live as long as the file is read, such as the folder that is removed with it.
         self._keeper = keeper
-        self._row_bytes = int(np.prod(shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        self._row_bytes = int(np.prod(shape[1:], dtype=np.int64)) * self.stored.itemsize
         self._descriptor: int | None = None
 
-    def __getstate__(self) -> tuple[str, tuple[int, ...], np.dtype[Any]]:
-        return self.path, self.shape, self.dtype
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.path, self.shape, self.dtype, None, self.stored
 
-    def __setstate__(self, state: tuple[str, tuple[int, ...], np.dtype[Any]]) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state)  # type: ignore[misc]
 
     def __del__(self) -> None:
@@ -68,7 +77,7 @@ class FileArray:
 
     def write(self, first: int, rows: Array) -> None:
         """Write rows from row number `first` on. Raises OutputError."""
-        data = memoryview(np.ascontiguousarray(rows, self.dtype).reshape(-1).view(np.uint8).data)
+        data = memoryview(np.ascontiguousarray(rows, self.stored).reshape(-1).view(np.uint8).data)
         place = first * self._row_bytes
         try:
             while len(data):
@@ -101,7 +110,7 @@ class FileArray:
         return out
 
     def _read(self, first: int, last: int) -> Array:
-        out = np.empty((last - first, *self.shape[1:]), self.dtype)
+        out = np.empty((last - first, *self.shape[1:]), self.stored)
         data = memoryview(out.reshape(-1).view(np.uint8).data)
         place = first * self._row_bytes
         while len(data):
@@ -116,7 +125,7 @@ class FileArray:
                     f"{printable(self.path)}: the file of features is shorter than it was", hint="run again"
                 )
             data, place = data[n:], place + n
-        return out
+        return out.astype(self.dtype, copy=False)
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -131,9 +140,11 @@ class FileArray:
         return self._descriptor
 
 
-def new_file(path: str, shape: tuple[int, ...], dtype: npt.DTypeLike, keeper: Any = None) -> FileArray:
+def new_file(
+    path: str, shape: tuple[int, ...], dtype: npt.DTypeLike, keeper: Any = None, stored: npt.DTypeLike | None = None
+) -> FileArray:
     """Make the file of an array, its space taken at once. Raises OutputError where there is no room."""
-    found = FileArray(path, shape, dtype, keeper)
+    found = FileArray(path, shape, dtype, keeper, stored)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

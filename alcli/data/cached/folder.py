@@ -47,10 +47,10 @@ class Folder:
         self._n = 0
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
-    def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> FileArray:
-        """A new array of undefined content. Raises OutputError where there is no room."""
+    def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike, stored: npt.DTypeLike | None = None) -> FileArray:
+        """A new array of undefined content. stored: as in `FileArray`. Raises OutputError where there is no room."""
         self._n += 1
-        return new_file(os.path.join(self.path, f"{self._n}.array"), shape, dtype, self)
+        return new_file(os.path.join(self.path, f"{self._n}.array"), shape, dtype, self, stored)
 
 
 def _sweep(inside: Path) -> None:

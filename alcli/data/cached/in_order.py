@@ -82,7 +82,7 @@ class _Buckets:
         for places, rows in zip(np.split(places_B, cuts), np.split(X_BD, cuts)):
             to_places, to_rows = self._paths[int(places[0]) // self._per_bucket]
             self._append(to_places, places)
-            self._append(to_rows, rows.astype(self._out.dtype, copy=False))
+            self._append(to_rows, rows.astype(self._out.stored, copy=False))
 
     def sorted(self) -> Iterator[tuple[int, Array]]:
         """(the first place, the rows in order) of each bucket; its files are removed."""
@@ -90,7 +90,7 @@ class _Buckets:
             if not of_places.exists():
                 continue
             places = np.fromfile(of_places, np.int64)
-            rows = np.fromfile(of_rows, self._out.dtype).reshape(len(places), *self._out.shape[1:])
+            rows = np.fromfile(of_rows, self._out.stored).reshape(len(places), *self._out.shape[1:])
             of_places.unlink()
             of_rows.unlink()
             ordered = np.empty_like(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -53,6 +54,28 @@ def test_small_features_are_in_memory_and_large_ones_in_a_file(tmp_path: Path) -
     for pool in (small, large):
         assert np.asarray(stored(pool)[0:N]).tobytes() == expected.tobytes()
         assert np.asarray(stored(pool, 100)[0:N]).tobytes() == expected[100:].tobytes()
+
+
+def test_float16_features_take_half_the_file_and_lose_nothing(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).standard_normal((N, D)).astype(np.float16)
+    X[0] = 0.0, -0.0, 6e-8, -6e-8, 65504, -65504
+    half, full = (
+        pa.table({"id": range(first, first + N), "features": pa.FixedSizeListArray.from_arrays(pa.array(rows), D)})
+        for first, rows in ((0, X.reshape(-1)), (N, X.reshape(-1).astype(np.float32)))
+    )
+    pq.write_table(half, tmp_path / "half.parquet")
+    pq.write_table(full, tmp_path / "full.parquet")
+    (tmp_path / "both").mkdir()
+    for name in ("half", "full"):
+        os.link(tmp_path / f"{name}.parquet", tmp_path / "both" / f"{name}.parquet")
+    for name, n, size in (("half.parquet", N, 2), ("full.parquet", N, 4), ("both", 2 * N, 4)):
+        rows = stored(open_pool(str(tmp_path / name), max_memory=1000, cache_dir=str(tmp_path / "cache")))
+        assert isinstance(rows, FileArray)
+        assert os.stat(rows.path).st_size == n * D * size
+        assert rows[0:n].dtype == np.float32
+        assert rows[0:n].tobytes() == np.tile(X.astype(np.float32), (n // N, 1)).tobytes()
+        assert rows[np.array([5, 1])].tobytes() == X[[5, 1]].astype(np.float32).tobytes()
+        assert pickle.loads(pickle.dumps(rows))[0:9].tobytes() == X[:9].astype(np.float32).tobytes()
 
 
 def test_features_for_other_processes_are_in_a_file(tmp_path: Path) -> None:
