@@ -1,16 +1,18 @@
 """The study of LPLgrad in docs/strategies.md: with and without the branch that predicts losses, at a low and a high
 budget.
 
-Usage: python -m benchmarks.study_lplgrad [--data FOLDER] [--out DIR] [--jobs J]. On the digits and on banking77
-(skipped where it is not at hand; about two hours on two cores with it), with an MLP head and the branch, the same
-without it, and a linear head. Prints for each how good the strategies are and what a round takes (training and
+Usage: python -m benchmarks.study_lplgrad [--data FOLDER] [--out DIR] [--jobs J] [--only PART]. On the digits and on
+banking77 (skipped where it is not at hand; about an hour on two cores with it), with an MLP head and the branch, the
+same without it, and a linear head. Prints for each how good the strategies are and what a round takes (training and
 choosing), what the branch adds at a third, half and all of the budget, and whether lplgrad and ent-gradnorm coincide.
+`picks` looks at one batch of banking77: how sure the head is of its rows, and how many classes they show.
 Stopped, it goes on when --out is the same.
 """
 
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +20,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import scipy.stats
 
+import alcli
 from alcli.arrays import Float64, Int64
 from alcli.report.summary import paired_interval
 from alcli.simulation.results import PHASES
 from benchmarks.studies import BANKING77, DIGITS, JOBS, begin, is_there
+from benchmarks.study_suspect import Split
 from benchmarks.timing import table
 
 PROTOCOLS = {
@@ -69,11 +74,39 @@ class Run:
         )
 
 
-def main(data: Path, out: Path, jobs: int) -> None:
+def main(data: Path, out: Path, jobs: int, only: str | None) -> None:
     for name, sizes in PROTOCOLS.items():
         pool = DIGITS if name.startswith("digits") else data / BANKING77
-        if is_there(pool):
+        if only in (None, name) and is_there(pool):
             report(name, {head: played(pool, out / name / head, head, jobs=jobs, **sizes) for head in HEADS})
+    if only in (None, "picks") and is_there(data / BANKING77):
+        picks(data / BANKING77)
+
+
+def picks(path: Path, n: int = 100, seeds: int = 5) -> None:
+    """What batches of n rows look like to a head with the branch that learned from n random rows."""
+    warnings.simplefilter("ignore", alcli.AlcliWarning)
+    found: dict[str, list[tuple[float, int]]] = {strategy: [] for strategy in ("random", *OTHERS, "learning-loss")}
+    unsure = []
+    for seed in range(seeds):
+        split, rng = Split.of(path, seed), np.random.default_rng(seed)
+        pool = alcli.pool(split.X, ids=np.arange(len(split.y)))
+        labels = {int(row): str(split.y[row]) for row in rng.permutation(len(split.y))[:n]}
+        head = alcli.fit_head(pool, labels, head="mlp", options={"aux-loss": "true"}, seed=seed)
+        probs_NC = head.predict_proba(pool)
+        unsure.append(float(np.median(scipy.stats.entropy(probs_NC, axis=1)) / np.log(probs_NC.shape[1])))
+        for strategy in found:
+            ids = alcli.select(pool, n, strategy=strategy, head=head, seed=seed).ids
+            found[strategy].append((float(probs_NC[ids].max(axis=1).mean()), len(np.unique(split.y[ids]))))
+    print(
+        f"\nbanking77: {n} rows chosen by a head of {n} random labels, means over {seeds} seeds; the median entropy of "
+        f"all rows is {np.mean(unsure):.2f} log C"
+    )
+    rows = [(strategy, *np.mean(pairs, axis=0)) for strategy, pairs in found.items()]
+    table(
+        ("strategy", "mean confidence", "classes"),
+        [(name, f"{sure:.2f}", f"{n_classes:.1f}") for name, sure, n_classes in rows],
+    )
 
 
 def played(pool: Path, out: Path, head: str, **sizes: int) -> Run:
@@ -165,4 +198,4 @@ def shown(mean: float, low: float | None, high: float | None) -> str:
 
 
 if __name__ == "__main__":
-    begin(main, __doc__, jobs=JOBS)
+    begin(main, __doc__, jobs=JOBS, only={"choices": (*PROTOCOLS, "picks"), "help": "one part"})
