@@ -63,6 +63,9 @@ class LanceReader:
             yield
         except (AlcliError, MemoryError, GeneratorExit):
             raise
-        except Exception as error:
+        except BaseException as error:
+            # The library turns a panic of its Rust code into an exception that is no `Exception`.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             text = printable(next(iter(str(error).strip().splitlines()), type(error).__name__)).rstrip(". ")
             raise DataError(f"{printable(self._folder)}: not readable as Lance: {text}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -88,3 +89,23 @@ def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
     with pytest.raises(UnavailableError, match="needs the extra lance") as refusal:
         open_source(folder, Asked(input="vector"))
     assert "pip install 'pylance>=14.0'" in refusal.value.hint
+
+
+class PanicException(BaseException):
+    """What the library raises where its Rust code panics."""
+
+
+@pytest.mark.parametrize("error, expected", [(PanicException, DataError), (KeyboardInterrupt, KeyboardInterrupt)])
+def test_a_panic_of_the_library_is_a_sentence(tmp_path, monkeypatch, error, expected):
+    folder = tmp_path / "x.lance"
+    (folder / "_versions").mkdir(parents=True)
+    (folder / "data").mkdir()
+    (folder / "data/x.lance").write_bytes(b"")
+
+    def dataset(path):
+        raise error("called `Result::unwrap()` on an `Err` value")
+
+    monkeypatch.setattr(_contract, "_LIBRARIES", {})
+    monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(dataset=dataset))
+    with pytest.raises(expected, match="unwrap"):
+        open_source(folder, Asked(input="vector"))
