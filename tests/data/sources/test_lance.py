@@ -95,7 +95,7 @@ class PanicException(BaseException):
     """What the library raises where its Rust code panics."""
 
 
-@pytest.mark.parametrize("error, expected", [(PanicException, DataError), (KeyboardInterrupt, KeyboardInterrupt)])
+@pytest.mark.parametrize(("error", "expected"), [(PanicException, DataError), (KeyboardInterrupt, KeyboardInterrupt)])
 def test_a_panic_of_the_library_is_a_sentence(tmp_path, monkeypatch, error, expected):
     folder = tmp_path / "x.lance"
     (folder / "_versions").mkdir(parents=True)
