@@ -23,7 +23,7 @@ import alcli
 from alcli.engine.kernels import ONE_THREAD, pinned
 from alcli.engine.on_ray import AUTO, LOCAL, nodes
 from alcli.engine.on_ray.nodes import Node, Probe
-from alcli.engine.on_ray.tokens import refuses, send_token
+from alcli.engine.on_ray.tokens import lacks_token
 from alcli.errors import AlcliError, CannotCreateError, MismatchError, UnavailableError, printable
 from alcli.requirements import install_hint
 
@@ -132,8 +132,6 @@ def connected(address: str, n_workers: int | None, folder: str | None) -> Iterat
     n_workers: processors of a cluster that is started here; None takes those of this machine. folder: see `engine`.
     Raises UnavailableError (no library, no cluster), MismatchError, CannotCreateError (no file in the folder).
     """
-    if address != LOCAL:
-        send_token()
     ray = _library()
     with _own_signals():
         _connect(ray, address, n_workers)
@@ -170,11 +168,9 @@ def _connect(ray: Any, address: str, n_workers: int | None) -> None:
     else:
         address = _reachable(address)
         environment["py_modules"] = [str(Path(alcli.__file__).parent)]
-        if refuses(ray, address):
+        if lacks_token(ray, address):
             what = f"the Ray cluster at {printable(address)} asks for a token that this command does not have"
-            raise UnavailableError(
-                what, hint="put it into RAY_AUTH_TOKEN or ~/.ray/auth_token; RAY_AUTH_MODE=token sends it"
-            )
+            raise UnavailableError(what, hint="put it into RAY_AUTH_TOKEN or ~/.ray/auth_token")
     try:
         ray.init(
             address=address,
