@@ -109,6 +109,8 @@ def _times(axes: Axes, stages: Rows, style: Mapping[str, int]) -> None:
     absorbing = [r for r in stages if r["method"] != BASE]
     _lines(axes, absorbing, "n_labelled", style, lambda r: 1e3 * r["seconds"])
     axes.set(xlabel="labels before + new", ylabel="milliseconds of one core", xscale="log", yscale="log")
+    # The formatter of logarithmic axes writes formulas, which pictures do not show.
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_title("time to absorb", fontsize=9, loc="left")
 
 

@@ -119,6 +119,13 @@ def test_no_gain_is_a_dash():
     assert all(cell == "-" for row in tables(flat)[1].rows for cell in row[1:])
 
 
+def test_numbers_of_logarithmic_axes_are_plain_text():
+    spread = [row | {"seconds": row["seconds"] * (1000 if row["method"] == "retrain" else 1)} for row in rows()]
+    svg = draw(spread, "title", Appearance())["svg"].decode()
+    assert "mathdefault" not in svg
+    assert all(f">{number}<" in svg for number in (10, 100, 1000))
+
+
 def test_the_picture_is_the_same_bytes_each_time():
     first, two = draw(rows(), "title", Appearance()), draw(rows(), "title", Appearance())
     assert first == two
