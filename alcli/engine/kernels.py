@@ -41,6 +41,7 @@ _GROUPS_2_0 = {
     "AVX512_CNL": _CNL,
     "AVX512_ICL": _ICL,
 }
+_GROUPS_2_3 = _GROUPS_2_0 | {"AVX512_SPR": {*_ICL, "avx512_fp16"}}
 _GROUPS_2_4 = {
     "X86_V4": _SKX,
     "AVX512_ICL": {*_ICL, "gfni", "vaes", "vpclmulqdq"},
@@ -93,7 +94,8 @@ def pinned() -> dict[str, str]:
 
 def _groups(instructions: set[str] | None) -> list[str]:
     """The groups of instructions that the NumPy of this environment is not to use; None: of any processor."""
-    groups = _GROUPS_2_4 if _numpy_version() >= (2, 4) else _GROUPS_2_0
+    version = _numpy_version()
+    groups = _GROUPS_2_4 if version >= (2, 4) else _GROUPS_2_3 if version >= (2, 3) else _GROUPS_2_0
     return [name for name, needed in groups.items() if instructions is None or needed <= instructions]
 
 

@@ -83,6 +83,7 @@ from alcli.numerics.gradients.deviations import (
     scaled_deviations,
 )
 from alcli.numerics.gradients.jacobian_rows import jacobian_rows
+from alcli.numerics.logistic import softmax
 from alcli.numerics.network import Network
 from alcli.numerics.rows import Rows
 from alcli.posteriors._contract import sample_noise
@@ -110,6 +111,12 @@ TOO_MANY = (
     f"selector=kdpp draws exactly from at most {MOST:,} rows of the closed form, and there are {{:,}}: "
     f"estimator=auto drew noise (--candidates {MOST} chooses among fewer)"
 )
+SPREAD_OUT = (
+    "for {:.0%} of the candidates no class has half of the probability; such rows move little, so selector={} leaves "
+    "them out, and selector=kmeanspp draws some of them"
+)
+# Rows whose predictions are looked at for the note, and the share of them from which on there is one.
+_LOOKED, _SHARE = 1000, 0.25
 
 
 @batch(needs=["features", "network"])
@@ -140,6 +147,8 @@ def noise_stability(
         estimator = "sampled"
         if not view.network().layers:
             notes += (TOO_MANY.format(view.n),)
+    if output == "softmax" and selector in ("kcenter", "topnorm") and (share := _spread_out(view)) > _SHARE:
+        notes += (SPREAD_OUT.format(share, selector),)
     rows = stability_rows(view, rng, output, Noise(estimator, samples, zeta, scaling, perturb_bias))
     if norm_output:
         rows = ScaledRows(rows, inverse(_norms(view, output)))
@@ -150,6 +159,15 @@ def noise_stability(
 def _draws(view: View, selector: Selector) -> bool:
     """True where estimator=auto draws noise. An exact draw by determinant needs fewer rows, or short vectors."""
     return bool(view.network().layers) or (selector == "kdpp" and view.n > MOST)
+
+
+def _spread_out(view: View) -> float:
+    """The share of the rows, of some of them, for which no class has half of the probability."""
+    X_RD = Parts.of(view).view.matrix("features")
+    some = np.unique(np.linspace(0, len(X_RD) - 1, _LOOKED).astype(np.int64))
+    network = _network(view)
+    last_inputs = network.forward(X_RD[some])[0][-1]
+    return float((softmax(network.outputs(last_inputs)).max(axis=1) < 0.5).mean())
 
 
 def _between(*, zeta: float) -> None:

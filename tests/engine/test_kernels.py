@@ -26,10 +26,11 @@ if len(sys.argv) > 1:
 kernels.pin()
 import numpy
 import scipy.linalg
-from numpy._core._multiarray_umath import __cpu_features__
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 from threadpoolctl import threadpool_info
 used = {"cores": sorted({lib["architecture"] for lib in threadpool_info() if lib["internal_api"] == "openblas"})}
-used["groups"] = [name for name in ("X86_V4", "AVX512_SKX", "AVX512_ICL", "AVX512_SPR") if __cpu_features__.get(name)]
+beyond = {"X86_V4", "AVX512_SKX", "AVX512_ICL", "AVX512_SPR"}.intersection(__cpu_dispatch__)
+used["groups"] = sorted(name for name in beyond if __cpu_features__.get(name))
 used["threads"] = sorted({lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"})
 print(json.dumps(used))
 """
@@ -91,7 +92,8 @@ def test_a_processor_without_avx2_keeps_its_own(monkeypatch: pytest.MonkeyPatch)
     [
         ((2, 4), {"avx2"}, []),
         ((2, 4), kernels._SKX, ["X86_V4"]),
-        ((2, 3), kernels._SKX, ["AVX512F", "AVX512CD", "AVX512_SKX"]),
+        ((2, 2), {*kernels._SKX, "avx512_fp16"}, ["AVX512F", "AVX512CD", "AVX512_SKX"]),
+        ((2, 3), None, ["AVX512F", "AVX512CD", "AVX512_SKX", "AVX512_CLX", "AVX512_CNL", "AVX512_ICL", "AVX512_SPR"]),
         ((2, 0), kernels._CLX, ["AVX512F", "AVX512CD", "AVX512_SKX", "AVX512_CLX"]),
         ((2, 5), None, ["X86_V4", "AVX512_ICL", "AVX512_SPR"]),
     ],

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import alcli.data.streamed.feature_blocks as blocks_module
@@ -27,7 +26,7 @@ from alcli.selection.strategy import strategy_of
 from alcli.selection.view import View
 from alcli.strategies import entropy, feature_margin, margin, random
 from tests.helpers import random_head
-from tests.pools import fixed, write_pool
+from tests.pools import fixed, write_pool, written
 
 N, D = 1500, 5
 
@@ -154,7 +153,7 @@ def test_rows_that_are_skipped(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     vectors = fixed(features()).to_pylist()
     vectors[700] = None
     column = pa.array(vectors, pa.list_(pa.float32(), D))
-    pq.write_table(pa.table({"id": [f"r{i}" for i in range(N)], "features": column}), "p.parquet", row_group_size=128)
+    written(pa.table({"id": [f"r{i}" for i in range(N)], "features": column}), "p.parquet", row_group_size=128)
     found = []
     for engine in (None, Processes(2)):
         with using(engine) if engine else pytest.MonkeyPatch.context():

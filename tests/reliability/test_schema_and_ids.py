@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pools import fixed, names, tiny_features, write_labels, write_pool
+from tests.pools import fixed, names, tiny_features, write_labels, write_pool, written
 from tests.shell import process, untouched
 
 X_ND = tiny_features()[0]
@@ -25,7 +25,7 @@ def expected(tiny, alcli) -> list[str]:
 
 
 def put(table: dict[str, object] | pa.Table, **options: object) -> None:
-    pq.write_table(table if isinstance(table, pa.Table) else pa.table(table), "pool.parquet", **options)
+    written(table if isinstance(table, pa.Table) else pa.table(table), "pool.parquet", **options)
 
 
 # -- accepted

@@ -3,9 +3,15 @@ import pytest
 import torch
 
 from alcli.errors import UsageError
+from alcli.heads._contract import LinearHead
+from alcli.heads._model import Model
 from alcli.numerics.blocks import workers
 from alcli.numerics.network import Network
+from alcli.selection.select import select
+from alcli.selection.strategy import strategy_of
+from alcli.strategies import noise_stability
 from alcli.strategies.noise_stability import jacobian_rows
+from tests.helpers import view_of
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "gelu": torch.nn.functional.gelu}
 
@@ -102,3 +108,20 @@ def test_what_has_no_closed_form_is_refused():
     with pytest.raises(UsageError, match="at most 40 units where there are 100 classes"):
         jacobian_rows(network_of(M=41, C=100), X, "softmax")
     assert jacobian_rows(network_of(M=41, C=100), X, "hidden").n == 2
+
+
+def test_rows_that_hardly_move_for_their_many_classes_are_told_of():
+    X = np.random.default_rng(0).standard_normal((50, 6))
+
+    def notes(size, **options):
+        view = view_of(
+            X, head=Model(LinearHead("softmax", size * np.random.default_rng(1).standard_normal((4, 7)), 1.0))
+        )
+        return select(strategy_of(noise_stability), view, 3, seed=0, options=options).notes
+
+    (note,) = notes(0.01)
+    assert note.startswith("for 100% of the candidates no class has half of the probability; such rows move little")
+    assert "selector=topnorm leaves them out" in notes(0.01, selector="topnorm")[0]
+    for options in ({"selector": "kmeanspp"}, {"selector": "direction"}, {"output": "logits"}):
+        assert not any("half of the probability" in said for said in notes(0.01, **options))
+    assert notes(100.0) == ()
