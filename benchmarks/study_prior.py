@@ -5,7 +5,7 @@ a class and 500 at most, with all classes as frequent as they are in the data, o
 law. Fits the head with the automatic precision and with each precision of a grid around its default, and prints the
 accuracy on the test rows of the classes that the labels show. A fixed precision is a multiple of the default of
 alcli/heads/_prior.py, which follows the scale of the features. N draws of labels are made of each setting, 2 N of those
-of at most 200 labels. About 10 minutes on one core with 5 seeds. Stopped, it goes on when --out is the same.
+of at most 200 labels. About 10 minutes on one core with 20 seeds. Stopped, it goes on when --out is the same.
 
 The first table has a line for each data set, the second the settings in which auto is furthest below the default. Half
 of a 95% interval is over the draws, and is that of one setting alone: the worst of some 170 settings is worse by chance

@@ -112,8 +112,8 @@ TOO_MANY = (
     f"estimator=auto drew noise (--candidates {MOST} chooses among fewer)"
 )
 SPREAD_OUT = (
-    "for {:.0%} of the candidates no class has half of the probability; such rows move little, so selector={} leaves "
-    "them out, and selector=kmeanspp draws some of them"
+    "for {:.0%} of the candidates no class has half of the probability; such rows move little, so selector={} takes "
+    "them last; selector=kmeanspp draws some of them"
 )
 # Rows whose predictions are looked at for the note, and the share of them from which on there is one.
 _LOOKED, _SHARE = 1000, 0.25

@@ -121,7 +121,7 @@ def test_rows_that_hardly_move_for_their_many_classes_are_told_of():
 
     (note,) = notes(0.01)
     assert note.startswith("for 100% of the candidates no class has half of the probability; such rows move little")
-    assert "selector=topnorm leaves them out" in notes(0.01, selector="topnorm")[0]
+    assert "selector=topnorm takes them last" in notes(0.01, selector="topnorm")[0]
     for options in ({"selector": "kmeanspp"}, {"selector": "direction"}, {"output": "logits"}):
         assert not any("half of the probability" in said for said in notes(0.01, **options))
     assert notes(100.0) == ()
